@@ -1,0 +1,127 @@
+//! The last word before anything is sent.
+
+use crate::plan::{BATCH_SIZE, Plan, Summary};
+use crate::rules::{BadRecords, ExistingMembers, ImportSize, Rules};
+
+/// Whether a plan may be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody and nothing to import.
+    NothingToSend,
+    /// The server has exactly this already.
+    Unchanged,
+    /// Go.
+    Ready,
+    /// Not like this.
+    Blocked(Vec<Finding>),
+}
+
+/// Why an import is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It contradicts itself, or the server would refuse it.
+    Refusable,
+    /// The server would carry it out, and somebody would regret it.
+    Dangerous,
+}
+
+/// One reason not to import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of reason it is.
+    pub cause: Cause,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub next_step: String,
+}
+
+/// What the server refuses by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerLimits {
+    /// Bitwarden's cloud: 2,000 groups and 2,000 people who stay, unless the import is declared large.
+    Cloud,
+    /// None.
+    SelfHosted,
+}
+
+/// Compares a plan with the rules, the server's limits and what was sent last.
+pub fn check(plan: &Plan, rules: &Rules, limits: ServerLimits, last_digest: Option<&str>) -> Verdict {
+    let findings: Vec<Finding> = bad_records(plan, rules)
+        .into_iter()
+        .chain(overwrite(plan, rules))
+        .chain(size(plan, limits))
+        .collect();
+    if !findings.is_empty() {
+        return Verdict::Blocked(findings);
+    }
+    if plan.requests.is_empty() {
+        return Verdict::NothingToSend;
+    }
+    if last_digest == Some(plan.digest.as_str()) {
+        return Verdict::Unchanged;
+    }
+    Verdict::Ready
+}
+
+fn bad_records(plan: &Plan, rules: &Rules) -> Vec<Finding> {
+    let next_step = match (rules.bad_records, rules.existing) {
+        (BadRecords::Stop, _) => {
+            "Mend the entry in the directory, exclude it with a filter, or set sync.onBadRecord to `skip` to import \
+             the others."
+        }
+        (BadRecords::Skip, ExistingMembers::Overwrite) => {
+            "With sync.overwriteExisting, an entry left out would be removed from the organization: mend it in the \
+             directory or switch sync.overwriteExisting off."
+        }
+        (BadRecords::Skip, ExistingMembers::Keep) => return Vec::new(),
+    };
+    let finding = |problem: &String| Finding {
+        cause: Cause::Refusable,
+        problem: problem.clone(),
+        next_step: next_step.to_owned(),
+    };
+    plan.bad_records.iter().map(|record| finding(&record.problem)).collect()
+}
+
+fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
+    if rules.existing == ExistingMembers::Keep {
+        return None;
+    }
+    let Summary { groups, users, leavers } = plan.summary;
+    if rules.size == ImportSize::Batches && groups + users > BATCH_SIZE {
+        return Some(Finding {
+            cause: Cause::Refusable,
+            problem:
+                "You cannot use the 'Remove and re-add organization users during the next sync' option with \
+                      large imports."
+                    .to_owned(),
+            next_step: "Switch off sync.overwriteExisting or sync.largeImport.".to_owned(),
+        });
+    }
+    (users == leavers).then(|| Finding {
+        cause: Cause::Dangerous,
+        problem:
+            "The directory yields nobody who stays, and with sync.overwriteExisting the import would remove \
+                  every member that was ever synced."
+                .to_owned(),
+        next_step: "Check the search base and the filters, or switch sync.overwriteExisting off.".to_owned(),
+    })
+}
+
+fn size(plan: &Plan, limits: ServerLimits) -> Option<Finding> {
+    if limits == ServerLimits::SelfHosted {
+        return None;
+    }
+    let request = plan.requests.iter().find(|request| !request.large_import)?;
+    let staying = request.members.iter().filter(|member| !member.deleted).count();
+    let groups = request.groups.len();
+    (staying > BATCH_SIZE || groups > BATCH_SIZE).then(|| Finding {
+        cause: Cause::Refusable,
+        problem: format!(
+            "The import has {staying} people and {groups} groups; Bitwarden's cloud takes at most {BATCH_SIZE} of \
+             each at once."
+        ),
+        next_step: "Set sync.largeImport to true, or narrow the filters.".to_owned(),
+    })
+}

@@ -1,0 +1,154 @@
+//! Set filters: `include:jane@example.com,joe@example.com` and `exclude:Interns`.
+
+use std::collections::BTreeSet;
+
+/// Which entries are kept, by trimmed lower-case value: a user's e-mail or a group's display name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetFilter {
+    /// Only these.
+    Include(BTreeSet<String>),
+    /// All but these.
+    Exclude(BTreeSet<String>),
+}
+
+impl SetFilter {
+    /// Whether an entry with this value is kept.
+    pub fn keeps(&self, value: &str) -> bool {
+        let value = normalise(value);
+        match self {
+            Self::Include(set) => set.contains(&value),
+            Self::Exclude(set) => !set.contains(&value),
+        }
+    }
+}
+
+/// A filter setting taken apart: `keyword:value,value|native query`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// What stands before the first `|`.
+    pub set: Option<SetFilter>,
+    /// What stands after it: a query in the vendor's own language.
+    pub native: Option<String>,
+}
+
+/// A filter that cannot be understood. Syncing everybody instead would be the worst answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// A word before a colon that means nothing here.
+    #[error("unknown keyword `{keyword}`{}", .suggestion.as_ref().map_or(String::new(), |s| format!(" (did you mean `{s}`?)")))]
+    UnknownKeyword {
+        /// The word as it was written.
+        keyword: String,
+        /// The known keyword nearest to it.
+        suggestion: Option<String>,
+    },
+    /// Text that is no set filter at all.
+    #[error("`{text}` is not a filter; write `include:a,b` or `exclude:a,b`{}", if *.native { ", and put a query in the directory's own language after a `|`" } else { "" })]
+    NotAFilter {
+        /// The text as it was written.
+        text: String,
+        /// Whether the directory takes a native query.
+        native: bool,
+    },
+    /// A keyword without values.
+    #[error("`{keyword}:` names nothing; write `{keyword}:a,b`")]
+    NoValues {
+        /// The keyword.
+        keyword: String,
+    },
+    /// A query after `|` for a directory that has no query language.
+    #[error("a query after `|` is not possible with this directory")]
+    NoNativeQuery,
+}
+
+/// Whether a directory has a query language of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeQuery {
+    /// Text after `|` goes to the vendor.
+    Allowed,
+    /// There is none.
+    None,
+}
+
+const KEYWORDS: [&str; 2] = ["include", "exclude"];
+
+/// Parses a `userFilter` or `groupFilter`. Blank means no filter.
+pub fn parse(text: &str, native: NativeQuery) -> Result<Filter, FilterError> {
+    let (set, query) = match text.split_once('|') {
+        Some((set, query)) => (set.trim(), Some(query.trim()).filter(|q| !q.is_empty())),
+        None => (text.trim(), None),
+    };
+    if query.is_some() && native == NativeQuery::None {
+        return Err(FilterError::NoNativeQuery);
+    }
+    let set = if set.is_empty() { None } else { Some(parse_set(set, native)?) };
+    Ok(Filter { set, native: query.map(str::to_owned) })
+}
+
+fn parse_set(text: &str, native: NativeQuery) -> Result<SetFilter, FilterError> {
+    let Some((keyword, values)) = text.split_once(':') else {
+        return Err(FilterError::NotAFilter {
+            text: text.to_owned(),
+            native: native == NativeQuery::Allowed,
+        });
+    };
+    let keyword = keyword.trim();
+    let values: BTreeSet<String> = values.split(',').map(normalise).filter(|v| !v.is_empty()).collect();
+    let make = match keyword.to_lowercase().as_str() {
+        "include" => SetFilter::Include,
+        "exclude" => SetFilter::Exclude,
+        other => {
+            return Err(FilterError::UnknownKeyword {
+                keyword: keyword.to_owned(),
+                suggestion: crate::did_you_mean(other, KEYWORDS).map(str::to_owned),
+            });
+        }
+    };
+    if values.is_empty() {
+        return Err(FilterError::NoValues { keyword: keyword.to_lowercase() });
+    }
+    Ok(make(values))
+}
+
+fn normalise(value: &str) -> String {
+    value.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> SetFilter {
+        parse(text, NativeQuery::None).unwrap().set.unwrap()
+    }
+
+    #[test]
+    fn compares_trimmed_and_in_lower_case() {
+        let filter = set(" InClude : Jane@Example.com , joe@example.com,, ");
+        assert!(filter.keeps(" JANE@example.com "));
+        assert!(!filter.keeps("sue@example.com"));
+        assert!(!set("exclude:a").keeps("A"));
+        assert!(set("exclude:a").keeps("b"));
+    }
+
+    #[test]
+    fn a_native_query_follows_the_first_bar() {
+        let filter = parse("exclude:a|status eq \"X\" | y", NativeQuery::Allowed).unwrap();
+        assert_eq!(filter.native.as_deref(), Some("status eq \"X\" | y"));
+        let only_native = parse("|orgUnitPath=/x", NativeQuery::Allowed).unwrap();
+        assert_eq!(only_native, Filter { set: None, native: Some("orgUnitPath=/x".into()) });
+        assert_eq!(parse("|x", NativeQuery::None), Err(FilterError::NoNativeQuery));
+        assert_eq!(parse("  ", NativeQuery::None), Ok(Filter::default()));
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_with_the_right_form() {
+        let typo = parse("inculde:a", NativeQuery::None).unwrap_err();
+        assert_eq!(typo.to_string(), "unknown keyword `inculde` (did you mean `include`?)");
+        let odd = parse("zebra:a", NativeQuery::None).unwrap_err();
+        assert_eq!(odd.to_string(), "unknown keyword `zebra`");
+        let text = parse("jane@example.com", NativeQuery::Allowed).unwrap_err();
+        assert!(text.to_string().contains("after a `|`"), "{text}");
+        assert!(matches!(parse("include: ,", NativeQuery::None), Err(FilterError::NoValues { .. })));
+    }
+}

@@ -1,0 +1,92 @@
+//! Why an entry was dropped, changed or merged: the answer to "why is this person missing?".
+
+use std::fmt;
+
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// As configured; worth knowing when one looks for somebody.
+    Info,
+    /// Something an administrator should act on.
+    Warning,
+}
+
+/// Where on the way from the directory to the import a note was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// While reading the directory.
+    Read,
+    /// `include:` and `exclude:` filters.
+    Filter,
+    /// Missing and over-long addresses.
+    Email,
+    /// Two accounts with one address.
+    Duplicates,
+    /// What the server would refuse.
+    Validate,
+    /// Nested groups and their members.
+    Groups,
+    /// People who leave.
+    Leavers,
+}
+
+/// One thing that was done to one entry, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Where it was decided.
+    pub step: Step,
+    /// The entry: an e-mail address, a DN, a vendor's id, a group's name; empty when it is about the whole read.
+    pub entry: String,
+    /// A sentence without the entry in it, equal for equal causes so that notes can be counted.
+    pub reason: String,
+}
+
+impl Note {
+    /// A note for the curious.
+    pub fn info(step: Step, entry: impl fmt::Display, reason: impl Into<String>) -> Self {
+        Self { severity: Severity::Info, step, entry: entry.to_string(), reason: reason.into() }
+    }
+
+    /// A note that asks for action.
+    pub fn warning(step: Step, entry: impl fmt::Display, reason: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, step, entry: entry.to_string(), reason: reason.into() }
+    }
+}
+
+/// Notes with the same cause, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteGroup<'a> {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Where it was decided.
+    pub step: Step,
+    /// The shared reason.
+    pub reason: &'a str,
+    /// The entries, in the order they were met; empty for notes about the whole read.
+    pub entries: Vec<&'a str>,
+}
+
+/// Groups notes by cause, warnings first, otherwise in the order of first appearance.
+pub fn by_cause(notes: &[Note]) -> Vec<NoteGroup<'_>> {
+    let mut groups: Vec<NoteGroup<'_>> = Vec::new();
+    let mut index = std::collections::HashMap::new();
+    for note in notes {
+        let key = (note.severity, note.step, note.reason.as_str());
+        let at = *index.entry(key).or_insert_with(|| {
+            groups.push(NoteGroup {
+                severity: note.severity,
+                step: note.step,
+                reason: &note.reason,
+                entries: Vec::new(),
+            });
+            groups.len() - 1
+        });
+        if !note.entry.is_empty() {
+            groups[at].entries.push(&note.entry);
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.severity));
+    groups
+}

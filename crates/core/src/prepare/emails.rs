@@ -1,0 +1,51 @@
+//! Addresses: nobody comes without one; somebody who leaves may have lost it.
+
+use super::{Draft, Fate, Person};
+use crate::entry::Email;
+use crate::known::KnownPeople;
+use crate::note::{Note, Step};
+
+/// The longest address that the server takes, in UTF-16 code units as it counts them.
+const LONGEST_EMAIL: usize = 256;
+
+/// Leaves out people who stay and have no usable address; fills in the last known address of those who leave.
+pub(super) fn require(mut draft: Draft, known: &KnownPeople) -> Draft {
+    let mut people = Vec::with_capacity(draft.people.len());
+    for mut person in draft.people {
+        match person.fate {
+            Fate::Leaves => {
+                person.email =
+                    usable(person.email.take()).or_else(|| usable(known.email(&person.external_id)));
+                people.push(person);
+            }
+            Fate::Stays => match reason_to_drop(&person) {
+                Some(reason) => draft.notes.push(Note::info(Step::Email, person.label(), reason)),
+                None => people.push(person),
+            },
+        }
+    }
+    Draft { people, ..draft }
+}
+
+fn reason_to_drop(person: &Person) -> Option<&'static str> {
+    match &person.email {
+        None => Some("no e-mail address"),
+        Some(email) if is_too_long(email) => Some("an e-mail address of more than 256 characters"),
+        Some(_) => None,
+    }
+}
+
+fn is_too_long(email: &Email) -> bool {
+    email.as_str().encode_utf16().count() > LONGEST_EMAIL
+}
+
+/// An address that the server accepts in the entry of somebody who leaves; it refuses the whole import otherwise.
+fn usable(email: Option<Email>) -> Option<Email> {
+    email.filter(|email| !is_too_long(email) && has_accepted_form(email))
+}
+
+/// The rule of the server (.NET's `EmailAddressAttribute`): exactly one `@`, neither first nor last.
+pub(super) fn has_accepted_form(email: &Email) -> bool {
+    let text = email.as_str();
+    text.matches('@').count() == 1 && !text.starts_with('@') && !text.ends_with('@')
+}

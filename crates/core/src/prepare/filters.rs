@@ -1,0 +1,34 @@
+//! Set filters on people, and "only people in the kept groups".
+
+use std::collections::HashSet;
+
+use super::{Draft, Fate, Person};
+use crate::note::{Note, Step};
+use crate::rules::Rules;
+
+/// Leaves out people whom `sync.userFilter` does not keep. Somebody who leaves and whose address is not known cannot
+/// be judged by it and is kept: the server ignores people it does not know.
+pub(super) fn people(draft: Draft, rules: &Rules) -> Draft {
+    let Some(filter) = &rules.user_filter else { return draft };
+    let keeps = |person: &Person| match &person.email {
+        Some(email) => filter.keeps(email.as_str()),
+        None => person.fate == Fate::Leaves,
+    };
+    retain(draft, keeps, "left out by the user filter")
+}
+
+/// With a group filter, leaves out people who are in none of the kept groups, except those who leave.
+pub(super) fn only_group_members(draft: Draft, rules: &Rules) -> Draft {
+    if rules.group_filter.is_none() {
+        return draft;
+    }
+    let members: HashSet<_> = draft.groups.iter().flat_map(|group| group.members.iter().cloned()).collect();
+    let keeps = |person: &Person| person.fate == Fate::Leaves || members.contains(&person.external_id);
+    retain(draft, keeps, "in none of the groups that the group filter keeps")
+}
+
+fn retain(mut draft: Draft, keeps: impl Fn(&Person) -> bool, reason: &str) -> Draft {
+    let (kept, dropped): (Vec<_>, Vec<_>) = draft.people.into_iter().partition(keeps);
+    draft.notes.extend(dropped.iter().map(|person| Note::info(Step::Filter, person.label(), reason)));
+    Draft { people: kept, ..draft }
+}

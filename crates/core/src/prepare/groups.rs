@@ -1,0 +1,145 @@
+//! Groups: which are kept, and who is in them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::flatten::{Direct, flatten};
+use super::{Draft, PreparedGroup};
+use crate::entry::{ExternalId, Group, ReferenceId, Status, User};
+use crate::note::{Note, Step};
+use crate::rules::{Nesting, Rules};
+
+/// Applies the group filter and resolves nested membership. Members are the directory's people, whether or not this
+/// import carries them: somebody whom the organization knows must not lose a group because this import is about
+/// others. Deleted people are no members.
+pub(super) fn resolve(
+    mut draft: Draft,
+    users: &[User],
+    others: &[User],
+    groups: Vec<Group>,
+    rules: &Rules,
+) -> Draft {
+    let people = living(users, others);
+    let kept: Vec<bool> = groups
+        .iter()
+        .map(|group| rules.group_filter.as_ref().is_none_or(|filter| filter.keeps(&group.name)))
+        .collect();
+    let direct = direct_members(&people, &groups, &mut draft.notes);
+    let members = match rules.nesting {
+        Nesting::AllGroups => flatten(&direct, people.len()),
+        Nesting::KeptGroups => through_kept_groups(direct, &kept, &groups, people.len(), &mut draft.notes),
+    };
+    let mut lists = SharedLists::new(&people);
+    for ((group, members), kept) in groups.into_iter().zip(&members).zip(kept) {
+        if kept {
+            let members = lists.external_ids(members);
+            draft.groups.push(PreparedGroup { external_id: group.external_id, name: group.name, members });
+        } else {
+            draft.notes.push(Note::info(Step::Filter, group.label(), "left out by the group filter"));
+        }
+    }
+    draft.groups.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+    draft
+}
+
+/// Everybody who can be a member, in the order of external ids, so that sorted numbers give sorted ids.
+fn living<'a>(users: &'a [User], others: &'a [User]) -> Vec<&'a User> {
+    let mut people: Vec<&User> =
+        users.iter().chain(others).filter(|user| user.status != Status::Deleted).collect();
+    people.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+    people
+}
+
+enum Target {
+    Person(u32),
+    Group(u32),
+}
+
+fn direct_members(people: &[&User], groups: &[Group], notes: &mut Vec<Note>) -> Vec<Direct> {
+    let mut index: HashMap<&ReferenceId, Target> = HashMap::with_capacity(people.len() + groups.len());
+    index.extend(groups.iter().zip(0..).map(|(group, at)| (&group.reference_id, Target::Group(at))));
+    // A person wins over a group of the same reference.
+    index.extend(people.iter().zip(0..).map(|(user, at)| (&user.reference_id, Target::Person(at))));
+    groups
+        .iter()
+        .map(|group| {
+            let mut direct = Direct::default();
+            let mut unknown = 0_usize;
+            for member in &group.members {
+                match index.get(member) {
+                    Some(Target::Person(at)) => direct.people.push(*at),
+                    Some(Target::Group(at)) => direct.groups.push(*at),
+                    None => unknown += 1,
+                }
+            }
+            if unknown > 0 {
+                notes.push(Note::info(
+                    Step::Groups,
+                    format!("{} ({unknown})", group.name),
+                    "members that are neither a known user nor a known group were ignored",
+                ));
+            }
+            direct
+        })
+        .collect()
+}
+
+fn through_kept_groups(
+    direct: Vec<Direct>,
+    kept: &[bool],
+    groups: &[Group],
+    people: usize,
+    notes: &mut Vec<Note>,
+) -> Vec<Arc<[u32]>> {
+    let loses = direct
+        .iter()
+        .zip(kept)
+        .any(|(group, &is_kept)| is_kept && group.groups.iter().any(|&at| !kept[at as usize]));
+    if !loses {
+        return flatten(&direct, people);
+    }
+    let everything = flatten(&direct, people);
+    let pruned: Vec<Direct> = direct
+        .into_iter()
+        .map(|mut group| {
+            group.groups.retain(|&at| kept[at as usize]);
+            group
+        })
+        .collect();
+    let members = flatten(&pruned, people);
+    for (at, group) in groups.iter().enumerate().filter(|&(at, _)| kept[at]) {
+        let lost = everything[at].len() - members[at].len();
+        if lost > 0 {
+            notes.push(Note::info(
+                Step::Groups,
+                format!("{} ({lost})", group.name),
+                "people are members only through groups that the group filter leaves out; set sync.nestedGroups to \
+                 `all` to count them",
+            ));
+        }
+    }
+    members
+}
+
+/// Turns numbers into external ids, once for all groups that share a list.
+struct SharedLists<'a> {
+    people: &'a [&'a User],
+    made: HashMap<*const u32, Arc<[ExternalId]>>,
+}
+
+impl<'a> SharedLists<'a> {
+    fn new(people: &'a [&'a User]) -> Self {
+        Self { people, made: HashMap::new() }
+    }
+
+    fn external_ids(&mut self, members: &Arc<[u32]>) -> Arc<[ExternalId]> {
+        let people = self.people;
+        let list = self.made.entry(members.as_ptr()).or_insert_with(|| {
+            let mut ids: Vec<ExternalId> =
+                members.iter().map(|&at| people[at as usize].external_id.clone()).collect();
+            ids.dedup();
+            ids.into()
+        });
+        Arc::clone(list)
+    }
+}

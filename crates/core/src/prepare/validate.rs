@@ -1,0 +1,93 @@
+//! The server's own rules. One entry that breaks them makes it refuse the whole import, so the entry is named here.
+//! Source: the validation attributes of bitwarden/server's `OrganizationImportRequestModel`.
+
+use std::collections::HashMap;
+
+use super::{BadRecord, Draft, Fate, Person, PreparedGroup, emails, group_label};
+use crate::entry::ExternalId;
+
+/// In UTF-16 code units, as the server counts.
+const LONGEST_EXTERNAL_ID: usize = 300;
+const LONGEST_GROUP_NAME: usize = 100;
+
+/// Takes out what the server would refuse.
+pub(super) fn refuse(mut draft: Draft) -> Draft {
+    draft.people = sort_out(draft.people, person_problem, Person::label, &mut draft.bad_records);
+    draft.groups = sort_out(
+        draft.groups,
+        group_problem,
+        |group| group_label(&group.name, &group.external_id),
+        &mut draft.bad_records,
+    );
+    draft.groups = unique_groups(draft.groups, &mut draft.bad_records);
+    draft
+}
+
+fn sort_out<T>(
+    entries: Vec<T>,
+    problem: impl Fn(&T) -> Option<String>,
+    label: impl Fn(&T) -> String,
+    bad_records: &mut Vec<BadRecord>,
+) -> Vec<T> {
+    let judge = |entry: &T| match problem(entry) {
+        None => true,
+        Some(problem) => {
+            let label = label(entry);
+            bad_records.push(BadRecord { problem: format!("{label}: {problem}"), entries: vec![label] });
+            false
+        }
+    };
+    let mut entries = entries;
+    let mut judge = judge;
+    entries.retain(|entry| judge(entry));
+    entries
+}
+
+fn person_problem(person: &Person) -> Option<String> {
+    if let Some(problem) = external_id_problem(&person.external_id) {
+        return Some(problem);
+    }
+    let email = person.email.as_ref().filter(|_| person.fate == Fate::Stays)?;
+    (!emails::has_accepted_form(email)).then(|| {
+        format!("`{email}` is no e-mail address that the server accepts (one @, neither first nor last)")
+    })
+}
+
+fn group_problem(group: &PreparedGroup) -> Option<String> {
+    if let Some(problem) = external_id_problem(&group.external_id) {
+        return Some(problem);
+    }
+    if group.name.trim().is_empty() {
+        return Some("the group has no name".to_owned());
+    }
+    let length = group.name.encode_utf16().count();
+    (length > LONGEST_GROUP_NAME).then(|| {
+        format!("the group's name has {length} characters; the server takes at most {LONGEST_GROUP_NAME}")
+    })
+}
+
+fn external_id_problem(id: &ExternalId) -> Option<String> {
+    if id.as_str().trim().is_empty() {
+        return Some("the external id is blank".to_owned());
+    }
+    let length = id.as_str().encode_utf16().count();
+    (length > LONGEST_EXTERNAL_ID).then(|| {
+        format!("the external id has {length} characters; the server takes at most {LONGEST_EXTERNAL_ID}")
+    })
+}
+
+/// Two groups with one external id end the server's work half-way.
+fn unique_groups(groups: Vec<PreparedGroup>, bad_records: &mut Vec<BadRecord>) -> Vec<PreparedGroup> {
+    let mut names: HashMap<ExternalId, Vec<String>> = HashMap::with_capacity(groups.len());
+    for group in &groups {
+        names.entry(group.external_id.clone()).or_default().push(group.name.clone());
+    }
+    names.retain(|_, names| names.len() > 1);
+    let mut twins: Vec<_> = names.iter().collect();
+    twins.sort();
+    bad_records.extend(twins.into_iter().map(|(id, names)| BadRecord {
+        problem: format!("{} groups have the external id {id}: {}", names.len(), names.join("; ")),
+        entries: names.clone(),
+    }));
+    groups.into_iter().filter(|group| !names.contains_key(&group.external_id)).collect()
+}

@@ -1,0 +1,99 @@
+//! What the administrator decided, as far as the decisions in this crate need it.
+
+use crate::filter::SetFilter;
+
+/// The rules of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// `sync.userFilter`, where it is a set filter.
+    pub user_filter: Option<SetFilter>,
+    /// `sync.groupFilter`, where it is a set filter.
+    pub group_filter: Option<SetFilter>,
+    /// `sync.removeDisabled`.
+    pub disabled: DisabledUsers,
+    /// `sync.overwriteExisting`.
+    pub existing: ExistingMembers,
+    /// `sync.largeImport`.
+    pub size: ImportSize,
+    /// `sync.inviteUsersAfterProvisioning`.
+    pub newcomers: Newcomers,
+    /// `sync.onBadRecord`.
+    pub bad_records: BadRecords,
+    /// `sync.nestedGroups`.
+    pub nesting: Nesting,
+}
+
+/// What happens to people whose account is switched off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DisabledUsers {
+    /// They stay in the organization.
+    #[default]
+    Keep,
+    /// They leave, as if deleted.
+    Remove,
+}
+
+/// What happens to members of the organization who are not in the import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExistingMembers {
+    /// They stay.
+    #[default]
+    Keep,
+    /// Those with an external id are removed.
+    Overwrite,
+}
+
+/// How an import is cut into requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImportSize {
+    /// One request, whatever its size.
+    #[default]
+    Single,
+    /// Batches of 2,000 when there are more than 2,000 people and groups.
+    Batches,
+}
+
+/// What happens to people whom the organization does not know yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Newcomers {
+    /// Staged by servers that can; invited by the others.
+    #[default]
+    Stage,
+    /// Invited at once.
+    Invite,
+}
+
+/// What happens when an entry cannot be imported as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadRecords {
+    /// The run ends, nothing is imported.
+    #[default]
+    Stop,
+    /// The entry is left out, the run goes on and ends with a warning.
+    Skip,
+}
+
+/// Through which groups people are members of the groups above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nesting {
+    /// Through the groups that the filter keeps.
+    #[default]
+    KeptGroups,
+    /// Through the others too. Widens access.
+    AllGroups,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            user_filter: None,
+            group_filter: None,
+            disabled: DisabledUsers::Keep,
+            existing: ExistingMembers::Keep,
+            size: ImportSize::Single,
+            newcomers: Newcomers::Stage,
+            bad_records: BadRecords::Stop,
+            nesting: Nesting::KeptGroups,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What one complete read of a directory yields.
+
+use crate::entry::{Group, User};
+use crate::note::Note;
+
+/// Whether being absent from a snapshot means anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Everybody was read: who is absent is not in the directory.
+    Full,
+    /// Only what changed since an earlier read: absence says nothing.
+    Changes,
+}
+
+/// Where a directory's next "what changed since" read starts.
+///
+/// Opaque to everything but the directory that made it. It is stored by the one commit after a successful import
+/// and by nothing else, so there is never anything to roll back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Stored as `userDeltaToken`.
+    pub users: Option<String>,
+    /// Stored as `groupDeltaToken`.
+    pub groups: Option<String>,
+}
+
+/// A directory as it was read, page by page to the last. A partial read is an error and never becomes a snapshot.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The people asked for.
+    pub users: Vec<User>,
+    /// People of the directory who were not asked for (outside the directory's own filter, unchanged since the last
+    /// sync, or users are not synced). They are never imported, but may be members of groups, and their addresses
+    /// are taken.
+    pub others: Vec<User>,
+    /// The groups asked for.
+    pub groups: Vec<Group>,
+    /// Whether `users` is everybody.
+    pub coverage: Coverage,
+    /// Where the next read starts.
+    pub cursor: Cursor,
+    /// What the read has to tell.
+    pub notes: Vec<Note>,
+}
+
+impl Snapshot {
+    /// Puts everything in the order of external ids, so that the same directory gives the same bytes whatever the
+    /// server's order or our concurrency was.
+    #[must_use]
+    pub fn in_canonical_order(mut self) -> Self {
+        self.users.sort_unstable();
+        self.others.sort_unstable();
+        for group in &mut self.groups {
+            group.members.sort_unstable();
+            group.members.dedup();
+        }
+        self.groups.sort_unstable();
+        self
+    }
+}
