@@ -1,0 +1,17 @@
+//! `bwdc clear-cache`
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::run::Context;
+use crate::state::key;
+use crate::ui::Answer;
+
+pub(super) fn run(context: &Context) -> Result<Answer> {
+    context.file.update(|data| {
+        data.forget_cursors();
+        data.set(key::LAST_SYNC_HASH, Value::Null);
+        Ok(())
+    })?;
+    Ok(Answer::message("The sync cache has been cleared."))
+}

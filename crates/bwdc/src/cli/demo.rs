@@ -1,0 +1,262 @@
+//! `bwdc demo`: the main job on a sample company, from start to end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use bwdc_connect::Secret;
+use bwdc_core::Prepared;
+use bwdc_core::entry::Status;
+use bwdc_core::note::by_cause;
+use bwdc_sandbox::{Group, Member, Options, Sandbox};
+use clap::Args;
+use tempfile::TempDir;
+
+use super::block_on;
+use super::sandbox::start;
+use crate::config::{Environment, env};
+use crate::error::{Error, Result};
+use crate::run::{self, Context, Rehearsal};
+use crate::session;
+use crate::state::{DataFile, key};
+use crate::ui::{self, Answer, Style};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Leave the folder and the server for playing; Ctrl-C ends them.
+    #[arg(long)]
+    keep: bool,
+}
+
+const MONDAY: [(&str, &str); 2] = [
+    ("users.csv", include_str!("../../sample/monday/users.csv")),
+    ("groups.csv", include_str!("../../sample/monday/groups.csv")),
+];
+const TUESDAY: [(&str, &str); 2] = [
+    ("users.csv", include_str!("../../sample/tuesday/users.csv")),
+    ("groups.csv", include_str!("../../sample/tuesday/groups.csv")),
+];
+
+pub(super) fn run(arguments: Arguments, style: Style) -> Result<Answer> {
+    block_on(tell(arguments, style))??;
+    Ok(Answer::Nothing)
+}
+
+async fn tell(arguments: Arguments, style: Style) -> Result<()> {
+    let stage = Stage::set(style).await?;
+    stage.chapter("Monday: a sample company", &company());
+    stage.configure()?;
+    stage.log_in().await?;
+    stage.rehearse().await?;
+    stage.sync("The first sync").await?;
+    let before = stage.organization()?;
+    show(&before);
+    stage.sync_again().await?;
+    stage.write(&TUESDAY)?;
+    stage.chapter(
+        "Tuesday: the company has changed",
+        "  Nia Campbell joins Web, Finn Murphy leaves, Noah Fischer moves from Web to Platform.",
+    );
+    stage.sync("The next sync").await?;
+    let after = stage.organization()?;
+    ui::say(&difference(&before, &after));
+    stage.end(arguments).await
+}
+
+/// The folder, the server and how we run in between.
+struct Stage {
+    folder: TempDir,
+    sandbox: Sandbox,
+    context: Context,
+}
+
+/// What the organization holds.
+struct Organization {
+    members: Vec<Member>,
+    groups: Vec<Group>,
+}
+
+impl Stage {
+    async fn set(style: Style) -> Result<Self> {
+        let sandbox = start(Options::default()).await?;
+        let folder = tempfile::Builder::new()
+            .prefix("bwdc-demo-")
+            .tempdir()
+            .map_err(|error| Error::new(format!("Making a folder for the demo: {error}")))?;
+        let context = Context {
+            file: DataFile::in_folder(folder.path().join("bwdc")),
+            environment: Environment::for_demo(),
+            style,
+        };
+        let stage = Self { folder, sandbox, context };
+        stage.write(&MONDAY)?;
+        Ok(stage)
+    }
+
+    fn company_folder(&self) -> PathBuf {
+        self.folder.path().join("company")
+    }
+
+    fn write(&self, files: &[(&str, &str)]) -> Result<()> {
+        let folder = self.company_folder();
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(&folder)?;
+            files.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+        };
+        write().map_err(|error| {
+            Error::new(format!("Writing the sample company to {}: {error}", folder.display()))
+        })
+    }
+
+    fn chapter(&self, title: &str, text: &str) {
+        ui::say(&format!("\n{}\n{text}", ui::heading(title, self.context.style)));
+    }
+
+    fn command(&self, command: &str) {
+        ui::say(&format!("\n{}", ui::heading(&format!("$ {command}"), self.context.style)));
+    }
+
+    fn configure(&self) -> Result<()> {
+        let url = self.sandbox.url();
+        self.command(&format!("bwdc config server {url}    # a sandbox organization on this machine"));
+        self.command("bwdc config directory file");
+        self.command("bwdc config file.path ../company");
+        self.context.file.update(|data| {
+            data.set_in(key::URLS, "base", url);
+            data.set(key::DIRECTORY_TYPE, "file");
+            data.set_in("directoryFile", "path", "../company");
+            data.set_in(key::SYNC, "users", true);
+            data.set_in(key::SYNC, "groups", true);
+            data.set_in(key::SYNC, "removeDisabled", true);
+            Ok(())
+        })
+    }
+
+    async fn log_in(&self) -> Result<()> {
+        self.command("bwdc login");
+        let Context { file, environment, .. } = &self.context;
+        let client = run::client(file, &file.load()?, environment)?;
+        let id = self.sandbox.client_id();
+        let credentials = session::credentials(&id, Secret::from(self.sandbox.client_secret()));
+        let token = client.token(&credentials).await?;
+        session::store(file, &credentials, &token, session::organization_of(&id)?)?;
+        ui::say("  You are logged in!");
+        Ok(())
+    }
+
+    async fn rehearse(&self) -> Result<()> {
+        self.command("bwdc test    # what a sync would do; nothing is changed");
+        let prepared = run::rehearse(&self.context, Rehearsal::Everything).await?;
+        ui::say(&summary(&prepared));
+        Ok(())
+    }
+
+    async fn sync(&self, title: &str) -> Result<()> {
+        self.command(&format!("bwdc sync    # {}", title.to_lowercase()));
+        let outcome = run::sync(&self.context).await?;
+        ui::say(&format!("  Synced {} group(s) and {} user(s).", outcome.sent.groups, outcome.sent.users));
+        Ok(())
+    }
+
+    async fn sync_again(&self) -> Result<()> {
+        self.sync("once more: nothing has changed, so nothing is sent").await
+    }
+
+    fn organization(&self) -> Result<Organization> {
+        let told = |error| Error::new(format!("Looking into the sandbox: {error}"));
+        let members = self.sandbox.members().map_err(told)?;
+        Ok(Organization { members, groups: self.sandbox.groups().map_err(told)? })
+    }
+
+    async fn end(self, arguments: Arguments) -> Result<()> {
+        if !arguments.keep {
+            self.sandbox.stop().await;
+            ui::say(
+                "\nThat was all: the sandbox has stopped and its folder is gone. `bwdc demo --keep` leaves both.",
+            );
+            return Ok(());
+        }
+        let url = self.sandbox.url();
+        ui::say(&format!(
+            "\nLeft for playing until Ctrl-C:\n  the company        {company}\n  the organization   {url}/sandbox/members\n  \
+             export {folder_variable}={folder} {plaintext}=true\n  bwdc test --pretty",
+            company = self.company_folder().display(),
+            folder_variable = env::APPDATA_DIR,
+            folder = self.context.file.folder().display(),
+            plaintext = env::PLAINTEXT_SECRETS,
+        ));
+        let _ = tokio::signal::ctrl_c().await;
+        self.sandbox.stop().await;
+        let folder = self.folder.keep();
+        ui::say(&format!("\nThe server has stopped; the folder stays: {}", folder.display()));
+        Ok(())
+    }
+}
+
+fn company() -> String {
+    let people = MONDAY[0].1.lines().count() - 1;
+    let groups = MONDAY[1].1.lines().count() - 1;
+    format!(
+        "  {people} people in users.csv, {groups} groups in groups.csv, some inside others; two contain each other."
+    )
+}
+
+fn summary(prepared: &Prepared) -> String {
+    let count = |status: Status| prepared.people.iter().filter(|person| person.status == status).count();
+    let mut lines = vec![format!(
+        "  {} active, {} disabled and {} deleted people; {} groups",
+        count(Status::Active),
+        count(Status::Disabled),
+        count(Status::Deleted),
+        prepared.groups.len()
+    )];
+    let leavers = prepared.people.iter().filter(|person| person.status != Status::Active);
+    lines.extend(leavers.filter_map(|person| {
+        Some(format!("  {} would leave ({:?})", person.email.as_ref()?, person.status))
+    }));
+    lines.extend(
+        by_cause(&prepared.notes)
+            .iter()
+            .map(|note| format!("  note: {}: {}", note.reason, note.entries.join("; "))),
+    );
+    lines.join("\n")
+}
+
+fn show(organization: &Organization) {
+    let width = organization.groups.iter().map(|group| group.name.len()).max().unwrap_or(0);
+    ui::say(&format!(
+        "\n  The organization now: {} members, {} groups",
+        organization.members.len(),
+        organization.groups.len()
+    ));
+    for group in &organization.groups {
+        let count = group.members.len();
+        ui::say(&format!("  {:width$}  {count:>3}  {}", group.name, "#".repeat(count)));
+    }
+}
+
+/// What is different, by address and by group.
+fn difference(before: &Organization, after: &Organization) -> String {
+    let emails = |organization: &Organization| -> Vec<String> {
+        organization.members.iter().map(|member| member.email.clone()).collect()
+    };
+    let mut lines = changes("the organization", &emails(before), &emails(after));
+    let old: BTreeMap<&str, &[String]> =
+        before.groups.iter().map(|group| (group.name.as_str(), &group.members[..])).collect();
+    for group in &after.groups {
+        lines.extend(changes(
+            &group.name,
+            old.get(group.name.as_str()).copied().unwrap_or_default(),
+            &group.members,
+        ));
+    }
+    lines.join("\n")
+}
+
+fn changes(what: &str, before: &[String], after: &[String]) -> Vec<String> {
+    let gone =
+        before.iter().filter(|email| !after.contains(email)).map(|email| format!("  - {email:30} {what}"));
+    let new =
+        after.iter().filter(|email| !before.contains(email)).map(|email| format!("  + {email:30} {what}"));
+    gone.chain(new).collect()
+}

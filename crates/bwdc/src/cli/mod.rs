@@ -1,0 +1,207 @@
+//! The command line: one file per command.
+
+mod clear_cache;
+mod config;
+mod data_file;
+mod demo;
+mod last_sync;
+mod login;
+mod logout;
+mod sandbox;
+mod sync;
+mod test;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{Environment, env, place};
+use crate::error::{Exit, Result};
+use crate::run::Context;
+use crate::state::DataFile;
+use crate::ui::{self, Answer, Style};
+
+/// Keeps a Bitwarden organization in step with a company's directory.
+#[derive(Debug, Parser)]
+#[command(name = "bwdc", version, disable_version_flag = true, max_term_width = 100)]
+#[command(
+    after_help = "Examples:\n  bwdc login\n  bwdc config directory ldap\n  bwdc test\n  bwdc sync\n  bwdc demo\n\nExit codes: 0 done, 1 failed, 3 another sync is running, 4 done but entries were left out, 5 held back by a safety check."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Global {
+    /// Indent JSON by two spaces.
+    #[arg(long, global = true)]
+    pretty: bool,
+    /// Print the bare value, and nothing for a message.
+    #[arg(long, global = true)]
+    raw: bool,
+    /// Print every answer as one JSON object, errors included.
+    #[arg(long, global = true)]
+    response: bool,
+    /// Exit with 0 even after an error.
+    #[arg(long, global = true)]
+    cleanexit: bool,
+    /// Print nothing.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Ask nothing.
+    #[arg(long, global = true)]
+    nointeraction: bool,
+    /// Print the version.
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Log in with the organization's API key.
+    Login(login::Arguments),
+    /// Forget the API key and the tokens.
+    Logout,
+    /// Show what a sync would import, and change nothing.
+    Test(test::Arguments),
+    /// Import the directory into the organization.
+    Sync,
+    /// Show when users or groups were last synced.
+    LastSync(last_sync::Arguments),
+    /// Change a setting.
+    Config(config::Arguments),
+    /// Show where data.json is.
+    DataFile,
+    /// Forget what was synced, so that the next sync reads and sends everything.
+    ClearCache,
+    /// Run a Bitwarden-compatible organization on this machine to rehearse against.
+    Sandbox(sandbox::Arguments),
+    /// Show the main job on a sample company, from start to end.
+    Demo(demo::Arguments),
+}
+
+/// Runs what was typed, and says how the program ends.
+pub(crate) fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    let environment = Environment::of_process();
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => run(cli, environment),
+        Err(error) => usage(&error),
+    }
+}
+
+fn usage(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let text = error.to_string();
+            ui::help(
+                text.strip_prefix("bwdc ")
+                    .filter(|_| error.kind() == ErrorKind::DisplayVersion)
+                    .unwrap_or(&text),
+            );
+            Exit::Success
+        }
+        ErrorKind::InvalidSubcommand => {
+            let typed = error.get(clap::error::ContextKind::InvalidSubcommand).map(ToString::to_string);
+            ui::usage(&format!(
+                "Invalid command: {}\nSee --help for a list of available commands.",
+                typed.unwrap_or_default()
+            ));
+            Exit::Failure
+        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            ui::usage(&Cli::command().render_help().to_string());
+            Exit::Failure
+        }
+        _ => {
+            ui::usage(&error.to_string());
+            Exit::Failure
+        }
+    }
+}
+
+fn run(cli: Cli, environment: Environment) -> Exit {
+    let style = style(cli.global, &environment);
+    log(&environment, style);
+    match dispatch(cli, environment, style) {
+        Ok((answer, exit)) => {
+            ui::answer(&answer, style);
+            if style.clean_exit { Exit::Success } else { exit }
+        }
+        Err(error) => ui::error(&error, style),
+    }
+}
+
+fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(Answer, Exit)> {
+    let interaction = if cli.global.nointeraction || environment.is_true(env::NO_INTERACTION) {
+        Interaction::None
+    } else {
+        Interaction::Terminal
+    };
+    let context = |environment: Environment| -> Result<Context> {
+        let file = DataFile::in_folder(place::folder(&environment)?);
+        Ok(Context { file, environment, style })
+    };
+    let done = |answer: Answer| (answer, Exit::Success);
+    match cli.command {
+        Command::Login(arguments) => login::run(&context(environment)?, arguments, interaction).map(done),
+        Command::Logout => logout::run(&context(environment)?).map(done),
+        Command::Test(arguments) => test::run(&context(environment)?, arguments).map(done),
+        Command::Sync => sync::run(&context(environment)?),
+        Command::LastSync(arguments) => last_sync::run(&context(environment)?, &arguments).map(done),
+        Command::Config(arguments) => config::run(&context(environment)?, &arguments).map(done),
+        Command::DataFile => Ok(done(data_file::run(&context(environment)?))),
+        Command::ClearCache => clear_cache::run(&context(environment)?).map(done),
+        Command::Sandbox(arguments) => sandbox::run(arguments).map(done),
+        Command::Demo(arguments) => demo::run(arguments, style).map(done),
+    }
+}
+
+/// Whether anybody can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interaction {
+    Terminal,
+    None,
+}
+
+fn style(global: Global, environment: &Environment) -> Style {
+    Style {
+        pretty: global.pretty || environment.is_true(env::PRETTY),
+        raw: global.raw || environment.is_true(env::RAW),
+        response: global.response || environment.is_true(env::RESPONSE),
+        clean_exit: global.cleanexit || environment.is_set(env::CLEAN_EXIT),
+        quiet: global.quiet || environment.is_true(env::QUIET),
+        no_color: environment.is_set(env::NO_COLOR),
+    }
+}
+
+/// The debug log of the existing connector: on the console, and on stderr where stdout is for JSON.
+fn log(environment: &Environment, style: Style) {
+    if !environment.is_true(env::DEBUG) {
+        return;
+    }
+    let targets = tracing_subscriber::filter::Targets::new()
+        .with_target("bwdc", tracing::Level::DEBUG)
+        .with_target("bwdc_connect", tracing::Level::DEBUG)
+        .with_target("bwdc_sandbox", tracing::Level::DEBUG);
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let registry = tracing_subscriber::registry().with(targets);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);
+    let _ = if style.response {
+        registry.with(lines.with_writer(std::io::stderr)).try_init()
+    } else {
+        registry.with(lines).try_init()
+    };
+}
+
+/// Runs asynchronous work to its end.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| crate::error::Error::new(format!("Starting the program's threads: {error}")))?;
+    Ok(runtime.block_on(work))
+}

@@ -1,0 +1,83 @@
+//! `bwdc sandbox`
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use bwdc_sandbox::{Exposure, Flavour, Limits, Options, Sandbox, Staging, Storage};
+use clap::{Args, ValueEnum};
+
+use super::block_on;
+use crate::error::{Error, Result};
+use crate::ui::{self, Answer};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Whose behaviour to play.
+    #[arg(long, value_enum, default_value = "official")]
+    flavour: FlavourName,
+    /// Keep the organization in this SQLite file, its id and API key too; otherwise it is gone at the end.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    address: IpAddr,
+    /// Allow an address that other machines can reach. Some routes need no login.
+    #[arg(long)]
+    expose: bool,
+    /// Apply the limits of Bitwarden's cloud.
+    #[arg(long)]
+    cloud_limits: bool,
+    /// Stage newcomers whom the client does not want invited, as the cloud may.
+    #[arg(long)]
+    staging: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FlavourName {
+    Official,
+    Vaultwarden,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<Answer> {
+    block_on(serve(arguments))??;
+    Ok(Answer::Nothing)
+}
+
+async fn serve(arguments: Arguments) -> Result<()> {
+    let options = Options {
+        flavour: match arguments.flavour {
+            FlavourName::Official => Flavour::Official,
+            FlavourName::Vaultwarden => Flavour::Vaultwarden,
+        },
+        limits: if arguments.cloud_limits { Limits::Cloud } else { Limits::SelfHosted },
+        staging: if arguments.staging { Staging::On } else { Staging::Off },
+        storage: arguments.file.map_or(Storage::Memory, Storage::File),
+        listen: SocketAddr::new(arguments.address, arguments.port),
+        exposure: if arguments.expose { Exposure::AnyAddress } else { Exposure::LoopbackOnly },
+    };
+    let sandbox = start(options).await?;
+    ui::say(&format!(
+        "A sandbox organization is at {url}\n\n  \
+         export BITWARDENCLI_CONNECTOR_APPDATA_DIR=./rehearsal BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS=true\n  \
+         export BW_CLIENTID={id}\n  \
+         export BW_CLIENTSECRET={secret}\n  \
+         bwdc config server {url}\n\n\
+         Look inside: curl {url}/sandbox/members   (groups, log)\n\
+         Ctrl-C ends it.",
+        url = sandbox.url(),
+        id = sandbox.client_id(),
+        secret = sandbox.client_secret(),
+    ));
+    tokio::select! {
+        ended = sandbox.run() => ended.map_err(Error::new),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+/// Starts a sandbox.
+pub(super) async fn start(options: Options) -> Result<Sandbox> {
+    Sandbox::start(options).await.map_err(|error| Error::new(format!("Starting the sandbox: {error}")))
+}

@@ -1,0 +1,121 @@
+//! Every environment variable, each read here and nowhere else.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bwdc_connect::Secret;
+
+use crate::error::{Error, Result};
+
+macro_rules! variables {
+    ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal;)+) => {
+        $($(#[doc = $doc])+ pub(crate) const $constant: &str = $name;)+
+        /// All variables with their meaning: the source of `docs/environment.md`.
+        pub(crate) const ALL: &[(&str, &str)] = &[$(($name, concat!($($doc),+))),+];
+    };
+}
+
+variables! {
+    /// The folder of `data.json`, its lock and what else an instance keeps.
+    APPDATA_DIR = "BITWARDENCLI_CONNECTOR_APPDATA_DIR";
+    /// The older name of the same.
+    OLDER_APPDATA_DIR = "BITWARDEN_CONNECTOR_APPDATA_DIR";
+    /// `true`: secrets are kept in `data.json`.
+    PLAINTEXT_SECRETS = "BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS";
+    /// `true`: says on the console what it does.
+    DEBUG = "BITWARDENCLI_CONNECTOR_DEBUG";
+    /// The organization's client id, for `login`, and for `sync` and `test` without a login.
+    CLIENT_ID = "BW_CLIENTID";
+    /// The organization's API key, likewise.
+    CLIENT_SECRET = "BW_CLIENTSECRET";
+    /// `true`: as `--pretty`.
+    PRETTY = "BW_PRETTY";
+    /// `true`: as `--raw`.
+    RAW = "BW_RAW";
+    /// `true`: as `--response`.
+    RESPONSE = "BW_RESPONSE";
+    /// Anything: as `--cleanexit`.
+    CLEAN_EXIT = "BW_CLEANEXIT";
+    /// `true`: as `--quiet`.
+    QUIET = "BW_QUIET";
+    /// `true`: as `--nointeraction`.
+    NO_INTERACTION = "BW_NOINTERACTION";
+    /// For how many seconds one request is tried again (default 60).
+    RETRY_SECONDS = "BWDC_RETRY_SECONDS";
+    /// For how many seconds a directory may stay silent before the read is given up (default 120).
+    SILENCE_SECONDS = "BWDC_SILENCE_SECONDS";
+    /// A PEM file with certificates to trust besides the system's, for self-hosted servers.
+    CA_FILE = "BWDC_CA_FILE";
+    /// The same, by the name that users of the existing connector know.
+    NODE_EXTRA_CA_CERTS = "NODE_EXTRA_CA_CERTS";
+    /// Anything: no colour.
+    NO_COLOR = "NO_COLOR";
+    /// Where `~/.config` is, if not there.
+    XDG_CONFIG_HOME = "XDG_CONFIG_HOME";
+    /// The user's folder.
+    HOME = "HOME";
+    /// The user's folder for settings on Windows.
+    APPDATA = "APPDATA";
+}
+
+/// The environment as it was when the program started. An empty variable counts as absent.
+#[derive(Clone, Default)]
+pub(crate) struct Environment(HashMap<&'static str, OsString>);
+
+impl Environment {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub(crate) fn of_process() -> Self {
+        let read = |(name, _): &(&'static str, &str)| Some((*name, std::env::var_os(name)?));
+        Self(ALL.iter().filter_map(read).filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// The environment of the demo: its secrets are the sandbox's and may stand in `data.json`.
+    pub(crate) fn for_demo() -> Self {
+        Self(HashMap::from([(PLAINTEXT_SECRETS, OsString::from("true"))]))
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(name).map(PathBuf::from)
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Option<Secret> {
+        self.text(name).map(Secret::from)
+    }
+
+    /// Exactly `true`, as the existing connector compares.
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| value == "true")
+    }
+
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(crate) fn seconds(&self, name: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let seconds = text.trim().parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let seconds = seconds.filter(|seconds| !seconds.is_zero());
+        seconds.map(Some).ok_or_else(|| {
+            Error::new(format!("The variable {name} is `{text}`, which is no number of seconds."))
+                .hint("Set it to a number such as 60, or unset it.")
+        })
+    }
+
+    /// The variable of one of the environment's own, for a secret that is named on the command line.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub(crate) fn named_secret(name: &str) -> Option<Secret> {
+        std::env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::from)
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,335 @@
+//! One instance, understood: which directory, by which rules, into which organization.
+
+use std::path::Path;
+
+use bwdc_connect::Secret;
+use bwdc_connect::bitwarden::Endpoints;
+use bwdc_connect::directory::ldap::config::{
+    Attributes, Bind, Config as LdapConfig, Flavour, MadeEmail, Paging, Search, Security, Timeouts, Tls,
+    incomplete,
+};
+use bwdc_connect::directory::{self, Scope, file};
+use bwdc_connect::tls::{ClientIdentity, Trust};
+use bwdc_core::filter::{self, NativeQuery};
+use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, ImportSize, Nesting, Newcomers, Rules};
+use serde_json::Value;
+
+use super::env::{self, Environment};
+use super::{place, settings};
+use crate::error::{Error, Result};
+use crate::state::{Data, key};
+
+/// What the existing connector writes where a secret is kept in the operating system's store.
+pub(crate) const STORED_SECURELY: &str = "[STORED SECURELY]";
+
+/// Everything that one run needs to know beforehand.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    /// Where the people are.
+    pub(crate) directory: directory::Config,
+    /// What is synced; `None` if neither users nor groups are.
+    pub(crate) scope: Option<Scope>,
+    /// How it is decided.
+    pub(crate) rules: Rules,
+    /// What to say on every run, such as a password that crosses the network in clear.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The kinds of directory, by the number in `directoryType` and by name.
+pub(crate) const DIRECTORIES: [(&str, &str); 5] =
+    [("0", "ldap"), ("1", "entra"), ("2", "gsuite"), ("3", "okta"), ("4", "onelogin")];
+/// The file directory has no number in the existing connector.
+pub(crate) const FILE_DIRECTORY: &str = "file";
+
+impl Instance {
+    pub(crate) fn of(data: &Data, folder: &Path, environment: &Environment) -> Result<Self> {
+        let values = Values(data);
+        let (directory, warnings, filters) = directory_of(&values, folder, environment)?;
+        Ok(Self { directory, scope: scope(&values)?, rules: rules(&values, filters)?, warnings })
+    }
+}
+
+/// Whether filters are set filters or in the directory's own language.
+enum Filters {
+    Native,
+    Sets(NativeQuery),
+}
+
+fn directory_of(
+    values: &Values<'_>,
+    folder: &Path,
+    environment: &Environment,
+) -> Result<(directory::Config, Vec<String>, Filters)> {
+    match directory_name(values.0)? {
+        "ldap" => {
+            let config = ldap(values, folder, environment)?;
+            let warnings = ldap_warnings(&config);
+            Ok((directory::Config::Ldap(config), warnings, Filters::Native))
+        }
+        FILE_DIRECTORY => {
+            let path = values
+                .text("file.path")?
+                .ok_or_else(|| incomplete("file.path", "Set it with `bwdc config file.path FOLDER`."))?;
+            let config = file::Config { path: place::resolve(folder, &path) };
+            Ok((directory::Config::File(config), Vec::new(), Filters::Sets(NativeQuery::None)))
+        }
+        other => Err(Error::new(format!("The directory `{other}` cannot be read by this version yet."))
+            .hint("Directories that can be read: ldap (0) and file.")),
+    }
+}
+
+fn directory_name(data: &Data) -> Result<&'static str> {
+    let unknown = |value: &Value| {
+        Error::new(format!("The directory type {value} is unknown."))
+            .hint("Set it with `bwdc config directory ldap` or another of: 0-4, ldap, file.")
+    };
+    match data.value(key::DIRECTORY_TYPE) {
+        None => Err(Error::new("No directory is configured.")
+            .hint("Choose one with `bwdc config directory ldap` or `bwdc config directory file`.")),
+        Some(value) => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if text == FILE_DIRECTORY {
+                return Ok(FILE_DIRECTORY);
+            }
+            DIRECTORIES
+                .iter()
+                .find(|(number, name)| *number == text || *name == text)
+                .map(|(_, name)| *name)
+                .ok_or_else(|| unknown(value))
+        }
+    }
+}
+
+fn ldap(values: &Values<'_>, folder: &Path, environment: &Environment) -> Result<LdapConfig> {
+    let host = values
+        .text("ldap.hostname")?
+        .ok_or_else(|| incomplete("ldap.hostname", "Set it with `bwdc config ldap.hostname NAME`."))?;
+    let port = values
+        .port("ldap.port")?
+        .ok_or_else(|| incomplete("ldap.port", "Set it with `bwdc config ldap.port 389` (636 for LDAPS)."))?;
+    let timeouts = Timeouts::default();
+    let silence = environment.seconds(env::SILENCE_SECONDS)?.unwrap_or(timeouts.silence);
+    Ok(LdapConfig {
+        host: host.trim().to_owned(),
+        port,
+        security: security(values, folder)?,
+        bind: bind(values)?,
+        flavour: if values.flag("ldap.ad")? { Flavour::ActiveDirectory } else { Flavour::Generic },
+        paging: if values.flag_or("ldap.pagedSearch", true)? { Paging::Pages } else { Paging::Unpaged },
+        root: values.text("ldap.rootPath")?.unwrap_or_default(),
+        users: search(values, ["sync.userPath", "sync.userObjectClass", "sync.userFilter"], "person")?,
+        groups: search(values, ["sync.groupPath", "sync.groupObjectClass", "sync.groupFilter"], "group")?,
+        attributes: attributes(values)?,
+        timeouts: Timeouts { silence, connect: timeouts.connect.min(silence) },
+    })
+}
+
+fn search(values: &Values<'_>, [path, class, filter]: [&str; 3], default_class: &str) -> Result<Search> {
+    Ok(Search {
+        path: values.text(path)?.unwrap_or_default(),
+        object_class: values.text(class)?.unwrap_or_else(|| default_class.to_owned()),
+        filter: values.text(filter)?,
+    })
+}
+
+fn attributes(values: &Values<'_>) -> Result<Attributes> {
+    let named = |name: &str, default: &str| -> Result<String> {
+        Ok(values.text(name)?.map_or_else(|| default.to_owned(), |text| text.trim().to_owned()))
+    };
+    let made_email = match (
+        values.flag("sync.useEmailPrefixSuffix")?,
+        values.text("sync.emailPrefixAttribute")?,
+        values.text("sync.emailSuffix")?,
+    ) {
+        (true, Some(prefix_attribute), Some(suffix)) => Some(MadeEmail { prefix_attribute, suffix }),
+        _ => None,
+    };
+    Ok(Attributes {
+        email: named("sync.userEmailAttribute", "mail")?,
+        made_email,
+        group_name: named("sync.groupNameAttribute", "name")?,
+        member: named("sync.memberAttribute", "member")?,
+        revision: values.text("sync.revisionDateAttribute")?,
+    })
+}
+
+fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
+    let path = |name: &str| -> Result<_> { Ok(values.text(name)?.map(|path| place::resolve(folder, &path))) };
+    let trust = |name: &str| -> Result<Trust> {
+        if values.flag("ldap.sslAllowUnauthorized")? {
+            return Ok(Trust::Anybody);
+        }
+        Ok(path(name)?.map_or(Trust::System, Trust::OnlyFile))
+    };
+    match (values.flag("ldap.ssl")?, values.flag("ldap.startTls")?) {
+        (false, false) => Ok(Security::Plain),
+        (false, true) => {
+            Err(Error::new("The settings ldap.ssl (false) and ldap.startTls (true) contradict each other.")
+                .hint("Set ldap.ssl to true for StartTLS, or ldap.startTls to false for a plain connection."))
+        }
+        (true, true) => Ok(Security::StartTls(Tls { trust: trust("ldap.tlsCaPath")?, identity: None })),
+        (true, false) => {
+            let identity = match (path("ldap.sslCertPath")?, path("ldap.sslKeyPath")?) {
+                (None, None) => None,
+                (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key }),
+                _ => {
+                    return Err(Error::new("Of ldap.sslCertPath and ldap.sslKeyPath only one is set.")
+                        .hint("A client certificate needs both; set or clear the other."));
+                }
+            };
+            Ok(Security::Ldaps(Tls { trust: trust("ldap.sslCaPath")?, identity }))
+        }
+    }
+}
+
+fn bind(values: &Values<'_>) -> Result<Bind> {
+    let password = values.secret("ldap.password")?;
+    match (values.text("ldap.username")?, password) {
+        (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
+        _ => Err(Error::new("Username/password are not configured.")
+            .hint("Set them with `bwdc config ldap.username NAME` and `bwdc config ldap.password`.")),
+    }
+}
+
+fn ldap_warnings(config: &LdapConfig) -> Vec<String> {
+    let is_local = matches!(config.host.as_str(), "localhost" | "::1") || config.host.starts_with("127.");
+    match &config.security {
+        Security::Plain if !is_local => vec![format!(
+            "The password crosses the network to {} unprotected: set ldap.ssl, and ldap.startTls for StartTLS.",
+            config.host
+        )],
+        Security::Ldaps(tls) | Security::StartTls(tls) if tls.trust == Trust::Anybody => vec![format!(
+            "Any certificate is accepted from {}: whoever sits in between can read the password. Name a CA file and \
+             set ldap.sslAllowUnauthorized to false.",
+            config.host
+        )],
+        _ => Vec::new(),
+    }
+}
+
+fn scope(values: &Values<'_>) -> Result<Option<Scope>> {
+    Ok(match (values.flag("sync.users")?, values.flag("sync.groups")?) {
+        (true, true) => Some(Scope::UsersAndGroups),
+        (true, false) => Some(Scope::Users),
+        (false, true) => Some(Scope::Groups),
+        (false, false) => None,
+    })
+}
+
+fn rules(values: &Values<'_>, filters: Filters) -> Result<Rules> {
+    let set_filter = |name: &str| -> Result<Option<filter::SetFilter>> {
+        let Filters::Sets(native) = filters else { return Ok(None) };
+        let text = values.text(name)?.unwrap_or_default();
+        let parsed = filter::parse(&text, native).map_err(|error| {
+            Error::new(format!("Understanding {name}: {error}.")).hint("Nothing was read.")
+        })?;
+        Ok(parsed.set)
+    };
+    let defaults = Rules::default();
+    Ok(Rules {
+        user_filter: set_filter("sync.userFilter")?,
+        group_filter: set_filter("sync.groupFilter")?,
+        disabled: if values.flag("sync.removeDisabled")? { DisabledUsers::Remove } else { defaults.disabled },
+        existing: if values.flag("sync.overwriteExisting")? {
+            ExistingMembers::Overwrite
+        } else {
+            defaults.existing
+        },
+        size: if values.flag("sync.largeImport")? { ImportSize::Batches } else { defaults.size },
+        newcomers: if values.flag("sync.inviteUsersAfterProvisioning")? {
+            Newcomers::Invite
+        } else {
+            defaults.newcomers
+        },
+        bad_records: if values.is_choice("sync.onBadRecord", "skip")? {
+            BadRecords::Skip
+        } else {
+            defaults.bad_records
+        },
+        nesting: if values.is_choice("sync.nestedGroups", "all")? {
+            Nesting::AllGroups
+        } else {
+            defaults.nesting
+        },
+    })
+}
+
+/// The organization's servers.
+pub(crate) fn endpoints(data: &Data) -> Result<Endpoints> {
+    let urls = data.section(key::URLS);
+    let url = |name: &str| urls.value(name).and_then(Value::as_str).filter(|url| !url.trim().is_empty());
+    Ok(Endpoints::resolve(url("base"), url("api"), url("identity"))?)
+}
+
+/// A base URL as it is stored: with a scheme, without trailing slashes.
+pub(crate) fn server_url(text: &str) -> Result<String> {
+    let text = text.trim().trim_end_matches('/');
+    let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    Endpoints::resolve(Some(&url), None, None)?;
+    Ok(url)
+}
+
+/// Settings by name, with their types checked.
+struct Values<'a>(&'a Data);
+
+impl Values<'_> {
+    fn value(&self, name: &str) -> Result<Option<&Value>> {
+        let setting = settings::find(name)?;
+        Ok(self.0.section(setting.section).value(setting.key))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        match self.value(name)? {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.trim().is_empty())),
+            Some(_) => Err(wrong_type(name, "a text")),
+        }
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Secret>> {
+        match self.text(name)? {
+            Some(text) if text == STORED_SECURELY => Err(Error::new(format!(
+                "The secret {name} is in the operating system's secret store, which this version does not read yet."
+            ))
+            .hint(format!(
+                "Set {}=true and store it with `bwdc config {name} --secretfile FILE`.",
+                env::PLAINTEXT_SECRETS
+            ))),
+            text => Ok(text.map(Secret::from)),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool> {
+        self.flag_or(name, false)
+    }
+
+    fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
+        match self.value(name)? {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(wrong_type(name, "true or false")),
+        }
+    }
+
+    fn port(&self, name: &str) -> Result<Option<u16>> {
+        let number = match self.value(name)? {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(_) => None,
+        };
+        let port = number.and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0);
+        port.map(Some).ok_or_else(|| wrong_type(name, "a number from 1 to 65535"))
+    }
+
+    fn is_choice(&self, name: &str, word: &str) -> Result<bool> {
+        let Some(text) = self.text(name)? else { return Ok(false) };
+        let known = settings::find(name)?.parse(&text)?;
+        Ok(known == word)
+    }
+}
+
+fn wrong_type(name: &str, expected: &str) -> Error {
+    Error::new(format!("The setting {name} in data.json is not {expected}."))
+        .hint(format!("Correct it with `bwdc config {name} VALUE`."))
+}

@@ -1,0 +1,46 @@
+//! Where an instance keeps its files.
+
+use std::path::{Path, PathBuf};
+
+use super::env::{self, Environment};
+use crate::error::{Error, Result};
+
+const FOLDER: &str = "Bitwarden Directory Connector";
+const BESIDE_BINARY: &str = "bitwarden-connector-appdata";
+
+/// The folder of `data.json`: the first that applies, as the existing connector looks for it.
+pub(crate) fn folder(environment: &Environment) -> Result<PathBuf> {
+    let named = environment.path(env::APPDATA_DIR).or_else(|| environment.path(env::OLDER_APPDATA_DIR));
+    let folder = match named.or_else(beside_binary) {
+        Some(folder) => folder,
+        None => platform_folder(environment)?.join(FOLDER),
+    };
+    std::path::absolute(&folder)
+        .map(|path| path.components().collect())
+        .map_err(|error| Error::new(format!("Finding the folder {}: {error}", folder.display())))
+}
+
+fn beside_binary() -> Option<PathBuf> {
+    let folder = std::env::current_exe().ok()?.parent()?.join(BESIDE_BINARY);
+    folder.is_dir().then_some(folder)
+}
+
+fn platform_folder(environment: &Environment) -> Result<PathBuf> {
+    let home = || environment.path(env::HOME);
+    let folder = if cfg!(target_os = "macos") {
+        home().map(|home| home.join("Library/Application Support"))
+    } else if cfg!(windows) {
+        environment.path(env::APPDATA)
+    } else {
+        environment.path(env::XDG_CONFIG_HOME).or_else(|| home().map(|home| home.join(".config")))
+    };
+    folder.ok_or_else(|| {
+        Error::new("There is no place for data.json: neither a home folder nor a folder of its own is known.")
+            .hint(format!("Set {} to a folder.", env::APPDATA_DIR))
+    })
+}
+
+/// A path from the configuration; a relative one starts at the folder of `data.json`.
+pub(crate) fn resolve(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path)
+}

@@ -1,0 +1,73 @@
+//! Errors as the administrator meets them, and the exit codes they end in.
+
+use std::fmt;
+
+/// How the program ends. Documented in `docs/exit-codes.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Success = 0,
+    /// It failed, or the command line was not understood: as the existing connector.
+    Failure = 1,
+    /// Another run of this instance is under way.
+    Locked = 3,
+    /// Done, but entries that could not be imported were left out (`sync.onBadRecord` is `skip`).
+    LeftOut = 4,
+    /// The import was held back by a safety check; nothing was sent.
+    Blocked = 5,
+}
+
+/// What failed, and what to do next.
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    pub(crate) message: String,
+    pub(crate) next_step: Option<String>,
+    pub(crate) exit: Exit,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), next_step: None, exit: Exit::Failure }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, next_step: impl Into<String>) -> Self {
+        self.next_step = Some(next_step.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Says first what was going on.
+    #[must_use]
+    pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.next_step {
+            Some(next_step) => write!(f, "\n{next_step}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<bwdc_connect::Error> for Error {
+    fn from(error: bwdc_connect::Error) -> Self {
+        Self {
+            message: error.to_string(),
+            next_step: error.next_step().map(str::to_owned),
+            exit: Exit::Failure,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `bwdc` keeps a Bitwarden organization in step with a company's directory.
+
+mod cli;
+mod collate;
+mod config;
+mod error;
+mod run;
+mod session;
+mod state;
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::main(std::env::args_os()) as u8)
+}

@@ -1,0 +1,329 @@
+//! One run: read, prepare, plan, check, import, commit. `sync`, `test` and the demo all come through here.
+
+use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
+use bwdc_connect::directory::{self, Abilities, Ask, Directory as _, Extent, Progress, Tombstones};
+use bwdc_core::check::{Cause, Finding, ServerLimits, Verdict};
+use bwdc_core::known::KnownPeople;
+use bwdc_core::note::{Note, Step};
+use bwdc_core::plan::{Plan, Server, Summary, Target};
+use bwdc_core::rules::ExistingMembers;
+use bwdc_core::snapshot::Cursor;
+use bwdc_core::{Prepared, Rules};
+use jiff::Timestamp;
+
+use crate::config::{Environment, Instance, env, instance};
+use crate::error::{Error, Exit, Result};
+use crate::session::{self, Account};
+use crate::state::{Data, DataFile, RunLock, key, people};
+use crate::ui::{self, Style};
+
+/// What every command of an instance needs.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) file: DataFile,
+    pub(crate) environment: Environment,
+    pub(crate) style: Style,
+}
+
+/// What a sync did.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// What was sent; nothing if the server has it already.
+    pub(crate) sent: Summary,
+    pub(crate) notes: Vec<Note>,
+    /// Entries that had to be left out.
+    pub(crate) left_out: usize,
+}
+
+/// What `test` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rehearsal {
+    /// Everything.
+    Everything,
+    /// What a sync would read now.
+    SinceLastSync,
+}
+
+/// Reads, prepares, plans and checks; sends nothing and keeps nothing.
+pub(crate) async fn rehearse(context: &Context, what: Rehearsal) -> Result<Prepared> {
+    let data = context.file.load()?;
+    let account = Account::of(&data, &context.environment)?;
+    let instance = Instance::of(&data, context.file.folder(), &context.environment)?;
+    warn(&instance, context.style);
+    let extent = match what {
+        Rehearsal::Everything => Extent::Everything,
+        Rehearsal::SinceLastSync => since_last_sync(&data),
+    };
+    let Some(reading) = read(&instance, extent, context).await? else { return Ok(nothing_read()) };
+    let target = Target {
+        api_url: instance::endpoints(&data)?.api_url().to_owned(),
+        organization_id: account.organization_id,
+        server: Server::Official,
+    };
+    let plan = bwdc_core::plan(reading.prepared.clone(), &instance.rules, &target);
+    let verdict = bwdc_core::check(&plan, &instance.rules, limits(&data)?, None);
+    match verdict {
+        Verdict::Blocked(findings) => Err(blocked(&findings)),
+        Verdict::NothingToSend | Verdict::Unchanged | Verdict::Ready => Ok(reading.prepared),
+    }
+}
+
+/// A whole sync.
+pub(crate) async fn sync(context: &Context) -> Result<Outcome> {
+    let started = Timestamp::now();
+    let data = context.file.load()?;
+    let account = Account::of(&data, &context.environment)?;
+    let _lock = RunLock::take(context.file.folder(), &iso(started))?;
+    let data = context.file.load()?;
+    let instance = Instance::of(&data, context.file.folder(), &context.environment)?;
+    warn(&instance, context.style);
+    let organization = Organization::open(context, &data, account)?;
+    let token = organization.token().await?;
+    let extent = extent(&instance.rules, &data);
+    let Some(reading) = read(&instance, extent, context).await? else { return Ok(Outcome::nothing()) };
+    let server = organization.server(&reading.prepared).await?;
+    let target = Target {
+        api_url: organization.client.api_url().to_owned(),
+        organization_id: organization.account.organization_id.clone(),
+        server,
+    };
+    let plan = bwdc_core::plan(reading.prepared, &instance.rules, &target);
+    let last_digest = data.text(key::LAST_SYNC_HASH);
+    let sent = match bwdc_core::check(&plan, &instance.rules, limits(&data)?, last_digest) {
+        Verdict::Blocked(findings) => return Err(blocked(&findings)),
+        Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
+        Verdict::Ready => {
+            organization.import(&plan, token).await?;
+            plan.summary
+        }
+    };
+    let record =
+        RunRecord { started, scope: instance.scope, plan: &plan, known: reading.known, changed: sent };
+    commit(&context.file, record)?;
+    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
+}
+
+/// Notes, with a warning for each entry that was left out for being wrong.
+fn notes(plan: Plan) -> Vec<Note> {
+    let left_out =
+        plan.bad_records.into_iter().map(|record| Note::warning(Step::Validate, record.problem, "left out"));
+    plan.notes.into_iter().chain(left_out).collect()
+}
+
+impl Outcome {
+    fn nothing() -> Self {
+        let note =
+            Note::warning(Step::Read, "", "neither sync.users nor sync.groups is on, so nothing was read");
+        Self { sent: Summary::default(), notes: vec![note], left_out: 0 }
+    }
+}
+
+fn nothing_read() -> Prepared {
+    Prepared {
+        people: Vec::new(),
+        groups: Vec::new(),
+        notes: Outcome::nothing().notes,
+        bad_records: Vec::new(),
+        cursor: Cursor::default(),
+    }
+}
+
+/// One directory, read and decided.
+struct Reading {
+    prepared: Prepared,
+    /// Who is known after this read, if that is worth keeping.
+    known: Option<KnownPeople>,
+}
+
+/// `None` if neither users nor groups are synced.
+async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<Option<Reading>> {
+    let Some(scope) = instance.scope else { return Ok(None) };
+    let directory = directory::open(instance.directory.clone())?;
+    let progress = Progress::default();
+    let ask = Ask { scope, extent };
+    let snapshot = ui::with_progress(&progress, context.style, directory.read(&ask, &progress)).await?;
+    let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
+    tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
+    let Abilities { tombstones } = directory.abilities();
+    if tombstones == Tombstones::No {
+        let prepared = bwdc_core::prepare(snapshot, &instance.rules, &KnownPeople::default());
+        return Ok(Some(Reading { prepared, known: None }));
+    }
+    let known = people::load(context.file.folder())?;
+    let after = known.after(&snapshot);
+    let changed = (after != known).then_some(after);
+    let prepared = bwdc_core::prepare(snapshot, &instance.rules, &known);
+    Ok(Some(Reading { prepared, known: changed }))
+}
+
+fn warn(instance: &Instance, style: Style) {
+    for warning in &instance.warnings {
+        ui::warning(warning, style);
+    }
+}
+
+/// Overwriting needs everybody.
+fn extent(rules: &Rules, data: &Data) -> Extent {
+    match rules.existing {
+        ExistingMembers::Overwrite => Extent::Everything,
+        ExistingMembers::Keep => since_last_sync(data),
+    }
+}
+
+fn since_last_sync(data: &Data) -> Extent {
+    let time = |key: &str| data.text(key).and_then(|text| text.parse().ok());
+    let delta = |key: &str| data.text(key).map(str::to_owned);
+    Extent::Since {
+        users: time(key::LAST_USER_SYNC),
+        groups: time(key::LAST_GROUP_SYNC),
+        cursor: Cursor { users: delta(key::USER_DELTA), groups: delta(key::GROUP_DELTA) },
+    }
+}
+
+fn limits(data: &Data) -> Result<ServerLimits> {
+    let is_cloud = instance::endpoints(data)?.is_cloud();
+    Ok(if is_cloud { ServerLimits::Cloud } else { ServerLimits::SelfHosted })
+}
+
+fn blocked(findings: &[Finding]) -> Error {
+    let is_dangerous = findings.iter().any(|finding| finding.cause == Cause::Dangerous);
+    let problems: Vec<&str> = findings.iter().map(|finding| finding.problem.as_str()).collect();
+    let mut next_steps: Vec<&str> = findings.iter().map(|finding| finding.next_step.as_str()).collect();
+    next_steps.dedup();
+    Error::new(problems.join("\n"))
+        .hint(format!("{} Nothing was imported.", next_steps.join(" ")))
+        .exit(if is_dangerous { Exit::Blocked } else { Exit::Failure })
+}
+
+/// The organization at the other end, and who we are to it.
+struct Organization<'a> {
+    context: &'a Context,
+    client: Client,
+    account: Account,
+}
+
+/// A client for the servers that are configured.
+pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result<Client> {
+    let settings = bitwarden::Config {
+        endpoints: instance::endpoints(data)?,
+        extra_ca: environment.path(env::CA_FILE).or_else(|| environment.path(env::NODE_EXTRA_CA_CERTS)),
+        retry_for: environment.seconds(env::RETRY_SECONDS)?,
+        client_version: env!("CARGO_PKG_VERSION").to_owned(),
+        device_id: session::app_id(file, data)?,
+    };
+    Ok(Client::new(settings)?)
+}
+
+impl<'a> Organization<'a> {
+    fn open(context: &'a Context, data: &Data, account: Account) -> Result<Self> {
+        let client = client(&context.file, data, &context.environment)?;
+        Ok(Self { context, client, account })
+    }
+
+    async fn token(&self) -> Result<Token> {
+        self.account.token(&self.client, &self.context.file, &self.context.environment).await
+    }
+
+    /// Who answers there; asked only when it makes a difference.
+    async fn server(&self, prepared: &Prepared) -> Result<Server> {
+        if !prepared.depends_on_server() {
+            return Ok(Server::Official);
+        }
+        Ok(match self.client.server_kind().await? {
+            ServerKind::Vaultwarden => Server::Vaultwarden,
+            ServerKind::Official | ServerKind::Other(_) => Server::Official,
+        })
+    }
+
+    async fn import(&self, plan: &Plan, mut token: Token) -> Result<()> {
+        let count = plan.requests.len();
+        for (request, number) in plan.requests.iter().zip(1..) {
+            if !token.is_fresh(Timestamp::now()) {
+                token = self.token().await?;
+            }
+            let sent = match self.client.import(&token, request).await {
+                Err(error) if error.kind() == bwdc_connect::Kind::Credentials => {
+                    token = self.renew(error).await?;
+                    self.client.import(&token, request).await
+                }
+                other => other,
+            };
+            sent.map_err(|error| self.explain(error, number, count))?;
+        }
+        Ok(())
+    }
+
+    /// A refused token is dropped, and the key tried once for another.
+    async fn renew(&self, refused: bwdc_connect::Error) -> Result<Token> {
+        session::forget_token(&self.context.file)?;
+        let again = self.account.new_token(&self.client, &self.context.file, &self.context.environment).await;
+        again.map_err(|error| Error::from(refused).hint(error.to_string()))
+    }
+
+    fn explain(&self, error: bwdc_connect::Error, number: usize, count: usize) -> Error {
+        if error.kind() == bwdc_connect::Kind::Credentials {
+            if let Err(other) = session::forget_token(&self.context.file) {
+                return other;
+            }
+        }
+        let error = Error::from(error);
+        if count == 1 {
+            return error;
+        }
+        error.while_doing(format!(
+            "Batch {number} of {count} failed (the {} before it are in; the next run repeats all, which is safe)",
+            number - 1
+        ))
+    }
+}
+
+/// What a successful run leaves behind.
+struct RunRecord<'a> {
+    started: Timestamp,
+    scope: Option<directory::Scope>,
+    plan: &'a Plan,
+    known: Option<KnownPeople>,
+    changed: Summary,
+}
+
+/// Stores what the next run needs. The people come first: should the machine stop between the two files, the next
+/// run repeats this one, which is safe.
+fn commit(file: &DataFile, record: RunRecord<'_>) -> Result<()> {
+    let RunRecord { started, scope, plan, known, changed } = record;
+    let stored = || -> Result<()> {
+        if let Some(known) = known {
+            people::store(file.folder(), &known)?;
+        }
+        file.update(|data| {
+            if !plan.requests.is_empty() {
+                data.set(key::LAST_SYNC_HASH, plan.digest.as_str());
+            }
+            for (key, token) in
+                [(key::USER_DELTA, &plan.cursor.users), (key::GROUP_DELTA, &plan.cursor.groups)]
+            {
+                if let Some(token) = token {
+                    data.set(key, token.as_str());
+                }
+            }
+            if scope.is_some_and(directory::Scope::has_groups) {
+                data.set(key::LAST_GROUP_SYNC, iso(started));
+            }
+            if scope.is_some_and(directory::Scope::has_users) {
+                data.set(key::LAST_USER_SYNC, iso(started));
+            }
+            Ok(())
+        })
+    };
+    stored().map_err(|error| {
+        let Summary { groups, users, .. } = changed;
+        error.while_doing(format!(
+            "The import was done ({groups} groups, {users} users), but that could not be recorded (the next run \
+             repeats it, which is safe)"
+        ))
+    })
+}
+
+/// ISO 8601 in UTC with milliseconds, as `data.json` has it.
+pub(crate) fn iso(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

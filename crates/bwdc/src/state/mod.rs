@@ -1,0 +1,105 @@
+//! `data.json`: settings and memory of one instance, in the format of the existing connector (state version 8).
+//!
+//! Keys that are not known here are kept as they are, in their order. Every change reads the file again under a lock
+//! and replaces it in one step, so that neither a crash nor a second process ever loses a setting.
+
+mod file;
+mod lock;
+pub(crate) mod people;
+
+use serde_json::{Map, Value};
+
+pub(crate) use self::file::DataFile;
+pub(crate) use self::lock::RunLock;
+
+/// The version of the format.
+pub(crate) const VERSION: u64 = 8;
+
+/// Top-level keys.
+pub(crate) mod key {
+    pub(crate) const STATE_VERSION: &str = "stateVersion";
+    pub(crate) const DIRECTORY_TYPE: &str = "directoryType";
+    pub(crate) const ORGANIZATION_ID: &str = "organizationId";
+    pub(crate) const ENTITY_ID: &str = "entityId";
+    pub(crate) const LAST_SYNC_HASH: &str = "lastSyncHash";
+    pub(crate) const USER_DELTA: &str = "userDeltaToken";
+    pub(crate) const GROUP_DELTA: &str = "groupDeltaToken";
+    pub(crate) const LAST_USER_SYNC: &str = "lastUserSync";
+    pub(crate) const LAST_GROUP_SYNC: &str = "lastGroupSync";
+    pub(crate) const URLS: &str = "environmentUrls";
+    pub(crate) const APP_ID: &str = "appId";
+    pub(crate) const SYNC: &str = "sync";
+    pub(crate) const ACCESS_TOKEN: &str = "accessToken";
+    pub(crate) const REFRESH_TOKEN: &str = "refreshToken";
+    pub(crate) const CLIENT_ID: &str = "apiKeyClientId";
+    pub(crate) const CLIENT_SECRET: &str = "apiKeyClientSecret";
+    pub(crate) const TWO_FACTOR_TOKEN: &str = "twoFactorToken";
+}
+
+/// The content of `data.json`.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Data(Map<String, Value>);
+
+impl Data {
+    /// A text that is there and not blank.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str().filter(|text| !text.trim().is_empty())
+    }
+
+    pub(crate) fn value(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A section, empty if it is absent or something else.
+    pub(crate) fn section(&self, key: &str) -> Section<'_> {
+        Section(self.0.get(key).and_then(Value::as_object))
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.insert(key.to_owned(), value.into());
+    }
+
+    /// Sets one key of a section, which comes into being with it.
+    pub(crate) fn set_in(&mut self, section: &str, key: &str, value: impl Into<Value>) {
+        let slot = self.0.entry(section).or_insert_with(|| Value::Object(Map::new()));
+        if !slot.is_object() {
+            *slot = Value::Object(Map::new());
+        }
+        if let Some(map) = slot.as_object_mut() {
+            map.insert(key.to_owned(), value.into());
+        }
+    }
+
+    /// Takes a key out; the others keep their order.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.shift_remove(key);
+    }
+
+    /// Forgets what makes the next read or import shorter. The digest is kept where the existing connector keeps it.
+    pub(crate) fn forget_cursors(&mut self) {
+        for key in [key::USER_DELTA, key::GROUP_DELTA, key::LAST_GROUP_SYNC, key::LAST_USER_SYNC] {
+            self.set(key, Value::Null);
+        }
+    }
+
+    fn is_new(&self) -> bool {
+        !self.0.contains_key(key::STATE_VERSION) && !self.0.contains_key("global")
+    }
+}
+
+impl std::fmt::Debug for Data {
+    /// Names only: values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// One section of `data.json`.
+#[derive(Clone, Copy)]
+pub(crate) struct Section<'a>(Option<&'a Map<String, Value>>);
+
+impl<'a> Section<'a> {
+    pub(crate) fn value(self, key: &str) -> Option<&'a Value> {
+        self.0?.get(key).filter(|value| !value.is_null())
+    }
+}

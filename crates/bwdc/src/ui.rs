@@ -1,0 +1,230 @@
+//! The only place that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
+
+use std::convert::Infallible;
+use std::io::{IsTerminal, Write};
+use std::pin::pin;
+use std::time::Duration;
+
+use bwdc_connect::directory::Progress;
+use bwdc_core::note::{NoteGroup, Severity};
+use futures_util::future::Either;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Exit};
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Style {
+    pub(crate) pretty: bool,
+    pub(crate) raw: bool,
+    pub(crate) response: bool,
+    pub(crate) clean_exit: bool,
+    pub(crate) quiet: bool,
+    pub(crate) no_color: bool,
+}
+
+/// What a command has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// A title, and perhaps a sentence.
+    Message { title: String, message: Option<String> },
+    /// A piece of text, or the lack of it.
+    Text(Option<String>),
+    /// Data, printed as JSON.
+    Object(Value),
+    /// The command has printed for itself.
+    Nothing,
+}
+
+impl Answer {
+    pub(crate) fn message(title: impl Into<String>) -> Self {
+        Self::Message { title: title.into(), message: None }
+    }
+
+    fn data(&self) -> Value {
+        match self {
+            Self::Message { title, message } => {
+                json!({ "noColor": false, "object": "message", "title": title, "message": message })
+            }
+            Self::Text(text) => json!({ "object": "string", "data": text }),
+            Self::Object(value) => value.clone(),
+            Self::Nothing => Value::Null,
+        }
+    }
+}
+
+/// Prints an answer on stdout.
+pub(crate) fn answer(answer: &Answer, style: Style) {
+    if style.quiet || *answer == Answer::Nothing {
+        return;
+    }
+    if style.response {
+        return out(&render(&json!({ "success": true, "data": answer.data() }), style));
+    }
+    match answer {
+        Answer::Message { .. } if style.raw => {}
+        Answer::Message { title, message } => {
+            out(&green(title, style));
+            if let Some(message) = message {
+                out(message);
+            }
+        }
+        Answer::Text(Some(text)) => out(text),
+        Answer::Object(value) => out(&render(value, style)),
+        Answer::Text(None) | Answer::Nothing => {}
+    }
+}
+
+/// Prints an error on stderr, or as JSON on stdout where that was asked for. Returns how the program ends.
+pub(crate) fn error(error: &Error, style: Style) -> Exit {
+    if !style.quiet {
+        if style.response {
+            out(&render(&json!({ "success": false, "message": error.to_string() }), style));
+        } else {
+            err(&red(&error.to_string(), style));
+        }
+    }
+    if style.clean_exit { Exit::Success } else { error.exit }
+}
+
+/// Prints a usage error, which never becomes JSON.
+pub(crate) fn usage(text: &str) {
+    err(text.trim_end());
+}
+
+/// Help and version, on stdout.
+pub(crate) fn help(text: &str) {
+    out(text.trim_end());
+}
+
+/// One warning on stderr.
+pub(crate) fn warning(text: &str, style: Style) {
+    if !style.quiet {
+        err(&format!("Warning: {text}"));
+    }
+}
+
+/// At most so many entries are named for one cause.
+const NAMED: usize = 5;
+
+/// Prints counted notes on stderr.
+pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
+    if style.quiet {
+        return;
+    }
+    for group in groups {
+        let label = match group.severity {
+            Severity::Warning => "Warning",
+            Severity::Info => "Note",
+        };
+        err(&format!("{label}: {}", sentence(group)));
+    }
+}
+
+fn sentence(group: &NoteGroup<'_>) -> String {
+    let count = group.entries.len();
+    if count == 0 {
+        return group.reason.to_owned();
+    }
+    let named = group.entries.iter().take(NAMED).copied().collect::<Vec<_>>().join("; ");
+    let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
+    format!("{count} x {}: {named}{more}", group.reason)
+}
+
+/// A line that counts while a directory is read; only on a terminal.
+pub(crate) async fn with_progress<T>(progress: &Progress, style: Style, work: impl Future<Output = T>) -> T {
+    if style.quiet || !std::io::stderr().is_terminal() {
+        return work.await;
+    }
+    let line = ProgressBar::new_spinner();
+    if let Ok(template) = ProgressStyle::with_template("{spinner} {msg}") {
+        line.set_style(template);
+    }
+    line.enable_steady_tick(Duration::from_millis(120));
+    let show = async || -> Infallible {
+        // Counts for ever: the work ends it.
+        loop {
+            let (users, groups) = progress.counts();
+            line.set_message(format!("Reading the directory: {users} users, {groups} groups"));
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    };
+    let result = match futures_util::future::select(pin!(work), pin!(show())).await {
+        Either::Left((result, _)) => result,
+        Either::Right((never, _)) => match never {},
+    };
+    line.finish_and_clear();
+    result
+}
+
+/// Asks on stderr and reads one line from stdin. `None` at its end.
+pub(crate) fn ask(question: &str, echo: Echo) -> std::io::Result<Option<String>> {
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question} ")?;
+    stderr.flush()?;
+    let line = match echo {
+        Echo::Shown => read_line()?,
+        Echo::Hidden if std::io::stdin().is_terminal() => Some(rpassword::read_password()?),
+        Echo::Hidden => read_line()?,
+    };
+    Ok(line.filter(|line| !line.is_empty()))
+}
+
+/// Whether what is typed can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echo {
+    Shown,
+    Hidden,
+}
+
+fn read_line() -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line)?;
+    Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// A line of a longer story, such as the demo.
+pub(crate) fn say(text: &str) {
+    out(text);
+}
+
+/// A line that stands out on a terminal.
+pub(crate) fn heading(text: &str, style: Style) -> String {
+    if !style.no_color && std::io::stdout().is_terminal() {
+        format!("\x1b[1m{text}\x1b[22m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn render(value: &Value, style: Style) -> String {
+    let text = if style.pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    text.unwrap_or_default()
+}
+
+fn green(text: &str, style: Style) -> String {
+    if !style.no_color && std::io::stdout().is_terminal() {
+        format!("\x1b[92m{text}\x1b[39m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn red(text: &str, style: Style) -> String {
+    if !style.no_color && std::io::stderr().is_terminal() {
+        format!("\x1b[91m{text}\x1b[39m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A closed pipe ends the output, not the program.
+fn out(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn err(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

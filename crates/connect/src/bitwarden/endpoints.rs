@@ -1,0 +1,147 @@
+//! Where the organization's servers are.
+
+use reqwest::Url;
+
+use crate::{Error, Kind, Result};
+
+/// Base URLs of the API and of the identity server, without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    api: String,
+    identity: String,
+    is_cloud: bool,
+}
+
+/// The clouds: the names by which people know them, and the hosts they have
+/// (bitwarden/server, `CloudRegionConfig`).
+const CLOUDS: [&str; 3] = ["bitwarden.com", "bitwarden.eu", "bitwarden-gov.com"];
+
+impl Endpoints {
+    /// From the configured base URL and the separate ones, which win. None at all means the US cloud.
+    pub fn resolve(base: Option<&str>, api: Option<&str>, identity: Option<&str>) -> Result<Self> {
+        let base = base.map(parse).transpose()?;
+        let cloud = match &base {
+            None => Some(CLOUDS[0]),
+            Some(base) => cloud(base),
+        };
+        let derived = |service: &str| match (cloud, &base) {
+            (Some(domain), _) => format!("https://{service}.{domain}"),
+            (None, Some(base)) => format!("{}/{service}", text(base)),
+            (None, None) => String::new(),
+        };
+        let given = |url: Option<&str>| url.map(|url| parse(url).map(|url| text(&url))).transpose();
+        let (own_api, own_identity) = (given(api)?, given(identity)?);
+        Ok(Self {
+            is_cloud: own_api.is_none() && cloud.is_some(),
+            api: own_api.unwrap_or_else(|| derived("api")),
+            identity: own_identity.unwrap_or_else(|| derived("identity")),
+        })
+    }
+
+    /// The API's base URL.
+    pub fn api_url(&self) -> &str {
+        &self.api
+    }
+
+    /// The identity server's base URL.
+    pub fn identity_url(&self) -> &str {
+        &self.identity
+    }
+
+    /// Whether it is Bitwarden's own cloud, with its limits.
+    pub fn is_cloud(&self) -> bool {
+        self.is_cloud
+    }
+}
+
+fn cloud(base: &Url) -> Option<&'static str> {
+    let host = base.host_str()?;
+    let is_root = base.path() == "/" && base.port().is_none();
+    CLOUDS.into_iter().find(|domain| {
+        is_root
+            && (host == *domain
+                || ["vault.", "api.", "identity.", "www."]
+                    .iter()
+                    .any(|sub| host.strip_prefix(sub) == Some(domain)))
+    })
+}
+
+/// A URL with a scheme; `https` if none is given.
+fn parse(given: &str) -> Result<Url> {
+    let trimmed = given.trim();
+    let refuse = |reason: &str| {
+        Error::new(Kind::Configuration, format!("Understanding the server URL `{trimmed}`"), reason)
+            .hint("It reads like https://bitwarden.example.com")
+    };
+    let candidate = if trimmed.contains("://") { trimmed.to_owned() } else { format!("https://{trimmed}") };
+    if candidate.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(refuse("there are blanks in it"));
+    }
+    let url = Url::parse(&candidate).map_err(|error| refuse(&error.to_string()))?;
+    match url.scheme() {
+        "http" | "https" => {}
+        _ => return Err(refuse("it is neither https nor http")),
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(refuse("there is no host in it"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("there is a user name or a password in it"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("there is more than a host and a path in it"));
+    }
+    Ok(url)
+}
+
+fn text(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(url: &str) -> (String, String, bool) {
+        let endpoints = Endpoints::resolve(Some(url), None, None).unwrap();
+        (endpoints.api, endpoints.identity, endpoints.is_cloud)
+    }
+
+    #[test]
+    fn clouds_are_known_by_their_names() {
+        let us = Endpoints::resolve(None, None, None).unwrap();
+        assert_eq!(
+            (us.api_url(), us.identity_url()),
+            ("https://api.bitwarden.com", "https://identity.bitwarden.com")
+        );
+        assert!(us.is_cloud());
+        for eu in ["https://vault.bitwarden.eu", "bitwarden.eu/", "https://VAULT.bitwarden.eu"] {
+            assert_eq!(
+                base(eu),
+                ("https://api.bitwarden.eu".into(), "https://identity.bitwarden.eu".into(), true)
+            );
+        }
+        assert!(!base("https://vault.bitwarden.com.example.org").2);
+    }
+
+    #[test]
+    fn servers_of_ones_own_have_paths() {
+        let own =
+            ("https://bw.example.org/sub/api".into(), "https://bw.example.org/sub/identity".into(), false);
+        assert_eq!(base("bw.example.org/sub///"), own);
+        let separate =
+            Endpoints::resolve(Some("bw.example.org"), Some("https://a.example.org:8443/"), None).unwrap();
+        assert_eq!(separate.api_url(), "https://a.example.org:8443");
+        assert_eq!(separate.identity_url(), "https://bw.example.org/identity");
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for text in
+            ["not a url", "ftp://x", "https:// https://x", "https://", "https://u:p@x", "x?y", "http://[::"]
+        {
+            let error = Endpoints::resolve(Some(text), None, None).unwrap_err();
+            assert!(error.to_string().contains("Understanding the server URL"), "{error}");
+        }
+    }
+}

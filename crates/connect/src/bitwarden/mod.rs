@@ -1,0 +1,283 @@
+//! The Bitwarden organization: a token for its API key, and the import.
+//!
+//! Facts about the server: bitwarden/server `OrganizationController` (Public) and
+//! `ImportOrganizationUsersAndGroupsCommand`; about Vaultwarden: its `api/core/public.rs` and `api/identity.rs`.
+
+mod endpoints;
+mod message;
+mod token;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bwdc_core::import::ImportRequest;
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+pub use self::endpoints::Endpoints;
+pub use self::token::{Credentials, Token};
+use crate::http::{Http, Pace, Request, Response, Settings};
+use crate::{Error, Kind, Result};
+
+/// How long a token may take.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the server may work on an import.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
+/// The cloud allows 60 POSTs a minute and 5 a second (bitwarden/server `appsettings.json`); a request a second with
+/// bursts of 5 keeps to both.
+const CLOUD_BURST: u32 = 5;
+const CLOUD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Everything needed to talk to one organization's servers.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where they are.
+    pub endpoints: Endpoints,
+    /// A PEM file with certificates to trust besides the system's.
+    pub extra_ca: Option<PathBuf>,
+    /// For how long one request is tried again; 60 seconds if `None`.
+    pub retry_for: Option<Duration>,
+    /// Our version, told to the server.
+    pub client_version: String,
+    /// The id of this installation, a UUID.
+    pub device_id: String,
+}
+
+/// A client of one organization's servers.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: Http,
+    endpoints: Endpoints,
+    device_id: String,
+}
+
+/// What answers at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// Bitwarden's own server.
+    Official,
+    /// Vaultwarden.
+    Vaultwarden,
+    /// Another, by the name it gives itself.
+    Other(String),
+}
+
+/// How a platform is named to the server: `deviceType` and `deviceName` (bitwarden/server `DeviceType.cs`).
+const PLATFORM: (&str, &str) = if cfg!(windows) {
+    ("6", "windows")
+} else if cfg!(target_os = "macos") {
+    ("7", "macos")
+} else {
+    ("8", "linux")
+};
+
+impl Client {
+    /// A client that has not said anything yet.
+    pub fn new(config: Config) -> Result<Self> {
+        let pace = if config.endpoints.is_cloud() {
+            Pace::new(CLOUD_BURST, CLOUD_INTERVAL)
+        } else {
+            Pace::default()
+        };
+        let headers = headers(&config.client_version)?;
+        let settings = Settings { extra_ca: config.extra_ca, headers, retry_for: config.retry_for, pace };
+        Ok(Self { http: Http::new(settings)?, endpoints: config.endpoints, device_id: config.device_id })
+    }
+
+    /// The API's base URL.
+    pub fn api_url(&self) -> &str {
+        self.endpoints.api_url()
+    }
+
+    /// Exchanges the API key for a token. There is no refresh token: to renew, this is done again.
+    pub async fn token(&self, credentials: &Credentials) -> Result<Token> {
+        let identity = self.endpoints.identity_url();
+        let attempted = format!("Logging in to {identity} as {}", credentials.client_id);
+        // All fields, in the order of the existing connector: Vaultwarden refuses a request without the device.
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("scope", "api.organization")
+            .append_pair("client_id", &credentials.client_id)
+            .append_pair("deviceType", PLATFORM.0)
+            .append_pair("deviceIdentifier", &self.device_id)
+            .append_pair("deviceName", PLATFORM.1)
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_secret", credentials.client_secret.reveal())
+            .finish();
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let request = Request {
+            method: Method::POST,
+            url: url(identity, "/connect/token")?,
+            headers,
+            body: Some(form.into_bytes().into()),
+            timeout: TOKEN_TIMEOUT,
+        };
+        let response = self.http.send(&attempted, &request).await?;
+        if !response.status.is_success() {
+            return Err(refused(attempted, &response, None));
+        }
+        issued(&response).ok_or_else(|| {
+            Error::new(Kind::Data, attempted, format!("HTTP {} without a token", response.status.as_u16()))
+                .hint("Check the server's URL: something else than a Bitwarden server may answer there.")
+        })
+    }
+
+    /// Sends one request of an import. Any 2xx is success; the body tells nothing.
+    pub async fn import(&self, token: &Token, import: &ImportRequest) -> Result<()> {
+        let attempted = format!(
+            "Importing {} users and {} groups into {}",
+            import.members.len(),
+            import.groups.len(),
+            self.api_url()
+        );
+        let body = serde_json::to_vec(import).map_err(|error| Error::new(Kind::Data, &attempted, error))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(AUTHORIZATION, bearer(token, &attempted)?);
+        let request = Request {
+            method: Method::POST,
+            url: url(self.api_url(), "/public/organization/import")?,
+            headers,
+            body: Some(Bytes::from(body)),
+            timeout: IMPORT_TIMEOUT,
+        };
+        let response = self.http.send(&attempted, &request).await?;
+        if response.status.is_success() { Ok(()) } else { Err(refused(attempted, &response, Some(import))) }
+    }
+
+    /// Who answers there. A server that does not say is taken for Bitwarden's own.
+    pub async fn server_kind(&self) -> Result<ServerKind> {
+        let attempted = format!("Asking {} what it is", self.api_url());
+        let request = Request {
+            method: Method::GET,
+            url: url(self.api_url(), "/config")?,
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: TOKEN_TIMEOUT,
+        };
+        let response = self.http.send(&attempted, &request).await?;
+        if !response.status.is_success() {
+            return Err(refused(attempted, &response, None));
+        }
+        let config: Value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+        Ok(match config.pointer("/server/name").and_then(Value::as_str) {
+            None => ServerKind::Official,
+            Some(name) if name.eq_ignore_ascii_case("vaultwarden") => ServerKind::Vaultwarden,
+            Some(name) => ServerKind::Other(name.to_owned()),
+        })
+    }
+}
+
+fn headers(version: &str) -> Result<HeaderMap> {
+    let agent = format!("Bitwarden_DC/{version} ({})", PLATFORM.1.to_uppercase());
+    let mut headers = HeaderMap::new();
+    for (name, text) in [
+        (HeaderName::from_static("device-type"), PLATFORM.0),
+        (HeaderName::from_static("bitwarden-client-name"), "connector"),
+        (HeaderName::from_static("bitwarden-client-version"), version),
+        (USER_AGENT, agent.as_str()),
+    ] {
+        let value = HeaderValue::from_str(text)
+            .map_err(|error| Error::new(Kind::Configuration, "Setting up HTTP headers", error))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn bearer(token: &Token, attempted: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| {
+        Error::new(Kind::Data, attempted, "the stored access token has characters that cannot be sent")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn url(base: &str, path: &str) -> Result<Url> {
+    Url::parse(&format!("{base}{path}")).map_err(|error| {
+        Error::new(Kind::Configuration, format!("Understanding the server URL `{base}`"), error)
+    })
+}
+
+fn issued(response: &Response) -> Option<Token> {
+    let body: Value = serde_json::from_slice(&response.body).ok()?;
+    let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
+    let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(0);
+    Some(Token::issued(token.to_owned(), Duration::from_secs(seconds)))
+}
+
+/// An answer that is no success, with what is known to help.
+fn refused(attempted: String, response: &Response, import: Option<&ImportRequest>) -> Error {
+    let told = message::of(response, import);
+    if response.status.is_redirection() {
+        let place =
+            response.headers.get(LOCATION).and_then(|place| place.to_str().ok()).unwrap_or("elsewhere");
+        let place = place.split(['?', '#']).next().unwrap_or(place);
+        return Error::new(Kind::Configuration, attempted, format!("{told}: the server sends us to {place}"))
+            .hint("Redirections are not followed with a secret in hand. Set the server's URL to the right one (https, not http?).");
+    }
+    let (kind, hint) = meaning(&told, response.status, import);
+    Error::new(kind, attempted, told).hint(hint)
+}
+
+/// Messages that the server is known to send, and what to do about each.
+const KNOWN: [(&str, &str); 11] = [
+    (
+        "invalid_client",
+        "The server does not say which: the client id or the API key is wrong (or rotated), the organization is \
+         disabled, its plan has no API access, or the key belongs to another region's cloud (see `bwdc config server`).",
+    ),
+    ("Incorrect client_secret", "The API key is wrong, or was rotated: copy it anew from the web vault."),
+    ("Invalid client_id", "There is no such organization on this server, or it has no API key yet."),
+    ("Too many login requests", "Wait a minute; the server limits logins."),
+    ("You cannot import this much data at once", "Set sync.largeImport to true."),
+    ("cannot use directory syncing", "The organization's plan or licence has no directory sync."),
+    (
+        "cannot use groups",
+        "The organization's plan has no groups: switch sync.groups off. People were processed.",
+    ),
+    ("at least one confirmed owner", "Confirm an owner of the organization first."),
+    (
+        "Remove and re-add users",
+        "Somebody who would be removed has no master password: switch sync.overwriteExisting off.",
+    ),
+    (
+        "autoscale on self-hosted",
+        "The licence has too few seats: nobody was invited. Add seats or narrow the filters.",
+    ),
+    (
+        "eat limit has been reached",
+        "There are too few seats: nobody was invited. Add seats or narrow the filters.",
+    ),
+];
+
+fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (Kind, String) {
+    let known = KNOWN.iter().find(|(text, _)| told.contains(text)).map(|(_, hint)| *hint);
+    let is_login = import.is_none();
+    let (kind, default) = match status.as_u16() {
+        401 | 403 => (
+            Kind::Credentials,
+            "The server does not accept the login: run `bwdc logout` and `bwdc login`. A firewall in between may also \
+             answer so.",
+        ),
+        400 if is_login => (Kind::Credentials, "Check the client id, the API key and the server's URL."),
+        404 => (Kind::Configuration, "There is no Bitwarden server at this URL: check `bwdc config server`."),
+        413 => (
+            Kind::Refused,
+            "The import is too large for the server or a proxy before it: set sync.largeImport to true.",
+        ),
+        429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
+        500..=599 => (
+            Kind::Refused,
+            "The server failed, and may have done a part. The next run repeats the import, which is safe. Its log says \
+             more.",
+        ),
+        _ => (Kind::Refused, "Nothing more is known; the server's log may say more."),
+    };
+    let kind = if is_login && known.is_some() { Kind::Credentials } else { kind };
+    (kind, known.unwrap_or(default).to_owned())
+}

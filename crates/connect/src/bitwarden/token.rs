@@ -1,0 +1,79 @@
+//! Access tokens and what they are made from.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::Secret;
+
+/// A token with less time left is renewed.
+const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// An organization's API key.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// `organization.<id>`
+    pub client_id: String,
+    /// The key.
+    pub client_secret: Secret,
+}
+
+/// What opens the API for an hour.
+#[derive(Clone, Debug)]
+pub struct Token {
+    secret: Secret,
+    expires_at: Timestamp,
+}
+
+impl Token {
+    /// A token just issued.
+    pub(super) fn issued(secret: String, lifetime: Duration) -> Self {
+        let expires_at = Timestamp::now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
+        Self { secret: secret.into(), expires_at }
+    }
+
+    /// A token kept from an earlier run. When it expires stands in it (RFC 7519, `exp`); one that does not say counts
+    /// as expired.
+    pub fn from_stored(token: &str) -> Self {
+        Self { secret: token.into(), expires_at: expiry(token).unwrap_or(Timestamp::UNIX_EPOCH) }
+    }
+
+    /// Whether more than five minutes are left.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        self.expires_at.duration_since(now) > MARGIN
+    }
+
+    /// The value, to be stored.
+    pub fn reveal(&self) -> &str {
+        self.secret.reveal()
+    }
+}
+
+fn expiry(token: &str) -> Option<Timestamp> {
+    let payload = token.split('.').nth(1)?;
+    let bytes = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let claims: Value = serde_json::from_slice(&bytes).ok()?;
+    Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_token_says_when_it_expires() {
+        let exp = 1_700_000_000;
+        let payload = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}"));
+        let token = Token::from_stored(&format!("header.{payload}.signature"));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(token.is_fresh(at(exp - 301)));
+        assert!(!token.is_fresh(at(exp - 300)));
+        for odd in ["", "opaque", "a.b.c", "a.e30.c"] {
+            assert!(!Token::from_stored(odd).is_fresh(at(0)), "{odd}");
+        }
+        assert!(!format!("{token:?}").contains("signature"));
+    }
+}

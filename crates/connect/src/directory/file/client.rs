@@ -1,0 +1,348 @@
+//! Reads the files into records that know where they stand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bwdc_core::did_you_mean;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Kind, Result};
+
+/// Where a record stands, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) file: PathBuf,
+    /// "line 17" or "entry 3".
+    pub(super) at: String,
+}
+
+/// One row or object about a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UserRecord {
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) status: String,
+    pub(super) groups: Vec<String>,
+    pub(super) place: Place,
+}
+
+/// One row or object about a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GroupRecord {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) members: Vec<String>,
+    pub(super) place: Place,
+}
+
+/// Everything in the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    pub(super) users: Vec<UserRecord>,
+    pub(super) groups: Vec<GroupRecord>,
+    /// Columns that mean nothing here, with the file.
+    pub(super) ignored: Vec<String>,
+}
+
+/// Column names and what else people call them.
+const ID: &[&str] = &["id", "externalid", "employeeid", "employee id", "uid"];
+const EMAIL: &[&str] = &["email", "e-mail", "mail", "email address", "e-mail address"];
+const STATUS: &[&str] = &["status"];
+const GROUPS: &[&str] = &["groups"];
+const NAME: &[&str] = &["name"];
+const MEMBERS: &[&str] = &["members", "member"];
+
+/// Reads the file, or the files of the folder.
+pub(super) fn read(path: &Path) -> Result<Records> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    let mut records = Records::default();
+    if metadata.is_dir() {
+        read_folder(path, &mut records)?;
+    } else if has_extension(path, "json") {
+        let file: JsonFile = json(path)?;
+        add_users(file.users, path, &mut records);
+        add_groups(file.groups, path, &mut records);
+    } else {
+        read_users_csv(path, &mut records)?;
+    }
+    Ok(records)
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+fn read_folder(folder: &Path, records: &mut Records) -> Result<()> {
+    let users = either(folder, "users")?;
+    let users = users.ok_or_else(|| {
+        Error::new(
+            Kind::Configuration,
+            format!("Reading people from {}", folder.display()),
+            "there is neither users.csv nor users.json",
+        )
+        .hint("See docs/directory-file.md for the formats.")
+    })?;
+    if has_extension(&users, "json") {
+        add_users(json(&users)?, &users, records);
+    } else {
+        read_users_csv(&users, records)?;
+    }
+    if let Some(groups) = either(folder, "groups")? {
+        if has_extension(&groups, "json") {
+            add_groups(json(&groups)?, &groups, records);
+        } else {
+            read_groups_csv(&groups, records)?;
+        }
+    }
+    Ok(())
+}
+
+/// The CSV or the JSON file of this name. Both would leave open which one counts.
+fn either(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let [csv, json] = ["csv", "json"].map(|extension| folder.join(format!("{name}.{extension}")));
+    match (csv.exists(), json.exists()) {
+        (true, true) => Err(Error::new(
+            Kind::Configuration,
+            format!("Reading {}", folder.display()),
+            format!("there are both {name}.csv and {name}.json"),
+        )
+        .hint("Move the one away that does not count.")),
+        (true, false) => Ok(Some(csv)),
+        (false, true) => Ok(Some(json)),
+        (false, false) => Ok(None),
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(Kind::Configuration, format!("Reading {}", path.display()), error)
+        .hint("Check file.path and that the user who runs bwdc may read it.")
+}
+
+/// An error in a file's content.
+pub(super) fn wrong(place: &Place, reason: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Data, format!("Reading {}, {}", place.file.display(), place.at), reason)
+        .hint("Nothing was imported.")
+}
+
+/// The whole content, unless somebody is writing it at the moment.
+fn text(path: &Path) -> Result<String> {
+    let stamp = || -> std::io::Result<(u64, SystemTime)> {
+        let metadata = fs::metadata(path)?;
+        Ok((metadata.len(), metadata.modified()?))
+    };
+    let before = stamp().map_err(|error| unreadable(path, &error))?;
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let after = stamp().map_err(|error| unreadable(path, &error))?;
+    let attempted = format!("Reading {}", path.display());
+    if before != after || bytes.len() as u64 != after.0 {
+        return Err(Error::new(Kind::Incomplete, attempted, "it changed while it was being read").hint(
+            "Write exports to another name and rename them when they are complete. Nothing was imported.",
+        ));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(Error::new(Kind::Data, attempted, "it is in UTF-16").hint("Save it as UTF-8."));
+    }
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").map(<[u8]>::to_vec).unwrap_or(bytes);
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        Error::new(Kind::Data, format!("Reading {}, line {line}", path.display()), "this is no UTF-8")
+            .hint("Save the file as UTF-8.")
+    })
+}
+
+/// A CSV file, row by row, with its columns found by name.
+struct Table {
+    file: PathBuf,
+    columns: Vec<String>,
+    rows: Vec<(u64, csv::StringRecord)>,
+}
+
+fn table(path: &Path) -> Result<Table> {
+    let text = text(path)?;
+    let header = text.lines().next().unwrap_or_default();
+    let separator = [b',', b';', b'\t'].into_iter().max_by_key(|separator| {
+        // Ties go to the comma.
+        (header.bytes().filter(|byte| byte == separator).count(), *separator == b',')
+    });
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(separator.unwrap_or(b','))
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let fault = |error: &csv::Error| {
+        let line = error.position().map_or(1, csv::Position::line);
+        let place = Place { file: path.to_owned(), at: format!("line {line}") };
+        match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                wrong(&place, format!("there are {len} fields where the header has {expected_len}"))
+            }
+            _ => wrong(&place, error),
+        }
+    };
+    let columns: Vec<String> =
+        reader.headers().map_err(|error| fault(&error))?.iter().map(str::to_lowercase).collect();
+    if columns.iter().all(String::is_empty) {
+        let place = Place { file: path.to_owned(), at: "line 1".to_owned() };
+        return Err(wrong(&place, "the file is empty: not even a header line is there"));
+    }
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| fault(&error))?;
+        rows.push((row.position().map_or(0, csv::Position::line), row));
+    }
+    Ok(Table { file: path.to_owned(), columns, rows })
+}
+
+impl Table {
+    fn column(&self, names: &[&str]) -> Result<Option<usize>> {
+        let found: Vec<usize> =
+            (0..self.columns.len()).filter(|&at| names.contains(&self.columns[at].as_str())).collect();
+        match found[..] {
+            [] => Ok(None),
+            [at] => Ok(Some(at)),
+            _ => Err(wrong(&self.header(), format!("several columns mean `{}`", names[0]))),
+        }
+    }
+
+    fn header(&self) -> Place {
+        Place { file: self.file.clone(), at: "line 1".to_owned() }
+    }
+
+    fn place(&self, line: u64) -> Place {
+        Place { file: self.file.clone(), at: format!("line {line}") }
+    }
+
+    /// What is neither known nor nearly known is ignored and said; what is nearly known is an error, so that a typo in
+    /// a header does not lose a column.
+    fn ignored(&self, known: &[&[&str]]) -> Result<Vec<String>> {
+        let mut ignored = Vec::new();
+        for column in
+            self.columns.iter().filter(|column| !known.iter().any(|names| names.contains(&column.as_str())))
+        {
+            let near = did_you_mean(column, known.iter().map(|names| names[0])).filter(|_| column.len() > 3);
+            if let Some(near) = near {
+                return Err(wrong(
+                    &self.header(),
+                    format!("unknown column `{column}` (did you mean `{near}`?)"),
+                ));
+            }
+            ignored.push(format!("{column} in {}", self.file.display()));
+        }
+        Ok(ignored)
+    }
+}
+
+fn list(field: &str) -> Vec<String> {
+    field.split(';').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+fn read_users_csv(path: &Path, records: &mut Records) -> Result<()> {
+    let table = table(path)?;
+    let (id, email) = (table.column(ID)?, table.column(EMAIL)?);
+    let (status, groups) = (table.column(STATUS)?, table.column(GROUPS)?);
+    if id.or(email).is_none() {
+        return Err(wrong(&table.header(), "there is neither a column `id` nor a column `email`"));
+    }
+    records.ignored.extend(table.ignored(&[ID, EMAIL, STATUS, GROUPS])?);
+    for (line, row) in &table.rows {
+        let field = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or_default().to_owned();
+        let email = field(email);
+        records.users.push(UserRecord {
+            id: if id.is_some() { field(id) } else { email.to_lowercase() },
+            email,
+            status: field(status),
+            groups: list(&field(groups)),
+            place: table.place(*line),
+        });
+    }
+    Ok(())
+}
+
+fn read_groups_csv(path: &Path, records: &mut Records) -> Result<()> {
+    let table = table(path)?;
+    let (id, name, members) = (table.column(ID)?, table.column(NAME)?, table.column(MEMBERS)?);
+    if name.is_none() {
+        return Err(wrong(&table.header(), "there is no column `name`"));
+    }
+    records.ignored.extend(table.ignored(&[ID, NAME, MEMBERS])?);
+    for (line, row) in &table.rows {
+        let field = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or_default().to_owned();
+        let name = field(name);
+        records.groups.push(GroupRecord {
+            id: if id.is_some() { field(id) } else { name.clone() },
+            name,
+            members: list(&field(members)),
+            place: table.place(*line),
+        });
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonFile {
+    users: Vec<JsonUser>,
+    #[serde(default)]
+    groups: Vec<JsonGroup>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonUser {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonGroup {
+    #[serde(default)]
+    id: Option<String>,
+    name: String,
+    #[serde(default)]
+    members: Vec<String>,
+}
+
+/// JSON is written by programs: an unknown field is an error, and serde_json names line and column.
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_str(&text(path)?).map_err(|error| {
+        Error::new(Kind::Data, format!("Reading {}", path.display()), error).hint("Nothing was imported.")
+    })
+}
+
+fn entry(path: &Path, number: usize) -> Place {
+    Place { file: path.to_owned(), at: format!("entry {}", number + 1) }
+}
+
+fn add_users(users: Vec<JsonUser>, path: &Path, records: &mut Records) {
+    records.users.extend(users.into_iter().enumerate().map(|(number, user)| {
+        let email = user.email.unwrap_or_default().trim().to_owned();
+        UserRecord {
+            id: user.id.map_or_else(|| email.to_lowercase(), |id| id.trim().to_owned()),
+            email,
+            status: user.status.unwrap_or_default().trim().to_owned(),
+            groups: user.groups,
+            place: entry(path, number),
+        }
+    }));
+}
+
+fn add_groups(groups: Vec<JsonGroup>, path: &Path, records: &mut Records) {
+    records.groups.extend(groups.into_iter().enumerate().map(|(number, group)| {
+        let name = group.name.trim().to_owned();
+        GroupRecord {
+            id: group.id.map_or_else(|| name.clone(), |id| id.trim().to_owned()),
+            name,
+            members: group.members,
+            place: entry(path, number),
+        }
+    }));
+}

@@ -1,0 +1,180 @@
+//! From records to people and groups. Pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bwdc_core::did_you_mean;
+use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+
+use super::client::{GroupRecord, Place, Records, UserRecord, wrong};
+use crate::Result;
+
+/// What the status column may say.
+const STATUSES: [(&str, Status); 11] = [
+    ("", Status::Active),
+    ("active", Status::Active),
+    ("enabled", Status::Active),
+    ("disabled", Status::Disabled),
+    ("inactive", Status::Disabled),
+    ("suspended", Status::Disabled),
+    ("locked", Status::Disabled),
+    ("deleted", Status::Deleted),
+    ("terminated", Status::Deleted),
+    ("left", Status::Deleted),
+    ("removed", Status::Deleted),
+];
+
+/// People and groups, with members as references.
+pub(super) fn convert(records: Records) -> Result<(Vec<User>, Vec<Group>)> {
+    let (users, memberships) = people(records.users)?;
+    let groups = groups(records.groups, memberships)?;
+    let directory = Names::of(&users, &groups);
+    let groups = groups.into_iter().map(|group| directory.resolve(group)).collect();
+    Ok((users, groups))
+}
+
+/// A group before its members are looked up.
+struct Draft {
+    id: String,
+    name: String,
+    members: Vec<Member>,
+}
+
+/// How a member is named.
+enum Member {
+    /// By the `groups` column of a person with this id.
+    Person(String),
+    /// By a word in the `members` column.
+    Word(String),
+}
+
+/// (group, id of the person in it)
+type Memberships = Vec<(String, String)>;
+
+fn people(records: Vec<UserRecord>) -> Result<(Vec<User>, Memberships)> {
+    let mut seen: HashMap<String, (User, Place)> = HashMap::new();
+    let mut memberships = Vec::new();
+    let mut order = Vec::new();
+    for record in records {
+        let user = user(&record)?;
+        memberships.extend(record.groups.into_iter().map(|group| (group, record.id.clone())));
+        match seen.entry(record.id.clone()) {
+            Entry::Vacant(slot) => {
+                slot.insert((user, record.place));
+                order.push(record.id);
+            }
+            Entry::Occupied(slot) if slot.get().0 == user => {}
+            Entry::Occupied(slot) => {
+                let problem =
+                    format!("the id `{}` stands there too, with other data: {}", record.id, slot.get().1.at);
+                return Err(wrong(&record.place, problem));
+            }
+        }
+    }
+    let users = order.iter().filter_map(|id| seen.remove(id)).map(|(user, _)| user).collect();
+    Ok((users, memberships))
+}
+
+fn user(record: &UserRecord) -> Result<User> {
+    if record.id.is_empty() {
+        return Err(wrong(&record.place, "there is no id (nor an e-mail address in its place)"));
+    }
+    Ok(User {
+        external_id: ExternalId::from(record.id.as_str()),
+        reference_id: person_reference(&record.id),
+        email: Email::parse(&record.email),
+        status: status(record)?,
+    })
+}
+
+fn status(record: &UserRecord) -> Result<Status> {
+    let word = record.status.to_lowercase();
+    STATUSES.iter().find(|(known, _)| *known == word).map(|(_, status)| *status).ok_or_else(|| {
+        let known: Vec<&str> =
+            STATUSES.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
+        let near = did_you_mean(&word, known.iter().copied())
+            .map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+        wrong(
+            &record.place,
+            format!("unknown status `{}`{near}; known are: {}", record.status, known.join(", ")),
+        )
+    })
+}
+
+fn person_reference(id: &str) -> ReferenceId {
+    ReferenceId::from(format!("user:{id}"))
+}
+
+fn group_reference(id: &str) -> ReferenceId {
+    ReferenceId::from(format!("group:{id}"))
+}
+
+/// Rows of one id are one group. A group that only people's `groups` column names comes into being.
+fn groups(records: Vec<GroupRecord>, memberships: Memberships) -> Result<Vec<Draft>> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut by_id: HashMap<String, usize> = HashMap::new();
+    for record in records {
+        if record.id.is_empty() {
+            return Err(wrong(&record.place, "there is no id (nor a name in its place)"));
+        }
+        let at = *by_id.entry(record.id.clone()).or_insert_with(|| {
+            drafts.push(Draft { id: record.id.clone(), name: record.name.clone(), members: Vec::new() });
+            drafts.len() - 1
+        });
+        if drafts[at].name != record.name {
+            let problem =
+                format!("the group `{}` is called `{}` in an earlier row", record.id, drafts[at].name);
+            return Err(wrong(&record.place, problem));
+        }
+        drafts[at].members.extend(record.members.into_iter().map(Member::Word));
+    }
+    let mut by_name: HashMap<String, usize> =
+        drafts.iter().enumerate().map(|(at, draft)| (draft.name.clone(), at)).collect();
+    for (group, person) in memberships {
+        let found = by_id.get(&group).or_else(|| by_name.get(&group)).copied();
+        let at = found.unwrap_or_else(|| {
+            drafts.push(Draft { id: group.clone(), name: group.clone(), members: Vec::new() });
+            by_name.insert(group, drafts.len() - 1);
+            drafts.len() - 1
+        });
+        drafts[at].members.push(Member::Person(person));
+    }
+    Ok(drafts)
+}
+
+/// Everything that a member can be called.
+struct Names(HashMap<String, ReferenceId>);
+
+impl Names {
+    /// A person's id wins over an address, an address over a group's id, that over a group's name.
+    fn of(users: &[User], groups: &[Draft]) -> Self {
+        let mut names = HashMap::new();
+        names.extend(groups.iter().map(|group| (group.name.clone(), group_reference(&group.id))));
+        names.extend(groups.iter().map(|group| (group.id.clone(), group_reference(&group.id))));
+        let emails = users.iter().filter_map(|user| Some((user.email.as_ref()?.as_str().to_owned(), user)));
+        names.extend(emails.map(|(email, user)| (email, user.reference_id.clone())));
+        names.extend(
+            users.iter().map(|user| (user.external_id.as_str().to_owned(), user.reference_id.clone())),
+        );
+        Self(names)
+    }
+
+    fn find(&self, word: &str) -> ReferenceId {
+        let word = word.trim();
+        let found = self.0.get(word).or_else(|| self.0.get(&word.to_lowercase()));
+        found.cloned().unwrap_or_else(|| ReferenceId::from(word))
+    }
+
+    fn resolve(&self, draft: Draft) -> Group {
+        let members = draft.members.iter().map(|member| match member {
+            Member::Person(id) => person_reference(id),
+            Member::Word(word) => self.find(word),
+        });
+        Group {
+            external_id: ExternalId::from(draft.id.as_str()),
+            reference_id: group_reference(&draft.id),
+            members: members.collect(),
+            name: draft.name,
+        }
+    }
+}

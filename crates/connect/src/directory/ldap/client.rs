@@ -1,0 +1,297 @@
+//! The wire: connections, binds and searches that end with every entry or with an error.
+
+use std::time::Duration;
+
+use ldap3::asn1::{PL, StructureTag, parse_tag};
+use ldap3::controls::{PagedResults, RawControl};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions, StdStream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::config::{Bind, Config, Paging, Security};
+use super::failure;
+use crate::{Error, Kind, Result};
+
+/// What Active Directory allows (`MaxPageSize`), and what `ldapsearch` users ask for.
+const PAGE_SIZE: i32 = 1_000;
+
+/// How long the server may work on one search, in seconds.
+const SERVER_TIME_LIMIT: i32 = 300;
+
+/// RFC 2696.
+const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+
+/// One entry as it came, without any assumption about its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    /// The name, as the server spells it.
+    pub(super) dn: String,
+    /// Attribute descriptions, options included, with their values.
+    pub(super) attributes: Vec<(String, Vec<Vec<u8>>)>,
+}
+
+impl Record {
+    /// The values of an attribute, whatever the case of its name. Options such as `;lang-en` are another attribute.
+    pub(super) fn values(&self, name: &str) -> &[Vec<u8>] {
+        self.attributes
+            .iter()
+            .find(|(description, _)| description.eq_ignore_ascii_case(name))
+            .map_or(&[], |(_, values)| values)
+    }
+
+    /// The first value as text; bytes that are no UTF-8 are replaced.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.values(name).first().map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// For messages: "users", "groups".
+    pub(super) what: &'static str,
+    /// Where the search starts.
+    pub(super) base: String,
+    /// How deep it goes.
+    pub(super) scope: Scope,
+    /// RFC 4515.
+    pub(super) filter: String,
+    /// Only these attributes are sent.
+    pub(super) attributes: Vec<String>,
+    /// Besides paging.
+    pub(super) controls: Vec<RawControl>,
+}
+
+/// A bound connection.
+pub(super) struct Connection<'a> {
+    config: &'a Config,
+    ldap: Ldap,
+}
+
+/// What a search brings besides entries: places where the rest of the tree is said to be.
+pub(super) type References = Vec<String>;
+
+impl<'a> Connection<'a> {
+    /// Connects, protects the connection and binds.
+    pub(super) async fn open(config: &'a Config) -> Result<Self> {
+        let limit = config.timeouts.connect;
+        let attempted = format!("Connecting to {}", config.url());
+        let opened = timeout(limit, connect(config, &attempted)).await;
+        let ldap = opened.map_err(|_| failure::no_answer(&attempted, limit))??;
+        let mut connection = Self { config, ldap };
+        connection.bind().await?;
+        Ok(connection)
+    }
+
+    async fn bind(&mut self) -> Result<()> {
+        let Bind::Simple { username, password } = &self.config.bind;
+        let attempted = format!("Logging in to {} as {username}", self.config.url());
+        let limit = self.config.timeouts.silence;
+        let answer = timeout(limit, self.ldap.simple_bind(username, password.reveal()))
+            .await
+            .map_err(|_| failure::no_answer(&attempted, limit))?
+            .map_err(|error| failure::broken(&attempted, &error))?;
+        failure::of_bind(&attempted, &answer)
+    }
+
+    /// Hands over every entry, page after page. An error anywhere means that what was handed over is not all.
+    pub(super) async fn search(
+        &mut self,
+        request: &Request,
+        mut on_entry: impl FnMut(Record) -> Result<()>,
+    ) -> Result<References> {
+        let mut references = Vec::new();
+        let mut cookie = Vec::new();
+        for page in 1_u32.. {
+            let attempted = self.describe(request, page);
+            let next = self.page(request, &attempted, cookie.clone(), &mut on_entry, &mut references).await?;
+            match next {
+                None => break,
+                Some(next) if next == cookie => {
+                    return Err(Error::new(
+                        Kind::Incomplete,
+                        attempted,
+                        "the server repeats the same page for ever (equal paging cookies)",
+                    )
+                    .hint("Set ldap.pagedSearch to false, or ask the server's administrator."));
+                }
+                Some(next) => cookie = next,
+            }
+        }
+        Ok(references)
+    }
+
+    /// Whether anything matches.
+    pub(super) async fn exists(&mut self, request: &Request) -> Result<bool> {
+        let attempted = self.describe(request, 1);
+        self.ldap.with_search_options(SearchOptions::new().sizelimit(1).timelimit(SERVER_TIME_LIMIT));
+        let mut stream = self.start(request, &attempted).await?;
+        let mut found = false;
+        while let Some(entry) = self.next(&mut stream, &attempted).await? {
+            found = found || !(entry.is_ref() || entry.is_intermediate());
+        }
+        let result = stream.finish().await;
+        // One entry more than the limit is what was asked about.
+        if result.rc == failure::SIZE_LIMIT_EXCEEDED {
+            Ok(true)
+        } else {
+            failure::of_search(&attempted, &result).map(|()| found)
+        }
+    }
+
+    async fn page(
+        &mut self,
+        request: &Request,
+        attempted: &str,
+        cookie: Vec<u8>,
+        on_entry: &mut impl FnMut(Record) -> Result<()>,
+        references: &mut References,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut controls = request.controls.clone();
+        if self.config.paging == Paging::Pages {
+            controls.push(PagedResults { size: PAGE_SIZE, cookie }.into());
+        }
+        if !controls.is_empty() {
+            self.ldap.with_controls(controls);
+        }
+        self.ldap.with_search_options(SearchOptions::new().timelimit(SERVER_TIME_LIMIT));
+        let mut stream = self.start(request, attempted).await?;
+        while let Some(entry) = self.next(&mut stream, attempted).await? {
+            if entry.is_intermediate() {
+                continue;
+            }
+            if entry.is_ref() {
+                references.extend(reference_urls(entry.0));
+                continue;
+            }
+            on_entry(record(entry.0).ok_or_else(|| failure::malformed(attempted))?)?;
+        }
+        let result = stream.finish().await;
+        failure::of_search(attempted, &result)?;
+        next_cookie(&result, attempted)
+    }
+
+    async fn start<'s>(&mut self, request: &'s Request, attempted: &str) -> Result<Stream<'s>> {
+        let limit = self.config.timeouts.silence;
+        timeout(
+            limit,
+            self.ldap.streaming_search(&request.base, request.scope, &request.filter, &request.attributes),
+        )
+        .await
+        .map_err(|_| failure::no_answer(attempted, limit))?
+        .map_err(|error| failure::broken(attempted, &error))
+    }
+
+    async fn next(&self, stream: &mut Stream<'_>, attempted: &str) -> Result<Option<ldap3::ResultEntry>> {
+        let limit = self.config.timeouts.silence;
+        timeout(limit, stream.next())
+            .await
+            .map_err(|_| failure::no_answer(attempted, limit))?
+            .map_err(|error| failure::broken(attempted, &error))
+    }
+
+    fn describe(&self, request: &Request, page: u32) -> String {
+        let Request { what, base, filter, .. } = request;
+        format!("Reading {what} from {} under `{base}` with {filter} (page {page})", self.config.url())
+    }
+
+    /// Says goodbye; whether the server hears it does not matter.
+    pub(super) async fn close(mut self) {
+        let _ = timeout(Duration::from_secs(1), self.ldap.unbind()).await;
+    }
+}
+
+type Stream<'s> = ldap3::SearchStream<'s, String, &'s Vec<String>>;
+
+async fn connect(config: &Config, attempted: &str) -> Result<Ldap> {
+    let stream = TcpStream::connect((config.host.as_str(), config.port))
+        .await
+        .map_err(|error| failure::no_connection(attempted, &error))?;
+    let stream = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.into_std())
+        .map_err(|error| failure::no_connection(attempted, &error))?;
+    let settings = LdapConnSettings::new().set_std_stream(StdStream::Tcp(stream));
+    let settings = match &config.security {
+        Security::Plain => settings,
+        Security::Ldaps(tls) => settings.set_config(tls_config(tls)?),
+        Security::StartTls(tls) => settings.set_config(tls_config(tls)?).set_starttls(true),
+    };
+    let (connection, ldap) = LdapConnAsync::with_settings(settings, &config.url())
+        .await
+        .map_err(|error| failure::broken(attempted, &error))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.drive().await {
+            tracing::debug!(%error, "the LDAP connection ended");
+        }
+    });
+    Ok(ldap)
+}
+
+fn tls_config(tls: &super::config::Tls) -> Result<std::sync::Arc<rustls::ClientConfig>> {
+    crate::tls::client_config(&tls.trust, tls.identity.as_ref()).map(std::sync::Arc::new)
+}
+
+/// `SearchResultEntry` of RFC 4511, section 4.5.2.
+fn record(tag: StructureTag) -> Option<Record> {
+    let mut parts = constructed(tag)?.into_iter();
+    let dn = text(parts.next()?)?;
+    let attributes = constructed(parts.next()?)?
+        .into_iter()
+        .map(|attribute| {
+            let mut parts = constructed(attribute)?.into_iter();
+            let description = text(parts.next()?)?;
+            let values = constructed(parts.next()?)?.into_iter().map(primitive).collect::<Option<_>>()?;
+            Some((description, values))
+        })
+        .collect::<Option<_>>()?;
+    Some(Record { dn, attributes })
+}
+
+fn reference_urls(tag: StructureTag) -> Vec<String> {
+    constructed(tag).into_iter().flatten().filter_map(text).collect()
+}
+
+fn constructed(tag: StructureTag) -> Option<Vec<StructureTag>> {
+    match tag.payload {
+        PL::C(parts) => Some(parts),
+        PL::P(_) => None,
+    }
+}
+
+fn primitive(tag: StructureTag) -> Option<Vec<u8>> {
+    match tag.payload {
+        PL::P(bytes) => Some(bytes),
+        PL::C(_) => None,
+    }
+}
+
+fn text(tag: StructureTag) -> Option<String> {
+    let bytes = primitive(tag)?;
+    Some(
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
+}
+
+/// Where the next page starts. `None` at the end, and from servers that do not page: they answer without the control
+/// and with everything.
+fn next_cookie(result: &LdapResult, attempted: &str) -> Result<Option<Vec<u8>>> {
+    let Some(control) = result.ctrls.iter().find(|control| control.1.ctype == PAGED_RESULTS) else {
+        return Ok(None);
+    };
+    let cookie = control
+        .1
+        .val
+        .as_deref()
+        .and_then(|value| parse_tag(value).ok())
+        .and_then(|(_, tag)| constructed(tag)?.into_iter().nth(1))
+        .and_then(primitive)
+        .ok_or_else(|| failure::malformed(attempted))?;
+    Ok(Some(cookie).filter(|cookie| !cookie.is_empty()))
+}
+
+/// Whether the error says that the stream ended before the server said so.
+pub(super) fn is_cut(error: &LdapError) -> bool {
+    matches!(error, LdapError::EndOfStream | LdapError::OpSend { .. } | LdapError::ResultRecv { .. })
+}

@@ -1,0 +1,202 @@
+//! The settings of an LDAP directory, understood.
+
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::tls::{ClientIdentity, Trust};
+use crate::{Error, Kind, Result};
+
+/// Everything needed to read one LDAP directory.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name or address of the server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+    /// Who reads.
+    pub bind: Bind,
+    /// Whether it is Active Directory, with its tombstones.
+    pub flavour: Flavour,
+    /// Whether results come in pages.
+    pub paging: Paging,
+    /// `rootPath` as configured.
+    pub root: String,
+    /// Where people are and which of them.
+    pub users: Search,
+    /// Where groups are and which of them.
+    pub groups: Search,
+    /// Which attribute holds what.
+    pub attributes: Attributes,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all.
+    Plain,
+    /// TLS from the first byte.
+    Ldaps(Tls),
+    /// TLS on the plain port, before anything else is said.
+    StartTls(Tls),
+}
+
+/// Whom to believe and what to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Which server certificates are accepted.
+    pub trust: Trust,
+    /// The certificate shown to servers that ask for one.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// Who reads.
+#[derive(Clone, Debug)]
+pub enum Bind {
+    /// A name (a DN, or what else the server takes) and a password, neither empty: an empty password would turn the
+    /// bind into an anonymous one that succeeds (RFC 4513, section 5.1.2).
+    Simple {
+        /// The name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// What kind of server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Deleted accounts are found under `CN=Deleted Objects`.
+    ActiveDirectory,
+    /// Any other.
+    Generic,
+}
+
+/// Whether results come in pages (RFC 2696).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paging {
+    /// Pages of 1,000, which is what Active Directory allows.
+    Pages,
+    /// One answer.
+    Unpaged,
+}
+
+/// Where entries of one kind are and which of them count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// `userPath` or `groupPath`, put before the root.
+    pub path: String,
+    /// The object class.
+    pub object_class: String,
+    /// A further filter (RFC 4515).
+    pub filter: Option<String>,
+}
+
+/// Which attribute holds what. Names are compared without regard to case (RFC 4512, section 2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// A person's address.
+    pub email: String,
+    /// How an address is made for people who have none.
+    pub made_email: Option<MadeEmail>,
+    /// A group's name; `cn` where it is absent.
+    pub group_name: String,
+    /// A group's members: DNs or user names.
+    pub member: String,
+    /// When an entry changed last, to read only what changed since the last sync.
+    pub revision: Option<String>,
+}
+
+/// `prefix + suffix` as an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeEmail {
+    /// The attribute with the part before the `@`.
+    pub prefix_attribute: String,
+    /// The rest, with the `@`.
+    pub suffix: String,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the connection, TLS included.
+    pub connect: Duration,
+    /// For the next byte of an answer.
+    pub silence: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), silence: Duration::from_secs(120) }
+    }
+}
+
+impl Config {
+    /// `ldap://host:port` or `ldaps://host:port`, for messages.
+    pub(super) fn url(&self) -> String {
+        let scheme = match self.security {
+            Security::Ldaps(_) => "ldaps",
+            Security::Plain | Security::StartTls(_) => "ldap",
+        };
+        let host = &self.host;
+        let port = self.port;
+        if host.contains(':') {
+            format!("{scheme}://[{host}]:{port}")
+        } else {
+            format!("{scheme}://{host}:{port}")
+        }
+    }
+
+    /// Where a search starts: the path before the root's domain components. A root without a `dc=` part means that
+    /// the path is the whole base.
+    pub(super) fn base(&self, search: &Search, setting: &str) -> Result<String> {
+        match (search.path.trim(), self.domain_root()) {
+            ("", Some(root)) => Ok(root),
+            ("", None) => Err(incomplete(
+                "ldap.rootPath",
+                &format!(
+                    "`{}` has no `dc=` part, and {setting} is empty. Put the whole base DN into {setting}.",
+                    self.root
+                ),
+            )),
+            (path, Some(root)) => Ok(format!("{path},{root}")),
+            (path, None) => Ok(path.to_owned()),
+        }
+    }
+
+    /// The root from its first `dc=` on, in lower case.
+    pub(super) fn domain_root(&self) -> Option<String> {
+        let root = self.root.trim().to_lowercase();
+        root.find("dc=").map(|at| root[at..].to_owned())
+    }
+}
+
+/// The message of the existing connector, with the setting's name.
+pub fn incomplete(setting: &str, next_step: &str) -> Error {
+    Error::new(Kind::Configuration, "", format!("Directory configuration incomplete. Setting: {setting}."))
+        .hint(next_step)
+}
+
+impl Search {
+    /// The filter of a complete read.
+    pub(super) fn filter(&self) -> String {
+        let class = format!("(&(objectClass={}))", ldap3::ldap_escape(self.object_class.trim()));
+        match &self.filter {
+            Some(filter) => format!("(&{class}{})", filter.trim()),
+            None => class,
+        }
+    }
+
+    /// The same without the administrator's own filter: everybody there is.
+    pub(super) fn without_filter(&self) -> Self {
+        Self { filter: None, ..self.clone() }
+    }
+}
+
+/// Adds one condition to a filter.
+pub(super) fn and(filter: &str, condition: &str) -> String {
+    format!("(&{filter}{condition})")
+}

@@ -1,0 +1,241 @@
+//! From LDAP entries to people and groups. Pure: no connection in sight.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+
+use super::client::Record;
+use super::config::{Attributes, Config};
+use super::dn;
+
+/// Active Directory's identity of an entry, 16 bytes.
+pub(super) const OBJECT_GUID: &str = "objectGUID";
+/// Active Directory's flags of an account.
+pub(super) const USER_ACCOUNT_CONTROL: &str = "userAccountControl";
+/// The user name, to which `memberUid` refers.
+pub(super) const UID: &str = "uid";
+/// A group's name of last resort.
+pub(super) const COMMON_NAME: &str = "cn";
+
+/// `ADS_UF_ACCOUNTDISABLE`, see Microsoft's description of `userAccountControl`.
+const ACCOUNT_DISABLED: i64 = 0x2;
+
+/// Marks references by user name. No normalised DN begins like this, as no attribute's name has a colon.
+const BY_UID: &str = "uid:";
+
+/// Each reference once in memory, however many groups it stands in.
+#[derive(Debug, Default)]
+pub(super) struct References(Mutex<HashSet<Arc<str>>>);
+
+impl References {
+    fn intern(&self, text: String) -> ReferenceId {
+        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = known.get(text.as_str()) {
+            return ReferenceId::from(Arc::clone(known));
+        }
+        let shared: Arc<str> = text.into();
+        known.insert(Arc::clone(&shared));
+        ReferenceId::from(shared)
+    }
+
+    fn dn(&self, dn: &str) -> ReferenceId {
+        self.intern(dn::normalise(dn).unwrap_or_else(|| dn.to_lowercase()))
+    }
+}
+
+/// The attributes to ask for. An unknown one costs nothing: servers leave it out.
+pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<String> {
+    let Attributes { email, made_email, .. } = &config.attributes;
+    let mut names = vec![email.clone(), OBJECT_GUID.to_owned(), USER_ACCOUNT_CONTROL.to_owned()];
+    names.extend(made_email.iter().map(|made| made.prefix_attribute.clone()));
+    if members == MemberValues::MaybeUids {
+        names.push(UID.to_owned());
+    }
+    names
+}
+
+/// The attributes to ask for.
+pub(super) fn group_attributes(config: &Config) -> Vec<String> {
+    let Attributes { group_name, member, .. } = &config.attributes;
+    vec![group_name.clone(), COMMON_NAME.to_owned(), OBJECT_GUID.to_owned(), member.clone()]
+}
+
+/// What the member attribute can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MemberValues {
+    /// DNs only: the standard says so (RFC 4519, sections 2.17 and 2.40).
+    Dns,
+    /// Perhaps user names.
+    MaybeUids,
+}
+
+/// What to expect of the configured member attribute.
+pub(super) fn member_values(config: &Config) -> MemberValues {
+    let member = &config.attributes.member;
+    if member.eq_ignore_ascii_case("member") || member.eq_ignore_ascii_case("uniqueMember") {
+        MemberValues::Dns
+    } else {
+        MemberValues::MaybeUids
+    }
+}
+
+/// A person, and the name by which `memberUid` would refer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) user: User,
+    pub(super) uid: Option<Box<str>>,
+}
+
+/// Whether an entry was found among the living or among the tombstones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Living,
+    Tombstone,
+}
+
+/// One person.
+pub(super) fn person(record: &Record, config: &Config, references: &References, found: Found) -> Person {
+    let user = User {
+        external_id: external_id(record),
+        reference_id: references.dn(&record.dn),
+        email: email(record, &config.attributes),
+        status: status(record, found),
+    };
+    Person { user, uid: record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str()) }
+}
+
+fn status(record: &Record, found: Found) -> Status {
+    let flags = record.text(USER_ACCOUNT_CONTROL).and_then(|flags| flags.trim().parse::<i64>().ok());
+    match (found, flags) {
+        (Found::Tombstone, _) => Status::Deleted,
+        (Found::Living, Some(flags)) if flags & ACCOUNT_DISABLED != 0 => Status::Disabled,
+        (Found::Living, _) => Status::Active,
+    }
+}
+
+fn email(record: &Record, attributes: &Attributes) -> Option<Email> {
+    let own = record.text(&attributes.email).and_then(|value| Email::parse(&value));
+    own.or_else(|| {
+        let made = attributes.made_email.as_ref()?;
+        let prefix = record.text(&made.prefix_attribute)?;
+        let prefix = prefix.trim();
+        if prefix.is_empty() { None } else { Email::parse(&format!("{prefix}{}", made.suffix)) }
+    })
+}
+
+/// The `objectGUID` where there is one; otherwise the DN as the server spells it, as the existing connector does.
+fn external_id(record: &Record) -> ExternalId {
+    match record.values(OBJECT_GUID).first().and_then(|bytes| guid(bytes)) {
+        Some(guid) => ExternalId::from(guid),
+        None => ExternalId::from(record.dn.as_str()),
+    }
+}
+
+/// The usual text form: the first three fields are little-endian (MS-DTYP, section 2.3.4.2).
+fn guid(bytes: &[u8]) -> Option<String> {
+    let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    let bytes: &[u8; 16] = bytes.try_into().ok()?;
+    let mut text = String::with_capacity(36);
+    for (at, &from) in order.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = write!(text, "{:02x}", bytes[from]);
+    }
+    Some(text)
+}
+
+/// A group whose members are all there, or the place where the server stopped listing them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GroupRecord {
+    pub(super) group: Group,
+    pub(super) rest: Rest,
+}
+
+/// What is left of a long list of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing.
+    Complete,
+    /// The values from this number on.
+    From(usize),
+}
+
+/// One group; `None` if it has no name.
+pub(super) fn group(record: &Record, config: &Config, references: &References) -> Option<GroupRecord> {
+    let name = record
+        .text(&config.attributes.group_name)
+        .filter(|name| !name.is_empty())
+        .or_else(|| record.text(COMMON_NAME).filter(|name| !name.is_empty()))?;
+    let (members, rest) = members(record, &config.attributes.member, references);
+    let group =
+        Group { external_id: external_id(record), reference_id: references.dn(&record.dn), name, members };
+    Some(GroupRecord { group, rest })
+}
+
+/// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
+/// `member;range=1500-*` (MS-ADTS, section 3.1.1.3.1.3.3).
+pub(super) fn members(record: &Record, attribute: &str, references: &References) -> (Vec<ReferenceId>, Rest) {
+    let mut members = Vec::new();
+    let mut rest = Rest::Complete;
+    for (description, values) in &record.attributes {
+        let range = if description.eq_ignore_ascii_case(attribute) {
+            Rest::Complete
+        } else {
+            match range(description, attribute) {
+                Some(range) => range,
+                None => continue,
+            }
+        };
+        if range != Rest::Complete {
+            rest = range;
+        }
+        members.extend(values.iter().map(|value| member(value, references)));
+    }
+    (members, rest)
+}
+
+fn range(description: &str, attribute: &str) -> Option<Rest> {
+    let (name, option) = description.split_once(';')?;
+    if !name.eq_ignore_ascii_case(attribute) {
+        return None;
+    }
+    let (key, range) = option.split_once('=')?;
+    let (_, high) = range.split_once('-')?;
+    if !key.eq_ignore_ascii_case("range") {
+        return None;
+    }
+    Some(match high.parse::<usize>() {
+        Ok(high) => Rest::From(high.saturating_add(1)),
+        Err(_) => Rest::Complete,
+    })
+}
+
+/// A value with both `=` and `,` is a DN, any other a user name.
+fn member(value: &[u8], references: &References) -> ReferenceId {
+    let text = String::from_utf8_lossy(value);
+    if text.contains('=') && text.contains(',') {
+        references.dn(&text)
+    } else {
+        references.intern(format!("{BY_UID}{}", text.trim().to_lowercase()))
+    }
+}
+
+/// Replaces references by user name with those of the people who bear it. Unknown names stay and are counted later.
+pub(super) fn resolve_uids(groups: &mut [Group], people: &[Person]) {
+    let uids: HashMap<&str, &ReferenceId> = people
+        .iter()
+        .filter_map(|person| person.uid.as_deref().map(|uid| (uid, &person.user.reference_id)))
+        .collect();
+    if uids.is_empty() {
+        return;
+    }
+    for member in groups.iter_mut().flat_map(|group| &mut group.members) {
+        if let Some(found) = member.as_str().strip_prefix(BY_UID).and_then(|uid| uids.get(uid)) {
+            *member = (*found).clone();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What an LDAP server's refusals mean, and what to do about each.
+
+use std::time::Duration;
+
+use ldap3::{LdapError, LdapResult};
+
+use super::client::is_cut;
+use crate::{Error, Kind, Result};
+
+/// `sizeLimitExceeded` of RFC 4511, appendix A.
+pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
+
+/// Result codes of RFC 4511, appendix A.1, by name.
+fn name(code: u32) -> &'static str {
+    match code {
+        0 => "success",
+        1 => "operationsError",
+        2 => "protocolError",
+        3 => "timeLimitExceeded",
+        4 => "sizeLimitExceeded",
+        7 => "authMethodNotSupported",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        12 => "unavailableCriticalExtension",
+        13 => "confidentialityRequired",
+        16 => "noSuchAttribute",
+        17 => "undefinedAttributeType",
+        18 => "inappropriateMatching",
+        21 => "invalidAttributeSyntax",
+        32 => "noSuchObject",
+        34 => "invalidDNSyntax",
+        48 => "inappropriateAuthentication",
+        49 => "invalidCredentials",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        54 => "loopDetect",
+        80 => "other",
+        _ => "unknown result",
+    }
+}
+
+fn told(result: &LdapResult) -> String {
+    let LdapResult { rc, text, matched, .. } = result;
+    let mut told = format!("{} ({rc})", name(*rc));
+    if !text.trim_matches(['\0', ' ', '\n']).is_empty() {
+        told = format!("{told}: {}", text.trim_matches(['\0', ' ', '\n']));
+    }
+    if !matched.is_empty() {
+        told = format!("{told} (the part that exists is `{matched}`)");
+    }
+    told
+}
+
+/// The outcome of a bind.
+pub(super) fn of_bind(attempted: &str, result: &LdapResult) -> Result<()> {
+    let (kind, hint) = match result.rc {
+        0 => return Ok(()),
+        49 => (Kind::Credentials, bad_credentials(&result.text)),
+        48 | 50 | 53 => (Kind::Credentials, "The server does not let this account log in this way."),
+        8 | 13 => (
+            Kind::Configuration,
+            "The server wants a protected connection: set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl \
+             and ldap.startTls (StartTLS on the plain port).",
+        ),
+        10 => (
+            Kind::Configuration,
+            "The server sends us elsewhere: set ldap.hostname to a server that holds the tree.",
+        ),
+        34 => {
+            (Kind::Configuration, "ldap.username is not a name that the server understands; use the full DN.")
+        }
+        _ => (Kind::Refused, "The server's log says more."),
+    };
+    Err(Error::new(kind, attempted, told(result)).hint(hint))
+}
+
+/// Active Directory tells why in a hexadecimal "data" field of the text.
+fn bad_credentials(text: &str) -> &'static str {
+    let reasons = [
+        ("data 525", "There is no such user. Check ldap.username."),
+        ("data 52e", "The password is wrong. Check ldap.password."),
+        ("data 530", "The account may not log in at this time."),
+        ("data 531", "The account may not log in from this machine."),
+        ("data 532", "The account's password has expired."),
+        ("data 533", "The account is disabled."),
+        ("data 701", "The account has expired."),
+        ("data 773", "The account must change its password first."),
+        ("data 775", "The account is locked."),
+    ];
+    reasons
+        .iter()
+        .find(|(mark, _)| text.contains(mark))
+        .map_or("Check ldap.username (usually a full DN) and ldap.password.", |(_, reason)| reason)
+}
+
+/// The outcome of a search. Anything but success means that the entries are not all.
+pub(super) fn of_search(attempted: &str, result: &LdapResult) -> Result<()> {
+    let (kind, hint) = match result.rc {
+        0 => return Ok(()),
+        3 => (
+            Kind::Incomplete,
+            "The search took longer than the server allows. Narrow the base or the filter, index the attributes in \
+             the filter, or have the limit raised for this account. Nothing was imported.",
+        ),
+        4 => (
+            Kind::Incomplete,
+            "The server sends no more entries than this to this account. Set ldap.pagedSearch to true, or have the \
+             limit raised for this account. Nothing was imported.",
+        ),
+        11 => (
+            Kind::Incomplete,
+            "An administrative limit of the server was met. Have it raised for this account, or narrow the base or \
+             the filter. Nothing was imported.",
+        ),
+        10 => (
+            Kind::Incomplete,
+            "The base is held by another server: set ldap.hostname to that server, or correct the base.",
+        ),
+        12 => (
+            Kind::Refused,
+            "The server does not support a control that the search needs. If it is paging, set ldap.pagedSearch to \
+             false.",
+        ),
+        32 => (
+            Kind::Configuration,
+            "There is no entry with this base DN, or the account may not see it. Check ldap.rootPath, sync.userPath \
+             and sync.groupPath.",
+        ),
+        34 => (
+            Kind::Configuration,
+            "The base is not a valid DN. Check ldap.rootPath, sync.userPath and sync.groupPath.",
+        ),
+        50 | 1 => (Kind::Refused, "The account may not read here. Check ldap.username and its rights."),
+        _ => (Kind::Refused, "The server's log says more."),
+    };
+    let mut error = Error::new(kind, attempted, told(result)).hint(hint);
+    if let (10, [first, ..]) = (result.rc, &result.refs[..]) {
+        error = Error::new(kind, attempted, format!("{} to {first}", told(result))).hint(hint);
+    }
+    Err(error)
+}
+
+/// No TCP connection.
+pub(super) fn no_connection(attempted: &str, error: &std::io::Error) -> Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            "Nothing listens there. Check ldap.port (389 plain or StartTLS, 636 LDAPS) and that the server runs."
+        }
+        _ => "Check ldap.hostname, DNS and the firewall.",
+    };
+    Error::new(Kind::Unreachable, attempted, error).hint(hint)
+}
+
+/// Silence.
+pub(super) fn no_answer(attempted: &str, limit: Duration) -> Error {
+    Error::new(Kind::Unreachable, attempted, format!("no answer within {} s", limit.as_secs_f32()))
+        .hint("Check that the server is up, the port is right and no firewall drops the connection. Nothing was imported.")
+}
+
+/// An answer that is no LDAP.
+pub(super) fn malformed(attempted: &str) -> Error {
+    Error::new(Kind::Data, attempted, "the answer is not valid LDAP")
+        .hint("Check that ldap.port is an LDAP port.")
+}
+
+/// What the library reports: a connection that broke, TLS that failed, a filter that does not parse.
+pub(super) fn broken(attempted: &str, error: &LdapError) -> Error {
+    if is_cut(error) {
+        return Error::new(
+            Kind::Unreachable,
+            attempted,
+            "the connection was cut before the answer was complete",
+        )
+        .hint("Nothing was imported. Check the network and the server's log; the next run starts afresh.");
+    }
+    match error {
+        LdapError::Io { source } => of_io(attempted, source),
+        LdapError::FilterParsing => {
+            Error::new(Kind::Configuration, attempted, "the filter is not valid (RFC 4515)")
+                .hint("Check sync.userFilter and sync.groupFilter.")
+        }
+        LdapError::LdapResult { result } => of_start_tls(attempted, result),
+        other => Error::new(Kind::Unreachable, attempted, other),
+    }
+}
+
+fn of_start_tls(attempted: &str, result: &LdapResult) -> Error {
+    Error::new(Kind::Tls, format!("{attempted} with StartTLS"), told(result)).hint(
+        "The server refuses StartTLS. Set ldap.startTls to false for LDAPS (usually port 636), or have TLS set up on \
+         the server.",
+    )
+}
+
+fn of_io(attempted: &str, error: &std::io::Error) -> Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(tls) => Error::new(Kind::Tls, attempted, tls).hint(crate::tls::hint(
+            tls,
+            "name the authority's PEM file in ldap.sslCaPath (LDAPS) or ldap.tlsCaPath (StartTLS)",
+            "ldap.hostname (with ldap.port, ldap.ssl and ldap.startTls)",
+        )),
+        None => Error::new(Kind::Unreachable, attempted, error)
+            .hint("Check that the port fits ldap.ssl and ldap.startTls, and the server's log. Nothing was imported."),
+    }
+}

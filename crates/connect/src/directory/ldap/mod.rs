@@ -1,0 +1,397 @@
+//! Active Directory and any other LDAP server.
+
+mod client;
+pub mod config;
+mod convert;
+mod dn;
+mod failure;
+mod filter;
+#[cfg(test)]
+mod tests;
+
+use bwdc_core::entry::{Group, Status, User};
+use bwdc_core::note::{Note, Step};
+use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use jiff::Timestamp;
+use ldap3::Scope as Depth;
+use ldap3::controls::RawControl;
+
+use self::client::{Connection, Record, Request};
+pub use self::config::Config;
+use self::config::{Flavour, Search, and};
+use self::convert::{Found, GroupRecord, Person, References, Rest};
+use super::{Abilities, Ask, Directory, Extent, Progress, Tombstones};
+use crate::{Error, Kind, Result};
+
+/// `LDAP_SERVER_SHOW_DELETED_OID` (MS-ADTS, section 3.1.1.3.4.1.14).
+const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
+
+/// An LDAP directory whose settings make sense.
+#[derive(Debug)]
+pub struct Ldap {
+    config: Config,
+    user_base: String,
+    group_base: String,
+}
+
+impl Ldap {
+    /// Checks what can be checked without a connection.
+    pub fn open(config: Config) -> Result<Self> {
+        for (setting, search) in [("sync.userFilter", &config.users), ("sync.groupFilter", &config.groups)] {
+            if let Some(filter) = &search.filter {
+                filter::check(setting, filter)?;
+            }
+        }
+        let user_base = config.base(&config.users, "sync.userPath")?;
+        let group_base = config.base(&config.groups, "sync.groupPath")?;
+        Ok(Self { config, user_base, group_base })
+    }
+
+    /// People by the given search, on a connection of their own: OpenLDAP serves one paged search per connection.
+    async fn people(
+        &self,
+        what: &'static str,
+        filter: String,
+        reading: &Reading<'_>,
+    ) -> Result<(Vec<Person>, Vec<Note>)> {
+        let request = Request {
+            what,
+            base: self.user_base.clone(),
+            scope: Depth::Subtree,
+            filter,
+            attributes: convert::user_attributes(&self.config, convert::member_values(&self.config)),
+            controls: Vec::new(),
+        };
+        self.search_people(&request, Found::Living, reading).await
+    }
+
+    async fn search_people(
+        &self,
+        request: &Request,
+        found: Found,
+        reading: &Reading<'_>,
+    ) -> Result<(Vec<Person>, Vec<Note>)> {
+        let mut connection = Connection::open(&self.config).await?;
+        let mut people = Vec::new();
+        let references = connection
+            .search(request, |record| {
+                reading.progress.user();
+                people.push(convert::person(&record, &self.config, &reading.references, found));
+                Ok(())
+            })
+            .await?;
+        connection.close().await;
+        Ok((people, notes_on(&references)))
+    }
+
+    async fn groups(
+        &self,
+        since: Option<Timestamp>,
+        reading: &Reading<'_>,
+    ) -> Result<(Vec<Group>, Vec<Note>)> {
+        let request = Request {
+            what: "groups",
+            base: self.group_base.clone(),
+            scope: Depth::Subtree,
+            filter: self.config.groups.filter(),
+            attributes: convert::group_attributes(&self.config),
+            controls: Vec::new(),
+        };
+        let mut connection = Connection::open(&self.config).await?;
+        if let Some(filter) = self.changed_since(&request.filter, since) {
+            let changed =
+                Request { what: "changed groups", filter, attributes: nothing(), ..request.clone() };
+            if !connection.exists(&changed).await? {
+                connection.close().await;
+                return Ok((Vec::new(), Vec::new()));
+            }
+        }
+        let mut records: Vec<GroupRecord> = Vec::new();
+        let mut notes = Vec::new();
+        let mut unfinished: Vec<(usize, Record)> = Vec::new();
+        let references = connection
+            .search(&request, |record| {
+                reading.progress.group();
+                match convert::group(&record, &self.config, &reading.references) {
+                    Some(group) => {
+                        if group.rest != Rest::Complete {
+                            unfinished.push((records.len(), Record { attributes: Vec::new(), ..record }));
+                        }
+                        records.push(group);
+                    }
+                    None => notes.push(Note::warning(
+                        Step::Read,
+                        record.dn,
+                        "the group has no name and was left out",
+                    )),
+                }
+                Ok(())
+            })
+            .await?;
+        for (at, record) in unfinished {
+            self.rest_of_members(&mut connection, &record.dn, &mut records[at], reading).await?;
+        }
+        connection.close().await;
+        notes.extend(notes_on(&references));
+        Ok((records.into_iter().map(|record| record.group).collect(), notes))
+    }
+
+    /// Asks for the members that a range-limited answer left out, until the server says that it was the last.
+    async fn rest_of_members(
+        &self,
+        connection: &mut Connection<'_>,
+        dn: &str,
+        record: &mut GroupRecord,
+        reading: &Reading<'_>,
+    ) -> Result<()> {
+        let member = &self.config.attributes.member;
+        while let Rest::From(from) = record.rest {
+            let request = Request {
+                what: "more members",
+                base: dn.to_owned(),
+                scope: Depth::Base,
+                filter: "(objectClass=*)".to_owned(),
+                attributes: vec![format!("{member};range={from}-*")],
+                controls: Vec::new(),
+            };
+            let mut more = Vec::new();
+            let mut rest = None;
+            connection
+                .search(&request, |part| {
+                    let (members, next) = convert::members(&part, member, &reading.references);
+                    more.extend(members);
+                    rest = Some(next);
+                    Ok(())
+                })
+                .await?;
+            let is_stuck = |next| next != Rest::Complete && more.is_empty();
+            match rest {
+                Some(next) if !is_stuck(next) => record.rest = next,
+                _ => {
+                    return Err(Error::new(
+                        Kind::Incomplete,
+                        format!("Reading the members of {dn} from number {from} on"),
+                        "the server sent none, though it had said that there are more",
+                    )
+                    .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
+                }
+            }
+            record.group.members.append(&mut more);
+        }
+        Ok(())
+    }
+
+    /// Deleted accounts. An account that may not see them is told, not refused: the right is often not given.
+    async fn tombstones(&self, reading: &Reading<'_>) -> Result<(Vec<Person>, Vec<Note>)> {
+        let Some(root) = self.config.domain_root() else { return Ok((Vec::new(), Vec::new())) };
+        let request = Request {
+            what: "deleted users",
+            base: format!("CN=Deleted Objects,{root}"),
+            scope: Depth::Subtree,
+            filter: and(&self.config.users.without_filter().filter(), "(isDeleted=TRUE)"),
+            attributes: convert::user_attributes(&self.config, convert::MemberValues::Dns),
+            controls: vec![RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None }],
+        };
+        match self.search_people(&request, Found::Tombstone, reading).await {
+            Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok((
+                Vec::new(),
+                vec![Note::warning(
+                    Step::Read,
+                    "",
+                    format!(
+                        "deleted users could not be read, so people who left may stay in the organization: {error}"
+                    ),
+                )],
+            )),
+            other => other,
+        }
+    }
+
+    /// The filter for what changed, where the administrator configured an attribute for it.
+    fn changed_since(&self, filter: &str, since: Option<Timestamp>) -> Option<String> {
+        let attribute = self.config.attributes.revision.as_ref()?;
+        Some(and(filter, &format!("({attribute}>={})", generalized_time(since?))))
+    }
+
+    /// Whether the revision attribute exists on what is searched. On a server that does not know it, the condition
+    /// would match nothing, and every sync after the first would find nobody.
+    async fn knows_revision(&self, base: &str, search: &Search) -> Result<bool> {
+        let Some(attribute) = &self.config.attributes.revision else { return Ok(false) };
+        let request = Request {
+            what: "the revision attribute",
+            base: base.to_owned(),
+            scope: Depth::Subtree,
+            filter: and(&search.without_filter().filter(), &format!("({attribute}=*)")),
+            attributes: nothing(),
+            controls: Vec::new(),
+        };
+        let mut connection = Connection::open(&self.config).await?;
+        let known = connection.exists(&request).await?;
+        connection.close().await;
+        Ok(known)
+    }
+
+    /// When the last sync was, for users and for groups, if only changes are to be read and can be.
+    async fn since(&self, ask: &Ask) -> Result<(Since, Vec<Note>)> {
+        let Extent::Since { users, groups, cursor: _ } = &ask.extent else {
+            return Ok((Since::default(), Vec::new()));
+        };
+        let users = users.filter(|_| ask.scope.has_users());
+        let groups = groups.filter(|_| ask.scope.has_groups());
+        if self.config.attributes.revision.is_none() || users.or(groups).is_none() {
+            return Ok((Since::default(), Vec::new()));
+        }
+        let known = match users {
+            Some(_) => self.knows_revision(&self.user_base, &self.config.users).await?,
+            None => self.knows_revision(&self.group_base, &self.config.groups).await?,
+        };
+        if known {
+            return Ok((Since { users, groups }, Vec::new()));
+        }
+        let attribute = self.config.attributes.revision.as_deref().unwrap_or_default();
+        let note = format!(
+            "no entry has the attribute {attribute} of sync.revisionDateAttribute, so everything was read; set it to \
+             `modifyTimestamp`, or to nothing to always read everything"
+        );
+        Ok((Since::default(), vec![Note::warning(Step::Read, "", note)]))
+    }
+
+    async fn read_people(
+        &self,
+        ask: &Ask,
+        since: Option<Timestamp>,
+        reading: &Reading<'_>,
+    ) -> Result<(Vec<Person>, Vec<Note>)> {
+        if !ask.scope.has_users() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let filter = self.config.users.filter();
+        let filter = self.changed_since(&filter, since).unwrap_or(filter);
+        let (people, mut notes) = self.people("users", filter, reading).await?;
+        if people.is_empty() && since.is_none() {
+            notes.push(Note::warning(
+                Step::Read,
+                "",
+                format!("no user was found under `{}` with {}", self.user_base, self.config.users.filter()),
+            ));
+        }
+        Ok((people, notes))
+    }
+
+    async fn read_groups(
+        &self,
+        ask: &Ask,
+        since: Option<Timestamp>,
+        reading: &Reading<'_>,
+    ) -> Result<(Vec<Group>, Vec<Note>)> {
+        if !ask.scope.has_groups() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        self.groups(since, reading).await
+    }
+
+    async fn read_tombstones(&self, ask: &Ask, reading: &Reading<'_>) -> Result<(Vec<Person>, Vec<Note>)> {
+        let wanted = self.config.flavour == Flavour::ActiveDirectory
+            && ask.scope.has_users()
+            && ask.extent == Extent::Everything;
+        if wanted { self.tombstones(reading).await } else { Ok((Vec::new(), Vec::new())) }
+    }
+
+    /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is
+    /// not mistaken for a living person with the same address.
+    async fn read_others(
+        &self,
+        asked_for: &[Person],
+        groups: &[Group],
+        is_everybody: Everybody,
+        reading: &Reading<'_>,
+    ) -> Result<Vec<Person>> {
+        let matters =
+            !groups.is_empty() || asked_for.iter().any(|person| person.user.status != Status::Active);
+        if is_everybody == Everybody::Yes || !matters {
+            return Ok(Vec::new());
+        }
+        let (mut people, _) =
+            self.people("all users", self.config.users.without_filter().filter(), reading).await?;
+        let known: std::collections::HashSet<_> =
+            asked_for.iter().map(|person| &person.user.reference_id).collect();
+        people.retain(|person| !known.contains(&person.user.reference_id));
+        Ok(people)
+    }
+}
+
+/// Whether the people asked for are all there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Everybody {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Since {
+    users: Option<Timestamp>,
+    groups: Option<Timestamp>,
+}
+
+/// What the searches of one read share.
+struct Reading<'a> {
+    references: References,
+    progress: &'a Progress,
+}
+
+impl Directory for Ldap {
+    fn abilities(&self) -> Abilities {
+        let tombstones = match self.config.flavour {
+            Flavour::ActiveDirectory => Tombstones::Yes,
+            Flavour::Generic => Tombstones::No,
+        };
+        Abilities { tombstones }
+    }
+
+    async fn read(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
+        let reading = Reading { references: References::default(), progress };
+        let (since, mut notes) = self.since(ask).await?;
+        let (people, groups, tombstones) = tokio::try_join!(
+            self.read_people(ask, since.users, &reading),
+            self.read_groups(ask, since.groups, &reading),
+            self.read_tombstones(ask, &reading),
+        )?;
+        let ((mut people, n1), (mut groups, n2), (tombstones, n3)) = (people, groups, tombstones);
+        notes.extend(n1.into_iter().chain(n2).chain(n3));
+        people.extend(tombstones);
+        let is_everybody = match (ask.scope.has_users(), &self.config.users.filter, since.users) {
+            (true, None, None) => Everybody::Yes,
+            _ => Everybody::No,
+        };
+        let others = self.read_others(&people, &groups, is_everybody, &reading).await?;
+        drop(reading);
+        let first_other = people.len();
+        people.extend(others);
+        convert::resolve_uids(&mut groups, &people);
+        let mut users: Vec<User> = people.into_iter().map(|person| person.user).collect();
+        let others = users.split_off(first_other);
+        let coverage = if since.users.is_some() { Coverage::Changes } else { Coverage::Full };
+        let snapshot = Snapshot { users, others, groups, coverage, cursor: Cursor::default(), notes };
+        Ok(snapshot.in_canonical_order())
+    }
+}
+
+/// Asks for entries without attributes (RFC 4511, section 4.5.1.8).
+fn nothing() -> Vec<String> {
+    vec!["1.1".to_owned()]
+}
+
+/// `yyyymmddHHMMSS.0Z`, as Active Directory writes it.
+fn generalized_time(time: Timestamp) -> String {
+    time.strftime("%Y%m%d%H%M%S.0Z").to_string()
+}
+
+/// Parts of the tree that another server holds are said aloud.
+fn notes_on(references: &[String]) -> Vec<Note> {
+    references
+        .iter()
+        .map(|url| {
+            Note::warning(Step::Read, url, "a part of the tree is held by another server and was not read")
+        })
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! What goes wrong on the wire, told so that somebody can act on it.
+
+use std::fmt;
+
+/// What kind of failure it was. The program maps each kind to an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A setting is missing, contradicts another or cannot be understood.
+    Configuration,
+    /// No connection: name not found, refused, cut, no answer in time.
+    Unreachable,
+    /// The other side's certificate was not accepted, or TLS failed otherwise.
+    Tls,
+    /// The other side does not accept our name and secret.
+    Credentials,
+    /// The other side understood and said no.
+    Refused,
+    /// The read could not be finished: nothing of it is used.
+    Incomplete,
+    /// What came back, or a file's content, makes no sense.
+    Data,
+}
+
+/// What was attempted on what, why it failed in the other side's own words, and what to do next.
+///
+/// Never carries a secret: callers pass addresses, names and answers, not credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    attempted: String,
+    reason: String,
+    hint: Option<String>,
+}
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// `attempted` reads like "Reading users from ldap://host:389 under ou=people,dc=example,dc=org (page 3)";
+    /// `reason` is the other side's own text where there is one.
+    pub fn new(kind: Kind, attempted: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self { kind, attempted: attempted.into(), reason: reason.to_string(), hint: None }
+    }
+
+    /// A sentence that says what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What kind of failure it was.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to do next, where it is known.
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attempted.is_empty() {
+            return f.write_str(&self.reason);
+        }
+        write!(f, "{}: {}", self.attempted, self.reason)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,108 @@
+//! Requests that were not answered, told so that somebody can act on it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use reqwest::Url;
+
+use super::retry::Backoff;
+use crate::tls;
+use crate::{Error, Kind};
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The library's error.
+    Library(reqwest::Error),
+    /// More than any expected answer.
+    TooLarge,
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Library(error.without_url())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Library(error) => f.write_str(&innermost(error)),
+            Self::TooLarge => f.write_str("the answer is too large"),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether another try may succeed. TLS that fails once fails again, and so does a request that cannot be made.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Library(error) => tls_error(error).is_none() && !error.is_builder(),
+            Self::TooLarge => false,
+        }
+    }
+}
+
+/// The last cause in the chain, which is the other side's or the system's own word.
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&cause| cause.source())
+}
+
+/// A rustls error wrapped in an IO error is not among the sources: it has to be asked for.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        cause.downcast_ref::<rustls::Error>().or_else(|| io?.downcast_ref())
+    })
+}
+
+/// The error for whoever asked.
+pub(super) fn told(attempted: &str, failure: &Failure, url: &Url, backoff: &Backoff) -> Error {
+    let place = place(url);
+    let tried = match backoff.attempts {
+        0 | 1 => String::new(),
+        n => format!(" (tried {n} times in {} s)", backoff.elapsed.as_secs()),
+    };
+    let reason = format!("{place}: {failure}{tried}");
+    match failure {
+        Failure::TooLarge => Error::new(Kind::Data, attempted, reason).hint("Check the server's URL."),
+        Failure::Library(error) => match tls_error(error) {
+            Some(tls) => Error::new(Kind::Tls, attempted, reason).hint(tls::hint(
+                tls,
+                "name the authority's PEM file in the variable BWDC_CA_FILE (or NODE_EXTRA_CA_CERTS)",
+                "the server's URL",
+            )),
+            None => Error::new(Kind::Unreachable, attempted, reason).hint(network_hint(error)),
+        },
+    }
+}
+
+fn network_hint(error: &reqwest::Error) -> &'static str {
+    let says = |text: &str| causes(error).any(|cause| cause.to_string().to_lowercase().contains(text));
+    if says("proxy") || says("tunnel") {
+        "The proxy refused. Check HTTPS_PROXY, and NO_PROXY for servers that need none."
+    } else if error.is_timeout() {
+        "The server did not answer in time. It may still be working; the next run repeats the request, which is safe."
+    } else if error.is_connect() {
+        "Check the server's URL, DNS, the firewall, and the proxy variables (HTTPS_PROXY, NO_PROXY)."
+    } else {
+        "The connection broke. The next run repeats the request, which is safe."
+    }
+}
+
+/// Host and port, for messages.
+fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Whether to try again, and when.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use super::Response;
+use super::failure::Failure;
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// What to do after an attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Try again after this time.
+    Again(Duration),
+    /// That was it.
+    Done,
+}
+
+/// How long one request has been tried, and how often.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    bound: Duration,
+    /// Attempts so far.
+    pub(super) attempts: u32,
+    /// Time since the first one.
+    pub(super) elapsed: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(bound: Duration) -> Self {
+        Self { bound, attempts: 0, elapsed: Duration::ZERO }
+    }
+
+    /// Exponential, with full jitter so that many clients do not return at once.
+    fn wait(&self) -> Duration {
+        let ceiling = FIRST_WAIT.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_WAIT);
+        ceiling.mul_f64(fastrand::f64())
+    }
+}
+
+/// Judges one attempt.
+pub(super) fn judge(result: &Result<Response, Failure>, backoff: &mut Backoff, elapsed: Duration) -> Next {
+    backoff.elapsed = elapsed;
+    let asked = match result {
+        Ok(answer) if is_passing(answer.status) => retry_after(&answer.headers),
+        Ok(_) => return Next::Done,
+        Err(failure) if failure.may_pass() => None,
+        Err(_) => return Next::Done,
+    };
+    let wait = asked.unwrap_or_else(|| backoff.wait());
+    backoff.attempts += 1;
+    if elapsed + wait > backoff.bound { Next::Done } else { Next::Again(wait) }
+}
+
+/// Statuses that tell of a passing trouble.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// Seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<&str>) -> Result<Response, Failure> {
+        let mut headers = HeaderMap::new();
+        if let Some(text) = retry_after {
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+        }
+        Ok(Response { status: StatusCode::from_u16(status).unwrap(), headers, body: bytes::Bytes::new() })
+    }
+
+    #[test]
+    fn passing_troubles_are_tried_again_within_the_bound() {
+        let bound = Duration::from_secs(60);
+        let judge_at = |result: &_, elapsed| judge(result, &mut Backoff::new(bound), elapsed);
+        assert_eq!(judge_at(&answer(429, Some("7")), Duration::ZERO), Next::Again(Duration::from_secs(7)));
+        assert_eq!(judge_at(&answer(429, Some("61")), Duration::ZERO), Next::Done);
+        assert_eq!(judge_at(&answer(503, Some("30")), Duration::from_secs(31)), Next::Done);
+        assert!(
+            matches!(judge_at(&answer(500, None), Duration::ZERO), Next::Again(wait) if wait <= FIRST_WAIT)
+        );
+        let past = answer(503, Some("Wed, 21 Oct 2015 07:28:00 GMT"));
+        assert_eq!(judge_at(&past, Duration::ZERO), Next::Again(Duration::ZERO));
+        for status in [200, 204, 301, 400, 401, 403, 404, 413, 501] {
+            assert_eq!(judge_at(&answer(status, None), Duration::ZERO), Next::Done, "{status}");
+        }
+        assert_eq!(judge_at(&Err(Failure::TooLarge), Duration::ZERO), Next::Done);
+    }
+}

@@ -1,0 +1,14 @@
+//! Everything that `bwdc` says on the wire: directories are read, the Bitwarden organization is written.
+//!
+//! No state, no terminal and no environment of its own: what is needed arrives as configuration values, and results
+//! are returned. (The HTTP library reads the standard proxy variables and the system's trust store by itself.)
+
+pub mod bitwarden;
+pub mod directory;
+pub mod error;
+pub mod http;
+pub mod secret;
+pub mod tls;
+
+pub use error::{Error, Kind, Result};
+pub use secret::Secret;

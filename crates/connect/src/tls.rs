@@ -1,0 +1,266 @@
+//! Trust: which certificates are accepted, and which are shown. One place for LDAP and HTTP.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::{Error, Kind, Result};
+
+/// The cryptography of all connections.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The certificates of a PEM file: at least one.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let attempted = || format!("Reading the certificates in {}", path.display());
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(attempted(), &error))?;
+    if found.is_empty() {
+        return Err(Error::new(Kind::Configuration, attempted(), "the file holds no PEM certificate")
+            .hint("It should contain lines such as -----BEGIN CERTIFICATE-----; convert a DER file with `openssl x509 -inform der`."));
+    }
+    Ok(found)
+}
+
+/// The private key of a PEM file.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| unreadable(format!("Reading the private key in {}", path.display()), &error))
+}
+
+fn unreadable(attempted: String, error: &rustls::pki_types::pem::Error) -> Error {
+    use rustls::pki_types::pem::Error as Pem;
+    match error {
+        Pem::Io(error) => Error::new(Kind::Configuration, attempted, error)
+            .hint("Check that the path is right and that the user who runs bwdc may read the file."),
+        other => Error::new(Kind::Configuration, attempted, other)
+            .hint("The file must be in PEM format, without a passphrase."),
+    }
+}
+
+/// A client certificate and its key, as paths of PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate and what leads to its CA.
+    pub certificate: PathBuf,
+    /// The key, without a passphrase.
+    pub key: PathBuf,
+}
+
+/// Whom to believe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The authorities that the operating system knows.
+    System,
+    /// These, and the certificates of this PEM file.
+    SystemAndFile(PathBuf),
+    /// Only the certificates of this PEM file: authorities, or the server's own certificate.
+    OnlyFile(PathBuf),
+    /// Anybody. What the connection carries can be read and changed by whoever sits in between.
+    Anybody,
+}
+
+/// The TLS settings of one connection.
+pub fn client_config(trust: &Trust, identity: Option<&ClientIdentity>) -> Result<rustls::ClientConfig> {
+    let builder = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Kind::Tls, "Setting up TLS", error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier(trust)?);
+    let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
+    builder.with_client_auth_cert(certificates(&identity.certificate)?, private_key(&identity.key)?).map_err(
+        |error| {
+            let files = format!("{} and {}", identity.certificate.display(), identity.key.display());
+            Error::new(Kind::Configuration, format!("Using the client certificate and key in {files}"), error)
+                .hint("Check that the key belongs to the certificate.")
+        },
+    )
+}
+
+fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>> {
+    let roots = match trust {
+        Trust::Anybody => return Ok(Arc::new(AcceptAnything(provider()))),
+        Trust::System => system_roots()?,
+        Trust::OnlyFile(path) => with_file(RootCertStore::empty(), path)?,
+        Trust::SystemAndFile(path) => with_file(system_roots()?, path)?,
+    };
+    let pinned = match trust {
+        Trust::OnlyFile(path) | Trust::SystemAndFile(path) => certificates(path)?,
+        Trust::System | Trust::Anybody => Vec::new(),
+    };
+    let roots = Arc::new(roots);
+    let chain = WebPkiServerVerifier::builder_with_provider(roots, provider())
+        .build()
+        .map_err(|error| Error::new(Kind::Tls, "Setting up the trusted certificates", error))?;
+    Ok(Arc::new(PinOrChain { pinned, chain }))
+}
+
+fn system_roots() -> Result<RootCertStore> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        return Err(Error::new(Kind::Tls, "Reading the system's trusted certificates", reason)
+            .hint("Install the package ca-certificates, or name a CA file."));
+    }
+    Ok(roots)
+}
+
+fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore> {
+    let (added, _) = roots.add_parsable_certificates(certificates(path)?);
+    if added == 0 {
+        return Err(Error::new(
+            Kind::Configuration,
+            format!("Trusting the certificates in {}", path.display()),
+            "none of them is a usable X.509 certificate",
+        ));
+    }
+    Ok(roots)
+}
+
+/// What to do about a failure of TLS. `name_the_ca` says how an authority is made known, `address` where the server's
+/// name is set.
+pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "The server's certificate has expired: have it renewed (and check this machine's clock)."
+                    .to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "The server's certificate is not valid yet: check this machine's clock.".to_owned()
+            }
+            CertificateError::UnknownIssuer => format!(
+                "The server's certificate comes from an authority that is not trusted here: {name_the_ca}."
+            ),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                format!("Set {address} to a name that stands in the server's certificate.")
+            }
+            _ => "Check the server's certificate and the CA file.".to_owned(),
+        },
+        rustls::Error::InvalidMessage(_) => {
+            format!("The port does not speak TLS: check {address} and the port.")
+        }
+        rustls::Error::AlertReceived(_) => {
+            "The server refused our side of TLS: it may want a client certificate.".to_owned()
+        }
+        _ => "Check the TLS settings and the certificates.".to_owned(),
+    }
+}
+
+/// Accepts a certificate that leads to a trusted authority, or that stands in the CA file itself: directories with a
+/// self-signed certificate are common, and OpenSSL's users are told to name that very certificate as the CA, which
+/// webpki refuses as `CaUsedAsEndEntity`. Name and dates are checked in both cases.
+#[derive(Debug)]
+struct PinOrChain {
+    pinned: Vec<CertificateDer<'static>>,
+    chain: Arc<WebPkiServerVerifier>,
+}
+
+impl PinOrChain {
+    fn verify_pinned(
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+            .map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if seconds > parsed.validity().not_after.timestamp() {
+            return Err(CertificateError::Expired.into());
+        }
+        if seconds < parsed.validity().not_before.timestamp() {
+            return Err(CertificateError::NotValidYet.into());
+        }
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        rustls::client::verify_server_name(&parsed, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+impl ServerCertVerifier for PinOrChain {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
+            return Self::verify_pinned(end_entity, server_name, now);
+        }
+        self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// For `sslAllowUnauthorized`: the administrator's explicit wish.
+#[derive(Debug)]
+struct AcceptAnything(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAnything {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,19 @@
+//! What the two servers' imports share.
+
+use axum::response::Response;
+
+/// An import that ended early. Steps before it stay done, as on the real servers.
+pub(crate) enum Stop {
+    /// Refused with this answer.
+    Answer(Response),
+    /// The database failed.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+pub(crate) type Step<T> = Result<T, Stop>;

@@ -1,0 +1,176 @@
+//! The import of Bitwarden's own server, step by step and without one transaction around it
+//! (`ImportOrganizationUsersAndGroupsCommand`): an error leaves the steps before it done.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::http::StatusCode;
+use rusqlite::Transaction;
+
+use crate::import::{Step, Stop};
+use crate::request::{Group, Import, Member as Entry};
+use crate::response::{public_error, unhandled};
+use crate::store::{self, Kind, Member, NewMember, Status, Store};
+use crate::{Limits, Staging, limits};
+
+/// Carries an import out.
+pub(crate) fn import(store: &Store, import: &Import, limits: Limits, staging: Staging) -> Step<()> {
+    let (Some(entries), Some(groups)) = (&import.members, &import.groups) else { return Err(broken()) };
+    refuse_too_large(import, entries, groups, limits)?;
+    let existing = store.read(store::members)?;
+    unique(existing.iter().filter_map(|member| member.external_id.as_deref()))?;
+    let active: Vec<&Entry> = entries.iter().filter(|entry| !entry.deleted).collect();
+    let listed: HashSet<&str> = active.iter().map(|entry| entry.external_id.as_str()).collect();
+    store.write(|db| remove_deleted(db, entries, &existing, &listed))?;
+    if import.overwrite {
+        overwrite(store, &existing, &listed)?;
+    }
+    unique(active.iter().filter_map(|entry| entry.email.as_deref()))?;
+    store.write(|db| adopt(db, &active))?;
+    let newcomer = if staging == Staging::On && !import.invite { Status::Staged } else { Status::Invited };
+    add(store, &active, newcomer)?;
+    update_groups(store, groups)?;
+    store.write(|db| store::count_import(db))?;
+    Ok(())
+}
+
+fn broken() -> Stop {
+    Stop::Answer(unhandled())
+}
+
+fn refused(message: &str) -> Stop {
+    Stop::Answer(public_error(StatusCode::BAD_REQUEST, message, None))
+}
+
+/// The server builds dictionaries that fail on a second entry of the same key.
+fn unique<'a>(keys: impl Iterator<Item = &'a str>) -> Step<()> {
+    let mut seen = HashSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            return Err(broken());
+        }
+    }
+    Ok(())
+}
+
+fn refuse_too_large(import: &Import, entries: &[Entry], groups: &[Group], limits: Limits) -> Step<()> {
+    let staying = entries.iter().filter(|entry| !entry.deleted).count();
+    let is_large = groups.len() > limits::IMPORT || staying > limits::IMPORT;
+    if limits == Limits::Cloud && !import.large && is_large {
+        return Err(refused("You cannot import this much data at once."));
+    }
+    Ok(())
+}
+
+/// By external id alone; never an owner; not if an active entry has the same id.
+fn remove_deleted(
+    db: &Transaction<'_>,
+    entries: &[Entry],
+    existing: &[Member],
+    listed: &HashSet<&str>,
+) -> store::Db<()> {
+    let gone: HashSet<&str> = entries
+        .iter()
+        .filter(|entry| entry.deleted && !listed.contains(entry.external_id.as_str()))
+        .map(|entry| entry.external_id.as_str())
+        .collect();
+    for member in existing {
+        let matches = member.external_id.as_deref().is_some_and(|id| gone.contains(id));
+        if matches && member.kind != Kind::Owner {
+            store::remove(db, member)?;
+        }
+    }
+    Ok(())
+}
+
+/// Judged by the list loaded before anybody was removed.
+fn overwrite(store: &Store, existing: &[Member], listed: &HashSet<&str>) -> Step<()> {
+    let candidates: Vec<&Member> = existing
+        .iter()
+        .filter(|member| member.kind != Kind::Owner)
+        .filter(|member| {
+            member.external_id.as_deref().is_some_and(|id| !id.is_empty() && !listed.contains(id))
+        })
+        .collect();
+    if candidates.iter().any(|member| !member.has_master_password) {
+        return Err(refused(
+            "Sync failed. To proceed, disable the 'Remove and re-add users during next sync' setting and try again.",
+        ));
+    }
+    store.write(|db| candidates.iter().try_for_each(|member| store::remove(db, member)))?;
+    Ok(())
+}
+
+/// Members without an external id get that of the entry with their address.
+fn adopt(db: &Transaction<'_>, active: &[&Entry]) -> store::Db<()> {
+    let ids: HashMap<&str, &str> = active
+        .iter()
+        .filter_map(|entry| Some((entry.email.as_deref()?, entry.external_id.as_str())))
+        .collect();
+    for member in store::members(db)? {
+        if member.external_id.is_none()
+            && let Some(id) = ids.get(member.email.as_str())
+        {
+            store::set_external_id(db, &member.id, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Entries whose external id nobody has. An address that is known already is skipped without notice.
+fn add(store: &Store, active: &[&Entry], newcomer: Status) -> Step<()> {
+    let present = store.read(store::members)?;
+    unique(present.iter().filter_map(|member| member.external_id.as_deref()))?;
+    let ids: HashSet<&str> = present.iter().filter_map(|member| member.external_id.as_deref()).collect();
+    let emails: HashSet<&str> = present.iter().map(|member| member.email.as_str()).collect();
+    let new: Vec<(&str, &str)> = active
+        .iter()
+        .filter(|entry| !ids.contains(entry.external_id.as_str()))
+        .filter_map(|entry| Some((entry.email.as_deref()?, entry.external_id.as_str())))
+        .filter(|(email, _)| !emails.contains(email))
+        .collect();
+    let has_owner =
+        present.iter().any(|member| member.kind == Kind::Owner && member.status == Status::Confirmed);
+    if newcomer == Status::Invited && !new.is_empty() && !has_owner {
+        return Err(refused("Organization must have at least one confirmed owner."));
+    }
+    let what = if newcomer == Status::Staged { "staged" } else { "invited" };
+    store.write(|db| {
+        new.iter().try_for_each(|(email, external_id)| {
+            let member = NewMember {
+                email: (*email).to_owned(),
+                external_id: Some((*external_id).to_owned()),
+                status: newcomer,
+                kind: Kind::User,
+                has_master_password: false,
+            };
+            store::insert(db, &member)?;
+            store::event(db, what, email)
+        })
+    })?;
+    Ok(())
+}
+
+fn update_groups(store: &Store, groups: &[Group]) -> Step<()> {
+    unique(groups.iter().map(|group| group.external_id.as_str()))?;
+    if groups.iter().any(|group| group.member_external_ids.is_none()) {
+        return Err(broken());
+    }
+    let present = store.read(store::members)?;
+    let by_id = store::by_external_id(&present);
+    store.write(|db| {
+        for group in groups {
+            let (id, name) = store::find_or_create_group(db, &group.external_id, &group.name)?;
+            let is_renamed = name != group.name;
+            if is_renamed {
+                store::rename_group(db, &id, &group.name)?;
+            }
+            let wanted =
+                group.member_external_ids.iter().flatten().filter_map(|id| by_id.get(id.as_str()).copied());
+            if store::replace_members(db, &id, &wanted.collect())? || is_renamed {
+                store::event(db, "group updated", &group.name)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(())
+}

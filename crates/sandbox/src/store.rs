@@ -1,0 +1,395 @@
+//! The organization in SQLite.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Storage;
+
+/// The state of a membership (`OrganizationUserStatusType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// No access, until restored.
+    Revoked,
+    /// Asked to join.
+    Invited,
+    /// Has accepted.
+    Accepted,
+    /// Full member.
+    Confirmed,
+    /// Known, not invited yet.
+    Staged,
+}
+
+impl Status {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Revoked => -1,
+            Self::Invited => 0,
+            Self::Accepted => 1,
+            Self::Confirmed => 2,
+            Self::Staged => 3,
+        }
+    }
+
+    fn of(number: i64) -> Self {
+        match number {
+            0 => Self::Invited,
+            1 => Self::Accepted,
+            2 => Self::Confirmed,
+            3 => Self::Staged,
+            _ => Self::Revoked,
+        }
+    }
+}
+
+/// The role of a member (`OrganizationUserType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Never touched by an import of the official server.
+    Owner,
+    /// May manage.
+    Admin,
+    /// Everybody else.
+    User,
+}
+
+impl Kind {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Owner => 0,
+            Self::Admin => 1,
+            Self::User => 2,
+        }
+    }
+
+    fn of(number: i64) -> Self {
+        match number {
+            0 => Self::Owner,
+            1 => Self::Admin,
+            _ => Self::User,
+        }
+    }
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The membership's id.
+    pub id: String,
+    /// The address.
+    pub email: String,
+    /// What a directory knows the person by.
+    pub external_id: Option<String>,
+    /// Where the membership stands.
+    pub status: Status,
+    /// The role.
+    pub kind: Kind,
+    /// Whether the account has a master password.
+    pub has_master_password: bool,
+}
+
+/// Somebody to be added by hand.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewMember {
+    /// The address.
+    pub email: String,
+    /// What a directory knows the person by.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Where the membership stands.
+    pub status: Status,
+    /// The role.
+    pub kind: Kind,
+    /// Whether the account has a master password.
+    #[serde(default)]
+    pub has_master_password: bool,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// The group's id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// What a directory knows the group by.
+    pub external_id: Option<String>,
+    /// The members' addresses, in order.
+    pub members: Vec<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// `invited`, `staged`, `removed`, `revoked`, `restored`, `group created`, `group updated`.
+    pub what: String,
+    /// An address or a group's name.
+    pub whom: String,
+}
+
+/// How long a token lasts.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
+
+/// The organization, its key and its tokens.
+pub(crate) struct Store {
+    db: Mutex<Connection>,
+    organization: String,
+    key: String,
+    tokens: Mutex<HashMap<String, Instant>>,
+}
+
+pub(crate) type Db<T> = rusqlite::Result<T>;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS members (
+        id TEXT PRIMARY KEY, email TEXT NOT NULL, external_id TEXT, status INTEGER NOT NULL, former INTEGER NOT NULL,
+        kind INTEGER NOT NULL, has_password INTEGER NOT NULL);
+    CREATE INDEX IF NOT EXISTS members_by_email ON members (email);
+    CREATE INDEX IF NOT EXISTS members_by_external_id ON members (external_id);
+    CREATE TABLE IF NOT EXISTS groups (id TEXT PRIMARY KEY, name TEXT NOT NULL, external_id TEXT);
+    CREATE INDEX IF NOT EXISTS groups_by_external_id ON groups (external_id);
+    CREATE TABLE IF NOT EXISTS group_members (
+        group_id TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        member_id TEXT NOT NULL REFERENCES members (id) ON DELETE CASCADE,
+        PRIMARY KEY (group_id, member_id)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS groups_of_member ON group_members (member_id);
+    CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, what TEXT NOT NULL, whom TEXT NOT NULL);
+";
+
+impl Store {
+    pub(crate) fn open(storage: &Storage) -> Db<Self> {
+        let db = match storage {
+            Storage::Memory => Connection::open_in_memory()?,
+            Storage::File(path) => Connection::open(path)?,
+        };
+        db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+            .or_else(|error| if *storage == Storage::Memory { Ok(()) } else { Err(error) })?;
+        db.execute_batch(SCHEMA)?;
+        let is_new = meta(&db, "organization")?.is_none();
+        let organization = meta_or(&db, "organization", || Uuid::new_v4().to_string())?;
+        let key = meta_or(&db, "key", || Uuid::new_v4().simple().to_string())?;
+        if is_new {
+            let owner = NewMember {
+                email: "owner@sandbox.example".into(),
+                external_id: None,
+                status: Status::Confirmed,
+                kind: Kind::Owner,
+                has_master_password: true,
+            };
+            insert(&db, &owner)?;
+        }
+        Ok(Self { db: Mutex::new(db), organization, key, tokens: Mutex::default() })
+    }
+
+    pub(crate) fn organization(&self) -> &str {
+        &self.organization
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Keeps a token that was issued.
+    pub(crate) fn keep_token(&self, token: String) {
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token, Instant::now() + TOKEN_LIFETIME);
+    }
+
+    pub(crate) fn knows_token(&self, token: &str) -> bool {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(token).is_some_and(|until| *until > Instant::now())
+    }
+
+    pub(crate) fn expire_tokens(&self) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Db<T>) -> Db<T> {
+        work(&self.db.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One step that is done as a whole or not at all.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Db<T>) -> Db<T> {
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = db.transaction()?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+}
+
+fn meta(db: &Connection, name: &str) -> Db<Option<String>> {
+    db.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
+}
+
+fn meta_or(db: &Connection, name: &str, make: impl FnOnce() -> String) -> Db<String> {
+    if let Some(value) = meta(db, name)? {
+        return Ok(value);
+    }
+    let value = make();
+    db.execute("INSERT INTO meta VALUES (?, ?)", params![name, value])?;
+    Ok(value)
+}
+
+pub(crate) fn count_import(db: &Connection) -> Db<()> {
+    let count = imports(db)? + 1;
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('imports', ?)", [count.to_string()])?;
+    Ok(())
+}
+
+pub(crate) fn imports(db: &Connection) -> Db<usize> {
+    Ok(meta(db, "imports")?.and_then(|count| count.parse().ok()).unwrap_or(0))
+}
+
+pub(crate) fn members(db: &Connection) -> Db<Vec<Member>> {
+    let sql = "SELECT id, email, external_id, status, kind, has_password FROM members ORDER BY email, id";
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map([], |row| {
+        Ok(Member {
+            id: row.get(0)?,
+            email: row.get(1)?,
+            external_id: row.get(2)?,
+            status: Status::of(row.get(3)?),
+            kind: Kind::of(row.get(4)?),
+            has_master_password: row.get(5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn groups(db: &Connection) -> Db<Vec<Group>> {
+    let mut of_group: HashMap<String, Vec<String>> = HashMap::new();
+    let sql =
+        "SELECT group_id, email FROM group_members JOIN members ON members.id = member_id ORDER BY email";
+    let mut query = db.prepare_cached(sql)?;
+    for row in query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (group, email): (String, String) = row?;
+        of_group.entry(group).or_default().push(email);
+    }
+    let mut query = db.prepare_cached("SELECT id, name, external_id FROM groups ORDER BY name, id")?;
+    let rows = query.query_map([], |row| {
+        let id: String = row.get(0)?;
+        let members = of_group.remove(&id).unwrap_or_default();
+        Ok(Group { id, name: row.get(1)?, external_id: row.get(2)?, members })
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn member_ids(db: &Connection, group: &str) -> Db<Vec<String>> {
+    let mut query = db.prepare_cached("SELECT member_id FROM group_members WHERE group_id = ? ORDER BY 1")?;
+    query.query_map([group], |row| row.get(0))?.collect()
+}
+
+pub(crate) fn group_ids(db: &Connection, member: &str) -> Db<Vec<String>> {
+    let mut query = db.prepare_cached("SELECT group_id FROM group_members WHERE member_id = ? ORDER BY 1")?;
+    query.query_map([member], |row| row.get(0))?.collect()
+}
+
+pub(crate) fn events(db: &Connection) -> Db<Vec<Event>> {
+    let mut query = db.prepare_cached("SELECT what, whom FROM events ORDER BY number")?;
+    query.query_map([], |row| Ok(Event { what: row.get(0)?, whom: row.get(1)? }))?.collect()
+}
+
+pub(crate) fn event(db: &Connection, what: &str, whom: &str) -> Db<()> {
+    db.prepare_cached("INSERT INTO events (what, whom) VALUES (?, ?)")?.execute([what, whom])?;
+    Ok(())
+}
+
+pub(crate) fn insert(db: &Connection, member: &NewMember) -> Db<String> {
+    let id = Uuid::new_v4().to_string();
+    let status = member.status.number();
+    let former = if member.status == Status::Revoked { Status::Confirmed.number() } else { status };
+    db.prepare_cached("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+        id,
+        member.email.to_lowercase(),
+        member.external_id,
+        status,
+        former,
+        member.kind.number(),
+        member.has_master_password
+    ])?;
+    Ok(id)
+}
+
+/// Accepting or being confirmed needs an account, and an account has a master password here.
+pub(crate) fn set_status(db: &Connection, email: &str, status: Status) -> Db<()> {
+    let has_account = matches!(status, Status::Accepted | Status::Confirmed);
+    let sql = "UPDATE members SET former = CASE WHEN ?1 = -1 THEN status ELSE ?1 END, status = ?1,
+               has_password = has_password OR ?2 WHERE email = ?3";
+    db.execute(sql, params![status.number(), has_account, email.to_lowercase()])?;
+    Ok(())
+}
+
+/// Back to what it was before it was revoked.
+pub(crate) fn restore(db: &Connection, id: &str) -> Db<()> {
+    db.prepare_cached("UPDATE members SET status = former WHERE id = ?")?.execute([id])?;
+    Ok(())
+}
+
+pub(crate) fn set_external_id(db: &Connection, id: &str, external_id: &str) -> Db<()> {
+    let value = Some(external_id).filter(|id| !id.trim().is_empty());
+    db.prepare_cached("UPDATE members SET external_id = ? WHERE id = ?")?.execute(params![value, id])?;
+    Ok(())
+}
+
+pub(crate) fn remove(db: &Connection, member: &Member) -> Db<()> {
+    let removed = db.prepare_cached("DELETE FROM members WHERE id = ?")?.execute([&member.id])?;
+    if removed > 0 { event(db, "removed", &member.email) } else { Ok(()) }
+}
+
+/// The group with this external id, made if there is none. Returns its id and its name before.
+pub(crate) fn find_or_create_group(db: &Connection, external_id: &str, name: &str) -> Db<(String, String)> {
+    let found = db
+        .prepare_cached("SELECT id, name FROM groups WHERE external_id = ?")?
+        .query_row([external_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let id = Uuid::new_v4().to_string();
+    let external_id = Some(external_id).filter(|id| !id.trim().is_empty());
+    db.prepare_cached("INSERT INTO groups VALUES (?, ?, ?)")?.execute(params![id, name, external_id])?;
+    event(db, "group created", name)?;
+    Ok((id, name.to_owned()))
+}
+
+pub(crate) fn rename_group(db: &Connection, id: &str, name: &str) -> Db<()> {
+    db.prepare_cached("UPDATE groups SET name = ? WHERE id = ?")?.execute([name, id])?;
+    Ok(())
+}
+
+/// Members by external id: unknown ones are dropped without notice.
+pub(crate) fn by_external_id(members: &[Member]) -> HashMap<&str, &str> {
+    members.iter().filter_map(|member| Some((member.external_id.as_deref()?, member.id.as_str()))).collect()
+}
+
+/// Replaces a group's members. Says whether anything was different.
+pub(crate) fn replace_members(db: &Connection, group: &str, wanted: &HashSet<&str>) -> Db<bool> {
+    let present = member_ids(db, group)?;
+    let present: HashSet<&str> = present.iter().map(String::as_str).collect();
+    if present == *wanted {
+        return Ok(false);
+    }
+    let mut delete = db.prepare_cached("DELETE FROM group_members WHERE group_id = ? AND member_id = ?")?;
+    for member in present.difference(wanted) {
+        delete.execute([group, member])?;
+    }
+    let mut insert = db.prepare_cached("INSERT INTO group_members VALUES (?, ?)")?;
+    for member in wanted.difference(&present) {
+        insert.execute([group, member])?;
+    }
+    Ok(true)
+}
