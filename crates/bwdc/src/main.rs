@@ -12,5 +12,6 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(ui::internal_error));
     ExitCode::from(cli::main(std::env::args_os()) as u8)
 }

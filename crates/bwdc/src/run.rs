@@ -261,10 +261,10 @@ impl<'a> Organization<'a> {
     }
 
     fn explain(&self, error: bwdc_connect::Error, number: usize, count: usize) -> Error {
-        if error.kind() == bwdc_connect::Kind::Credentials {
-            if let Err(other) = session::forget_token(&self.context.file) {
-                return other;
-            }
+        if error.kind() == bwdc_connect::Kind::Credentials
+            && let Err(other) = session::forget_token(&self.context.file)
+        {
+            return other;
         }
         let error = Error::from(error);
         if count == 1 {

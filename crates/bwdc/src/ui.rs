@@ -185,6 +185,18 @@ fn read_line() -> std::io::Result<Option<String>> {
     Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// A defect of ours, or of a library. The LDAP library panics on some malformed answers, in a task of its own: there it
+/// only ends the connection, which is told as the error that it is.
+pub(crate) fn internal_error(panic: &std::panic::PanicHookInfo<'_>) {
+    if std::thread::current().name() == Some("main") {
+        err(&format!(
+            "bwdc met an error in itself: {panic}\nPlease report it. What was running was not completed."
+        ));
+    } else {
+        tracing::debug!(%panic, "a task ended");
+    }
+}
+
 /// A line of a longer story, such as the demo.
 pub(crate) fn say(text: &str) {
     out(text);

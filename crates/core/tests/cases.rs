@@ -1,7 +1,13 @@
 //! Cases as data: each folder under `tests/cases` holds a `case.json` (a snapshot of a directory, rules, what is known
 //! from before, the server) and `plan.snap` (the import, the notes, the verdict). Review changes with
 //! `cargo insta review`.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,11 @@
 //! Properties, against a model that is slow and obviously right.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -5,7 +5,7 @@ use axum::response::Response;
 /// An import that ended early. Steps before it stay done, as on the real servers.
 pub(crate) enum Stop {
     /// Refused with this answer.
-    Answer(Response),
+    Answer(Box<Response>),
     /// The database failed.
     Database(rusqlite::Error),
 }

@@ -34,11 +34,11 @@ pub(crate) fn import(store: &Store, import: &Import, limits: Limits, staging: St
 }
 
 fn broken() -> Stop {
-    Stop::Answer(unhandled())
+    Stop::Answer(Box::new(unhandled()))
 }
 
 fn refused(message: &str) -> Stop {
-    Stop::Answer(public_error(StatusCode::BAD_REQUEST, message, None))
+    Stop::Answer(Box::new(public_error(StatusCode::BAD_REQUEST, message, None)))
 }
 
 /// The server builds dictionaries that fail on a second entry of the same key.

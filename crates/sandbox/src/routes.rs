@@ -220,7 +220,7 @@ async fn import(State(server): State<Server>, request: Request) -> Response {
 fn answer(result: Result<(), Stop>) -> Response {
     match result {
         Ok(()) => StatusCode::OK.into_response(),
-        Err(Stop::Answer(response)) => response,
+        Err(Stop::Answer(response)) => *response,
         Err(Stop::Database(error)) => {
             tracing::error!(%error, "the sandbox's database failed");
             unhandled()

@@ -40,14 +40,18 @@ struct BodyMember {
 pub(crate) fn import(store: &Store, body: &[u8]) -> Step<()> {
     let body: Body = serde_json::from_slice(body).map_err(|error| {
         let is_syntax = error.is_syntax() || error.is_eof();
-        Stop::Answer(html(if is_syntax { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY }))
+        Stop::Answer(Box::new(html(if is_syntax {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        })))
     })?;
     let valid = body.members.iter().position(|entry| !entry.deleted && !is_address(&entry.email));
     let before = &body.members[..valid.unwrap_or(body.members.len())];
     store.write(|db| process(db, before))?;
     if let Some(at) = valid {
         let message = format!("User email {} is not a valid email address", body.members[at].email);
-        return Err(Stop::Answer(vaultwarden_error(&message)));
+        return Err(Stop::Answer(Box::new(vaultwarden_error(&message))));
     }
     store.write(|db| update_groups(db, &body.groups))?;
     if body.overwrite_existing {

@@ -1,1 +1,32 @@
-//! placeholder
+//! Real servers for the tests and the benchmark: a private OpenLDAP with StartTLS and LDAPS, certificates good and bad,
+//! a proxy that cuts connections, and synthetic directories.
+//!
+//! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests run in
+//! parallel. What is missing on the machine is a panic that says what to install.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "test support: a failure to set the scene is a failed test, and servers are polled until they answer"
+)]
+
+pub mod certificates;
+pub mod ldif;
+pub mod proxy;
+pub mod slapd;
+
+pub use certificates::Certificates;
+pub use proxy::{Cut, CutProxy};
+pub use slapd::Slapd;
+
+use std::net::TcpListener;
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .expect("binding a free port")
+        .local_addr()
+        .expect("its address")
+        .port()
+}

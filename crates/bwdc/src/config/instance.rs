@@ -64,7 +64,7 @@ fn directory_of(
         "ldap" => {
             let config = ldap(values, folder, environment)?;
             let warnings = ldap_warnings(&config);
-            Ok((directory::Config::Ldap(config), warnings, Filters::Native))
+            Ok((directory::Config::Ldap(Box::new(config)), warnings, Filters::Native))
         }
         FILE_DIRECTORY => {
             let path = values

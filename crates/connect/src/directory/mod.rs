@@ -111,7 +111,7 @@ pub trait Directory {
 #[derive(Clone, Debug)]
 pub enum Config {
     /// Active Directory or any LDAP server.
-    Ldap(ldap::Config),
+    Ldap(Box<ldap::Config>),
     /// CSV or JSON files.
     File(file::Config),
 }
@@ -120,7 +120,7 @@ pub enum Config {
 #[derive(Debug)]
 pub enum AnyDirectory {
     /// Active Directory or any LDAP server.
-    Ldap(ldap::Ldap),
+    Ldap(Box<ldap::Ldap>),
     /// CSV or JSON files.
     File(file::Files),
 }
@@ -128,7 +128,7 @@ pub enum AnyDirectory {
 /// Checks the configuration as far as that is possible without a connection.
 pub fn open(config: Config) -> Result<AnyDirectory> {
     Ok(match config {
-        Config::Ldap(config) => AnyDirectory::Ldap(ldap::Ldap::open(config)?),
+        Config::Ldap(config) => AnyDirectory::Ldap(Box::new(ldap::Ldap::open(*config)?)),
         Config::File(config) => AnyDirectory::File(file::Files::open(config)?),
     })
 }

@@ -1,0 +1,269 @@
+//! Whole syncs from a real OpenLDAP into the sandbox.
+
+use bwdc_sandbox::{Flavour, Options};
+use bwdc_testkit::slapd::Quirk;
+use bwdc_testkit::{Slapd, ldif};
+use serde_json::{Value, json};
+
+use crate::harness::{Instance, Organization};
+
+fn synced(groups: usize, users: usize) -> String {
+    format!("Syncing complete.\nSynced {groups} group(s) and {users} user(s).\n")
+}
+
+fn head() -> String {
+    let mut out = Vec::new();
+    ldif::head(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn person(uid: &str, mail: &str) -> String {
+    let mail = if mail.is_empty() { String::new() } else { format!("mail: {mail}\n") };
+    format!(
+        "dn: uid={uid},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n{mail}\n"
+    )
+}
+
+#[test]
+fn a_directory_of_more_than_one_page_arrives_whole_and_is_sent_once() {
+    let slapd = Slapd::with(&ldif::small(2_500, 30, 20));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let first = instance.run(&["sync"]).ok();
+    assert_eq!((first.out, first.err), (synced(30, 2_500), String::new()));
+    assert_eq!(organization.emails().len(), 2_500);
+    // The groups 0 to 9 are one cycle, so they have the same members; group10 contains group9.
+    let cycle = organization.group("group0");
+    assert!(cycle.len() > 150, "{}", cycle.len());
+    assert_eq!(organization.group("group7"), cycle);
+    assert!(cycle.iter().all(|email| organization.group("group10").contains(email)));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
+    assert_eq!(organization.imports(), 1);
+    assert_eq!(instance.data()["lastSyncHash"].as_str().unwrap().len(), 44);
+}
+
+#[test]
+fn every_way_to_connect() {
+    let slapd = Slapd::with(&ldif::small(20, 3, 5));
+    let ca = slapd.certificates().ca.display().to_string();
+    let ways = [
+        ("plain", json!({})),
+        ("unpaged", json!({ "pagedSearch": false })),
+        ("StartTLS", json!({ "ssl": true, "startTls": true, "tlsCaPath": ca })),
+        ("LDAPS", json!({ "ssl": true, "port": slapd.tls_port(), "sslCaPath": ca })),
+        (
+            "LDAPS by name",
+            json!({ "ssl": true, "port": slapd.tls_port(), "sslCaPath": ca, "hostname": "localhost" }),
+        ),
+        ("port as text", json!({ "port": slapd.port().to_string() })),
+        ("LDAPS, anybody", json!({ "ssl": true, "port": slapd.tls_port(), "sslAllowUnauthorized": true })),
+        ("StartTLS, anybody", json!({ "ssl": true, "startTls": true, "sslAllowUnauthorized": true })),
+    ];
+    for (way, settings) in ways {
+        let organization = Organization::start(Options::default());
+        let instance = Instance::ldap(&slapd, &organization);
+        instance.change(|data| merge(&mut data["directoryLdap"], settings));
+        let ran = instance.run(&["sync"]).ok();
+        assert_eq!(ran.out, synced(3, 20), "{way}");
+        assert_eq!(
+            ran.err.contains("Any certificate is accepted"),
+            way.ends_with("anybody"),
+            "{way}: {}",
+            ran.err
+        );
+    }
+}
+
+fn merge(target: &mut Value, more: Value) {
+    for (key, value) in more.as_object().unwrap() {
+        target[key] = value.clone();
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_one_is_wanted() {
+    let slapd = Slapd::start(&ldif::small(5, 0, 0), Quirk::WantsClientCertificate);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let certificates = slapd.certificates();
+    instance.change(|data| {
+        merge(
+            &mut data["directoryLdap"],
+            json!({ "ssl": true, "port": slapd.tls_port(), "sslCaPath": certificates.ca }),
+        );
+    });
+    instance.run(&["sync"]).fails(1, &["ldaps://127.0.0.1", "Nothing was imported"]);
+    let pair = &certificates.client;
+    instance.change(|data| {
+        merge(&mut data["directoryLdap"], json!({ "sslCertPath": pair.certificate, "sslKeyPath": pair.key }));
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 5));
+}
+
+#[test]
+fn a_self_signed_certificate_may_be_its_own_authority() {
+    let slapd = Slapd::start(&ldif::small(5, 0, 0), Quirk::SelfSigned);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let own = &slapd.certificates().self_signed.certificate;
+    instance.change(|data| {
+        merge(&mut data["directoryLdap"], json!({ "ssl": true, "port": slapd.tls_port(), "sslCaPath": own }));
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 5));
+}
+
+#[test]
+fn members_are_found_however_their_names_are_spelled() {
+    let ldif = head()
+        + &person("ann", "ann@example.org")
+        + &person("Doe\\, Joe", "Joe@Example.org").replace("uid: Doe\\, Joe", "uid: Doe, Joe")
+        + "dn: cn=Staff,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: Staff\n\
+           member: UID=ANN, OU=People, DC=Example, DC=Org\nmember: uid=Doe\\2C Joe,ou=people,dc=example,dc=org\n\
+           member: uid=nobody,ou=people,dc=example,dc=org\n\n";
+    let slapd = Slapd::with(&ldif);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 2));
+    assert_eq!(organization.group("Staff"), ["ann@example.org", "joe@example.org"]);
+    let test = instance.run(&["test"]).ok();
+    assert!(
+        test.err.contains("neither a known user nor a known group were ignored: Staff (1)"),
+        "{}",
+        test.err
+    );
+}
+
+#[test]
+fn posix_groups_refer_to_user_names() {
+    let ldif = head()
+        + &person("ann", "ann@example.org")
+        + &person("joe", "joe@example.org")
+        + "dn: cn=staff,ou=groups,dc=example,dc=org\nobjectClass: posixGroup\ncn: staff\ngidNumber: 7\n\
+           memberUid: ANN\nmemberUid: joe\nmemberUid: ghost\n\n";
+    let slapd = Slapd::with(&ldif);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| {
+        merge(&mut data["sync"], json!({ "groupObjectClass": "posixGroup", "memberAttribute": "memberUid" }));
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 2));
+    assert_eq!(organization.group("staff"), ["ann@example.org", "joe@example.org"]);
+}
+
+#[test]
+fn addresses_by_any_case_of_attribute_and_made_ones() {
+    let ldif = head() + &person("ann", " Ann@Example.ORG") + &person("joe", "") + &person("sue", "");
+    let slapd = Slapd::with(&ldif);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| {
+        merge(&mut data["sync"], json!({ "userEmailAttribute": "MAIL", "groups": false }));
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 1));
+    let test = instance.run(&["test"]).ok();
+    assert!(test.err.contains("2 x no e-mail address: uid=joe"), "{}", test.err);
+    instance.change(|data| {
+        merge(
+            &mut data["sync"],
+            json!({ "useEmailPrefixSuffix": true, "emailPrefixAttribute": "UID", "emailSuffix": "@Made.org" }),
+        );
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 3));
+    assert_eq!(organization.emails(), ["ann@example.org", "joe@made.org", "sue@made.org"]);
+}
+
+#[test]
+fn a_user_filter_narrows_the_import_but_not_the_groups() {
+    let ldif = head()
+        + &person("ann", "ann@example.org")
+        + &person("joe", "joe@example.org")
+        + "dn: cn=staff,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: staff\n\
+           member: uid=ann,ou=people,dc=example,dc=org\nmember: uid=joe,ou=people,dc=example,dc=org\n\n";
+    let slapd = Slapd::with(&ldif);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 2));
+    instance.change(|data| data["sync"]["userFilter"] = json!("(uid=ann)"));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 1));
+    assert_eq!(organization.group("staff"), ["ann@example.org", "joe@example.org"]);
+    instance.change(|data| data["sync"]["users"] = json!(false));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 0));
+    assert_eq!(organization.group("staff"), ["ann@example.org", "joe@example.org"]);
+    instance.change(|data| data["sync"]["groups"] = json!(false));
+    let nothing = instance.run(&["sync"]).ok();
+    assert_eq!(nothing.out, synced(0, 0));
+    assert!(nothing.err.contains("neither sync.users nor sync.groups is on"));
+}
+
+/// The same directory in another order, on another server: the import is the same, and is not sent.
+#[test]
+fn the_order_of_the_answer_does_not_show() {
+    let text = ldif::small(300, 12, 15);
+    let mut entries: Vec<&str> = text.trim_end().split("\n\n").collect();
+    entries[3..].reverse();
+    let reversed = entries.join("\n\n") + "\n";
+    let (one, other) = (Slapd::with(&text), Slapd::with(&reversed));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&one, &organization);
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(12, 300));
+    instance.change(|data| data["directoryLdap"]["port"] = json!(other.port()));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
+    assert_eq!(organization.imports(), 1);
+}
+
+#[test]
+fn joiners_leavers_and_movers_follow() {
+    let slapd = Slapd::with(&ldif::small(10, 2, 3));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.run(&["sync"]).ok();
+    slapd.modify(
+        "dn: uid=new,ou=people,dc=example,dc=org\nchangetype: add\nobjectClass: inetOrgPerson\nuid: new\ncn: new\nsn: new\n\
+         mail: new@example.org\n\ndn: cn=group0,ou=groups,dc=example,dc=org\nchangetype: modify\nreplace: member\n\
+         member: uid=new,ou=people,dc=example,dc=org\n\n",
+    );
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 11));
+    assert_eq!(organization.group("group0"), ["new@example.org"]);
+}
+
+#[test]
+fn only_changes_are_read_where_the_server_knows_when_entries_changed() {
+    let slapd = Slapd::with(&ldif::small(10, 2, 3));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["sync"]["revisionDateAttribute"] = json!("modifyTimestamp"));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 10));
+    instance.change(|data| {
+        data["lastUserSync"] = json!("2099-01-01T00:00:00.000Z");
+        data["lastGroupSync"] = json!("2099-01-01T00:00:00.000Z");
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
+    instance.change(|data| {
+        data["lastUserSync"] = json!("2099-01-01T00:00:00.000Z");
+        data["lastGroupSync"] = json!("2001-01-01T00:00:00.000Z");
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 0));
+    instance.change(|data| data["sync"]["revisionDateAttribute"] = json!("whenChanged"));
+    let unknown = instance.run(&["sync"]).ok();
+    assert!(unknown.err.contains("no entry has the attribute whenChanged"), "{}", unknown.err);
+    assert_eq!(organization.emails().len(), 10);
+}
+
+#[test]
+fn vaultwarden_takes_the_same_import() {
+    let slapd = Slapd::with(&ldif::small(10, 2, 3));
+    let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
+    let instance = Instance::ldap(&slapd, &organization);
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 10));
+    assert_eq!(organization.emails().len(), 10);
+}
+
+#[test]
+fn large_imports_go_in_batches() {
+    let slapd = Slapd::with(&ldif::small(4_100, 5, 10));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["sync"]["largeImport"] = json!(true));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(5, 4_100));
+    assert_eq!((organization.imports(), organization.emails().len()), (4, 4_100));
+}

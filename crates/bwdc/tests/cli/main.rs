@@ -1,0 +1,17 @@
+//! The program as a whole: the binary, a private OpenLDAP, the sandbox organization. One file per topic.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests say what they expect by panicking, and wait for other processes"
+)]
+
+mod commands;
+mod failures;
+mod harness;
+mod ldap;
+mod server;
+mod state;

@@ -1,0 +1,265 @@
+//! What goes wrong between us and the organization.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Json;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bwdc_sandbox::{Limits, Options, Status};
+use bwdc_testkit::free_port;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::harness::{Instance, Organization};
+
+const USERS: &str = "id,email\n1,a@example.org\n2,b@example.org\n";
+
+/// A server whose import answers what it is told to, request by request; the last answer for ever.
+struct Faulty {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    _runtime: Runtime,
+}
+
+impl Faulty {
+    fn start(answers: Vec<fn() -> Response>) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let token = || async { Json(json!({ "access_token": "t0ken-value", "expires_in": 3600 })) };
+        let import = move || {
+            let at = counter.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+            let answer = answers[at]();
+            async move { answer }
+        };
+        let app = Router::new()
+            .route("/identity/connect/token", post(token))
+            .route("/api/public/organization/import", post(import));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(async { axum::serve(listener, app).await });
+        Self { url, asked, _runtime: runtime }
+    }
+
+    fn instance(&self) -> Instance {
+        let mut instance = Instance::empty();
+        instance.company(USERS, "name,members\nAll,1;2\n");
+        instance.write(&json!({
+            "stateVersion": 8, "environmentUrls": { "base": self.url }, "directoryType": "file",
+            "directoryFile": { "path": "company" }, "sync": { "users": true, "groups": true },
+        }));
+        instance.set_env("BW_CLIENTID", "organization.11111111-2222-3333-4444-555555555555");
+        instance.set_env("BW_CLIENTSECRET", "s3cret-value");
+        instance.run(&["login"]).ok();
+        instance
+    }
+}
+
+fn status(code: u16, body: &'static str) -> Response {
+    (StatusCode::from_u16(code).unwrap(), body).into_response()
+}
+
+#[test]
+fn every_refusal_is_one_clear_message() {
+    type Answer = fn() -> Response;
+    let cases: [(Answer, &[&str]); 9] = [
+        (
+            || {
+                status(
+                    400,
+                    r#"{"object":"error","message":"The request's model state is invalid.","errors":{"Members[1].Email":["The Email field is not a valid e-mail address."]}}"#,
+                )
+            },
+            &[
+                "HTTP 400 Bad Request",
+                "model state is invalid",
+                "Members[1].Email (b@example.org): The Email field",
+            ],
+        ),
+        (
+            || {
+                status(
+                    400,
+                    r#"{"message":"Organization cannot use directory syncing.","validationErrors":null}"#,
+                )
+            },
+            &["cannot use directory syncing", "plan"],
+        ),
+        (|| status(401, ""), &["HTTP 401 Unauthorized", "bwdc login"]),
+        (|| status(403, ""), &["HTTP 403 Forbidden"]),
+        (
+            || status(404, "<html><title>Nothing here</title></html>"),
+            &["HTTP 404", "Nothing here", "bwdc config server"],
+        ),
+        (
+            || status(413, "<html><head><title>413 Request Entity Too Large</title>"),
+            &["HTTP 413", "sync.largeImport"],
+        ),
+        (
+            || status(429, r#"{"message":"Slow down! Too many requests. Try again in 1m."}"#),
+            &["HTTP 429", "Slow down!"],
+        ),
+        (
+            || status(500, r#"{"message":"An unhandled server error has occurred."}"#),
+            &["HTTP 500", "unhandled server error", "safe"],
+        ),
+        (|| status(502, "<html><body><h1>Bad gateway</h1></body></html>"), &["HTTP 502", "Bad gateway"]),
+    ];
+    for (answer, words) in cases {
+        let server = Faulty::start(vec![answer]);
+        let instance = server.instance();
+        let ran = instance.run(&["sync"]).fails(1, words);
+        assert!(!ran.err.contains("t0ken-value") && !ran.err.contains("s3cret-value"), "{}", ran.err);
+        let data = instance.data();
+        assert!(data["lastSyncHash"].is_null() && data["lastUserSync"].is_null());
+        assert_eq!(data["apiKeyClientSecret"], "s3cret-value");
+    }
+}
+
+#[test]
+fn passing_troubles_are_got_over() {
+    let retry_at_once = || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response();
+    let server = Faulty::start(vec![retry_at_once, || status(503, ""), || status(204, "")]);
+    let mut instance = server.instance();
+    instance.set_env("BWDC_RETRY_SECONDS", "20");
+    instance.run(&["sync"]).ok();
+    assert_eq!(server.asked.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn an_answer_of_no_is_not_asked_again() {
+    let server = Faulty::start(vec![|| status(400, r#"{"message":"No."}"#)]);
+    server.instance().run(&["sync"]).fails(1, &["No."]);
+    assert_eq!(server.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn an_expired_token_is_renewed_once() {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files(USERS, "name,members\n", &organization);
+    instance.run(&["login"]).ok();
+    let first = instance.data()["accessToken"].clone();
+    organization.sandbox.expire_tokens();
+    instance.run(&["sync"]).ok();
+    assert_ne!(instance.data()["accessToken"], first);
+    assert_eq!(organization.emails(), ["a@example.org", "b@example.org"]);
+}
+
+#[test]
+fn tokens_are_reused_between_runs() {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files(USERS, "name,members\n", &organization);
+    instance.run(&["sync"]).ok();
+    let token = instance.data()["accessToken"].clone();
+    assert!(token.is_string(), "sync with a key in the environment logs in");
+    instance.company("id,email\n1,a@example.org\n", "name,members\n");
+    instance.run(&["sync"]).ok();
+    assert_eq!(instance.data()["accessToken"], token);
+}
+
+#[test]
+fn a_redirection_is_not_followed_with_a_secret_in_hand() {
+    let elsewhere =
+        || (StatusCode::MOVED_PERMANENTLY, [("location", "https://elsewhere.example/x?y=z")]).into_response();
+    let server = Faulty::start(vec![elsewhere]);
+    let ran = server
+        .instance()
+        .run(&["sync"])
+        .fails(1, &["HTTP 301", "https://elsewhere.example/x", "https, not http?"]);
+    assert!(!ran.err.contains("y=z"));
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files(USERS, "name,members\n", &organization);
+    instance.set_env("http_proxy", &format!("http://127.0.0.1:{}", free_port()));
+    instance.run(&["login"]).fails(1, &["Logging in to http://127.0.0.1", "proxy"]);
+    instance.set_env("no_proxy", "127.0.0.1");
+    instance.run(&["login"]).ok();
+}
+
+#[test]
+fn no_server_is_named_with_host_and_port() {
+    let instance = {
+        let mut instance = Instance::empty();
+        let port = free_port();
+        instance.run(&["config", "server", &format!("http://127.0.0.1:{port}")]).ok();
+        instance.set_env("BW_CLIENTID", "organization.x");
+        instance.set_env("BW_CLIENTSECRET", "y");
+        instance
+    };
+    instance
+        .run(&["login"])
+        .fails(1, &["Logging in to http://127.0.0.1", "Connection refused", "Check the server's URL"]);
+}
+
+#[test]
+fn a_wrong_key_lists_what_it_may_be() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files(USERS, "name,members\n", &organization);
+    instance.set_env("BW_CLIENTSECRET", "wrong-key");
+    let ran = instance
+        .run(&["login"])
+        .fails(1, &["invalid_client", "API key is wrong", "disabled", "no API access"]);
+    assert!(!ran.err.contains("wrong-key"));
+    assert!(instance.data().get("apiKeyClientSecret").is_none());
+}
+
+#[test]
+fn the_clouds_pace_is_kept() {
+    let organization = Organization::start(Options { limits: Limits::Cloud, ..Options::default() });
+    let mut instance = Instance::files(USERS, "name,members\n", &organization);
+    instance.set_env("BWDC_RETRY_SECONDS", "30");
+    instance.run(&["login"]).ok();
+    let users: String = (0..2_001).map(|at| format!("{at},u{at}@example.org\n")).collect();
+    instance.company(&format!("id,email\n{users}"), "name,members\n");
+    instance.run(&["sync"]).fails(1, &["You cannot import this much data at once", "sync.largeImport"]);
+    instance.change(|data| data["sync"]["largeImport"] = json!(true));
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 2_001);
+}
+
+#[test]
+fn a_batch_that_fails_is_numbered() {
+    let server = Faulty::start(vec![|| status(200, ""), || {
+        status(400, r#"{"message":"Seat limit has been reached."}"#)
+    }]);
+    let instance = server.instance();
+    let users: String = (0..4_500).map(|at| format!("{at},u{at}@example.org\n")).collect();
+    instance.company(&format!("id,email\n{users}"), "name,members\n");
+    instance.change(|data| data["sync"]["largeImport"] = json!(true));
+    instance
+        .run(&["sync"])
+        .fails(1, &["Batch 2 of 3 failed", "the next run repeats all", "Seat limit", "too few seats"]);
+    assert!(instance.data()["lastSyncHash"].is_null());
+}
+
+#[test]
+fn overwriting_removes_who_is_not_listed_and_spares_owners() {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files(USERS, "name,members\n", &organization);
+    instance.run(&["sync"]).ok();
+    for email in organization.emails() {
+        organization.sandbox.set_status(&email, Status::Confirmed).unwrap();
+    }
+    instance.company("id,email\n1,a@example.org\n", "name,members\n");
+    instance.change(|data| data["sync"]["overwriteExisting"] = json!(true));
+    instance.run(&["sync"]).ok();
+    let left: Vec<String> =
+        organization.sandbox.members().unwrap().into_iter().map(|member| member.email).collect();
+    assert_eq!(left, ["a@example.org", "owner@sandbox.example"]);
+}
+
+#[test]
+fn with_response_a_refused_import_is_json() {
+    let server = Faulty::start(vec![|| status(401, "")]);
+    let ran = server.instance().run(&["--response", "sync"]);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &json["success"]), (1, &json!(false)));
+    assert!(json["message"].as_str().unwrap().contains("HTTP 401"));
+}

@@ -1,0 +1,218 @@
+//! `data.json` and its locks: as it was before or as it is after, never between.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::proxy::mute_server;
+use bwdc_testkit::{Slapd, ldif};
+use serde_json::{Value, json};
+
+use crate::harness::{Instance, Organization, Ran};
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn unknown_keys_and_the_order_of_keys_are_kept() {
+    let instance = Instance::empty();
+    let before = "\u{feff}{\"stateVersion\":8,\"zebra\":{\"b\":1,\"a\":[null,\"é\"]},\"window\":{\"x\":-5},\"lastSyncHash\":\"h\",\"sync\":{\"odd\":true,\"users\":false}}";
+    fs::create_dir_all(instance.data_folder()).unwrap();
+    fs::write(instance.data_file(), before).unwrap();
+    fs::set_permissions(instance.data_file(), fs::Permissions::from_mode(0o644)).unwrap();
+    instance.run(&["config", "sync.users", "true"]).ok();
+    let expected = r#"{
+  "stateVersion": 8,
+  "zebra": {
+    "b": 1,
+    "a": [
+      null,
+      "é"
+    ]
+  },
+  "window": {
+    "x": -5
+  },
+  "lastSyncHash": "h",
+  "sync": {
+    "odd": true,
+    "users": true
+  }
+}"#;
+    assert_eq!(instance.text(), expected);
+    assert_eq!(mode(&instance.data_file()), 0o600);
+}
+
+#[test]
+fn nothing_is_made_until_something_is_stored() {
+    let instance = Instance::empty();
+    instance.run(&["data-file"]).ok();
+    instance.run(&["test"]).fails(1, &["You are not logged in."]);
+    assert!(!instance.data_folder().exists());
+    instance.run(&["config", "server", "bw.example.org/"]).ok();
+    assert_eq!(mode(&instance.data_folder()), 0o700);
+    assert_eq!(mode(&instance.data_file()), 0o600);
+    let expected = json!({
+        "stateVersion": 8,
+        "environmentUrls": { "base": "https://bw.example.org", "api": null, "identity": null, "webVault": null },
+    });
+    assert_eq!(instance.data(), expected);
+}
+
+#[test]
+fn a_damaged_file_is_named_and_left_alone() {
+    for (text, place) in [
+        ("{\n  \"stateVersion\": 8,\n  \"a\": tru\n}", "line 4 column 0"),
+        ("", "line 1 column 0"),
+        ("[]", "no JSON object"),
+        ("{\"a\":1", "line 1 column 6"),
+    ] {
+        let instance = Instance::empty();
+        fs::create_dir_all(instance.data_folder()).unwrap();
+        fs::write(instance.data_file(), text).unwrap();
+        for command in
+            [&["config", "sync.users", "true"][..], &["sync"], &["clear-cache"], &["login", "a", "b"]]
+        {
+            instance.run(command).fails(1, &["data.json is damaged", place, "left as it is"]);
+        }
+        assert_eq!(instance.text(), text);
+        assert_eq!(
+            fs::read_dir(instance.data_folder())
+                .unwrap()
+                .filter(|entry| {
+                    let name = entry.as_ref().unwrap().file_name();
+                    !name.to_string_lossy().ends_with("lock") && name != "data.json"
+                })
+                .count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn an_older_state_is_refused_with_what_to_do() {
+    let instance = Instance::empty();
+    instance.write(&json!({ "stateVersion": 4, "global": {} }));
+    instance.run(&["last-sync", "users"]).fails(1, &["state version 4", "Open it once"]);
+}
+
+#[test]
+fn a_second_sync_says_who_is_running_and_ends_with_its_own_code() {
+    let slapd = Slapd::with(&ldif::small(5, 0, 0));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["directoryLdap"]["port"] = json!(mute_server()));
+    instance.run(&["login"]).ok();
+    let mut first = instance.spawn(&["sync"]);
+    let lock = instance.data_folder().join("bwdc.lock");
+    let holder = format!("process {}", first.id());
+    for _ in 0..500 {
+        if fs::read_to_string(&lock).is_ok_and(|text| text.contains(&holder)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    instance.run(&["sync"]).fails(3, &["Another sync", &holder, "This one did nothing"]);
+    // Settings can still be changed, and nothing is lost.
+    instance.run(&["config", "sync.removeDisabled", "true"]).ok();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // The lock went with the process.
+    instance.change(|data| data["directoryLdap"]["port"] = json!(slapd.port()));
+    instance.run(&["sync"]).ok();
+    assert_eq!(instance.data()["sync"]["removeDisabled"], true);
+}
+
+#[test]
+fn kill_at_any_moment_leaves_the_file_whole() {
+    let organization = Organization::start(Options::default());
+    let users: String = (0..3_000).map(|at| format!("{at},u{at}@example.org\n")).collect();
+    let instance = Instance::files(&format!("id,email\n{users}"), "name,members\n", &organization);
+    instance.run(&["login"]).ok();
+    let before = instance.data();
+    for millisecond in 0..40 {
+        instance.run(&["clear-cache"]).ok();
+        let mut child = instance.spawn(&["sync"]);
+        std::thread::sleep(Duration::from_millis(millisecond * 4));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let data = instance.data();
+        for key in ["apiKeyClientSecret", "accessToken", "sync", "directoryFile", "organizationId"] {
+            assert_eq!(data[key], before[key], "{key} after {millisecond}");
+        }
+        // All of it or nothing: the digest comes with the time.
+        assert_eq!(data["lastSyncHash"].is_string(), data["lastUserSync"].is_string());
+    }
+    instance.run(&["clear-cache"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 3_000);
+}
+
+/// Needs root for a disk of its own.
+#[test]
+fn a_full_disk_loses_nothing() {
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    assert!(is_root || std::env::var_os("CI").is_none(), "CI runs as root");
+    if !is_root {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let users: String = (0..50).map(|at| format!("{at},u{at}@example.org\n")).collect();
+    let instance = Instance::files(&format!("id,email\n{users}"), "name,members\n", &organization);
+    instance.run(&["login"]).ok();
+    let before = instance.data();
+    // In a mount namespace of its own: a tiny disk, the instance on it, the rest of it filled up.
+    let script = "set -e
+        mount -t tmpfs -o size=256k tmpfs \"$DISK\"
+        cp -r \"$DATA\"/. \"$DISK\"
+        cat /dev/zero > \"$DISK/filler\" 2>/dev/null || true
+        code=0
+        BITWARDENCLI_CONNECTOR_APPDATA_DIR=$DISK \"$BWDC\" sync || code=$?
+        rm -f \"$DISK/filler\"
+        cp \"$DISK/data.json\" \"$AFTER\"
+        ls -a \"$DISK\" > \"$AFTER.list\"
+        exit $code";
+    let disk = instance.folder.path().join("disk");
+    let after = instance.folder.path().join("after.json");
+    fs::create_dir(&disk).unwrap();
+    let mut command = instance.command_of("unshare".as_ref(), &["-m", "sh", "-c", script]);
+    command
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("DISK", &disk)
+        .env("DATA", instance.data_folder())
+        .env("AFTER", &after)
+        .env("BWDC", env!("CARGO_BIN_EXE_bwdc"));
+    let ran: Ran = command.output().unwrap().into();
+    ran.fails(1, &["No space left on device"]);
+    let left: Value = serde_json::from_str(&fs::read_to_string(&after).unwrap()).unwrap();
+    assert_eq!(left, before);
+    let list = fs::read_to_string(format!("{}.list", after.display())).unwrap();
+    assert!(!list.contains(".tmp"), "{list}");
+}
+
+/// Tombstones without an address get the one known from the last complete read.
+#[test]
+fn a_leaver_without_an_address_is_still_removed() {
+    for flavour in [bwdc_sandbox::Flavour::Official, bwdc_sandbox::Flavour::Vaultwarden] {
+        let organization = Organization::start(Options { flavour, ..Options::default() });
+        let instance =
+            Instance::files("id,email\n1,a@example.org\n2,b@example.org\n", "name,members\n", &organization);
+        instance.run(&["sync"]).ok();
+        assert_eq!(mode(&instance.data_folder().join("known-people.json")), 0o600);
+        instance.company("id,email,status\n1,,deleted\n2,b@example.org,\n3,,deleted\n", "name,members\n");
+        let ran = instance.run(&["sync"]).ok();
+        let members = organization.sandbox.members().unwrap();
+        let gone = members.iter().find(|member| member.email == "a@example.org");
+        let is_vaultwarden = flavour == bwdc_sandbox::Flavour::Vaultwarden;
+        assert_eq!(gone.map(|member| member.status), is_vaultwarden.then_some(bwdc_sandbox::Status::Revoked));
+        assert_eq!(
+            ran.err.contains("by which alone Vaultwarden could find the member: 3"),
+            is_vaultwarden,
+            "{}",
+            ran.err
+        );
+    }
+}
