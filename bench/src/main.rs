@@ -1,1 +1,309 @@
-fn main() {}
+//! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
+//! absolute times on shared machines mean little.
+//!
+//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS ...]`; `scripts/bench` builds and calls it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement that cannot be made must fail loudly, and prints its table"
+)]
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bwdc_testkit::slapd::{PASSWORD, Quirk};
+use bwdc_testkit::{Slapd, ldif};
+use tempfile::TempDir;
+use wait4::Wait4;
+
+/// Members per group.
+const MEMBERS: usize = 100;
+const SIZES: [(usize, usize); 4] = [(1_000, 50), (10_000, 500), (50_000, 2_000), (200_000, 8_000)];
+const CLIENT_ID: &str = "organization.11111111-2222-3333-4444-555555555555";
+
+struct Plan {
+    bwdc: PathBuf,
+    sink: PathBuf,
+    runs: usize,
+    save: Option<PathBuf>,
+    sizes: Vec<(usize, usize)>,
+    targets: Vec<Target>,
+}
+
+/// Where the import goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// Reads and discards: the server's own time does not count.
+    Sink,
+    /// The sandbox organization, which does the work.
+    Sandbox,
+}
+
+/// What one process cost.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+    /// Bytes.
+    peak: u64,
+}
+
+fn main() {
+    let plan = arguments();
+    let mut report = String::new();
+    let startup = startup(&plan.bwdc);
+    writeln!(
+        report,
+        "`bwdc --version`: {:.1} ms (median of 20, {:.1} to {:.1})\n",
+        startup[1], startup[0], startup[2]
+    )
+    .unwrap();
+    report.push_str("| users / groups | import into | bwdc sync: wall, CPU, peak | 2 x ldapsearch: wall, CPU, peak | wall ratio (min to max) |\n");
+    report.push_str("| --- | --- | --- | --- | --- |\n");
+    for &(users, groups) in &plan.sizes {
+        let slapd = load(users, groups);
+        for &target in &plan.targets {
+            let row = measure(&plan, &slapd, users, groups, target);
+            println!("{row}");
+            writeln!(report, "{row}").unwrap();
+        }
+    }
+    println!("\n{report}");
+    if let Some(path) = &plan.save {
+        save(path, &report);
+    }
+}
+
+fn arguments() -> Plan {
+    let mut words = std::env::args().skip(1);
+    let bwdc = PathBuf::from(words.next().expect("the path of bwdc"));
+    let sink = PathBuf::from(words.next().expect("the path of the sink"));
+    let mut plan = Plan { bwdc, sink, runs: 5, save: None, sizes: Vec::new(), targets: vec![Target::Sink] };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--runs" => plan.runs = words.next().and_then(|n| n.parse().ok()).expect("--runs N"),
+            "--save" => plan.save = Some(PathBuf::from(words.next().expect("--save FILE"))),
+            "--with-sandbox" => plan.targets.push(Target::Sandbox),
+            size => {
+                let (users, groups) = size.split_once('/').expect("USERS/GROUPS");
+                plan.sizes.push((users.parse().expect("a number"), groups.parse().expect("a number")));
+            }
+        }
+    }
+    if plan.sizes.is_empty() {
+        plan.sizes = SIZES.to_vec();
+    }
+    plan
+}
+
+fn load(users: usize, groups: usize) -> Slapd {
+    let folder = tempfile::Builder::new().prefix("bwdc-bench-").tempdir().expect("a folder");
+    let mut file = BufWriter::new(File::create(folder.path().join("directory.ldif")).expect("a file"));
+    ldif::directory(&mut file, users, groups, MEMBERS).expect("writing the directory");
+    drop(file);
+    Slapd::load(folder, Quirk::None)
+}
+
+/// One warm-up, then both in turn.
+fn measure(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Target) -> String {
+    let mut pairs: Vec<(Cost, Cost)> = Vec::new();
+    for run in 0..=plan.runs {
+        let ours = sync(plan, slapd, users, groups, target);
+        let theirs = searches(slapd, users, groups);
+        if run > 0 {
+            pairs.push((ours, theirs));
+        }
+    }
+    let describe = |costs: Vec<Cost>| {
+        let wall = median(costs.iter().map(|cost| cost.wall.as_secs_f64()).collect());
+        let cpu = median(costs.iter().map(|cost| cost.cpu.as_secs_f64()).collect());
+        let peak = costs.iter().map(|cost| cost.peak).max().unwrap_or(0);
+        format!("{wall:.2} s, {cpu:.2} s, {:.1} MiB", peak as f64 / 1_048_576.0)
+    };
+    let mut ratios: Vec<f64> =
+        pairs.iter().map(|(ours, theirs)| ours.wall.as_secs_f64() / theirs.wall.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    format!(
+        "| {users} / {groups} | {} | {} | {} | **{:.2}** ({:.2} to {:.2}) |",
+        if target == Target::Sink { "sink" } else { "sandbox" },
+        describe(pairs.iter().map(|pair| pair.0).collect()),
+        describe(pairs.iter().map(|pair| pair.1).collect()),
+        median(ratios.clone()),
+        ratios.first().expect("a run"),
+        ratios.last().expect("a run"),
+    )
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn finish(mut child: Child, started: Instant) -> (bool, Cost) {
+    let ended = child.wait4().expect("the end of a process");
+    let usage = ended.rusage;
+    (
+        ended.status.success(),
+        Cost { wall: started.elapsed(), cpu: usage.utime + usage.stime, peak: usage.maxrss },
+    )
+}
+
+/// A whole `bwdc sync` from a fresh folder.
+fn sync(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Target) -> Cost {
+    let server = Server::start(plan, target);
+    let folder = instance(slapd, &server);
+    let output = folder.path().join("stdout");
+    let started = Instant::now();
+    let child = Command::new(&plan.bwdc)
+        .arg("sync")
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder.path())
+        .env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS", "true")
+        .env("BW_CLIENTID", &server.client_id)
+        .env("BW_CLIENTSECRET", &server.client_secret)
+        .stdout(File::create(&output).expect("a file"))
+        .spawn()
+        .expect("running bwdc");
+    let (is_success, cost) = finish(child, started);
+    let said = fs::read_to_string(&output).expect("what bwdc said");
+    let expected = format!("Synced {groups} group(s) and {users} user(s).");
+    assert!(is_success && said.contains(&expected), "expected `{expected}`, got: {said}");
+    cost
+}
+
+fn instance(slapd: &Slapd, server: &Server) -> TempDir {
+    let folder = tempfile::Builder::new().prefix("bwdc-bench-").tempdir().expect("a folder");
+    let data = format!(
+        r#"{{"stateVersion":8,"environmentUrls":{{"base":"{url}"}},"directoryType":0,
+        "directoryLdap":{{"ssl":false,"startTls":false,"hostname":"127.0.0.1","port":{port},"rootPath":"{root}",
+            "username":"{admin}","password":"{PASSWORD}","ad":false,"pagedSearch":true}},
+        "sync":{{"users":true,"groups":true,"largeImport":true,"userObjectClass":"inetOrgPerson","userPath":"ou=people",
+            "userEmailAttribute":"mail","groupObjectClass":"groupOfNames","groupPath":"ou=groups",
+            "groupNameAttribute":"cn","memberAttribute":"member","revisionDateAttribute":null}}}}"#,
+        url = server.url,
+        port = slapd.port(),
+        root = ldif::SUFFIX,
+        admin = slapd.admin(),
+    );
+    fs::write(folder.path().join("data.json"), data).expect("writing data.json");
+    folder
+}
+
+/// What takes the import.
+struct Server {
+    process: Child,
+    url: String,
+    client_id: String,
+    client_secret: String,
+}
+
+impl Server {
+    fn start(plan: &Plan, target: Target) -> Self {
+        let mut command = match target {
+            Target::Sink => Command::new(&plan.sink),
+            Target::Sandbox => {
+                let mut command = Command::new(&plan.bwdc);
+                command.arg("sandbox");
+                command
+            }
+        };
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("running the server");
+        let mut lines = BufReader::new(process.stdout.take().expect("its output"))
+            .lines()
+            .map(|line| line.expect("a line"));
+        if target == Target::Sink {
+            let url = lines.next().expect("the URL");
+            return Self { process, url, client_id: CLIENT_ID.into(), client_secret: "secret".into() };
+        }
+        let mut word_after = |mark: &str| -> String {
+            let line = lines.find(|line| line.contains(mark)).expect("the sandbox says how to reach it");
+            line.split(mark).nth(1).expect("a word").trim().to_owned()
+        };
+        let url = word_after("organization is at ");
+        let client_id = word_after("BW_CLIENTID=");
+        let client_secret = word_after("BW_CLIENTSECRET=");
+        Self { process, url, client_id, client_secret }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Two paged searches, one after the other, for the same entries and attributes.
+fn searches(slapd: &Slapd, users: usize, groups: usize) -> Cost {
+    let people = search(slapd, "ou=people", "(&(objectClass=inetOrgPerson))", &["mail"], users);
+    let groups = search(slapd, "ou=groups", "(&(objectClass=groupOfNames))", &["cn", "member"], groups);
+    Cost { wall: people.wall + groups.wall, cpu: people.cpu + groups.cpu, peak: people.peak.max(groups.peak) }
+}
+
+fn search(slapd: &Slapd, unit: &str, filter: &str, attributes: &[&str], expected: usize) -> Cost {
+    let output = slapd.folder().join("ldapsearch.out");
+    let started = Instant::now();
+    let child = Command::new("ldapsearch")
+        .args(["-LLL", "-x", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt"])
+        .args(["-H", &format!("ldap://127.0.0.1:{}", slapd.port()), "-D", &slapd.admin(), "-w", PASSWORD])
+        .args(["-b", &format!("{unit},{}", ldif::SUFFIX), filter])
+        .args(attributes)
+        .stdout(File::create(&output).expect("a file"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("running ldapsearch");
+    let (is_success, cost) = finish(child, started);
+    let entries = BufReader::new(File::open(&output).expect("its output"))
+        .lines()
+        .filter(|line| line.as_ref().is_ok_and(|line| line.starts_with("dn:")))
+        .count();
+    assert!(is_success && entries == expected, "ldapsearch found {entries} of {expected}");
+    cost
+}
+
+/// Milliseconds: least, median, most.
+fn startup(bwdc: &Path) -> [f64; 3] {
+    let mut times: Vec<f64> = (0..20)
+        .map(|_| {
+            let started = Instant::now();
+            let status =
+                Command::new(bwdc).arg("--version").stdout(Stdio::null()).status().expect("running bwdc");
+            assert!(status.success());
+            started.elapsed().as_secs_f64() * 1_000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    [times[0], times[times.len() / 2], times[times.len() - 1]]
+}
+
+fn save(path: &Path, report: &str) {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().expect("a fact about the machine");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let ldapsearch = said("ldapsearch", &["-VV"])
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("ldapsearch: ")
+        .to_owned();
+    let text = format!(
+        "# Results\n\nMade by `scripts/bench --save` in one run: `bwdc sync` from a private OpenLDAP on loopback, in turn with two \
+         paged\n`ldapsearch` runs (pages of 1,000) that fetch the same entries and attributes. One warm-up, medians, the largest \
+         peak,\nthe ratio pair by pair. Groups have {MEMBERS} members; ten of them form a cycle, every tenth contains another.\n\n\
+         {cores} cores, {}, {}, {}.\n\n{report}",
+        said("uname", &["-sr"]),
+        said("rustc", &["--version"]),
+        ldapsearch,
+    );
+    fs::write(path, text).expect("writing the results");
+}

@@ -45,16 +45,21 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Puts everything in the order of external ids, so that the same directory gives the same bytes whatever the
-    /// server's order or our concurrency was.
+    /// server's order or our concurrency was. Members need no order here: flattening gives them theirs.
     #[must_use]
     pub fn in_canonical_order(mut self) -> Self {
         self.users.sort_unstable();
         self.others.sort_unstable();
-        for group in &mut self.groups {
-            group.members.sort_unstable();
-            group.members.dedup();
+        let identity =
+            |group: &Group| (group.external_id.clone(), group.reference_id.clone(), group.name.clone());
+        self.groups.sort_by_cached_key(identity);
+        // Twins contradict each other and are refused later; until then they need an order too.
+        for twins in
+            self.groups.chunk_by_mut(|a, b| identity(a) == identity(b)).filter(|twins| twins.len() > 1)
+        {
+            twins.iter_mut().for_each(|group| group.members.sort_unstable());
+            twins.sort_unstable();
         }
-        self.groups.sort_unstable();
         self
     }
 }

@@ -196,12 +196,12 @@ fn log(environment: &Environment, style: Style) {
     };
 }
 
-/// Runs asynchronous work to its end.
+/// Runs asynchronous work to its end, on one thread: reading a directory is a stream of small entries, and handing each
+/// from one thread to another costs more than it gains.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| crate::error::Error::new(format!("Starting the program's threads: {error}")))?;
+        .map_err(|error| crate::error::Error::new(format!("Starting the program's event loop: {error}")))?;
     Ok(runtime.block_on(work))
 }

@@ -75,7 +75,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ldap.username", LDAP, "username", Type::Text, "", "Who reads: usually a full DN."),
     setting("ldap.password", LDAP, "password", Type::Secret, "", "The reader's password."),
     setting("ldap.ad", LDAP, "ad", Type::Flag, "false", "The server is Active Directory: deleted users are read too."),
-    setting("ldap.pagedSearch", LDAP, "pagedSearch", Type::Flag, "true", "Read in pages of 1,000."),
+    setting("ldap.pagedSearch", LDAP, "pagedSearch", Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
     setting("sync.users", SYNC, "users", Type::Flag, "false", "Sync people."),
     setting("sync.groups", SYNC, "groups", Type::Flag, "false", "Sync groups."),
     setting("sync.userFilter", SYNC, "userFilter", Type::Text, "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail."),

@@ -71,7 +71,10 @@ fn what_the_settings_get_wrong_is_named() {
             json!({ "ssl": true, "startTls": true, "tlsCaPath": slapd.certificates().other_ca }),
             &["UnknownIssuer", "ldap.tlsCaPath"],
         ),
-        (json!({ "ssl": true, "port": not_tls, "sslCaPath": slapd.certificates().ca }), &["ldaps://127.0.0.1", "port fits ldap.ssl"]),
+        (
+            json!({ "ssl": true, "port": not_tls, "sslCaPath": slapd.certificates().ca }),
+            &["ldaps://127.0.0.1", "port fits ldap.ssl"],
+        ),
         (json!({ "port": closed }), &["Connection refused", "Nothing listens there"]),
         (json!({ "hostname": "no-such-host.invalid" }), &["no-such-host.invalid", "DNS"]),
         (json!({ "startTls": true }), &["contradict each other"]),

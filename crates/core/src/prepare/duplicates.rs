@@ -77,6 +77,9 @@ fn one_per_external_id(mut draft: Draft) -> Draft {
 }
 
 fn one_per_address(mut draft: Draft) -> Draft {
+    if addresses_are_unique(&draft.people) {
+        return draft;
+    }
     let mut staying: Vec<usize> =
         (0..draft.people.len()).filter(|&at| draft.people[at].fate == Fate::Stays).collect();
     staying.sort_by(|&a, &b| draft.people[a].email.cmp(&draft.people[b].email));
@@ -106,6 +109,12 @@ fn one_per_address(mut draft: Draft) -> Draft {
     }
     let people = draft.people.into_iter().enumerate().filter(|(at, _)| !dropped.contains(at)).map(|(_, p)| p);
     Draft { people: people.collect(), ..draft }
+}
+
+/// The usual case, at the cost of one look at each.
+fn addresses_are_unique(people: &[Person]) -> bool {
+    let mut seen = foldhash::HashSet::with_capacity_and_hasher(people.len(), Default::default());
+    people.iter().filter(|person| person.fate == Fate::Stays).all(|person| seen.insert(&person.email))
 }
 
 fn contest<'a>(contenders: impl Iterator<Item = &'a Person> + Clone) -> BadRecord {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap as FastMap, HashMapExt as _};
+
 use super::flatten::{Direct, flatten};
 use super::{Draft, PreparedGroup};
 use crate::entry::{ExternalId, Group, ReferenceId, Status, User};
@@ -56,7 +58,7 @@ enum Target {
 }
 
 fn direct_members(people: &[&User], groups: &[Group], notes: &mut Vec<Note>) -> Vec<Direct> {
-    let mut index: HashMap<&ReferenceId, Target> = HashMap::with_capacity(people.len() + groups.len());
+    let mut index: FastMap<&ReferenceId, Target> = FastMap::with_capacity(people.len() + groups.len());
     index.extend(groups.iter().zip(0..).map(|(group, at)| (&group.reference_id, Target::Group(at))));
     // A person wins over a group of the same reference.
     index.extend(people.iter().zip(0..).map(|(user, at)| (&user.reference_id, Target::Person(at))));

@@ -1,5 +1,6 @@
 //! The wire: connections, binds and searches that end with every entry or with an error.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ldap3::asn1::{PL, StructureTag, parse_tag};
@@ -12,8 +13,12 @@ use super::config::{Bind, Config, Paging, Security};
 use super::failure;
 use crate::{Error, Kind, Result};
 
-/// What Active Directory allows (`MaxPageSize`), and what `ldapsearch` users ask for.
-const PAGE_SIZE: i32 = 1_000;
+/// What is asked for first: each page costs a round trip. Active Directory sends 1,000 at most (`MaxPageSize`) without
+/// complaint.
+const LARGE_PAGE: i32 = 5_000;
+
+/// What is asked for where a server refuses that (OpenLDAP's `size.pr`).
+const SMALL_PAGE: i32 = 1_000;
 
 /// How long the server may work on one search, in seconds.
 const SERVER_TIME_LIMIT: i32 = 300;
@@ -101,21 +106,30 @@ impl<'a> Connection<'a> {
         mut on_entry: impl FnMut(Record) -> Result<()>,
     ) -> Result<References> {
         let mut references = Vec::new();
-        let mut cookie = Vec::new();
-        for page in 1_u32.. {
-            let attempted = self.describe(request, page);
-            let next = self.page(request, &attempted, cookie.clone(), &mut on_entry, &mut references).await?;
-            match next {
-                None => break,
-                Some(next) if next == cookie => {
-                    return Err(Error::new(
-                        Kind::Incomplete,
-                        attempted,
-                        "the server repeats the same page for ever (equal paging cookies)",
-                    )
-                    .hint("Set ldap.pagedSearch to false, or ask the server's administrator."));
-                }
-                Some(next) => cookie = next,
+        let delivered = AtomicU64::new(0);
+        let mut on_entry = |record| {
+            delivered.fetch_add(1, Ordering::Relaxed);
+            on_entry(record)
+        };
+        let first = self.page(request, LARGE_PAGE, 1, Vec::new(), &mut on_entry, &mut references).await;
+        let (size, mut next) = match first {
+            Err(error) if delivered.load(Ordering::Relaxed) == 0 && self.is_about_size(&error) => {
+                let first =
+                    self.page(request, SMALL_PAGE, 1, Vec::new(), &mut on_entry, &mut references).await?;
+                (SMALL_PAGE, first)
+            }
+            first => (LARGE_PAGE, first?),
+        };
+        for page in 2.. {
+            let Some(cookie) = next else { break };
+            next = self.page(request, size, page, cookie.clone(), &mut on_entry, &mut references).await?;
+            if next.as_ref() == Some(&cookie) {
+                return Err(Error::new(
+                    Kind::Incomplete,
+                    self.describe(request, page),
+                    "the server repeats the same page for ever (equal paging cookies)",
+                )
+                .hint("Set ldap.pagedSearch to false, or ask the server's administrator."));
             }
         }
         Ok(references)
@@ -139,17 +153,24 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// A refusal that a smaller page may get round.
+    fn is_about_size(&self, error: &Error) -> bool {
+        self.config.paging == Paging::Pages && matches!(error.kind(), Kind::Incomplete | Kind::Refused)
+    }
+
     async fn page(
         &mut self,
         request: &Request,
-        attempted: &str,
+        size: i32,
+        page: u32,
         cookie: Vec<u8>,
         on_entry: &mut impl FnMut(Record) -> Result<()>,
         references: &mut References,
     ) -> Result<Option<Vec<u8>>> {
+        let attempted = &self.describe(request, page);
         let mut controls = request.controls.clone();
         if self.config.paging == Paging::Pages {
-            controls.push(PagedResults { size: PAGE_SIZE, cookie }.into());
+            controls.push(PagedResults { size, cookie }.into());
         }
         if !controls.is_empty() {
             self.ldap.with_controls(controls);

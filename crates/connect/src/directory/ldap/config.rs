@@ -78,7 +78,7 @@ pub enum Flavour {
 /// Whether results come in pages (RFC 2696).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paging {
-    /// Pages of 1,000, which is what Active Directory allows.
+    /// Pages of 5,000, or of what the server allows.
     Pages,
     /// One answer.
     Unpaged,

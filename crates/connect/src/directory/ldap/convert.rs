@@ -1,6 +1,6 @@
 //! From LDAP entries to people and groups. Pure: no connection in sight.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -28,22 +28,39 @@ const BY_UID: &str = "uid:";
 
 /// Each reference once in memory, however many groups it stands in.
 #[derive(Debug, Default)]
-pub(super) struct References(Mutex<HashSet<Arc<str>>>);
+pub(super) struct References(Mutex<Interner>);
+
+#[derive(Debug, Default)]
+struct Interner {
+    known: foldhash::HashSet<Arc<str>>,
+    /// Where names are normalised, most of which are known already.
+    buffer: String,
+}
 
 impl References {
-    fn intern(&self, text: String) -> ReferenceId {
-        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = known.get(text.as_str()) {
-            return ReferenceId::from(Arc::clone(known));
-        }
-        let shared: Arc<str> = text.into();
-        known.insert(Arc::clone(&shared));
-        ReferenceId::from(shared)
+    fn with<T>(&self, work: impl FnOnce(&mut Interner) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn text(&self, text: &str) -> ReferenceId {
+        self.with(|interner| intern(&mut interner.known, text))
     }
 
     fn dn(&self, dn: &str) -> ReferenceId {
-        self.intern(dn::normalise(dn).unwrap_or_else(|| dn.to_lowercase()))
+        self.with(|Interner { known, buffer }| match dn::normalise(dn, buffer) {
+            Some(normal) => intern(known, normal),
+            None => intern(known, &dn.to_lowercase()),
+        })
     }
+}
+
+fn intern(known: &mut foldhash::HashSet<Arc<str>>, text: &str) -> ReferenceId {
+    if let Some(known) = known.get(text) {
+        return ReferenceId::from(Arc::clone(known));
+    }
+    let shared: Arc<str> = text.into();
+    known.insert(Arc::clone(&shared));
+    ReferenceId::from(shared)
 }
 
 /// The attributes to ask for. An unknown one costs nothing: servers leave it out.
@@ -220,7 +237,7 @@ fn member(value: &[u8], references: &References) -> ReferenceId {
     if text.contains('=') && text.contains(',') {
         references.dn(&text)
     } else {
-        references.intern(format!("{BY_UID}{}", text.trim().to_lowercase()))
+        references.text(&format!("{BY_UID}{}", text.trim().to_lowercase()))
     }
 }
 

@@ -3,12 +3,19 @@
 
 use std::fmt::Write as _;
 
-/// One spelling for all spellings of a name: equal results mean equal names. `None` for what is no DN.
-pub(super) fn normalise(dn: &str) -> Option<String> {
-    if is_plain(dn) {
-        return Some(if dn.is_ascii() { dn.to_ascii_lowercase() } else { dn.to_lowercase() });
+/// One spelling for all spellings of a name: equal results mean equal names. `None` for what is no DN. The usual name,
+/// which only needs lower case, goes into the given buffer without a detour.
+pub(super) fn normalise<'a>(dn: &str, buffer: &'a mut String) -> Option<&'a str> {
+    buffer.clear();
+    if !is_plain(dn) {
+        *buffer = Parser { rest: dn }.dn()?;
+    } else if dn.is_ascii() {
+        buffer.push_str(dn);
+        buffer.make_ascii_lowercase();
+    } else {
+        *buffer = dn.to_lowercase();
     }
-    Parser { rest: dn }.dn()
+    Some(buffer)
 }
 
 /// Whether lower case is all that it takes: no escapes, quotes, multi-valued RDNs or blanks that do not count.
@@ -166,7 +173,9 @@ fn canonical(value: &[u8]) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    fn normalise(dn: &str) -> Option<String> {
+        super::normalise(dn, &mut String::new()).map(str::to_owned)
+    }
 
     fn same(a: &str, b: &str) {
         assert!(normalise(a).is_some(), "{a}");
