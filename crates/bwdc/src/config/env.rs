@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal;)+) => {
         $($(#[doc = $doc])+ pub(crate) const $constant: &str = $name;)+
-        /// All variables with their meaning: the source of `docs/environment.md`.
+        /// All variables with their meaning: the source of `docs/configuration.md`.
         pub(crate) const ALL: &[(&str, &str)] = &[$(($name, concat!($($doc),+))),+];
     };
 }

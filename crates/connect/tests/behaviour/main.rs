@@ -1,0 +1,167 @@
+//! One suite for every directory: the same company, told in each directory's own way, must read the same.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use bwdc_connect::Secret;
+use bwdc_connect::directory::ldap::config::{Attributes, Bind, Flavour, Paging, Search, Security, Timeouts};
+use bwdc_connect::directory::{
+    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Progress, Scope, file, ldap,
+};
+use bwdc_core::entry::Status;
+use bwdc_core::snapshot::{Coverage, Snapshot};
+use bwdc_testkit::Slapd;
+use bwdc_testkit::slapd::PASSWORD;
+use tempfile::TempDir;
+
+/// A directory that holds the company, and what keeps it alive.
+struct World {
+    directory: AnyDirectory,
+    _slapd: Option<Slapd>,
+    _folder: Option<TempDir>,
+}
+
+const LDIF: &str = "dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: E\ndc: example\n\n\
+dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people\n\n\
+dn: ou=groups,dc=example,dc=org\nobjectClass: organizationalUnit\nou: groups\n\n\
+dn: uid=joe,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: joe\ncn: joe\nsn: joe\nmail: Joe@Example.org\n\n\
+dn: uid=ann,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: ann\ncn: ann\nsn: ann\nmail: ann@example.org\n\n\
+dn: uid=nomail,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: nomail\ncn: x\nsn: x\n\n\
+dn: cn=Outer,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: Outer\n\
+member: cn=Inner,ou=groups,dc=example,dc=org\nmember: uid=ghost,ou=people,dc=example,dc=org\n\n\
+dn: cn=Inner,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: Inner\n\
+member: uid=joe,ou=people,dc=example,dc=org\nmember: uid=nomail,ou=people,dc=example,dc=org\n\
+member: cn=Outer,ou=groups,dc=example,dc=org\n\n";
+
+fn ldap(paging: Paging) -> World {
+    let slapd = Slapd::with(LDIF);
+    let search =
+        |path: &str, class: &str| Search { path: path.into(), object_class: class.into(), filter: None };
+    let config = ldap::Config {
+        host: "127.0.0.1".into(),
+        port: slapd.port(),
+        security: Security::Plain,
+        bind: Bind::Simple { username: slapd.reader(), password: Secret::from(PASSWORD) },
+        flavour: Flavour::Generic,
+        paging,
+        root: "dc=example,dc=org".into(),
+        users: search("ou=people", "inetOrgPerson"),
+        groups: search("ou=groups", "groupOfNames"),
+        attributes: Attributes {
+            email: "mail".into(),
+            made_email: None,
+            group_name: "cn".into(),
+            member: "member".into(),
+            revision: None,
+        },
+        timeouts: Timeouts::default(),
+    };
+    let directory = directory::open(Config::Ldap(Box::new(config))).unwrap();
+    World { directory, _slapd: Some(slapd), _folder: None }
+}
+
+fn files(write: impl FnOnce(&TempDir)) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder);
+    let config = file::Config { path: folder.path().to_owned() };
+    World { directory: directory::open(Config::File(config)).unwrap(), _slapd: None, _folder: Some(folder) }
+}
+
+fn csv() -> World {
+    files(|folder| {
+        fs::write(
+            folder.path().join("users.csv"),
+            "id,email\njoe,Joe@Example.org\nann,ann@example.org\nnomail,\n",
+        )
+        .unwrap();
+        fs::write(
+            folder.path().join("groups.csv"),
+            "name,members\nOuter,Inner;ghost\nInner,joe;nomail;Outer\n",
+        )
+        .unwrap();
+    })
+}
+
+fn json() -> World {
+    files(|folder| {
+        let users = r#"[{"id":"joe","email":"Joe@Example.org"},{"id":"ann","email":"ann@example.org"},{"id":"nomail"}]"#;
+        let groups = r#"[{"name":"Outer","members":["Inner","ghost"]},{"name":"Inner","members":["joe","nomail","Outer"]}]"#;
+        fs::write(folder.path().join("users.json"), users).unwrap();
+        fs::write(folder.path().join("groups.json"), groups).unwrap();
+    })
+}
+
+fn worlds() -> Vec<(&'static str, World)> {
+    vec![
+        ("ldap, paged", ldap(Paging::Pages)),
+        ("ldap, unpaged", ldap(Paging::Unpaged)),
+        ("csv", csv()),
+        ("json", json()),
+    ]
+}
+
+async fn read(world: &World, scope: Scope) -> (Snapshot, (u64, u64)) {
+    let progress = Progress::default();
+    let ask = Ask { scope, extent: Extent::Everything };
+    let snapshot = world.directory.read(&ask, &progress).await.unwrap();
+    (snapshot, progress.counts())
+}
+
+#[tokio::test]
+async fn everybody_arrives_with_address_and_status() {
+    for (name, world) in worlds() {
+        let (snapshot, counts) = read(&world, Scope::UsersAndGroups).await;
+        let emails: Vec<_> =
+            snapshot.users.iter().map(|user| user.email.as_ref().map(|e| e.as_str())).collect();
+        assert_eq!(emails, [Some("ann@example.org"), Some("joe@example.org"), None], "{name}");
+        assert!(snapshot.users.iter().all(|user| user.status == Status::Active), "{name}");
+        assert_eq!((snapshot.coverage, counts), (Coverage::Full, (3, 2)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn members_are_references_to_people_and_groups() {
+    for (name, world) in worlds() {
+        let (snapshot, _) = read(&world, Scope::UsersAndGroups).await;
+        let people = snapshot.users.iter().map(|user| (&user.reference_id, user.external_id.as_str()));
+        let groups = snapshot.groups.iter().map(|group| (&group.reference_id, group.name.as_str()));
+        let known: BTreeMap<_, _> = people.chain(groups).collect();
+        let members = |group: &str| {
+            let group = snapshot.groups.iter().find(|found| found.name == group).unwrap();
+            let found = group.members.iter().filter(|member| known.contains_key(member)).count();
+            (found, group.members.len() - found)
+        };
+        assert_eq!(
+            (members("Outer"), members("Inner")),
+            ((1, 1), (3, 0)),
+            "{name}: (known, unknown) members"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_half_can_be_read_alone() {
+    for (name, world) in worlds() {
+        let (users, _) = read(&world, Scope::Users).await;
+        assert_eq!((users.users.len(), users.others.len(), users.groups.len()), (3, 0, 0), "{name}");
+        let (groups, _) = read(&world, Scope::Groups).await;
+        assert_eq!((groups.users.len(), groups.others.len(), groups.groups.len()), (0, 3, 2), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn reading_twice_gives_the_same() {
+    for (name, world) in worlds() {
+        let (one, _) = read(&world, Scope::UsersAndGroups).await;
+        let (other, _) = read(&world, Scope::UsersAndGroups).await;
+        assert_eq!((one.users, one.groups), (other.users, other.groups), "{name}");
+        let Abilities { tombstones: _ } = world.directory.abilities();
+    }
+}

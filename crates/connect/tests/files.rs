@@ -1,0 +1,127 @@
+//! The file directory's formats and its errors, which name file and line.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use bwdc_connect::directory::file::{Config, Files};
+use bwdc_connect::directory::{Ask, Directory, Extent, Progress, Scope};
+use bwdc_core::entry::Status;
+use bwdc_core::snapshot::Snapshot;
+use proptest::prelude::*;
+
+fn read(path: &Path) -> Result<Snapshot, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ask = Ask { scope: Scope::UsersAndGroups, extent: Extent::Everything };
+    let config = Config { path: path.to_owned() };
+    let files = Files::open(config).map_err(|error| error.to_string())?;
+    runtime.block_on(files.read(&ask, &Progress::default())).map_err(|error| error.to_string())
+}
+
+fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+fn users(content: &[u8]) -> Result<Snapshot, String> {
+    read(folder(&[("users.csv", content)]).path())
+}
+
+#[test]
+fn headers_separators_marks_and_words_for_status() {
+    for content in [
+        "\u{feff}Email;Employee ID;Status\r\na@x.org;1;Active\r\nb@x.org;2;terminated\r\n",
+        "E-Mail Address\tuid\tstatus\na@x.org\t1\t\nb@x.org\t2\tLEFT\n",
+        "id,mail,status\n1,a@x.org,enabled\n\"2\",\"b@x.org\",removed",
+    ] {
+        let snapshot = users(content.as_bytes()).unwrap();
+        let shown: Vec<_> =
+            snapshot.users.iter().map(|user| (user.external_id.as_str(), user.status)).collect();
+        assert_eq!(shown, [("1", Status::Active), ("2", Status::Deleted)], "{content}");
+    }
+    let by_email = users(b"email\nA@x.org\n").unwrap();
+    assert_eq!(by_email.users[0].external_id.as_str(), "a@x.org");
+    let ignored = users(b"id,phone number\n1,2\n").unwrap();
+    assert!(ignored.notes[0].entry.starts_with("phone number in "));
+}
+
+#[test]
+fn groups_from_either_side() {
+    let folder = folder(&[
+        ("users.csv", b"id,email,groups\n1,a@x.org,Staff; New one\n2,b@x.org,\n3,c@x.org,g-1\n"),
+        ("groups.csv", b"id,name,members\ng-1,Staff,B@X.org\ng-1,Staff,New one\n"),
+    ]);
+    let snapshot = read(folder.path()).unwrap();
+    let shown: Vec<_> = snapshot
+        .groups
+        .iter()
+        .map(|group| {
+            (group.name.as_str(), group.members.iter().map(|member| member.as_str()).collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [("New one", vec!["user:1"]), ("Staff", vec!["user:2", "group:New one", "user:1", "user:3"])]
+    );
+}
+
+#[test]
+fn errors_name_file_and_line() {
+    for (content, words) in [
+        (&b""[..], "users.csv, line 1: the file is empty"),
+        (b"name\nx\n", "line 1: there is neither a column `id` nor a column `email`"),
+        (b"id,emial\n1,a@x.org\n", "unknown column `emial` (did you mean `email`?)"),
+        (b"id,email\n1,a@x.org\n2\n", "line 3: there are 1 fields where the header has 2"),
+        (b"id,email\n1,a@x.org\n,\n", "line 3: there is no id"),
+        (
+            b"id,email,status\n1,a@x.org,actve\n",
+            "line 2: unknown status `actve` (did you mean `active`?); known are: active, enabled",
+        ),
+        (b"id,email\n1,a@x.org\n1,b@x.org\n", "line 3: the id `1` stands there too, with other data: line 2"),
+        (b"id,mail,email\n1,a,b\n", "several columns mean `email`"),
+        (b"id,email\n1,a@x.org\n2,\xff\n", "line 3: this is no UTF-8"),
+        (b"\xff\xfei\0d\0", "it is in UTF-16"),
+    ] {
+        let error = users(content).unwrap_err();
+        assert!(error.contains(words), "{words} is not in: {error}");
+    }
+    let both = folder(&[("users.csv", b"id\n"), ("users.json", b"[]")]);
+    assert!(read(both.path()).unwrap_err().contains("both users.csv and users.json"));
+    let renamed = folder(&[("users.csv", b"id\n1\n"), ("groups.csv", b"id,name,members\ng,A,1\ng,B,1\n")]);
+    assert!(read(renamed.path()).unwrap_err().contains("groups.csv, line 3: the group `g` is called `A`"));
+    assert!(read(Path::new("/nowhere")).unwrap_err().contains("no such file or folder"));
+    assert!(read(folder(&[]).path()).unwrap_err().contains("neither users.csv nor users.json"));
+}
+
+#[test]
+fn json_errors_name_line_and_column() {
+    let json = |text: &str| read(&folder(&[("company.json", text.as_bytes())]).path().join("company.json"));
+    let good = json(
+        r#"{"users":[{"id":"1","email":"a@x.org","status":"disabled","groups":["G"]}],"groups":[{"name":"H","members":["1"]}]}"#,
+    );
+    assert_eq!(good.unwrap().groups.len(), 2);
+    let typo = json("{\"users\":[\n{\"id\":\"1\",\"emial\":\"a@x.org\"}]}").unwrap_err();
+    assert!(
+        typo.contains("unknown field `emial`, expected one of") && typo.contains("line 2 column"),
+        "{typo}"
+    );
+    assert!(json("{").unwrap_err().contains("line 1 column 1"));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(id|email|status|groups|[,;\"\n\ta@1])*") {
+        let _ = users(&bytes);
+        let _ = users(text.as_bytes());
+        let _ = read(&folder(&[("x.json", &bytes)]).path().join("x.json"));
+    }
+}
