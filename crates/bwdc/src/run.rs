@@ -1,5 +1,7 @@
 //! One run: read, prepare, plan, check, import, commit. `sync`, `test` and the demo all come through here.
 
+use std::sync::Arc;
+
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
 use bwdc_connect::directory::{self, Abilities, Ask, Directory as _, Extent, Progress, Tombstones};
 use bwdc_core::check::{Cause, Finding, ServerLimits, Verdict};
@@ -139,7 +141,7 @@ struct Reading {
 async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<Option<Reading>> {
     let Some(scope) = instance.scope else { return Ok(None) };
     let directory = directory::open(instance.directory.clone())?;
-    let progress = Progress::default();
+    let progress = Arc::new(Progress::default());
     let ask = Ask { scope, extent };
     let snapshot = ui::with_progress(&progress, context.style, directory.read(&ask, &progress)).await?;
     let (users, groups) = (snapshot.users.len(), snapshot.groups.len());

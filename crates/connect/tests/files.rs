@@ -10,6 +10,8 @@
 use std::fs;
 use std::path::Path;
 
+use std::sync::Arc;
+
 use bwdc_connect::directory::file::{Config, Files};
 use bwdc_connect::directory::{Ask, Directory, Extent, Progress, Scope};
 use bwdc_core::entry::Status;
@@ -21,7 +23,7 @@ fn read(path: &Path) -> Result<Snapshot, String> {
     let ask = Ask { scope: Scope::UsersAndGroups, extent: Extent::Everything };
     let config = Config { path: path.to_owned() };
     let files = Files::open(config).map_err(|error| error.to_string())?;
-    runtime.block_on(files.read(&ask, &Progress::default())).map_err(|error| error.to_string())
+    runtime.block_on(files.read(&ask, &Arc::new(Progress::default()))).map_err(|error| error.to_string())
 }
 
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {

@@ -158,28 +158,45 @@ fn batches<T>(entries: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
+/// Each text goes in with its length before it, so that no two imports look alike.
 fn digest(requests: &[ImportRequest], target: &Target) -> Digest {
     let mut hasher = Sha256::new();
-    hasher.update(&target.api_url);
-    hasher.update(&target.organization_id);
-    let mut buffered = std::io::BufWriter::with_capacity(64 * 1024, HashWriter(&mut hasher));
-    // Writing into a hasher cannot fail, and the requests hold nothing that JSON cannot say.
-    let _ = serde_json::to_writer(&mut buffered, requests);
-    drop(buffered);
+    text(&mut hasher, &target.api_url);
+    text(&mut hasher, &target.organization_id);
+    for request in requests {
+        let ImportRequest {
+            groups,
+            members,
+            overwrite_existing,
+            large_import,
+            invite_users_after_provisioning,
+        } = request;
+        hasher.update([*overwrite_existing, *large_import, *invite_users_after_provisioning].map(u8::from));
+        number(&mut hasher, groups.len());
+        for ImportGroup { name, external_id, member_external_ids } in groups {
+            text(&mut hasher, name);
+            text(&mut hasher, external_id.as_str());
+            number(&mut hasher, member_external_ids.len());
+            member_external_ids.iter().for_each(|id| text(&mut hasher, id.as_str()));
+        }
+        number(&mut hasher, members.len());
+        for ImportMember { email, external_id, deleted } in members {
+            // An address is never empty, so that this tells absence apart.
+            text(&mut hasher, email.as_ref().map_or("", Email::as_str));
+            text(&mut hasher, external_id.as_str());
+            hasher.update([u8::from(*deleted)]);
+        }
+    }
     Digest(STANDARD.encode(hasher.finalize()))
 }
 
-struct HashWriter<'a>(&'a mut Sha256);
+fn text(hasher: &mut Sha256, text: &str) {
+    number(hasher, text.len());
+    hasher.update(text);
+}
 
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+fn number(hasher: &mut Sha256, number: usize) {
+    hasher.update((number as u64).to_le_bytes());
 }
 
 impl Plan {

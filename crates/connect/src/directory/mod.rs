@@ -3,6 +3,7 @@
 pub mod file;
 pub mod ldap;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bwdc_core::snapshot::{Cursor, Snapshot};
@@ -104,7 +105,7 @@ pub trait Directory {
     fn abilities(&self) -> Abilities;
 
     /// Reads what was asked for, completely.
-    fn read(&self, ask: &Ask, progress: &Progress) -> impl Future<Output = Result<Snapshot>> + Send;
+    fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
 }
 
 /// The configuration of one directory.
@@ -141,7 +142,7 @@ impl Directory for AnyDirectory {
         }
     }
 
-    async fn read(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
+    async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
         match self {
             Self::Ldap(directory) => directory.read(ask, progress).await,
             Self::File(directory) => directory.read(ask, progress).await,

@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use std::sync::Arc;
+
 use bwdc_connect::Secret;
 use bwdc_connect::directory::ldap::config::{Attributes, Bind, Flavour, Paging, Search, Security, Timeouts};
 use bwdc_connect::directory::{
@@ -108,7 +110,7 @@ fn worlds() -> Vec<(&'static str, World)> {
 }
 
 async fn read(world: &World, scope: Scope) -> (Snapshot, (u64, u64)) {
-    let progress = Progress::default();
+    let progress = Arc::new(Progress::default());
     let ask = Ask { scope, extent: Extent::Everything };
     let snapshot = world.directory.read(&ask, &progress).await.unwrap();
     (snapshot, progress.counts())

@@ -4,6 +4,8 @@ mod client;
 mod config;
 mod convert;
 
+use std::sync::Arc;
+
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
@@ -61,7 +63,7 @@ impl Directory for Files {
         Abilities { tombstones: Tombstones::Yes }
     }
 
-    async fn read(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
+    async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
         self.snapshot(ask, progress)
     }
 }

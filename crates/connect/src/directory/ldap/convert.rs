@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::Mutex;
 
 use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 
@@ -26,31 +25,24 @@ const ACCOUNT_DISABLED: i64 = 0x2;
 /// Marks references by user name. No normalised DN begins like this, as no attribute's name has a colon.
 const BY_UID: &str = "uid:";
 
-/// Each reference once in memory, however many groups it stands in.
+/// References to members, each once in memory, however many groups it stands in.
 #[derive(Debug, Default)]
-pub(super) struct References(Mutex<Interner>);
-
-#[derive(Debug, Default)]
-struct Interner {
+pub(super) struct References {
     known: foldhash::HashSet<Arc<str>>,
     /// Where names are normalised, most of which are known already.
     buffer: String,
 }
 
 impl References {
-    fn with<T>(&self, work: impl FnOnce(&mut Interner) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    fn text(&mut self, text: &str) -> ReferenceId {
+        intern(&mut self.known, text)
     }
 
-    fn text(&self, text: &str) -> ReferenceId {
-        self.with(|interner| intern(&mut interner.known, text))
-    }
-
-    fn dn(&self, dn: &str) -> ReferenceId {
-        self.with(|Interner { known, buffer }| match dn::normalise(dn, buffer) {
-            Some(normal) => intern(known, normal),
-            None => intern(known, &dn.to_lowercase()),
-        })
+    fn dn(&mut self, dn: &str) -> ReferenceId {
+        match dn::normalise(dn, &mut self.buffer) {
+            Some(normal) => intern(&mut self.known, normal),
+            None => intern(&mut self.known, &dn.to_lowercase()),
+        }
     }
 }
 
@@ -61,6 +53,15 @@ fn intern(known: &mut foldhash::HashSet<Arc<str>>, text: &str) -> ReferenceId {
     let shared: Arc<str> = text.into();
     known.insert(Arc::clone(&shared));
     ReferenceId::from(shared)
+}
+
+/// The reference to an entry itself, which no other entry has.
+fn own_reference(dn: &str) -> ReferenceId {
+    let mut buffer = String::new();
+    match dn::normalise(dn, &mut buffer) {
+        Some(normal) => ReferenceId::from(normal),
+        None => ReferenceId::from(dn.to_lowercase()),
+    }
 }
 
 /// The attributes to ask for. An unknown one costs nothing: servers leave it out.
@@ -114,10 +115,10 @@ pub(super) enum Found {
 }
 
 /// One person.
-pub(super) fn person(record: &Record, config: &Config, references: &References, found: Found) -> Person {
+pub(super) fn person(record: &Record, config: &Config, found: Found) -> Person {
     let user = User {
         external_id: external_id(record),
-        reference_id: references.dn(&record.dn),
+        reference_id: own_reference(&record.dn),
         email: email(record, &config.attributes),
         status: status(record, found),
     };
@@ -182,20 +183,24 @@ pub(super) enum Rest {
 }
 
 /// One group; `None` if it has no name.
-pub(super) fn group(record: &Record, config: &Config, references: &References) -> Option<GroupRecord> {
+pub(super) fn group(record: &Record, config: &Config, references: &mut References) -> Option<GroupRecord> {
     let name = record
         .text(&config.attributes.group_name)
         .filter(|name| !name.is_empty())
         .or_else(|| record.text(COMMON_NAME).filter(|name| !name.is_empty()))?;
     let (members, rest) = members(record, &config.attributes.member, references);
     let group =
-        Group { external_id: external_id(record), reference_id: references.dn(&record.dn), name, members };
+        Group { external_id: external_id(record), reference_id: own_reference(&record.dn), name, members };
     Some(GroupRecord { group, rest })
 }
 
 /// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
 /// `member;range=1500-*` (MS-ADTS, section 3.1.1.3.1.3.3).
-pub(super) fn members(record: &Record, attribute: &str, references: &References) -> (Vec<ReferenceId>, Rest) {
+pub(super) fn members(
+    record: &Record,
+    attribute: &str,
+    references: &mut References,
+) -> (Vec<ReferenceId>, Rest) {
     let mut members = Vec::new();
     let mut rest = Rest::Complete;
     for (description, values) in &record.attributes {
@@ -232,7 +237,7 @@ fn range(description: &str, attribute: &str) -> Option<Rest> {
 }
 
 /// A value with both `=` and `,` is a DN, any other a user name.
-fn member(value: &[u8], references: &References) -> ReferenceId {
+fn member(value: &[u8], references: &mut References) -> ReferenceId {
     let text = String::from_utf8_lossy(value);
     if text.contains('=') && text.contains(',') {
         references.dn(&text)

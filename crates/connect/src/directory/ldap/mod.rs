@@ -9,6 +9,8 @@ mod filter;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bwdc_core::entry::{Group, Status, User};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
@@ -26,10 +28,10 @@ use crate::{Error, Kind, Result};
 /// `LDAP_SERVER_SHOW_DELETED_OID` (MS-ADTS, section 3.1.1.3.4.1.14).
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 
-/// An LDAP directory whose settings make sense.
-#[derive(Debug)]
+/// An LDAP directory whose settings make sense. Cloning is cheap.
+#[derive(Clone, Debug)]
 pub struct Ldap {
-    config: Config,
+    config: Arc<Config>,
     user_base: String,
     group_base: String,
 }
@@ -44,7 +46,7 @@ impl Ldap {
         }
         let user_base = config.base(&config.users, "sync.userPath")?;
         let group_base = config.base(&config.groups, "sync.groupPath")?;
-        Ok(Self { config, user_base, group_base })
+        Ok(Self { config: Arc::new(config), user_base, group_base })
     }
 
     /// People by the given search, on a connection of their own: OpenLDAP serves one paged search per connection.
@@ -52,7 +54,7 @@ impl Ldap {
         &self,
         what: &'static str,
         filter: String,
-        reading: &Reading<'_>,
+        progress: &Progress,
     ) -> Result<(Vec<Person>, Vec<Note>)> {
         let request = Request {
             what,
@@ -62,21 +64,21 @@ impl Ldap {
             attributes: convert::user_attributes(&self.config, convert::member_values(&self.config)),
             controls: Vec::new(),
         };
-        self.search_people(&request, Found::Living, reading).await
+        self.search_people(&request, Found::Living, progress).await
     }
 
     async fn search_people(
         &self,
         request: &Request,
         found: Found,
-        reading: &Reading<'_>,
+        progress: &Progress,
     ) -> Result<(Vec<Person>, Vec<Note>)> {
         let mut connection = Connection::open(&self.config).await?;
         let mut people = Vec::new();
         let references = connection
             .search(request, |record| {
-                reading.progress.user();
-                people.push(convert::person(&record, &self.config, &reading.references, found));
+                progress.user();
+                people.push(convert::person(&record, &self.config, found));
                 Ok(())
             })
             .await?;
@@ -84,11 +86,7 @@ impl Ldap {
         Ok((people, notes_on(&references)))
     }
 
-    async fn groups(
-        &self,
-        since: Option<Timestamp>,
-        reading: &Reading<'_>,
-    ) -> Result<(Vec<Group>, Vec<Note>)> {
+    async fn groups(&self, since: Option<Timestamp>, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
         let request = Request {
             what: "groups",
             base: self.group_base.clone(),
@@ -107,12 +105,13 @@ impl Ldap {
             }
         }
         let mut records: Vec<GroupRecord> = Vec::new();
+        let mut members = References::default();
         let mut notes = Vec::new();
         let mut unfinished: Vec<(usize, Record)> = Vec::new();
         let references = connection
             .search(&request, |record| {
-                reading.progress.group();
-                match convert::group(&record, &self.config, &reading.references) {
+                progress.group();
+                match convert::group(&record, &self.config, &mut members) {
                     Some(group) => {
                         if group.rest != Rest::Complete {
                             unfinished.push((records.len(), Record { attributes: Vec::new(), ..record }));
@@ -129,7 +128,7 @@ impl Ldap {
             })
             .await?;
         for (at, record) in unfinished {
-            self.rest_of_members(&mut connection, &record.dn, &mut records[at], reading).await?;
+            self.rest_of_members(&mut connection, &record.dn, &mut records[at], &mut members).await?;
         }
         connection.close().await;
         notes.extend(notes_on(&references));
@@ -142,7 +141,7 @@ impl Ldap {
         connection: &mut Connection<'_>,
         dn: &str,
         record: &mut GroupRecord,
-        reading: &Reading<'_>,
+        references: &mut References,
     ) -> Result<()> {
         let member = &self.config.attributes.member;
         while let Rest::From(from) = record.rest {
@@ -158,8 +157,8 @@ impl Ldap {
             let mut rest = None;
             connection
                 .search(&request, |part| {
-                    let (members, next) = convert::members(&part, member, &reading.references);
-                    more.extend(members);
+                    let (found, next) = convert::members(&part, member, references);
+                    more.extend(found);
                     rest = Some(next);
                     Ok(())
                 })
@@ -182,7 +181,7 @@ impl Ldap {
     }
 
     /// Deleted accounts. An account that may not see them is told, not refused: the right is often not given.
-    async fn tombstones(&self, reading: &Reading<'_>) -> Result<(Vec<Person>, Vec<Note>)> {
+    async fn tombstones(&self, progress: &Progress) -> Result<(Vec<Person>, Vec<Note>)> {
         let Some(root) = self.config.domain_root() else { return Ok((Vec::new(), Vec::new())) };
         let request = Request {
             what: "deleted users",
@@ -192,7 +191,7 @@ impl Ldap {
             attributes: convert::user_attributes(&self.config, convert::MemberValues::Dns),
             controls: vec![RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None }],
         };
-        match self.search_people(&request, Found::Tombstone, reading).await {
+        match self.search_people(&request, Found::Tombstone, progress).await {
             Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok((
                 Vec::new(),
                 vec![Note::warning(
@@ -260,14 +259,14 @@ impl Ldap {
         &self,
         ask: &Ask,
         since: Option<Timestamp>,
-        reading: &Reading<'_>,
+        progress: &Progress,
     ) -> Result<(Vec<Person>, Vec<Note>)> {
         if !ask.scope.has_users() {
             return Ok((Vec::new(), Vec::new()));
         }
         let filter = self.config.users.filter();
         let filter = self.changed_since(&filter, since).unwrap_or(filter);
-        let (people, mut notes) = self.people("users", filter, reading).await?;
+        let (people, mut notes) = self.people("users", filter, progress).await?;
         if people.is_empty() && since.is_none() {
             notes.push(Note::warning(
                 Step::Read,
@@ -282,19 +281,19 @@ impl Ldap {
         &self,
         ask: &Ask,
         since: Option<Timestamp>,
-        reading: &Reading<'_>,
+        progress: &Progress,
     ) -> Result<(Vec<Group>, Vec<Note>)> {
         if !ask.scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
         }
-        self.groups(since, reading).await
+        self.groups(since, progress).await
     }
 
-    async fn read_tombstones(&self, ask: &Ask, reading: &Reading<'_>) -> Result<(Vec<Person>, Vec<Note>)> {
+    async fn read_tombstones(&self, ask: &Ask, progress: &Progress) -> Result<(Vec<Person>, Vec<Note>)> {
         let wanted = self.config.flavour == Flavour::ActiveDirectory
             && ask.scope.has_users()
             && ask.extent == Extent::Everything;
-        if wanted { self.tombstones(reading).await } else { Ok((Vec::new(), Vec::new())) }
+        if wanted { self.tombstones(progress).await } else { Ok((Vec::new(), Vec::new())) }
     }
 
     /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is
@@ -304,7 +303,7 @@ impl Ldap {
         asked_for: &[Person],
         groups: &[Group],
         is_everybody: Everybody,
-        reading: &Reading<'_>,
+        progress: &Progress,
     ) -> Result<Vec<Person>> {
         let matters =
             !groups.is_empty() || asked_for.iter().any(|person| person.user.status != Status::Active);
@@ -312,7 +311,7 @@ impl Ldap {
             return Ok(Vec::new());
         }
         let (mut people, _) =
-            self.people("all users", self.config.users.without_filter().filter(), reading).await?;
+            self.people("all users", self.config.users.without_filter().filter(), progress).await?;
         let known: std::collections::HashSet<_> =
             asked_for.iter().map(|person| &person.user.reference_id).collect();
         people.retain(|person| !known.contains(&person.user.reference_id));
@@ -333,10 +332,20 @@ struct Since {
     groups: Option<Timestamp>,
 }
 
-/// What the searches of one read share.
-struct Reading<'a> {
-    references: References,
-    progress: &'a Progress,
+/// Runs a search on a thread of its own, so that users and groups are decoded side by side.
+async fn on_own_thread<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Kind::Unreachable, "Starting a thread for a search", error))?;
+        runtime.block_on(work)
+    };
+    tokio::task::spawn_blocking(run).await.map_err(|error| {
+        Error::new(Kind::Incomplete, "Reading the directory", error).hint("Nothing was imported.")
+    })?
 }
 
 impl Directory for Ldap {
@@ -348,13 +357,19 @@ impl Directory for Ldap {
         Abilities { tombstones }
     }
 
-    async fn read(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
-        let reading = Reading { references: References::default(), progress };
+    async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
         let (since, mut notes) = self.since(ask).await?;
+        let each = || (self.clone(), ask.clone(), Arc::clone(progress));
         let (people, groups, tombstones) = tokio::try_join!(
-            self.read_people(ask, since.users, &reading),
-            self.read_groups(ask, since.groups, &reading),
-            self.read_tombstones(ask, &reading),
+            on_own_thread({
+                let (this, ask, progress) = each();
+                async move { this.read_people(&ask, since.users, &progress).await }
+            }),
+            on_own_thread({
+                let (this, ask, progress) = each();
+                async move { this.read_groups(&ask, since.groups, &progress).await }
+            }),
+            self.read_tombstones(ask, progress),
         )?;
         let ((mut people, n1), (mut groups, n2), (tombstones, n3)) = (people, groups, tombstones);
         notes.extend(n1.into_iter().chain(n2).chain(n3));
@@ -363,8 +378,7 @@ impl Directory for Ldap {
             (true, None, None) => Everybody::Yes,
             _ => Everybody::No,
         };
-        let others = self.read_others(&people, &groups, is_everybody, &reading).await?;
-        drop(reading);
+        let others = self.read_others(&people, &groups, is_everybody, progress).await?;
         let first_other = people.len();
         people.extend(others);
         convert::resolve_uids(&mut groups, &people);
