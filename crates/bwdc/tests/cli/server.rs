@@ -9,7 +9,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bwdc_sandbox::{Limits, Options, Status};
-use bwdc_testkit::free_port;
+use bwdc_testkit::slapd::Quirk;
+use bwdc_testkit::{Slapd, free_port, ldif};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -181,6 +182,28 @@ fn a_proxy_that_refuses_is_named() {
     instance.run(&["login"]).fails(1, &["Logging in to http://127.0.0.1", "proxy"]);
     instance.set_env("no_proxy", "127.0.0.1");
     instance.run(&["login"]).ok();
+}
+
+/// OpenLDAP's LDAPS port stands in for a web server: its certificate is judged before anything is said.
+#[test]
+fn a_certificate_that_is_not_trusted_is_named_at_once() {
+    let slapd = Slapd::with(&ldif::small(1, 0, 0));
+    let expired = Slapd::start(&ldif::small(1, 0, 0), Quirk::Expired);
+    let mut instance = Instance::empty();
+    instance.set_env("BW_CLIENTID", "organization.x");
+    instance.set_env("BW_CLIENTSECRET", "y");
+    let at = |port: u16| format!("https://localhost:{port}");
+    instance.run(&["config", "server", &at(slapd.tls_port())]).ok();
+    let ran = instance.run(&["login"]).fails(1, &["UnknownIssuer", "BWDC_CA_FILE"]);
+    assert!(!ran.err.contains("tried"), "{}", ran.err);
+    instance.set_env("BWDC_CA_FILE", slapd.certificates().ca.to_str().unwrap());
+    let trusted = instance.run(&["login"]).fails(1, &["localhost"]);
+    assert!(!trusted.err.contains("certificate"), "{}", trusted.err);
+    instance.run(&["config", "server", &at(expired.tls_port())]).ok();
+    instance.set_env("BWDC_CA_FILE", expired.certificates().ca.to_str().unwrap());
+    instance.run(&["login"]).fails(1, &["expired", "have it renewed"]);
+    instance.set_env("BWDC_CA_FILE", "/nowhere.pem");
+    instance.run(&["login"]).fails(1, &["/nowhere.pem", "No such file"]);
 }
 
 #[test]

@@ -56,12 +56,13 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     std::iter::successors(Some(error), |&cause| cause.source())
 }
 
-/// A rustls error wrapped in an IO error is not among the sources: it has to be asked for.
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        cause.downcast_ref::<rustls::Error>().or_else(|| io?.downcast_ref())
-    })
+    causes(error).find_map(unwrapped)
+}
+
+/// IO errors hide what they wrap from `source()`, and may wrap each other: they have to be asked.
+fn unwrapped<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    cause.downcast_ref().or_else(|| unwrapped(cause.downcast_ref::<std::io::Error>()?.get_ref()?))
 }
 
 /// The error for whoever asked.
