@@ -68,6 +68,33 @@ pub enum Staging {
     On,
 }
 
+/// The organization's id and API key.
+#[derive(Clone, Default)]
+pub enum Identity {
+    /// Made at random, or as they are in the file.
+    #[default]
+    Made,
+    /// As given, for a new organization.
+    Given {
+        /// A UUID.
+        organization: String,
+        /// The API key.
+        key: String,
+    },
+}
+
+impl std::fmt::Debug for Identity {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Made => f.write_str("Made"),
+            Self::Given { organization, .. } => {
+                f.debug_struct("Given").field("organization", organization).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
 /// How the sandbox is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -79,6 +106,8 @@ pub struct Options {
     pub staging: Staging,
     /// Where the organization is kept.
     pub storage: Storage,
+    /// Who it is.
+    pub identity: Identity,
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Who may connect.
@@ -92,6 +121,7 @@ impl Default for Options {
             limits: Limits::default(),
             staging: Staging::default(),
             storage: Storage::default(),
+            identity: Identity::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             exposure: Exposure::default(),
         }
@@ -140,7 +170,7 @@ impl Sandbox {
         if !options.listen.ip().is_loopback() && options.exposure == Exposure::LoopbackOnly {
             return Err(Error::Exposed(options.listen));
         }
-        let store = Arc::new(Store::open(&options.storage)?);
+        let store = Arc::new(Store::open(&options.storage, &options.identity)?);
         let address = options.listen;
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;

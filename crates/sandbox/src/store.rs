@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Storage;
+use crate::{Identity, Storage};
 
 /// The state of a membership (`OrganizationUserStatusType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ const SCHEMA: &str = "
 ";
 
 impl Store {
-    pub(crate) fn open(storage: &Storage) -> Db<Self> {
+    pub(crate) fn open(storage: &Storage, identity: &Identity) -> Db<Self> {
         let db = match storage {
             Storage::Memory => Connection::open_in_memory()?,
             Storage::File(path) => Connection::open(path)?,
@@ -177,8 +177,14 @@ impl Store {
             .or_else(|error| if *storage == Storage::Memory { Ok(()) } else { Err(error) })?;
         db.execute_batch(SCHEMA)?;
         let is_new = meta(&db, "organization")?.is_none();
-        let organization = meta_or(&db, "organization", || Uuid::new_v4().to_string())?;
-        let key = meta_or(&db, "key", || Uuid::new_v4().simple().to_string())?;
+        let organization = meta_or(&db, "organization", || match identity {
+            Identity::Made => Uuid::new_v4().to_string(),
+            Identity::Given { organization, .. } => organization.clone(),
+        })?;
+        let key = meta_or(&db, "key", || match identity {
+            Identity::Made => Uuid::new_v4().simple().to_string(),
+            Identity::Given { key, .. } => key.clone(),
+        })?;
         if is_new {
             let owner = NewMember {
                 email: "owner@sandbox.example".into(),

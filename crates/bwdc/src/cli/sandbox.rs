@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use bwdc_sandbox::{Exposure, Flavour, Limits, Options, Sandbox, Staging, Storage};
+use bwdc_sandbox::{Exposure, Flavour, Identity, Limits, Options, Sandbox, Staging, Storage};
 use clap::{Args, ValueEnum};
 
 use super::block_on;
@@ -54,6 +54,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
         },
         limits: if arguments.cloud_limits { Limits::Cloud } else { Limits::SelfHosted },
         staging: if arguments.staging { Staging::On } else { Staging::Off },
+        identity: Identity::Made,
         storage: arguments.file.map_or(Storage::Memory, Storage::File),
         listen: SocketAddr::new(arguments.address, arguments.port),
         exposure: if arguments.expose { Exposure::AnyAddress } else { Exposure::LoopbackOnly },

@@ -4,8 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::migrate::{self, Age};
 use super::{Data, VERSION, key};
 use crate::error::{Error, Result};
 
@@ -31,33 +32,60 @@ impl DataFile {
         self.folder.join(FILE)
     }
 
-    /// What is in the file; empty data if there is none yet.
+    /// What is in the file, brought up to date; empty data if there is none yet. The file stays as it is.
     pub(crate) fn load(&self) -> Result<Data> {
+        Ok(self.read()?.data)
+    }
+
+    fn read(&self) -> Result<Loaded> {
         let path = self.path();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Data::default()),
-            Err(error) => return Err(cannot("Reading", &path, &error)),
-        };
-        check_version(&path, parse(&path, &bytes)?)
+        match fs::read(&path) {
+            Ok(bytes) => understand(&path, bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Loaded::default()),
+            Err(error) => Err(cannot("Reading", &path, &error)),
+        }
     }
 
     /// Changes the file: reads it again under a lock, lets `change` have it, and replaces it if anything is different.
+    /// An older file is kept beside it as it was.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Data) -> Result<T>) -> Result<T> {
         make_folder(&self.folder)?;
         let _lock = self.lock_for_writing()?;
-        let before = self.load()?;
+        let Loaded { data: before, older } = self.read()?;
         let mut after = before.clone();
         if after.is_new() {
             after.set(key::STATE_VERSION, VERSION);
         }
         let result = change(&mut after)?;
-        if after != before {
+        if after != before || older.is_some() {
+            if let Some(older) = older {
+                self.keep(&older)?;
+            }
             let text = serde_json::to_vec_pretty(&after.0)
                 .map_err(|error| Error::new(format!("Writing {}: {error}", self.path().display())))?;
             write_atomically(&self.path(), &text)?;
         }
         Ok(result)
+    }
+
+    /// A copy of a file that is about to be migrated; never in the place of another copy.
+    fn keep(&self, older: &Older) -> Result<()> {
+        let name = |number: u32| match number {
+            1 => format!("{FILE}.v{}.bak", older.version),
+            _ => format!("{FILE}.v{}.{number}.bak", older.version),
+        };
+        for number in 1.. {
+            let path = self.folder.join(name(number));
+            match fs::read(&path) {
+                Ok(bytes) if bytes == older.bytes => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return write_atomically(&path, &older.bytes);
+                }
+                Err(error) => return Err(cannot("Reading", &path, &error)),
+            }
+        }
+        Ok(())
     }
 
     /// Held for the moment of one change only. Waiting is right: whoever holds it is about to let go.
@@ -69,38 +97,41 @@ impl DataFile {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Data> {
+/// The content of the file, as it is used.
+#[derive(Default)]
+struct Loaded {
+    data: Data,
+    older: Option<Older>,
+}
+
+/// A file of an older state version, as it is.
+struct Older {
+    version: u64,
+    bytes: Vec<u8>,
+}
+
+fn understand(path: &Path, bytes: Vec<u8>) -> Result<Loaded> {
+    let map = parse(path, &bytes)?;
+    let age = migrate::age(&map).map_err(|error| error.while_doing(format!("Reading {}", path.display())))?;
+    Ok(match age {
+        Age::New | Age::Current => Loaded { data: Data(map), older: None },
+        Age::Older(version) => {
+            Loaded { data: Data(migrate::to_current(map, version)), older: Some(Older { version, bytes }) }
+        }
+    })
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let damaged = |reason: String| {
         Error::new(format!("The file {} is damaged: {reason}. It was left as it is.", path.display()))
             .hint("Mend it or put a backup in its place; if it holds nothing of value, move it away.")
     };
     match serde_json::from_slice(bytes) {
-        Ok(Value::Object(map)) => Ok(Data(map)),
-        Ok(Value::Null) => Ok(Data::default()),
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(damaged("it holds no JSON object".to_owned())),
         Err(error) => Err(damaged(error.to_string())),
-    }
-}
-
-fn check_version(path: &Path, data: Data) -> Result<Data> {
-    let version = data.value(key::STATE_VERSION).and_then(|value| match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    });
-    match version {
-        Some(version) if version < VERSION => Err(Error::new(format!(
-            "The file {} has state version {version}, which is not read yet; this program needs version {VERSION}.",
-            path.display()
-        ))
-        .hint("Open it once with a Directory Connector of version 2026.1 or later, which brings it up to date.")),
-        None if !data.is_new() => Err(Error::new(format!(
-            "The file {} has no state version that could be understood.",
-            path.display()
-        ))
-        .hint("Open it once with a Directory Connector of version 2026.1 or later, which brings it up to date.")),
-        _ => Ok(data),
     }
 }
 
@@ -124,7 +155,7 @@ pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
 
 /// Replaces a file in one step: a new one beside it, written to the disk, then renamed. Whatever happens meanwhile,
 /// the file is as it was before or as it is after. Readable by its owner only.
-pub(super) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let target = target(path);
     let folder = target.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {

@@ -5,11 +5,12 @@
 
 mod file;
 mod lock;
+mod migrate;
 pub(crate) mod people;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::file::DataFile;
+pub(crate) use self::file::{DataFile, write_atomically as replace_private};
 pub(crate) use self::lock::RunLock;
 
 /// The version of the format.
@@ -29,6 +30,10 @@ pub(crate) mod key {
     pub(crate) const URLS: &str = "environmentUrls";
     pub(crate) const APP_ID: &str = "appId";
     pub(crate) const SYNC: &str = "sync";
+    /// Ours: where secrets are.
+    pub(crate) const SECRETS: &str = "secrets";
+    /// Ours: commands that print secrets, by the secret's name.
+    pub(crate) const SECRET_COMMANDS: &str = "secretCommands";
     pub(crate) const ACCESS_TOKEN: &str = "accessToken";
     pub(crate) const REFRESH_TOKEN: &str = "refreshToken";
     pub(crate) const CLIENT_ID: &str = "apiKeyClientId";
@@ -75,6 +80,13 @@ impl Data {
         self.0.shift_remove(key);
     }
 
+    /// Takes a key out of a section, if there is one.
+    pub(crate) fn remove_in(&mut self, section: &str, key: &str) {
+        if let Some(map) = self.0.get_mut(section).and_then(Value::as_object_mut) {
+            map.shift_remove(key);
+        }
+    }
+
     /// Forgets what makes the next read or import shorter. The digest is kept where the existing connector keeps it.
     pub(crate) fn forget_cursors(&mut self) {
         for key in [key::USER_DELTA, key::GROUP_DELTA, key::LAST_GROUP_SYNC, key::LAST_USER_SYNC] {
@@ -83,7 +95,7 @@ impl Data {
     }
 
     fn is_new(&self) -> bool {
-        !self.0.contains_key(key::STATE_VERSION) && !self.0.contains_key("global")
+        !self.0.contains_key(key::STATE_VERSION)
     }
 }
 

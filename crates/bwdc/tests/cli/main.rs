@@ -13,5 +13,7 @@ mod commands;
 mod failures;
 mod harness;
 mod ldap;
+mod migration;
+mod recordings;
 mod server;
 mod state;

@@ -93,13 +93,6 @@ fn a_damaged_file_is_named_and_left_alone() {
 }
 
 #[test]
-fn an_older_state_is_refused_with_what_to_do() {
-    let instance = Instance::empty();
-    instance.write(&json!({ "stateVersion": 4, "global": {} }));
-    instance.run(&["last-sync", "users"]).fails(1, &["state version 4", "Open it once"]);
-}
-
-#[test]
 fn a_second_sync_says_who_is_running_and_ends_with_its_own_code() {
     let slapd = Slapd::with(&ldif::small(5, 0, 0));
     let organization = Organization::start(Options::default());
