@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use bwdc_sandbox::{Exposure, Flavour, Identity, Limits, Options, Sandbox, Staging, Storage};
 use clap::{Args, ValueEnum};
 
-use super::block_on;
 use crate::error::{Error, Result};
 use crate::ui::{self, Answer};
 
@@ -41,12 +40,7 @@ enum FlavourName {
     Vaultwarden,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<Answer> {
-    block_on(serve(arguments))??;
-    Ok(Answer::Nothing)
-}
-
-async fn serve(arguments: Arguments) -> Result<()> {
+pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
     let options = Options {
         flavour: match arguments.flavour {
             FlavourName::Official => Flavour::Official,
@@ -73,9 +67,10 @@ async fn serve(arguments: Arguments) -> Result<()> {
         secret = sandbox.client_secret(),
     ));
     tokio::select! {
-        ended = sandbox.run() => ended.map_err(Error::new),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        ended = sandbox.run() => ended.map_err(Error::new)?,
+        _ = tokio::signal::ctrl_c() => {}
     }
+    Ok(Answer::Nothing)
 }
 
 /// Starts a sandbox.
