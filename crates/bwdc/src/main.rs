@@ -4,6 +4,7 @@ mod cli;
 mod collate;
 mod config;
 mod error;
+mod harden;
 mod run;
 mod session;
 mod state;
@@ -13,5 +14,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(ui::internal_error));
+    harden::no_core_dumps();
     ExitCode::from(cli::main(std::env::args_os()) as u8)
 }

@@ -1,5 +1,6 @@
 //! One run: read, prepare, plan, check, import, commit. `sync`, `test` and the demo all come through here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
@@ -13,7 +14,7 @@ use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules};
 use jiff::Timestamp;
 
-use crate::config::{Environment, Instance, env, instance};
+use crate::config::{Environment, Instance, Secrets, env, instance};
 use crate::error::{Error, Exit, Result};
 use crate::session::{self, Account};
 use crate::state::{Data, DataFile, RunLock, key, people};
@@ -24,7 +25,15 @@ use crate::ui::{self, Style};
 pub(crate) struct Context {
     pub(crate) file: DataFile,
     pub(crate) environment: Environment,
+    pub(crate) secrets: Secrets,
     pub(crate) style: Style,
+}
+
+impl Context {
+    pub(crate) fn new(file: DataFile, environment: Environment, style: Style) -> Self {
+        let secrets = Secrets::new(environment.clone(), file.clone());
+        Self { file, environment, secrets, style }
+    }
 }
 
 /// What a sync did.
@@ -49,12 +58,12 @@ pub(crate) enum Rehearsal {
 /// Reads, prepares, plans and checks; sends nothing and keeps nothing.
 pub(crate) async fn rehearse(context: &Context, what: Rehearsal) -> Result<Prepared> {
     let data = context.file.load()?;
-    let account = Account::of(&data, &context.environment)?;
-    let instance = Instance::of(&data, context.file.folder(), &context.environment)?;
+    let account = account(context, &data).await?;
+    let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
     warn(&instance, context.style);
     let extent = match what {
         Rehearsal::Everything => Extent::Everything,
-        Rehearsal::SinceLastSync => since_last_sync(&data),
+        Rehearsal::SinceLastSync => since_last_sync(&data, &account),
     };
     let Some(reading) = read(&instance, extent, context).await? else { return Ok(nothing_read()) };
     let target = Target {
@@ -74,14 +83,14 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal) -> Result<Prepa
 pub(crate) async fn sync(context: &Context) -> Result<Outcome> {
     let started = Timestamp::now();
     let data = context.file.load()?;
-    let account = Account::of(&data, &context.environment)?;
+    let account = account(context, &data).await?;
     let _lock = RunLock::take(context.file.folder(), &iso(started))?;
     let data = context.file.load()?;
-    let instance = Instance::of(&data, context.file.folder(), &context.environment)?;
+    let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
     warn(&instance, context.style);
     let organization = Organization::open(context, &data, account)?;
     let token = organization.token().await?;
-    let extent = extent(&instance.rules, &data);
+    let extent = extent(&instance.rules, &data, &organization.account);
     let Some(reading) = read(&instance, extent, context).await? else { return Ok(Outcome::nothing()) };
     let server = organization.server(&reading.prepared).await?;
     let target = Target {
@@ -99,8 +108,14 @@ pub(crate) async fn sync(context: &Context) -> Result<Outcome> {
             plan.summary
         }
     };
-    let record =
-        RunRecord { started, scope: instance.scope, plan: &plan, known: reading.known, changed: sent };
+    let record = RunRecord {
+        started,
+        scope: instance.scope,
+        plan: &plan,
+        known: reading.known,
+        changed: sent,
+        organization_id: &organization.account.organization_id,
+    };
     commit(&context.file, record)?;
     Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
 }
@@ -158,6 +173,14 @@ async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<
     Ok(Some(Reading { prepared, known: changed }))
 }
 
+async fn account(context: &Context, data: &Data) -> Result<Account> {
+    let account = Account::of(data, &context.secrets).await?;
+    if let Some(warning) = &account.warning {
+        ui::warning(warning, context.style);
+    }
+    Ok(account)
+}
+
 fn warn(instance: &Instance, style: Style) {
     for warning in &instance.warnings {
         ui::warning(warning, style);
@@ -165,14 +188,18 @@ fn warn(instance: &Instance, style: Style) {
 }
 
 /// Overwriting needs everybody.
-fn extent(rules: &Rules, data: &Data) -> Extent {
+fn extent(rules: &Rules, data: &Data, account: &Account) -> Extent {
     match rules.existing {
         ExistingMembers::Overwrite => Extent::Everything,
-        ExistingMembers::Keep => since_last_sync(data),
+        ExistingMembers::Keep => since_last_sync(data, account),
     }
 }
 
-fn since_last_sync(data: &Data) -> Extent {
+/// What was synced into another organization says nothing about this one.
+fn since_last_sync(data: &Data, account: &Account) -> Extent {
+    if data.text(key::ORGANIZATION_ID) != Some(&account.organization_id) {
+        return Extent::Everything;
+    }
     let time = |key: &str| data.text(key).and_then(|text| text.parse().ok());
     let delta = |key: &str| data.text(key).map(str::to_owned);
     Extent::Since {
@@ -204,11 +231,16 @@ struct Organization<'a> {
     account: Account,
 }
 
+/// Certificates to trust besides the system's.
+pub(crate) fn extra_ca(environment: &Environment) -> Option<PathBuf> {
+    environment.path(env::CA_FILE).or_else(|| environment.path(env::NODE_EXTRA_CA_CERTS))
+}
+
 /// A client for the servers that are configured.
 pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result<Client> {
     let settings = bitwarden::Config {
         endpoints: instance::endpoints(data)?,
-        extra_ca: environment.path(env::CA_FILE).or_else(|| environment.path(env::NODE_EXTRA_CA_CERTS)),
+        extra_ca: extra_ca(environment),
         retry_for: environment.seconds(env::RETRY_SECONDS)?,
         client_version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: session::app_id(file, data)?,
@@ -223,7 +255,7 @@ impl<'a> Organization<'a> {
     }
 
     async fn token(&self) -> Result<Token> {
-        self.account.token(&self.client, &self.context.file, &self.context.environment).await
+        self.account.token(&self.client, &self.context.file, &self.context.secrets).await
     }
 
     /// Who answers there; asked only when it makes a difference.
@@ -250,21 +282,23 @@ impl<'a> Organization<'a> {
                 }
                 other => other,
             };
-            sent.map_err(|error| self.explain(error, number, count))?;
+            if let Err(error) = sent {
+                return Err(self.explain(error, number, count).await);
+            }
         }
         Ok(())
     }
 
     /// A refused token is dropped, and the key tried once for another.
     async fn renew(&self, refused: bwdc_connect::Error) -> Result<Token> {
-        session::forget_token(&self.context.file)?;
-        let again = self.account.new_token(&self.client, &self.context.file, &self.context.environment).await;
+        session::forget_token(&self.context.secrets).await?;
+        let again = self.account.new_token(&self.client, &self.context.file, &self.context.secrets).await;
         again.map_err(|error| Error::from(refused).hint(error.to_string()))
     }
 
-    fn explain(&self, error: bwdc_connect::Error, number: usize, count: usize) -> Error {
+    async fn explain(&self, error: bwdc_connect::Error, number: usize, count: usize) -> Error {
         if error.kind() == bwdc_connect::Kind::Credentials
-            && let Err(other) = session::forget_token(&self.context.file)
+            && let Err(other) = session::forget_token(&self.context.secrets).await
         {
             return other;
         }
@@ -286,17 +320,21 @@ struct RunRecord<'a> {
     plan: &'a Plan,
     known: Option<KnownPeople>,
     changed: Summary,
+    organization_id: &'a str,
 }
 
 /// Stores what the next run needs. The people come first: should the machine stop between the two files, the next
 /// run repeats this one, which is safe.
 fn commit(file: &DataFile, record: RunRecord<'_>) -> Result<()> {
-    let RunRecord { started, scope, plan, known, changed } = record;
+    let RunRecord { started, scope, plan, known, changed, organization_id } = record;
     let stored = || -> Result<()> {
         if let Some(known) = known {
             people::store(file.folder(), &known)?;
         }
         file.update(|data| {
+            if data.text(key::ORGANIZATION_ID) != Some(organization_id) {
+                session::belong_to(data, organization_id);
+            }
             if !plan.requests.is_empty() {
                 data.set(key::LAST_SYNC_HASH, plan.digest.as_str());
             }

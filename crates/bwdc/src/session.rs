@@ -1,57 +1,83 @@
 //! Being logged in: the organization's API key and the access token made from it.
+//!
+//! A key that is given to every run (a variable, a file, a command, a credential, the secrets file) needs no login, and
+//! wins over one that a login kept, unless it is another organization's.
 
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Client, Credentials, Token};
 use jiff::Timestamp;
 
-use crate::config::Environment;
-use crate::config::env;
+use crate::config::Secrets;
+use crate::config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
 use crate::error::{Error, Result};
 use crate::state::{Data, DataFile, key};
-
-/// Keys that a logout removes.
-const SECRETS: [&str; 5] =
-    [key::ACCESS_TOKEN, key::REFRESH_TOKEN, key::CLIENT_ID, key::CLIENT_SECRET, key::TWO_FACTOR_TOKEN];
 
 /// Who we are to the organization.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) organization_id: String,
     credentials: Option<Credentials>,
-    kept: Kept,
+    /// From an earlier run.
+    token: Option<Token>,
+    new_tokens: NewTokens,
+    /// What to say about where this came from.
+    pub(crate) warning: Option<String>,
 }
 
-/// Where the credentials came from, which decides where a new token goes.
+/// What becomes of a new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
-    /// In `data.json`.
-    Stored,
-    /// In the environment of this run.
-    Given,
+enum NewTokens {
+    /// Kept in `data.json`, where the last one was.
+    InDataFile,
+    /// Kept where secrets are kept.
+    WithSecrets,
+    /// Used and forgotten: the key is given to every run.
+    Forgotten,
 }
 
-pub(crate) fn not_logged_in() -> Error {
-    Error::new("You are not logged in.")
-}
-
-/// Whether `login` was done.
-pub(crate) fn is_logged_in(data: &Data) -> bool {
-    data.text(key::ACCESS_TOKEN).is_some() || data.text(key::CLIENT_SECRET).is_some()
-}
-
-/// Whether secrets go into `data.json`.
-pub(crate) fn require_plaintext(environment: &Environment, what: &str) -> Result<()> {
-    if environment.is_true(env::PLAINTEXT_SECRETS) {
-        return Ok(());
+/// With the reason if the place where a login would be kept cannot be looked into.
+pub(crate) async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
+    let error = Error::new("You are not logged in.");
+    match secrets.why_no_store(data).await {
+        Some(why) if data.text(key::ORGANIZATION_ID).is_some() => error.hint(why.to_string()),
+        _ => error,
     }
-    Err(Error::new(format!("There is no place to keep {what}: this version does not use the operating system's secret store yet."))
-        .hint(format!(
-            "Set {}=true to keep secrets in data.json (readable by its owner only), or do without `login` and give \
-             {} and {} to each `bwdc sync`.",
-            env::PLAINTEXT_SECRETS,
-            env::CLIENT_ID,
-            env::CLIENT_SECRET
-        )))
+}
+
+/// What `login` left behind.
+pub(crate) struct Login {
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    token: Option<Found>,
+}
+
+/// The login that was kept, if there is one.
+pub(crate) async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<Login>> {
+    let token = secrets.kept(data, &ACCESS_TOKEN).await?;
+    let client_secret = secrets.kept(data, &CLIENT_SECRET.kept).await?.map(|found| found.secret);
+    if token.is_none() && client_secret.is_none() {
+        return Ok(None);
+    }
+    let client_id = secrets.kept(data, &CLIENT_ID.kept).await?.map(|found| found.secret.reveal().to_owned());
+    Ok(Some(Login { client_id, client_secret, token }))
+}
+
+/// The API key that is given to every run, if there is one, and where it is.
+pub(crate) async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(Credentials, Source)>> {
+    let Some(Found { secret, source }) = secrets.given(data, &CLIENT_SECRET).await? else { return Ok(None) };
+    let client_id = match secrets.given(data, &CLIENT_ID).await? {
+        Some(id) => id.secret.reveal().to_owned(),
+        None => match data.text(key::ORGANIZATION_ID) {
+            Some(id) => format!("organization.{id}"),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some((credentials(&client_id, secret), source)))
+}
+
+/// Whether a sync would find somebody to be.
+pub(crate) async fn is_logged_in(data: &Data, secrets: &Secrets) -> Result<bool> {
+    Ok(given_key(data, secrets).await?.is_some() || kept_login(data, secrets).await?.is_some())
 }
 
 /// The organization in a client id, as `organization.<id>`.
@@ -65,43 +91,58 @@ pub(crate) fn organization_of(client_id: &str) -> Result<&str> {
 }
 
 impl Account {
-    /// The stored login, or the API key in the environment.
-    pub(crate) fn of(data: &Data, environment: &Environment) -> Result<Self> {
-        if is_logged_in(data) {
-            let credentials = match (data.text(key::CLIENT_ID), data.text(key::CLIENT_SECRET)) {
-                (Some(id), Some(secret)) => Some(credentials(id, Secret::from(secret))),
-                _ => None,
+    /// The key that is given, or the login that was kept.
+    pub(crate) async fn of(data: &Data, secrets: &Secrets) -> Result<Self> {
+        let before = data.text(key::ORGANIZATION_ID);
+        let Some((credentials, source)) = given_key(data, secrets).await? else {
+            return match kept_login(data, secrets).await? {
+                Some(login) => Self::of_login(login, data),
+                None => Err(not_logged_in(secrets, data).await),
             };
-            let organization_id = data.text(key::ORGANIZATION_ID).map(str::to_owned).ok_or_else(|| {
-                Error::new("The stored login names no organization.")
-                    .hint("Run `bwdc logout` and `bwdc login`.")
-            })?;
-            return Ok(Self { organization_id, credentials, kept: Kept::Stored });
+        };
+        let organization_id = organization_of(&credentials.client_id)?.to_owned();
+        let is_other = before.is_some_and(|before| before != organization_id);
+        if is_other && let Some(login) = kept_login(data, secrets).await? {
+            let account = Self::of_login(login, data)?;
+            let warning = format!(
+                "{source} is the key of organization.{organization_id}, but the login is organization.{}: the login is used. \
+                 To change, run `bwdc logout`.",
+                account.organization_id
+            );
+            return Ok(Self { warning: Some(warning), ..account });
         }
-        match (environment.text(env::CLIENT_ID), environment.secret(env::CLIENT_SECRET)) {
-            (Some(id), Some(secret)) => Ok(Self {
-                organization_id: organization_of(&id)?.to_owned(),
-                credentials: Some(credentials(&id, secret)),
-                kept: Kept::Given,
-            }),
-            _ => Err(not_logged_in()),
-        }
+        let token = data.text(key::ACCESS_TOKEN).filter(|_| !is_other).map(Token::from_stored);
+        let is_data_file = token.is_some() || secrets.keeping(data) == Keeping::DataFile;
+        let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::Forgotten };
+        Ok(Self { organization_id, credentials: Some(credentials), token, new_tokens, warning: None })
     }
 
-    /// A token that is good for a while: the stored one, or a new one.
-    pub(crate) async fn token(
-        &self,
-        client: &Client,
-        file: &DataFile,
-        environment: &Environment,
-    ) -> Result<Token> {
-        let stored = match self.kept {
-            Kept::Stored => file.load()?.text(key::ACCESS_TOKEN).map(Token::from_stored),
-            Kept::Given => None,
+    fn of_login(login: Login, data: &Data) -> Result<Self> {
+        let organization_id = match (data.text(key::ORGANIZATION_ID), &login.client_id) {
+            (Some(id), _) => id.to_owned(),
+            (None, Some(client_id)) => organization_of(client_id)?.to_owned(),
+            (None, None) => {
+                return Err(Error::new("The stored login names no organization.")
+                    .hint("Run `bwdc logout` and `bwdc login`."));
+            }
         };
-        match stored {
-            Some(token) if token.is_fresh(Timestamp::now()) => Ok(token),
-            _ => self.new_token(client, file, environment).await,
+        let new_tokens = match &login.token {
+            Some(Found { source: Source::DataFile, .. }) => NewTokens::InDataFile,
+            _ => NewTokens::WithSecrets,
+        };
+        let credentials = match (login.client_id, login.client_secret) {
+            (Some(id), Some(secret)) => Some(credentials(&id, secret)),
+            _ => None,
+        };
+        let token = login.token.map(|found| Token::from_stored(found.secret.reveal()));
+        Ok(Self { organization_id, credentials, token, new_tokens, warning: None })
+    }
+
+    /// A token that is good for a while: the one of an earlier run, or a new one.
+    pub(crate) async fn token(&self, client: &Client, file: &DataFile, secrets: &Secrets) -> Result<Token> {
+        match &self.token {
+            Some(token) if token.is_fresh(Timestamp::now()) => Ok(token.clone()),
+            _ => self.new_token(client, file, secrets).await,
         }
     }
 
@@ -110,22 +151,23 @@ impl Account {
         &self,
         client: &Client,
         file: &DataFile,
-        environment: &Environment,
+        secrets: &Secrets,
     ) -> Result<Token> {
         let credentials = self.credentials.as_ref().ok_or_else(|| {
             Error::new("The access token has expired, and the API key that would renew it is not stored.")
                 .hint("Run `bwdc logout` and `bwdc login`.")
         })?;
         let token = client.token(credentials).await?;
-        match self.kept {
-            Kept::Stored => file.update(|data| {
+        match self.new_tokens {
+            NewTokens::Forgotten => {}
+            NewTokens::InDataFile => file.update(|data| {
                 data.set(key::ACCESS_TOKEN, token.reveal());
                 Ok(())
             })?,
-            Kept::Given if environment.is_true(env::PLAINTEXT_SECRETS) => {
-                store(file, credentials, &token, &self.organization_id)?;
+            NewTokens::WithSecrets => {
+                let secret = Secret::from(token.reveal());
+                secrets.keep(&[(&ACCESS_TOKEN, Some(&secret))], |_| Ok(())).await?;
             }
-            Kept::Given => {}
         }
         Ok(token)
     }
@@ -136,41 +178,55 @@ pub(crate) fn credentials(client_id: &str, client_secret: Secret) -> Credentials
     Credentials { client_id: client_id.trim().to_owned(), client_secret }
 }
 
-/// Keeps a login. Another organization than before makes a fresh start.
-pub(crate) fn store(
-    file: &DataFile,
-    credentials: &Credentials,
-    token: &Token,
-    organization_id: &str,
-) -> Result<()> {
+/// Keeps a login.
+pub(crate) async fn store(secrets: &Secrets, credentials: &Credentials, token: &Token) -> Result<()> {
+    let organization_id = organization_of(&credentials.client_id)?;
+    let token = Secret::from(token.reveal());
+    let client_id = Secret::from(credentials.client_id.as_str());
+    let changes = [
+        (&ACCESS_TOKEN, Some(&token)),
+        (&CLIENT_ID.kept, Some(&client_id)),
+        (&CLIENT_SECRET.kept, Some(&credentials.client_secret)),
+    ];
+    let also = |data: &mut Data| {
+        belong_to(data, organization_id);
+        Ok(())
+    };
+    secrets.keep(&changes, also).await?;
+    Ok(())
+}
+
+/// Keeps which organization it is, and no secret.
+pub(crate) fn store_organization(file: &DataFile, credentials: &Credentials) -> Result<()> {
+    let organization_id = organization_of(&credentials.client_id)?;
     file.update(|data| {
-        let is_other = data.text(key::ORGANIZATION_ID) != Some(organization_id);
-        data.set(key::ACCESS_TOKEN, token.reveal());
-        data.set(key::CLIENT_ID, credentials.client_id.as_str());
-        data.set(key::CLIENT_SECRET, credentials.client_secret.reveal());
-        data.set(key::ENTITY_ID, organization_id);
-        if is_other {
-            data.forget_cursors();
-        }
-        data.set(key::ORGANIZATION_ID, organization_id);
+        belong_to(data, organization_id);
         Ok(())
     })
+}
+
+/// Another organization than before makes a fresh start.
+pub(crate) fn belong_to(data: &mut Data, organization_id: &str) {
+    let is_other = data.text(key::ORGANIZATION_ID) != Some(organization_id);
+    data.set(key::ENTITY_ID, organization_id);
+    if is_other {
+        data.forget_cursors();
+    }
+    data.set(key::ORGANIZATION_ID, organization_id);
 }
 
 /// Removes a login.
-pub(crate) fn forget(file: &DataFile) -> Result<()> {
-    file.update(|data| {
-        SECRETS.iter().for_each(|key| data.remove(key));
-        Ok(())
-    })
+pub(crate) async fn forget(secrets: &Secrets) -> Result<()> {
+    let own = [&ACCESS_TOKEN, &CLIENT_ID.kept, &CLIENT_SECRET.kept];
+    let all: Vec<_> = own.into_iter().chain(&OTHER_TOKENS).map(|kept| (kept, None)).collect();
+    secrets.keep(&all, |_| Ok(())).await?;
+    Ok(())
 }
 
 /// Removes an access token that the server refused; the API key stays, so that the next run can try again.
-pub(crate) fn forget_token(file: &DataFile) -> Result<()> {
-    file.update(|data| {
-        data.remove(key::ACCESS_TOKEN);
-        Ok(())
-    })
+pub(crate) async fn forget_token(secrets: &Secrets) -> Result<()> {
+    secrets.keep(&[(&ACCESS_TOKEN, None)], |_| Ok(())).await?;
+    Ok(())
 }
 
 /// The id of this installation, made once.

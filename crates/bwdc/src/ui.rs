@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Text(Option<String>),
     /// Data, printed as JSON.
     Object(Value),
+    /// Something to read as text, and as JSON where that was asked for.
+    Table { text: String, value: Value },
     /// The command has printed for itself.
     Nothing,
 }
@@ -49,7 +51,7 @@ impl Answer {
                 json!({ "noColor": false, "object": "message", "title": title, "message": message })
             }
             Self::Text(text) => json!({ "object": "string", "data": text }),
-            Self::Object(value) => value.clone(),
+            Self::Object(value) | Self::Table { value, .. } => value.clone(),
             Self::Nothing => Value::Null,
         }
     }
@@ -71,7 +73,7 @@ pub(crate) fn answer(answer: &Answer, style: Style) {
                 out(message);
             }
         }
-        Answer::Text(Some(text)) => out(text),
+        Answer::Text(Some(text)) | Answer::Table { text, .. } => out(text),
         Answer::Object(value) => out(&render(value, style)),
         Answer::Text(None) | Answer::Nothing => {}
     }

@@ -12,11 +12,13 @@
 )]
 
 pub mod certificates;
+pub mod keyring;
 pub mod ldif;
 pub mod proxy;
 pub mod slapd;
 
 pub use certificates::Certificates;
+pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
 pub use slapd::Slapd;
 

@@ -2,43 +2,89 @@
 
 use std::path::PathBuf;
 
+use bwdc_connect::Secret;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::config::instance::{DIRECTORIES, FILE_DIRECTORY, server_url};
-use crate::config::settings::{self, Type};
-use crate::config::{Environment, settings::Setting};
+use crate::config::Environment;
+use crate::config::secrets::{self, Keeping};
+use crate::config::settings::{self, Setting, Type};
 use crate::error::{Error, Result};
 use crate::run::Context;
-use crate::session;
-use crate::state::{Data, key};
-use crate::ui::Answer;
+use crate::state::Data;
+use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
-#[command(after_long_help = settings_help())]
+#[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>")]
 pub(super) struct Arguments {
-    /// The setting's name.
+    /// The setting's name; or `list`, `get` or `unset`.
     setting: String,
     /// Its new value. Others on this machine can see it here: better give a secret by one of the options.
     #[arg(allow_hyphen_values = true)]
     value: Option<String>,
     /// Take the value from this environment variable.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "variable-name")]
     secretenv: Option<String>,
     /// Take the value from the first line of this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "filename")]
     secretfile: Option<PathBuf>,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Answer> {
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Answer> {
     let name = arguments.setting.to_lowercase();
-    let value = value(arguments)?;
-    match name.as_str() {
-        "server" => set_server(context, &value.unwrap_or_default())?,
-        "directory" => set_directory(context, &value.unwrap_or_default())?,
-        _ => set(context, settings::find(&name)?, value)?,
+    match (name.as_str(), &arguments.value) {
+        ("list", None) => list(context).await,
+        ("get", Some(name)) => get(context, settings::find(name)?).await,
+        ("unset", Some(name)) => unset(context, settings::find(name)?).await,
+        ("get" | "unset", None) => Err(Error::new(format!("Which setting is meant by `config {name}`?"))
+            .hint("Name it behind the word; `bwdc config list` shows all.")),
+        _ => {
+            let setting = settings::find(&name)?;
+            set(context, setting, arguments).await?;
+            Ok(Answer::message(format!("Saved setting `{name}`.")))
+        }
     }
-    Ok(Answer::message(format!("Saved setting `{name}`.")))
+}
+
+async fn set(context: &Context, setting: &Setting, arguments: &Arguments) -> Result<()> {
+    let value = match value(arguments)? {
+        Some(value) => value,
+        // As the existing connector has it.
+        None if setting.kind == Type::Server => String::new(),
+        None => {
+            return Err(Error::new(format!("No value was given for {}.", setting.name)).hint(
+                "Give it as the second argument, or with --secretenv or --secretfile. Nothing was saved.",
+            ));
+        }
+    };
+    let parsed = setting.parse(&value, &context.file.load()?)?;
+    match secrets::of_setting(setting.name) {
+        Some(known) => {
+            let secret = Secret::from(value);
+            let change = Some(&secret).filter(|secret| !secret.is_empty());
+            let keeping = context.secrets.keep(&[(&known.kept, change)], |_| Ok(())).await?;
+            tracing::info!("{} is in {keeping}", setting.name);
+            Ok(())
+        }
+        None => store(context, setting, parsed),
+    }
+}
+
+fn store(context: &Context, setting: &Setting, value: Value) -> Result<()> {
+    context.file.update(|data| {
+        setting.store(data, value);
+        Ok(())
+    })
+}
+
+async fn unset(context: &Context, setting: &Setting) -> Result<Answer> {
+    match secrets::of_setting(setting.name) {
+        Some(known) => {
+            context.secrets.keep(&[(&known.kept, None)], |_| Ok(())).await?;
+        }
+        None => store(context, setting, Value::Null)?,
+    }
+    Ok(Answer::message(format!("Cleared setting `{}`.", setting.name.to_lowercase())))
 }
 
 fn value(arguments: &Arguments) -> Result<Option<String>> {
@@ -66,73 +112,96 @@ fn first_line(path: &PathBuf) -> Result<String> {
     Ok(line.to_owned())
 }
 
-fn set(context: &Context, setting: &Setting, value: Option<String>) -> Result<()> {
-    let Some(value) = value else {
-        return Err(Error::new(format!("No value was given for {}.", setting.name))
-            .hint("Give it as the second argument, or with --secretenv or --secretfile."));
-    };
-    if setting.kind == Type::Secret {
-        session::require_plaintext(&context.environment, "the secret")?;
+/// The value that applies; of a secret only where it is.
+async fn get(context: &Context, setting: &'static Setting) -> Result<Answer> {
+    let data = context.file.load()?;
+    let shown = Shown::of(context, &data, setting).await;
+    Ok(Answer::Text(shown.value.as_ref().map(text)))
+}
+
+async fn list(context: &Context) -> Result<Answer> {
+    let data = context.file.load()?;
+    let mut all = Vec::new();
+    for known in [&secrets::CLIENT_ID, &secrets::CLIENT_SECRET] {
+        all.push(Shown::secret(context, &data, known, known.name).await);
     }
-    let value = setting.parse(&value)?;
-    context.file.update(|data| {
-        data.set_in(setting.section, setting.key, value);
-        Ok(())
-    })
+    for setting in settings::ALL.iter().filter(|setting| setting.name != "azure.key") {
+        all.push(Shown::of(context, &data, setting).await);
+    }
+    let keeping = context.secrets.keeping(&data);
+    if let (Keeping::OsStore, Some(why)) = (&keeping, context.secrets.why_no_store(&data).await) {
+        ui::warning(&why.message, context.style);
+    }
+    let width = all.iter().map(|shown| shown.name.len()).max().unwrap_or(0);
+    let mut lines: Vec<String> = all.iter().map(|shown| shown.line(width)).collect();
+    lines.push(format!("\nNew secrets are kept in {keeping}."));
+    let value = json!({
+        "object": "list",
+        "data": all.iter().map(Shown::json).collect::<Vec<_>>(),
+        "newSecretsAreKeptIn": keeping.to_string(),
+    });
+    Ok(Answer::Table { text: lines.join("\n"), value })
 }
 
-/// The cloud is no server of one's own: all URLs are forgotten.
-fn set_server(context: &Context, text: &str) -> Result<()> {
-    let base = match text.trim().trim_end_matches('/') {
-        "" | "null" | "bitwarden.com" | "https://bitwarden.com" => Value::Null,
-        text => server_url(text)?.into(),
-    };
-    context.file.update(|data| {
-        data.set_in(key::URLS, "base", base);
-        for name in ["api", "identity", "webVault"] {
-            data.set_in(key::URLS, name, Value::Null);
-        }
-        Ok(())
-    })
+/// One line of the list.
+struct Shown {
+    name: &'static str,
+    /// Never a secret: only that it is there.
+    value: Option<Value>,
+    /// Where it comes from, or that it is the default.
+    source: String,
 }
 
-fn set_directory(context: &Context, text: &str) -> Result<()> {
-    let text = text.trim().to_lowercase();
-    let known = DIRECTORIES.iter().find(|(number, name)| *number == text || *name == text);
-    let value: Value = match known {
-        Some((number, _)) => number.parse::<u64>().map_or(Value::Null, Value::from),
-        None if text == FILE_DIRECTORY => FILE_DIRECTORY.into(),
-        None => {
-            return Err(Error::new("Invalid directory type value.")
-                .hint("One of: 0 or ldap, 1 or entra, 2 or gsuite, 3 or okta, 4 or onelogin, file."));
+impl Shown {
+    async fn of(context: &Context, data: &Data, setting: &'static Setting) -> Self {
+        if let Some(known) = secrets::of_setting(setting.name) {
+            return Self::secret(context, data, known, setting.name).await;
         }
-    };
-    context.file.update(|data: &mut Data| {
-        if data.value(key::DIRECTORY_TYPE) != Some(&value) {
-            data.forget_cursors();
+        let (value, source) = match setting.stored(data) {
+            Some(value) => (Some(value.clone()), "data.json"),
+            None if setting.default.is_empty() => (None, "not set"),
+            None => (Some(setting.default.into()), "default"),
+        };
+        Self { name: setting.name, value, source: source.to_owned() }
+    }
+
+    async fn secret(context: &Context, data: &Data, known: &secrets::Known, name: &'static str) -> Self {
+        let (value, source) = match context.secrets.find(data, known).await {
+            Ok(Some(found)) => {
+                (Some(format!("[found in {}]", found.source).into()), found.source.to_string())
+            }
+            Ok(None) => (None, "not set".to_owned()),
+            Err(error) => (None, format!("error: {}", error.message)),
+        };
+        Self { name, value, source }
+    }
+
+    fn line(&self, width: usize) -> String {
+        let Self { name, value, source } = self;
+        match value {
+            Some(Value::String(value)) if value.starts_with("[found in ") => {
+                format!("{name:width$}  {value}")
+            }
+            Some(value) if source == "default" => format!("{name:width$}  {}  (default)", text(value)),
+            Some(value) => format!("{name:width$}  {}", text(value)),
+            None => format!("{name:width$}  ({source})"),
         }
-        data.set(key::DIRECTORY_TYPE, value);
-        Ok(())
-    })
+    }
+
+    fn json(&self) -> Value {
+        json!({ "name": self.name, "value": self.value, "source": self.source })
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn settings_help() -> String {
-    let special = [
-        (
-            "server",
-            "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds.",
-        ),
-        ("directory", "0 or ldap, 1 or entra, 2 or gsuite, 3 or okta, 4 or onelogin, file."),
-    ];
-    let table = settings::all().map(|setting| {
-        let default = if setting.default.is_empty() {
-            String::new()
-        } else {
-            format!(" [default: {}]", setting.default)
-        };
-        format!("  {}\n      {}{default}", setting.name, setting.meaning)
+    let lines = settings::ALL.iter().map(|setting| {
+        let Setting { name, kind, default, meaning, .. } = setting;
+        let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
+        format!("  {name} <{}>\n      {meaning}{default}", kind.name())
     });
-    let lines: Vec<String> =
-        special.iter().map(|(name, meaning)| format!("  {name}\n      {meaning}")).chain(table).collect();
-    format!("Settings:\n{}", lines.join("\n"))
+    format!("Settings:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

@@ -12,7 +12,6 @@ use bwdc_sandbox::{Group, Member, Options, Sandbox};
 use clap::Args;
 use tempfile::TempDir;
 
-use super::block_on;
 use super::sandbox::start;
 use crate::config::{Environment, env};
 use crate::error::{Error, Result};
@@ -37,12 +36,7 @@ const TUESDAY: [(&str, &str); 2] = [
     ("groups.csv", include_str!("../../sample/tuesday/groups.csv")),
 ];
 
-pub(super) fn run(arguments: Arguments, style: Style) -> Result<Answer> {
-    block_on(tell(arguments, style))??;
-    Ok(Answer::Nothing)
-}
-
-async fn tell(arguments: Arguments, style: Style) -> Result<()> {
+pub(super) async fn run(arguments: Arguments, style: Style) -> Result<Answer> {
     let stage = Stage::set(style).await?;
     stage.chapter("Monday: a sample company", &company());
     stage.configure()?;
@@ -60,7 +54,8 @@ async fn tell(arguments: Arguments, style: Style) -> Result<()> {
     stage.sync("The next sync").await?;
     let after = stage.organization()?;
     ui::say(&difference(&before, &after));
-    stage.end(arguments).await
+    stage.end(arguments).await?;
+    Ok(Answer::Nothing)
 }
 
 /// The folder, the server and how we run in between.
@@ -83,11 +78,8 @@ impl Stage {
             .prefix("bwdc-demo-")
             .tempdir()
             .map_err(|error| Error::new(format!("Making a folder for the demo: {error}")))?;
-        let context = Context {
-            file: DataFile::in_folder(folder.path().join("bwdc")),
-            environment: Environment::for_demo(),
-            style,
-        };
+        let file = DataFile::in_folder(folder.path().join("bwdc"));
+        let context = Context::new(file, Environment::for_demo(), style);
         let stage = Self { folder, sandbox, context };
         stage.write(&MONDAY)?;
         Ok(stage)
@@ -134,12 +126,12 @@ impl Stage {
 
     async fn log_in(&self) -> Result<()> {
         self.command("bwdc login");
-        let Context { file, environment, .. } = &self.context;
+        let Context { file, environment, secrets, .. } = &self.context;
         let client = run::client(file, &file.load()?, environment)?;
         let id = self.sandbox.client_id();
         let credentials = session::credentials(&id, Secret::from(self.sandbox.client_secret()));
         let token = client.token(&credentials).await?;
-        session::store(file, &credentials, &token, session::organization_of(&id)?)?;
+        session::store(secrets, &credentials, &token).await?;
         ui::say("  You are logged in!");
         Ok(())
     }

@@ -14,10 +14,10 @@ pub(super) struct Arguments {
     object: String,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Answer> {
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Answer> {
     let data = context.file.load()?;
-    if !session::is_logged_in(&data) {
-        return Err(session::not_logged_in());
+    if !session::is_logged_in(&data, &context.secrets).await? {
+        return Err(session::not_logged_in(&context.secrets, &data).await);
     }
     let key = match arguments.object.to_lowercase().as_str() {
         "users" => key::LAST_USER_SYNC,

@@ -3,12 +3,13 @@
 use bwdc_connect::Secret;
 use clap::Args;
 
-use super::{Interaction, block_on};
+use super::Interaction;
 use crate::config::env;
+use crate::config::secrets::{self, Found, Keeping, Known, Source};
 use crate::error::{Error, Result};
 use crate::run::{self, Context};
 use crate::session;
-use crate::state::key;
+use crate::state::{Data, key};
 use crate::ui::{self, Answer, Echo};
 
 #[derive(Debug, Args)]
@@ -21,44 +22,109 @@ pub(super) struct Arguments {
     client_secret: Option<Secret>,
 }
 
-pub(super) fn run(context: &Context, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+/// Where a key came from, which decides whether it is kept.
+enum Origin {
+    /// Somebody gave it to this run only.
+    Once,
+    /// A variable may be there the next time, or not.
+    Variable,
+    /// It will be there the next time.
+    Lasting(Source),
+}
+
+pub(super) async fn run(context: &Context, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
     let data = context.file.load()?;
-    if session::is_logged_in(&data) {
+    if is_logged_in(context, &data).await? {
         let organization = data.text(key::ORGANIZATION_ID).unwrap_or("(unknown)");
         return Err(Error::new(format!("You are already logged in as organization.{organization}.")));
     }
-    let environment = &context.environment;
-    let client_id =
-        arguments.client_id.filter(|id| !id.is_empty()).or_else(|| environment.text(env::CLIENT_ID));
-    let client_id = given_or_asked(client_id, "client_id:", Echo::Shown, interaction)?
+    let id = arguments.client_id.filter(|id| !id.is_empty()).map(Secret::from);
+    let asked = || ask("client_id:", Echo::Shown, interaction);
+    let (id, _) = obtain(context, &data, &secrets::CLIENT_ID, id, asked)
+        .await?
         .ok_or_else(|| Error::new("Client ID is required."))?;
     let secret = arguments.client_secret.filter(|secret| !secret.is_empty());
-    let secret = secret.or_else(|| environment.secret(env::CLIENT_SECRET));
-    let secret = match secret {
-        Some(secret) => Some(secret),
-        None => given_or_asked(None, "client_secret:", Echo::Hidden, interaction)?.map(Secret::from),
-    };
-    let secret = secret.ok_or_else(|| Error::new("Client Secret is required."))?;
-    session::require_plaintext(environment, "the login")?;
-    let organization = session::organization_of(&client_id)?.to_owned();
-    let credentials = session::credentials(&client_id, secret);
-    let client = run::client(&context.file, &data, environment)?;
-    let token = block_on(client.token(&credentials))??;
-    session::store(&context.file, &credentials, &token, &organization)?;
+    if secret.is_some() {
+        warn_of_arguments(context);
+    }
+    let asked = || ask("client_secret:", Echo::Hidden, interaction);
+    let (secret, origin) = obtain(context, &data, &secrets::CLIENT_SECRET, secret, asked)
+        .await?
+        .ok_or_else(|| Error::new("Client Secret is required."))?;
+    let credentials = session::credentials(id.reveal(), secret);
+    session::organization_of(&credentials.client_id)?;
+    let why_no_store = context.secrets.why_no_store(&data).await;
+    if let (Origin::Once, Some(why)) = (&origin, why_no_store.clone()) {
+        return Err(why);
+    }
+    let client = run::client(&context.file, &data, &context.environment)?;
+    let token = client.token(&credentials).await?;
+    match origin {
+        Origin::Lasting(source) => {
+            session::store_organization(&context.file, &credentials)?;
+            tracing::info!("the API key stays where it is: {source}");
+        }
+        Origin::Variable if why_no_store.is_some() => {
+            session::store_organization(&context.file, &credentials)?;
+            ui::warning(
+                &format!(
+                    "The API key was accepted but not kept, as there is no secret store here: every sync needs {} and {} too.",
+                    env::CLIENT_ID,
+                    env::CLIENT_SECRET
+                ),
+                context.style,
+            );
+        }
+        Origin::Variable | Origin::Once => session::store(&context.secrets, &credentials, &token).await?,
+    }
     Ok(Answer::message("You are logged in!"))
 }
 
-fn given_or_asked(
-    given: Option<String>,
-    question: &str,
-    echo: Echo,
-    interaction: Interaction,
-) -> Result<Option<String>> {
-    match (given, interaction) {
-        (Some(given), _) => Ok(Some(given)),
-        (None, Interaction::None) => Ok(None),
-        (None, Interaction::Terminal) => {
+/// A login that was kept; in the secrets file, one that `login` made.
+async fn is_logged_in(context: &Context, data: &Data) -> Result<bool> {
+    if session::kept_login(data, &context.secrets).await?.is_some() {
+        return Ok(true);
+    }
+    let in_file = matches!(context.secrets.keeping(data), Keeping::SecretsFile(_));
+    let is_known = data.text(key::ORGANIZATION_ID).is_some();
+    let given = session::given_key(data, &context.secrets).await?;
+    Ok(in_file && is_known && matches!(given, Some((_, Source::SecretsFile(_)))))
+}
+
+/// From the command line, from where it is given, or from a person.
+async fn obtain(
+    context: &Context,
+    data: &Data,
+    known: &Known,
+    argument: Option<Secret>,
+    ask: impl FnOnce() -> Result<Option<String>>,
+) -> Result<Option<(Secret, Origin)>> {
+    if let Some(argument) = argument {
+        return Ok(Some((argument, Origin::Once)));
+    }
+    match context.secrets.given(data, known).await? {
+        Some(Found { secret, source: Source::Variable(_) }) => Ok(Some((secret, Origin::Variable))),
+        Some(Found { secret, source }) => Ok(Some((secret, Origin::Lasting(source)))),
+        None => Ok(ask()?.map(|text| (Secret::from(text), Origin::Once))),
+    }
+}
+
+fn ask(question: &str, echo: Echo, interaction: Interaction) -> Result<Option<String>> {
+    match interaction {
+        Interaction::None => Ok(None),
+        Interaction::Terminal => {
             ui::ask(question, echo).map_err(|error| Error::new(format!("Asking for the {question} {error}")))
         }
     }
+}
+
+fn warn_of_arguments(context: &Context) {
+    ui::warning(
+        &format!(
+            "The API key on the command line is visible to other users of this machine, and stays in the shell's history. \
+             Better: {secret}, {secret}_FILE or the prompt.",
+            secret = env::CLIENT_SECRET
+        ),
+        context.style,
+    );
 }

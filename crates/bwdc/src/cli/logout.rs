@@ -1,14 +1,23 @@
 //! `bwdc logout`
 
-use crate::error::Result;
+use crate::config::secrets::Source;
+use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::session;
 use crate::ui::Answer;
 
-pub(super) fn run(context: &Context) -> Result<Answer> {
-    if !session::is_logged_in(&context.file.load()?) {
-        return Err(session::not_logged_in());
+pub(super) async fn run(context: &Context) -> Result<Answer> {
+    let data = context.file.load()?;
+    let is_kept = session::kept_login(&data, &context.secrets).await?.is_some();
+    match session::given_key(&data, &context.secrets).await? {
+        Some((_, Source::SecretsFile(_))) => {}
+        Some((_, source)) if !is_kept => {
+            return Err(Error::new("You are not logged in.")
+                .hint(format!("The API key is given by {source}: syncs work for as long as it is there.")));
+        }
+        None if !is_kept => return Err(session::not_logged_in(&context.secrets, &data).await),
+        _ => {}
     }
-    session::forget(&context.file)?;
+    session::forget(&context.secrets).await?;
     Ok(Answer::message("You have logged out."))
 }

@@ -1,15 +1,21 @@
 //! The command line: one file per command.
 
 mod clear_cache;
+mod completions;
 mod config;
 mod data_file;
 mod demo;
 mod last_sync;
 mod login;
 mod logout;
+mod man;
 mod sandbox;
 mod sync;
 mod test;
+mod update;
+mod usage;
+
+use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -76,6 +82,12 @@ enum Command {
     DataFile,
     /// Forget what was synced, so that the next sync reads and sends everything.
     ClearCache,
+    /// Look for a newer release.
+    Update,
+    /// Print a script that completes commands and options in a shell.
+    Completions(completions::Arguments),
+    /// Write the man pages.
+    Man(man::Arguments),
     /// Run a Bitwarden-compatible organization on this machine to rehearse against.
     Sandbox(sandbox::Arguments),
     /// Show the main job on a sample company, from start to end.
@@ -83,39 +95,32 @@ enum Command {
 }
 
 /// Runs what was typed, and says how the program ends.
-pub(crate) fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
-    let environment = Environment::of_process();
-    match Cli::try_parse_from(arguments) {
-        Ok(cli) => run(cli, environment),
-        Err(error) => usage(&error),
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments = usage::without_leading_escape(arguments.into_iter().collect());
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli, Environment::of_process()),
+        Err(error) => not_run(&error, &arguments),
     }
 }
 
-fn usage(error: &clap::Error) -> Exit {
+/// Help, the version, or what is wrong with the command line.
+fn not_run(error: &clap::Error, arguments: &[OsString]) -> Exit {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayVersion => {
             let text = error.to_string();
-            ui::help(
-                text.strip_prefix("bwdc ")
-                    .filter(|_| error.kind() == ErrorKind::DisplayVersion)
-                    .unwrap_or(&text),
-            );
+            ui::help(text.strip_prefix("bwdc ").unwrap_or(&text));
             Exit::Success
         }
-        ErrorKind::InvalidSubcommand => {
-            let typed = error.get(clap::error::ContextKind::InvalidSubcommand).map(ToString::to_string);
-            ui::usage(&format!(
-                "Invalid command: {}\nSee --help for a list of available commands.",
-                typed.unwrap_or_default()
-            ));
-            Exit::Failure
+        ErrorKind::DisplayHelp => {
+            ui::help(&error.to_string());
+            Exit::Success
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             ui::usage(&Cli::command().render_help().to_string());
             Exit::Failure
         }
         _ => {
-            ui::usage(&error.to_string());
+            ui::usage(&usage::text(error, &Cli::command(), arguments));
             Exit::Failure
         }
     }
@@ -124,7 +129,7 @@ fn usage(error: &clap::Error) -> Exit {
 fn run(cli: Cli, environment: Environment) -> Exit {
     let style = style(cli.global, &environment);
     log(&environment, style);
-    match dispatch(cli, environment, style) {
+    match block_on(dispatch(cli, environment, style)).flatten() {
         Ok((answer, exit)) => {
             ui::answer(&answer, style);
             if style.clean_exit { Exit::Success } else { exit }
@@ -133,7 +138,7 @@ fn run(cli: Cli, environment: Environment) -> Exit {
     }
 }
 
-fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(Answer, Exit)> {
+async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(Answer, Exit)> {
     let interaction = if cli.global.nointeraction || environment.is_true(env::NO_INTERACTION) {
         Interaction::None
     } else {
@@ -141,20 +146,25 @@ fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(Answer,
     };
     let context = |environment: Environment| -> Result<Context> {
         let file = DataFile::in_folder(place::folder(&environment)?);
-        Ok(Context { file, environment, style })
+        Ok(Context::new(file, environment, style))
     };
     let done = |answer: Answer| (answer, Exit::Success);
     match cli.command {
-        Command::Login(arguments) => login::run(&context(environment)?, arguments, interaction).map(done),
-        Command::Logout => logout::run(&context(environment)?).map(done),
-        Command::Test(arguments) => test::run(&context(environment)?, arguments).map(done),
-        Command::Sync => sync::run(&context(environment)?),
-        Command::LastSync(arguments) => last_sync::run(&context(environment)?, &arguments).map(done),
-        Command::Config(arguments) => config::run(&context(environment)?, &arguments).map(done),
+        Command::Login(arguments) => {
+            login::run(&context(environment)?, arguments, interaction).await.map(done)
+        }
+        Command::Logout => logout::run(&context(environment)?).await.map(done),
+        Command::Test(arguments) => test::run(&context(environment)?, arguments).await.map(done),
+        Command::Sync => sync::run(&context(environment)?).await,
+        Command::LastSync(arguments) => last_sync::run(&context(environment)?, &arguments).await.map(done),
+        Command::Config(arguments) => config::run(&context(environment)?, &arguments).await.map(done),
         Command::DataFile => Ok(done(data_file::run(&context(environment)?))),
         Command::ClearCache => clear_cache::run(&context(environment)?).map(done),
-        Command::Sandbox(arguments) => sandbox::run(arguments).map(done),
-        Command::Demo(arguments) => demo::run(arguments, style).map(done),
+        Command::Update => update::run(&context(environment)?).await.map(done),
+        Command::Completions(arguments) => completions::run(&arguments).map(done),
+        Command::Man(arguments) => man::run(&arguments).map(done),
+        Command::Sandbox(arguments) => sandbox::run(arguments).await.map(done),
+        Command::Demo(arguments) => demo::run(arguments, style).await.map(done),
     }
 }
 

@@ -2,13 +2,12 @@
 
 use bwdc_core::note::{Severity, by_cause};
 
-use super::block_on;
 use crate::error::{Exit, Result};
 use crate::run::{self, Context};
 use crate::ui::{self, Answer};
 
-pub(super) fn run(context: &Context) -> Result<(Answer, Exit)> {
-    let outcome = block_on(run::sync(context))??;
+pub(super) async fn run(context: &Context) -> Result<(Answer, Exit)> {
+    let outcome = run::sync(context).await?;
     let mut notes = by_cause(&outcome.notes);
     for note in &notes {
         tracing::info!(count = note.entries.len(), "{}", note.reason);

@@ -7,7 +7,6 @@ use bwdc_core::prepare::Person;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::block_on;
 use crate::collate::Collation;
 use crate::error::Result;
 use crate::run::{self, Context, Rehearsal};
@@ -20,9 +19,9 @@ pub(super) struct Arguments {
     last: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Answer> {
+pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<Answer> {
     let what = if arguments.last { Rehearsal::SinceLastSync } else { Rehearsal::Everything };
-    let prepared = block_on(run::rehearse(context, what))??;
+    let prepared = run::rehearse(context, what).await?;
     ui::notes(&by_cause(&prepared.notes), context.style);
     Ok(Answer::Object(listing(&prepared)))
 }

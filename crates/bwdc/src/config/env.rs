@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bwdc_connect::Secret;
 
+use super::secrets;
 use crate::error::{Error, Result};
 
 macro_rules! variables {
@@ -30,6 +31,12 @@ variables! {
     CLIENT_ID = "BW_CLIENTID";
     /// The organization's API key, likewise.
     CLIENT_SECRET = "BW_CLIENTSECRET";
+    /// Where systemd puts a unit's credentials; the secrets in it are named as in `docs/secrets.md`.
+    CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY";
+    /// A file of secrets, readable by its owner only; as the setting `secrets.file`.
+    SECRETS_FILE = "BWDC_SECRETS_FILE";
+    /// Where `update` looks for a newer release: the address of a JSON with `tag_name`, as GitHub's latest release has it.
+    UPDATE_URL = "BWDC_UPDATE_URL";
     /// `true`: as `--pretty`.
     PRETTY = "BW_PRETTY";
     /// `true`: as `--raw`.
@@ -62,18 +69,19 @@ variables! {
 
 /// The environment as it was when the program started. An empty variable counts as absent.
 #[derive(Clone, Default)]
-pub(crate) struct Environment(HashMap<&'static str, OsString>);
+pub(crate) struct Environment(HashMap<String, OsString>);
 
 impl Environment {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub(crate) fn of_process() -> Self {
-        let read = |(name, _): &(&'static str, &str)| Some((*name, std::env::var_os(name)?));
-        Self(ALL.iter().filter_map(read).filter(|(_, value)| !value.is_empty()).collect())
+        let read = |name: String| std::env::var_os(&name).map(|value| (name, value));
+        let names = ALL.iter().map(|(name, _)| (*name).to_owned()).chain(of_secrets());
+        Self(names.filter_map(read).filter(|(_, value)| !value.is_empty()).collect())
     }
 
     /// The environment of the demo: its secrets are the sandbox's and may stand in `data.json`.
     pub(crate) fn for_demo() -> Self {
-        Self(HashMap::from([(PLAINTEXT_SECRETS, OsString::from("true"))]))
+        Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]))
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {
@@ -112,6 +120,12 @@ impl Environment {
     pub(crate) fn named_secret(name: &str) -> Option<Secret> {
         std::env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::from)
     }
+}
+
+/// Each secret's variable, the one that names a file with it, and the one that names a command.
+fn of_secrets() -> impl Iterator<Item = String> {
+    let variables = secrets::ALL.into_iter().map(|known| known.variable);
+    variables.flat_map(|name| ["", "_FILE", "_EXEC"].map(|suffix| format!("{name}{suffix}")))
 }
 
 impl std::fmt::Debug for Environment {

@@ -15,12 +15,10 @@ use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, ImportSize, N
 use serde_json::Value;
 
 use super::env::{self, Environment};
+use super::secrets::{self, Known, Secrets};
 use super::{place, settings};
 use crate::error::{Error, Result};
 use crate::state::{Data, key};
-
-/// What the existing connector writes where a secret is kept in the operating system's store.
-pub(crate) const STORED_SECURELY: &str = "[STORED SECURELY]";
 
 /// Everything that one run needs to know beforehand.
 #[derive(Debug)]
@@ -42,9 +40,18 @@ pub(crate) const DIRECTORIES: [(&str, &str); 5] =
 pub(crate) const FILE_DIRECTORY: &str = "file";
 
 impl Instance {
-    pub(crate) fn of(data: &Data, folder: &Path, environment: &Environment) -> Result<Self> {
+    pub(crate) async fn of(
+        data: &Data,
+        folder: &Path,
+        environment: &Environment,
+        secrets: &Secrets,
+    ) -> Result<Self> {
         let values = Values(data);
-        let (directory, warnings, filters) = directory_of(&values, folder, environment)?;
+        let secret = match secret_of(directory_name(data)?) {
+            Some(known) => secrets.find(data, known).await?.map(|found| found.secret),
+            None => None,
+        };
+        let (directory, warnings, filters) = directory_of(&values, folder, environment, secret)?;
         Ok(Self { directory, scope: scope(&values)?, rules: rules(&values, filters)?, warnings })
     }
 }
@@ -59,10 +66,11 @@ fn directory_of(
     values: &Values<'_>,
     folder: &Path,
     environment: &Environment,
+    secret: Option<Secret>,
 ) -> Result<(directory::Config, Vec<String>, Filters)> {
     match directory_name(values.0)? {
         "ldap" => {
-            let config = ldap(values, folder, environment)?;
+            let config = ldap(values, folder, environment, secret)?;
             let warnings = ldap_warnings(&config);
             Ok((directory::Config::Ldap(Box::new(config)), warnings, Filters::Native))
         }
@@ -78,7 +86,8 @@ fn directory_of(
     }
 }
 
-fn directory_name(data: &Data) -> Result<&'static str> {
+/// The kind of directory that is configured, by name.
+pub(crate) fn directory_name(data: &Data) -> Result<&'static str> {
     let unknown = |value: &Value| {
         Error::new(format!("The directory type {value} is unknown."))
             .hint("Set it with `bwdc config directory ldap` or another of: 0-4, ldap, file.")
@@ -100,7 +109,12 @@ fn directory_name(data: &Data) -> Result<&'static str> {
     }
 }
 
-fn ldap(values: &Values<'_>, folder: &Path, environment: &Environment) -> Result<LdapConfig> {
+fn ldap(
+    values: &Values<'_>,
+    folder: &Path,
+    environment: &Environment,
+    password: Option<Secret>,
+) -> Result<LdapConfig> {
     let host = values
         .text("ldap.hostname")?
         .ok_or_else(|| incomplete("ldap.hostname", "Set it with `bwdc config ldap.hostname NAME`."))?;
@@ -113,7 +127,7 @@ fn ldap(values: &Values<'_>, folder: &Path, environment: &Environment) -> Result
         host: host.trim().to_owned(),
         port,
         security: security(values, folder)?,
-        bind: bind(values)?,
+        bind: bind(values, password)?,
         flavour: if values.flag("ldap.ad")? { Flavour::ActiveDirectory } else { Flavour::Generic },
         paging: if values.flag_or("ldap.pagedSearch", true)? { Paging::Pages } else { Paging::Unpaged },
         root: values.text("ldap.rootPath")?.unwrap_or_default(),
@@ -182,12 +196,23 @@ fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
     }
 }
 
-fn bind(values: &Values<'_>) -> Result<Bind> {
-    let password = values.secret("ldap.password")?;
+fn bind(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
     match (values.text("ldap.username")?, password) {
         (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
         _ => Err(Error::new("Username/password are not configured.")
             .hint("Set them with `bwdc config ldap.username NAME` and `bwdc config ldap.password`.")),
+    }
+}
+
+/// The secret with which a directory is read.
+pub(crate) fn secret_of(directory: &str) -> Option<&'static Known> {
+    match directory {
+        "ldap" => Some(&secrets::LDAP_PASSWORD),
+        "entra" => Some(&secrets::ENTRA_KEY),
+        "gsuite" => Some(&secrets::GSUITE_KEY),
+        "okta" => Some(&secrets::OKTA_TOKEN),
+        "onelogin" => Some(&secrets::ONELOGIN_SECRET),
+        _ => None,
     }
 }
 
@@ -274,8 +299,7 @@ struct Values<'a>(&'a Data);
 
 impl Values<'_> {
     fn value(&self, name: &str) -> Result<Option<&Value>> {
-        let setting = settings::find(name)?;
-        Ok(self.0.section(setting.section).value(setting.key))
+        Ok(settings::find(name)?.stored(self.0))
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {
@@ -283,19 +307,6 @@ impl Values<'_> {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.trim().is_empty())),
             Some(_) => Err(wrong_type(name, "a text")),
-        }
-    }
-
-    fn secret(&self, name: &str) -> Result<Option<Secret>> {
-        match self.text(name)? {
-            Some(text) if text == STORED_SECURELY => Err(Error::new(format!(
-                "The secret {name} is in the operating system's secret store, which this version does not read yet."
-            ))
-            .hint(format!(
-                "Set {}=true and store it with `bwdc config {name} --secretfile FILE`.",
-                env::PLAINTEXT_SECRETS
-            ))),
-            text => Ok(text.map(Secret::from)),
         }
     }
 
@@ -324,7 +335,7 @@ impl Values<'_> {
 
     fn is_choice(&self, name: &str, word: &str) -> Result<bool> {
         let Some(text) = self.text(name)? else { return Ok(false) };
-        let known = settings::find(name)?.parse(&text)?;
+        let known = settings::find(name)?.parse(&text, self.0)?;
         Ok(known == word)
     }
 }

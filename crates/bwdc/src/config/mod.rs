@@ -3,17 +3,19 @@
 pub(crate) mod env;
 pub(crate) mod instance;
 pub(crate) mod place;
+pub(crate) mod secrets;
 pub(crate) mod settings;
 
 pub(crate) use self::env::Environment;
 pub(crate) use self::instance::Instance;
+pub(crate) use self::secrets::Secrets;
 
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
-    use super::{env, settings};
+    use super::{env, secrets, settings};
 
     /// The reference page says what the tables say. `BLESS=1 cargo test -p bwdc` writes it.
     #[test]
@@ -33,18 +35,30 @@ mod tests {
             "# Settings and environment\n\n\
              Made from the tables in `crates/bwdc/src/config`; do not edit.\n\n\
              ## Settings\n\n\
-             `bwdc config NAME VALUE` saves one in `data.json`; names are taken in any case. An empty value clears a text.\n\n\
-             | name | in data.json | default | meaning |\n| --- | --- | --- | --- |\n\
-             | `server` | `environmentUrls.base` | Bitwarden's US cloud | The server's base URL; `https://vault.bitwarden.eu` means the EU cloud. |\n\
-             | `directory` | `directoryType` | | `ldap` (0) or `file`; `entra` (1), `gsuite` (2), `okta` (3) and `onelogin` (4) are kept but not read yet. |\n",
+             `bwdc config NAME VALUE` saves one, names are taken in any case; `bwdc config get NAME` shows it, `bwdc config unset NAME`\n\
+             clears it, `bwdc config list` shows all. A value of the wrong type is refused and nothing is saved.\n\n\
+             | name | type | in data.json | default | meaning |\n| --- | --- | --- | --- | --- |\n",
         );
-        for setting in settings::all() {
-            let settings::Setting { name, section, key, default, meaning, .. } = setting;
-            writeln!(page, "| `{name}` | `{section}.{key}` | {default} | {meaning} |").unwrap();
+        for setting in settings::ALL {
+            let settings::Setting { name, place, kind, default, meaning } = setting;
+            let place = match place {
+                settings::Place::Top(key) => (*key).to_owned(),
+                settings::Place::In(section, key) => format!("{section}.{key}"),
+            };
+            writeln!(page, "| `{name}` | {} | `{place}` | {default} | {meaning} |", kind.name()).unwrap();
         }
         page.push_str("\n## Environment\n\nAn empty variable counts as absent.\n\n| variable | meaning |\n| --- | --- |\n");
         for (name, meaning) in env::ALL {
             writeln!(page, "| `{name}` |{meaning} |").unwrap();
+        }
+        page.push_str(
+            "\n## Secrets\n\nHow each can be given; in which order they are looked for is in [secrets.md](secrets.md).\n\n\
+             | secret, and name of its systemd credential | its variable | a file with it | a command that prints it |\n\
+             | --- | --- | --- | --- |\n",
+        );
+        for secrets::Known { name, variable, .. } in secrets::ALL {
+            writeln!(page, "| `{name}` | `{variable}` | `{variable}_FILE` | `{variable}_EXEC`, or the setting `exec.{name}` |")
+                .unwrap();
         }
         page.push_str(
             "\nThe standard proxy variables (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, in either case) apply to \

@@ -1,16 +1,22 @@
 //! Every setting once: its name on the command line, where it stands in `data.json`, its type and its meaning.
 //! `bwdc config`, the reader of the configuration and the reference page use this table.
 
+use bwdc_connect::directory::ldap;
 use bwdc_core::did_you_mean;
 use serde_json::Value;
 
+use super::instance::{self, DIRECTORIES, FILE_DIRECTORY};
+use super::secrets;
 use crate::error::{Error, Result};
+use crate::state::{Data, key};
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
-    /// Text; empty removes it.
+    /// Text on one line; empty removes it, here and in all that follow but for secrets.
     Text,
+    /// Text without blanks.
+    Word,
     /// Text that is never shown.
     Secret,
     /// `true` or `false`.
@@ -23,17 +29,44 @@ pub(crate) enum Type {
     Choice(&'static [&'static str]),
     /// A base URL.
     Url,
+    /// The same, or a name of Bitwarden's cloud.
+    Server,
+    /// A kind of directory, by name or number.
+    Directory,
+    /// A host's name or address, without scheme and port.
+    Host,
+    /// A distinguished name (RFC 4514), or the part before the root.
+    Dn,
+    /// The name of an attribute or an object class, or its OID (RFC 4512).
+    Attribute,
+    /// A filter, in the language of the directory.
+    Filter,
+    /// The end of an address, with the @.
+    EmailSuffix,
+    /// An address.
+    Email,
+    /// A file or folder.
+    Path,
+    /// A command line.
+    Command,
 }
+
+/// Where a setting stands in `data.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Top(&'static str),
+    /// Section and key.
+    In(&'static str, &'static str),
+}
+
+use Place::{In, Top};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
     /// As typed after `bwdc config`.
     pub(crate) name: &'static str,
-    /// The section of `data.json`.
-    pub(crate) section: &'static str,
-    /// The key in the section.
-    pub(crate) key: &'static str,
+    pub(crate) place: Place,
     pub(crate) kind: Type,
     /// What applies when it is not set, in words.
     pub(crate) default: &'static str,
@@ -42,121 +75,334 @@ pub(crate) struct Setting {
 
 const fn setting(
     name: &'static str,
-    section: &'static str,
-    key: &'static str,
+    place: Place,
     kind: Type,
     default: &'static str,
     meaning: &'static str,
 ) -> Setting {
-    Setting { name, section, key, kind, default, meaning }
+    Setting { name, place, kind, default, meaning }
 }
 
 const LDAP: &str = "directoryLdap";
+const ENTRA: &str = "directoryEntra";
+const GSUITE: &str = "directoryGsuite";
+const OKTA: &str = "directoryOkta";
+const ONELOGIN: &str = "directoryOnelogin";
 const FILES: &str = "directoryFile";
-const SYNC: &str = "sync";
-const URLS: &str = "environmentUrls";
+const SYNC: &str = key::SYNC;
+const URLS: &str = key::URLS;
 
-/// All settings but `server` and `directory`, which mean more than one key.
+/// All settings.
 #[rustfmt::skip]
-pub(crate) const SETTINGS: &[Setting] = &[
-    setting("server.api", URLS, "api", Type::Url, "derived from `server`", "The API's base URL, where it differs."),
-    setting("server.identity", URLS, "identity", Type::Url, "derived from `server`", "The identity server's base URL, where it differs."),
-    setting("file.path", FILES, "path", Type::Text, "", "A folder with users.csv and groups.csv, or one .json or .csv file; relative to data.json's folder."),
-    setting("ldap.hostname", LDAP, "hostname", Type::Text, "", "Name or address of the LDAP server."),
-    setting("ldap.port", LDAP, "port", Type::Port, "389", "Its port: usually 389 for plain and StartTLS, 636 for LDAPS."),
-    setting("ldap.ssl", LDAP, "ssl", Type::Flag, "false", "Protect the connection: LDAPS, or StartTLS with ldap.startTls."),
-    setting("ldap.startTls", LDAP, "startTls", Type::Flag, "false", "Use StartTLS on the plain port; needs ldap.ssl."),
-    setting("ldap.sslAllowUnauthorized", LDAP, "sslAllowUnauthorized", Type::Flag, "false", "Accept any server certificate. Whoever sits in between can read and change everything."),
-    setting("ldap.sslCaPath", LDAP, "sslCaPath", Type::Text, "the system's", "LDAPS: PEM file of the only authorities to trust."),
-    setting("ldap.sslCertPath", LDAP, "sslCertPath", Type::Text, "", "LDAPS: PEM file of the client certificate."),
-    setting("ldap.sslKeyPath", LDAP, "sslKeyPath", Type::Text, "", "LDAPS: PEM file of the client certificate's key."),
-    setting("ldap.tlsCaPath", LDAP, "tlsCaPath", Type::Text, "the system's", "StartTLS: PEM file of the only authorities to trust."),
-    setting("ldap.rootPath", LDAP, "rootPath", Type::Text, "", "Where the tree begins, such as dc=example,dc=org."),
-    setting("ldap.username", LDAP, "username", Type::Text, "", "Who reads: usually a full DN."),
-    setting("ldap.password", LDAP, "password", Type::Secret, "", "The reader's password."),
-    setting("ldap.ad", LDAP, "ad", Type::Flag, "false", "The server is Active Directory: deleted users are read too."),
-    setting("ldap.pagedSearch", LDAP, "pagedSearch", Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
-    setting("sync.users", SYNC, "users", Type::Flag, "false", "Sync people."),
-    setting("sync.groups", SYNC, "groups", Type::Flag, "false", "Sync groups."),
-    setting("sync.userFilter", SYNC, "userFilter", Type::Text, "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail."),
-    setting("sync.groupFilter", SYNC, "groupFilter", Type::Text, "", "LDAP: a filter. Others: include:a,b or exclude:a,b by name."),
-    setting("sync.removeDisabled", SYNC, "removeDisabled", Type::Flag, "false", "People whose account is disabled leave the organization."),
-    setting("sync.overwriteExisting", SYNC, "overwriteExisting", Type::Flag, "false", "Remove members with an external id who are not in the directory."),
-    setting("sync.largeImport", SYNC, "largeImport", Type::Flag, "false", "Import more than 2,000 people and groups in batches."),
-    setting("sync.inviteUsersAfterProvisioning", SYNC, "inviteUsersAfterProvisioning", Type::Flag, "false", "Invite newcomers at once, where the server can stage them instead."),
-    setting("sync.onBadRecord", SYNC, "onBadRecord", Type::Choice(&["stop", "skip"]), "stop", "What happens when an entry cannot be imported: stop the run, or leave the entry out and end with exit code 4."),
-    setting("sync.nestedGroups", SYNC, "nestedGroups", Type::Choice(&["kept", "all"]), "kept", "Through which groups members of members count: those that the group filter keeps, or all. `all` widens access."),
-    setting("sync.interval", SYNC, "interval", Type::Minutes, "5", "Minutes between syncs of a daemon."),
-    setting("sync.userObjectClass", SYNC, "userObjectClass", Type::Text, "person", "LDAP: object class of people."),
-    setting("sync.userPath", SYNC, "userPath", Type::Text, "", "LDAP: where people are, put before the root."),
-    setting("sync.userEmailAttribute", SYNC, "userEmailAttribute", Type::Text, "mail", "LDAP: attribute with the e-mail address."),
-    setting("sync.groupObjectClass", SYNC, "groupObjectClass", Type::Text, "group", "LDAP: object class of groups."),
-    setting("sync.groupPath", SYNC, "groupPath", Type::Text, "", "LDAP: where groups are, put before the root."),
-    setting("sync.groupNameAttribute", SYNC, "groupNameAttribute", Type::Text, "name", "LDAP: attribute with a group's name; cn where it is absent."),
-    setting("sync.memberAttribute", SYNC, "memberAttribute", Type::Text, "member", "LDAP: attribute with a group's members: DNs or user names."),
-    setting("sync.revisionDateAttribute", SYNC, "revisionDateAttribute", Type::Text, "", "LDAP: attribute with the time of the last change; when set, syncs read only what changed since the last one."),
-    setting("sync.creationDateAttribute", SYNC, "creationDateAttribute", Type::Text, "", "LDAP: kept for the existing connector; not used."),
-    setting("sync.useEmailPrefixSuffix", SYNC, "useEmailPrefixSuffix", Type::Flag, "false", "Make an address from prefix and suffix for people who have none."),
-    setting("sync.emailPrefixAttribute", SYNC, "emailPrefixAttribute", Type::Text, "", "LDAP: attribute with the part before the @."),
-    setting("sync.emailSuffix", SYNC, "emailSuffix", Type::Text, "", "The rest, with the @."),
+pub(crate) const ALL: &[Setting] = &[
+    setting("server", In(URLS, "base"), Type::Server, "https://bitwarden.com", "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds. Forgets the other server settings."),
+    setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Where the people are. entra, gsuite, okta and onelogin can be set up, but not read yet."),
+    setting("server.api", In(URLS, "api"), Type::Url, "", "The API's base URL, where it is not the one that follows from `server`."),
+    setting("server.identity", In(URLS, "identity"), Type::Url, "", "The identity server's base URL, likewise."),
+    setting("server.webVault", In(URLS, "webVault"), Type::Url, "", "The web vault's base URL: kept for the existing connector, not used."),
+    setting("file.path", In(FILES, "path"), Type::Path, "", "A folder with users.csv and groups.csv, or one .json or .csv file; relative to data.json's folder."),
+    setting("ldap.hostname", In(LDAP, "hostname"), Type::Host, "", "Name or address of the LDAP server."),
+    setting("ldap.port", In(LDAP, "port"), Type::Port, "", "Its port: usually 389 for plain and StartTLS, 636 for LDAPS."),
+    setting("ldap.ssl", In(LDAP, "ssl"), Type::Flag, "false", "Protect the connection: LDAPS, or StartTLS with ldap.startTls."),
+    setting("ldap.startTls", In(LDAP, "startTls"), Type::Flag, "false", "Use StartTLS on the plain port; needs ldap.ssl."),
+    setting("ldap.sslAllowUnauthorized", In(LDAP, "sslAllowUnauthorized"), Type::Flag, "false", "Accept any server certificate. Whoever sits in between can read and change everything."),
+    setting("ldap.sslCaPath", In(LDAP, "sslCaPath"), Type::Path, "", "LDAPS: PEM file of the only authorities to trust, instead of the system's."),
+    setting("ldap.sslCertPath", In(LDAP, "sslCertPath"), Type::Path, "", "LDAPS: PEM file of the client certificate."),
+    setting("ldap.sslKeyPath", In(LDAP, "sslKeyPath"), Type::Path, "", "LDAPS: PEM file of the client certificate's key."),
+    setting("ldap.tlsCaPath", In(LDAP, "tlsCaPath"), Type::Path, "", "StartTLS: the same."),
+    setting("ldap.rootPath", In(LDAP, "rootPath"), Type::Dn, "", "Where the tree begins, such as dc=example,dc=org."),
+    setting("ldap.username", In(LDAP, "username"), Type::Text, "", "Who reads: usually a full DN."),
+    setting("ldap.password", In(LDAP, "password"), Type::Secret, "", "The reader's password."),
+    setting("ldap.domain", In(LDAP, "domain"), Type::Word, "", "Kept for the existing connector, not used."),
+    setting("ldap.currentUser", In(LDAP, "currentUser"), Type::Flag, "false", "Log in as the user who runs bwdc: kept for the existing connector, which ignores it too."),
+    setting("ldap.ad", In(LDAP, "ad"), Type::Flag, "false", "The server is Active Directory: deleted users are read too."),
+    setting("ldap.pagedSearch", In(LDAP, "pagedSearch"), Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
+    setting("entra.identityAuthority", In(ENTRA, "identityAuthority"), Type::Choice(&["login.microsoftonline.com", "login.microsoftonline.us"]), "login.microsoftonline.com", "Where the tenant logs in: the public cloud or the US government's."),
+    setting("entra.tenant", In(ENTRA, "tenant"), Type::Word, "", "The tenant: its id or one of its domains."),
+    setting("entra.applicationId", In(ENTRA, "applicationId"), Type::Word, "", "The id of the application that reads."),
+    setting("entra.key", In(ENTRA, "key"), Type::Secret, "", "The application's client secret."),
+    setting("azure.key", In(ENTRA, "key"), Type::Secret, "", "The older name of entra.key."),
+    setting("gsuite.domain", In(GSUITE, "domain"), Type::Host, "", "The domain that is read."),
+    setting("gsuite.adminUser", In(GSUITE, "adminUser"), Type::Email, "", "The administrator for whom the service account reads."),
+    setting("gsuite.customer", In(GSUITE, "customer"), Type::Word, "", "The customer id, to read more than one domain."),
+    setting("gsuite.clientEmail", In(GSUITE, "clientEmail"), Type::Email, "", "The service account's address."),
+    setting("gsuite.key", In(GSUITE, "privateKey"), Type::Secret, "", "The service account's private key."),
+    setting("okta.orgUrl", In(OKTA, "orgUrl"), Type::Url, "", "The organization's URL, such as https://example.okta.com."),
+    setting("okta.token", In(OKTA, "token"), Type::Secret, "", "The API token."),
+    setting("onelogin.region", In(ONELOGIN, "region"), Type::Choice(&["us", "eu"]), "us", "Where the account is."),
+    setting("onelogin.clientId", In(ONELOGIN, "clientId"), Type::Word, "", "The API client's id."),
+    setting("onelogin.secret", In(ONELOGIN, "clientSecret"), Type::Secret, "", "The API client's secret."),
+    setting("sync.users", In(SYNC, "users"), Type::Flag, "false", "Sync people."),
+    setting("sync.groups", In(SYNC, "groups"), Type::Flag, "false", "Sync groups."),
+    setting("sync.userFilter", In(SYNC, "userFilter"), Type::Filter, "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail."),
+    setting("sync.groupFilter", In(SYNC, "groupFilter"), Type::Filter, "", "LDAP: a filter. Others: include:a,b or exclude:a,b by name."),
+    setting("sync.removeDisabled", In(SYNC, "removeDisabled"), Type::Flag, "false", "People whose account is disabled leave the organization."),
+    setting("sync.overwriteExisting", In(SYNC, "overwriteExisting"), Type::Flag, "false", "Remove members with an external id who are not in the directory."),
+    setting("sync.largeImport", In(SYNC, "largeImport"), Type::Flag, "false", "Import more than 2,000 people and groups in batches."),
+    setting("sync.inviteUsersAfterProvisioning", In(SYNC, "inviteUsersAfterProvisioning"), Type::Flag, "false", "Invite newcomers at once, where the server can stage them instead."),
+    setting("sync.onBadRecord", In(SYNC, "onBadRecord"), Type::Choice(&["stop", "skip"]), "stop", "What happens when an entry cannot be imported: stop the run, or leave the entry out and end with exit code 4."),
+    setting("sync.nestedGroups", In(SYNC, "nestedGroups"), Type::Choice(&["kept", "all"]), "kept", "Through which groups members of members count: those that the group filter keeps, or all. `all` widens access."),
+    setting("sync.interval", In(SYNC, "interval"), Type::Minutes, "5", "Minutes between syncs of a daemon."),
+    setting("sync.userObjectClass", In(SYNC, "userObjectClass"), Type::Attribute, "person", "LDAP: object class of people."),
+    setting("sync.userPath", In(SYNC, "userPath"), Type::Dn, "", "LDAP: where people are, put before the root."),
+    setting("sync.userEmailAttribute", In(SYNC, "userEmailAttribute"), Type::Attribute, "mail", "LDAP: attribute with the e-mail address."),
+    setting("sync.groupObjectClass", In(SYNC, "groupObjectClass"), Type::Attribute, "group", "LDAP: object class of groups."),
+    setting("sync.groupPath", In(SYNC, "groupPath"), Type::Dn, "", "LDAP: where groups are, put before the root."),
+    setting("sync.groupNameAttribute", In(SYNC, "groupNameAttribute"), Type::Attribute, "name", "LDAP: attribute with a group's name; cn where it is absent."),
+    setting("sync.memberAttribute", In(SYNC, "memberAttribute"), Type::Attribute, "member", "LDAP: attribute with a group's members: DNs or user names."),
+    setting("sync.revisionDateAttribute", In(SYNC, "revisionDateAttribute"), Type::Attribute, "", "LDAP: attribute with the time of the last change; when set, syncs read only what changed since the last one."),
+    setting("sync.creationDateAttribute", In(SYNC, "creationDateAttribute"), Type::Attribute, "", "LDAP: kept for the existing connector; not used."),
+    setting("sync.useEmailPrefixSuffix", In(SYNC, "useEmailPrefixSuffix"), Type::Flag, "false", "Make an address from prefix and suffix for people who have none."),
+    setting("sync.emailPrefixAttribute", In(SYNC, "emailPrefixAttribute"), Type::Attribute, "", "LDAP: attribute with the part before the @."),
+    setting("sync.emailSuffix", In(SYNC, "emailSuffix"), Type::EmailSuffix, "", "The rest, with the @."),
+    setting("secrets.file", In(key::SECRETS, "file"), Type::Path, "", "A file of secrets, readable by its owner only, where new secrets are kept too; relative to data.json's folder. secrets.env is used without being named, if it is there."),
+    setting("exec.login.clientId", In(key::SECRET_COMMANDS, "login.clientId"), Type::Command, "", "A command that prints the organization's client id, such as `pass show bwdc/login.clientId`."),
+    setting("exec.login.clientSecret", In(key::SECRET_COMMANDS, "login.clientSecret"), Type::Command, "", "A command that prints the organization's API key, such as `pass show bwdc/login.clientSecret`."),
+    setting("exec.ldap.password", In(key::SECRET_COMMANDS, "ldap.password"), Type::Command, "", "A command that prints ldap.password, such as `pass show bwdc/ldap.password`."),
+    setting("exec.entra.key", In(key::SECRET_COMMANDS, "entra.key"), Type::Command, "", "A command that prints entra.key, such as `pass show bwdc/entra.key`."),
+    setting("exec.gsuite.key", In(key::SECRET_COMMANDS, "gsuite.key"), Type::Command, "", "A command that prints gsuite.key, such as `pass show bwdc/gsuite.key`."),
+    setting("exec.okta.token", In(key::SECRET_COMMANDS, "okta.token"), Type::Command, "", "A command that prints okta.token, such as `pass show bwdc/okta.token`."),
+    setting("exec.onelogin.secret", In(key::SECRET_COMMANDS, "onelogin.secret"), Type::Command, "", "A command that prints onelogin.secret, such as `pass show bwdc/onelogin.secret`."),
 ];
 
-/// Secrets of directories that this build does not read yet; they can be stored for later.
-#[rustfmt::skip]
-pub(crate) const OTHER_SECRETS: &[Setting] = &[
-    setting("entra.key", "directoryEntra", "key", Type::Secret, "", "Microsoft Entra ID: the application's client secret."),
-    setting("azure.key", "directoryEntra", "key", Type::Secret, "", "The older name of entra.key."),
-    setting("gsuite.key", "directoryGsuite", "privateKey", Type::Secret, "", "Google Workspace: the service account's private key."),
-    setting("okta.token", "directoryOkta", "token", Type::Secret, "", "Okta: the API token."),
-    setting("onelogin.secret", "directoryOnelogin", "clientSecret", Type::Secret, "", "OneLogin: the API client's secret."),
+/// What says whose directory a section leads to: when it changes, so does the section's `id`, and a secret that was kept
+/// in the operating system's store for the old one is not sent to the new one.
+const IDENTITY: &[(&str, &[&str])] = &[
+    (LDAP, &["hostname", "domain", "username"]),
+    (ENTRA, &["tenant", "applicationId"]),
+    (GSUITE, &["clientEmail", "domain", "customer"]),
+    (OKTA, &["orgUrl"]),
+    (ONELOGIN, &["clientId", "region"]),
 ];
-
-/// All of them.
-pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().chain(OTHER_SECRETS)
-}
 
 /// Finds a setting by name, whatever its case.
 pub(crate) fn find(name: &str) -> Result<&'static Setting> {
-    all().find(|setting| setting.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let names = all().map(|setting| setting.name).chain(["server", "directory"]);
+    ALL.iter().find(|setting| setting.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let error = Error::new("Unknown setting.");
-        match did_you_mean(name, names) {
+        match did_you_mean(name, ALL.iter().map(|setting| setting.name)) {
             Some(near) => error.hint(format!("Did you mean {near}?")),
             None => error.hint("See `bwdc config --help` for all settings."),
         }
     })
 }
 
-impl Setting {
-    /// The value to store for what was typed.
-    pub(crate) fn parse(&self, text: &str) -> Result<Value> {
-        let refuse =
-            |what: String| Err(Error::new(what).hint(format!("Nothing was saved for {}.", self.name)));
+impl Type {
+    /// In a word, for the reference.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Word => "word".to_owned(),
+            Self::Secret => "secret".to_owned(),
+            Self::Flag => "true or false".to_owned(),
+            Self::Port => "port".to_owned(),
+            Self::Minutes => "minutes".to_owned(),
+            Self::Choice(words) => words.join(" or "),
+            Self::Url | Self::Server => "URL".to_owned(),
+            Self::Directory => directory_names().join(", "),
+            Self::Host => "host".to_owned(),
+            Self::Dn => "DN".to_owned(),
+            Self::Attribute => "attribute".to_owned(),
+            Self::Filter => "filter".to_owned(),
+            Self::EmailSuffix => "@domain".to_owned(),
+            Self::Email => "e-mail address".to_owned(),
+            Self::Path => "path".to_owned(),
+            Self::Command => "command".to_owned(),
+        }
+    }
+
+    /// What is allowed, as the end of a sentence.
+    fn allowed(self) -> String {
+        match self {
+            Self::Text => "text on one line".to_owned(),
+            Self::Secret => "text without control characters".to_owned(),
+            Self::Word => "one word without blanks".to_owned(),
+            Self::Flag => "true or false".to_owned(),
+            Self::Port => "a number from 1 to 65535".to_owned(),
+            Self::Minutes => "a number of minutes, at least 5".to_owned(),
+            Self::Choice(words) => format!("one of: {}", words.join(", ")),
+            Self::Url => "a base URL such as https://example.com".to_owned(),
+            Self::Server => {
+                "bitwarden.com, https://vault.bitwarden.eu, or the base URL of your own server".to_owned()
+            }
+            Self::Directory => format!("one of: {}", directory_names().join(", ")),
+            Self::Host => "a name or address such as dc1.example.org, without scheme and port".to_owned(),
+            Self::Dn => "a distinguished name such as ou=people,dc=example,dc=org".to_owned(),
+            Self::Attribute => "the name of an attribute or object class, such as mail".to_owned(),
+            Self::Filter => "a filter in the directory's language".to_owned(),
+            Self::EmailSuffix => "an @ and a domain, such as @example.org".to_owned(),
+            Self::Email => "an address such as admin@example.org".to_owned(),
+            Self::Path => "a path on one line".to_owned(),
+            Self::Command => "a command line such as: pass show bwdc/ldap".to_owned(),
+        }
+    }
+
+    /// The value to store, or why there is none.
+    fn parse(self, text: &str, data: &Data) -> std::result::Result<Value, String> {
         let trimmed = text.trim();
-        match self.kind {
-            Type::Secret => Ok(text.into()),
-            Type::Text if trimmed.is_empty() => Ok(Value::Null),
-            Type::Text => Ok(text.into()),
-            Type::Flag => match trimmed {
+        if trimmed.is_empty() && !matches!(self, Self::Flag | Self::Port | Self::Minutes | Self::Directory) {
+            return Ok(Value::Null);
+        }
+        // A private key has lines.
+        let is_allowed = |c: char| !c.is_control() || self == Self::Secret && matches!(c, '\n' | '\r' | '\t');
+        if !text.chars().all(is_allowed) {
+            return Err("there is a line end or another control character in it".to_owned());
+        }
+        let kept =
+            |is_good: bool, why: &str| if is_good { Ok(Value::from(trimmed)) } else { Err(why.to_owned()) };
+        let has_blanks = trimmed.contains(char::is_whitespace);
+        match self {
+            Self::Text | Self::Secret | Self::Path => Ok(text.into()),
+            Self::Word => kept(!has_blanks, "there are blanks in it"),
+            Self::Flag => match trimmed {
                 "true" => Ok(true.into()),
                 "false" => Ok(false.into()),
-                _ => refuse("Value must be 'true' or 'false'.".to_owned()),
+                _ => Err("it is neither".to_owned()),
             },
-            Type::Port => match trimmed.parse::<u16>() {
+            Self::Port => match trimmed.parse::<u16>() {
                 Ok(port) if port > 0 => Ok(port.into()),
-                _ => refuse(format!("`{trimmed}` is no port: a number from 1 to 65535.")),
+                _ => Err("it is no port".to_owned()),
             },
-            Type::Minutes => match trimmed.parse::<u32>() {
+            Self::Minutes => match trimmed.parse::<u32>() {
                 Ok(minutes) if minutes >= 5 => Ok(minutes.into()),
-                _ => refuse(format!("`{trimmed}` is no interval: a number of minutes, at least 5.")),
+                _ => Err("it is no such number".to_owned()),
             },
-            Type::Choice(words) => match words.iter().find(|word| word.eq_ignore_ascii_case(trimmed)) {
-                Some(word) => Ok((*word).into()),
-                None => refuse(format!("`{trimmed}` is none of: {}.", words.join(", "))),
+            Self::Choice(words) => words
+                .iter()
+                .find(|word| word.eq_ignore_ascii_case(trimmed))
+                .map(|word| Value::from(*word))
+                .ok_or_else(|| near(trimmed, words, "it is none of them")),
+            Self::Url => instance::server_url(trimmed).map(Value::from).map_err(|error| error.message),
+            Self::Server => match trimmed.trim_end_matches('/') {
+                "null" | "bitwarden.com" | "https://bitwarden.com" => Ok(Value::Null),
+                own => instance::server_url(own).map(Value::from).map_err(|error| error.message),
             },
-            Type::Url if trimmed.is_empty() => Ok(Value::Null),
-            Type::Url => super::instance::server_url(trimmed).map(Value::from),
+            Self::Directory => directory(trimmed).ok_or_else(|| {
+                near(&trimmed.to_lowercase(), &directory_names(), "there is no such directory")
+            }),
+            Self::Host => kept(is_host(trimmed), "it is no host"),
+            Self::Dn => kept(ldap::is_dn(trimmed), "it cannot be understood as a DN"),
+            Self::Attribute => kept(is_attribute(trimmed), "it is no name of RFC 4512"),
+            Self::Filter => check_filter(trimmed, data).map(|()| text.into()),
+            Self::EmailSuffix => {
+                let domain = trimmed.strip_prefix('@').unwrap_or_default();
+                kept(!has_blanks && is_host(domain), "it does not make an address")
+            }
+            Self::Email => {
+                let parts = trimmed.split_once('@');
+                let is_good = parts.is_some_and(|(left, right)| !left.is_empty() && is_host(right));
+                kept(is_good && !has_blanks, "it is no address")
+            }
+            Self::Command => match secrets::command_words(trimmed) {
+                Ok(_) => Ok(text.into()),
+                Err(error) => Err(error.message),
+            },
+        }
+    }
+}
+
+fn near(text: &str, words: &[&str], otherwise: &str) -> String {
+    did_you_mean(text, words.iter().copied())
+        .map_or_else(|| otherwise.to_owned(), |word| format!("did you mean {word}?"))
+}
+
+fn directory_names() -> Vec<&'static str> {
+    DIRECTORIES.iter().map(|(_, name)| *name).chain([FILE_DIRECTORY]).collect()
+}
+
+/// The five of the existing connector have numbers in `data.json`.
+fn directory(text: &str) -> Option<Value> {
+    let text = text.to_lowercase();
+    if text == FILE_DIRECTORY {
+        return Some(FILE_DIRECTORY.into());
+    }
+    let (number, _) = DIRECTORIES.iter().find(|(number, name)| *number == text || *name == text)?;
+    number.parse::<u64>().ok().map(Value::from)
+}
+
+fn is_host(text: &str) -> bool {
+    let is_name = |text: &str| {
+        text.split('.').all(|label| {
+            !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+        })
+    };
+    let without_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    without_brackets.parse::<std::net::IpAddr>().is_ok() || is_name(text.strip_suffix('.').unwrap_or(text))
+}
+
+/// A name or an OID, perhaps with options (RFC 4512, 2.5).
+fn is_attribute(text: &str) -> bool {
+    let mut parts = text.split(';');
+    let name = parts.next().unwrap_or_default();
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let is_oid = !name.is_empty()
+        && name.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit()));
+    (is_name || is_oid)
+        && parts
+            .all(|option| !option.is_empty() && option.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+}
+
+/// Where the language of filters is known: LDAP's, or the set filters of files.
+fn check_filter(text: &str, data: &Data) -> std::result::Result<(), String> {
+    match instance::directory_name(data) {
+        Ok("ldap") => ldap::check_filter("it", text).map_err(|error| error.to_string()),
+        Ok(FILE_DIRECTORY) => bwdc_core::filter::parse(text, bwdc_core::filter::NativeQuery::None)
+            .map(|_| ())
+            .map_err(|error| error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+impl Setting {
+    /// The value to store for what was typed; `data` is what else is configured.
+    pub(crate) fn parse(&self, text: &str, data: &Data) -> Result<Value> {
+        self.kind.parse(text, data).map_err(|why| self.refused(text, &why))
+    }
+
+    /// Begins as the existing connector does, for the two types that it checks.
+    fn refused(&self, text: &str, why: &str) -> Error {
+        let Self { name, kind, .. } = self;
+        let told = format!("The setting {name} cannot be `{text}`: {why}.").replace("?.", "?");
+        let message = match kind {
+            Type::Flag => format!("Value must be 'true' or 'false'.\n{told}"),
+            Type::Directory => format!("Invalid directory type value.\n{told}"),
+            Type::Secret => format!("The secret {name} cannot be that: {why}."),
+            _ => told,
+        };
+        Error::new(message).hint(format!("Allowed: {}. Nothing was saved.", kind.allowed()))
+    }
+
+    /// The value as it is in `data.json`.
+    pub(crate) fn stored<'a>(&self, data: &'a Data) -> Option<&'a Value> {
+        match self.place {
+            Top(key) => data.value(key),
+            In(section, key) => data.section(section).value(key),
+        }
+    }
+
+    /// Puts a value into `data.json`, with what follows from it.
+    pub(crate) fn store(&self, data: &mut Data, value: Value) {
+        let is_changed = self.stored(data) != Some(&value).filter(|value| !value.is_null());
+        match (self.place, self.kind) {
+            (Top(key), _) => {
+                if is_changed {
+                    data.forget_cursors();
+                }
+                data.set(key, value);
+            }
+            (In(section, key), Type::Server) => {
+                data.set_in(section, key, value);
+                for other in ["api", "identity", "webVault"] {
+                    data.set_in(section, other, Value::Null);
+                }
+            }
+            (In(section, key), _) => {
+                data.set_in(section, key, value);
+                let is_identity = IDENTITY.iter().any(|(name, keys)| *name == section && keys.contains(&key));
+                if is_changed && is_identity && data.section(section).value("id").is_some() {
+                    data.set_in(section, "id", uuid::Uuid::new_v4().to_string());
+                }
+            }
         }
     }
 }
@@ -165,27 +411,111 @@ impl Setting {
 mod tests {
     use super::*;
 
+    fn directory_is(value: impl Into<Value>) -> Data {
+        let mut data = Data::default();
+        data.set(key::DIRECTORY_TYPE, value);
+        data
+    }
+
     #[test]
     fn names_are_unique_and_found_in_any_case() {
-        let mut names: Vec<_> = all().map(|setting| setting.name.to_lowercase()).collect();
+        let mut names: Vec<_> = ALL.iter().map(|setting| setting.name.to_lowercase()).collect();
         let count = names.len();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert_eq!(find("LDAP.HostName").unwrap().key, "hostname");
+        assert_eq!(find("LDAP.HostName").unwrap().name, "ldap.hostname");
         assert_eq!(find("ldap.hostnam").unwrap_err().next_step.unwrap(), "Did you mean ldap.hostname?");
+        for setting in ALL.iter().filter(|setting| setting.kind == Type::Secret) {
+            assert!(secrets::of_setting(setting.name).is_some(), "{}", setting.name);
+        }
+    }
+
+    /// A wrong value for each type; every setting has one of these.
+    fn wrong(kind: Type) -> &'static str {
+        match kind {
+            Type::Text | Type::Path => "two\nlines",
+            Type::Secret => "a\u{7}bell",
+            Type::Word => "two words",
+            Type::Flag => "yes",
+            Type::Port => "65536",
+            Type::Minutes => "4",
+            Type::Choice(_) => "neither",
+            Type::Url | Type::Server => "ftp://example.org",
+            Type::Directory => "5",
+            Type::Host => "ldap://dc1.example.org:389",
+            Type::Dn => "people",
+            Type::Attribute => "e-mail address",
+            Type::Filter => "(mail=*",
+            Type::EmailSuffix => "example.org",
+            Type::Email => "admin",
+            Type::Command => "pass show 'bwdc",
+        }
     }
 
     #[test]
-    fn values_are_checked() {
-        let parse = |name: &str, value: &str| find(name).unwrap().parse(value);
-        assert_eq!(parse("ldap.port", " 636 ").unwrap(), 636);
-        assert!(parse("ldap.port", "0").is_err());
-        assert!(parse("ldap.port", "65536").is_err());
-        assert_eq!(parse("sync.onBadRecord", "SKIP").unwrap(), "skip");
-        assert!(parse("sync.onBadRecord", "ignore").unwrap_err().message.contains("stop, skip"));
-        assert!(parse("ldap.ssl", "yes").is_err());
-        assert!(parse("sync.interval", "4").is_err());
-        assert_eq!(parse("sync.userFilter", "").unwrap(), Value::Null);
+    fn every_setting_refuses_a_wrong_value_with_its_name_the_reason_and_what_is_allowed() {
+        let data = directory_is(0);
+        for setting in ALL {
+            let value = wrong(setting.kind);
+            let error = setting.parse(value, &data).unwrap_err();
+            let told = error.to_string();
+            assert!(told.contains(setting.name), "{told}");
+            assert!(told.contains("Allowed: ") && told.contains("Nothing was saved."), "{told}");
+            assert!(setting.kind == Type::Secret || told.contains(value), "{told}");
+        }
+    }
+
+    #[test]
+    fn right_values_are_taken() {
+        let data = directory_is(0);
+        for (name, typed, stored) in [
+            ("ldap.port", " 636 ", Value::from(636)),
+            ("sync.onBadRecord", "SKIP", "skip".into()),
+            ("sync.userFilter", "", Value::Null),
+            ("sync.userFilter", "(&(mail=*)(!(ou=x)))", "(&(mail=*)(!(ou=x)))".into()),
+            ("ldap.hostname", "dc1.example.org", "dc1.example.org".into()),
+            ("ldap.hostname", "fe80::1", "fe80::1".into()),
+            ("ldap.hostname", "[::1]", "[::1]".into()),
+            ("ldap.rootPath", "DC=example, DC=org", "DC=example, DC=org".into()),
+            ("sync.userPath", "CN=Users", "CN=Users".into()),
+            ("sync.userEmailAttribute", "mail;lang-en", "mail;lang-en".into()),
+            ("sync.userObjectClass", "2.16.840.1.113730.3.2.2", "2.16.840.1.113730.3.2.2".into()),
+            ("sync.emailSuffix", "@example.org", "@example.org".into()),
+            ("directory", "Entra", 1.into()),
+            ("directory", " 2 ", 2.into()),
+            ("directory", "FILE", "file".into()),
+            ("server", "bw.example.org/", "https://bw.example.org".into()),
+            ("server", "https://bitwarden.com", Value::Null),
+            ("gsuite.adminUser", "admin@example.org", "admin@example.org".into()),
+            ("exec.ldap.password", "pass show 'bw dc/ldap'", "pass show 'bw dc/ldap'".into()),
+        ] {
+            assert_eq!(find(name).unwrap().parse(typed, &data).unwrap(), stored, "{name} {typed}");
+        }
+    }
+
+    #[test]
+    fn filters_are_checked_in_the_language_of_the_directory() {
+        let filter = find("sync.userFilter").unwrap();
+        assert!(filter.parse("include:a@example.org", &directory_is("file")).is_ok());
+        assert!(filter.parse("inculde:a@example.org", &directory_is("file")).is_err());
+        assert!(filter.parse("include:a@example.org", &directory_is(0)).is_err());
+        assert!(filter.parse("includeGroup:x", &directory_is(1)).is_ok());
+        assert!(filter.parse("(anything", &Data::default()).is_ok());
+    }
+
+    #[test]
+    fn the_id_of_a_section_is_kept_while_it_is_the_same_directory() {
+        let mut data = Data::default();
+        find("ldap.hostname").unwrap().store(&mut data, "a".into());
+        assert!(data.section(LDAP).value("id").is_none());
+        data.set_in(LDAP, "id", "0b9d8c7e-1111-4222-8333-444455556666");
+        let id = |data: &Data| data.section(LDAP).value("id").cloned();
+        let before = id(&data);
+        find("ldap.port").unwrap().store(&mut data, 636.into());
+        find("ldap.hostname").unwrap().store(&mut data, "a".into());
+        assert_eq!(id(&data), before);
+        find("ldap.hostname").unwrap().store(&mut data, "b".into());
+        assert_ne!(id(&data), before);
     }
 }

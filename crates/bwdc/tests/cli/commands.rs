@@ -64,10 +64,18 @@ fn login_asks_on_stderr_and_reads_stdin() {
 fn without_a_place_for_secrets_login_says_what_to_do() {
     let (organization, mut instance) = company();
     instance.unset_env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS");
-    instance.run(&["login"]).fails(1, &["BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS=true"]);
-    instance
-        .run(&["config", "ldap.password", "p"])
-        .fails(1, &["BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS=true"]);
+    let choices = [
+        "secrets.file",
+        "BW_CLIENTSECRET_FILE",
+        "LoadCredential",
+        "exec.",
+        "BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS=true",
+    ];
+    instance.run(&["login", "organization.x", "key"]).fails(1, &choices);
+    instance.run(&["config", "ldap.password", "p"]).fails(1, &choices);
+    let ran = instance.run(&["login"]).ok();
+    assert_eq!(ran.out, "You are logged in!\n");
+    assert!(ran.err.contains("every sync needs BW_CLIENTID and BW_CLIENTSECRET too"), "{}", ran.err);
     // A sync with the key in the environment needs no place, and leaves none behind.
     instance.run(&["sync"]).ok();
     assert!(!instance.text().contains(organization.sandbox.client_secret()));

@@ -15,5 +15,6 @@ mod harness;
 mod ldap;
 mod migration;
 mod recordings;
+mod secrets;
 mod server;
 mod state;

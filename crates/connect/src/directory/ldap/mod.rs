@@ -25,6 +25,16 @@ use self::convert::{Found, GroupRecord, Person, References, Rest};
 use super::{Abilities, Ask, Directory, Extent, Progress, Tombstones};
 use crate::{Error, Kind, Result};
 
+/// Whether a text is a distinguished name (RFC 4514).
+pub fn is_dn(text: &str) -> bool {
+    dn::normalise(text, &mut String::new()).is_some()
+}
+
+/// Checks a search filter (RFC 4515); the error names the setting and points at the character.
+pub fn check_filter(setting: &str, filter: &str) -> Result<()> {
+    filter::check(setting, filter)
+}
+
 /// `LDAP_SERVER_SHOW_DELETED_OID` (MS-ADTS, section 3.1.1.3.4.1.14).
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 

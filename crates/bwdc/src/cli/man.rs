@@ -1,0 +1,37 @@
+//! `bwdc man`
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+
+use super::Cli;
+use crate::error::{Error, Result};
+use crate::ui::Answer;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder for the pages, such as /usr/local/share/man/man1; it is made if it is not there.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer> {
+    let folder = &arguments.folder;
+    let write = || -> std::io::Result<usize> {
+        std::fs::create_dir_all(folder)?;
+        clap_mangen::generate_to(Cli::command(), folder)?;
+        std::fs::read_dir(folder).map(Iterator::count)
+    };
+    let count = write().map_err(|error| {
+        Error::new(format!("Writing the man pages to {}: {error}", folder.display()))
+            .hint("Name a folder that you may write to.")
+    })?;
+    Ok(Answer::Message {
+        title: "The man pages are written.".to_owned(),
+        message: Some(format!(
+            "{count} file(s) in {}: see `man -l {}`.",
+            folder.display(),
+            folder.join("bwdc.1").display()
+        )),
+    })
+}

@@ -1,0 +1,66 @@
+//! `bwdc update`: says whether there is a newer release. It installs nothing.
+
+use bwdc_connect::http::Settings;
+use bwdc_connect::release::{self, Release};
+use semver::Version;
+
+use crate::config::env;
+use crate::error::{Error, Result};
+use crate::run::{self, Context};
+use crate::ui::Answer;
+
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+pub(super) async fn run(context: &Context) -> Result<Answer> {
+    let Some(address) = context.environment.text(env::UPDATE_URL) else {
+        return Ok(Answer::Message {
+            title: format!("This is bwdc {OURS}."),
+            message: Some(format!(
+                "Where newer releases are announced is not configured: set {} to the address of a release feed, or ask \
+                 whoever packaged this program.",
+                env::UPDATE_URL
+            )),
+        });
+    };
+    let settings = Settings {
+        extra_ca: run::extra_ca(&context.environment),
+        retry_for: context.environment.seconds(env::RETRY_SECONDS)?,
+        ..Settings::default()
+    };
+    let newest = release::latest(&address, settings).await.map_err(|error| {
+        Error::from(error).hint(format!("This is bwdc {OURS}. Syncs do not depend on this; try again later."))
+    })?;
+    Ok(compared(&newest))
+}
+
+fn compared(newest: &Release) -> Answer {
+    let version = |text: &str| Version::parse(text.trim().trim_start_matches(['v', 'V'])).ok();
+    let is_newer = match (version(&newest.version), version(OURS)) {
+        (Some(newest), Some(ours)) => newest > ours,
+        _ => newest.version.trim_start_matches('v') != OURS,
+    };
+    if !is_newer {
+        return Answer::message("No update available.");
+    }
+    Answer::Message {
+        title: format!("An update is available: {}", newest.version),
+        message: Some(format!("This is bwdc {OURS}. {}", newest.page).trim_end().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_versions() {
+        let title =
+            |version: &str| match compared(&Release { version: version.to_owned(), page: String::new() }) {
+                Answer::Message { title, .. } => title,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(title(&format!("v{OURS}")), "No update available.");
+        assert_eq!(title("0.0.9"), "No update available.");
+        assert_eq!(title("v999.10.0"), "An update is available: v999.10.0");
+    }
+}

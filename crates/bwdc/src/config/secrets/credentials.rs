@@ -1,0 +1,19 @@
+//! systemd's credentials: a file each in `$CREDENTIALS_DIRECTORY`, from `LoadCredential=` or `SetCredentialEncrypted=` in
+//! the unit (systemd.exec(5)).
+
+use std::io::ErrorKind;
+
+use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
+use crate::config::{Environment, env};
+use crate::error::Result;
+
+pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
+    let Some(folder) = environment.path(env::CREDENTIALS_DIRECTORY) else { return Ok(None) };
+    let path = folder.join(known.name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => not_empty(trimmed(text), Source::Credential(path), known),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot_read(known, &path, error)
+            .hint("Check LoadCredential= in the unit, and that bwdc runs as the unit's user.")),
+    }
+}

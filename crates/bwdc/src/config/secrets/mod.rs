@@ -1,0 +1,458 @@
+//! Secrets: where each is looked for, in which order, and where a new one is kept. This is the one place that decides.
+//!
+//! Looked for, the first that has it:
+//!
+//! 1. its variable, such as `BWDC_LDAP_PASSWORD`
+//! 2. the file that its `_FILE` variable names (Docker, Kubernetes)
+//! 3. the command that its `_EXEC` variable or its `exec.` setting names
+//! 4. the file of its name in `$CREDENTIALS_DIRECTORY` (systemd)
+//! 5. the secrets file
+//! 6. `data.json`
+//! 7. the operating system's secret store, unless secrets are kept in `data.json`
+//!
+//! Kept: in `data.json` if `BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS` is `true`; else in the secrets file if there is
+//! one; else in the operating system's secret store.
+
+mod command;
+mod credentials;
+mod os_store;
+mod secrets_file;
+mod variable;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bwdc_connect::Secret;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+pub(crate) use self::command::words as command_words;
+use self::os_store::OsStore;
+use super::env::{self, Environment};
+use super::place;
+use crate::error::{Error, Result};
+use crate::state::{Data, DataFile, key};
+
+/// What the existing connector writes in the place of a secret that is in the operating system's store.
+const STORED_SECURELY: &str = "[STORED SECURELY]";
+
+/// A secret, wherever it may be.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Its name: a setting, or the part of a login. Also the name of its systemd credential.
+    pub(crate) name: &'static str,
+    /// Its variable; `_FILE` and `_EXEC` are put behind it for the other two.
+    pub(crate) variable: &'static str,
+    pub(crate) kept: Kept,
+}
+
+/// How a secret stands in `data.json` and in the operating system's store: as the existing connector has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    place: Place,
+    /// Its key in the store; `:<id>` follows where the section has an `id`.
+    store_key: &'static str,
+    /// What state version 3 and 4 put behind the account's id, and other older names.
+    older_keys: &'static [Older],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Top(&'static str),
+    InSection(&'static str, &'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Older {
+    /// The whole key.
+    Key(&'static str),
+    /// What follows `<account>_`.
+    AfterAccount(&'static str),
+}
+
+use Older::{AfterAccount, Key};
+use Place::{InSection, Top};
+
+const fn top(name: &'static str, older_keys: &'static [Older]) -> Kept {
+    Kept { place: Top(name), store_key: name, older_keys }
+}
+
+const fn in_section(
+    section: &'static str,
+    name: &'static str,
+    store_key: &'static str,
+    older_keys: &'static [Older],
+) -> Kept {
+    Kept { place: InSection(section, name), store_key, older_keys }
+}
+
+const fn known(name: &'static str, variable: &'static str, kept: Kept) -> Known {
+    Known { name, variable, kept }
+}
+
+/// The organization's client id. It is not secret, but it is kept with the key.
+pub(crate) const CLIENT_ID: Known =
+    known("login.clientId", env::CLIENT_ID, top(key::CLIENT_ID, &[AfterAccount("apiKeyClientId")]));
+/// The organization's API key.
+pub(crate) const CLIENT_SECRET: Known = known(
+    "login.clientSecret",
+    env::CLIENT_SECRET,
+    top(key::CLIENT_SECRET, &[AfterAccount("apiKeyClientSecret")]),
+);
+pub(crate) const LDAP_PASSWORD: Known = known(
+    "ldap.password",
+    "BWDC_LDAP_PASSWORD",
+    in_section("directoryLdap", "password", "secretLdap", &[AfterAccount("ldapPassword")]),
+);
+pub(crate) const ENTRA_KEY: Known = known(
+    "entra.key",
+    "BWDC_ENTRA_KEY",
+    in_section(
+        "directoryEntra",
+        "key",
+        "secretEntra",
+        &[Key("secretAzure"), AfterAccount("entraIdKey"), AfterAccount("entraKey"), AfterAccount("azureKey")],
+    ),
+);
+pub(crate) const GSUITE_KEY: Known = known(
+    "gsuite.key",
+    "BWDC_GSUITE_KEY",
+    in_section("directoryGsuite", "privateKey", "secretGsuite", &[AfterAccount("gsuitePrivateKey")]),
+);
+pub(crate) const OKTA_TOKEN: Known = known(
+    "okta.token",
+    "BWDC_OKTA_TOKEN",
+    in_section("directoryOkta", "token", "secretOkta", &[AfterAccount("oktaToken")]),
+);
+pub(crate) const ONELOGIN_SECRET: Known = known(
+    "onelogin.secret",
+    "BWDC_ONELOGIN_SECRET",
+    in_section(
+        "directoryOnelogin",
+        "clientSecret",
+        "secretOneLogin",
+        &[AfterAccount("oneLoginClientSecret")],
+    ),
+);
+
+/// All that can be given from outside.
+pub(crate) const ALL: [&Known; 7] =
+    [&CLIENT_ID, &CLIENT_SECRET, &LDAP_PASSWORD, &ENTRA_KEY, &GSUITE_KEY, &OKTA_TOKEN, &ONELOGIN_SECRET];
+
+/// Made from the API key, kept beside it.
+pub(crate) const ACCESS_TOKEN: Kept = top(key::ACCESS_TOKEN, &[AfterAccount("accessToken")]);
+/// What a logout removes besides.
+pub(crate) const OTHER_TOKENS: [Kept; 2] = [top(key::REFRESH_TOKEN, &[]), top(key::TWO_FACTOR_TOKEN, &[])];
+
+/// The secret of a setting.
+pub(crate) fn of_setting(name: &str) -> Option<&'static Known> {
+    let name = if name == "azure.key" { ENTRA_KEY.name } else { name };
+    ALL.into_iter().find(|known| known.name == name)
+}
+
+/// A secret, and where it was.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) secret: Secret,
+    pub(crate) source: Source,
+}
+
+/// Where a secret was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Variable(String),
+    File { path: PathBuf, variable: String },
+    Command { program: String, named_by: String },
+    Credential(PathBuf),
+    SecretsFile(PathBuf),
+    DataFile,
+    OsStore,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::File { path, variable } => write!(f, "the file {} ({variable})", path.display()),
+            Self::Command { program, named_by } => write!(f, "the command {program} ({named_by})"),
+            Self::Credential(path) => write!(f, "the systemd credential {}", path.display()),
+            Self::SecretsFile(path) => write!(f, "the secrets file {}", path.display()),
+            Self::DataFile => f.write_str("data.json"),
+            Self::OsStore => write!(f, "{}", os_store::NAME),
+        }
+    }
+}
+
+/// Where new secrets go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    DataFile,
+    SecretsFile(PathBuf),
+    OsStore,
+}
+
+impl fmt::Display for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DataFile => Source::DataFile.fmt(f),
+            Self::SecretsFile(path) => Source::SecretsFile(path.clone()).fmt(f),
+            Self::OsStore => Source::OsStore.fmt(f),
+        }
+    }
+}
+
+/// What a `None` in a change of secrets means: it is removed.
+type Change<'a> = (&'a Kept, Option<&'a Secret>);
+
+/// The secrets of one instance.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    environment: Environment,
+    file: DataFile,
+    /// Opened when it is first needed.
+    os_store: OnceCell<std::result::Result<OsStore, String>>,
+}
+
+impl Secrets {
+    pub(crate) fn new(environment: Environment, file: DataFile) -> Self {
+        Self { environment, file, os_store: OnceCell::new() }
+    }
+
+    /// The secret, from the first place that has it.
+    pub(crate) async fn find(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+        match self.given(data, known).await? {
+            Some(found) => Ok(Some(found)),
+            None => self.kept(data, &known.kept).await.map_err(|error| error.while_doing(looking_for(known))),
+        }
+    }
+
+    /// The secret, from a place that is not ours to write to: these come first, and nothing of them is copied.
+    pub(crate) async fn given(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+        if let Some(found) = variable::find(&self.environment, known)? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = command::find(&self.environment, data, known).await? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = credentials::find(&self.environment, known)? {
+            return Ok(Some(found));
+        }
+        let Some(path) = self.secrets_file(data) else { return Ok(None) };
+        secrets_file::find(&path, known)
+    }
+
+    /// The secret, from where it was kept.
+    pub(crate) async fn kept(&self, data: &Data, kept: &Kept) -> Result<Option<Found>> {
+        let written = kept.place.written_in(data);
+        if let Some(text) = written.filter(|text| *text != STORED_SECURELY) {
+            return Ok(Some(Found { secret: Secret::from(text), source: Source::DataFile }));
+        }
+        if self.environment.is_true(env::PLAINTEXT_SECRETS) && written.is_none() {
+            return Ok(None);
+        }
+        let store = match self.os_store().await {
+            Ok(store) => store,
+            // Nobody said that it is there.
+            Err(_) if written.is_none() => return Ok(None),
+            Err(why) => return Err(no_store(why)),
+        };
+        for account in kept.accounts(data) {
+            if let Some(secret) = store.get(&account).await.map_err(no_store)? {
+                return Ok(Some(Found { secret, source: Source::OsStore }));
+            }
+        }
+        match written {
+            None => Ok(None),
+            Some(_) => Err(Error::new(format!(
+                "data.json says that it is in {}, but it is not there for this user.",
+                os_store::NAME
+            ))
+            .hint("Save it again, or run as the user who saved it.")),
+        }
+    }
+
+    /// Why the operating system's store cannot be used, if that is so and it would be.
+    pub(crate) async fn why_no_store(&self, data: &Data) -> Option<Error> {
+        match self.keeping(data) {
+            Keeping::OsStore => self.os_store().await.as_ref().err().map(no_store),
+            Keeping::DataFile | Keeping::SecretsFile(_) => None,
+        }
+    }
+
+    /// Where new secrets go.
+    pub(crate) fn keeping(&self, data: &Data) -> Keeping {
+        if self.environment.is_true(env::PLAINTEXT_SECRETS) {
+            return Keeping::DataFile;
+        }
+        self.secrets_file(data).map_or(Keeping::OsStore, Keeping::SecretsFile)
+    }
+
+    /// The secrets file, if one is named or the usual one is there.
+    pub(crate) fn secrets_file(&self, data: &Data) -> Option<PathBuf> {
+        let folder = self.file.folder();
+        if let Some(path) = self.environment.path(env::SECRETS_FILE) {
+            return Some(path);
+        }
+        let set = data.section(key::SECRETS).value("file").and_then(Value::as_str);
+        if let Some(path) = set.filter(|path| !path.trim().is_empty()) {
+            return Some(place::resolve(folder, path));
+        }
+        Some(folder.join(secrets_file::USUAL_NAME)).filter(|path| path.exists())
+    }
+
+    /// Keeps secrets, or removes them, together with another change of `data.json`.
+    pub(crate) async fn keep(
+        &self,
+        changes: &[Change<'_>],
+        also: impl FnOnce(&mut Data) -> Result<()>,
+    ) -> Result<Keeping> {
+        let data = self.file.load()?;
+        let keeping = self.keeping(&data);
+        match &keeping {
+            Keeping::DataFile => {}
+            Keeping::SecretsFile(path) => secrets_file::change(path, &in_secrets_file(changes))?,
+            Keeping::OsStore => self.keep_in_store(&data, changes).await?,
+        }
+        self.file.update(|data| {
+            for (kept, secret) in changes {
+                kept.place.write(data, *secret, &keeping);
+            }
+            also(data)
+        })?;
+        Ok(keeping)
+    }
+
+    /// Where there is no store, there is nothing to remove from it.
+    async fn keep_in_store(&self, data: &Data, changes: &[Change<'_>]) -> Result<()> {
+        let is_removal = changes.iter().all(|(_, secret)| secret.is_none());
+        let store = match self.os_store().await {
+            Ok(store) => store,
+            Err(_) if is_removal => return Ok(()),
+            Err(why) => return Err(no_store(why)),
+        };
+        for (kept, secret) in changes {
+            match secret {
+                Some(secret) => store.set(&kept.account(data), secret).await.map_err(no_store)?,
+                None => {
+                    for account in kept.accounts(data) {
+                        store.delete(&account).await.map_err(no_store)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn os_store(&self) -> &std::result::Result<OsStore, String> {
+        self.os_store.get_or_init(OsStore::open).await
+    }
+}
+
+fn looking_for(known: &Known) -> String {
+    format!("Looking for the secret {}", known.name)
+}
+
+/// What is not given from outside, such as the access token, is not in the secrets file either.
+fn in_secrets_file<'a>(changes: &[Change<'a>]) -> Vec<(&'static str, Option<&'a Secret>)> {
+    let variable =
+        |kept: &Kept| ALL.into_iter().find(|known| known.kept == *kept).map(|known| known.variable);
+    changes.iter().filter_map(|(kept, secret)| Some((variable(kept)?, *secret))).collect()
+}
+
+impl Place {
+    fn written_in(self, data: &Data) -> Option<&str> {
+        match self {
+            Top(name) => data.text(name),
+            InSection(section, name) => {
+                data.section(section).value(name)?.as_str().filter(|text| !text.trim().is_empty())
+            }
+        }
+    }
+
+    fn write(self, data: &mut Data, secret: Option<&Secret>, keeping: &Keeping) {
+        match (self, secret, keeping) {
+            (Top(name), Some(secret), Keeping::DataFile) => data.set(name, secret.reveal()),
+            (Top(name), _, _) => data.remove(name),
+            (InSection(section, name), Some(secret), Keeping::DataFile) => {
+                data.set_in(section, name, secret.reveal());
+            }
+            (InSection(section, name), Some(_), Keeping::OsStore) => {
+                data.set_in(section, name, STORED_SECURELY);
+            }
+            (InSection(section, name), _, _) => data.remove_in(section, name),
+        }
+    }
+}
+
+impl Kept {
+    /// The key in the store under which it is saved.
+    fn account(&self, data: &Data) -> String {
+        let id = match self.place {
+            Top(_) => None,
+            InSection(section, _) => data.section(section).value("id").and_then(Value::as_str),
+        };
+        id.map_or_else(|| self.store_key.to_owned(), |id| format!("{}:{id}", self.store_key))
+    }
+
+    /// The keys in the store under which it may be, best first.
+    fn accounts(&self, data: &Data) -> Vec<String> {
+        let owners = ["activeUserId", key::ORGANIZATION_ID, key::ENTITY_ID];
+        let mut accounts = vec![self.account(data), self.store_key.to_owned()];
+        for older in self.older_keys {
+            match older {
+                Key(name) => accounts.push((*name).to_owned()),
+                AfterAccount(name) => {
+                    let owners = owners.iter().filter_map(|owner| data.text(owner));
+                    accounts.extend(owners.map(|owner| format!("{owner}_{name}")));
+                }
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        accounts.retain(|account| seen.insert(account.clone()));
+        accounts
+    }
+}
+
+/// The usual server has no secret store: the choices.
+fn no_store(why: impl fmt::Display) -> Error {
+    Error::new(format!("{} cannot be used: {why}.", capitalized(os_store::NAME))).hint(choices())
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn choices() -> String {
+    format!(
+        "On a machine without one, choose where secrets are, one of:\n  \
+         - a file that only its owner can read: `bwdc config secrets.file {usual}`, then `bwdc login` and `bwdc config ldap.password`\n  \
+         - a file each, as Docker and Kubernetes have it: {client}_FILE=/run/secrets/..., BWDC_LDAP_PASSWORD_FILE=...\n  \
+         - systemd credentials: LoadCredential=login.clientSecret:/etc/bwdc/client-secret\n  \
+         - a command of your password manager: `bwdc config exec.ldap.password \"pass show bwdc/ldap\"`\n  \
+         - data.json, in plain text: {plaintext}=true\n\
+         See docs/secrets.md.",
+        usual = secrets_file::USUAL_NAME,
+        client = env::CLIENT_SECRET,
+        plaintext = env::PLAINTEXT_SECRETS,
+    )
+}
+
+/// The content of a file or the output of a command, without the line ends behind it.
+fn trimmed(mut text: String) -> Secret {
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Secret::from(text)
+}
+
+/// A secret that is nothing is a mistake: an import must not start with it.
+fn not_empty(secret: Secret, source: Source, known: &Known) -> Result<Option<Found>> {
+    if secret.is_empty() {
+        return Err(Error::new(format!("{}: {source} is empty.", looking_for(known)))
+            .hint("Put the secret there, or take the source away."));
+    }
+    Ok(Some(Found { secret, source }))
+}
+
+fn cannot_read(known: &Known, path: &Path, why: impl fmt::Display) -> Error {
+    Error::new(format!("{}: reading {}: {why}", looking_for(known), path.display()))
+}

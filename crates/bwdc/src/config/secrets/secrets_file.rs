@@ -1,0 +1,178 @@
+//! A file of secrets, readable by its owner only: `NAME=value` lines with the names of the variables. What follows the
+//! `=` is the secret, as it is, to the end of the line: no quotes, no escapes. Empty lines and `#` lines are skipped.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use bwdc_connect::Secret;
+use zeroize::Zeroizing;
+
+use super::{ALL, Found, Known, Source};
+use crate::error::{Error, Result};
+use crate::state::replace_private;
+
+/// Beside `data.json`; used if it is there.
+pub(super) const USUAL_NAME: &str = "secrets.env";
+
+pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
+    let Some(text) = read(path).map_err(|error| error.while_doing(super::looking_for(known)))? else {
+        return Ok(None);
+    };
+    let value = entries(path, &text)?.into_iter().rev().find(|(name, _)| *name == known.variable);
+    match value {
+        None => Ok(None),
+        Some((_, value)) => {
+            super::not_empty(Secret::from(value), Source::SecretsFile(path.to_owned()), known)
+        }
+    }
+}
+
+/// Sets or removes lines; the others stay.
+pub(super) fn change(path: &Path, changes: &[(&str, Option<&Secret>)]) -> Result<()> {
+    let before = read(path)?.unwrap_or_default();
+    entries(path, &before)?;
+    let is_changed = |line: &str| changes.iter().any(|(name, _)| is_of(line, name));
+    let mut after = Zeroizing::new(String::new());
+    for line in before.lines().filter(|line| !is_changed(line)) {
+        after.push_str(line);
+        after.push('\n');
+    }
+    for (name, secret) in changes {
+        let Some(secret) = secret else { continue };
+        if secret.reveal().contains(['\n', '\r']) {
+            return Err(Error::new(format!(
+                "Writing {}: the secret {name} has several lines.",
+                path.display()
+            ))
+            .hint(format!("Write line ends in it as \\n, or name a file with it in {name}_FILE.")));
+        }
+        for part in [name, "=", secret.reveal(), "\n"] {
+            after.push_str(part);
+        }
+    }
+    if *after == *before { Ok(()) } else { replace_private(path, after.as_bytes()) }
+}
+
+fn is_of(line: &str, name: &str) -> bool {
+    line.split_once('=').is_some_and(|(left, _)| left.trim() == name)
+}
+
+/// The text of the file, or nothing if there is none. Refused if others could read it.
+fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
+    let reading = || format!("Reading the secrets file {}", path.display());
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Error::new(format!("{}: {error}", reading()))
+                .hint("It must belong to the user who runs bwdc."));
+        }
+    };
+    check_privacy(&file, path).map_err(|error| error.while_doing(reading()))?;
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).map_err(|error| Error::new(format!("{}: {error}", reading())))?;
+    Ok(Some(text))
+}
+
+#[cfg(unix)]
+fn check_privacy(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata().map_err(Error::new)?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::new(format!("others than its owner can read or write it (mode {mode:o})."))
+            .hint(format!("Run: chmod 600 '{}', and change the secrets in it.", path.display())));
+    }
+    Ok(())
+}
+
+/// Windows gives a user's files to that user alone unless told otherwise.
+#[cfg(not(unix))]
+fn check_privacy(_file: &File, _path: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// The lines, with what is wrong in them.
+fn entries<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, &'a str)>> {
+    let mut entries = Vec::new();
+    for (line, number) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..) {
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        let wrong = |what: String| {
+            Error::new(format!("Reading the secrets file {}, line {number}: {what}", path.display()))
+        };
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(wrong("it has no `=`.".to_owned()).hint("A line reads like: BWDC_LDAP_PASSWORD=..."));
+        };
+        let name = name.trim();
+        if !ALL.iter().any(|known| known.variable == name) {
+            let names = ALL.map(|known| known.variable);
+            let hint = bwdc_core::did_you_mean(name, names).map_or_else(
+                || format!("One of: {}.", names.join(", ")),
+                |near| format!("Did you mean {near}?"),
+            );
+            return Err(wrong("there is no secret of this name.".to_owned()).hint(hint));
+        }
+        entries.push((name, value));
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::secrets::{CLIENT_SECRET, LDAP_PASSWORD};
+
+    #[test]
+    fn lines_are_taken_as_they_are_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.env");
+        assert!(find(&path, &LDAP_PASSWORD).unwrap().is_none());
+        let secret = Secret::from(" p=a\"s's $HOME # \\n ");
+        change(&path, &[("BWDC_LDAP_PASSWORD", Some(&secret))]).unwrap();
+        assert_eq!(find(&path, &LDAP_PASSWORD).unwrap().unwrap().secret, secret);
+        let written = fs::read_to_string(&path).unwrap();
+        replace_private(&path, format!("# mine\n\nBW_CLIENTID = a\n{written}").as_bytes()).unwrap();
+        change(&path, &[("BWDC_LDAP_PASSWORD", None), ("BW_CLIENTSECRET", Some(&Secret::from("k")))])
+            .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n\nBW_CLIENTID = a\nBW_CLIENTSECRET=k\n");
+        assert!(find(&path, &LDAP_PASSWORD).unwrap().is_none());
+        assert_eq!(find(&path, &CLIENT_SECRET).unwrap().unwrap().secret.reveal(), "k");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_without_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.env");
+        for (text, words) in [
+            ("BWDC_LDAP_PASSWORT=hunter2\n", "Did you mean BWDC_LDAP_PASSWORD?"),
+            ("\nhunter2\n", "line 2: it has no `=`"),
+            ("BWDC_LDAP_PASSWORD=\n", "is empty"),
+        ] {
+            replace_private(&path, text.as_bytes()).unwrap();
+            let error = find(&path, &LDAP_PASSWORD).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
+        }
+        let lines = Secret::from("a\nb");
+        assert!(change(&path, &[("BWDC_GSUITE_KEY", Some(&lines))]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.env");
+        replace_private(&path, b"BWDC_LDAP_PASSWORD=hunter2\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for mode in [0o640, 0o604, 0o620, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = find(&path, &LDAP_PASSWORD).unwrap_err().to_string();
+            assert!(error.contains("chmod 600") && error.contains(&format!("{mode:o}")), "{error}");
+        }
+    }
+}
