@@ -138,6 +138,14 @@ impl Account {
         Ok(Self { organization_id, credentials, token, new_tokens, warning: None })
     }
 
+    /// The API key.
+    pub(crate) fn credentials(&self) -> Result<&Credentials> {
+        self.credentials.as_ref().ok_or_else(|| {
+            Error::new("The access token has expired, and the API key that would renew it is not stored.")
+                .hint("Run `bwdc logout` and `bwdc login`.")
+        })
+    }
+
     /// A token that is good for a while: the one of an earlier run, or a new one.
     pub(crate) async fn token(&self, client: &Client, file: &DataFile, secrets: &Secrets) -> Result<Token> {
         match &self.token {
@@ -153,11 +161,7 @@ impl Account {
         file: &DataFile,
         secrets: &Secrets,
     ) -> Result<Token> {
-        let credentials = self.credentials.as_ref().ok_or_else(|| {
-            Error::new("The access token has expired, and the API key that would renew it is not stored.")
-                .hint("Run `bwdc logout` and `bwdc login`.")
-        })?;
-        let token = client.token(credentials).await?;
+        let token = client.token(self.credentials()?).await?;
         match self.new_tokens {
             NewTokens::Forgotten => {}
             NewTokens::InDataFile => file.update(|data| {

@@ -125,7 +125,7 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
     }
 }
 
-fn sentence(group: &NoteGroup<'_>) -> String {
+pub(crate) fn sentence(group: &NoteGroup<'_>) -> String {
     let count = group.entries.len();
     if count == 0 {
         return group.reason.to_owned();
@@ -210,6 +210,41 @@ pub(crate) fn heading(text: &str, style: Style) -> String {
         format!("\x1b[1m{text}\x1b[22m")
     } else {
         text.to_owned()
+    }
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Good,
+    Warn,
+    Fail,
+    Skip,
+}
+
+impl Mark {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Warn => "warning",
+            Self::Fail => "failed",
+            Self::Skip => "skipped",
+        }
+    }
+}
+
+/// A mark of four letters, coloured on a terminal.
+pub(crate) fn mark(mark: Mark, style: Style) -> String {
+    let (word, colour) = match mark {
+        Mark::Good => ("ok  ", 92),
+        Mark::Warn => ("warn", 93),
+        Mark::Fail => ("FAIL", 91),
+        Mark::Skip => ("skip", 90),
+    };
+    if !style.no_color && std::io::stdout().is_terminal() {
+        format!("\x1b[{colour}m{word}\x1b[39m")
+    } else {
+        word.to_owned()
     }
 }
 

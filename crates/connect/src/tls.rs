@@ -143,6 +143,10 @@ pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> S
             CertificateError::UnknownIssuer => format!(
                 "The server's certificate comes from an authority that is not trusted here: {name_the_ca}."
             ),
+            CertificateError::BadSignature => format!(
+                "The server's certificate was signed by another authority than the one that is trusted here, though both may \
+                 have the same name: {name_the_ca}."
+            ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 format!("Set {address} to a name that stands in the server's certificate.")
             }

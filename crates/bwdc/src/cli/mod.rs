@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod data_file;
 mod demo;
+mod doctor;
 mod last_sync;
 mod login;
 mod logout;
@@ -82,6 +83,8 @@ enum Command {
     DataFile,
     /// Forget what was synced, so that the next sync reads and sends everything.
     ClearCache,
+    /// Look at this installation from end to end, and say what is wrong with it.
+    Doctor(doctor::Arguments),
     /// Look for a newer release.
     Update,
     /// Print a script that completes commands and options in a shell.
@@ -160,6 +163,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Config(arguments) => config::run(&context(environment)?, &arguments).await.map(done),
         Command::DataFile => Ok(done(data_file::run(&context(environment)?))),
         Command::ClearCache => clear_cache::run(&context(environment)?).map(done),
+        Command::Doctor(arguments) => doctor::run(&context(environment)?, arguments).await,
         Command::Update => update::run(&context(environment)?).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),

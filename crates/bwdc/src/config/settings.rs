@@ -372,6 +372,21 @@ impl Setting {
         Error::new(message).hint(format!("Allowed: {}. Nothing was saved.", kind.allowed()))
     }
 
+    /// What is wrong with the value in `data.json`, if anything is. Secrets are not looked at.
+    pub(crate) fn fault(&self, data: &Data) -> Option<Error> {
+        let text = match self.stored(data)? {
+            _ if self.kind == Type::Secret => return None,
+            Value::String(text) => text.clone(),
+            Value::Null => return None,
+            other => other.to_string(),
+        };
+        self.kind.parse(&text, data).err().map(|why| {
+            let Self { name, kind, .. } = self;
+            Error::new(format!("{name} is `{text}`: {why}"))
+                .hint(format!("Allowed: {}. Correct it with `bwdc config {name} VALUE`.", kind.allowed()))
+        })
+    }
+
     /// The value as it is in `data.json`.
     pub(crate) fn stored<'a>(&self, data: &'a Data) -> Option<&'a Value> {
         match self.place {

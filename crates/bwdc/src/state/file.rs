@@ -185,6 +185,26 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// Whether a file could be made in a folder, tried.
+pub(crate) fn can_write(folder: &Path) -> Result<()> {
+    make_folder(folder)?;
+    let tried = tempfile::Builder::new().prefix(".bwdc-").suffix(".tmp").tempfile_in(folder);
+    tried.and_then(|mut file| file.write_all(b"bwdc")).map_err(|error| cannot("Writing to", folder, &error))
+}
+
+/// The mode of a file or folder, if others than its owner have rights there.
+#[cfg(unix)]
+pub(crate) fn too_open(path: &Path) -> Option<u32> {
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).ok()?) & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Windows gives a user's files to that user alone unless told otherwise.
+#[cfg(not(unix))]
+pub(crate) fn too_open(_path: &Path) -> Option<u32> {
+    None
+}
+
 pub(super) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::new(format!("{what} {}: {error}", path.display()))
 }

@@ -33,14 +33,28 @@ impl RunLock {
             .map_err(|error| cannot("Writing", &path, &error))?;
         Ok(Self { _file: file })
     }
+
+    /// Who has the lock, if anybody has.
+    pub(crate) fn holder(folder: &Path) -> Option<String> {
+        let mut file = File::open(folder.join(FILE)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(name(&mut file)),
+            _ => None,
+        }
+    }
+}
+
+/// What the holder wrote.
+fn name(file: &mut File) -> String {
+    let mut holder = String::new();
+    match file.read_to_string(&mut holder) {
+        Ok(_) if !holder.trim().is_empty() => holder.trim().to_owned(),
+        _ => "unknown".to_owned(),
+    }
 }
 
 fn held(folder: &Path, file: &mut File) -> Error {
-    let mut holder = String::new();
-    let holder = match file.read_to_string(&mut holder) {
-        Ok(_) if !holder.trim().is_empty() => holder.trim().to_owned(),
-        _ => "unknown".to_owned(),
-    };
+    let holder = name(file);
     Error::new(format!("Another sync of {} is running ({holder}).", folder.display()))
         .hint("This one did nothing. If it happens often, schedule syncs further apart.")
         .exit(Exit::Locked)

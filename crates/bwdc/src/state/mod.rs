@@ -10,7 +10,7 @@ pub(crate) mod people;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::file::{DataFile, write_atomically as replace_private};
+pub(crate) use self::file::{DataFile, can_write, too_open, write_atomically as replace_private};
 pub(crate) use self::lock::RunLock;
 
 /// The version of the format.

@@ -1,6 +1,7 @@
 //! One instance in a folder of its own, with nothing of the caller's environment.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -161,6 +162,7 @@ impl Instance {
     pub fn write(&self, data: &Value) {
         fs::create_dir_all(self.data_folder()).unwrap();
         fs::write(self.data_file(), serde_json::to_string_pretty(data).unwrap()).unwrap();
+        fs::set_permissions(self.data_file(), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Value)) {

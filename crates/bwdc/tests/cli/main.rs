@@ -10,6 +10,7 @@
 )]
 
 mod commands;
+mod doctor;
 mod failures;
 mod harness;
 mod ldap;

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bwdc_core::import::ImportRequest;
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
 };
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
@@ -150,9 +151,15 @@ impl Client {
         if response.status.is_success() { Ok(()) } else { Err(refused(attempted, &response, Some(import))) }
     }
 
-    /// Who answers there. A server that does not say is taken for Bitwarden's own.
-    pub async fn server_kind(&self) -> Result<ServerKind> {
-        let attempted = format!("Asking {} what it is", self.api_url());
+    /// By how much this machine's clock is ahead of the server's, by the `Date` of an answer (RFC 9110, section 6.6.1).
+    pub async fn clock_ahead(&self) -> Result<Option<SignedDuration>> {
+        let response = self.config(&format!("Asking {} for the time", self.api_url())).await?;
+        let date = response.headers.get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(date.map(|date| Timestamp::now().duration_since(date.timestamp())))
+    }
+
+    async fn config(&self, attempted: &str) -> Result<Response> {
         let request = Request {
             method: Method::GET,
             url: url(self.api_url(), "/config")?,
@@ -160,7 +167,13 @@ impl Client {
             body: None,
             timeout: TOKEN_TIMEOUT,
         };
-        let response = self.http.send(&attempted, &request).await?;
+        self.http.send(attempted, &request).await
+    }
+
+    /// Who answers there. A server that does not say is taken for Bitwarden's own.
+    pub async fn server_kind(&self) -> Result<ServerKind> {
+        let attempted = format!("Asking {} what it is", self.api_url());
+        let response = self.config(&attempted).await?;
         if !response.status.is_success() {
             return Err(refused(attempted, &response, None));
         }

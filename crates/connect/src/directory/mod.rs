@@ -10,6 +10,7 @@ use bwdc_core::snapshot::{Cursor, Snapshot};
 use jiff::Timestamp;
 
 use crate::Result;
+use crate::probe::Check;
 
 /// Which half of a directory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +105,9 @@ pub trait Directory {
     /// What this directory can tell.
     fn abilities(&self) -> Abilities;
 
+    /// Looks at every step of a read by itself, up to the first that fails, so that the cause of a failure has a name.
+    fn probe(&self, scope: Scope) -> impl Future<Output = Vec<Check>> + Send;
+
     /// Reads what was asked for, completely.
     fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
 }
@@ -139,6 +143,13 @@ impl Directory for AnyDirectory {
         match self {
             Self::Ldap(directory) => directory.abilities(),
             Self::File(directory) => directory.abilities(),
+        }
+    }
+
+    async fn probe(&self, scope: Scope) -> Vec<Check> {
+        match self {
+            Self::Ldap(directory) => directory.probe(scope).await,
+            Self::File(directory) => directory.probe(scope).await,
         }
     }
 

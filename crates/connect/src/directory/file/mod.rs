@@ -10,7 +10,8 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 pub use self::config::Config;
-use super::{Abilities, Ask, Directory, Progress, Tombstones};
+use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
 /// A directory of files.
@@ -61,6 +62,14 @@ impl Files {
 impl Directory for Files {
     fn abilities(&self) -> Abilities {
         Abilities { tombstones: Tombstones::Yes }
+    }
+
+    async fn probe(&self, _scope: Scope) -> Vec<Check> {
+        let path = self.config.path.display();
+        match client::read(&self.config.path) {
+            Ok(_) => vec![Check::good("Directory files", format!("{path} can be read"))],
+            Err(error) => vec![Check::bad("Directory files", error)],
+        }
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {

@@ -249,7 +249,7 @@ async fn connect(config: &Config, attempted: &str) -> Result<Ldap> {
     Ok(ldap)
 }
 
-fn tls_config(tls: &super::config::Tls) -> Result<std::sync::Arc<rustls::ClientConfig>> {
+pub(super) fn tls_config(tls: &super::config::Tls) -> Result<std::sync::Arc<rustls::ClientConfig>> {
     crate::tls::client_config(&tls.trust, tls.identity.as_ref()).map(std::sync::Arc::new)
 }
 

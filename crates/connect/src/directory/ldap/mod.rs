@@ -6,6 +6,7 @@ mod convert;
 mod dn;
 mod failure;
 mod filter;
+mod probe;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use self::client::{Connection, Record, Request};
 pub use self::config::Config;
 use self::config::{Flavour, Search, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
-use super::{Abilities, Ask, Directory, Extent, Progress, Tombstones};
+use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones};
+use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
 /// Whether a text is a distinguished name (RFC 4514).
@@ -365,6 +367,10 @@ impl Directory for Ldap {
             Flavour::Generic => Tombstones::No,
         };
         Abilities { tombstones }
+    }
+
+    async fn probe(&self, scope: Scope) -> Vec<Check> {
+        probe::probe(self, scope).await
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {

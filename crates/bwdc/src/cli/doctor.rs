@@ -1,0 +1,414 @@
+//! `bwdc doctor`: looks at one installation from end to end, and says what to do about each thing that is wrong.
+
+use bwdc_connect::bitwarden::{Client, ServerKind};
+use bwdc_connect::directory::{self, Directory as _, Scope};
+use bwdc_connect::probe::{self, Outcome, Place, Protection};
+use bwdc_connect::tls::{self, Trust};
+use bwdc_core::note::{NoteGroup, Severity, by_cause};
+use clap::Args;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::config::secrets::{self, Keeping, Known};
+use crate::config::{Instance, instance, settings};
+use crate::error::{Error, Exit, Result};
+use crate::run::{self, Context, Rehearsal};
+use crate::session::Account;
+use crate::state::{self, Data, RunLock};
+use crate::ui::{self, Answer, Mark, Style};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(Answer, Exit)> {
+    let findings = Examination::new(context).whole().await;
+    let failed = findings.iter().filter(|finding| finding.mark == Mark::Fail).count();
+    let doubtful = findings.iter().filter(|finding| finding.mark == Mark::Warn).count();
+    let value = json!({
+        "object": "doctor",
+        "ok": failed == 0,
+        "checks": findings.iter().map(Finding::json).collect::<Vec<_>>(),
+    });
+    let exit = if failed == 0 { Exit::Success } else { Exit::Failure };
+    if arguments.json {
+        return Ok((Answer::Object(value), exit));
+    }
+    let mut text: Vec<String> = findings.iter().map(|finding| finding.line(context.style)).collect();
+    text.push(match (failed, doubtful) {
+        (0, 0) => "\nEverything is as it should be.".to_owned(),
+        (0, _) => format!("\nIt works; {doubtful} thing(s) to look at."),
+        _ => format!("\n{failed} thing(s) do not work; {doubtful} thing(s) to look at."),
+    });
+    Ok((Answer::Table { text: text.join("\n"), value }, exit))
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    mark: Mark,
+    found: String,
+    next_step: Option<String>,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { what: what.into(), mark: Mark::Good, found: found.into(), next_step: None }
+    }
+
+    fn doubtful(what: impl Into<String>, found: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { what: what.into(), mark: Mark::Warn, found: found.into(), next_step: Some(next_step.into()) }
+    }
+
+    fn bad(what: impl Into<String>, error: Error) -> Self {
+        Self { what: what.into(), mark: Mark::Fail, found: error.message, next_step: error.next_step }
+    }
+
+    fn skipped(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), mark: Mark::Skip, found: why.into(), next_step: None }
+    }
+
+    fn line(&self, style: Style) -> String {
+        let head = format!("{}  {}: {}", ui::mark(self.mark, style), self.what, indented(&self.found));
+        match &self.next_step {
+            Some(next_step) => format!("{head}\n      -> {}", indented(next_step)),
+            None => head,
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "check": self.what,
+            "status": self.mark.name(),
+            "found": self.found,
+            "nextStep": self.next_step,
+        })
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n         ")
+}
+
+impl From<probe::Check> for Finding {
+    fn from(check: probe::Check) -> Self {
+        match check.outcome {
+            Outcome::Good(found) => Self::good(check.what, found),
+            Outcome::Doubtful { found, next_step } => Self::doubtful(check.what, found, next_step),
+            Outcome::Bad(error) => Self::bad(check.what, error.into()),
+        }
+    }
+}
+
+/// A clock that is further off makes tokens and certificates look expired.
+const LARGEST_SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+struct Examination<'a> {
+    context: &'a Context,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Examination<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self { context, findings: Vec::new() }
+    }
+
+    /// Everything, in the order in which one thing depends on another.
+    async fn whole(mut self) -> Vec<Finding> {
+        let Some(data) = self.data_file() else { return self.findings };
+        self.folder();
+        self.lock();
+        self.settings(&data);
+        let has_secrets = self.secrets(&data).await;
+        let reads = self.directory(&data).await;
+        let logged_in = self.server(&data).await;
+        if has_secrets && reads && logged_in {
+            self.rehearsal().await;
+        } else {
+            self.add(Finding::skipped("Rehearsal", "not done, because of what failed above"));
+        }
+        self.findings
+    }
+
+    fn add(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    fn data_file(&mut self) -> Option<Data> {
+        let file = &self.context.file;
+        let path = file.path();
+        match file.load() {
+            Err(error) => {
+                self.add(Finding::bad("data.json", error));
+                return None;
+            }
+            Ok(_) if !path.exists() => self.add(Finding::bad(
+                "data.json",
+                Error::new(format!("{} is not there: nothing is configured.", path.display()))
+                    .hint("Run `bwdc init`, or name the right folder in BITWARDENCLI_CONNECTOR_APPDATA_DIR."),
+            )),
+            Ok(_) => match state::too_open(&path) {
+                Some(mode) => self.add(Finding::doubtful(
+                    "data.json",
+                    format!("{} can be read by others (mode {mode:o})", path.display()),
+                    format!("Run: chmod 600 '{}'", path.display()),
+                )),
+                None => self.add(Finding::good("data.json", path.display().to_string())),
+            },
+        }
+        file.load().ok()
+    }
+
+    fn folder(&mut self) {
+        let folder = self.context.file.folder();
+        let path = folder.display();
+        let finding = match state::can_write(folder) {
+            Ok(()) => match state::too_open(folder) {
+                Some(mode) if mode & 0o022 != 0 => Finding::doubtful(
+                    "Folder",
+                    format!("{path} can be changed by others (mode {mode:o})"),
+                    format!("Run: chmod 700 '{path}'"),
+                ),
+                _ => Finding::good("Folder", format!("{path} can be written to")),
+            },
+            Err(error) => Finding::bad(
+                "Folder",
+                error.hint("The user who runs bwdc must own this folder; a sync stores its state there."),
+            ),
+        };
+        self.add(finding);
+    }
+
+    fn lock(&mut self) {
+        let finding = match RunLock::holder(self.context.file.folder()) {
+            None => Finding::good("Lock", "no sync is running"),
+            Some(holder) => Finding::doubtful(
+                "Lock",
+                format!("a sync is running ({holder})"),
+                "Wait for it; a sync that starts meanwhile ends with exit code 3.",
+            ),
+        };
+        self.add(finding);
+    }
+
+    fn settings(&mut self, data: &Data) {
+        let wrong: Vec<Error> = settings::ALL.iter().filter_map(|setting| setting.fault(data)).collect();
+        if wrong.is_empty() {
+            self.add(Finding::good("Settings", "every value is of its type"));
+        }
+        for error in wrong {
+            self.add(Finding::bad("Settings", error));
+        }
+    }
+
+    async fn secrets(&mut self, data: &Data) -> bool {
+        let keeping = self.context.secrets.keeping(data);
+        match (&keeping, self.context.secrets.why_no_store(data).await) {
+            (Keeping::OsStore, Some(why)) => {
+                self.add(Finding::skipped(
+                    "Secret store",
+                    format!("{} Only needed to keep secrets there.", why.message),
+                ));
+            }
+            _ => self.add(Finding::good("Secret store", format!("new secrets are kept in {keeping}"))),
+        }
+        let of_directory = instance::directory_name(data).ok().and_then(instance::secret_of);
+        let mut is_complete = true;
+        for known in [Some(&secrets::CLIENT_SECRET), of_directory].into_iter().flatten() {
+            is_complete &= self.secret(data, known).await;
+        }
+        is_complete
+    }
+
+    async fn secret(&mut self, data: &Data, known: &Known) -> bool {
+        let what = format!("Secret {}", known.name);
+        let (finding, is_there) = match self.context.secrets.find(data, known).await {
+            Ok(Some(found)) => (Finding::good(what, format!("found in {}", found.source)), true),
+            Ok(None) => {
+                let error = Error::new("It is nowhere to be found.").hint(match known.name {
+                    "login.clientSecret" => "Run `bwdc login`, or give it by one of the ways in docs/secrets.md.".to_owned(),
+                    name => format!("Run `bwdc config {name} --secretfile FILE`, or give it by one of the ways in docs/secrets.md."),
+                });
+                (Finding::bad(what, error), false)
+            }
+            Err(error) => (Finding::bad(what, error), false),
+        };
+        self.add(finding);
+        is_there
+    }
+
+    async fn directory(&mut self, data: &Data) -> bool {
+        let Context { file, environment, secrets, .. } = self.context;
+        let instance = match Instance::of(data, file.folder(), environment, secrets).await {
+            Ok(instance) => instance,
+            Err(error) => {
+                self.add(Finding::bad("Directory", error));
+                return false;
+            }
+        };
+        for warning in &instance.warnings {
+            self.add(Finding::doubtful("Directory", warning.clone(), "See docs/configuration.md."));
+        }
+        if instance.scope.is_none() {
+            self.add(Finding::doubtful(
+                "Directory",
+                "neither sync.users nor sync.groups is on, so nothing is synced",
+                "Run: bwdc config sync.users true",
+            ));
+        }
+        let directory = match directory::open(instance.directory) {
+            Ok(directory) => directory,
+            Err(error) => {
+                self.add(Finding::bad("Directory", error.into()));
+                return false;
+            }
+        };
+        let checks = directory.probe(instance.scope.unwrap_or(Scope::UsersAndGroups)).await;
+        let works = !checks.iter().any(probe::Check::is_bad);
+        self.findings.extend(checks.into_iter().map(Finding::from));
+        works
+    }
+
+    async fn server(&mut self, data: &Data) -> bool {
+        let Context { file, environment, .. } = self.context;
+        let endpoints = match instance::endpoints(data) {
+            Ok(endpoints) => endpoints,
+            Err(error) => {
+                self.add(Finding::bad("Bitwarden server", error));
+                return false;
+            }
+        };
+        for (name, url) in
+            [("Bitwarden API", endpoints.api_url()), ("Bitwarden identity", endpoints.identity_url())]
+        {
+            if !self.reach(name, url).await {
+                return false;
+            }
+        }
+        match run::client(file, data, environment) {
+            Ok(client) => {
+                self.clock(&client).await;
+                self.login(data, &client).await
+            }
+            Err(error) => {
+                self.add(Finding::bad("Bitwarden server", error));
+                false
+            }
+        }
+    }
+
+    async fn reach(&mut self, name: &str, url: &str) -> bool {
+        let Ok(parsed) = Url::parse(url) else { return true };
+        if let Some(proxy) = probe::proxy_for(&parsed) {
+            self.add(Finding::good(name, format!("{url} is reached through the proxy {proxy}")));
+            return true;
+        }
+        let trust = run::extra_ca(&self.context.environment).map_or(Trust::System, Trust::SystemAndFile);
+        let protection = match (parsed.scheme(), tls::client_config(&trust, None)) {
+            ("https", Ok(config)) => Protection::Tls(config.into()),
+            ("https", Err(error)) => {
+                self.add(Finding::bad(format!("{name}: certificate"), error.into()));
+                return false;
+            }
+            _ => Protection::None,
+        };
+        let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let place = Place {
+            name,
+            host: &host,
+            port: parsed.port_or_known_default().unwrap_or(443),
+            protection,
+            settings: "`bwdc config server`",
+            name_the_ca: "name the authority's PEM file in the variable BWDC_CA_FILE",
+        };
+        let checks = place.checks().await;
+        let works = !checks.iter().any(probe::Check::is_bad);
+        self.findings.extend(checks.into_iter().map(Finding::from));
+        works
+    }
+
+    async fn clock(&mut self, client: &Client) {
+        let what = "Clock";
+        let finding = match client.clock_ahead().await {
+            Ok(Some(ahead)) if ahead.abs() > LARGEST_SKEW => Finding::doubtful(
+                what,
+                format!("this machine's clock differs from the server's by {} s", ahead.abs().as_secs()),
+                "Synchronize the clock (timedatectl, chrony): tokens and certificates depend on it.",
+            ),
+            Ok(Some(_)) => Finding::good(what, "it agrees with the server's"),
+            Ok(None) => Finding::skipped(what, "the server does not say what time it is"),
+            Err(error) => Finding::skipped(what, error.to_string()),
+        };
+        self.add(finding);
+    }
+
+    async fn login(&mut self, data: &Data, client: &Client) -> bool {
+        let what = "Organization";
+        let account = match Account::of(data, &self.context.secrets).await {
+            Ok(account) => account,
+            Err(error) => {
+                self.add(Finding::bad(what, error));
+                return false;
+            }
+        };
+        if let Some(warning) = &account.warning {
+            self.add(Finding::doubtful(
+                what,
+                warning.clone(),
+                "Take the variables away, or log out and in again.",
+            ));
+        }
+        let credentials = match account.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                self.add(Finding::bad(what, error));
+                return false;
+            }
+        };
+        if let Err(error) = client.token(credentials).await {
+            self.add(Finding::bad(what, error.into()));
+            return false;
+        }
+        let kind = match client.server_kind().await {
+            Ok(ServerKind::Official) => "a Bitwarden server".to_owned(),
+            Ok(ServerKind::Vaultwarden) => "Vaultwarden".to_owned(),
+            Ok(ServerKind::Other(name)) => name,
+            Err(_) => "a server that does not say what it is".to_owned(),
+        };
+        self.add(Finding::good(
+            what,
+            format!("organization.{} on {kind} accepts the API key", account.organization_id),
+        ));
+        true
+    }
+
+    async fn rehearsal(&mut self) {
+        let what = "Rehearsal";
+        match run::rehearse(self.context, Rehearsal::Everything).await {
+            Err(error) => self.add(Finding::bad(what, error)),
+            Ok(prepared) => {
+                let (people, groups) = (prepared.people.len(), prepared.groups.len());
+                let members: usize = prepared.groups.iter().map(|group| group.members.len()).sum();
+                self.add(Finding::good(
+                    what,
+                    format!("{people} people and {groups} groups with {members} memberships were read and could be imported"),
+                ));
+                for note in by_cause(&prepared.notes) {
+                    self.note(&note);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, note: &NoteGroup<'_>) {
+        let text = ui::sentence(note);
+        self.add(match note.severity {
+            Severity::Warning => Finding::doubtful("Rehearsal", text, "`bwdc test` says more."),
+            Severity::Info => Finding::good("Rehearsal", text),
+        });
+    }
+}

@@ -1,0 +1,295 @@
+//! `bwdc doctor` names the right cause, and only that one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::slapd::Quirk;
+use bwdc_testkit::{Slapd, free_port, ldif};
+use serde_json::{Value, json};
+
+use crate::harness::{Instance, Organization};
+
+/// Set up well, over LDAPS.
+fn healthy(slapd: &Slapd, organization: &Organization) -> Instance {
+    let instance = Instance::ldap(slapd, organization);
+    with_ldap(
+        &instance,
+        &json!({
+            "ssl": true, "port": slapd.tls_port(), "sslCaPath": slapd.certificates().ca, "hostname": "localhost",
+        }),
+    );
+    instance
+}
+
+fn with_ldap(instance: &Instance, changes: &Value) {
+    instance.change(|data| {
+        for (key, value) in changes.as_object().unwrap() {
+            data["directoryLdap"][key] = value.clone();
+        }
+    });
+}
+
+/// The checks that failed.
+fn failed(instance: &Instance) -> Vec<Value> {
+    let before = instance.data_file().exists().then(|| instance.text());
+    let ran = instance.run(&["doctor", "--json"]);
+    let report: Value =
+        serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {} {}", ran.out, ran.err));
+    let failed: Vec<Value> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["status"] == "failed")
+        .cloned()
+        .collect();
+    assert_eq!(report["ok"], failed.is_empty());
+    assert_eq!(ran.code, i32::from(!failed.is_empty()));
+    if let Some(before) = before {
+        let without_id = |text: &str| {
+            let mut data: Value = serde_json::from_str(text).unwrap();
+            data.as_object_mut().unwrap().remove("appId");
+            data
+        };
+        assert_eq!(without_id(&before), without_id(&instance.text()), "looking changes nothing");
+    }
+    failed
+}
+
+/// One check failed, this one, with these words in what was found and what to do.
+#[track_caller]
+fn names(instance: &Instance, check: &str, words: &[&str]) {
+    let failed = failed(instance);
+    assert_eq!(failed.len(), 1, "{failed:#?}");
+    assert_eq!(failed[0]["check"], check, "{failed:#?}");
+    let told =
+        format!("{} -> {}", failed[0]["found"].as_str().unwrap(), failed[0]["nextStep"].as_str().unwrap());
+    for word in words {
+        assert!(told.contains(word), "`{word}` is not in: {told}");
+    }
+}
+
+#[test]
+fn a_healthy_installation() {
+    let slapd = Slapd::with(&ldif::small(20, 5, 4));
+    let organization = Organization::start(Options::default());
+    let instance = healthy(&slapd, &organization);
+    let ran = instance.run(&["doctor"]).ok();
+    for line in [
+        "ok    data.json: ",
+        "ok    Folder: ",
+        "ok    Lock: no sync is running",
+        "ok    Settings: every value is of its type",
+        "ok    Secret login.clientSecret: found in the variable BW_CLIENTSECRET",
+        "ok    Secret ldap.password: found in data.json",
+        "ok    LDAP server: name: localhost is ",
+        "ok    LDAP server: connection: ",
+        "ok    LDAP server: certificate: ",
+        "ok    LDAP login: the server accepts cn=reader",
+        "ok    LDAP people: there are entries under `ou=people,dc=example,dc=org`",
+        "ok    LDAP people: attribute mail: has values",
+        "ok    LDAP groups: attribute member: has values",
+        "ok    Bitwarden API: connection: ",
+        "ok    Clock: it agrees with the server's",
+        "accepts the API key",
+        "ok    Rehearsal: 20 people and 5 groups with ",
+    ] {
+        assert!(ran.out.contains(line), "`{line}` is not in:\n{}", ran.out);
+    }
+    assert!(
+        !ran.out.contains(organization.sandbox.client_secret()) && !ran.out.contains("battery"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(organization.imports(), 0);
+}
+
+#[test]
+fn the_ways_to_a_directory() {
+    let slapd = Slapd::with(&ldif::small(5, 2, 2));
+    let organization = Organization::start(Options::default());
+    let elsewhere = Slapd::with(&ldif::small(1, 0, 0));
+    let other_ca = elsewhere.certificates().ca.display().to_string();
+    let closed = free_port();
+    for (changes, check, words) in [
+        (
+            json!({ "port": closed }),
+            "LDAP server: connection",
+            &["Connection refused", "Nothing listens on port", "ldap.port"][..],
+        ),
+        (json!({ "port": slapd.port() }), "LDAP server: certificate", &["TLS", "ldap.port"]),
+        (json!({ "sslCaPath": other_ca }), "LDAP server: certificate", &["ldap.sslCaPath"]),
+        (
+            json!({ "hostname": "no.such.host.invalid" }),
+            "LDAP server: name",
+            &["Looking up no.such.host.invalid", "DNS"],
+        ),
+        (json!({ "password": "wrong" }), "LDAP login", &["invalidCredentials (49)", "ldap.password"]),
+        (json!({ "rootPath": "dc=example,dc=com" }), "LDAP people", &["noSuchObject (32)", "ldap.rootPath"]),
+    ] {
+        let instance = healthy(&slapd, &organization);
+        with_ldap(&instance, &changes);
+        let failures = failed(&instance);
+        assert_eq!(failures[0]["check"], check, "{changes}: {failures:#?}");
+        let told = failures[0].to_string();
+        for word in words {
+            assert!(told.contains(word), "`{word}` is not in: {told}");
+        }
+    }
+}
+
+#[test]
+fn an_expired_certificate() {
+    let slapd = Slapd::start(&ldif::small(5, 1, 2), Quirk::Expired);
+    let organization = Organization::start(Options::default());
+    names(&healthy(&slapd, &organization), "LDAP server: certificate", &["expired", "renewed", "clock"]);
+    let instance = healthy(&slapd, &organization);
+    with_ldap(
+        &instance,
+        &json!({
+            "startTls": true, "port": slapd.port(), "tlsCaPath": slapd.certificates().ca, "hostname": "localhost",
+        }),
+    );
+    names(&instance, "LDAP server: certificate", &["expired", "renewed"]);
+}
+
+#[test]
+fn start_tls() {
+    let slapd = Slapd::with(&ldif::small(5, 1, 2));
+    let organization = Organization::start(Options::default());
+    let instance = healthy(&slapd, &organization);
+    with_ldap(
+        &instance,
+        &json!({ "startTls": true, "port": slapd.port(), "tlsCaPath": slapd.certificates().ca }),
+    );
+    let ran = instance.run(&["doctor"]).ok();
+    assert!(ran.out.contains("ok    LDAP server: certificate: CN="), "{}", ran.out);
+    with_ldap(&instance, &json!({ "tlsCaPath": null }));
+    names(&instance, "LDAP server: certificate", &["UnknownIssuer", "ldap.tlsCaPath"]);
+}
+
+#[test]
+fn filters_classes_and_attributes_that_match_nothing() {
+    let slapd = Slapd::with(&ldif::small(5, 2, 2));
+    let organization = Organization::start(Options::default());
+    for (setting, value, check, words) in [
+        (
+            "sync.userFilter",
+            "(title=Astronaut)",
+            "LDAP people",
+            &["none matches", "(title=Astronaut)", "Check sync.userFilter."][..],
+        ),
+        (
+            "sync.userObjectClass",
+            "account",
+            "LDAP people",
+            &["no entry matches (&(objectClass=account))", "sync.userObjectClass"],
+        ),
+        (
+            "sync.userEmailAttribute",
+            "mial",
+            "LDAP people: attribute mial",
+            &["no entry has a value of mial", "sync.userEmailAttribute"],
+        ),
+        (
+            "sync.memberAttribute",
+            "uniqueMember",
+            "LDAP groups: attribute uniqueMember",
+            &["sync.memberAttribute", "all groups would be empty"],
+        ),
+        ("sync.groupPath", "ou=gruppen", "LDAP groups", &["noSuchObject (32)", "sync.groupPath"]),
+    ] {
+        let instance = healthy(&slapd, &organization);
+        instance.run(&["config", setting, value]).ok();
+        names(&instance, check, words);
+    }
+}
+
+#[test]
+fn a_directory_may_have_no_groups() {
+    let slapd = Slapd::with(&ldif::small(5, 2, 2));
+    let organization = Organization::start(Options::default());
+    let instance = healthy(&slapd, &organization);
+    instance.run(&["config", "sync.groupFilter", "(cn=nothing)"]).ok();
+    let ran = instance.run(&["doctor"]).ok();
+    assert!(
+        ran.out.contains("warn  LDAP groups: ") && ran.out.contains("Check sync.groupFilter."),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.ends_with("It works; 1 thing(s) to look at.\n"), "{}", ran.out);
+}
+
+#[test]
+fn the_organization() {
+    let slapd = Slapd::with(&ldif::small(5, 1, 2));
+    let organization = Organization::start(Options::default());
+    let mut instance = healthy(&slapd, &organization);
+    instance.set_env("BW_CLIENTSECRET", "wrong");
+    names(&instance, "Organization", &["invalid_client", "API key"]);
+    let instance = healthy(&slapd, &organization);
+    let closed = format!("http://127.0.0.1:{}", free_port());
+    instance.run(&["config", "server", &closed]).ok();
+    names(&instance, "Bitwarden API: connection", &["Connection refused", "bwdc config server"]);
+    instance.run(&["config", "server", "https://no.such.host.invalid"]).ok();
+    names(&instance, "Bitwarden API: name", &["Looking up no.such.host.invalid"]);
+    // Something else than a Bitwarden server.
+    instance.run(&["config", "server", &format!("{}/elsewhere", organization.sandbox.url())]).ok();
+    names(&instance, "Organization", &["404", "bwdc config server"]);
+}
+
+#[test]
+fn secrets_that_cannot_be_had() {
+    let slapd = Slapd::with(&ldif::small(5, 1, 2));
+    let organization = Organization::start(Options::default());
+    let mut instance = healthy(&slapd, &organization);
+    instance.set_env("BWDC_LDAP_PASSWORD_FILE", "/nowhere/password");
+    let failures = failed(&instance);
+    assert_eq!(failures[0]["check"], "Secret ldap.password");
+    assert!(failures[0].to_string().contains("/nowhere/password"), "{failures:?}");
+    let mut instance = healthy(&slapd, &organization);
+    let path = instance.folder.path().join("secrets.env");
+    fs::write(&path, "BWDC_LDAP_PASSWORD=x\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    instance.set_env("BWDC_SECRETS_FILE", &path.display().to_string());
+    let failures = failed(&instance);
+    assert!(failures[0].to_string().contains("mode 644"), "{failures:?}");
+    let mut instance = healthy(&slapd, &organization);
+    instance.unset_env("BW_CLIENTSECRET");
+    let failures = failed(&instance);
+    assert_eq!(failures[0]["check"], "Secret login.clientSecret");
+    assert!(failures[0]["nextStep"].as_str().unwrap().contains("bwdc login"));
+}
+
+#[test]
+fn the_installation_itself() {
+    let slapd = Slapd::with(&ldif::small(5, 1, 2));
+    let organization = Organization::start(Options::default());
+    let instance = healthy(&slapd, &organization);
+    instance.change(|data| data["sync"]["interval"] = 3.into());
+    names(&instance, "Settings", &["sync.interval is `3`", "at least 5"]);
+    instance.change(|data| data["sync"]["interval"] = 5.into());
+    fs::set_permissions(instance.data_file(), fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = instance.run(&["doctor"]).ok();
+    assert!(ran.out.contains("warn  data.json:") && ran.out.contains("chmod 600"), "{}", ran.out);
+    fs::write(instance.data_file(), "{").unwrap();
+    assert!(failed_damaged(&instance).contains("line 1 column 1"));
+    let empty = Instance::empty();
+    assert!(empty.run(&["doctor"]).code == 1);
+    assert!(!empty.data_file().exists());
+}
+
+fn failed_damaged(instance: &Instance) -> String {
+    let ran = instance.run(&["doctor"]);
+    assert_eq!(ran.code, 1);
+    ran.out
+}
+
+#[test]
+fn a_ca_file_that_is_not_there() {
+    let slapd = Slapd::with(&ldif::small(5, 1, 2));
+    let organization = Organization::start(Options::default());
+    let instance = healthy(&slapd, &organization);
+    with_ldap(&instance, &json!({ "sslCaPath": "/nowhere/ca.pem" }));
+    names(&instance, "LDAP server: certificate", &["/nowhere/ca.pem", "No such file"]);
+}

@@ -1,0 +1,204 @@
+//! What `doctor` looks at: every step of a read by itself, up to the first that fails.
+
+use ldap3::Scope as Depth;
+
+use super::Ldap;
+use super::client::{Connection, Request, tls_config};
+use super::config::{Attributes, Bind, Config, Search, Security, and};
+use super::nothing;
+use crate::directory::Scope;
+use crate::probe::{Check, Place, Protection};
+use crate::{Error, Kind, Result};
+
+pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
+    let mut checks = match place(&ldap.config) {
+        Ok(place) => place.checks().await,
+        Err(error) => return vec![Check::bad("LDAP server: certificate", error)],
+    };
+    if checks.iter().any(Check::is_bad) {
+        return checks;
+    }
+    let mut connection = match Connection::open(&ldap.config).await {
+        Ok(connection) => {
+            let Bind::Simple { username, .. } = &ldap.config.bind;
+            checks.push(Check::good("LDAP login", format!("the server accepts {username}")));
+            connection
+        }
+        Err(error) => {
+            checks.push(Check::bad("LDAP login", error));
+            return checks;
+        }
+    };
+    let attributes = &ldap.config.attributes;
+    let people = Kinds {
+        name: "LDAP people",
+        base: &ldap.user_base,
+        search: &ldap.config.users,
+        class_setting: "sync.userObjectClass",
+        filter_setting: "sync.userFilter",
+        path_setting: "sync.userPath",
+        attributes: user_attributes(attributes),
+        when_none: WhenNone::Mistake,
+    };
+    let groups = Kinds {
+        name: "LDAP groups",
+        base: &ldap.group_base,
+        search: &ldap.config.groups,
+        class_setting: "sync.groupObjectClass",
+        filter_setting: "sync.groupFilter",
+        path_setting: "sync.groupPath",
+        attributes: group_attributes(attributes),
+        when_none: WhenNone::Doubtful,
+    };
+    // People are read for groups, too.
+    checks.extend(people.checks(&mut connection).await);
+    if scope.has_groups() {
+        checks.extend(groups.checks(&mut connection).await);
+    }
+    connection.close().await;
+    checks
+}
+
+fn place(config: &Config) -> Result<Place<'_>> {
+    let protection = match &config.security {
+        Security::Plain => Protection::None,
+        Security::Ldaps(tls) => Protection::Tls(tls_config(tls)?),
+        Security::StartTls(tls) => Protection::LdapStartTls(tls_config(tls)?),
+    };
+    Ok(Place {
+        name: "LDAP server",
+        host: config.host.trim_matches(['[', ']']),
+        port: config.port,
+        protection,
+        settings: "ldap.hostname, ldap.port, ldap.ssl and ldap.startTls",
+        name_the_ca: match config.security {
+            Security::StartTls(_) => "name the authority's PEM file in ldap.tlsCaPath",
+            Security::Plain | Security::Ldaps(_) => "name the authority's PEM file in ldap.sslCaPath",
+        },
+    })
+}
+
+/// An attribute that should be there, and the setting that names it. Any of the names will do.
+struct Expected<'a> {
+    names: Vec<&'a str>,
+    setting: &'static str,
+    /// What follows from its absence.
+    without: &'static str,
+}
+
+fn user_attributes(attributes: &Attributes) -> Vec<Expected<'_>> {
+    let mut names = vec![attributes.email.as_str()];
+    names.extend(attributes.made_email.as_ref().map(|made| made.prefix_attribute.as_str()));
+    vec![Expected {
+        names,
+        setting: "sync.userEmailAttribute",
+        without: "people without an address are left out, so nobody would be imported",
+    }]
+}
+
+fn group_attributes(attributes: &Attributes) -> Vec<Expected<'_>> {
+    vec![
+        Expected {
+            names: vec![&attributes.group_name, "cn"],
+            setting: "sync.groupNameAttribute",
+            without: "groups without a name are left out",
+        },
+        Expected {
+            names: vec![&attributes.member],
+            setting: "sync.memberAttribute",
+            without: "all groups would be empty",
+        },
+    ]
+}
+
+/// Entries of one kind.
+struct Kinds<'a> {
+    name: &'static str,
+    base: &'a str,
+    search: &'a Search,
+    class_setting: &'static str,
+    filter_setting: &'static str,
+    path_setting: &'static str,
+    attributes: Vec<Expected<'a>>,
+    when_none: WhenNone,
+}
+
+/// What it means that nothing matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenNone {
+    Mistake,
+    Doubtful,
+}
+
+impl Kinds<'_> {
+    async fn checks(&self, connection: &mut Connection<'_>) -> Vec<Check> {
+        self.looked_at(connection).await.unwrap_or_else(|error| vec![Check::bad(self.name, error)])
+    }
+
+    async fn looked_at(&self, connection: &mut Connection<'_>) -> Result<Vec<Check>> {
+        let Self { name, base, search, .. } = self;
+        if !self.exists(connection, Depth::Base, "(objectClass=*)").await? {
+            let error = self.nothing_found(format!("`{base}` is not to be seen"));
+            return Err(
+                error.hint(format!("Check ldap.rootPath, {} and the account's rights.", self.path_setting))
+            );
+        }
+        let of_class = search.without_filter().filter();
+        if !self.exists(connection, Depth::Subtree, &of_class).await? {
+            let next_step = format!("Check {} and {}.", self.class_setting, self.path_setting);
+            return Ok(vec![self.none(format!("no entry matches {of_class}"), next_step)]);
+        }
+        let filter = search.filter();
+        if !self.exists(connection, Depth::Subtree, &filter).await? {
+            let found =
+                format!("there are entries of the class {}, but none matches {filter}", search.object_class);
+            return Ok(vec![self.none(found, format!("Check {}.", self.filter_setting))]);
+        }
+        let mut checks = vec![Check::good(*name, format!("there are entries under `{base}` with {filter}"))];
+        for expected in &self.attributes {
+            checks.push(self.attribute(connection, &filter, expected).await?);
+        }
+        Ok(checks)
+    }
+
+    async fn attribute(
+        &self,
+        connection: &mut Connection<'_>,
+        filter: &str,
+        expected: &Expected<'_>,
+    ) -> Result<Check> {
+        let what = format!("{}: attribute {}", self.name, expected.names[0]);
+        let any: String = expected.names.iter().map(|name| format!("({name}=*)")).collect();
+        if self.exists(connection, Depth::Subtree, &and(filter, &format!("(|{any})"))).await? {
+            return Ok(Check::good(what, "has values"));
+        }
+        let error = self.nothing_found(format!("no entry has a value of {}", expected.names.join(" or ")));
+        Ok(Check::bad(what, error.hint(format!("Check {}: {}.", expected.setting, expected.without))))
+    }
+
+    /// A directory may have no groups yet; one without people is a mistake.
+    fn none(&self, found: String, next_step: String) -> Check {
+        match self.when_none {
+            WhenNone::Mistake => Check::bad(self.name, self.nothing_found(found).hint(next_step)),
+            WhenNone::Doubtful => {
+                Check::doubtful(self.name, format!("under `{}` {found}", self.base), next_step)
+            }
+        }
+    }
+
+    fn nothing_found(&self, reason: String) -> Error {
+        Error::new(Kind::Configuration, format!("Looking under `{}`", self.base), reason)
+    }
+
+    async fn exists(&self, connection: &mut Connection<'_>, scope: Depth, filter: &str) -> Result<bool> {
+        let request = Request {
+            what: "what is there",
+            base: self.base.to_owned(),
+            scope,
+            filter: filter.to_owned(),
+            attributes: nothing(),
+            controls: Vec::new(),
+        };
+        connection.exists(&request).await
+    }
+}

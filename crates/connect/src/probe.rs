@@ -1,0 +1,275 @@
+//! Looks at one place on the network step by step, so that the first step that fails names the cause: name, connection,
+//! certificate.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Url;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::{Error, Kind, Result};
+
+/// How long each step may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// A certificate with less time left is worth a warning.
+const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What it was, in a few words.
+    pub what: String,
+    /// How it is.
+    pub outcome: Outcome,
+}
+
+/// How something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should be; with what was found.
+    Good(String),
+    /// It works, but somebody should look at it.
+    Doubtful {
+        /// What was found.
+        found: String,
+        /// What to do.
+        next_step: String,
+    },
+    /// It does not work. What comes after it was not looked at.
+    Bad(Error),
+}
+
+impl Check {
+    /// As it should be.
+    pub fn good(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { what: what.into(), outcome: Outcome::Good(found.into()) }
+    }
+
+    /// Worth a look.
+    pub fn doubtful(what: impl Into<String>, found: impl Into<String>, next_step: impl Into<String>) -> Self {
+        let outcome = Outcome::Doubtful { found: found.into(), next_step: next_step.into() };
+        Self { what: what.into(), outcome }
+    }
+
+    /// It does not work.
+    pub fn bad(what: impl Into<String>, error: Error) -> Self {
+        Self { what: what.into(), outcome: Outcome::Bad(error) }
+    }
+
+    /// Whether what depends on it is worth looking at.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.outcome, Outcome::Bad(_))
+    }
+}
+
+/// How a place is protected.
+#[derive(Clone, Debug)]
+pub enum Protection {
+    /// Not at all.
+    None,
+    /// From the first byte.
+    Tls(Arc<rustls::ClientConfig>),
+    /// After LDAP's StartTLS (RFC 4511, section 4.14).
+    LdapStartTls(Arc<rustls::ClientConfig>),
+}
+
+/// A place on the network.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// What it is, such as "LDAP server".
+    pub name: &'a str,
+    /// Host name or address, without brackets.
+    pub host: &'a str,
+    /// The port.
+    pub port: u16,
+    /// How it is protected.
+    pub protection: Protection,
+    /// Where host and port are set, for what to do next.
+    pub settings: &'a str,
+    /// How its authority is made known.
+    pub name_the_ca: &'a str,
+}
+
+impl Place<'_> {
+    /// Name, connection, certificate, up to the first that fails.
+    pub async fn checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        let (check, addresses) = self.name().await;
+        checks.push(check);
+        if addresses.is_empty() {
+            return checks;
+        }
+        match self.connection(&addresses).await {
+            Ok((stream, address)) => {
+                checks.push(Check::good(format!("{}: connection", self.name), format!("{address} answers")));
+                checks.extend(self.certificate(stream).await);
+            }
+            Err(error) => checks.push(Check::bad(format!("{}: connection", self.name), error)),
+        }
+        checks
+    }
+
+    async fn name(&self) -> (Check, Vec<SocketAddr>) {
+        let what = format!("{}: name", self.name);
+        let attempted = format!("Looking up {}", self.host);
+        let failed = |reason: String| {
+            let hint =
+                format!("Check {} and this machine's DNS (`getent hosts {}`).", self.settings, self.host);
+            Check::bad(&what, Error::new(Kind::Unreachable, &attempted, reason).hint(hint))
+        };
+        match timeout(LIMIT, tokio::net::lookup_host((self.host, self.port))).await {
+            Err(_) => (failed(format!("no answer within {} s", LIMIT.as_secs())), Vec::new()),
+            Ok(Err(error)) => (failed(error.to_string()), Vec::new()),
+            Ok(Ok(found)) => {
+                let addresses: Vec<SocketAddr> = found.collect();
+                if addresses.is_empty() {
+                    return (failed("the name has no address".to_owned()), addresses);
+                }
+                let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+                (Check::good(&what, format!("{} is {}", self.host, list.join(", "))), addresses)
+            }
+        }
+    }
+
+    async fn connection(&self, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr)> {
+        let mut failed = None;
+        for address in addresses {
+            let attempted = format!("Connecting to {address}");
+            match timeout(LIMIT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok((stream, *address)),
+                Ok(Err(error)) => failed = Some(self.no_connection(attempted, &error)),
+                Err(_) => {
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within 10 s");
+                    failed = Some(self.no_connection(attempted, &error));
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| Error::new(Kind::Unreachable, "Connecting", "there is no address")))
+    }
+
+    fn no_connection(&self, attempted: String, error: &io::Error) -> Error {
+        let hint = match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                format!(
+                    "Nothing listens on port {}: check {}, and that the server runs.",
+                    self.port, self.settings
+                )
+            }
+            _ => format!("Check {}, the route and the firewalls in between.", self.settings),
+        };
+        Error::new(Kind::Unreachable, attempted, error).hint(hint)
+    }
+
+    async fn certificate(&self, mut stream: TcpStream) -> Option<Check> {
+        let what = format!("{}: certificate", self.name);
+        let config = match &self.protection {
+            Protection::None => return None,
+            Protection::Tls(config) => config,
+            Protection::LdapStartTls(config) => {
+                if let Err(error) = start_tls(&mut stream).await {
+                    return Some(Check::bad(what, error));
+                }
+                config
+            }
+        };
+        Some(match self.handshake(stream, Arc::clone(config)).await {
+            Ok(chain) => described(&what, &chain),
+            Err(error) => Check::bad(what, error),
+        })
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        config: Arc<rustls::ClientConfig>,
+    ) -> Result<Vec<CertificateDer<'static>>> {
+        let attempted = format!("Setting up TLS with {}:{}", self.host, self.port);
+        let name = ServerName::try_from(self.host.to_owned())
+            .map_err(|error| Error::new(Kind::Configuration, &attempted, error))?;
+        let connector = tokio_rustls::TlsConnector::from(config);
+        let mut stream = timeout(LIMIT, connector.connect(name, stream))
+            .await
+            .map_err(|_| {
+                Error::new(Kind::Tls, &attempted, "no answer within 10 s")
+                    .hint(format!("The port may not speak TLS: check {}.", self.settings))
+            })?
+            .map_err(|error| self.of_tls(&attempted, &error))?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let _ = timeout(Duration::from_secs(1), stream.shutdown()).await;
+        Ok(chain)
+    }
+
+    fn of_tls(&self, attempted: &str, error: &io::Error) -> Error {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(tls) => Error::new(Kind::Tls, attempted, tls).hint(crate::tls::hint(
+                tls,
+                self.name_the_ca,
+                self.settings,
+            )),
+            None => Error::new(Kind::Tls, attempted, error)
+                .hint(format!("The port may not speak TLS: check {}.", self.settings)),
+        }
+    }
+}
+
+/// ExtendedRequest 1.3.6.1.4.1.1466.20037 as message 1, and whether the answer's result code is success.
+async fn start_tls(stream: &mut TcpStream) -> Result<()> {
+    const REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+    const SUCCESS: &[u8] = b"\x0a\x01\x00";
+    let failed = |reason: String| {
+        Error::new(Kind::Tls, "Asking for StartTLS", reason).hint(
+            "The server does not offer StartTLS on this port. Set ldap.startTls to false for LDAPS (usually port 636), or have \
+             TLS set up on the server.",
+        )
+    };
+    let mut answer = [0; 1024];
+    let exchange = async {
+        stream.write_all(REQUEST).await?;
+        stream.read(&mut answer).await
+    };
+    let read = timeout(LIMIT, exchange).await.map_err(|_| failed("no answer within 10 s".to_owned()))?;
+    let read = read.map_err(|error| failed(error.to_string()))?;
+    if answer[..read].windows(SUCCESS.len()).any(|part| part == SUCCESS) {
+        return Ok(());
+    }
+    Err(failed("the server refused".to_owned()))
+}
+
+fn described(what: &str, chain: &[CertificateDer<'_>]) -> Check {
+    let parsed = chain.first().and_then(|first| x509_parser::parse_x509_certificate(first).ok());
+    let Some((_, first)) = parsed else {
+        return Check::good(what, "accepted");
+    };
+    let expires = Timestamp::from_second(first.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
+    let left = expires.duration_since(Timestamp::now());
+    let found = format!(
+        "{}, issued by {}, expires {} (in {} days); {} in the chain",
+        first.subject(),
+        first.issuer(),
+        expires.strftime("%Y-%m-%d"),
+        left.as_hours() / 24,
+        chain.len()
+    );
+    if left < EXPIRES_SOON {
+        return Check::doubtful(what, found, "Have the server's certificate renewed before it expires.");
+    }
+    Check::good(what, found)
+}
+
+/// The proxy that requests to a URL go through, by the standard variables: host and port only.
+pub fn proxy_for(url: &Url) -> Option<String> {
+    let uri: http::Uri = url.as_str().parse().ok()?;
+    let proxy = hyper_util::client::proxy::matcher::Matcher::from_env().intercept(&uri)?;
+    let uri = proxy.uri();
+    Some(match uri.port_u16() {
+        Some(port) => format!("{}:{port}", uri.host().unwrap_or_default()),
+        None => uri.host().unwrap_or_default().to_owned(),
+    })
+}
