@@ -233,6 +233,14 @@ pub(crate) async fn forget_token(secrets: &Secrets) -> Result<()> {
     Ok(())
 }
 
+/// With an id of this installation, which is not kept, for looking only.
+pub(crate) fn with_app_id(mut data: Data) -> Data {
+    if data.text(key::APP_ID).is_none() {
+        data.set(key::APP_ID, uuid::Uuid::new_v4().to_string());
+    }
+    data
+}
+
 /// The id of this installation, made once.
 pub(crate) fn app_id(file: &DataFile, data: &Data) -> Result<String> {
     if let Some(id) = data.text(key::APP_ID) {

@@ -108,6 +108,18 @@ pub(crate) fn warning(text: &str, style: Style) {
     }
 }
 
+/// What went well on the way, on stderr.
+pub(crate) fn progress(text: &str, style: Style) {
+    if !style.quiet {
+        err(text);
+    }
+}
+
+/// What was wrong with an answer, on stderr.
+pub(crate) fn hint(text: &str) {
+    err(text);
+}
+
 /// At most so many entries are named for one cause.
 const NAMED: usize = 5;
 
@@ -161,17 +173,25 @@ pub(crate) async fn with_progress<T>(progress: &Progress, style: Style, work: im
     result
 }
 
-/// Asks on stderr and reads one line from stdin. `None` at its end.
+/// Asks on stderr and reads one line from stdin. `None` for an empty one and at the end.
 pub(crate) fn ask(question: &str, echo: Echo) -> std::io::Result<Option<String>> {
+    Ok(ask_line(question, echo)?.filter(|line| !line.is_empty()))
+}
+
+/// Asks for yes or no on stderr; enter means yes, the end of stdin no.
+pub(crate) fn confirm(question: &str) -> std::io::Result<bool> {
+    let answer = ask_line(&format!("{question} [Y/n]"), Echo::Shown)?;
+    Ok(answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes")))
+}
+
+fn ask_line(question: &str, echo: Echo) -> std::io::Result<Option<String>> {
     let mut stderr = std::io::stderr();
     write!(stderr, "{question} ")?;
     stderr.flush()?;
-    let line = match echo {
-        Echo::Shown => read_line()?,
-        Echo::Hidden if std::io::stdin().is_terminal() => Some(rpassword::read_password()?),
-        Echo::Hidden => read_line()?,
-    };
-    Ok(line.filter(|line| !line.is_empty()))
+    match echo {
+        Echo::Hidden if std::io::stdin().is_terminal() => rpassword::read_password().map(Some),
+        Echo::Shown | Echo::Hidden => read_line(),
+    }
 }
 
 /// Whether what is typed can be seen.

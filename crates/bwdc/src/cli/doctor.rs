@@ -14,7 +14,7 @@ use crate::config::secrets::{self, Keeping, Known};
 use crate::config::{Instance, instance, settings};
 use crate::error::{Error, Exit, Result};
 use crate::run::{self, Context, Rehearsal};
-use crate::session::Account;
+use crate::session::{self, Account};
 use crate::state::{self, Data, RunLock};
 use crate::ui::{self, Answer, Mark, Style};
 
@@ -119,7 +119,7 @@ impl<'a> Examination<'a> {
 
     /// Everything, in the order in which one thing depends on another.
     async fn whole(mut self) -> Vec<Finding> {
-        let Some(data) = self.data_file() else { return self.findings };
+        let Some(data) = self.data_file().map(session::with_app_id) else { return self.findings };
         self.folder();
         self.lock();
         self.settings(&data);

@@ -1,6 +1,7 @@
 //! `bwdc login`
 
 use bwdc_connect::Secret;
+use bwdc_connect::bitwarden::{Credentials, Token};
 use clap::Args;
 
 use super::Interaction;
@@ -12,7 +13,7 @@ use crate::session;
 use crate::state::{Data, key};
 use crate::ui::{self, Answer, Echo};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
     /// The organization's client id: organization.<id>
     #[arg(value_name = "CLIENT_ID")]
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 /// Where a key came from, which decides whether it is kept.
-enum Origin {
+pub(super) enum Origin {
     /// Somebody gave it to this run only.
     Once,
     /// A variable may be there the next time, or not.
@@ -38,9 +39,27 @@ pub(super) async fn run(context: &Context, arguments: Arguments, interaction: In
         let organization = data.text(key::ORGANIZATION_ID).unwrap_or("(unknown)");
         return Err(Error::new(format!("You are already logged in as organization.{organization}.")));
     }
+    let (credentials, origin) = credentials(context, &data, arguments, interaction).await?;
+    let why_no_store = context.secrets.why_no_store(&data).await;
+    if let (Origin::Once, Some(why)) = (&origin, why_no_store) {
+        return Err(why);
+    }
+    let client = run::client(&context.file, &data, &context.environment)?;
+    let token = client.token(&credentials).await?;
+    keep(context, &data, &credentials, &token, origin).await?;
+    Ok(Answer::message("You are logged in!"))
+}
+
+/// The API key, from the first place that has it, or from a person.
+pub(super) async fn credentials(
+    context: &Context,
+    data: &Data,
+    arguments: Arguments,
+    interaction: Interaction,
+) -> Result<(Credentials, Origin)> {
     let id = arguments.client_id.filter(|id| !id.is_empty()).map(Secret::from);
     let asked = || ask("client_id:", Echo::Shown, interaction);
-    let (id, _) = obtain(context, &data, &secrets::CLIENT_ID, id, asked)
+    let (id, _) = obtain(context, data, &secrets::CLIENT_ID, id, asked)
         .await?
         .ok_or_else(|| Error::new("Client ID is required."))?;
     let secret = arguments.client_secret.filter(|secret| !secret.is_empty());
@@ -48,24 +67,29 @@ pub(super) async fn run(context: &Context, arguments: Arguments, interaction: In
         warn_of_arguments(context);
     }
     let asked = || ask("client_secret:", Echo::Hidden, interaction);
-    let (secret, origin) = obtain(context, &data, &secrets::CLIENT_SECRET, secret, asked)
+    let (secret, origin) = obtain(context, data, &secrets::CLIENT_SECRET, secret, asked)
         .await?
         .ok_or_else(|| Error::new("Client Secret is required."))?;
     let credentials = session::credentials(id.reveal(), secret);
     session::organization_of(&credentials.client_id)?;
-    let why_no_store = context.secrets.why_no_store(&data).await;
-    if let (Origin::Once, Some(why)) = (&origin, why_no_store.clone()) {
-        return Err(why);
-    }
-    let client = run::client(&context.file, &data, &context.environment)?;
-    let token = client.token(&credentials).await?;
+    Ok((credentials, origin))
+}
+
+/// Keeps what was accepted, unless it will be there the next time anyway.
+pub(super) async fn keep(
+    context: &Context,
+    data: &Data,
+    credentials: &Credentials,
+    token: &Token,
+    origin: Origin,
+) -> Result<()> {
     match origin {
         Origin::Lasting(source) => {
-            session::store_organization(&context.file, &credentials)?;
             tracing::info!("the API key stays where it is: {source}");
+            session::store_organization(&context.file, credentials)
         }
-        Origin::Variable if why_no_store.is_some() => {
-            session::store_organization(&context.file, &credentials)?;
+        Origin::Variable if context.secrets.why_no_store(data).await.is_some() => {
+            session::store_organization(&context.file, credentials)?;
             ui::warning(
                 &format!(
                     "The API key was accepted but not kept, as there is no secret store here: every sync needs {} and {} too.",
@@ -74,14 +98,14 @@ pub(super) async fn run(context: &Context, arguments: Arguments, interaction: In
                 ),
                 context.style,
             );
+            Ok(())
         }
-        Origin::Variable | Origin::Once => session::store(&context.secrets, &credentials, &token).await?,
+        Origin::Variable | Origin::Once => session::store(&context.secrets, credentials, token).await,
     }
-    Ok(Answer::message("You are logged in!"))
 }
 
 /// A login that was kept; in the secrets file, one that `login` made.
-async fn is_logged_in(context: &Context, data: &Data) -> Result<bool> {
+pub(super) async fn is_logged_in(context: &Context, data: &Data) -> Result<bool> {
     if session::kept_login(data, &context.secrets).await?.is_some() {
         return Ok(true);
     }

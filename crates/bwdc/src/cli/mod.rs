@@ -6,6 +6,7 @@ mod config;
 mod data_file;
 mod demo;
 mod doctor;
+mod init;
 mod last_sync;
 mod login;
 mod logout;
@@ -83,6 +84,8 @@ enum Command {
     DataFile,
     /// Forget what was synced, so that the next sync reads and sends everything.
     ClearCache,
+    /// Set up: asks what it needs or takes it by options, tries it, and saves it.
+    Init(init::Arguments),
     /// Look at this installation from end to end, and say what is wrong with it.
     Doctor(doctor::Arguments),
     /// Look for a newer release.
@@ -163,6 +166,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Config(arguments) => config::run(&context(environment)?, &arguments).await.map(done),
         Command::DataFile => Ok(done(data_file::run(&context(environment)?))),
         Command::ClearCache => clear_cache::run(&context(environment)?).map(done),
+        Command::Init(arguments) => init::run(&context(environment)?, arguments, interaction).await.map(done),
         Command::Doctor(arguments) => doctor::run(&context(environment)?, arguments).await,
         Command::Update => update::run(&context(environment)?).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),

@@ -13,6 +13,7 @@ mod commands;
 mod doctor;
 mod failures;
 mod harness;
+mod init;
 mod ldap;
 mod migration;
 mod recordings;

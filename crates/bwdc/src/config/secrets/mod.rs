@@ -28,6 +28,7 @@ use tokio::sync::OnceCell;
 
 pub(crate) use self::command::words as command_words;
 use self::os_store::OsStore;
+pub(crate) use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
 use crate::error::{Error, Result};
@@ -385,6 +386,16 @@ impl Place {
 }
 
 impl Kept {
+    /// Into data that is not saved.
+    pub(crate) fn put(&self, data: &mut Data, secret: &Secret) {
+        self.place.write(data, Some(secret), &Keeping::DataFile);
+    }
+
+    /// Out of data that is not saved.
+    pub(crate) fn take(&self, data: &mut Data) {
+        self.place.write(data, None, &Keeping::DataFile);
+    }
+
     /// The key in the store under which it is saved.
     fn account(&self, data: &Data) -> String {
         let id = match self.place {

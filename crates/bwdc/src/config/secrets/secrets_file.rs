@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::state::replace_private;
 
 /// Beside `data.json`; used if it is there.
-pub(super) const USUAL_NAME: &str = "secrets.env";
+pub(crate) const USUAL_NAME: &str = "secrets.env";
 
 pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
     let Some(text) = read(path).map_err(|error| error.while_doing(super::looking_for(known)))? else {

@@ -67,11 +67,12 @@ pub enum Bind {
 }
 
 /// What kind of server it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
     /// Deleted accounts are found under `CN=Deleted Objects`.
     ActiveDirectory,
     /// Any other.
+    #[default]
     Generic,
 }
 

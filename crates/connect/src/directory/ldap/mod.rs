@@ -27,6 +27,52 @@ use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
+/// What a server says about itself (RFC 4512, section 5.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootDse {
+    /// The roots of its trees, the usual one first.
+    pub naming_contexts: Vec<String>,
+    /// Whether it is Active Directory.
+    pub flavour: Flavour,
+}
+
+/// `LDAP_CAP_ACTIVE_DIRECTORY_OID` (MS-ADTS, section 3.1.1.3.4.3.1).
+const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
+
+/// Asks a server what it is and where its trees begin.
+pub async fn root_dse(config: &Config) -> Result<RootDse> {
+    let attributes = ["defaultNamingContext", "namingContexts", "supportedCapabilities"];
+    let request = Request {
+        what: "what the server says about itself",
+        base: String::new(),
+        scope: Depth::Base,
+        filter: "(objectClass=*)".to_owned(),
+        attributes: attributes.map(str::to_owned).to_vec(),
+        controls: Vec::new(),
+    };
+    let mut found = RootDse::default();
+    // The root DSE is one entry: some servers refuse to page it.
+    let config = Config { paging: config::Paging::Unpaged, ..config.clone() };
+    let mut connection = Connection::open(&config).await?;
+    connection
+        .search(&request, |record| {
+            found.naming_contexts.extend(record.text(attributes[0]));
+            for context in record.values(attributes[1]) {
+                let context = String::from_utf8_lossy(context).into_owned();
+                if !found.naming_contexts.contains(&context) {
+                    found.naming_contexts.push(context);
+                }
+            }
+            if record.values(attributes[2]).iter().any(|oid| oid == ACTIVE_DIRECTORY.as_bytes()) {
+                found.flavour = Flavour::ActiveDirectory;
+            }
+            Ok(())
+        })
+        .await?;
+    connection.close().await;
+    Ok(found)
+}
+
 /// Whether a text is a distinguished name (RFC 4514).
 pub fn is_dn(text: &str) -> bool {
     dn::normalise(text, &mut String::new()).is_some()
