@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::migrate::{self, Age};
 use super::{Data, VERSION, key};
@@ -40,7 +41,7 @@ impl DataFile {
     fn read(&self) -> Result<Loaded> {
         let path = self.path();
         match fs::read(&path) {
-            Ok(bytes) => understand(&path, bytes),
+            Ok(bytes) => understand(&path, Zeroizing::new(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Loaded::default()),
             Err(error) => Err(cannot("Reading", &path, &error)),
         }
@@ -63,7 +64,7 @@ impl DataFile {
             }
             let text = serde_json::to_vec_pretty(&after.0)
                 .map_err(|error| Error::new(format!("Writing {}: {error}", self.path().display())))?;
-            write_atomically(&self.path(), &text)?;
+            write_atomically(&self.path(), &Zeroizing::new(text))?;
         }
         Ok(result)
     }
@@ -77,7 +78,7 @@ impl DataFile {
         for number in 1.. {
             let path = self.folder.join(name(number));
             match fs::read(&path) {
-                Ok(bytes) if bytes == older.bytes => return Ok(()),
+                Ok(bytes) if bytes == *older.bytes => return Ok(()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     return write_atomically(&path, &older.bytes);
@@ -107,10 +108,10 @@ struct Loaded {
 /// A file of an older state version, as it is.
 struct Older {
     version: u64,
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
-fn understand(path: &Path, bytes: Vec<u8>) -> Result<Loaded> {
+fn understand(path: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Loaded> {
     let map = parse(path, &bytes)?;
     let age = migrate::age(&map).map_err(|error| error.while_doing(format!("Reading {}", path.display())))?;
     Ok(match age {

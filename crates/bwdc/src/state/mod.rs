@@ -9,6 +9,7 @@ mod migrate;
 pub(crate) mod people;
 
 use serde_json::{Map, Value};
+use zeroize::Zeroize;
 
 pub(crate) use self::file::{DataFile, can_write, too_open, write_atomically as replace_private};
 pub(crate) use self::lock::RunLock;
@@ -96,6 +97,22 @@ impl Data {
 
     fn is_new(&self) -> bool {
         !self.0.contains_key(key::STATE_VERSION)
+    }
+}
+
+/// Any of its texts may be a secret.
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(zero);
+    }
+}
+
+fn zero(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(zero),
+        Value::Object(map) => map.values_mut().for_each(zero),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
