@@ -57,6 +57,14 @@ fn headers_separators_marks_and_words_for_status() {
 }
 
 #[test]
+fn quoted_fields_may_hold_anything() {
+    let content = b"id,email,note\r\n1,a@x.org,\"two\r\nlines, a comma and a \"\"quote\"\"\"\r\n\"2\",\"b@x.org\",5\" screen\n\"3\",c@x.org,\"\"";
+    let found: Vec<String> =
+        users(content).unwrap().users.iter().map(|user| user.external_id.as_str().to_owned()).collect();
+    assert_eq!(found, ["1", "2", "3"]);
+}
+
+#[test]
 fn groups_from_either_side() {
     let folder = folder(&[
         ("users.csv", b"id,email,groups\n1,a@x.org,Staff; New one\n2,b@x.org,\n3,c@x.org,g-1\n"),
@@ -92,6 +100,18 @@ fn errors_name_file_and_line() {
         (b"id,mail,email\n1,a,b\n", "several columns mean `email`"),
         (b"id,email\n1,a@x.org\n2,\xff\n", "line 3: this is no UTF-8"),
         (b"\xff\xfei\0d\0", "it is in UTF-16"),
+        // Blank lines and Windows line ends count as an editor counts them.
+        (b"id,email\r\n\r\n1,a@x.org\r\n\r\n,\r\n", "line 5: there is no id"),
+        (b"id,email\n\n\n1\n", "line 4: there are 1 fields where the header has 2"),
+        // A quote too many must not swallow people.
+        (
+            b"id,email,note\n1,a@x.org,\"first\n2,b@x.org,second\n",
+            "line 2: the quoted field that begins here is never closed",
+        ),
+        (
+            b"id,email,note\n1,a@x.org,\"first\n2,b@x.org,\"second\"\n",
+            "line 3: the quoted field that begins in line 2 goes on behind its closing quote",
+        ),
     ] {
         let error = users(content).unwrap_err();
         assert!(error.contains(words), "{words} is not in: {error}");

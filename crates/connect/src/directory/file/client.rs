@@ -167,12 +167,14 @@ fn table(path: &Path) -> Result<Table> {
         // Ties go to the comma.
         (header.bytes().filter(|byte| byte == separator).count(), *separator == b',')
     });
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(separator.unwrap_or(b','))
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let separator = separator.unwrap_or(b',');
+    if let Err((line, problem)) = check_quotes(text.as_bytes(), separator) {
+        return Err(wrong(&Place { file: path.to_owned(), at: format!("line {line}") }, problem));
+    }
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).from_reader(text.as_bytes());
     let fault = |error: &csv::Error| {
-        let line = error.position().map_or(1, csv::Position::line);
+        let line = error.position().map_or(1, |position| Lines::of(&text).at(position));
         let place = Place { file: path.to_owned(), at: format!("line {line}") };
         match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -188,11 +190,69 @@ fn table(path: &Path) -> Result<Table> {
         return Err(wrong(&place, "the file is empty: not even a header line is there"));
     }
     let mut rows = Vec::new();
+    let mut lines = Lines::of(&text);
     for row in reader.records() {
         let row = row.map_err(|error| fault(&error))?;
-        rows.push((row.position().map_or(0, csv::Position::line), row));
+        rows.push((row.position().map_or(0, |position| lines.at(position)), row));
     }
     Ok(Table { file: path.to_owned(), columns, rows })
+}
+
+/// Line numbers as an editor counts them: the library takes a row to begin with the blank lines before it.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), at: 0, line: 1 }
+    }
+
+    /// Positions must come in their order.
+    fn at(&mut self, position: &csv::Position) -> u64 {
+        let reached = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+        while let Some(byte) = self.text.get(self.at)
+            && (self.at < reached || matches!(byte, b'\r' | b'\n'))
+        {
+            self.line += u64::from(*byte == b'\n');
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
+/// Quotes by RFC 4180: a quoted field ends before a separator or a line end. The library takes what comes, and a quote too
+/// many would swallow the people behind it without a word.
+fn check_quotes(text: &[u8], separator: u8) -> std::result::Result<(), (usize, String)> {
+    let mut line = 1;
+    let mut opened = None;
+    let mut at_start = true;
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, opened) {
+            (b'"', None) if at_start => opened = Some(line),
+            (b'"', Some(_)) if bytes.next_if_eq(&b'"').is_some() => {}
+            (b'"', Some(first)) => {
+                let ends = |next: &u8| [separator, b'\r', b'\n'].contains(next);
+                if bytes.peek().is_some_and(|next| !ends(next)) {
+                    let problem = format!(
+                        "the quoted field that begins in line {first} goes on behind its closing quote; write a quote in it twice"
+                    );
+                    return Err((line, problem));
+                }
+                opened = None;
+            }
+            _ => {}
+        }
+        at_start = byte == separator || byte == b'\n';
+        line += usize::from(byte == b'\n');
+    }
+    match opened {
+        Some(first) => Err((first, "the quoted field that begins here is never closed".to_owned())),
+        None => Ok(()),
+    }
 }
 
 impl Table {
