@@ -47,14 +47,14 @@ pub(crate) async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
 /// What `login` left behind.
 pub(crate) struct Login {
     client_id: Option<String>,
-    client_secret: Option<Secret>,
+    client_secret: Option<Found>,
     token: Option<Found>,
 }
 
 /// The login that was kept, if there is one.
 pub(crate) async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<Login>> {
     let token = secrets.kept(data, &ACCESS_TOKEN).await?;
-    let client_secret = secrets.kept(data, &CLIENT_SECRET.kept).await?.map(|found| found.secret);
+    let client_secret = secrets.kept(data, &CLIENT_SECRET.kept).await?;
     if token.is_none() && client_secret.is_none() {
         return Ok(None);
     }
@@ -126,12 +126,13 @@ impl Account {
                     .hint("Run `bwdc logout` and `bwdc login`."));
             }
         };
-        let new_tokens = match &login.token {
-            Some(Found { source: Source::DataFile, .. }) => NewTokens::InDataFile,
-            _ => NewTokens::WithSecrets,
-        };
+        let is_in_data_file = [&login.token, &login.client_secret]
+            .into_iter()
+            .flatten()
+            .any(|found| found.source == Source::DataFile);
+        let new_tokens = if is_in_data_file { NewTokens::InDataFile } else { NewTokens::WithSecrets };
         let credentials = match (login.client_id, login.client_secret) {
-            (Some(id), Some(secret)) => Some(credentials(&id, secret)),
+            (Some(id), Some(found)) => Some(credentials(&id, found.secret)),
             _ => None,
         };
         let token = login.token.map(|found| Token::from_stored(found.secret.reveal()));
@@ -169,8 +170,11 @@ impl Account {
                 Ok(())
             })?,
             NewTokens::WithSecrets => {
+                // Without it the next run logs in again: no reason to fail this one.
                 let secret = Secret::from(token.reveal());
-                secrets.keep(&[(&ACCESS_TOKEN, Some(&secret))], |_| Ok(())).await?;
+                if let Err(error) = secrets.keep(&[(&ACCESS_TOKEN, Some(&secret))], |_| Ok(())).await {
+                    tracing::warn!("the access token could not be kept: {error}");
+                }
             }
         }
         Ok(token)

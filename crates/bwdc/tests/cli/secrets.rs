@@ -209,6 +209,10 @@ fn plain_text_in_the_data_file() {
     // Once there, they are read without the variable too.
     scene.instance.unset_env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS");
     assert!(scene.instance.run(&["sync"]).ok().out.contains("Synced 0 group(s)"));
+    // A new token goes where the key is, too.
+    scene.instance.change(|data| data.as_object_mut().unwrap().retain(|key, _| key != "accessToken"));
+    assert!(scene.instance.run(&["sync"]).ok().out.contains("Synced 0 group(s)"));
+    assert!(scene.instance.data()["accessToken"].is_string());
 }
 
 #[test]
