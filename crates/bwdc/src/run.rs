@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
-use bwdc_connect::directory::{self, Abilities, Ask, Directory as _, Extent, Progress, Tombstones};
-use bwdc_core::check::{Cause, Finding, ServerLimits, Verdict};
+use bwdc_connect::directory::{self, Abilities, Ask, Directory as _, Extent, Others, Progress, Tombstones};
+use bwdc_core::check::{Cause, Finding, Removals, ServerLimits, Verdict};
 use bwdc_core::known::KnownPeople;
 use bwdc_core::note::{Note, Step};
 use bwdc_core::plan::{Plan, Server, Summary, Target};
-use bwdc_core::rules::ExistingMembers;
+use bwdc_core::prepare::Missing;
+use bwdc_core::rules::{ExistingMembers, MissingPeople};
 use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules};
 use jiff::Timestamp;
@@ -56,7 +57,7 @@ pub(crate) enum Rehearsal {
 }
 
 /// Reads, prepares, plans and checks; sends nothing and keeps nothing.
-pub(crate) async fn rehearse(context: &Context, what: Rehearsal) -> Result<Prepared> {
+pub(crate) async fn rehearse(context: &Context, what: Rehearsal, removals: Removals) -> Result<Prepared> {
     let data = context.file.load()?;
     let account = account(context, &data).await?;
     let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
@@ -72,7 +73,7 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal) -> Result<Prepa
         server: Server::Official,
     };
     let plan = bwdc_core::plan(reading.prepared.clone(), &instance.rules, &target);
-    let verdict = bwdc_core::check(&plan, &instance.rules, limits(&data)?, None);
+    let verdict = bwdc_core::check(&plan, &instance.rules, limits(&data)?, removals, None);
     match verdict {
         Verdict::Blocked(findings) => Err(blocked(&findings)),
         Verdict::NothingToSend | Verdict::Unchanged | Verdict::Ready => Ok(reading.prepared),
@@ -80,7 +81,7 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal) -> Result<Prepa
 }
 
 /// A whole sync.
-pub(crate) async fn sync(context: &Context) -> Result<Outcome> {
+pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcome> {
     let started = Timestamp::now();
     let data = context.file.load()?;
     let account = account(context, &data).await?;
@@ -100,7 +101,7 @@ pub(crate) async fn sync(context: &Context) -> Result<Outcome> {
     };
     let plan = bwdc_core::plan(reading.prepared, &instance.rules, &target);
     let last_digest = data.text(key::LAST_SYNC_HASH);
-    let sent = match bwdc_core::check(&plan, &instance.rules, limits(&data)?, last_digest) {
+    let sent = match bwdc_core::check(&plan, &instance.rules, limits(&data)?, removals, last_digest) {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
         Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
         Verdict::Ready => {
@@ -141,6 +142,7 @@ fn nothing_read() -> Prepared {
         groups: Vec::new(),
         notes: Outcome::nothing().notes,
         bad_records: Vec::new(),
+        missing: Missing::default(),
         cursor: Cursor::default(),
     }
 }
@@ -157,12 +159,16 @@ async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<
     let Some(scope) = instance.scope else { return Ok(None) };
     let directory = directory::open(instance.directory.clone())?;
     let progress = Arc::new(Progress::default());
-    let ask = Ask { scope, extent };
+    let others = match instance.rules.missing {
+        MissingPeople::Remove => Others::Always,
+        MissingPeople::Keep => Others::WhenNeeded,
+    };
+    let ask = Ask { scope, extent, others };
     let snapshot = ui::with_progress(&progress, context.style, directory.read(&ask, &progress)).await?;
     let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
     tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
     let Abilities { tombstones } = directory.abilities();
-    if tombstones == Tombstones::No {
+    if tombstones == Tombstones::No && instance.rules.missing == MissingPeople::Keep {
         let prepared = bwdc_core::prepare(snapshot, &instance.rules, &KnownPeople::default());
         return Ok(Some(Reading { prepared, known: None }));
     }

@@ -1,6 +1,7 @@
 //! The last word before anything is sent.
 
 use crate::plan::{BATCH_SIZE, Plan, Summary};
+use crate::prepare::Missing;
 use crate::rules::{BadRecords, ExistingMembers, ImportSize, Rules};
 
 /// Whether a plan may be carried out.
@@ -45,11 +46,34 @@ pub enum ServerLimits {
     SelfHosted,
 }
 
-/// Compares a plan with the rules, the server's limits and what was sent last.
-pub fn check(plan: &Plan, rules: &Rules, limits: ServerLimits, last_digest: Option<&str>) -> Verdict {
+/// How many people may leave for being gone, without anybody saying so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Removals {
+    /// A tenth of those last known, and ten in any case.
+    #[default]
+    Few,
+    /// As many as an administrator named for this run.
+    UpTo(usize),
+}
+
+/// More than so many are not few.
+const FEW: usize = 10;
+
+/// At most so many are named in a finding.
+const NAMED: usize = 20;
+
+/// Compares a plan with the rules, the server's limits, what may be removed and what was sent last.
+pub fn check(
+    plan: &Plan,
+    rules: &Rules,
+    limits: ServerLimits,
+    removals: Removals,
+    last_digest: Option<&str>,
+) -> Verdict {
     let findings: Vec<Finding> = bad_records(plan, rules)
         .into_iter()
         .chain(overwrite(plan, rules))
+        .chain(missing(plan, removals))
         .chain(size(plan, limits))
         .collect();
     if !findings.is_empty() {
@@ -106,6 +130,33 @@ fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
                   every member that was ever synced."
                 .to_owned(),
         next_step: "Check the search base and the filters, or switch sync.overwriteExisting off.".to_owned(),
+    })
+}
+
+/// A directory that suddenly lacks many people is more often a mistake than a wave of leavers: a moved subtree, a changed
+/// right, a replica that is not filled yet.
+fn missing(plan: &Plan, removals: Removals) -> Option<Finding> {
+    let Missing { people, known } = &plan.missing;
+    let count = people.len();
+    let is_allowed = match removals {
+        Removals::Few => count <= FEW || count * 10 <= *known,
+        Removals::UpTo(number) => count <= number,
+    };
+    if is_allowed {
+        return None;
+    }
+    let named = people.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
+    Some(Finding {
+        cause: Cause::Dangerous,
+        problem: format!(
+            "{count} of the {known} people of the last complete read are not in the directory any more, and sync.removeMissing \
+             would remove them: {named}{more}"
+        ),
+        next_step: format!(
+            "Check the search base, the account's rights and the server. If they have really left, run once: bwdc sync \
+             --allow-removals {count}."
+        ),
     })
 }
 

@@ -4,50 +4,90 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Email, ExternalId, Status, User};
+use crate::entry::{Email, ExternalId, ReferenceId, Status, User};
 use crate::snapshot::{Coverage, Snapshot};
 
-/// External id to address. Fills in the address of a tombstone that lost its own.
+/// External id to address. Fills in the address of a tombstone that lost its own, and knows who has vanished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KnownPeople(BTreeMap<ExternalId, String>);
+#[serde(from = "Stored")]
+pub struct KnownPeople {
+    /// Which people were looked for. Who is absent from a read of others has not vanished.
+    population: Option<String>,
+    people: BTreeMap<ExternalId, Option<String>>,
+}
+
+/// The first form had addresses only, and nobody without one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Population { population: Option<String>, people: BTreeMap<ExternalId, Option<String>> },
+    Addresses(BTreeMap<ExternalId, String>),
+}
+
+impl From<Stored> for KnownPeople {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Population { population, people } => Self { population, people },
+            Stored::Addresses(people) => people.into_iter().collect(),
+        }
+    }
+}
 
 impl KnownPeople {
     /// The address somebody had.
     pub fn email(&self, id: &ExternalId) -> Option<Email> {
-        self.0.get(id).and_then(|email| Email::parse(email))
+        self.people.get(id)?.as_deref().and_then(Email::parse)
     }
 
     /// How many people are known.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.people.len()
     }
 
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.people.is_empty()
     }
 
     /// What is known after this read: everybody in it, and the tombstones among those known before. After a read of
     /// changes only, nobody is forgotten.
     #[must_use]
     pub fn after(&self, snapshot: &Snapshot) -> Self {
-        let mut known = match snapshot.coverage {
-            Coverage::Full => BTreeMap::new(),
-            Coverage::Changes => self.0.clone(),
+        let (population, mut people) = match snapshot.coverage {
+            Coverage::Full => (snapshot.population.clone(), BTreeMap::new()),
+            Coverage::Changes => (self.population.clone(), self.people.clone()),
         };
         for user in snapshot.users.iter().chain(&snapshot.others) {
-            if let Some(email) = self.address_of(user) {
-                known.insert(user.external_id.clone(), email);
-            }
+            people.insert(user.external_id.clone(), self.address_of(user));
         }
-        Self(known)
+        Self { population, people }
+    }
+
+    /// Who was known and is not in this complete read of the same people. Nobody after a read of changes, or of other
+    /// people.
+    pub(crate) fn vanished(&self, snapshot: &Snapshot) -> Vec<User> {
+        let is_same = self.population.is_some() && self.population == snapshot.population;
+        if snapshot.coverage != Coverage::Full || !is_same {
+            return Vec::new();
+        }
+        let present: foldhash::HashSet<&ExternalId> =
+            snapshot.users.iter().chain(&snapshot.others).map(|user| &user.external_id).collect();
+        let vanished = self.people.iter().filter(|(id, _)| !present.contains(id));
+        vanished
+            .map(|(id, email)| User {
+                external_id: id.clone(),
+                // Nothing refers to somebody who is not there.
+                reference_id: ReferenceId::from(format!("vanished:{id}")),
+                email: email.as_deref().and_then(Email::parse),
+                status: Status::Deleted,
+            })
+            .collect()
     }
 
     fn address_of(&self, user: &User) -> Option<String> {
         let own = user.email.as_ref().map(|email| email.as_str().to_owned());
         match user.status {
-            Status::Deleted => own.or_else(|| self.0.get(&user.external_id).cloned()),
+            Status::Deleted => own.or_else(|| self.people.get(&user.external_id).cloned().flatten()),
             Status::Active | Status::Disabled => own,
         }
     }
@@ -55,6 +95,20 @@ impl KnownPeople {
 
 impl FromIterator<(ExternalId, String)> for KnownPeople {
     fn from_iter<I: IntoIterator<Item = (ExternalId, String)>>(people: I) -> Self {
-        Self(people.into_iter().collect())
+        Self { population: None, people: people.into_iter().map(|(id, email)| (id, Some(email))).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_of_the_file_is_read() {
+        let known: KnownPeople = serde_json::from_str(r#"{"u1":"a@x.org"}"#).unwrap();
+        assert_eq!(known.email(&"u1".into()).unwrap().as_str(), "a@x.org");
+        let again: KnownPeople = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
+        assert_eq!(again, known);
+        assert!(serde_json::from_str::<KnownPeople>("{}").unwrap().is_empty());
     }
 }

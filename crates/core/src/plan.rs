@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::entry::Email;
 use crate::import::{ImportGroup, ImportMember, ImportRequest};
 use crate::note::{Note, Step};
-use crate::prepare::{BadRecord, Fate, Person, Prepared, PreparedGroup};
+use crate::prepare::{BadRecord, Fate, Missing, Person, Prepared, PreparedGroup};
 use crate::rules::{ExistingMembers, ImportSize, Newcomers, Rules};
 use crate::snapshot::Cursor;
 
@@ -72,6 +72,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// Entries that had to be left out because they are wrong.
     pub bad_records: Vec<BadRecord>,
+    /// Who leaves for being gone.
+    pub missing: Missing,
 }
 
 impl Prepared {
@@ -83,7 +85,7 @@ impl Prepared {
 
 /// Lays the import out.
 pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
-    let Prepared { people, groups, notes, bad_records, cursor } = prepared;
+    let Prepared { people, groups, notes, bad_records, missing, cursor } = prepared;
     let (people, notes) = addressable(people, notes, target.server);
     let members: Vec<ImportMember> = people.into_iter().map(member).collect();
     let groups: Vec<ImportGroup> = groups.into_iter().map(group).collect();
@@ -94,7 +96,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
     };
     let requests = requests(groups, members, rules);
     let digest = digest(&requests, target);
-    Plan { requests, digest, summary, cursor, notes, bad_records }
+    Plan { requests, digest, summary, cursor, notes, bad_records, missing }
 }
 
 /// Vaultwarden cannot be told about somebody without an address.

@@ -11,6 +11,8 @@ pub struct Rules {
     pub group_filter: Option<SetFilter>,
     /// `sync.removeDisabled`.
     pub disabled: DisabledUsers,
+    /// `sync.removeMissing`.
+    pub missing: MissingPeople,
     /// `sync.overwriteExisting`.
     pub existing: ExistingMembers,
     /// `sync.largeImport`.
@@ -26,6 +28,16 @@ pub struct Rules {
 /// What happens to people whose account is switched off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DisabledUsers {
+    /// They stay in the organization.
+    #[default]
+    Keep,
+    /// They leave, as if deleted.
+    Remove,
+}
+
+/// What happens to people who were in the last complete read and are not in this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingPeople {
     /// They stay in the organization.
     #[default]
     Keep,
@@ -89,6 +101,7 @@ impl Default for Rules {
             user_filter: None,
             group_filter: None,
             disabled: DisabledUsers::Keep,
+            missing: MissingPeople::Keep,
             existing: ExistingMembers::Keep,
             size: ImportSize::Single,
             newcomers: Newcomers::Stage,

@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub groups: Vec<Group>,
     /// Whether `users` is everybody.
     pub coverage: Coverage,
+    /// Which people were looked for, as text: equal texts mean the same part of the same directory, ids included. `None` if
+    /// absence says nothing about a person.
+    pub population: Option<String>,
     /// Where the next read starts.
     pub cursor: Cursor,
     /// What the read has to tell.

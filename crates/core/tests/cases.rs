@@ -12,13 +12,15 @@
 use std::fs;
 use std::path::Path;
 
-use bwdc_core::check::{ServerLimits, Verdict, check};
+use bwdc_core::check::{Removals, ServerLimits, Verdict, check};
 use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 use bwdc_core::filter::{NativeQuery, SetFilter, parse};
 use bwdc_core::known::KnownPeople;
 use bwdc_core::note::by_cause;
 use bwdc_core::plan::{Server, Target};
-use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, ImportSize, Nesting, Newcomers, Rules};
+use bwdc_core::rules::{
+    BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
+};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use bwdc_core::{plan, prepare};
 use serde::Deserialize;
@@ -33,6 +35,15 @@ struct Case {
     rules: CaseRules,
     #[serde(default)]
     known: Vec<(String, String)>,
+    /// As the program keeps it, with the population.
+    #[serde(default)]
+    known_before: Option<KnownPeople>,
+    #[serde(default)]
+    population: Option<String>,
+    #[serde(default)]
+    changes_only: bool,
+    #[serde(default)]
+    allow_removals: Option<usize>,
     #[serde(default)]
     vaultwarden: bool,
     #[serde(default)]
@@ -55,6 +66,7 @@ struct CaseRules {
     invite: bool,
     skip_bad_records: bool,
     all_groups_nest: bool,
+    remove_missing: bool,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +98,7 @@ impl CaseRules {
             user_filter: set(&self.user_filter),
             group_filter: set(&self.group_filter),
             disabled: if self.remove_disabled { DisabledUsers::Remove } else { defaults.disabled },
+            missing: if self.remove_missing { MissingPeople::Remove } else { defaults.missing },
             existing: if self.overwrite_existing { ExistingMembers::Overwrite } else { defaults.existing },
             size: if self.large_import { ImportSize::Batches } else { defaults.size },
             newcomers: if self.invite { Newcomers::Invite } else { defaults.newcomers },
@@ -118,13 +131,14 @@ fn outcome(case: Case) -> Value {
         users: case.users.iter().map(user).collect(),
         others: case.others.iter().map(user).collect(),
         groups: case.groups.iter().map(group).collect(),
-        coverage: Coverage::Full,
+        coverage: if case.changes_only { Coverage::Changes } else { Coverage::Full },
+        population: case.population,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };
     let rules = case.rules.into_rules();
-    let known: KnownPeople =
-        case.known.into_iter().map(|(id, email)| (ExternalId::from(id), email)).collect();
+    let addresses = || case.known.into_iter().map(|(id, email)| (ExternalId::from(id), email)).collect();
+    let known: KnownPeople = case.known_before.unwrap_or_else(addresses);
     let target = Target {
         api_url: "https://api.example".into(),
         organization_id: "org".into(),
@@ -132,7 +146,8 @@ fn outcome(case: Case) -> Value {
     };
     let plan = plan(prepare(snapshot.in_canonical_order(), &rules, &known), &rules, &target);
     let limits = if case.cloud { ServerLimits::Cloud } else { ServerLimits::SelfHosted };
-    let verdict = match check(&plan, &rules, limits, None) {
+    let removals = case.allow_removals.map_or(Removals::Few, Removals::UpTo);
+    let verdict = match check(&plan, &rules, limits, removals, None) {
         Verdict::Blocked(findings) => {
             json!(findings.iter().map(|f| format!("blocked: {}", f.problem)).collect::<Vec<_>>())
         }

@@ -118,10 +118,11 @@ impl Slapd {
         format!("cn=reader,{SUFFIX}")
     }
 
-    /// Changes the directory, in LDIF.
+    /// Changes the directory, in LDIF; entries without a `changetype` are added.
     pub fn modify(&self, ldif: &str) {
         let mut process = Command::new("ldapmodify")
             .args([
+                "-a",
                 "-x",
                 "-H",
                 &format!("ldap://127.0.0.1:{}", self.port),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bwdc_connect::Secret;
 use bwdc_core::Prepared;
+use bwdc_core::check::Removals;
 use bwdc_core::entry::Status;
 use bwdc_core::note::by_cause;
 use bwdc_sandbox::{Group, Member, Options, Sandbox};
@@ -138,14 +139,14 @@ impl Stage {
 
     async fn rehearse(&self) -> Result<()> {
         self.command("bwdc test    # what a sync would do; nothing is changed");
-        let prepared = run::rehearse(&self.context, Rehearsal::Everything).await?;
+        let prepared = run::rehearse(&self.context, Rehearsal::Everything, Removals::Few).await?;
         ui::say(&summary(&prepared));
         Ok(())
     }
 
     async fn sync(&self, title: &str) -> Result<()> {
         self.command(&format!("bwdc sync    # {}", title.to_lowercase()));
-        let outcome = run::sync(&self.context).await?;
+        let outcome = run::sync(&self.context, Removals::Few).await?;
         ui::say(&format!("  Synced {} group(s) and {} user(s).", outcome.sent.groups, outcome.sent.users));
         Ok(())
     }

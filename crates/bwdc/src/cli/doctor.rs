@@ -4,6 +4,7 @@ use bwdc_connect::bitwarden::{Client, ServerKind};
 use bwdc_connect::directory::{self, Directory as _, Scope};
 use bwdc_connect::probe::{self, Outcome, Place, Protection};
 use bwdc_connect::tls::{self, Trust};
+use bwdc_core::check::Removals;
 use bwdc_core::note::{NoteGroup, Severity, by_cause};
 use clap::Args;
 use jiff::SignedDuration;
@@ -388,7 +389,7 @@ impl<'a> Examination<'a> {
 
     async fn rehearsal(&mut self) {
         let what = "Rehearsal";
-        match run::rehearse(self.context, Rehearsal::Everything).await {
+        match run::rehearse(self.context, Rehearsal::Everything, Removals::Few).await {
             Err(error) => self.add(Finding::bad(what, error)),
             Ok(prepared) => {
                 let (people, groups) = (prepared.people.len(), prepared.groups.len());

@@ -75,7 +75,7 @@ enum Command {
     /// Show what a sync would import, and change nothing.
     Test(test::Arguments),
     /// Import the directory into the organization.
-    Sync,
+    Sync(sync::Arguments),
     /// Show when users or groups were last synced.
     LastSync(last_sync::Arguments),
     /// Change a setting.
@@ -161,7 +161,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         }
         Command::Logout => logout::run(&context(environment)?).await.map(done),
         Command::Test(arguments) => test::run(&context(environment)?, arguments).await.map(done),
-        Command::Sync => sync::run(&context(environment)?).await,
+        Command::Sync(arguments) => sync::run(&context(environment)?, arguments).await,
         Command::LastSync(arguments) => last_sync::run(&context(environment)?, &arguments).await.map(done),
         Command::Config(arguments) => config::run(&context(environment)?, &arguments).await.map(done),
         Command::DataFile => Ok(done(data_file::run(&context(environment)?))),

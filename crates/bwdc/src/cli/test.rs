@@ -7,6 +7,7 @@ use bwdc_core::prepare::Person;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::sync::RemovalArguments;
 use crate::collate::Collation;
 use crate::error::Result;
 use crate::run::{self, Context, Rehearsal};
@@ -17,11 +18,13 @@ pub(super) struct Arguments {
     /// Only what changed since the last sync.
     #[arg(short, long)]
     last: bool,
+    #[command(flatten)]
+    removals: RemovalArguments,
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<Answer> {
     let what = if arguments.last { Rehearsal::SinceLastSync } else { Rehearsal::Everything };
-    let prepared = run::rehearse(context, what).await?;
+    let prepared = run::rehearse(context, what, arguments.removals.into()).await?;
     ui::notes(&by_cause(&prepared.notes), context.style);
     Ok(Answer::Object(listing(&prepared)))
 }

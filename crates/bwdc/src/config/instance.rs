@@ -11,7 +11,9 @@ use bwdc_connect::directory::ldap::config::{
 use bwdc_connect::directory::{self, Scope, file};
 use bwdc_connect::tls::{ClientIdentity, Trust};
 use bwdc_core::filter::{self, NativeQuery};
-use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, ImportSize, Nesting, Newcomers, Rules};
+use bwdc_core::rules::{
+    BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
+};
 use serde_json::Value;
 
 use super::env::{self, Environment};
@@ -255,6 +257,7 @@ fn rules(values: &Values<'_>, filters: Filters) -> Result<Rules> {
         user_filter: set_filter("sync.userFilter")?,
         group_filter: set_filter("sync.groupFilter")?,
         disabled: if values.flag("sync.removeDisabled")? { DisabledUsers::Remove } else { defaults.disabled },
+        missing: missing(values)?,
         existing: if values.flag("sync.overwriteExisting")? {
             ExistingMembers::Overwrite
         } else {
@@ -277,6 +280,21 @@ fn rules(values: &Values<'_>, filters: Filters) -> Result<Rules> {
             defaults.nesting
         },
     })
+}
+
+/// Who is absent from a read of changes has not left, so the two exclude each other. Only people who are synced can leave.
+fn missing(values: &Values<'_>) -> Result<MissingPeople> {
+    if !values.flag("sync.removeMissing")? || !values.flag("sync.users")? {
+        return Ok(MissingPeople::Keep);
+    }
+    if directory_name(values.0)? == "ldap" && values.text("sync.revisionDateAttribute")?.is_some() {
+        return Err(Error::new(
+            "The settings sync.removeMissing and sync.revisionDateAttribute exclude each other: who is absent from a read of \
+             changes has not left.",
+        )
+        .hint("Clear one: bwdc config unset sync.revisionDateAttribute, or bwdc config sync.removeMissing false."));
+    }
+    Ok(MissingPeople::Remove)
 }
 
 /// The organization's servers.

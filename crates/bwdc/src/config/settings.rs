@@ -137,6 +137,7 @@ pub(crate) const ALL: &[Setting] = &[
     setting("sync.userFilter", In(SYNC, "userFilter"), Type::Filter, "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail."),
     setting("sync.groupFilter", In(SYNC, "groupFilter"), Type::Filter, "", "LDAP: a filter. Others: include:a,b or exclude:a,b by name."),
     setting("sync.removeDisabled", In(SYNC, "removeDisabled"), Type::Flag, "false", "People whose account is disabled leave the organization."),
+    setting("sync.removeMissing", In(SYNC, "removeMissing"), Type::Flag, "false", "People who were in the last complete read and are in the directory no more leave the organization. For directories that keep no record of deleted accounts."),
     setting("sync.overwriteExisting", In(SYNC, "overwriteExisting"), Type::Flag, "false", "Remove members with an external id who are not in the directory."),
     setting("sync.largeImport", In(SYNC, "largeImport"), Type::Flag, "false", "Import more than 2,000 people and groups in batches."),
     setting("sync.inviteUsersAfterProvisioning", In(SYNC, "inviteUsersAfterProvisioning"), Type::Flag, "false", "Invite newcomers at once, where the server can stage them instead."),

@@ -16,6 +16,7 @@ mod harness;
 mod init;
 mod ldap;
 mod migration;
+mod missing;
 mod recordings;
 mod secrets;
 mod server;

@@ -58,6 +58,17 @@ pub struct Ask {
     pub scope: Scope,
     /// Everything or changes.
     pub extent: Extent,
+    /// Who else.
+    pub others: Others,
+}
+
+/// Whether people whom the directory's own filter leaves out are read as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// If something depends on them: membership, or the addresses of people who leave.
+    WhenNeeded,
+    /// Always, because being absent from the read means having left.
+    Always,
 }
 
 /// What a directory can tell.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bwdc_connect::Secret;
 use bwdc_connect::directory::ldap::config::{Attributes, Bind, Flavour, Paging, Search, Security, Timeouts};
 use bwdc_connect::directory::{
-    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Progress, Scope, file, ldap,
+    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, ldap,
 };
 use bwdc_core::entry::Status;
 use bwdc_core::snapshot::{Coverage, Snapshot};
@@ -111,7 +111,7 @@ fn worlds() -> Vec<(&'static str, World)> {
 
 async fn read(world: &World, scope: Scope) -> (Snapshot, (u64, u64)) {
     let progress = Arc::new(Progress::default());
-    let ask = Ask { scope, extent: Extent::Everything };
+    let ask = Ask { scope, extent: Extent::Everything, others: Others::WhenNeeded };
     let snapshot = world.directory.read(&ask, &progress).await.unwrap();
     (snapshot, progress.counts())
 }

@@ -5,10 +5,12 @@ mod emails;
 mod filters;
 pub mod flatten;
 mod groups;
+mod missing;
 mod validate;
 
 use std::sync::Arc;
 
+pub use self::missing::Missing;
 use crate::entry::{Email, ExternalId, Group, Status, User};
 use crate::known::KnownPeople;
 use crate::note::Note;
@@ -26,6 +28,8 @@ pub struct Prepared {
     pub notes: Vec<Note>,
     /// Entries that cannot be imported; they are in neither list.
     pub bad_records: Vec<BadRecord>,
+    /// Who leaves for being gone.
+    pub missing: Missing,
     /// Carried along for the commit.
     pub cursor: Cursor,
 }
@@ -82,7 +86,10 @@ struct Draft {
 
 /// Decides who is imported. Never fails: what is wrong is kept as a [`BadRecord`] for [`crate::check`].
 pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepared {
-    let Snapshot { users, others, groups, notes, cursor, coverage: _ } = snapshot;
+    let vanished = missing::vanished(&snapshot, known, rules);
+    let vanished_ids = vanished.iter().map(|user| user.external_id.clone()).collect();
+    let Snapshot { mut users, others, groups, notes, cursor, coverage: _, population: _ } = snapshot;
+    users.extend(vanished);
     let draft = Draft { people: Vec::new(), groups: Vec::new(), notes, bad_records: Vec::new() };
     let draft = groups::resolve(draft, &users, &others, groups, rules);
     let taken = duplicates::addresses_in_use(&users, &others, rules);
@@ -92,8 +99,9 @@ pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepar
     let draft = emails::require(draft, known);
     let draft = duplicates::resolve(draft, &taken);
     let draft = validate::refuse(draft);
+    let (draft, missing) = missing::counted(draft, &vanished_ids, known);
     let Draft { people, groups, notes, bad_records } = draft;
-    Prepared { people, groups, notes, bad_records, cursor }
+    Prepared { people, groups, notes, bad_records, missing, cursor }
 }
 
 fn people(users: Vec<User>, rules: &Rules) -> Vec<Person> {

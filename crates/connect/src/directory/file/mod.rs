@@ -53,8 +53,15 @@ impl Files {
         groups.iter().for_each(|_| progress.group());
         let (users, others) = if ask.scope.has_users() { (users, Vec::new()) } else { (Vec::new(), users) };
         let groups = if ask.scope.has_groups() { groups } else { Vec::new() };
-        let snapshot =
-            Snapshot { users, others, groups, coverage: Coverage::Full, cursor: Cursor::default(), notes };
+        let snapshot = Snapshot {
+            users,
+            others,
+            groups,
+            coverage: Coverage::Full,
+            population: Some(format!("file {}", self.config.path.display())),
+            cursor: Cursor::default(),
+            notes,
+        };
         Ok(snapshot.in_canonical_order())
     }
 }

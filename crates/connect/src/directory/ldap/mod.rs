@@ -23,7 +23,7 @@ use self::client::{Connection, Record, Request};
 pub use self::config::Config;
 use self::config::{Flavour, Search, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
-use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones};
+use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
@@ -354,17 +354,25 @@ impl Ldap {
         if wanted { self.tombstones(progress).await } else { Ok((Vec::new(), Vec::new())) }
     }
 
+    /// Which people are looked for. Not the filter: those whom it leaves out are known as others. Not the server: several may
+    /// hold the same tree.
+    fn population(&self) -> String {
+        format!("ldap {} {}", self.user_base, self.config.users.without_filter().filter()).to_lowercase()
+    }
+
     /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is
     /// not mistaken for a living person with the same address.
     async fn read_others(
         &self,
+        ask: &Ask,
         asked_for: &[Person],
         groups: &[Group],
         is_everybody: Everybody,
         progress: &Progress,
     ) -> Result<Vec<Person>> {
-        let matters =
-            !groups.is_empty() || asked_for.iter().any(|person| person.user.status != Status::Active);
+        let matters = ask.others == Others::Always
+            || !groups.is_empty()
+            || asked_for.iter().any(|person| person.user.status != Status::Active);
         if is_everybody == Everybody::Yes || !matters {
             return Ok(Vec::new());
         }
@@ -440,14 +448,22 @@ impl Directory for Ldap {
             (true, None, None) => Everybody::Yes,
             _ => Everybody::No,
         };
-        let others = self.read_others(&people, &groups, is_everybody, progress).await?;
+        let others = self.read_others(ask, &people, &groups, is_everybody, progress).await?;
         let first_other = people.len();
         people.extend(others);
         convert::resolve_uids(&mut groups, &people);
         let mut users: Vec<User> = people.into_iter().map(|person| person.user).collect();
         let others = users.split_off(first_other);
         let coverage = if since.users.is_some() { Coverage::Changes } else { Coverage::Full };
-        let snapshot = Snapshot { users, others, groups, coverage, cursor: Cursor::default(), notes };
+        let snapshot = Snapshot {
+            users,
+            others,
+            groups,
+            coverage,
+            population: Some(self.population()),
+            cursor: Cursor::default(),
+            notes,
+        };
         Ok(snapshot.in_canonical_order())
     }
 }

@@ -1,0 +1,49 @@
+//! People who are simply gone: most directories keep no tombstones. Somebody who was in the last complete read and is not in
+//! this one leaves, if the administrator wants that.
+
+use std::collections::HashSet;
+
+use super::{Draft, Fate};
+use crate::entry::{ExternalId, User};
+use crate::known::KnownPeople;
+use crate::note::{Note, Step};
+use crate::rules::{MissingPeople, Rules};
+use crate::snapshot::Snapshot;
+
+/// Who is to leave for being gone, and out of how many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// As an administrator would look for them.
+    pub people: Vec<String>,
+    /// How many people the last complete read had.
+    pub known: usize,
+}
+
+/// The people who are gone, as tombstones would tell it.
+pub(super) fn vanished(snapshot: &Snapshot, known: &KnownPeople, rules: &Rules) -> Vec<User> {
+    match rules.missing {
+        MissingPeople::Keep => Vec::new(),
+        MissingPeople::Remove => known.vanished(snapshot),
+    }
+}
+
+/// Counts those who are left to leave after everything else was decided.
+pub(super) fn counted(
+    mut draft: Draft,
+    vanished: &HashSet<ExternalId>,
+    known: &KnownPeople,
+) -> (Draft, Missing) {
+    let leaving = draft
+        .people
+        .iter()
+        .filter(|person| person.fate == Fate::Leaves && vanished.contains(&person.external_id));
+    let people: Vec<String> = leaving.map(super::Person::label).collect();
+    draft.notes.extend(people.iter().map(|label| {
+        Note::info(
+            Step::Leavers,
+            label,
+            "removed, because the directory has the person no more (sync.removeMissing)",
+        )
+    }));
+    (draft, Missing { people, known: known.len() })
+}
