@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Credentials, Token};
-use bwdc_connect::directory::ldap::config::Flavour;
 use bwdc_connect::directory::{self, Directory as _, Scope, ldap};
 use bwdc_connect::probe::{Check, Outcome};
 use clap::Args;
@@ -12,6 +11,7 @@ use serde_json::Value;
 
 use super::Interaction;
 use super::login::{self, Origin};
+use crate::config::presets::{self, Preset};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::settings::{self, Setting};
 use crate::config::{Instance, instance};
@@ -94,28 +94,6 @@ fn required(directory: &str) -> &'static [&'static str] {
         "okta" => &["okta.orgUrl", "okta.token"],
         "onelogin" => &["onelogin.region", "onelogin.clientId", "onelogin.secret"],
         _ => &[],
-    }
-}
-
-/// What Active Directory calls things, and what most others do.
-fn preset(flavour: Flavour) -> &'static [(&'static str, &'static str)] {
-    match flavour {
-        Flavour::ActiveDirectory => &[
-            ("ldap.ad", "true"),
-            ("sync.userObjectClass", "person"),
-            ("sync.userEmailAttribute", "mail"),
-            ("sync.groupObjectClass", "group"),
-            ("sync.groupNameAttribute", "name"),
-            ("sync.memberAttribute", "member"),
-        ],
-        Flavour::Generic => &[
-            ("ldap.ad", "false"),
-            ("sync.userObjectClass", "inetOrgPerson"),
-            ("sync.userEmailAttribute", "mail"),
-            ("sync.groupObjectClass", "groupOfNames"),
-            ("sync.groupNameAttribute", "cn"),
-            ("sync.memberAttribute", "member"),
-        ],
     }
 }
 
@@ -283,11 +261,29 @@ impl<'a> Draft<'a> {
             root.store(&mut self.data, context.as_str().into());
         }
         self.question("ldap.rootPath").await?;
-        for (name, value) in preset(said.flavour) {
+        let chosen = settings::find("ldap.preset")?
+            .stored(&self.data)
+            .and_then(Value::as_str)
+            .and_then(presets::named);
+        self.name_things(chosen.unwrap_or_else(|| presets::for_product(said.product)))
+    }
+
+    /// What was not said otherwise is as the product has it.
+    fn name_things(&mut self, preset: &Preset) -> Result<()> {
+        for (name, value) in preset.settings {
             let setting = settings::find(name)?;
             if setting.stored(&self.data).is_none() {
                 self.set(setting, value)?;
             }
+        }
+        let identity = settings::find("ldap.externalIdAttribute")?;
+        let is_new =
+            self.data.text(key::LAST_USER_SYNC).is_none() && self.data.text(key::LAST_SYNC_HASH).is_none();
+        if is_new
+            && identity.stored(&self.data).is_none()
+            && let Some(attribute) = preset.identity
+        {
+            self.set(identity, attribute)?;
         }
         Ok(())
     }

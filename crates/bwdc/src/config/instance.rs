@@ -5,9 +5,10 @@ use std::path::Path;
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::Endpoints;
 use bwdc_connect::directory::ldap::config::{
-    Attributes, Bind, Config as LdapConfig, Flavour, MadeEmail, Paging, Search, Security, Timeouts, Tls,
-    incomplete,
+    Attributes, Bind, Config as LdapConfig, Flavour, Identity, MadeEmail, Paging, Search, Security, Timeouts,
+    Tls, incomplete,
 };
+use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_connect::directory::{self, Scope, file};
 use bwdc_connect::tls::{ClientIdentity, Trust};
 use bwdc_core::filter::{self, NativeQuery};
@@ -136,6 +137,8 @@ fn ldap(
         users: search(values, ["sync.userPath", "sync.userObjectClass", "sync.userFilter"], "person")?,
         groups: search(values, ["sync.groupPath", "sync.groupObjectClass", "sync.groupFilter"], "group")?,
         attributes: attributes(values)?,
+        identity: identity(values)?,
+        disabled_by: disabled_by(values)?,
         timeouts: Timeouts { silence, connect: timeouts.connect.min(silence) },
     })
 }
@@ -167,6 +170,25 @@ fn attributes(values: &Values<'_>) -> Result<Attributes> {
         member: named("sync.memberAttribute", "member")?,
         revision: values.text("sync.revisionDateAttribute")?,
     })
+}
+
+fn identity(values: &Values<'_>) -> Result<Identity> {
+    Ok(match values.text("ldap.externalIdAttribute")? {
+        None => Identity::GuidOrDn,
+        Some(name) if name.eq_ignore_ascii_case("dn") => Identity::Dn,
+        Some(name) => Identity::Attribute(name),
+    })
+}
+
+fn disabled_by(values: &Values<'_>) -> Result<Vec<DisabledBy>> {
+    let Some(names) = values.text("ldap.disabledBy")? else {
+        return Ok(vec![DisabledBy::UserAccountControl]);
+    };
+    let mark = |name: &str| {
+        DisabledBy::named(name.trim())
+            .ok_or_else(|| wrong_type("ldap.disabledBy", "a list of known attributes"))
+    };
+    names.split(',').map(mark).collect()
 }
 
 fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {

@@ -3,6 +3,7 @@
 pub(crate) mod env;
 pub(crate) mod instance;
 pub(crate) mod place;
+pub(crate) mod presets;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 

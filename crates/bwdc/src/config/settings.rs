@@ -2,11 +2,12 @@
 //! `bwdc config`, the reader of the configuration and the reference page use this table.
 
 use bwdc_connect::directory::ldap;
+use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_core::did_you_mean;
 use serde_json::Value;
 
 use super::instance::{self, DIRECTORIES, FILE_DIRECTORY};
-use super::secrets;
+use super::{presets, secrets};
 use crate::error::{Error, Result};
 use crate::state::{Data, key};
 
@@ -27,6 +28,10 @@ pub(crate) enum Type {
     Minutes,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Some of these words, with commas in between.
+    Words(&'static [&'static str]),
+    /// A group of settings, by name.
+    Preset(&'static [&'static str]),
     /// A base URL.
     Url,
     /// The same, or a name of Bitwarden's cloud.
@@ -83,6 +88,15 @@ const fn setting(
     Setting { name, place, kind, default, meaning }
 }
 
+const DISABLED_BY: &[&str] = &[
+    DisabledBy::UserAccountControl.attribute(),
+    DisabledBy::AccountExpires.attribute(),
+    DisabledBy::NsAccountLock.attribute(),
+    DisabledBy::PwdAccountLockedTime.attribute(),
+    DisabledBy::LoginDisabled.attribute(),
+    DisabledBy::ShadowExpire.attribute(),
+];
+
 const LDAP: &str = "directoryLdap";
 const ENTRA: &str = "directoryEntra";
 const GSUITE: &str = "directoryGsuite";
@@ -116,6 +130,9 @@ pub(crate) const ALL: &[Setting] = &[
     setting("ldap.domain", In(LDAP, "domain"), Type::Word, "", "Kept for the existing connector, not used."),
     setting("ldap.currentUser", In(LDAP, "currentUser"), Type::Flag, "false", "Log in as the user who runs bwdc: kept for the existing connector, which ignores it too."),
     setting("ldap.ad", In(LDAP, "ad"), Type::Flag, "false", "The server is Active Directory: deleted users are read too."),
+    setting("ldap.disabledBy", In(LDAP, "disabledBy"), Type::Words(DISABLED_BY), "userAccountControl", "The attributes that say that an account is disabled; with sync.removeDisabled such people leave."),
+    setting("ldap.externalIdAttribute", In(LDAP, "externalIdAttribute"), Type::Choice(&["objectGUID", "entryUUID", "nsUniqueId", "ipaUniqueID", "dn"]), "", "What the organization knows people and groups by; not set: objectGUID where there is one, else the DN. Read the LDAP page before you change it."),
+    setting("ldap.preset", In(LDAP, "preset"), Type::Preset(presets::NAMES), "", "Sets object classes, attribute names and ldap.disabledBy for a product."),
     setting("ldap.pagedSearch", In(LDAP, "pagedSearch"), Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
     setting("entra.identityAuthority", In(ENTRA, "identityAuthority"), Type::Choice(&["login.microsoftonline.com", "login.microsoftonline.us"]), "login.microsoftonline.com", "Where the tenant logs in: the public cloud or the US government's."),
     setting("entra.tenant", In(ENTRA, "tenant"), Type::Word, "", "The tenant: its id or one of its domains."),
@@ -197,7 +214,8 @@ impl Type {
             Self::Flag => "true or false".to_owned(),
             Self::Port => "port".to_owned(),
             Self::Minutes => "minutes".to_owned(),
-            Self::Choice(words) => words.join(" or "),
+            Self::Choice(words) | Self::Preset(words) => words.join(" or "),
+            Self::Words(words) => format!("some of {}", words.join(", ")),
             Self::Url | Self::Server => "URL".to_owned(),
             Self::Directory => directory_names().join(", "),
             Self::Host => "host".to_owned(),
@@ -220,7 +238,8 @@ impl Type {
             Self::Flag => "true or false".to_owned(),
             Self::Port => "a number from 1 to 65535".to_owned(),
             Self::Minutes => "a number of minutes, at least 5".to_owned(),
-            Self::Choice(words) => format!("one of: {}", words.join(", ")),
+            Self::Choice(words) | Self::Preset(words) => format!("one of: {}", words.join(", ")),
+            Self::Words(words) => format!("any of these, with commas in between: {}", words.join(", ")),
             Self::Url => "a base URL such as https://example.com".to_owned(),
             Self::Server => {
                 "bitwarden.com, https://vault.bitwarden.eu, or the base URL of your own server".to_owned()
@@ -267,11 +286,14 @@ impl Type {
                 Ok(minutes) if minutes >= 5 => Ok(minutes.into()),
                 _ => Err("it is no such number".to_owned()),
             },
-            Self::Choice(words) => words
-                .iter()
-                .find(|word| word.eq_ignore_ascii_case(trimmed))
-                .map(|word| Value::from(*word))
-                .ok_or_else(|| near(trimmed, words, "it is none of them")),
+            Self::Choice(words) | Self::Preset(words) => one_of(trimmed, words).map(Value::from),
+            Self::Words(words) => {
+                let chosen: Vec<&str> = trimmed
+                    .split(',')
+                    .map(|word| one_of(word.trim(), words))
+                    .collect::<std::result::Result<_, _>>()?;
+                Ok(chosen.join(", ").into())
+            }
             Self::Url => instance::server_url(trimmed).map(Value::from).map_err(|error| error.message),
             Self::Server => match trimmed.trim_end_matches('/') {
                 "null" | "bitwarden.com" | "https://bitwarden.com" => Ok(Value::Null),
@@ -299,6 +321,11 @@ impl Type {
             },
         }
     }
+}
+
+fn one_of<'a>(text: &str, words: &[&'a str]) -> std::result::Result<&'a str, String> {
+    let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+    found.copied().ok_or_else(|| near(text, words, "it is none of them"))
 }
 
 fn near(text: &str, words: &[&str], otherwise: &str) -> String {
@@ -406,6 +433,17 @@ impl Setting {
                 }
                 data.set(key, value);
             }
+            (In(section, key), Type::Preset(_)) => {
+                let preset = value.as_str().and_then(presets::named);
+                data.set_in(section, key, value);
+                for (name, value) in preset.into_iter().flat_map(|preset| preset.settings) {
+                    if let Ok(setting) = find(name)
+                        && let Ok(value) = setting.parse(value, data)
+                    {
+                        setting.store(data, value);
+                    }
+                }
+            }
             (In(section, key), Type::Server) => {
                 data.set_in(section, key, value);
                 for other in ["api", "identity", "webVault"] {
@@ -456,7 +494,8 @@ mod tests {
             Type::Flag => "yes",
             Type::Port => "65536",
             Type::Minutes => "4",
-            Type::Choice(_) => "neither",
+            Type::Choice(_) | Type::Preset(_) => "neither",
+            Type::Words(_) => "userAccountControl, neither",
             Type::Url | Type::Server => "ftp://example.org",
             Type::Directory => "5",
             Type::Host => "ldap://dc1.example.org:389",

@@ -13,6 +13,7 @@ mod commands;
 mod doctor;
 mod failures;
 mod harness;
+mod identity;
 mod init;
 mod ldap;
 mod migration;

@@ -13,7 +13,9 @@ use std::fs;
 use std::sync::Arc;
 
 use bwdc_connect::Secret;
-use bwdc_connect::directory::ldap::config::{Attributes, Bind, Flavour, Paging, Search, Security, Timeouts};
+use bwdc_connect::directory::ldap::config::{
+    Attributes, Bind, Flavour, Identity, Paging, Search, Security, Timeouts,
+};
 use bwdc_connect::directory::{
     self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, ldap,
 };
@@ -63,6 +65,8 @@ fn ldap(paging: Paging) -> World {
             member: "member".into(),
             revision: None,
         },
+        identity: Identity::GuidOrDn,
+        disabled_by: Vec::new(),
         timeouts: Timeouts::default(),
     };
     let directory = directory::open(Config::Ldap(Box::new(config))).unwrap();

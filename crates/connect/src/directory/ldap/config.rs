@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::disabled::DisabledBy;
 use crate::secret::Secret;
 use crate::tls::{ClientIdentity, Trust};
 use crate::{Error, Kind, Result};
@@ -29,6 +30,10 @@ pub struct Config {
     pub groups: Search,
     /// Which attribute holds what.
     pub attributes: Attributes,
+    /// What people and groups are known by.
+    pub identity: Identity,
+    /// Which attributes say that an account is not to be used.
+    pub disabled_by: Vec<DisabledBy>,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -64,6 +69,18 @@ pub enum Bind {
         /// The password.
         password: Secret,
     },
+}
+
+/// What the organization is to know people and groups by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// `objectGUID` where there is one, otherwise the DN: as the existing connector has it.
+    #[default]
+    GuidOrDn,
+    /// The DN, as the server spells it. Another one after every rename.
+    Dn,
+    /// An attribute that never changes, such as `entryUUID`. Every entry must have it.
+    Attribute(String),
 }
 
 /// What kind of server it is.

@@ -7,20 +7,19 @@ use std::sync::Arc;
 use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 
 use super::client::Record;
-use super::config::{Attributes, Config};
+use jiff::Timestamp;
+
+use super::config::{Attributes, Config, Identity};
+use super::disabled::DisabledBy;
 use super::dn;
+use crate::{Error, Kind, Result};
 
 /// Active Directory's identity of an entry, 16 bytes.
 pub(super) const OBJECT_GUID: &str = "objectGUID";
-/// Active Directory's flags of an account.
-pub(super) const USER_ACCOUNT_CONTROL: &str = "userAccountControl";
 /// The user name, to which `memberUid` refers.
 pub(super) const UID: &str = "uid";
 /// A group's name of last resort.
 pub(super) const COMMON_NAME: &str = "cn";
-
-/// `ADS_UF_ACCOUNTDISABLE`, see Microsoft's description of `userAccountControl`.
-const ACCOUNT_DISABLED: i64 = 0x2;
 
 /// Marks references by user name. No normalised DN begins like this, as no attribute's name has a colon.
 const BY_UID: &str = "uid:";
@@ -67,7 +66,9 @@ fn own_reference(dn: &str) -> ReferenceId {
 /// The attributes to ask for. An unknown one costs nothing: servers leave it out.
 pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<String> {
     let Attributes { email, made_email, .. } = &config.attributes;
-    let mut names = vec![email.clone(), OBJECT_GUID.to_owned(), USER_ACCOUNT_CONTROL.to_owned()];
+    let mut names = vec![email.clone()];
+    names.extend(identity_attribute(config).map(str::to_owned));
+    names.extend(config.disabled_by.iter().map(|mark| mark.attribute().to_owned()));
     names.extend(made_email.iter().map(|made| made.prefix_attribute.clone()));
     if members == MemberValues::MaybeUids {
         names.push(UID.to_owned());
@@ -78,7 +79,17 @@ pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<Str
 /// The attributes to ask for.
 pub(super) fn group_attributes(config: &Config) -> Vec<String> {
     let Attributes { group_name, member, .. } = &config.attributes;
-    vec![group_name.clone(), COMMON_NAME.to_owned(), OBJECT_GUID.to_owned(), member.clone()]
+    let mut names = vec![group_name.clone(), COMMON_NAME.to_owned(), member.clone()];
+    names.extend(identity_attribute(config).map(str::to_owned));
+    names
+}
+
+fn identity_attribute(config: &Config) -> Option<&str> {
+    match &config.identity {
+        Identity::GuidOrDn => Some(OBJECT_GUID),
+        Identity::Attribute(name) => Some(name),
+        Identity::Dn => None,
+    }
 }
 
 /// What the member attribute can hold.
@@ -114,23 +125,24 @@ pub(super) enum Found {
     Tombstone,
 }
 
-/// One person.
-pub(super) fn person(record: &Record, config: &Config, found: Found) -> Person {
+/// One person, as of now.
+pub(super) fn person(record: &Record, config: &Config, found: Found, now: Timestamp) -> Result<Person> {
     let user = User {
-        external_id: external_id(record),
+        external_id: external_id(record, &config.identity)?,
         reference_id: own_reference(&record.dn),
         email: email(record, &config.attributes),
-        status: status(record, found),
+        status: status(record, config, found, now),
     };
-    Person { user, uid: record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str()) }
+    Ok(Person { user, uid: record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str()) })
 }
 
-fn status(record: &Record, found: Found) -> Status {
-    let flags = record.text(USER_ACCOUNT_CONTROL).and_then(|flags| flags.trim().parse::<i64>().ok());
-    match (found, flags) {
-        (Found::Tombstone, _) => Status::Deleted,
-        (Found::Living, Some(flags)) if flags & ACCOUNT_DISABLED != 0 => Status::Disabled,
-        (Found::Living, _) => Status::Active,
+fn status(record: &Record, config: &Config, found: Found, now: Timestamp) -> Status {
+    let is_disabled =
+        |mark: &DisabledBy| record.text(mark.attribute()).is_some_and(|value| mark.says_so(&value, now));
+    match found {
+        Found::Tombstone => Status::Deleted,
+        Found::Living if config.disabled_by.iter().any(is_disabled) => Status::Disabled,
+        Found::Living => Status::Active,
     }
 }
 
@@ -144,12 +156,30 @@ fn email(record: &Record, attributes: &Attributes) -> Option<Email> {
     })
 }
 
-/// The `objectGUID` where there is one; otherwise the DN as the server spells it, as the existing connector does.
-fn external_id(record: &Record) -> ExternalId {
-    match record.values(OBJECT_GUID).first().and_then(|bytes| guid(bytes)) {
-        Some(guid) => ExternalId::from(guid),
-        None => ExternalId::from(record.dn.as_str()),
+/// What the organization knows an entry by. An entry without the attribute that was asked for is an error: under another id
+/// it would become a second member.
+fn external_id(record: &Record, identity: &Identity) -> Result<ExternalId> {
+    let guid = || record.values(OBJECT_GUID).first().and_then(|bytes| guid(bytes));
+    match identity {
+        Identity::Dn => Ok(ExternalId::from(record.dn.as_str())),
+        Identity::GuidOrDn => {
+            Ok(guid().map_or_else(|| ExternalId::from(record.dn.as_str()), ExternalId::from))
+        }
+        Identity::Attribute(name) if name.eq_ignore_ascii_case(OBJECT_GUID) => {
+            guid().map(ExternalId::from).ok_or_else(|| no_identity(record, name))
+        }
+        Identity::Attribute(name) => match record.text(name).filter(|id| !id.trim().is_empty()) {
+            Some(id) => Ok(ExternalId::from(id.trim())),
+            None => Err(no_identity(record, name)),
+        },
     }
+}
+
+fn no_identity(record: &Record, name: &str) -> Error {
+    Error::new(Kind::Data, format!("Reading the entry {}", record.dn), format!("it has no {name}")).hint(
+        "ldap.externalIdAttribute names this attribute: check that the server has it and that the account may read it. Nothing \
+         was imported.",
+    )
 }
 
 /// The usual text form: the first three fields are little-endian (MS-DTYP, section 2.3.4.2).
@@ -183,15 +213,24 @@ pub(super) enum Rest {
 }
 
 /// One group; `None` if it has no name.
-pub(super) fn group(record: &Record, config: &Config, references: &mut References) -> Option<GroupRecord> {
+pub(super) fn group(
+    record: &Record,
+    config: &Config,
+    references: &mut References,
+) -> Result<Option<GroupRecord>> {
     let name = record
         .text(&config.attributes.group_name)
         .filter(|name| !name.is_empty())
-        .or_else(|| record.text(COMMON_NAME).filter(|name| !name.is_empty()))?;
+        .or_else(|| record.text(COMMON_NAME).filter(|name| !name.is_empty()));
+    let Some(name) = name else { return Ok(None) };
     let (members, rest) = members(record, &config.attributes.member, references);
-    let group =
-        Group { external_id: external_id(record), reference_id: own_reference(&record.dn), name, members };
-    Some(GroupRecord { group, rest })
+    let group = Group {
+        external_id: external_id(record, &config.identity)?,
+        reference_id: own_reference(&record.dn),
+        name,
+        members,
+    };
+    Ok(Some(GroupRecord { group, rest }))
 }
 
 /// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as

@@ -3,10 +3,12 @@
 mod client;
 pub mod config;
 mod convert;
+pub mod disabled;
 mod dn;
 mod failure;
 mod filter;
 mod probe;
+mod root_dse;
 #[cfg(test)]
 mod tests;
 
@@ -23,55 +25,10 @@ use self::client::{Connection, Record, Request};
 pub use self::config::Config;
 use self::config::{Flavour, Search, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
+pub use self::root_dse::{Product, RootDse, root_dse};
 use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
-
-/// What a server says about itself (RFC 4512, section 5.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RootDse {
-    /// The roots of its trees, the usual one first.
-    pub naming_contexts: Vec<String>,
-    /// Whether it is Active Directory.
-    pub flavour: Flavour,
-}
-
-/// `LDAP_CAP_ACTIVE_DIRECTORY_OID` (MS-ADTS, section 3.1.1.3.4.3.1).
-const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
-
-/// Asks a server what it is and where its trees begin.
-pub async fn root_dse(config: &Config) -> Result<RootDse> {
-    let attributes = ["defaultNamingContext", "namingContexts", "supportedCapabilities"];
-    let request = Request {
-        what: "what the server says about itself",
-        base: String::new(),
-        scope: Depth::Base,
-        filter: "(objectClass=*)".to_owned(),
-        attributes: attributes.map(str::to_owned).to_vec(),
-        controls: Vec::new(),
-    };
-    let mut found = RootDse::default();
-    // The root DSE is one entry: some servers refuse to page it.
-    let config = Config { paging: config::Paging::Unpaged, ..config.clone() };
-    let mut connection = Connection::open(&config).await?;
-    connection
-        .search(&request, |record| {
-            found.naming_contexts.extend(record.text(attributes[0]));
-            for context in record.values(attributes[1]) {
-                let context = String::from_utf8_lossy(context).into_owned();
-                if !found.naming_contexts.contains(&context) {
-                    found.naming_contexts.push(context);
-                }
-            }
-            if record.values(attributes[2]).iter().any(|oid| oid == ACTIVE_DIRECTORY.as_bytes()) {
-                found.flavour = Flavour::ActiveDirectory;
-            }
-            Ok(())
-        })
-        .await?;
-    connection.close().await;
-    Ok(found)
-}
 
 /// Whether a text is a distinguished name (RFC 4514).
 pub fn is_dn(text: &str) -> bool {
@@ -133,10 +90,11 @@ impl Ldap {
     ) -> Result<(Vec<Person>, Vec<Note>)> {
         let mut connection = Connection::open(&self.config).await?;
         let mut people = Vec::new();
+        let now = Timestamp::now();
         let references = connection
             .search(request, |record| {
                 progress.user();
-                people.push(convert::person(&record, &self.config, found));
+                people.push(convert::person(&record, &self.config, found, now)?);
                 Ok(())
             })
             .await?;
@@ -169,7 +127,7 @@ impl Ldap {
         let references = connection
             .search(&request, |record| {
                 progress.group();
-                match convert::group(&record, &self.config, &mut members) {
+                match convert::group(&record, &self.config, &mut members)? {
                     Some(group) => {
                         if group.rest != Rest::Complete {
                             unfinished.push((records.len(), Record { attributes: Vec::new(), ..record }));
@@ -357,7 +315,8 @@ impl Ldap {
     /// Which people are looked for. Not the filter: those whom it leaves out are known as others. Not the server: several may
     /// hold the same tree.
     fn population(&self) -> String {
-        format!("ldap {} {}", self.user_base, self.config.users.without_filter().filter()).to_lowercase()
+        let Config { users, identity, .. } = &*self.config;
+        format!("ldap {} {} {identity:?}", self.user_base, users.without_filter().filter()).to_lowercase()
     }
 
     /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is

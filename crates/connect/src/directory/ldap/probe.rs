@@ -4,7 +4,7 @@ use ldap3::Scope as Depth;
 
 use super::Ldap;
 use super::client::{Connection, Request, tls_config};
-use super::config::{Attributes, Bind, Config, Search, Security, and};
+use super::config::{Bind, Config, Identity, Search, Security, and};
 use super::nothing;
 use crate::directory::Scope;
 use crate::probe::{Check, Place, Protection};
@@ -29,7 +29,6 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
             return checks;
         }
     };
-    let attributes = &ldap.config.attributes;
     let people = Kinds {
         name: "LDAP people",
         base: &ldap.user_base,
@@ -37,7 +36,7 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
         class_setting: "sync.userObjectClass",
         filter_setting: "sync.userFilter",
         path_setting: "sync.userPath",
-        attributes: user_attributes(attributes),
+        attributes: user_attributes(&ldap.config),
         when_none: WhenNone::Mistake,
     };
     let groups = Kinds {
@@ -47,7 +46,7 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
         class_setting: "sync.groupObjectClass",
         filter_setting: "sync.groupFilter",
         path_setting: "sync.groupPath",
-        attributes: group_attributes(attributes),
+        attributes: group_attributes(&ldap.config),
         when_none: WhenNone::Doubtful,
     };
     // People are read for groups, too.
@@ -86,18 +85,32 @@ struct Expected<'a> {
     without: &'static str,
 }
 
-fn user_attributes(attributes: &Attributes) -> Vec<Expected<'_>> {
+fn user_attributes(config: &Config) -> Vec<Expected<'_>> {
+    let attributes = &config.attributes;
     let mut names = vec![attributes.email.as_str()];
     names.extend(attributes.made_email.as_ref().map(|made| made.prefix_attribute.as_str()));
-    vec![Expected {
+    let email = Expected {
         names,
         setting: "sync.userEmailAttribute",
         without: "people without an address are left out, so nobody would be imported",
-    }]
+    };
+    [email].into_iter().chain(identity(config)).collect()
 }
 
-fn group_attributes(attributes: &Attributes) -> Vec<Expected<'_>> {
-    vec![
+fn identity(config: &Config) -> Option<Expected<'_>> {
+    match &config.identity {
+        Identity::Attribute(name) => Some(Expected {
+            names: vec![name],
+            setting: "ldap.externalIdAttribute",
+            without: "an entry without it stops the read",
+        }),
+        Identity::GuidOrDn | Identity::Dn => None,
+    }
+}
+
+fn group_attributes(config: &Config) -> Vec<Expected<'_>> {
+    let attributes = &config.attributes;
+    let own = [
         Expected {
             names: vec![&attributes.group_name, "cn"],
             setting: "sync.groupNameAttribute",
@@ -108,7 +121,8 @@ fn group_attributes(attributes: &Attributes) -> Vec<Expected<'_>> {
             setting: "sync.memberAttribute",
             without: "all groups would be empty",
         },
-    ]
+    ];
+    own.into_iter().chain(identity(config)).collect()
 }
 
 /// Entries of one kind.

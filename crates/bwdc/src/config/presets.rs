@@ -1,0 +1,161 @@
+//! What directory products call things: groups of settings for `bwdc config ldap.preset` and `bwdc init`.
+
+use bwdc_connect::directory::ldap::Product;
+
+/// The settings of one product.
+#[derive(Debug)]
+pub(crate) struct Preset {
+    pub(crate) name: &'static str,
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// What survives a rename, where that is known; proposed for new instances only, as another id makes another member.
+    pub(crate) identity: Option<&'static str>,
+}
+
+/// Microsoft Active Directory, Samba.
+const AD: Preset = Preset {
+    name: "ad",
+    settings: &[
+        ("ldap.ad", "true"),
+        ("ldap.disabledBy", "userAccountControl, accountExpires"),
+        ("sync.userObjectClass", "person"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupObjectClass", "group"),
+        ("sync.groupNameAttribute", "name"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: Some("objectGUID"),
+};
+
+const OPENLDAP: Preset = Preset {
+    name: "openldap",
+    settings: &[
+        ("ldap.ad", "false"),
+        ("ldap.disabledBy", "pwdAccountLockedTime, shadowExpire"),
+        ("sync.userObjectClass", "inetOrgPerson"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupObjectClass", "groupOfNames"),
+        ("sync.groupNameAttribute", "cn"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: Some("entryUUID"),
+};
+
+/// 389 Directory Server and its kin.
+const DS389: Preset = Preset {
+    name: "389ds",
+    settings: &[
+        ("ldap.ad", "false"),
+        ("ldap.disabledBy", "nsAccountLock"),
+        ("sync.userObjectClass", "inetOrgPerson"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupObjectClass", "groupOfNames"),
+        ("sync.groupNameAttribute", "cn"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: Some("nsUniqueId"),
+};
+
+const FREEIPA: Preset = Preset {
+    name: "freeipa",
+    settings: &[
+        ("ldap.ad", "false"),
+        ("ldap.disabledBy", "nsAccountLock"),
+        ("sync.userPath", "cn=users,cn=accounts"),
+        ("sync.userObjectClass", "inetOrgPerson"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupPath", "cn=groups,cn=accounts"),
+        ("sync.groupObjectClass", "ipausergroup"),
+        ("sync.groupNameAttribute", "cn"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: Some("ipaUniqueID"),
+};
+
+const EDIRECTORY: Preset = Preset {
+    name: "edirectory",
+    settings: &[
+        ("ldap.ad", "false"),
+        ("ldap.disabledBy", "loginDisabled"),
+        ("sync.userObjectClass", "inetOrgPerson"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupObjectClass", "groupOfNames"),
+        ("sync.groupNameAttribute", "cn"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: None,
+};
+
+const LLDAP: Preset = Preset {
+    name: "lldap",
+    settings: &[
+        ("ldap.ad", "false"),
+        ("sync.userPath", "ou=people"),
+        ("sync.userObjectClass", "person"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupPath", "ou=groups"),
+        ("sync.groupObjectClass", "groupOfUniqueNames"),
+        ("sync.groupNameAttribute", "cn"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: Some("entryUUID"),
+};
+
+/// What most servers have, for one that does not say what it is.
+const GENERIC: Preset = Preset {
+    name: "generic",
+    settings: &[
+        ("sync.userObjectClass", "inetOrgPerson"),
+        ("sync.userEmailAttribute", "mail"),
+        ("sync.groupObjectClass", "groupOfNames"),
+        ("sync.groupNameAttribute", "cn"),
+        ("sync.memberAttribute", "member"),
+    ],
+    identity: None,
+};
+
+/// All products.
+pub(crate) const ALL: [&Preset; 6] = [&AD, &OPENLDAP, &DS389, &FREEIPA, &EDIRECTORY, &LLDAP];
+
+/// Their names, for the setting's type.
+pub(crate) const NAMES: &[&str] =
+    &[AD.name, OPENLDAP.name, DS389.name, FREEIPA.name, EDIRECTORY.name, LLDAP.name];
+
+pub(crate) fn named(name: &str) -> Option<&'static Preset> {
+    ALL.into_iter().find(|preset| preset.name.eq_ignore_ascii_case(name))
+}
+
+/// What to propose for a server that says what it is.
+pub(crate) fn for_product(product: Product) -> &'static Preset {
+    match product {
+        Product::ActiveDirectory => &AD,
+        Product::Ds389 => &DS389,
+        Product::FreeIpa => &FREEIPA,
+        Product::EDirectory => &EDIRECTORY,
+        Product::Lldap => &LLDAP,
+        Product::OpenLdap => &OPENLDAP,
+        Product::Unknown => &GENERIC,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings;
+    use crate::state::Data;
+
+    #[test]
+    fn every_value_is_one_that_could_be_typed() {
+        for preset in ALL {
+            for (name, value) in preset
+                .settings
+                .iter()
+                .copied()
+                .chain(preset.identity.map(|id| ("ldap.externalIdAttribute", id)))
+            {
+                settings::find(name).unwrap().parse(value, &Data::default()).unwrap();
+            }
+            assert!(named(&preset.name.to_uppercase()).is_some());
+        }
+        assert_eq!(NAMES.len(), ALL.len());
+    }
+}

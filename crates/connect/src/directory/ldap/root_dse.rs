@@ -1,0 +1,129 @@
+//! What a server says about itself (RFC 4512, section 5.1).
+
+use ldap3::Scope as Depth;
+
+use super::client::{Connection, Record, Request};
+use super::config::{Config, Paging};
+use super::nothing;
+use crate::{Kind, Result};
+
+/// What a server is, as far as it says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootDse {
+    /// The roots of its trees, the usual one first.
+    pub naming_contexts: Vec<String>,
+    /// Which product it is.
+    pub product: Product,
+}
+
+/// Products whose names for things are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Product {
+    /// Microsoft's, or Samba.
+    ActiveDirectory,
+    /// OpenLDAP.
+    OpenLdap,
+    /// 389 Directory Server, Red Hat Directory Server.
+    Ds389,
+    /// FreeIPA, which is a 389 Directory Server with a tree of its own.
+    FreeIpa,
+    /// eDirectory, by its various owners.
+    EDirectory,
+    /// LLDAP.
+    Lldap,
+    /// Another, or one that does not say.
+    #[default]
+    Unknown,
+}
+
+/// `LDAP_CAP_ACTIVE_DIRECTORY_OID` (MS-ADTS, section 3.1.1.3.4.3.1).
+const ACTIVE_DIRECTORY: &[u8] = b"1.2.840.113556.1.4.800";
+const ATTRIBUTES: [&str; 6] = [
+    "defaultNamingContext",
+    "namingContexts",
+    "supportedCapabilities",
+    "vendorName",
+    "vendorVersion",
+    "objectClass",
+];
+
+/// Asks a server what it is and where its trees begin.
+pub async fn root_dse(config: &Config) -> Result<RootDse> {
+    // The root DSE is one entry: some servers refuse to page it.
+    let config = Config { paging: Paging::Unpaged, ..config.clone() };
+    let request = Request {
+        what: "what the server says about itself",
+        base: String::new(),
+        scope: Depth::Base,
+        filter: "(objectClass=*)".to_owned(),
+        attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
+        controls: Vec::new(),
+    };
+    let mut found = RootDse::default();
+    let mut connection = Connection::open(&config).await?;
+    connection
+        .search(&request, |record| {
+            found = RootDse { naming_contexts: naming_contexts(&record), product: product(&record) };
+            Ok(())
+        })
+        .await?;
+    if found.product == Product::Ds389 && is_freeipa(&mut connection, &found).await? {
+        found.product = Product::FreeIpa;
+    }
+    connection.close().await;
+    Ok(found)
+}
+
+fn naming_contexts(record: &Record) -> Vec<String> {
+    let mut contexts: Vec<String> = record.text("defaultNamingContext").into_iter().collect();
+    for context in record.values("namingContexts") {
+        let context = String::from_utf8_lossy(context).into_owned();
+        if !contexts.contains(&context) {
+            contexts.push(context);
+        }
+    }
+    contexts
+}
+
+fn product(record: &Record) -> Product {
+    let says = |attribute: &str, word: &str| {
+        let mut values = record.values(attribute).iter();
+        values.any(|value| String::from_utf8_lossy(value).to_lowercase().contains(word))
+    };
+    let vendors = [
+        ("389", Product::Ds389),
+        ("lldap", Product::Lldap),
+        ("novell", Product::EDirectory),
+        ("netiq", Product::EDirectory),
+        ("micro focus", Product::EDirectory),
+        ("opentext", Product::EDirectory),
+    ];
+    if record.values("supportedCapabilities").iter().any(|oid| oid == ACTIVE_DIRECTORY) {
+        return Product::ActiveDirectory;
+    }
+    if says("objectClass", "openldaprootdse") {
+        return Product::OpenLdap;
+    }
+    let vendor = vendors.iter().find(|(word, _)| says("vendorName", word) || says("vendorVersion", word));
+    vendor.map_or(Product::Unknown, |(_, product)| *product)
+}
+
+/// FreeIPA keeps its people under `cn=accounts`.
+async fn is_freeipa(connection: &mut Connection<'_>, found: &RootDse) -> Result<bool> {
+    let Some(root) = found.naming_contexts.iter().find(|context| context.to_lowercase().starts_with("dc="))
+    else {
+        return Ok(false);
+    };
+    let request = Request {
+        what: "FreeIPA's accounts",
+        base: format!("cn=users,cn=accounts,{root}"),
+        scope: Depth::Base,
+        filter: "(objectClass=*)".to_owned(),
+        attributes: nothing(),
+        controls: Vec::new(),
+    };
+    match connection.exists(&request).await {
+        Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok(false),
+        other => other,
+    }
+}
