@@ -276,14 +276,21 @@ impl<'a> Draft<'a> {
                 self.set(setting, value)?;
             }
         }
-        let identity = settings::find("ldap.externalIdAttribute")?;
-        let is_new =
-            self.data.text(key::LAST_USER_SYNC).is_none() && self.data.text(key::LAST_SYNC_HASH).is_none();
-        if is_new
-            && identity.stored(&self.data).is_none()
-            && let Some(attribute) = preset.identity
-        {
-            self.set(identity, attribute)?;
+        self.speak_of_identity(preset)?;
+        Ok(())
+    }
+
+    /// Not chosen without being asked: an organization that was synced before knows its people by another id.
+    fn speak_of_identity(&self, preset: &Preset) -> Result<()> {
+        let is_set = settings::find("ldap.externalIdAttribute")?.stored(&self.data).is_some();
+        if let Some(attribute) = preset.identity.filter(|attribute| !is_set && *attribute != "objectGUID") {
+            ui::progress(
+                &format!(
+                    "Note: people and groups are known by their DN, which changes when they are renamed. For an organization that \
+                     was never synced before, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
+                ),
+                self.context.style,
+            );
         }
         Ok(())
     }

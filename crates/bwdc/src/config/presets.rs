@@ -7,7 +7,7 @@ use bwdc_connect::directory::ldap::Product;
 pub(crate) struct Preset {
     pub(crate) name: &'static str,
     pub(crate) settings: &'static [(&'static str, &'static str)],
-    /// What survives a rename, where that is known; proposed for new instances only, as another id makes another member.
+    /// What survives a rename, where that is known. Never set without being asked: see the LDAP page.
     pub(crate) identity: Option<&'static str>,
 }
 

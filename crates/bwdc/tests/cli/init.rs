@@ -80,7 +80,8 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     let data = instance.data();
     assert_eq!(data["directoryLdap"]["rootPath"], "dc=example,dc=org");
     assert_eq!(data["sync"]["groupObjectClass"], "groupOfNames");
-    assert_eq!(data["directoryLdap"]["externalIdAttribute"], "entryUUID");
+    assert!(ran.err.contains("bwdc config ldap.externalIdAttribute entryUUID"), "{}", ran.err);
+    assert!(data["directoryLdap"].get("externalIdAttribute").is_none());
     assert_eq!(instance.run(&["sync"]).ok().out, "Syncing complete.\nSynced 3 group(s) and 9 user(s).\n");
     assert!(instance.run(&["doctor"]).ok().out.contains("Everything is as it should be."));
 }
