@@ -1,4 +1,5 @@
-//! Real servers for the tests and the benchmark: a private OpenLDAP with StartTLS and LDAPS, certificates good and bad,
+//! Real servers for the tests and the benchmark: a private OpenLDAP with StartTLS and LDAPS, an Active
+//! Directory (Samba), a secret service (GNOME Keyring), certificates good and bad,
 //! a proxy that cuts connections, and synthetic directories.
 //!
 //! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests run in
@@ -15,11 +16,13 @@ pub mod certificates;
 pub mod keyring;
 pub mod ldif;
 pub mod proxy;
+pub mod samba;
 pub mod slapd;
 
 pub use certificates::Certificates;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
+pub use samba::Samba;
 pub use slapd::Slapd;
 
 use std::net::TcpListener;

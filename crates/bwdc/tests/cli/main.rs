@@ -9,6 +9,7 @@
     reason = "tests say what they expect by panicking, and wait for other processes"
 )]
 
+mod active_directory;
 mod commands;
 mod doctor;
 mod failures;

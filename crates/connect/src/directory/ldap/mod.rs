@@ -197,13 +197,18 @@ impl Ldap {
     }
 
     /// Deleted accounts. An account that may not see them is told, not refused: the right is often not given.
-    async fn tombstones(&self, progress: &Progress) -> Result<(Vec<Person>, Vec<Note>)> {
+    async fn tombstones(
+        &self,
+        since: Option<Timestamp>,
+        progress: &Progress,
+    ) -> Result<(Vec<Person>, Vec<Note>)> {
         let Some(root) = self.config.domain_root() else { return Ok((Vec::new(), Vec::new())) };
+        let filter = and(&self.config.users.without_filter().filter(), "(isDeleted=TRUE)");
         let request = Request {
             what: "deleted users",
             base: format!("CN=Deleted Objects,{root}"),
             scope: Depth::Subtree,
-            filter: and(&self.config.users.without_filter().filter(), "(isDeleted=TRUE)"),
+            filter: self.changed_since(&filter, since).unwrap_or(filter),
             attributes: convert::user_attributes(&self.config, convert::MemberValues::Dns),
             controls: vec![RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None }],
         };
@@ -305,11 +310,14 @@ impl Ldap {
         self.groups(since, progress).await
     }
 
-    async fn read_tombstones(&self, ask: &Ask, progress: &Progress) -> Result<(Vec<Person>, Vec<Note>)> {
-        let wanted = self.config.flavour == Flavour::ActiveDirectory
-            && ask.scope.has_users()
-            && ask.extent == Extent::Everything;
-        if wanted { self.tombstones(progress).await } else { Ok((Vec::new(), Vec::new())) }
+    async fn read_tombstones(
+        &self,
+        ask: &Ask,
+        since: Option<Timestamp>,
+        progress: &Progress,
+    ) -> Result<(Vec<Person>, Vec<Note>)> {
+        let wanted = self.config.flavour == Flavour::ActiveDirectory && ask.scope.has_users();
+        if wanted { self.tombstones(since, progress).await } else { Ok((Vec::new(), Vec::new())) }
     }
 
     /// Which people are looked for. Not the filter: those whom it leaves out are known as others. Not the server: several may
@@ -398,7 +406,7 @@ impl Directory for Ldap {
                 let (this, ask, progress) = each();
                 async move { this.read_groups(&ask, since.groups, &progress).await }
             }),
-            self.read_tombstones(ask, progress),
+            self.read_tombstones(ask, since.users, progress),
         )?;
         let ((mut people, n1), (mut groups, n2), (tombstones, n3)) = (people, groups, tombstones);
         notes.extend(n1.into_iter().chain(n2).chain(n3));
@@ -442,7 +450,23 @@ fn notes_on(references: &[String]) -> Vec<Note> {
     references
         .iter()
         .map(|url| {
-            Note::warning(Step::Read, url, "a part of the tree is held by another server and was not read")
+            if is_without_people(url) {
+                Note::info(Step::Read, url, "a partition of the forest that holds no people was not read")
+            } else {
+                Note::warning(
+                    Step::Read,
+                    url,
+                    "a part of the tree is held by another server and was not read",
+                )
+            }
         })
         .collect()
+}
+
+/// A domain's root refers to the forest's configuration and DNS partitions on every search (MS-ADTS, section 3.1.1.1.9).
+fn is_without_people(url: &str) -> bool {
+    let name = url.splitn(4, '/').nth(3).unwrap_or_default().to_lowercase();
+    ["cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"]
+        .iter()
+        .any(|part| name.starts_with(part))
 }

@@ -1,0 +1,184 @@
+//! Samba's Active Directory into the sandbox: one domain, one story. Provisioning takes 15 seconds, hence one test.
+
+use std::fmt::Write as _;
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::Samba;
+use bwdc_testkit::samba::{ADMINISTRATOR, BASE, PASSWORD};
+use serde_json::{Value, json};
+
+use crate::harness::{Instance, Organization};
+
+/// More than a domain controller of Windows lists at once.
+const BIG: usize = 2_500;
+
+/// `userAccountControl` of an account without a password, in use.
+const ENABLED: u32 = 544;
+const DISABLED: u32 = 546;
+
+fn user(name: &str, place: &str, control: u32) -> String {
+    format!(
+        "dn: CN={name},{place},{BASE}\nobjectClass: user\nsAMAccountName: {name}\nmail: {name}@ad.example.org\nuserAccountControl: {control}\n\n"
+    )
+}
+
+fn seed() -> String {
+    let mut ldif = format!(
+        "dn: OU=Staff,{BASE}\nobjectClass: organizationalUnit\n\ndn: OU=Branch,OU=Staff,{BASE}\nobjectClass: organizationalUnit\n\ndn: OU=Teams,{BASE}\nobjectClass: organizationalUnit\n\n"
+    );
+    for name in ["jane", "bob", "gone", "mover"] {
+        ldif += &user(name, "OU=Staff", ENABLED);
+    }
+    ldif += &user("idle", "OU=Staff", DISABLED);
+    for number in 0..BIG {
+        let _ = write!(
+            ldif,
+            "dn: CN=u{number},OU=Staff,{BASE}\nobjectClass: user\nsAMAccountName: u{number}\nmail: u{number}@ad.example.org\nuserAccountControl: {ENABLED}\n\n"
+        );
+    }
+    let mut group = |name: &str, members: &[String]| {
+        let _ = writeln!(ldif, "dn: CN={name},OU=Teams,{BASE}\nobjectClass: group\nsAMAccountName: {name}");
+        for member in members {
+            let _ = writeln!(ldif, "member: {member},{BASE}");
+        }
+        ldif.push('\n');
+    };
+    let staff = |name: &str| format!("CN={name},OU=Staff");
+    group("Inner", &["jane", "bob", "idle"].map(staff));
+    group("Outer", &["CN=Inner,OU=Teams".to_owned(), staff("mover")]);
+    group("Big", &(0..BIG).map(|number| staff(&format!("u{number}"))).collect::<Vec<_>>());
+    ldif
+}
+
+fn instance(samba: &Samba, organization: &Organization) -> Instance {
+    let mut instance = Instance::empty();
+    instance.write(&json!({
+        "stateVersion": 8,
+        "environmentUrls": { "base": organization.sandbox.url() },
+        "directoryType": 0,
+        "directoryLdap": {
+            "hostname": "127.0.0.1", "port": samba.port(), "ssl": false, "rootPath": BASE,
+            "username": ADMINISTRATOR, "password": PASSWORD, "ad": true, "pagedSearch": true,
+        },
+        "sync": {
+            "users": true, "groups": true, "removeDisabled": true, "userPath": "OU=Staff", "groupPath": "OU=Teams",
+            "userObjectClass": "person", "userEmailAttribute": "mail", "groupObjectClass": "group",
+            "groupNameAttribute": "name", "memberAttribute": "member",
+        },
+    }));
+    instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
+    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance
+}
+
+fn mail(name: &str) -> String {
+    format!("{name}@ad.example.org")
+}
+
+fn id(instance: &Instance, name: &str) -> Option<String> {
+    let test: Value = serde_json::from_str(&instance.run(&["test"]).ok().out).unwrap();
+    let users = test["enabledUsers"].as_array().unwrap();
+    let user = users.iter().find(|user| user["displayName"] == mail(name))?;
+    Some(user["externalId"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_domain_from_start_to_end() {
+    let samba = Samba::with(&seed());
+    let organization = Organization::start(Options::default());
+    let instance = instance(&samba, &organization);
+
+    // Joiners; a disabled account does not come.
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.out, format!("Syncing complete.\nSynced 3 group(s) and {} user(s).\n", BIG + 5));
+    assert_eq!(ran.err, "");
+    let emails = organization.emails();
+    assert_eq!(emails.len(), BIG + 4);
+    assert!(!emails.contains(&mail("idle")));
+    assert_eq!(organization.group("Big").len(), BIG);
+    assert_eq!(organization.group("Outer"), [mail("bob"), mail("jane"), mail("mover")]);
+    assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
+
+    // A GUID in its usual form, which survives a rename and a move.
+    let before = id(&instance, "mover").unwrap();
+    assert_eq!(before.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+    samba.modify(&format!(
+        "dn: CN=mover,OU=Staff,{BASE}\nchangetype: modrdn\nnewrdn: CN=moved\ndeleteoldrdn: 1\nnewsuperior: OU=Branch,OU=Staff,{BASE}\n"
+    ));
+    assert_eq!(id(&instance, "mover").unwrap(), before);
+
+    // A leaver, whose tombstone has lost the address; one who is disabled; a joiner; a change of teams.
+    samba.modify(&format!(
+        "dn: CN=gone,OU=Staff,{BASE}\nchangetype: delete\n\n\
+         dn: CN=bob,OU=Staff,{BASE}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: {DISABLED}\n\n\
+         {}\
+         dn: CN=Inner,OU=Teams,{BASE}\nchangetype: modify\nadd: member\nmember: CN=new,OU=Staff,{BASE}\n-\ndelete: member\nmember: CN=jane,OU=Staff,{BASE}\n",
+        user("new", "OU=Staff", ENABLED)
+    ));
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.err, "");
+    let emails = organization.emails();
+    for (name, stays) in [("gone", false), ("bob", false), ("new", true), ("jane", true), ("mover", true)] {
+        assert_eq!(emails.contains(&mail(name)), stays, "{name}");
+    }
+    assert_eq!(organization.group("Outer"), [mail("mover"), mail("new")]);
+
+    // The same over LDAPS and StartTLS, and what doctor says.
+    let ca = samba.certificates().ca.display().to_string();
+    for tls in [
+        json!({ "ssl": true, "port": samba.tls_port(), "sslCaPath": ca }),
+        json!({ "ssl": true, "startTls": true, "port": samba.port(), "tlsCaPath": ca }),
+    ] {
+        instance.change(|data| {
+            for (key, value) in tls.as_object().unwrap() {
+                data["directoryLdap"][key] = value.clone();
+            }
+        });
+        assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."), "{tls}");
+        let doctor = instance.run(&["doctor"]).ok();
+        assert!(doctor.out.contains("ok    LDAP groups: attribute member: has values"), "{}", doctor.out);
+    }
+
+    // Only what changed: a wrong password in between changes nothing.
+    instance.run(&["config", "sync.revisionDateAttribute", "whenChanged"]).ok();
+    instance.change(|data| data["directoryLdap"]["password"] = "wrong".into());
+    instance.run(&["sync"]).fails(1, &["invalidCredentials (49)", "The password is wrong."]);
+    instance.change(|data| data["directoryLdap"]["password"] = PASSWORD.into());
+    assert_eq!(organization.emails(), emails);
+
+    // On the domain's root there are references to its other partitions, which hold no people.
+    instance.run(&["config", "unset", "sync.revisionDateAttribute"]).ok();
+    instance.run(&["config", "unset", "sync.userPath"]).ok();
+    instance.run(&["config", "unset", "sync.groupPath"]).ok();
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.err, "", "no warning on every run");
+
+    // Set up by init on a machine that knows nothing: the server says what it is and where its tree begins.
+    let mut fresh = Instance::empty();
+    fresh.set_env("BW_CLIENTID", &organization.sandbox.client_id());
+    fresh.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    fresh.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
+    let (port, user) = (format!("ldap.port={}", samba.port()), format!("ldap.username={ADMINISTRATOR}"));
+    let url = organization.sandbox.url();
+    let arguments = [
+        "--nointeraction",
+        "init",
+        "--server",
+        &url,
+        "--directory",
+        "ldap",
+        "--set",
+        "ldap.hostname=127.0.0.1",
+        "--set",
+        "ldap.ssl=false",
+        "--set",
+        &port,
+        "--set",
+        &user,
+    ];
+    fresh.run(&arguments).ok();
+    assert_eq!(fresh.data()["directoryLdap"]["rootPath"], BASE);
+    assert_eq!(fresh.data()["directoryLdap"]["ad"], true);
+    assert_eq!(fresh.data()["directoryLdap"]["disabledBy"], "userAccountControl, accountExpires");
+    fresh.run(&["sync"]).ok();
+}

@@ -1,0 +1,212 @@
+//! A real Active Directory domain controller: Samba, in a network namespace of its own, because its ports are fixed.
+//! Needs root.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tempfile::TempDir;
+
+use crate::certificates::Certificates;
+
+/// The domain.
+pub const BASE: &str = "DC=ad,DC=example,DC=org";
+/// Who may do everything.
+pub const ADMINISTRATOR: &str = "Administrator@ad.example.org";
+/// The administrator's password.
+pub const PASSWORD: &str = "Passw0rd-Strong1";
+
+/// A running domain controller. Ends when dropped.
+#[derive(Debug)]
+pub struct Samba {
+    folder: TempDir,
+    process: Child,
+    port: u16,
+    tls_port: u16,
+    certificates: Certificates,
+}
+
+impl Samba {
+    /// Provisions a domain with these entries (LDIF, added before the start) and starts its controller: 15 seconds or so.
+    pub fn with(ldif: &str) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "Samba needs root: run the tests with sudo");
+        let folder = tempfile::Builder::new().prefix("bwdc-samba-").tempdir().expect("a folder for Samba");
+        let certificates = Certificates::make(folder.path());
+        provision(folder.path(), &certificates);
+        seed(folder.path(), ldif);
+        let process = launch(folder.path());
+        let port = relay(process.id(), 389);
+        let tls_port = relay(process.id(), 636);
+        let samba = Self { folder, process, port, tls_port, certificates };
+        samba.wait();
+        samba
+    }
+
+    /// LDAP and StartTLS.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// LDAPS.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
+    }
+
+    /// The authority and its certificates.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// Changes the directory over the wire, in LDIF; entries without a `changetype` are added.
+    pub fn modify(&self, ldif: &str) {
+        let mut tool = self
+            .tool("ldapmodify")
+            .arg("-a")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ldapmodify");
+        tool.stdin.take().expect("its input").write_all(ldif.as_bytes()).expect("writing the change");
+        assert!(tool.wait().expect("its end").success(), "{ldif}");
+    }
+
+    fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.args([
+            "-x",
+            "-H",
+            &format!("ldap://127.0.0.1:{}", self.port),
+            "-D",
+            ADMINISTRATOR,
+            "-w",
+            PASSWORD,
+        ]);
+        command
+    }
+
+    fn wait(&self) {
+        let started = Instant::now();
+        loop {
+            let search =
+                self.tool("ldapsearch").args(["-b", BASE, "-s", "base", "dn"]).output().expect("ldapsearch");
+            if search.status.success() {
+                return;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "Samba did not start: see {}",
+                self.folder.path().display()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Samba {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{:?} is not installed: run scripts/install-test-tools ({error})", command.get_program())
+    });
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn provision(folder: &Path, certificates: &Certificates) {
+    let database = folder.join("eadb.tdb");
+    run(Command::new("samba-tool")
+        .args(["domain", "provision", "--realm=AD.EXAMPLE.ORG", "--domain=EXAMPLE", "--server-role=dc"])
+        .args(["--dns-backend=NONE", "--host-ip=127.0.0.1", "--host-name=dc1"])
+        .arg(format!("--adminpass={PASSWORD}"))
+        .arg(format!("--targetdir={}", folder.display()))
+        .arg(format!("--option=posix:eadb={}", database.display()))
+        .args(["--option=interfaces=lo", "--option=bind interfaces only=yes"]));
+    let path = folder.join("etc/smb.conf");
+    let text = fs::read_to_string(&path).expect("smb.conf");
+    let services =
+        text.lines().find(|line| line.contains("server services")).expect("its services").to_owned();
+    // Samba wants a key that nobody else can read.
+    let key = &certificates.server.key;
+    fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("the key's mode");
+    let ours = [
+        "server services = ldap, cldap, kdc".to_owned(),
+        "ldap server require strong auth = no".to_owned(),
+        "tls enabled = yes".to_owned(),
+        format!("tls keyfile = {}", key.display()),
+        format!("tls certfile = {}", certificates.server.certificate.display()),
+        format!("tls cafile = {}", certificates.ca.display()),
+        format!("pid directory = {}", folder.display()),
+        format!("log file = {}/samba.log", folder.display()),
+        format!("ncalrpc dir = {}/ncalrpc", folder.display()),
+    ];
+    let ours = ours.map(|line| format!("\t{line}")).join("\n");
+    fs::write(&path, text.replace(&services, &ours)).expect("writing smb.conf");
+}
+
+fn seed(folder: &Path, ldif: &str) {
+    let path = folder.join("seed.ldif");
+    fs::write(&path, ldif).expect("writing the entries");
+    run(Command::new("ldbadd").arg("-H").arg(folder.join("private/sam.ldb")).arg(&path));
+}
+
+fn launch(folder: &Path) -> Child {
+    Command::new("unshare")
+        .args(["-n", "sh", "-c", "ip link set lo up && exec samba --foreground --model=single -s \"$0\""])
+        .arg(folder.join("etc/smb.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting Samba")
+}
+
+/// A free port of this machine that leads to a port inside the process's network namespace: a thread of ours accepts out here
+/// and connects in there, as a socket belongs to the namespace in which it was made.
+fn relay(process: u32, port: u16) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let started = Instant::now();
+    let own = fs::read_link("/proc/self/ns/net").expect("our namespace");
+    let path = format!("/proc/{process}/ns/net");
+    while fs::read_link(&path).is_ok_and(|theirs| theirs == own)
+        && started.elapsed() < Duration::from_secs(10)
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let namespace = File::open(&path).expect("Samba's network namespace");
+    std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .expect("entering it (this needs root)");
+        for outside in listener.incoming().flatten() {
+            // Before Samba listens, the caller is let go and tries again.
+            if let Ok(inside) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+                join(outside, inside);
+            }
+        }
+    });
+    address.port()
+}
+
+fn join(a: TcpStream, b: TcpStream) {
+    for (from, to) in [(a.try_clone(), b.try_clone()), (Ok(b), Ok(a))] {
+        let (Ok(mut from), Ok(mut to)) = (from, to) else { return };
+        std::thread::spawn(move || {
+            let _ = io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    }
+}
