@@ -12,6 +12,7 @@
     reason = "test support: a failure to set the scene is a failed test, and servers are polled until they answer"
 )]
 
+pub mod capped;
 pub mod certificates;
 pub mod keyring;
 pub mod ldif;
@@ -19,6 +20,7 @@ pub mod proxy;
 pub mod samba;
 pub mod slapd;
 
+pub use capped::Capped;
 pub use certificates::Certificates;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};

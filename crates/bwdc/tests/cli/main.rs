@@ -19,6 +19,7 @@ mod init;
 mod ldap;
 mod migration;
 mod missing;
+mod ranges;
 mod recordings;
 mod secrets;
 mod server;

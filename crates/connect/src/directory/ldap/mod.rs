@@ -14,14 +14,15 @@ mod tests;
 
 use std::sync::Arc;
 
-use bwdc_core::entry::{Group, Status, User};
+use bwdc_core::entry::{Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use ldap3::Scope as Depth;
 use ldap3::controls::RawControl;
 
-use self::client::{Connection, Record, Request};
+use self::client::{Connection, Request};
 pub use self::config::Config;
 use self::config::{Flavour, Search, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
@@ -39,6 +40,9 @@ pub fn is_dn(text: &str) -> bool {
 pub fn check_filter(setting: &str, filter: &str) -> Result<()> {
     filter::check(setting, filter)
 }
+
+/// How many connections read the ends of long lists of members.
+const AT_ONCE: usize = 4;
 
 /// `LDAP_SERVER_SHOW_DELETED_OID` (MS-ADTS, section 3.1.1.3.4.1.14).
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
@@ -123,14 +127,14 @@ impl Ldap {
         let mut records: Vec<GroupRecord> = Vec::new();
         let mut members = References::default();
         let mut notes = Vec::new();
-        let mut unfinished: Vec<(usize, Record)> = Vec::new();
+        let mut unfinished: Vec<(usize, String)> = Vec::new();
         let references = connection
             .search(&request, |record| {
                 progress.group();
                 match convert::group(&record, &self.config, &mut members)? {
                     Some(group) => {
                         if group.rest != Rest::Complete {
-                            unfinished.push((records.len(), Record { attributes: Vec::new(), ..record }));
+                            unfinished.push((records.len(), record.dn.clone()));
                         }
                         records.push(group);
                     }
@@ -143,12 +147,36 @@ impl Ldap {
                 Ok(())
             })
             .await?;
-        for (at, record) in unfinished {
-            self.rest_of_members(&mut connection, &record.dn, &mut records[at], &mut members).await?;
-        }
         connection.close().await;
+        self.complete(&mut records, unfinished).await?;
         notes.extend(notes_on(&references));
         Ok((records.into_iter().map(|record| record.group).collect(), notes))
+    }
+
+    /// Brings the lists of members to their ends, several groups at once: each answer holds 1,500 values or so, and waiting
+    /// for it takes longer than reading it.
+    async fn complete(&self, records: &mut [GroupRecord], unfinished: Vec<(usize, String)>) -> Result<()> {
+        let workers = AT_ONCE.min(unfinished.len());
+        let shares = (0..workers).map(|worker| {
+            let share = unfinished.iter().skip(worker).step_by(workers);
+            let share: Vec<(usize, &str, Rest)> =
+                share.map(|(at, dn)| (*at, dn.as_str(), records[*at].rest)).collect();
+            async move {
+                let mut connection = Connection::open(&self.config).await?;
+                let mut references = References::default();
+                let mut found = Vec::with_capacity(share.len());
+                for (at, dn, rest) in share {
+                    found.push((at, self.rest_of_members(&mut connection, dn, rest, &mut references).await?));
+                }
+                connection.close().await;
+                Ok::<_, Error>(found)
+            }
+        });
+        for (at, mut members) in try_join_all(shares).await?.into_iter().flatten() {
+            records[at].group.members.append(&mut members);
+            records[at].rest = Rest::Complete;
+        }
+        Ok(())
     }
 
     /// Asks for the members that a range-limited answer left out, until the server says that it was the last.
@@ -156,11 +184,12 @@ impl Ldap {
         &self,
         connection: &mut Connection<'_>,
         dn: &str,
-        record: &mut GroupRecord,
+        mut rest: Rest,
         references: &mut References,
-    ) -> Result<()> {
+    ) -> Result<Vec<ReferenceId>> {
         let member = &self.config.attributes.member;
-        while let Rest::From(from) = record.rest {
+        let mut members = Vec::new();
+        while let Rest::From(from) = rest {
             let request = Request {
                 what: "more members",
                 base: dn.to_owned(),
@@ -170,18 +199,17 @@ impl Ldap {
                 controls: Vec::new(),
             };
             let mut more = Vec::new();
-            let mut rest = None;
+            let mut next = None;
             connection
                 .search(&request, |part| {
-                    let (found, next) = convert::members(&part, member, references);
+                    let (found, after) = convert::members(&part, member, references);
                     more.extend(found);
-                    rest = Some(next);
+                    next = Some(after);
                     Ok(())
                 })
                 .await?;
-            let is_stuck = |next| next != Rest::Complete && more.is_empty();
-            match rest {
-                Some(next) if !is_stuck(next) => record.rest = next,
+            match next {
+                Some(next) if !more.is_empty() => rest = next,
                 _ => {
                     return Err(Error::new(
                         Kind::Incomplete,
@@ -191,9 +219,9 @@ impl Ldap {
                     .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
                 }
             }
-            record.group.members.append(&mut more);
+            members.append(&mut more);
         }
-        Ok(())
+        Ok(members)
     }
 
     /// Deleted accounts. An account that may not see them is told, not refused: the right is often not given.
