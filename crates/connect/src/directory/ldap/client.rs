@@ -36,12 +36,19 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The values of an attribute, whatever the case of its name. Options such as `;lang-en` are another attribute.
+    /// The values of an attribute, whatever the case of its name; those of a subtype such as `mail;lang-en` where there are no
+    /// others (RFC 4512, section 2.5.2).
     pub(super) fn values(&self, name: &str) -> &[Vec<u8>] {
-        self.attributes
-            .iter()
-            .find(|(description, _)| description.eq_ignore_ascii_case(name))
-            .map_or(&[], |(_, values)| values)
+        let find = |is_meant: &dyn Fn(&str) -> bool| {
+            self.attributes.iter().find(|(description, values)| is_meant(description) && !values.is_empty())
+        };
+        let own = find(&|description| description.eq_ignore_ascii_case(name));
+        let subtype = || {
+            find(&|description| {
+                description.split_once(';').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(name))
+            })
+        };
+        own.or_else(subtype).map_or(&[], |(_, values)| values)
     }
 
     /// The first value as text; bytes that are no UTF-8 are replaced.

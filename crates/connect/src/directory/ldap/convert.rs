@@ -243,35 +243,30 @@ pub(super) fn members(
     let mut members = Vec::new();
     let mut rest = Rest::Complete;
     for (description, values) in &record.attributes {
-        let range = if description.eq_ignore_ascii_case(attribute) {
-            Rest::Complete
-        } else {
-            match range(description, attribute) {
-                Some(range) => range,
-                None => continue,
-            }
-        };
-        if range != Rest::Complete {
-            rest = range;
+        let mut parts = description.split(';');
+        if !parts.next().is_some_and(|name| name.eq_ignore_ascii_case(attribute)) {
+            continue;
+        }
+        if let Some(next) = parts.find_map(range) {
+            rest = next.unwrap_or(Rest::From(values.len()));
         }
         members.extend(values.iter().map(|value| member(value, references)));
     }
     (members, rest)
 }
 
-fn range(description: &str, attribute: &str) -> Option<Rest> {
-    let (name, option) = description.split_once(';')?;
-    if !name.eq_ignore_ascii_case(attribute) {
-        return None;
-    }
+/// What follows a part of a list, if the option says that it is one; `None` inside if it does not say how far it goes. Other
+/// options do not change whose values they are.
+fn range(option: &str) -> Option<Option<Rest>> {
     let (key, range) = option.split_once('=')?;
-    let (_, high) = range.split_once('-')?;
     if !key.eq_ignore_ascii_case("range") {
         return None;
     }
-    Some(match high.parse::<usize>() {
-        Ok(high) => Rest::From(high.saturating_add(1)),
-        Err(_) => Rest::Complete,
+    let high = range.split_once('-').map(|(_, high)| high);
+    Some(match high {
+        Some("*") => Some(Rest::Complete),
+        Some(high) => high.parse::<usize>().ok().map(|high| Rest::From(high.saturating_add(1))),
+        None => None,
     })
 }
 

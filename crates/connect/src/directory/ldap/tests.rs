@@ -1,1 +1,147 @@
 //! The pure parts, without a server.
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by panicking")]
+
+use bwdc_core::entry::Status;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::client::Record;
+use super::config::{Attributes, Bind, Config, Flavour, Identity, Paging, Search, Security, Timeouts};
+use super::convert::{Found, References, Rest, group, members, person};
+use super::disabled::DisabledBy;
+use crate::Secret;
+
+fn config(identity: Identity) -> Config {
+    let search = || Search { path: String::new(), object_class: "person".into(), filter: None };
+    Config {
+        host: "localhost".into(),
+        port: 389,
+        security: Security::Plain,
+        bind: Bind::Simple { username: "reader".into(), password: Secret::from("p") },
+        flavour: Flavour::ActiveDirectory,
+        paging: Paging::Pages,
+        root: "dc=x".into(),
+        users: search(),
+        groups: search(),
+        attributes: Attributes {
+            email: "mail".into(),
+            made_email: None,
+            group_name: "name".into(),
+            member: "member".into(),
+            revision: None,
+        },
+        identity,
+        disabled_by: DisabledBy::ALL.to_vec(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+fn record(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Record {
+    let values = |values: &[&[u8]]| values.iter().map(|value| value.to_vec()).collect();
+    let attributes = attributes.iter().map(|(name, v)| ((*name).to_owned(), values(v))).collect();
+    Record { dn: dn.to_owned(), attributes }
+}
+
+#[test]
+fn names_have_no_case_and_subtypes_count_where_there_is_nothing_else() {
+    let config = config(Identity::GuidOrDn);
+    let email = |attributes: &[(&str, &[&[u8]])]| {
+        let person =
+            person(&record("cn=a,dc=x", attributes), &config, Found::Living, Timestamp::now()).unwrap();
+        person.user.email.map(|email| email.as_str().to_owned())
+    };
+    assert_eq!(email(&[("MAIL", &[b"A@x.org"])]).unwrap(), "a@x.org");
+    assert_eq!(email(&[("mail;lang-en", &[b"en@x.org"]), ("mail", &[b"a@x.org"])]).unwrap(), "a@x.org");
+    assert_eq!(email(&[("mail;lang-en", &[b"en@x.org"]), ("mail", &[])]).unwrap(), "en@x.org");
+    assert_eq!(email(&[("mailbox", &[b"b@x.org"])]), None);
+}
+
+#[test]
+fn members_of_every_description_count() {
+    let found = |attributes: &[(&str, &[&[u8]])]| {
+        let (found, rest) = members(&record("cn=g,dc=x", attributes), "member", &mut References::default());
+        (found.len(), rest)
+    };
+    let a: &[u8] = b"cn=a,dc=x";
+    assert_eq!(found(&[("Member", &[a]), ("member;x-option", &[b"cn=b,dc=x"])]), (2, Rest::Complete));
+    assert_eq!(found(&[("member", &[]), ("member;range=0-1", &[a, a])]), (2, Rest::From(2)));
+    assert_eq!(found(&[("member;x-y;RANGE=2-*", &[a])]), (1, Rest::Complete));
+    // A part that does not say how far it goes: asked for from where it seems to end.
+    assert_eq!(found(&[("member;range=0-abc", &[a])]), (1, Rest::From(1)));
+    assert_eq!(found(&[("memberOf", &[a]), ("members;range=0-1", &[a])]), (0, Rest::Complete));
+}
+
+#[test]
+fn an_id_that_was_asked_for_must_be_there() {
+    let of = |identity: Identity, attributes: &[(&str, &[&[u8]])]| {
+        let person =
+            person(&record("cn=A,dc=x", attributes), &config(identity), Found::Living, Timestamp::now());
+        person.map(|person| person.user.external_id.as_str().to_owned()).map_err(|error| error.to_string())
+    };
+    let guid: &[u8] =
+        &[0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+    let text = "00112233-4455-6677-8899-aabbccddeeff";
+    assert_eq!(of(Identity::GuidOrDn, &[("objectguid", &[guid])]).unwrap(), text);
+    assert_eq!(of(Identity::GuidOrDn, &[("objectGUID", &[b"short"])]).unwrap(), "cn=A,dc=x");
+    assert_eq!(of(Identity::Dn, &[("objectGUID", &[guid])]).unwrap(), "cn=A,dc=x");
+    assert_eq!(of(Identity::Attribute("objectGUID".into()), &[("objectGUID", &[guid])]).unwrap(), text);
+    assert_eq!(of(Identity::Attribute("entryUUID".into()), &[("entryuuid", &[b"u-1"])]).unwrap(), "u-1");
+    for missing in [&[][..], &[("entryUUID", &[b" ".as_slice()][..])]] {
+        assert!(
+            of(Identity::Attribute("entryUUID".into()), missing).unwrap_err().contains("it has no entryUUID")
+        );
+    }
+}
+
+fn description() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "mail",
+        "MAIL",
+        "mail;lang-en",
+        "member",
+        "member;range=0-1499",
+        "member;range=5-*",
+        "member;lang-en",
+        "member;range=9",
+        "objectGUID",
+        "userAccountControl",
+        "accountExpires",
+        "shadowExpire",
+        "name",
+        "cn",
+        "uid",
+        "",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), ".{0,20}"]
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..40),
+        "[cn=uo, \\\\\"+;#a-z]{0,60}".prop_map(String::into_bytes),
+        Just(vec![b'x'; 100_000]),
+        any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+    ]
+}
+
+proptest! {
+    /// Whatever a server sends, nothing panics, and the entry next to it comes out as it would alone.
+    #[test]
+    fn odd_entries_harm_nobody(
+        dn in ".{0,60}",
+        attributes in prop::collection::vec((description(), prop::collection::vec(value(), 0..4)), 0..8),
+    ) {
+        let config = config(Identity::GuidOrDn);
+        let odd = Record { dn, attributes };
+        let good = record("cn=good,dc=x", &[("mail", &[b"good@x.org"]), ("name", &[b"Good"]), ("member", &[b"cn=good,dc=x"])]);
+        let mut references = References::default();
+        let now = Timestamp::now();
+        prop_assert!(person(&odd, &config, Found::Living, now).is_ok());
+        prop_assert!(group(&odd, &config, &mut references).is_ok());
+        let neighbour = person(&good, &config, Found::Living, now).unwrap();
+        prop_assert_eq!(neighbour.user.email.as_ref().unwrap().as_str(), "good@x.org");
+        prop_assert_eq!(neighbour.user.status, Status::Active);
+        let team = group(&good, &config, &mut references).unwrap().unwrap();
+        prop_assert_eq!(&team.group.members[..], std::slice::from_ref(&neighbour.user.reference_id));
+    }
+}
