@@ -62,6 +62,18 @@ impl Check {
         Self { what: what.into(), outcome: Outcome::Bad(error) }
     }
 
+    /// The same, no longer as a reason to stop.
+    #[must_use]
+    pub fn doubtful_if_bad(self) -> Self {
+        match self.outcome {
+            Outcome::Bad(error) => {
+                let next_step = error.next_step().unwrap_or_default().to_owned();
+                Self::doubtful(self.what, error.to_string(), next_step)
+            }
+            _ => self,
+        }
+    }
+
     /// Whether what depends on it is worth looking at.
     pub fn is_bad(&self) -> bool {
         matches!(self.outcome, Outcome::Bad(_))

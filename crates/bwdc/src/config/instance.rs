@@ -121,13 +121,17 @@ fn ldap(
     let host = values
         .text("ldap.hostname")?
         .ok_or_else(|| incomplete("ldap.hostname", "Set it with `bwdc config ldap.hostname NAME`."))?;
+    let mut hosts = host.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
+    let host = hosts.next().unwrap_or_default();
+    let fallbacks = hosts.collect();
     let port = values
         .port("ldap.port")?
         .ok_or_else(|| incomplete("ldap.port", "Set it with `bwdc config ldap.port 389` (636 for LDAPS)."))?;
     let timeouts = Timeouts::default();
     let silence = environment.seconds(env::SILENCE_SECONDS)?.unwrap_or(timeouts.silence);
     Ok(LdapConfig {
-        host: host.trim().to_owned(),
+        host,
+        fallbacks,
         port,
         security: security(values, folder)?,
         bind: bind(values, password)?,
@@ -241,7 +245,8 @@ pub(crate) fn secret_of(directory: &str) -> Option<&'static Known> {
 }
 
 fn ldap_warnings(config: &LdapConfig) -> Vec<String> {
-    let is_local = matches!(config.host.as_str(), "localhost" | "::1") || config.host.starts_with("127.");
+    let is_local = |host: &String| matches!(host.as_str(), "localhost" | "::1") || host.starts_with("127.");
+    let is_local = is_local(&config.host) && config.fallbacks.iter().all(is_local);
     match &config.security {
         Security::Plain if !is_local => vec![format!(
             "The password crosses the network to {} unprotected: set ldap.ssl, and ldap.startTls for StartTLS.",

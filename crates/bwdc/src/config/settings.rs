@@ -40,8 +40,10 @@ pub(crate) enum Type {
     Directory,
     /// A host's name or address, without scheme and port.
     Host,
-    /// A distinguished name (RFC 4514), or the part before the root.
-    Dn,
+    /// One or more of these, with commas in between.
+    Hosts,
+    /// Distinguished names (RFC 4514), or the parts before the root, with `|` in between.
+    Dns,
     /// The name of an attribute or an object class, or its OID (RFC 4512).
     Attribute,
     /// A filter, in the language of the directory.
@@ -115,7 +117,7 @@ pub(crate) const ALL: &[Setting] = &[
     setting("server.identity", In(URLS, "identity"), Type::Url, "", "The identity server's base URL, likewise."),
     setting("server.webVault", In(URLS, "webVault"), Type::Url, "", "The web vault's base URL: kept for the existing connector, not used."),
     setting("file.path", In(FILES, "path"), Type::Path, "", "A folder with users.csv and groups.csv, or one .json or .csv file; relative to data.json's folder."),
-    setting("ldap.hostname", In(LDAP, "hostname"), Type::Host, "", "Name or address of the LDAP server."),
+    setting("ldap.hostname", In(LDAP, "hostname"), Type::Hosts, "", "Name or address of the LDAP server; several of one tree with commas in between are tried in this order."),
     setting("ldap.port", In(LDAP, "port"), Type::Port, "", "Its port: usually 389 for plain and StartTLS, 636 for LDAPS."),
     setting("ldap.ssl", In(LDAP, "ssl"), Type::Flag, "false", "Protect the connection: LDAPS, or StartTLS with ldap.startTls."),
     setting("ldap.startTls", In(LDAP, "startTls"), Type::Flag, "false", "Use StartTLS on the plain port; needs ldap.ssl."),
@@ -124,7 +126,7 @@ pub(crate) const ALL: &[Setting] = &[
     setting("ldap.sslCertPath", In(LDAP, "sslCertPath"), Type::Path, "", "LDAPS: PEM file of the client certificate."),
     setting("ldap.sslKeyPath", In(LDAP, "sslKeyPath"), Type::Path, "", "LDAPS: PEM file of the client certificate's key."),
     setting("ldap.tlsCaPath", In(LDAP, "tlsCaPath"), Type::Path, "", "StartTLS: the same."),
-    setting("ldap.rootPath", In(LDAP, "rootPath"), Type::Dn, "", "Where the tree begins, such as dc=example,dc=org."),
+    setting("ldap.rootPath", In(LDAP, "rootPath"), Type::Dns, "", "Where the tree begins, such as dc=example,dc=org; several with | in between."),
     setting("ldap.username", In(LDAP, "username"), Type::Text, "", "Who reads: usually a full DN."),
     setting("ldap.password", In(LDAP, "password"), Type::Secret, "", "The reader's password."),
     setting("ldap.domain", In(LDAP, "domain"), Type::Word, "", "Kept for the existing connector, not used."),
@@ -162,10 +164,10 @@ pub(crate) const ALL: &[Setting] = &[
     setting("sync.nestedGroups", In(SYNC, "nestedGroups"), Type::Choice(&["kept", "all"]), "kept", "Through which groups members of members count: those that the group filter keeps, or all. `all` widens access."),
     setting("sync.interval", In(SYNC, "interval"), Type::Minutes, "5", "Minutes between syncs of a daemon."),
     setting("sync.userObjectClass", In(SYNC, "userObjectClass"), Type::Attribute, "person", "LDAP: object class of people."),
-    setting("sync.userPath", In(SYNC, "userPath"), Type::Dn, "", "LDAP: where people are, put before the root."),
+    setting("sync.userPath", In(SYNC, "userPath"), Type::Dns, "", "LDAP: where people are, put before the root; several with | in between."),
     setting("sync.userEmailAttribute", In(SYNC, "userEmailAttribute"), Type::Attribute, "mail", "LDAP: attribute with the e-mail address."),
     setting("sync.groupObjectClass", In(SYNC, "groupObjectClass"), Type::Attribute, "group", "LDAP: object class of groups."),
-    setting("sync.groupPath", In(SYNC, "groupPath"), Type::Dn, "", "LDAP: where groups are, put before the root."),
+    setting("sync.groupPath", In(SYNC, "groupPath"), Type::Dns, "", "LDAP: where groups are, likewise."),
     setting("sync.groupNameAttribute", In(SYNC, "groupNameAttribute"), Type::Attribute, "name", "LDAP: attribute with a group's name; cn where it is absent."),
     setting("sync.memberAttribute", In(SYNC, "memberAttribute"), Type::Attribute, "member", "LDAP: attribute with a group's members: DNs or user names."),
     setting("sync.revisionDateAttribute", In(SYNC, "revisionDateAttribute"), Type::Attribute, "", "LDAP: attribute with the time of the last change; when set, syncs read only what changed since the last one."),
@@ -219,7 +221,8 @@ impl Type {
             Self::Url | Self::Server => "URL".to_owned(),
             Self::Directory => directory_names().join(", "),
             Self::Host => "host".to_owned(),
-            Self::Dn => "DN".to_owned(),
+            Self::Hosts => "hosts".to_owned(),
+            Self::Dns => "DNs".to_owned(),
             Self::Attribute => "attribute".to_owned(),
             Self::Filter => "filter".to_owned(),
             Self::EmailSuffix => "@domain".to_owned(),
@@ -246,7 +249,11 @@ impl Type {
             }
             Self::Directory => format!("one of: {}", directory_names().join(", ")),
             Self::Host => "a name or address such as dc1.example.org, without scheme and port".to_owned(),
-            Self::Dn => "a distinguished name such as ou=people,dc=example,dc=org".to_owned(),
+            Self::Hosts => {
+                "names or addresses such as dc1.example.org, dc2.example.org, without scheme and port"
+                    .to_owned()
+            }
+            Self::Dns => "distinguished names such as dc=example,dc=org, with | in between".to_owned(),
             Self::Attribute => "the name of an attribute or object class, such as mail".to_owned(),
             Self::Filter => "a filter in the directory's language".to_owned(),
             Self::EmailSuffix => "an @ and a domain, such as @example.org".to_owned(),
@@ -303,7 +310,12 @@ impl Type {
                 near(&trimmed.to_lowercase(), &directory_names(), "there is no such directory")
             }),
             Self::Host => kept(is_host(trimmed), "it is no host"),
-            Self::Dn => kept(ldap::is_dn(trimmed), "it cannot be understood as a DN"),
+            Self::Hosts => {
+                kept(trimmed.split(',').all(|host| is_host(host.trim())), "not all of it are hosts")
+            }
+            Self::Dns => {
+                kept(trimmed.split('|').all(|dn| ldap::is_dn(dn.trim())), "it cannot be understood as DNs")
+            }
             Self::Attribute => kept(is_attribute(trimmed), "it is no name of RFC 4512"),
             Self::Filter => check_filter(trimmed, data).map(|()| text.into()),
             Self::EmailSuffix => {
@@ -498,8 +510,8 @@ mod tests {
             Type::Words(_) => "userAccountControl, neither",
             Type::Url | Type::Server => "ftp://example.org",
             Type::Directory => "5",
-            Type::Host => "ldap://dc1.example.org:389",
-            Type::Dn => "people",
+            Type::Host | Type::Hosts => "ldap://dc1.example.org:389",
+            Type::Dns => "people",
             Type::Attribute => "e-mail address",
             Type::Filter => "(mail=*",
             Type::EmailSuffix => "example.org",

@@ -267,3 +267,52 @@ fn large_imports_go_in_batches() {
     assert_eq!(instance.run(&["sync"]).ok().out, synced(5, 4_100));
     assert_eq!((organization.imports(), organization.emails().len()), (4, 4_100));
 }
+
+#[test]
+fn the_next_server_is_read_where_the_first_is_down() {
+    let slapd = Slapd::with(&ldif::small(5, 1, 2));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    // Nothing listens on the other address of loopback.
+    instance.run(&["config", "ldap.hostname", "127.0.0.2, 127.0.0.1"]).ok();
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.out, synced(1, 5));
+    assert!(ran.err.contains("ldap://127.0.0.2") && ran.err.contains("was read instead"), "{}", ran.err);
+    let doctor = instance.run(&["doctor"]).ok();
+    assert!(doctor.out.contains("warn  LDAP server: connection: Connecting to 127.0.0.2"), "{}", doctor.out);
+    // None at all: the last one's error. A wrong password is not tried elsewhere.
+    instance.run(&["config", "ldap.hostname", "127.0.0.2,127.0.0.3"]).ok();
+    instance.run(&["sync"]).fails(1, &["ldap://127.0.0.3", "Connection refused"]);
+    instance.run(&["config", "ldap.hostname", "127.0.0.1,127.0.0.2"]).ok();
+    instance.run(&["config", "ldap.password", "wrong"]).ok();
+    instance.run(&["sync"]).fails(1, &["Logging in to ldap://127.0.0.1", "invalidCredentials"]);
+    instance.run(&["config", "ldap.hostname", "dc1:389, dc2"]).fails(1, &["without scheme and port"]);
+}
+
+#[test]
+fn several_roots_and_paths_are_one_directory() {
+    let child = "dc=child,dc=example,dc=org";
+    let more = format!(
+        "dn: {child}\nobjectClass: dcObject\nobjectClass: organization\no: C\ndc: child\n\n\
+         dn: ou=people,{child}\nobjectClass: organizationalUnit\nou: people\n\n\
+         dn: ou=guests,dc=example,dc=org\nobjectClass: organizationalUnit\nou: guests\n\n\
+         dn: uid=kim,ou=people,{child}\nobjectClass: inetOrgPerson\nuid: kim\ncn: kim\nsn: kim\nmail: kim@example.org\n\n\
+         dn: uid=guest,ou=guests,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: guest\ncn: g\nsn: g\nmail: guest@example.org\n\n\
+         dn: cn=both,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: both\n\
+         member: uid=kim,ou=people,{child}\nmember: uid=guest,ou=guests,dc=example,dc=org\nmember: uid=user0,ou=people,dc=example,dc=org\n\n"
+    );
+    let slapd = Slapd::with(&(ldif::small(2, 0, 0) + &more));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.run(&["config", "sync.userPath", "ou=people | ou=guests"]).ok();
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 3));
+    assert_eq!(organization.group("both"), ["guest@example.org", "user0@example.org"]);
+    // Groups are under one root only; a path that one of the roots lacks is an error, never a smaller read.
+    instance.run(&["config", "ldap.rootPath", &format!("dc=example,dc=org | {child}")]).ok();
+    instance.run(&["sync"]).fails(1, &["dc=child", "noSuchObject (32)"]);
+    instance.run(&["config", "sync.userPath", "ou=people"]).ok();
+    instance.run(&["config", "unset", "sync.groupPath"]).ok();
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 3));
+    assert_eq!(organization.group("both"), ["kim@example.org", "user0@example.org"]);
+    assert!(instance.run(&["doctor"]).ok().out.contains("under `ou=people,dc=child,dc=example,dc=org`"));
+}

@@ -50,6 +50,7 @@ fn ldap(paging: Paging) -> World {
         |path: &str, class: &str| Search { path: path.into(), object_class: class.into(), filter: None };
     let config = ldap::Config {
         host: "127.0.0.1".into(),
+        fallbacks: Vec::new(),
         port: slapd.port(),
         security: Security::Plain,
         bind: Bind::Simple { username: slapd.reader(), password: Secret::from(PASSWORD) },

@@ -12,6 +12,8 @@ use crate::{Error, Kind, Result};
 pub struct Config {
     /// Name or address of the server.
     pub host: String,
+    /// Other servers of the same tree, tried in this order where the first cannot be reached.
+    pub fallbacks: Vec<String>,
     /// Its port.
     pub port: u16,
     /// How the connection is protected.
@@ -22,7 +24,7 @@ pub struct Config {
     pub flavour: Flavour,
     /// Whether results come in pages.
     pub paging: Paging,
-    /// `rootPath` as configured.
+    /// `rootPath` as configured: one, or several with `|` in between.
     pub root: String,
     /// Where people are and which of them.
     pub users: Search,
@@ -105,7 +107,7 @@ pub enum Paging {
 /// Where entries of one kind are and which of them count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// `userPath` or `groupPath`, put before the root.
+    /// `userPath` or `groupPath`, put before the root; several with `|` in between.
     pub path: String,
     /// The object class.
     pub object_class: String,
@@ -168,28 +170,60 @@ impl Config {
         }
     }
 
-    /// Where a search starts: the path before the root's domain components. A root without a `dc=` part means that
-    /// the path is the whole base.
-    pub(super) fn base(&self, search: &Search, setting: &str) -> Result<String> {
-        match (search.path.trim(), self.domain_root()) {
-            ("", Some(root)) => Ok(root),
-            ("", None) => Err(incomplete(
-                "ldap.rootPath",
-                &format!(
-                    "`{}` has no `dc=` part, and {setting} is empty. Put the whole base DN into {setting}.",
-                    self.root
-                ),
-            )),
-            (path, Some(root)) => Ok(format!("{path},{root}")),
-            (path, None) => Ok(path.to_owned()),
-        }
+    /// Where searches start: one tree for each root.
+    pub(super) fn trees(&self) -> Result<Vec<Tree>> {
+        let tree = |root: &str| {
+            let domain = domain_root(root);
+            Ok(Tree {
+                users: bases(root, &domain, &self.users, "sync.userPath")?,
+                groups: bases(root, &domain, &self.groups, "sync.groupPath")?,
+                domain,
+            })
+        };
+        parts(&self.root).into_iter().map(tree).collect()
     }
+}
 
-    /// The root from its first `dc=` on, in lower case.
-    pub(super) fn domain_root(&self) -> Option<String> {
-        let root = self.root.trim().to_lowercase();
-        root.find("dc=").map(|at| root[at..].to_owned())
+/// What stands between the `|`; one empty part if there is nothing.
+fn parts(text: &str) -> Vec<&str> {
+    let parts: Vec<&str> = text.split('|').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { vec![""] } else { parts }
+}
+
+/// The bases under one root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tree {
+    /// Where people are.
+    pub(super) users: Vec<String>,
+    /// Where groups are.
+    pub(super) groups: Vec<String>,
+    /// The root's domain components, if it has any.
+    pub(super) domain: Option<String>,
+}
+
+fn bases(root: &str, domain: &Option<String>, search: &Search, setting: &str) -> Result<Vec<String>> {
+    parts(&search.path).into_iter().map(|path| base(root, domain, path, setting)).collect()
+}
+
+/// The path before the root's domain components. A root without a `dc=` part means that the path is the whole base.
+fn base(root: &str, domain: &Option<String>, path: &str, setting: &str) -> Result<String> {
+    match (path, domain) {
+        ("", Some(domain)) => Ok(domain.clone()),
+        ("", None) => Err(incomplete(
+            "ldap.rootPath",
+            &format!(
+                "`{root}` has no `dc=` part, and {setting} is empty. Put the whole base DN into {setting}."
+            ),
+        )),
+        (path, Some(domain)) => Ok(format!("{path},{domain}")),
+        (path, None) => Ok(path.to_owned()),
     }
+}
+
+/// The root from its first `dc=` on, in lower case.
+fn domain_root(root: &str) -> Option<String> {
+    let root = root.to_lowercase();
+    root.find("dc=").map(|at| root[at..].to_owned())
 }
 
 /// The message of the existing connector, with the setting's name.

@@ -24,7 +24,7 @@ use ldap3::controls::RawControl;
 
 use self::client::{Connection, Request};
 pub use self::config::Config;
-use self::config::{Flavour, Search, and};
+use self::config::{Flavour, Search, Tree, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
 pub use self::root_dse::{Product, RootDse, root_dse};
 use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
@@ -51,8 +51,7 @@ const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 #[derive(Clone, Debug)]
 pub struct Ldap {
     config: Arc<Config>,
-    user_base: String,
-    group_base: String,
+    trees: Arc<[Tree]>,
 }
 
 impl Ldap {
@@ -63,9 +62,60 @@ impl Ldap {
                 filter::check(setting, filter)?;
             }
         }
-        let user_base = config.base(&config.users, "sync.userPath")?;
-        let group_base = config.base(&config.groups, "sync.groupPath")?;
-        Ok(Self { config: Arc::new(config), user_base, group_base })
+        let trees = config.trees()?.into();
+        Ok(Self { config: Arc::new(config), trees })
+    }
+
+    /// Where people are, each place once.
+    fn user_bases(&self) -> Vec<&str> {
+        unique(self.trees.iter().flat_map(|tree| &tree.users).map(String::as_str))
+    }
+
+    /// Where groups are, each place once.
+    fn group_bases(&self) -> Vec<&str> {
+        unique(self.trees.iter().flat_map(|tree| &tree.groups).map(String::as_str))
+    }
+
+    /// The same with the first server that can be reached, and what to say about those before it. One server is read from start
+    /// to end: two may differ in how new they are.
+    async fn reachable(&self) -> Result<(Self, Vec<Note>)> {
+        let mut notes = Vec::new();
+        let mut hosts = self.servers().peekable();
+        while let Some(config) = hosts.next() {
+            // One server alone is tried by the read itself.
+            let tried = match (notes.is_empty(), hosts.peek()) {
+                (true, None) => Ok(()),
+                _ => match Connection::open(&config).await {
+                    Ok(connection) => {
+                        connection.close().await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match tried {
+                Ok(()) => {
+                    let this = Self { config: Arc::new(config), trees: Arc::clone(&self.trees) };
+                    return Ok((this, notes));
+                }
+                // A wrong password must not be tried everywhere: accounts are locked for that.
+                Err(error) if !matches!(error.kind(), Kind::Unreachable | Kind::Tls) => return Err(error),
+                Err(error) if hosts.peek().is_none() => return Err(error),
+                Err(error) => notes.push(Note::warning(
+                    Step::Read,
+                    "",
+                    format!("{error}; the next server of ldap.hostname was read instead"),
+                )),
+            }
+        }
+        Ok((self.clone(), notes))
+    }
+
+    /// The configuration for each server, in order.
+    fn servers(&self) -> impl Iterator<Item = Config> {
+        let Config { host, fallbacks, .. } = &*self.config;
+        let hosts = std::iter::once(host).chain(fallbacks);
+        hosts.map(|host| Config { host: host.clone(), fallbacks: Vec::new(), ..(*self.config).clone() })
     }
 
     /// People by the given search, on a connection of their own: OpenLDAP serves one paged search per connection.
@@ -75,15 +125,25 @@ impl Ldap {
         filter: String,
         progress: &Progress,
     ) -> Result<(Vec<Person>, Vec<Note>)> {
-        let request = Request {
-            what,
-            base: self.user_base.clone(),
-            scope: Depth::Subtree,
-            filter,
-            attributes: convert::user_attributes(&self.config, convert::member_values(&self.config)),
-            controls: Vec::new(),
-        };
-        self.search_people(&request, Found::Living, progress).await
+        let (mut people, mut notes) = (Vec::new(), Vec::new());
+        let bases = self.user_bases();
+        for base in &bases {
+            let request = Request {
+                what,
+                base: (*base).to_owned(),
+                scope: Depth::Subtree,
+                filter: filter.clone(),
+                attributes: convert::user_attributes(&self.config, convert::member_values(&self.config)),
+                controls: Vec::new(),
+            };
+            let (found, said) = self.search_people(&request, Found::Living, progress).await?;
+            people.extend(found);
+            notes.extend(said);
+        }
+        if bases.len() > 1 {
+            once_each(&mut people, |person: &Person| person.user.reference_id.clone());
+        }
+        Ok((people, notes))
     }
 
     async fn search_people(
@@ -106,24 +166,56 @@ impl Ldap {
         Ok((people, notes_on(&references)))
     }
 
+    /// All groups, or none if none has changed.
     async fn groups(&self, since: Option<Timestamp>, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+        let filter = self.config.groups.filter();
+        let bases = self.group_bases();
+        if let Some(filter) = self.changed_since(&filter, since)
+            && !self.exists("changed groups", &bases, &filter).await?
+        {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let (mut groups, mut notes) = (Vec::new(), Vec::new());
+        for base in &bases {
+            let (found, said) = self.groups_under(base, progress).await?;
+            groups.extend(found);
+            notes.extend(said);
+        }
+        if bases.len() > 1 {
+            once_each(&mut groups, |group: &Group| group.reference_id.clone());
+        }
+        Ok((groups, notes))
+    }
+
+    /// Whether anything matches under any of these bases.
+    async fn exists(&self, what: &'static str, bases: &[&str], filter: &str) -> Result<bool> {
+        let mut connection = Connection::open(&self.config).await?;
+        let mut found = false;
+        for base in bases {
+            let request = Request {
+                what,
+                base: (*base).to_owned(),
+                scope: Depth::Subtree,
+                filter: filter.to_owned(),
+                attributes: nothing(),
+                controls: Vec::new(),
+            };
+            found = found || connection.exists(&request).await?;
+        }
+        connection.close().await;
+        Ok(found)
+    }
+
+    async fn groups_under(&self, base: &str, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
         let request = Request {
             what: "groups",
-            base: self.group_base.clone(),
+            base: base.to_owned(),
             scope: Depth::Subtree,
             filter: self.config.groups.filter(),
             attributes: convert::group_attributes(&self.config),
             controls: Vec::new(),
         };
         let mut connection = Connection::open(&self.config).await?;
-        if let Some(filter) = self.changed_since(&request.filter, since) {
-            let changed =
-                Request { what: "changed groups", filter, attributes: nothing(), ..request.clone() };
-            if !connection.exists(&changed).await? {
-                connection.close().await;
-                return Ok((Vec::new(), Vec::new()));
-            }
-        }
         let mut records: Vec<GroupRecord> = Vec::new();
         let mut members = References::default();
         let mut notes = Vec::new();
@@ -230,7 +322,21 @@ impl Ldap {
         since: Option<Timestamp>,
         progress: &Progress,
     ) -> Result<(Vec<Person>, Vec<Note>)> {
-        let Some(root) = self.config.domain_root() else { return Ok((Vec::new(), Vec::new())) };
+        let (mut people, mut notes) = (Vec::new(), Vec::new());
+        for root in unique(self.trees.iter().filter_map(|tree| tree.domain.as_deref())) {
+            let (found, said) = self.tombstones_of(root, since, progress).await?;
+            people.extend(found);
+            notes.extend(said);
+        }
+        Ok((people, notes))
+    }
+
+    async fn tombstones_of(
+        &self,
+        root: &str,
+        since: Option<Timestamp>,
+        progress: &Progress,
+    ) -> Result<(Vec<Person>, Vec<Note>)> {
         let filter = and(&self.config.users.without_filter().filter(), "(isDeleted=TRUE)");
         let request = Request {
             what: "deleted users",
@@ -263,20 +369,10 @@ impl Ldap {
 
     /// Whether the revision attribute exists on what is searched. On a server that does not know it, the condition
     /// would match nothing, and every sync after the first would find nobody.
-    async fn knows_revision(&self, base: &str, search: &Search) -> Result<bool> {
+    async fn knows_revision(&self, bases: &[&str], search: &Search) -> Result<bool> {
         let Some(attribute) = &self.config.attributes.revision else { return Ok(false) };
-        let request = Request {
-            what: "the revision attribute",
-            base: base.to_owned(),
-            scope: Depth::Subtree,
-            filter: and(&search.without_filter().filter(), &format!("({attribute}=*)")),
-            attributes: nothing(),
-            controls: Vec::new(),
-        };
-        let mut connection = Connection::open(&self.config).await?;
-        let known = connection.exists(&request).await?;
-        connection.close().await;
-        Ok(known)
+        let filter = and(&search.without_filter().filter(), &format!("({attribute}=*)"));
+        self.exists("the revision attribute", bases, &filter).await
     }
 
     /// When the last sync was, for users and for groups, if only changes are to be read and can be.
@@ -290,8 +386,8 @@ impl Ldap {
             return Ok((Since::default(), Vec::new()));
         }
         let known = match users {
-            Some(_) => self.knows_revision(&self.user_base, &self.config.users).await?,
-            None => self.knows_revision(&self.group_base, &self.config.groups).await?,
+            Some(_) => self.knows_revision(&self.user_bases(), &self.config.users).await?,
+            None => self.knows_revision(&self.group_bases(), &self.config.groups).await?,
         };
         if known {
             return Ok((Since { users, groups }, Vec::new()));
@@ -320,7 +416,11 @@ impl Ldap {
             notes.push(Note::warning(
                 Step::Read,
                 "",
-                format!("no user was found under `{}` with {}", self.user_base, self.config.users.filter()),
+                format!(
+                    "no user was found under `{}` with {}",
+                    self.user_bases().join("` and `"),
+                    self.config.users.filter()
+                ),
             ));
         }
         Ok((people, notes))
@@ -352,7 +452,8 @@ impl Ldap {
     /// hold the same tree.
     fn population(&self) -> String {
         let Config { users, identity, .. } = &*self.config;
-        format!("ldap {} {} {identity:?}", self.user_base, users.without_filter().filter()).to_lowercase()
+        let bases = self.user_bases().join("|");
+        format!("ldap {bases} {} {identity:?}", users.without_filter().filter()).to_lowercase()
     }
 
     /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is
@@ -423,8 +524,10 @@ impl Directory for Ldap {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (since, mut notes) = self.since(ask).await?;
-        let each = || (self.clone(), ask.clone(), Arc::clone(progress));
+        let (this, mut notes) = self.reachable().await?;
+        let (since, said) = this.since(ask).await?;
+        notes.extend(said);
+        let each = || (this.clone(), ask.clone(), Arc::clone(progress));
         let (people, groups, tombstones) = tokio::try_join!(
             on_own_thread({
                 let (this, ask, progress) = each();
@@ -434,16 +537,16 @@ impl Directory for Ldap {
                 let (this, ask, progress) = each();
                 async move { this.read_groups(&ask, since.groups, &progress).await }
             }),
-            self.read_tombstones(ask, since.users, progress),
+            this.read_tombstones(ask, since.users, progress),
         )?;
         let ((mut people, n1), (mut groups, n2), (tombstones, n3)) = (people, groups, tombstones);
         notes.extend(n1.into_iter().chain(n2).chain(n3));
         people.extend(tombstones);
-        let is_everybody = match (ask.scope.has_users(), &self.config.users.filter, since.users) {
+        let is_everybody = match (ask.scope.has_users(), &this.config.users.filter, since.users) {
             (true, None, None) => Everybody::Yes,
             _ => Everybody::No,
         };
-        let others = self.read_others(ask, &people, &groups, is_everybody, progress).await?;
+        let others = this.read_others(ask, &people, &groups, is_everybody, progress).await?;
         let first_other = people.len();
         people.extend(others);
         convert::resolve_uids(&mut groups, &people);
@@ -455,12 +558,28 @@ impl Directory for Ldap {
             others,
             groups,
             coverage,
-            population: Some(self.population()),
+            population: Some(this.population()),
             cursor: Cursor::default(),
             notes,
         };
         Ok(snapshot.in_canonical_order())
     }
+}
+
+fn unique<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found: Vec<&str> = Vec::new();
+    for text in texts {
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
+}
+
+/// Bases may lie inside each other.
+fn once_each<T>(entries: &mut Vec<T>, id: impl Fn(&T) -> ReferenceId) {
+    let mut seen = foldhash::HashSet::default();
+    entries.retain(|entry| seen.insert(id(entry)));
 }
 
 /// Asks for entries without attributes (RFC 4511, section 4.5.1.8).

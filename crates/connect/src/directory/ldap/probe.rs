@@ -11,16 +11,24 @@ use crate::probe::{Check, Place, Protection};
 use crate::{Error, Kind, Result};
 
 pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
-    let mut checks = match place(&ldap.config) {
-        Ok(place) => place.checks().await,
-        Err(error) => return vec![Check::bad("LDAP server: certificate", error)],
-    };
-    if checks.iter().any(Check::is_bad) {
-        return checks;
+    let mut checks = Vec::new();
+    let mut reached = None;
+    for config in ldap.servers() {
+        let of_server = match place(&config) {
+            Ok(place) => place.checks().await,
+            Err(error) => vec![Check::bad("LDAP server: certificate", error)],
+        };
+        if reached.is_none() && !of_server.iter().any(Check::is_bad) {
+            reached = Some(config);
+        }
+        checks.extend(of_server);
     }
-    let mut connection = match Connection::open(&ldap.config).await {
+    let Some(config) = reached else { return checks };
+    // A server that is down matters less where another serves.
+    let mut checks: Vec<Check> = checks.into_iter().map(Check::doubtful_if_bad).collect();
+    let mut connection = match Connection::open(&config).await {
         Ok(connection) => {
-            let Bind::Simple { username, .. } = &ldap.config.bind;
+            let Bind::Simple { username, .. } = &config.bind;
             checks.push(Check::good("LDAP login", format!("the server accepts {username}")));
             connection
         }
@@ -29,33 +37,37 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
             return checks;
         }
     };
-    let people = Kinds {
-        name: "LDAP people",
-        base: &ldap.user_base,
-        search: &ldap.config.users,
-        class_setting: "sync.userObjectClass",
-        filter_setting: "sync.userFilter",
-        path_setting: "sync.userPath",
-        attributes: user_attributes(&ldap.config),
-        when_none: WhenNone::Mistake,
-    };
-    let groups = Kinds {
-        name: "LDAP groups",
-        base: &ldap.group_base,
-        search: &ldap.config.groups,
-        class_setting: "sync.groupObjectClass",
-        filter_setting: "sync.groupFilter",
-        path_setting: "sync.groupPath",
-        attributes: group_attributes(&ldap.config),
-        when_none: WhenNone::Doubtful,
-    };
-    // People are read for groups, too.
-    checks.extend(people.checks(&mut connection).await);
-    if scope.has_groups() {
-        checks.extend(groups.checks(&mut connection).await);
+    for kinds in kinds(ldap, scope) {
+        checks.extend(kinds.checks(&mut connection).await);
     }
     connection.close().await;
     checks
+}
+
+/// What is looked for, under each base. People are read for groups, too.
+fn kinds(ldap: &Ldap, scope: Scope) -> Vec<Kinds<'_>> {
+    let config = &ldap.config;
+    let people = ldap.user_bases().into_iter().map(|base| Kinds {
+        name: "LDAP people",
+        base,
+        search: &config.users,
+        class_setting: "sync.userObjectClass",
+        filter_setting: "sync.userFilter",
+        path_setting: "sync.userPath",
+        attributes: user_attributes(config),
+        when_none: WhenNone::Mistake,
+    });
+    let groups = ldap.group_bases().into_iter().filter(|_| scope.has_groups()).map(|base| Kinds {
+        name: "LDAP groups",
+        base,
+        search: &config.groups,
+        class_setting: "sync.groupObjectClass",
+        filter_setting: "sync.groupFilter",
+        path_setting: "sync.groupPath",
+        attributes: group_attributes(config),
+        when_none: WhenNone::Doubtful,
+    });
+    people.chain(groups).collect()
 }
 
 fn place(config: &Config) -> Result<Place<'_>> {

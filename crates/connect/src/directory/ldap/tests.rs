@@ -15,6 +15,7 @@ fn config(identity: Identity) -> Config {
     let search = || Search { path: String::new(), object_class: "person".into(), filter: None };
     Config {
         host: "localhost".into(),
+        fallbacks: Vec::new(),
         port: 389,
         security: Security::Plain,
         bind: Bind::Simple { username: "reader".into(), password: Secret::from("p") },
