@@ -105,8 +105,11 @@ fn a_moved_entry_stays() {
     ));
     let test = instance.run(&["test"]).ok();
     assert!(test.err.contains("a live account has the same address"), "{}", test.err);
-    instance.run(&["sync"]).ok();
+    let ran = instance.run(&["sync"]).ok();
+    assert!(ran.err.contains("known by another id than at the last sync"), "{}", ran.err);
     assert_eq!(organization.emails().len(), 5);
+    // Once is enough.
+    assert_eq!(instance.run(&["sync"]).ok().err, "");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{Draft, Fate};
-use crate::entry::{ExternalId, User};
+use crate::entry::{Email, ExternalId, User};
 use crate::known::KnownPeople;
 use crate::note::{Note, Step};
 use crate::rules::{MissingPeople, Rules};
@@ -25,6 +25,24 @@ pub(super) fn vanished(snapshot: &Snapshot, known: &KnownPeople, rules: &Rules) 
         MissingPeople::Keep => Vec::new(),
         MissingPeople::Remove => known.vanished(snapshot),
     }
+}
+
+/// People who have another id than at the last read, by their address: an entry was renamed or moved. The official server knows
+/// a member by the id, keeps the old one, and leaves the new one out of its groups without a word.
+pub(super) fn renamed(vanished: &[User], taken: &HashSet<Email>) -> Vec<Note> {
+    let is_taken = |user: &&User| user.email.as_ref().is_some_and(|email| taken.contains(email));
+    let renamed = vanished.iter().filter(is_taken);
+    renamed
+        .map(|user| {
+            let entry = user.email.as_ref().map_or(user.external_id.as_str(), Email::as_str);
+            Note::warning(
+                Step::Leavers,
+                format!("{entry} (was {})", user.external_id),
+                "known by another id than at the last sync (renamed or moved?): the server keeps the old one, and groups lose the \
+                 person; clear the member's external id there, and see ldap.externalIdAttribute",
+            )
+        })
+        .collect()
 }
 
 /// Counts those who are left to leave after everything else was decided.
