@@ -168,7 +168,9 @@ fn configuration(folder: &Path, certificates: &Certificates, quirk: Quirk) -> St
         .map(|name| format!("include /etc/ldap/schema/{name}.schema\n"))
         .collect();
     let global = match quirk {
-        Quirk::WantsClientCertificate => "TLSVerifyClient demand\n",
+        Quirk::WantsClientCertificate => {
+            "TLSVerifyClient demand\nauthz-regexp cn=reader cn=reader,dc=example,dc=org\n"
+        }
         Quirk::WantsTls => "security simple_bind=128\n",
         _ => "",
     };

@@ -217,7 +217,7 @@ impl<'a> Examination<'a> {
             }
             _ => self.add(Finding::good("Secret store", format!("new secrets are kept in {keeping}"))),
         }
-        let of_directory = instance::directory_name(data).ok().and_then(instance::secret_of);
+        let of_directory = instance::secret_of(data);
         let mut is_complete = true;
         for known in [Some(&secrets::CLIENT_SECRET), of_directory].into_iter().flatten() {
             is_complete &= self.secret(data, known).await;

@@ -211,6 +211,11 @@ impl<'a> Draft<'a> {
             if *name == "ldap.startTls" && !self.is_on("ldap.ssl") {
                 self.set(settings::find(name)?, "false")?;
             }
+            // A certificate needs neither name nor password.
+            let is_of_login = matches!(*name, "ldap.username" | "ldap.password");
+            if is_of_login && instance::secret_of(&self.data).is_none() {
+                continue;
+            }
             self.question(name).await?;
         }
         if directory == "ldap" {

@@ -50,7 +50,8 @@ impl Instance {
         secrets: &Secrets,
     ) -> Result<Self> {
         let values = Values(data);
-        let secret = match secret_of(directory_name(data)?) {
+        directory_name(data)?;
+        let secret = match secret_of(data) {
             Some(known) => secrets.find(data, known).await?.map(|found| found.secret),
             None => None,
         };
@@ -129,12 +130,13 @@ fn ldap(
         .ok_or_else(|| incomplete("ldap.port", "Set it with `bwdc config ldap.port 389` (636 for LDAPS)."))?;
     let timeouts = Timeouts::default();
     let silence = environment.seconds(env::SILENCE_SECONDS)?.unwrap_or(timeouts.silence);
+    let security = security(values, folder)?;
     Ok(LdapConfig {
+        bind: bind(values, &security, password)?,
         host,
         fallbacks,
         port,
-        security: security(values, folder)?,
-        bind: bind(values, password)?,
+        security,
         flavour: if values.flag("ldap.ad")? { Flavour::ActiveDirectory } else { Flavour::Generic },
         paging: if values.flag_or("ldap.pagedSearch", true)? { Paging::Pages } else { Paging::Unpaged },
         root: values.text("ldap.rootPath")?.unwrap_or_default(),
@@ -203,28 +205,37 @@ fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
         }
         Ok(path(name)?.map_or(Trust::System, Trust::OnlyFile))
     };
+    let identity = || match (path("ldap.sslCertPath")?, path("ldap.sslKeyPath")?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
+        _ => Err(Error::new("Of ldap.sslCertPath and ldap.sslKeyPath only one is set.")
+            .hint("A client certificate needs both; set or clear the other.")),
+    };
     match (values.flag("ldap.ssl")?, values.flag("ldap.startTls")?) {
         (false, false) => Ok(Security::Plain),
         (false, true) => {
             Err(Error::new("The settings ldap.ssl (false) and ldap.startTls (true) contradict each other.")
                 .hint("Set ldap.ssl to true for StartTLS, or ldap.startTls to false for a plain connection."))
         }
-        (true, true) => Ok(Security::StartTls(Tls { trust: trust("ldap.tlsCaPath")?, identity: None })),
-        (true, false) => {
-            let identity = match (path("ldap.sslCertPath")?, path("ldap.sslKeyPath")?) {
-                (None, None) => None,
-                (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key }),
-                _ => {
-                    return Err(Error::new("Of ldap.sslCertPath and ldap.sslKeyPath only one is set.")
-                        .hint("A client certificate needs both; set or clear the other."));
-                }
-            };
-            Ok(Security::Ldaps(Tls { trust: trust("ldap.sslCaPath")?, identity }))
+        (true, true) => {
+            Ok(Security::StartTls(Tls { trust: trust("ldap.tlsCaPath")?, identity: identity()? }))
         }
+        (true, false) => Ok(Security::Ldaps(Tls { trust: trust("ldap.sslCaPath")?, identity: identity()? })),
     }
 }
 
-fn bind(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
+/// SASL EXTERNAL: the client certificate says who we are.
+const EXTERNAL: &str = "certificate";
+
+fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> Result<Bind> {
+    if values.is_choice("ldap.authentication", EXTERNAL)? {
+        return match security {
+            Security::Ldaps(Tls { identity: Some(_), .. })
+            | Security::StartTls(Tls { identity: Some(_), .. }) => Ok(Bind::External),
+            _ => Err(Error::new("ldap.authentication is `certificate`, but no certificate would be shown.")
+                .hint("Set ldap.ssl to true, and ldap.sslCertPath and ldap.sslKeyPath.")),
+        };
+    }
     match (values.text("ldap.username")?, password) {
         (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
         _ => Err(Error::new("Username/password are not configured.")
@@ -232,9 +243,11 @@ fn bind(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
     }
 }
 
-/// The secret with which a directory is read.
-pub(crate) fn secret_of(directory: &str) -> Option<&'static Known> {
-    match directory {
+/// The secret with which the directory is read, if it needs one.
+pub(crate) fn secret_of(data: &Data) -> Option<&'static Known> {
+    let is_certificate = Values(data).is_choice("ldap.authentication", EXTERNAL).unwrap_or_default();
+    match directory_name(data).ok()? {
+        "ldap" if is_certificate => None,
         "ldap" => Some(&secrets::LDAP_PASSWORD),
         "entra" => Some(&secrets::ENTRA_KEY),
         "gsuite" => Some(&secrets::GSUITE_KEY),

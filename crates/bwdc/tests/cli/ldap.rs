@@ -316,3 +316,37 @@ fn several_roots_and_paths_are_one_directory() {
     assert_eq!(organization.group("both"), ["kim@example.org", "user0@example.org"]);
     assert!(instance.run(&["doctor"]).ok().out.contains("under `ou=people,dc=child,dc=example,dc=org`"));
 }
+
+#[test]
+fn the_client_certificate_may_be_the_login() {
+    let slapd = Slapd::start(&ldif::small(4, 1, 2), Quirk::WantsClientCertificate);
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let certificates = slapd.certificates();
+    instance.change(|data| {
+        let ldap = data["directoryLdap"].as_object_mut().unwrap();
+        ldap.remove("password");
+        ldap.remove("username");
+        ldap.insert("authentication".into(), "certificate".into());
+        ldap.insert("sslCertPath".into(), certificates.client.certificate.display().to_string().into());
+        ldap.insert("sslKeyPath".into(), certificates.client.key.display().to_string().into());
+    });
+    instance.run(&["sync"]).fails(1, &["no certificate would be shown", "ldap.ssl"]);
+    for (tls, synced) in [
+        (json!({ "ssl": true, "port": slapd.tls_port(), "sslCaPath": certificates.ca }), synced(1, 4)),
+        (
+            json!({ "ssl": true, "startTls": true, "port": slapd.port(), "tlsCaPath": certificates.ca }),
+            synced(0, 0),
+        ),
+    ] {
+        instance.change(|data| {
+            for (key, value) in tls.as_object().unwrap() {
+                data["directoryLdap"][key] = value.clone();
+            }
+        });
+        assert_eq!(instance.run(&["sync"]).ok().out, synced);
+        let doctor = instance.run(&["doctor"]).ok().out;
+        assert!(doctor.contains("the server accepts the client certificate"), "{doctor}");
+        assert!(!doctor.contains("Secret ldap.password"), "{doctor}");
+    }
+}

@@ -96,10 +96,18 @@ impl<'a> Connection<'a> {
     }
 
     async fn bind(&mut self) -> Result<()> {
-        let Bind::Simple { username, password } = &self.config.bind;
-        let attempted = format!("Logging in to {} as {username}", self.config.url());
+        let who = self.config.bind.who();
+        let attempted = format!("Logging in to {} as {who}", self.config.url());
         let limit = self.config.timeouts.silence;
-        let answer = timeout(limit, self.ldap.simple_bind(username, password.reveal()))
+        let bind = async {
+            match &self.config.bind {
+                Bind::Simple { username, password } => {
+                    self.ldap.simple_bind(username, password.reveal()).await
+                }
+                Bind::External => self.ldap.sasl_external_bind().await,
+            }
+        };
+        let answer = timeout(limit, bind)
             .await
             .map_err(|_| failure::no_answer(&attempted, limit))?
             .map_err(|error| failure::broken(&attempted, &error))?;

@@ -71,6 +71,18 @@ pub enum Bind {
         /// The password.
         password: Secret,
     },
+    /// As whom the client certificate says: SASL EXTERNAL (RFC 4422, appendix A).
+    External,
+}
+
+impl Bind {
+    /// For messages.
+    pub(super) fn who(&self) -> &str {
+        match self {
+            Self::Simple { username, .. } => username,
+            Self::External => "the client certificate",
+        }
+    }
 }
 
 /// What the organization is to know people and groups by.

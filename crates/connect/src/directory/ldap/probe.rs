@@ -4,7 +4,7 @@ use ldap3::Scope as Depth;
 
 use super::Ldap;
 use super::client::{Connection, Request, tls_config};
-use super::config::{Bind, Config, Identity, Search, Security, and};
+use super::config::{Config, Identity, Search, Security, and};
 use super::nothing;
 use crate::directory::Scope;
 use crate::probe::{Check, Place, Protection};
@@ -28,8 +28,8 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
     let mut checks: Vec<Check> = checks.into_iter().map(Check::doubtful_if_bad).collect();
     let mut connection = match Connection::open(&config).await {
         Ok(connection) => {
-            let Bind::Simple { username, .. } = &config.bind;
-            checks.push(Check::good("LDAP login", format!("the server accepts {username}")));
+            let who = config.bind.who();
+            checks.push(Check::good("LDAP login", format!("the server accepts {who}")));
             connection
         }
         Err(error) => {
