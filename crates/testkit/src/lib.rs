@@ -1,5 +1,5 @@
 //! Real servers for the tests and the benchmark: a private OpenLDAP with StartTLS and LDAPS, an Active
-//! Directory (Samba), a secret service (GNOME Keyring), certificates good and bad,
+//! Directory (Samba), a 389 Directory Server, a secret service (GNOME Keyring), certificates good and bad,
 //! a proxy that cuts connections, and synthetic directories.
 //!
 //! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests run in
@@ -14,6 +14,7 @@
 
 pub mod capped;
 pub mod certificates;
+pub mod ds389;
 pub mod keyring;
 pub mod ldif;
 pub mod proxy;
@@ -22,6 +23,7 @@ pub mod slapd;
 
 pub use capped::Capped;
 pub use certificates::Certificates;
+pub use ds389::Ds389;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
 pub use samba::Samba;

@@ -11,6 +11,7 @@
 
 mod active_directory;
 mod commands;
+mod directory_server_389;
 mod doctor;
 mod failures;
 mod harness;

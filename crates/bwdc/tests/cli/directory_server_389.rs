@@ -1,0 +1,80 @@
+//! 389 Directory Server: an id that survives a rename, people who vanish, accounts that are locked.
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::ds389::{MANAGER, PASSWORD};
+use bwdc_testkit::{Ds389, ldif};
+
+use crate::harness::{Instance, Organization};
+
+fn seed() -> String {
+    // The server has its suffix already.
+    let all = ldif::small(4, 1, 3);
+    all.split_once("\n\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn a_directory_from_start_to_end() {
+    let server = Ds389::with(&seed());
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::empty();
+    instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
+    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
+    let (port, user) = (format!("ldap.port={}", server.port()), format!("ldap.username={MANAGER}"));
+    let url = organization.sandbox.url();
+    let arguments = [
+        "--nointeraction",
+        "init",
+        "--server",
+        &url,
+        "--directory",
+        "ldap",
+        "--set",
+        "ldap.hostname=127.0.0.1",
+        "--set",
+        "ldap.ssl=false",
+        "--set",
+        &port,
+        "--set",
+        &user,
+        "--set",
+        "ldap.externalIdAttribute=nsUniqueId",
+        "--set",
+        "sync.removeDisabled=true",
+        "--set",
+        "sync.removeMissing=true",
+    ];
+    instance.run(&arguments).ok();
+    // The server says what it is, and where its tree begins.
+    assert_eq!(instance.data()["directoryLdap"]["disabledBy"], "nsAccountLock");
+    assert_eq!(instance.data()["directoryLdap"]["rootPath"], ldif::SUFFIX);
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(
+        (ran.out.as_str(), ran.err.as_str()),
+        ("Syncing complete.\nSynced 1 group(s) and 4 user(s).\n", "")
+    );
+    let members = organization.group("group0");
+    assert_eq!(members.len(), 3);
+
+    // Renamed, with the same id: nothing changes in the organization.
+    server.modify(&format!(
+        "dn: uid=user0,ou=people,{0}\nchangetype: modrdn\nnewrdn: uid=renamed\ndeleteoldrdn: 1\n\n\
+         dn: uid=user1,ou=people,{0}\nchangetype: modrdn\nnewrdn: uid=renamed1\ndeleteoldrdn: 1\n",
+        ldif::SUFFIX
+    ));
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.err, "");
+    assert_eq!(organization.emails().len(), 4);
+
+    // One locked, one gone.
+    server.modify(&format!(
+        "dn: uid=user2,ou=people,{0}\nchangetype: modify\nadd: nsAccountLock\nnsAccountLock: true\n\n\
+         dn: uid=user3,ou=people,{0}\nchangetype: delete\n",
+        ldif::SUFFIX
+    ));
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails(), ["user0@example.org", "user1@example.org"]);
+    assert!(
+        instance.run(&["doctor"]).ok().out.contains("ok    LDAP people: attribute nsUniqueId: has values")
+    );
+}
