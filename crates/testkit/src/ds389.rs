@@ -2,15 +2,14 @@
 //! server for them. Instances live in the system's folders, hence a name of its own for each. Needs root.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::free_port;
 use crate::ldif::SUFFIX;
+use crate::{client, free_port};
 
 /// Who may do everything.
 pub const MANAGER: &str = "cn=Directory Manager";
@@ -78,15 +77,7 @@ impl Ds389 {
 
     /// Changes the directory, in LDIF; entries without a `changetype` are added.
     pub fn modify(&self, ldif: &str) {
-        let url = format!("ldap://127.0.0.1:{}", self.port);
-        let mut process = Command::new("ldapmodify")
-            .args(["-a", "-x", "-H", &url, "-D", MANAGER, "-w", PASSWORD])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("ldapmodify is not installed: run scripts/install-test-tools");
-        process.stdin.take().expect("its input").write_all(ldif.as_bytes()).expect("writing the change");
-        assert!(process.wait().expect("its end").success(), "{ldif}");
+        client::modify(self.port, MANAGER, PASSWORD, ldif);
     }
 }
 

@@ -14,6 +14,7 @@
 
 pub mod capped;
 pub mod certificates;
+mod client;
 pub mod ds389;
 pub mod keyring;
 pub mod ldif;

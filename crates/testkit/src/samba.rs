@@ -2,7 +2,7 @@
 //! Needs root.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -13,6 +13,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use crate::certificates::Certificates;
+use crate::client;
 
 /// The domain.
 pub const BASE: &str = "DC=ad,DC=example,DC=org";
@@ -64,36 +65,14 @@ impl Samba {
 
     /// Changes the directory over the wire, in LDIF; entries without a `changetype` are added.
     pub fn modify(&self, ldif: &str) {
-        let mut tool = self
-            .tool("ldapmodify")
-            .arg("-a")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("ldapmodify");
-        tool.stdin.take().expect("its input").write_all(ldif.as_bytes()).expect("writing the change");
-        assert!(tool.wait().expect("its end").success(), "{ldif}");
-    }
-
-    fn tool(&self, name: &str) -> Command {
-        let mut command = Command::new(name);
-        command.args([
-            "-x",
-            "-H",
-            &format!("ldap://127.0.0.1:{}", self.port),
-            "-D",
-            ADMINISTRATOR,
-            "-w",
-            PASSWORD,
-        ]);
-        command
+        client::modify(self.port, ADMINISTRATOR, PASSWORD, ldif);
     }
 
     fn wait(&self) {
         let started = Instant::now();
         loop {
-            let search =
-                self.tool("ldapsearch").args(["-b", BASE, "-s", "base", "dn"]).output().expect("ldapsearch");
+            let mut search = client::tool("ldapsearch", self.port, ADMINISTRATOR, PASSWORD);
+            let search = search.args(["-b", BASE, "-s", "base", "dn"]).output().expect("ldapsearch");
             if search.status.success() {
                 return;
             }

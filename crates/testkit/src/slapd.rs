@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::certificates::{Certificates, Pair};
-use crate::free_port;
 use crate::ldif::SUFFIX;
+use crate::{client, free_port};
 
 /// The password of all accounts.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -120,25 +120,7 @@ impl Slapd {
 
     /// Changes the directory, in LDIF; entries without a `changetype` are added.
     pub fn modify(&self, ldif: &str) {
-        let mut process = Command::new("ldapmodify")
-            .args([
-                "-a",
-                "-x",
-                "-H",
-                &format!("ldap://127.0.0.1:{}", self.port),
-                "-D",
-                &self.admin(),
-                "-w",
-                PASSWORD,
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("running ldapmodify (scripts/install-test-tools installs it)");
-        process.stdin.take().expect("its input").write_all(ldif.as_bytes()).expect("writing the change");
-        let output = process.wait_with_output().expect("its end");
-        assert!(output.status.success(), "ldapmodify: {}", String::from_utf8_lossy(&output.stderr));
+        client::modify(self.port, &self.admin(), PASSWORD, ldif);
     }
 }
 

@@ -275,7 +275,7 @@ impl<'a> Draft<'a> {
 
     /// What was not said otherwise is as the product has it.
     fn name_things(&mut self, preset: &Preset) -> Result<()> {
-        for (name, value) in preset.settings {
+        for (name, value) in preset.settings() {
             let setting = settings::find(name)?;
             if setting.stored(&self.data).is_none() {
                 self.set(setting, value)?;

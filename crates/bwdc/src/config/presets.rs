@@ -6,112 +6,95 @@ use bwdc_connect::directory::ldap::Product;
 #[derive(Debug)]
 pub(crate) struct Preset {
     pub(crate) name: &'static str,
-    pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// What it shares with others, and its own.
+    parts: [&'static [(&'static str, &'static str)]; 2],
     /// What survives a rename, where that is known. Never set without being asked: see the LDAP page.
     pub(crate) identity: Option<&'static str>,
+}
+
+/// What most servers call things (RFC 2798, RFC 4519).
+const STANDARD: &[(&str, &str)] = &[
+    ("ldap.ad", "false"),
+    ("sync.userObjectClass", "inetOrgPerson"),
+    ("sync.userEmailAttribute", "mail"),
+    ("sync.groupObjectClass", "groupOfNames"),
+    ("sync.groupNameAttribute", "cn"),
+    ("sync.memberAttribute", "member"),
+];
+
+impl Preset {
+    /// Each setting once: its own win over the shared ones.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let [shared, own] = self.parts;
+        let is_own = |name: &str| own.iter().any(|(known, _)| *known == name);
+        shared.iter().filter(move |(name, _)| !is_own(name)).chain(own).copied()
+    }
 }
 
 /// Microsoft Active Directory, Samba.
 const AD: Preset = Preset {
     name: "ad",
-    settings: &[
-        ("ldap.ad", "true"),
-        ("ldap.disabledBy", "userAccountControl, accountExpires"),
-        ("sync.userObjectClass", "person"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupObjectClass", "group"),
-        ("sync.groupNameAttribute", "name"),
-        ("sync.memberAttribute", "member"),
+    parts: [
+        &[],
+        &[
+            ("ldap.ad", "true"),
+            ("ldap.disabledBy", "userAccountControl, accountExpires"),
+            ("sync.userObjectClass", "person"),
+            ("sync.userEmailAttribute", "mail"),
+            ("sync.groupObjectClass", "group"),
+            ("sync.groupNameAttribute", "name"),
+            ("sync.memberAttribute", "member"),
+        ],
     ],
     identity: Some("objectGUID"),
 };
 
 const OPENLDAP: Preset = Preset {
     name: "openldap",
-    settings: &[
-        ("ldap.ad", "false"),
-        ("ldap.disabledBy", "pwdAccountLockedTime, shadowExpire"),
-        ("sync.userObjectClass", "inetOrgPerson"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupObjectClass", "groupOfNames"),
-        ("sync.groupNameAttribute", "cn"),
-        ("sync.memberAttribute", "member"),
-    ],
+    parts: [STANDARD, &[("ldap.disabledBy", "pwdAccountLockedTime, shadowExpire")]],
     identity: Some("entryUUID"),
 };
 
 /// 389 Directory Server and its kin.
 const DS389: Preset = Preset {
     name: "389ds",
-    settings: &[
-        ("ldap.ad", "false"),
-        ("ldap.disabledBy", "nsAccountLock"),
-        ("sync.userObjectClass", "inetOrgPerson"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupObjectClass", "groupOfNames"),
-        ("sync.groupNameAttribute", "cn"),
-        ("sync.memberAttribute", "member"),
-    ],
+    parts: [STANDARD, &[("ldap.disabledBy", "nsAccountLock")]],
     identity: Some("nsUniqueId"),
 };
 
 const FREEIPA: Preset = Preset {
     name: "freeipa",
-    settings: &[
-        ("ldap.ad", "false"),
-        ("ldap.disabledBy", "nsAccountLock"),
-        ("sync.userPath", "cn=users,cn=accounts"),
-        ("sync.userObjectClass", "inetOrgPerson"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupPath", "cn=groups,cn=accounts"),
-        ("sync.groupObjectClass", "ipausergroup"),
-        ("sync.groupNameAttribute", "cn"),
-        ("sync.memberAttribute", "member"),
+    parts: [
+        STANDARD,
+        &[
+            ("ldap.disabledBy", "nsAccountLock"),
+            ("sync.userPath", "cn=users,cn=accounts"),
+            ("sync.groupPath", "cn=groups,cn=accounts"),
+            ("sync.groupObjectClass", "ipausergroup"),
+        ],
     ],
     identity: Some("ipaUniqueID"),
 };
 
-const EDIRECTORY: Preset = Preset {
-    name: "edirectory",
-    settings: &[
-        ("ldap.ad", "false"),
-        ("ldap.disabledBy", "loginDisabled"),
-        ("sync.userObjectClass", "inetOrgPerson"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupObjectClass", "groupOfNames"),
-        ("sync.groupNameAttribute", "cn"),
-        ("sync.memberAttribute", "member"),
-    ],
-    identity: None,
-};
+const EDIRECTORY: Preset =
+    Preset { name: "edirectory", parts: [STANDARD, &[("ldap.disabledBy", "loginDisabled")]], identity: None };
 
 const LLDAP: Preset = Preset {
     name: "lldap",
-    settings: &[
-        ("ldap.ad", "false"),
-        ("sync.userPath", "ou=people"),
-        ("sync.userObjectClass", "person"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupPath", "ou=groups"),
-        ("sync.groupObjectClass", "groupOfUniqueNames"),
-        ("sync.groupNameAttribute", "cn"),
-        ("sync.memberAttribute", "member"),
+    parts: [
+        STANDARD,
+        &[
+            ("sync.userPath", "ou=people"),
+            ("sync.userObjectClass", "person"),
+            ("sync.groupPath", "ou=groups"),
+            ("sync.groupObjectClass", "groupOfUniqueNames"),
+        ],
     ],
     identity: Some("entryUUID"),
 };
 
 /// What most servers have, for one that does not say what it is.
-const GENERIC: Preset = Preset {
-    name: "generic",
-    settings: &[
-        ("sync.userObjectClass", "inetOrgPerson"),
-        ("sync.userEmailAttribute", "mail"),
-        ("sync.groupObjectClass", "groupOfNames"),
-        ("sync.groupNameAttribute", "cn"),
-        ("sync.memberAttribute", "member"),
-    ],
-    identity: None,
-};
+const GENERIC: Preset = Preset { name: "generic", parts: [STANDARD, &[]], identity: None };
 
 /// All products.
 pub(crate) const ALL: [&Preset; 6] = [&AD, &OPENLDAP, &DS389, &FREEIPA, &EDIRECTORY, &LLDAP];
@@ -146,14 +129,13 @@ mod tests {
     #[test]
     fn every_value_is_one_that_could_be_typed() {
         for preset in ALL {
-            for (name, value) in preset
-                .settings
-                .iter()
-                .copied()
-                .chain(preset.identity.map(|id| ("ldap.externalIdAttribute", id)))
+            for (name, value) in
+                preset.settings().chain(preset.identity.map(|id| ("ldap.externalIdAttribute", id)))
             {
                 settings::find(name).unwrap().parse(value, &Data::default()).unwrap();
             }
+            let names: Vec<_> = preset.settings().map(|(name, _)| name).collect();
+            assert!(names.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1));
             assert!(named(&preset.name.to_uppercase()).is_some());
         }
         assert_eq!(NAMES.len(), ALL.len());

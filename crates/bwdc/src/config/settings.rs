@@ -7,7 +7,8 @@ use bwdc_core::did_you_mean;
 use serde_json::Value;
 
 use super::instance::{self, DIRECTORIES, FILE_DIRECTORY};
-use super::{presets, secrets};
+use super::presets::{self, Preset};
+use super::secrets;
 use crate::error::{Error, Result};
 use crate::state::{Data, key};
 
@@ -449,7 +450,7 @@ impl Setting {
             (In(section, key), Type::Preset(_)) => {
                 let preset = value.as_str().and_then(presets::named);
                 data.set_in(section, key, value);
-                for (name, value) in preset.into_iter().flat_map(|preset| preset.settings) {
+                for (name, value) in preset.into_iter().flat_map(Preset::settings) {
                     if let Ok(setting) = find(name)
                         && let Ok(value) = setting.parse(value, data)
                     {

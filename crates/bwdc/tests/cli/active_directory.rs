@@ -158,25 +158,7 @@ fn a_domain_from_start_to_end() {
     fresh.set_env("BW_CLIENTID", &organization.sandbox.client_id());
     fresh.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
     fresh.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
-    let (port, user) = (format!("ldap.port={}", samba.port()), format!("ldap.username={ADMINISTRATOR}"));
-    let url = organization.sandbox.url();
-    let arguments = [
-        "--nointeraction",
-        "init",
-        "--server",
-        &url,
-        "--directory",
-        "ldap",
-        "--set",
-        "ldap.hostname=127.0.0.1",
-        "--set",
-        "ldap.ssl=false",
-        "--set",
-        &port,
-        "--set",
-        &user,
-    ];
-    fresh.run(&arguments).ok();
+    fresh.init(&organization, samba.port(), ADMINISTRATOR, &[]).ok();
     assert_eq!(fresh.data()["directoryLdap"]["rootPath"], BASE);
     assert_eq!(fresh.data()["directoryLdap"]["ad"], true);
     assert_eq!(fresh.data()["directoryLdap"]["disabledBy"], "userAccountControl, accountExpires");

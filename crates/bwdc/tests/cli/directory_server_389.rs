@@ -20,31 +20,9 @@ fn a_directory_from_start_to_end() {
     instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
     instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
     instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
-    let (port, user) = (format!("ldap.port={}", server.port()), format!("ldap.username={MANAGER}"));
-    let url = organization.sandbox.url();
-    let arguments = [
-        "--nointeraction",
-        "init",
-        "--server",
-        &url,
-        "--directory",
-        "ldap",
-        "--set",
-        "ldap.hostname=127.0.0.1",
-        "--set",
-        "ldap.ssl=false",
-        "--set",
-        &port,
-        "--set",
-        &user,
-        "--set",
-        "ldap.externalIdAttribute=nsUniqueId",
-        "--set",
-        "sync.removeDisabled=true",
-        "--set",
-        "sync.removeMissing=true",
-    ];
-    instance.run(&arguments).ok();
+    let more = ["ldap.externalIdAttribute=nsUniqueId", "sync.removeDisabled=true", "sync.removeMissing=true"];
+    let more: Vec<&str> = more.iter().flat_map(|setting| ["--set", setting]).collect();
+    instance.init(&organization, server.port(), MANAGER, &more).ok();
     // The server says what it is, and where its tree begins.
     assert_eq!(instance.data()["directoryLdap"]["disabledBy"], "nsAccountLock");
     assert_eq!(instance.data()["directoryLdap"]["rootPath"], ldif::SUFFIX);

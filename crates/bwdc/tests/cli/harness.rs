@@ -186,6 +186,21 @@ impl Instance {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// `init` without questions, for an LDAP server without TLS.
+    pub fn init(&self, organization: &Organization, port: u16, user: &str, more: &[&str]) -> Ran {
+        let url = organization.sandbox.url();
+        let settings = [
+            "ldap.hostname=127.0.0.1".to_owned(),
+            "ldap.ssl=false".to_owned(),
+            format!("ldap.port={port}"),
+            format!("ldap.username={user}"),
+        ];
+        let mut arguments = vec!["--nointeraction", "init", "--server", &url, "--directory", "ldap"];
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        arguments.extend(more);
+        self.run(&arguments)
+    }
+
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }

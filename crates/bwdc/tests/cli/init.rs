@@ -96,28 +96,8 @@ fn by_options_with_the_root_from_the_server() {
     fs::write(&key, organization.sandbox.client_secret()).unwrap();
     instance.set_env("BW_CLIENTSECRET_FILE", &key.display().to_string());
     instance.set_env("BWDC_LDAP_PASSWORD_EXEC", &format!("/bin/echo '{PASSWORD}'"));
-    let port = format!("ldap.port={}", slapd.port());
-    let user = format!("ldap.username={}", slapd.reader());
-    let url = organization.sandbox.url();
-    let arguments = [
-        "--nointeraction",
-        "init",
-        "--directory",
-        "ldap",
-        "--server",
-        &url,
-        "--set",
-        "ldap.hostname=127.0.0.1",
-        "--set",
-        "ldap.ssl=false",
-        "--set",
-        &port,
-        "--set",
-        &user,
-        "--set",
-        "sync.userPath=ou=people",
-    ];
-    let ran = instance.run(&arguments).ok();
+    let more = ["--set", "sync.userPath=ou=people"];
+    let ran = instance.init(&organization, slapd.port(), &slapd.reader(), &more).ok();
     assert!(ran.out.starts_with("bwdc is set up.\n"), "{}", ran.out);
     assert_eq!(instance.data()["directoryLdap"]["rootPath"], "dc=example,dc=org");
     assert!(
@@ -139,43 +119,27 @@ fn what_does_not_work_is_not_saved() {
     let slapd = Slapd::with(&ldif::small(3, 1, 1));
     let organization = Organization::start(Options::default());
     let mut instance = fresh();
-    let (port, user) = (format!("ldap.port={}", slapd.port()), format!("ldap.username={}", slapd.reader()));
-    let url = organization.sandbox.url();
-    let base = [
-        "--nointeraction",
-        "init",
-        "--directory",
-        "ldap",
-        "--server",
-        &url,
-        "--set",
-        "ldap.hostname=127.0.0.1",
-        "--set",
-        "ldap.ssl=false",
-        "--set",
-        &port,
-        "--set",
-        &user,
-    ];
-    instance.run(&base[..12]).fails(1, &["The setting ldap.username is missing."]);
-    instance.run(&base).fails(1, &["The secret ldap.password is missing.", "BWDC_LDAP_PASSWORD_FILE"]);
-    instance.set_env("BWDC_LDAP_PASSWORD", "wrong");
+    let init = |instance: &Instance, more: &[&str]| {
+        instance.init(&organization, slapd.port(), &slapd.reader(), more)
+    };
+    let root = ["--set", "ldap.rootPath=dc=example,dc=org"];
     instance
-        .run(&[&base[..], &["--set", "ldap.rootPath=dc=example,dc=org"]].concat())
-        .fails(1, &["LDAP login", "invalidCredentials (49)", "Nothing was saved."]);
+        .run(&["--nointeraction", "init", "--set", "ldap.hostname=x"])
+        .fails(1, &["The setting ldap.username is missing."]);
+    init(&instance, &[]).fails(1, &["The secret ldap.password is missing.", "BWDC_LDAP_PASSWORD_FILE"]);
+    instance.set_env("BWDC_LDAP_PASSWORD", "wrong");
+    init(&instance, &root).fails(1, &["LDAP login", "invalidCredentials (49)", "Nothing was saved."]);
     instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
-    instance.run(&base).fails(1, &["Client ID is required."]);
+    init(&instance, &[]).fails(1, &["Client ID is required."]);
     instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
     instance.set_env("BW_CLIENTSECRET", "wrong");
-    instance.run(&base).fails(1, &["invalid_client"]);
-    instance
-        .run(&[&base[..], &["--set", "ldap.password=x"]].concat())
-        .fails(1, &["visible to other users", "_FILE"]);
-    instance.run(&[&base[..], &["--set", "ldap.portt=x"]].concat()).fails(1, &["Did you mean ldap.port?"]);
+    init(&instance, &[]).fails(1, &["invalid_client"]);
+    init(&instance, &["--set", "ldap.password=x"]).fails(1, &["visible to other users", "_FILE"]);
+    init(&instance, &["--set", "ldap.portt=x"]).fails(1, &["Did you mean ldap.port?"]);
     instance.run(&["init", "--directory", "ldpa"]).fails(1, &["did you mean ldap?"]);
     assert!(!instance.data_file().exists());
     // Unless it is asked for.
-    instance.run(&[&base[..], &["--untested", "--set", "ldap.rootPath=dc=example,dc=org"]].concat()).ok();
+    init(&instance, &["--untested", root[0], root[1]]).ok();
     assert_eq!(instance.data()["directoryLdap"]["port"], slapd.port());
 }
 
