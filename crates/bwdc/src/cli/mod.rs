@@ -78,7 +78,7 @@ enum Command {
     Sync(sync::Arguments),
     /// Show when users or groups were last synced.
     LastSync(last_sync::Arguments),
-    /// Change a setting.
+    /// Show and change settings.
     Config(config::Arguments),
     /// Show where data.json is.
     DataFile,
