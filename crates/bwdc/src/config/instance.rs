@@ -5,8 +5,8 @@ use std::path::Path;
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::Endpoints;
 use bwdc_connect::directory::ldap::config::{
-    Attributes, Bind, Config as LdapConfig, Flavour, Identity, MadeEmail, Paging, Search, Security, Timeouts,
-    Tls, incomplete,
+    Attributes, Bind, Config as LdapConfig, Flavour, Identity, MadeEmail, Paging, PrimaryGroups, Search,
+    Security, Timeouts, Tls, incomplete,
 };
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_connect::directory::{self, Scope, file};
@@ -145,6 +145,11 @@ fn ldap(
         attributes: attributes(values)?,
         identity: identity(values)?,
         disabled_by: disabled_by(values)?,
+        primary_groups: if values.flag("ldap.primaryGroups")? {
+            PrimaryGroups::Members
+        } else {
+            PrimaryGroups::Ignored
+        },
         timeouts: Timeouts { silence, connect: timeouts.connect.min(silence) },
     })
 }

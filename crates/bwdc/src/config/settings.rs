@@ -136,6 +136,7 @@ pub(crate) const ALL: &[Setting] = &[
     setting("ldap.ad", In(LDAP, "ad"), Type::Flag, "false", "The server is Active Directory: deleted users are read too."),
     setting("ldap.disabledBy", In(LDAP, "disabledBy"), Type::Words(DISABLED_BY), "userAccountControl", "The attributes that say that an account is disabled; with sync.removeDisabled such people leave."),
     setting("ldap.externalIdAttribute", In(LDAP, "externalIdAttribute"), Type::Choice(&["objectGUID", "entryUUID", "nsUniqueId", "ipaUniqueID", "dn"]), "", "What the organization knows people and groups by; not set: objectGUID where there is one, else the DN. Read the LDAP page before you change it."),
+    setting("ldap.primaryGroups", In(LDAP, "primaryGroups"), Type::Flag, "false", "Active Directory: people are members of their primary group (primaryGroupID), such as Domain Users."),
     setting("ldap.preset", In(LDAP, "preset"), Type::Preset(presets::NAMES), "", "Sets object classes, attribute names and ldap.disabledBy for a product."),
     setting("ldap.pagedSearch", In(LDAP, "pagedSearch"), Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
     setting("entra.identityAuthority", In(ENTRA, "identityAuthority"), Type::Choice(&["login.microsoftonline.com", "login.microsoftonline.us"]), "login.microsoftonline.com", "Where the tenant logs in: the public cloud or the US government's."),

@@ -153,6 +153,12 @@ fn a_domain_from_start_to_end() {
     let ran = instance.run(&["sync"]).ok();
     assert_eq!(ran.err, "", "no warning on every run");
 
+    // Everybody's primary group is Domain Users, whose entry does not list them.
+    assert!(organization.group("Domain Users").is_empty());
+    instance.run(&["config", "ldap.primaryGroups", "true"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.group("Domain Users").len(), organization.emails().len());
+
     // Set up by init on a machine that knows nothing: the server says what it is and where its tree begins.
     let mut fresh = Instance::empty();
     fresh.set_env("BW_CLIENTID", &organization.sandbox.client_id());

@@ -36,8 +36,20 @@ pub struct Config {
     pub identity: Identity,
     /// Which attributes say that an account is not to be used.
     pub disabled_by: Vec<DisabledBy>,
+    /// Whether people are members of their primary group.
+    pub primary_groups: PrimaryGroups,
     /// How long to wait.
     pub timeouts: Timeouts,
+}
+
+/// Active Directory names a person's primary group in the person's entry (`primaryGroupID`) and not in the group's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrimaryGroups {
+    /// As the existing connector has it: people are not members of it.
+    #[default]
+    Ignored,
+    /// They are.
+    Members,
 }
 
 /// How the connection is protected.

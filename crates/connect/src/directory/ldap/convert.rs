@@ -9,7 +9,7 @@ use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 use super::client::Record;
 use jiff::Timestamp;
 
-use super::config::{Attributes, Config, Identity};
+use super::config::{Attributes, Config, Identity, PrimaryGroups};
 use super::disabled::DisabledBy;
 use super::dn;
 use crate::{Error, Kind, Result};
@@ -18,6 +18,9 @@ use crate::{Error, Kind, Result};
 pub(super) const OBJECT_GUID: &str = "objectGUID";
 /// The user name, to which `memberUid` refers.
 pub(super) const UID: &str = "uid";
+/// The number of a person's primary group, and that of a group (MS-ADA3, attributes primaryGroupID and primaryGroupToken).
+const PRIMARY_GROUP_ID: &str = "primaryGroupID";
+const PRIMARY_GROUP_TOKEN: &str = "primaryGroupToken";
 /// A group's name of last resort.
 pub(super) const COMMON_NAME: &str = "cn";
 
@@ -69,6 +72,7 @@ pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<Str
     let mut names = vec![email.clone()];
     names.extend(identity_attribute(config).map(str::to_owned));
     names.extend(config.disabled_by.iter().map(|mark| mark.attribute().to_owned()));
+    names.extend(primary_group(config, PRIMARY_GROUP_ID));
     names.extend(made_email.iter().map(|made| made.prefix_attribute.clone()));
     if members == MemberValues::MaybeUids {
         names.push(UID.to_owned());
@@ -81,7 +85,15 @@ pub(super) fn group_attributes(config: &Config) -> Vec<String> {
     let Attributes { group_name, member, .. } = &config.attributes;
     let mut names = vec![group_name.clone(), COMMON_NAME.to_owned(), member.clone()];
     names.extend(identity_attribute(config).map(str::to_owned));
+    names.extend(primary_group(config, PRIMARY_GROUP_TOKEN));
     names
+}
+
+fn primary_group(config: &Config, attribute: &str) -> Option<String> {
+    match config.primary_groups {
+        PrimaryGroups::Members => Some(attribute.to_owned()),
+        PrimaryGroups::Ignored => None,
+    }
 }
 
 fn identity_attribute(config: &Config) -> Option<&str> {
@@ -116,6 +128,8 @@ pub(super) fn member_values(config: &Config) -> MemberValues {
 pub(super) struct Person {
     pub(super) user: User,
     pub(super) uid: Option<Box<str>>,
+    /// See [`numbered`].
+    pub(super) primary_group: Option<Box<str>>,
 }
 
 /// Whether an entry was found among the living or among the tombstones.
@@ -133,7 +147,8 @@ pub(super) fn person(record: &Record, config: &Config, found: Found, now: Timest
         email: email(record, &config.attributes),
         status: status(record, config, found, now),
     };
-    Ok(Person { user, uid: record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str()) })
+    let uid = record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str());
+    Ok(Person { user, uid, primary_group: numbered(record, PRIMARY_GROUP_ID) })
 }
 
 fn status(record: &Record, config: &Config, found: Found, now: Timestamp) -> Status {
@@ -201,6 +216,8 @@ fn guid(bytes: &[u8]) -> Option<String> {
 pub(super) struct GroupRecord {
     pub(super) group: Group,
     pub(super) rest: Rest,
+    /// See [`numbered`].
+    pub(super) token: Option<Box<str>>,
 }
 
 /// What is left of a long list of members.
@@ -230,7 +247,7 @@ pub(super) fn group(
         name,
         members,
     };
-    Ok(Some(GroupRecord { group, rest }))
+    Ok(Some(GroupRecord { group, rest, token: numbered(record, PRIMARY_GROUP_TOKEN) }))
 }
 
 /// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
@@ -277,6 +294,28 @@ fn member(value: &[u8], references: &mut References) -> ReferenceId {
         references.dn(&text)
     } else {
         references.text(&format!("{BY_UID}{}", text.trim().to_lowercase()))
+    }
+}
+
+/// A number that is unique in its domain, with the domain: what `primaryGroupID` and `primaryGroupToken` have in common.
+fn numbered(record: &Record, attribute: &str) -> Option<Box<str>> {
+    let number = record.text(attribute)?;
+    let dn = record.dn.to_lowercase();
+    let domain = &dn[dn.find("dc=")?..];
+    Some(format!("{} {domain}", number.trim()).into_boxed_str())
+}
+
+/// Makes people members of their primary groups.
+pub(super) fn join_primary_groups(groups: &mut [GroupRecord], people: &[Person]) {
+    let mut members: HashMap<&str, Vec<&ReferenceId>> = HashMap::new();
+    for person in people {
+        if let Some(group) = person.primary_group.as_deref() {
+            members.entry(group).or_default().push(&person.user.reference_id);
+        }
+    }
+    for record in groups {
+        let found = record.token.as_deref().and_then(|token| members.get(token));
+        record.group.members.extend(found.into_iter().flatten().copied().cloned());
     }
 }
 

@@ -8,7 +8,7 @@ const ACCOUNT_DISABLED: i64 = 0x2;
 const WINDOWS_EPOCH: i64 = 11_644_473_600;
 /// A file time counts tenths of microseconds.
 const TICKS: i64 = 10_000_000;
-/// What an administrator writes to lock an account for good (draft-behera-ldap-password-policy, section 5.3.3). Any other
+/// What an administrator writes to lock an account for good (draft-behera-ldap-password-policy, pwdAccountLockedTime). Any other
 /// time is a lock after wrong passwords, which passes.
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 

@@ -167,7 +167,11 @@ impl Ldap {
     }
 
     /// All groups, or none if none has changed.
-    async fn groups(&self, since: Option<Timestamp>, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+    async fn groups(
+        &self,
+        since: Option<Timestamp>,
+        progress: &Progress,
+    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
         let filter = self.config.groups.filter();
         let bases = self.group_bases();
         if let Some(filter) = self.changed_since(&filter, since)
@@ -182,7 +186,7 @@ impl Ldap {
             notes.extend(said);
         }
         if bases.len() > 1 {
-            once_each(&mut groups, |group: &Group| group.reference_id.clone());
+            once_each(&mut groups, |record: &GroupRecord| record.group.reference_id.clone());
         }
         Ok((groups, notes))
     }
@@ -206,7 +210,7 @@ impl Ldap {
         Ok(found)
     }
 
-    async fn groups_under(&self, base: &str, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+    async fn groups_under(&self, base: &str, progress: &Progress) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
         let request = Request {
             what: "groups",
             base: base.to_owned(),
@@ -242,7 +246,7 @@ impl Ldap {
         connection.close().await;
         self.complete(&mut records, unfinished).await?;
         notes.extend(notes_on(&references));
-        Ok((records.into_iter().map(|record| record.group).collect(), notes))
+        Ok((records, notes))
     }
 
     /// Brings the lists of members to their ends, several groups at once: each answer holds 1,500 values or so, and waiting
@@ -431,7 +435,7 @@ impl Ldap {
         ask: &Ask,
         since: Option<Timestamp>,
         progress: &Progress,
-    ) -> Result<(Vec<Group>, Vec<Note>)> {
+    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
         if !ask.scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -462,7 +466,7 @@ impl Ldap {
         &self,
         ask: &Ask,
         asked_for: &[Person],
-        groups: &[Group],
+        groups: &[GroupRecord],
         is_everybody: Everybody,
         progress: &Progress,
     ) -> Result<Vec<Person>> {
@@ -549,6 +553,8 @@ impl Directory for Ldap {
         let others = this.read_others(ask, &people, &groups, is_everybody, progress).await?;
         let first_other = people.len();
         people.extend(others);
+        convert::join_primary_groups(&mut groups, &people);
+        let mut groups: Vec<Group> = groups.into_iter().map(|record| record.group).collect();
         convert::resolve_uids(&mut groups, &people);
         let mut users: Vec<User> = people.into_iter().map(|person| person.user).collect();
         let others = users.split_off(first_other);
@@ -610,7 +616,7 @@ fn notes_on(references: &[String]) -> Vec<Note> {
         .collect()
 }
 
-/// A domain's root refers to the forest's configuration and DNS partitions on every search (MS-ADTS, section 3.1.1.1.9).
+/// A domain's root refers to the forest's configuration and DNS partitions on every search.
 fn is_without_people(url: &str) -> bool {
     let name = url.splitn(4, '/').nth(3).unwrap_or_default().to_lowercase();
     ["cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"]

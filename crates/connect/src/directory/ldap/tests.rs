@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::client::Record;
-use super::config::{Attributes, Bind, Config, Flavour, Identity, Paging, Search, Security, Timeouts};
+use super::config::{
+    Attributes, Bind, Config, Flavour, Identity, Paging, PrimaryGroups, Search, Security, Timeouts,
+};
 use super::convert::{Found, References, Rest, group, members, person};
 use super::disabled::DisabledBy;
 use crate::Secret;
@@ -33,6 +35,7 @@ fn config(identity: Identity) -> Config {
         },
         identity,
         disabled_by: DisabledBy::ALL.to_vec(),
+        primary_groups: PrimaryGroups::Ignored,
         timeouts: Timeouts::default(),
     }
 }
