@@ -137,6 +137,7 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
     }
 }
 
+/// One cause, with the first entries that it met.
 pub(crate) fn sentence(group: &NoteGroup<'_>) -> String {
     let count = group.entries.len();
     if count == 0 {
@@ -226,11 +227,7 @@ pub(crate) fn say(text: &str) {
 
 /// A line that stands out on a terminal.
 pub(crate) fn heading(text: &str, style: Style) -> String {
-    if !style.no_color && std::io::stdout().is_terminal() {
-        format!("\x1b[1m{text}\x1b[22m")
-    } else {
-        text.to_owned()
-    }
+    painted(text, [1, 22], &std::io::stdout(), style)
 }
 
 /// How a check went.
@@ -261,11 +258,7 @@ pub(crate) fn mark(mark: Mark, style: Style) -> String {
         Mark::Fail => ("FAIL", 91),
         Mark::Skip => ("skip", 90),
     };
-    if !style.no_color && std::io::stdout().is_terminal() {
-        format!("\x1b[{colour}m{word}\x1b[39m")
-    } else {
-        word.to_owned()
-    }
+    painted(word, [colour, 39], &std::io::stdout(), style)
 }
 
 fn render(value: &Value, style: Style) -> String {
@@ -274,16 +267,17 @@ fn render(value: &Value, style: Style) -> String {
 }
 
 fn green(text: &str, style: Style) -> String {
-    if !style.no_color && std::io::stdout().is_terminal() {
-        format!("\x1b[92m{text}\x1b[39m")
-    } else {
-        text.to_owned()
-    }
+    painted(text, [92, 39], &std::io::stdout(), style)
 }
 
 fn red(text: &str, style: Style) -> String {
-    if !style.no_color && std::io::stderr().is_terminal() {
-        format!("\x1b[91m{text}\x1b[39m")
+    painted(text, [91, 39], &std::io::stderr(), style)
+}
+
+/// Between two SGR codes (ECMA-48), if it goes to a terminal and colour is wanted.
+fn painted(text: &str, [on, off]: [u8; 2], target: &impl IsTerminal, style: Style) -> String {
+    if !style.no_color && target.is_terminal() {
+        format!("\x1b[{on}m{text}\x1b[{off}m")
     } else {
         text.to_owned()
     }

@@ -136,7 +136,7 @@ impl Place<'_> {
             Check::bad(&what, Error::new(Kind::Unreachable, &attempted, reason).hint(hint))
         };
         match timeout(LIMIT, tokio::net::lookup_host((self.host, self.port))).await {
-            Err(_) => (failed(format!("no answer within {} s", LIMIT.as_secs())), Vec::new()),
+            Err(_) => (failed(silence()), Vec::new()),
             Ok(Err(error)) => (failed(error.to_string()), Vec::new()),
             Ok(Ok(found)) => {
                 let addresses: Vec<SocketAddr> = found.collect();
@@ -157,7 +157,7 @@ impl Place<'_> {
                 Ok(Ok(stream)) => return Ok((stream, *address)),
                 Ok(Err(error)) => failed = Some(self.no_connection(attempted, &error)),
                 Err(_) => {
-                    let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within 10 s");
+                    let error = io::Error::new(io::ErrorKind::TimedOut, silence());
                     failed = Some(self.no_connection(attempted, &error));
                 }
             }
@@ -208,7 +208,7 @@ impl Place<'_> {
         let mut stream = timeout(LIMIT, connector.connect(name, stream))
             .await
             .map_err(|_| {
-                Error::new(Kind::Tls, &attempted, "no answer within 10 s")
+                Error::new(Kind::Tls, &attempted, silence())
                     .hint(format!("The port may not speak TLS: check {}.", self.settings))
             })?
             .map_err(|error| self.of_tls(&attempted, &error))?;
@@ -231,6 +231,10 @@ impl Place<'_> {
     }
 }
 
+fn silence() -> String {
+    format!("no answer within {} s", LIMIT.as_secs())
+}
+
 /// ExtendedRequest 1.3.6.1.4.1.1466.20037 as message 1, and whether the answer's result code is success.
 async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     const REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
@@ -246,7 +250,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<()> {
         stream.write_all(REQUEST).await?;
         stream.read(&mut answer).await
     };
-    let read = timeout(LIMIT, exchange).await.map_err(|_| failed("no answer within 10 s".to_owned()))?;
+    let read = timeout(LIMIT, exchange).await.map_err(|_| failed(silence()))?;
     let read = read.map_err(|error| failed(error.to_string()))?;
     if answer[..read].windows(SUCCESS.len()).any(|part| part == SUCCESS) {
         return Ok(());

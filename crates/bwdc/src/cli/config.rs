@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::Environment;
-use crate::config::secrets::{self, Keeping};
+use crate::config::secrets::{self, Keeping, Source};
 use crate::config::settings::{self, Setting, Type};
 use crate::error::{Error, Result};
 use crate::run::Context;
@@ -116,7 +116,7 @@ fn first_line(path: &PathBuf) -> Result<String> {
 async fn get(context: &Context, setting: &'static Setting) -> Result<Answer> {
     let data = context.file.load()?;
     let shown = Shown::of(context, &data, setting).await;
-    Ok(Answer::Text(shown.value.as_ref().map(text)))
+    Ok(Answer::Text(shown.value()))
 }
 
 async fn list(context: &Context) -> Result<Answer> {
@@ -146,10 +146,18 @@ async fn list(context: &Context) -> Result<Answer> {
 /// One line of the list.
 struct Shown {
     name: &'static str,
-    /// Never a secret: only that it is there.
-    value: Option<Value>,
-    /// Where it comes from, or that it is the default.
-    source: String,
+    state: State,
+}
+
+/// How a setting stands.
+enum State {
+    Set(Value),
+    Default(&'static str),
+    /// Never the secret, only where it is.
+    Secret(Source),
+    NotSet,
+    /// Why a secret cannot be had.
+    Unknown(String),
 }
 
 impl Shown {
@@ -157,44 +165,59 @@ impl Shown {
         if let Some(known) = secrets::of_setting(setting.name) {
             return Self::secret(context, data, known, setting.name).await;
         }
-        let (value, source) = match setting.stored(data) {
-            Some(value) => (Some(value.clone()), "data.json"),
-            None if setting.default.is_empty() => (None, "not set"),
-            None => (Some(setting.default.into()), "default"),
+        let state = match setting.stored(data) {
+            Some(value) => State::Set(value.clone()),
+            None if setting.default.is_empty() => State::NotSet,
+            None => State::Default(setting.default),
         };
-        Self { name: setting.name, value, source: source.to_owned() }
+        Self { name: setting.name, state }
     }
 
     async fn secret(context: &Context, data: &Data, known: &secrets::Known, name: &'static str) -> Self {
-        let (value, source) = match context.secrets.find(data, known).await {
-            Ok(Some(found)) => {
-                (Some(format!("[found in {}]", found.source).into()), found.source.to_string())
-            }
-            Ok(None) => (None, "not set".to_owned()),
-            Err(error) => (None, format!("error: {}", error.message)),
+        let state = match context.secrets.find(data, known).await {
+            Ok(Some(found)) => State::Secret(found.source),
+            Ok(None) => State::NotSet,
+            Err(error) => State::Unknown(error.message),
         };
-        Self { name, value, source }
+        Self { name, state }
+    }
+
+    /// What `get` prints.
+    fn value(&self) -> Option<String> {
+        match &self.state {
+            State::Set(value) => Some(settings::text(value)),
+            State::Default(text) => Some((*text).to_owned()),
+            State::Secret(source) => Some(format!("[found in {source}]")),
+            State::NotSet | State::Unknown(_) => None,
+        }
+    }
+
+    fn source(&self) -> String {
+        match &self.state {
+            State::Set(_) => "data.json".to_owned(),
+            State::Default(_) => "default".to_owned(),
+            State::Secret(source) => source.to_string(),
+            State::NotSet => "not set".to_owned(),
+            State::Unknown(why) => format!("error: {why}"),
+        }
     }
 
     fn line(&self, width: usize) -> String {
-        let Self { name, value, source } = self;
-        match value {
-            Some(Value::String(value)) if value.starts_with("[found in ") => {
-                format!("{name:width$}  {value}")
-            }
-            Some(value) if source == "default" => format!("{name:width$}  {}  (default)", text(value)),
-            Some(value) => format!("{name:width$}  {}", text(value)),
-            None => format!("{name:width$}  ({source})"),
+        let name = self.name;
+        match (self.value(), &self.state) {
+            (Some(value), State::Default(_)) => format!("{name:width$}  {value}  (default)"),
+            (Some(value), _) => format!("{name:width$}  {value}"),
+            (None, _) => format!("{name:width$}  ({})", self.source()),
         }
     }
 
     fn json(&self) -> Value {
-        json!({ "name": self.name, "value": self.value, "source": self.source })
+        let value = match &self.state {
+            State::Set(value) => Some(value.clone()),
+            _ => self.value().map(Value::from),
+        };
+        json!({ "name": self.name, "value": value, "source": self.source() })
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn settings_help() -> String {

@@ -142,33 +142,35 @@ impl<'a> Examination<'a> {
     fn data_file(&mut self) -> Option<Data> {
         let file = &self.context.file;
         let path = file.path();
-        match file.load() {
+        let data = match file.load() {
+            Ok(data) => data,
             Err(error) => {
                 self.add(Finding::bad("data.json", error));
                 return None;
             }
-            Ok(_) if !path.exists() => self.add(Finding::bad(
+        };
+        let finding = match std::fs::metadata(&path).map(|metadata| state::too_open(&metadata)) {
+            Err(_) => Finding::bad(
                 "data.json",
                 Error::new(format!("{} is not there: nothing is configured.", path.display()))
                     .hint("Run `bwdc init`, or name the right folder in BITWARDENCLI_CONNECTOR_APPDATA_DIR."),
-            )),
-            Ok(_) => match state::too_open(&path) {
-                Some(mode) => self.add(Finding::doubtful(
-                    "data.json",
-                    format!("{} can be read by others (mode {mode:o})", path.display()),
-                    format!("Run: chmod 600 '{}'", path.display()),
-                )),
-                None => self.add(Finding::good("data.json", path.display().to_string())),
-            },
-        }
-        file.load().ok()
+            ),
+            Ok(Some(mode)) => Finding::doubtful(
+                "data.json",
+                format!("{} can be read by others (mode {mode:o})", path.display()),
+                format!("Run: chmod 600 '{}'", path.display()),
+            ),
+            Ok(None) => Finding::good("data.json", path.display().to_string()),
+        };
+        self.add(finding);
+        Some(data)
     }
 
     fn folder(&mut self) {
         let folder = self.context.file.folder();
         let path = folder.display();
         let finding = match state::can_write(folder) {
-            Ok(()) => match state::too_open(folder) {
+            Ok(()) => match std::fs::metadata(folder).ok().and_then(|metadata| state::too_open(&metadata)) {
                 Some(mode) if mode & 0o022 != 0 => Finding::doubtful(
                     "Folder",
                     format!("{path} can be changed by others (mode {mode:o})"),
@@ -309,12 +311,14 @@ impl<'a> Examination<'a> {
             return true;
         }
         let trust = run::extra_ca(&self.context.environment).map_or(Trust::System, Trust::SystemAndFile);
-        let protection = match (parsed.scheme(), tls::client_config(&trust, None)) {
-            ("https", Ok(config)) => Protection::Tls(config.into()),
-            ("https", Err(error)) => {
-                self.add(Finding::bad(format!("{name}: certificate"), error.into()));
-                return false;
-            }
+        let protection = match parsed.scheme() {
+            "https" => match tls::client_config(&trust, None) {
+                Ok(config) => Protection::Tls(config.into()),
+                Err(error) => {
+                    self.add(Finding::bad(format!("{name}: certificate"), error.into()));
+                    return false;
+                }
+            },
             _ => Protection::None,
         };
         let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -144,9 +144,7 @@ impl<'a> Draft<'a> {
         if let Some(known) = secrets::of_setting(name) {
             return self.secret_question(known, setting).await;
         }
-        let now = setting
-            .stored(&self.data)
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let now = setting.stored_text(&self.data);
         let proposed = now.or_else(|| self.proposal(name)).or_else(|| Some(setting.default.to_owned()));
         let proposed = proposed.filter(|text| !text.is_empty());
         if self.interaction == Interaction::None {
@@ -249,12 +247,7 @@ impl<'a> Draft<'a> {
     /// Where the tree begins and what things are called, as far as the server says so.
     async fn look_at_ldap_server(&mut self) -> Result<()> {
         let root = settings::find("ldap.rootPath")?;
-        // A root is needed to understand the settings; the server says the right one.
-        let mut data = self.data.clone();
-        if root.stored(&data).is_none() {
-            root.store(&mut data, "dc=unknown".into());
-        }
-        let said = match self.instance(&data).await?.directory {
+        let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => ldap::root_dse(&config).await.ok(),
             directory::Config::File(_) => None,
         };
@@ -300,9 +293,9 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    async fn instance(&self, data: &Data) -> Result<Instance> {
+    async fn instance(&self) -> Result<Instance> {
         let Context { file, environment, secrets, .. } = self.context;
-        Instance::of(data, file.folder(), environment, secrets).await
+        Instance::of(&self.data, file.folder(), environment, secrets).await
     }
 
     /// Looks at every step of a read. Directories that cannot be read yet cannot be tried either.
@@ -314,7 +307,7 @@ impl<'a> Draft<'a> {
             );
             return Ok(());
         }
-        let instance = self.instance(&self.data).await?;
+        let instance = self.instance().await?;
         for warning in &instance.warnings {
             ui::warning(warning, self.context.style);
         }

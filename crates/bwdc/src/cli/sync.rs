@@ -2,7 +2,6 @@
 
 use bwdc_core::check::Removals;
 use bwdc_core::note::{Severity, by_cause};
-
 use clap::Args;
 
 use crate::error::{Exit, Result};

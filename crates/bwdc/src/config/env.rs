@@ -124,8 +124,8 @@ impl Environment {
 
 /// Each secret's variable, the one that names a file with it, and the one that names a command.
 fn of_secrets() -> impl Iterator<Item = String> {
-    let variables = secrets::ALL.into_iter().map(|known| known.variable);
-    variables.flat_map(|name| ["", "_FILE", "_EXEC"].map(|suffix| format!("{name}{suffix}")))
+    let all = secrets::ALL.into_iter();
+    all.flat_map(|known| [known.variable.to_owned(), known.file_variable(), known.command_variable()])
 }
 
 impl std::fmt::Debug for Environment {

@@ -50,7 +50,6 @@ impl Instance {
         secrets: &Secrets,
     ) -> Result<Self> {
         let values = Values(data);
-        directory_name(data)?;
         let secret = match secret_of(data) {
             Some(known) => secrets.find(data, known).await?.map(|found| found.secret),
             None => None,
@@ -100,7 +99,7 @@ pub(crate) fn directory_name(data: &Data) -> Result<&'static str> {
         None => Err(Error::new("No directory is configured.")
             .hint("Choose one with `bwdc config directory ldap` or `bwdc config directory file`.")),
         Some(value) => {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = settings::text(value);
             if text == FILE_DIRECTORY {
                 return Ok(FILE_DIRECTORY);
             }

@@ -57,9 +57,14 @@ mod tests {
              | secret, and name of its systemd credential | its variable | a file with it | a command that prints it |\n\
              | --- | --- | --- | --- |\n",
         );
-        for secrets::Known { name, variable, .. } in secrets::ALL {
-            writeln!(page, "| `{name}` | `{variable}` | `{variable}_FILE` | `{variable}_EXEC`, or the setting `exec.{name}` |")
-                .unwrap();
+        for known in secrets::ALL {
+            let secrets::Known { name, variable, .. } = known;
+            let (file, command) = (known.file_variable(), known.command_variable());
+            writeln!(
+                page,
+                "| `{name}` | `{variable}` | `{file}` | `{command}`, or the setting `exec.{name}` |"
+            )
+            .unwrap();
         }
         page.push_str(
             "\nThe standard proxy variables (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, in either case) apply to \

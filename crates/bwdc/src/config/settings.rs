@@ -348,6 +348,11 @@ fn near(text: &str, words: &[&str], otherwise: &str) -> String {
         .map_or_else(|| otherwise.to_owned(), |word| format!("did you mean {word}?"))
 }
 
+/// A value as it would be typed.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn directory_names() -> Vec<&'static str> {
     DIRECTORIES.iter().map(|(_, name)| *name).chain([FILE_DIRECTORY]).collect()
 }
@@ -417,17 +422,17 @@ impl Setting {
 
     /// What is wrong with the value in `data.json`, if anything is. Secrets are not looked at.
     pub(crate) fn fault(&self, data: &Data) -> Option<Error> {
-        let text = match self.stored(data)? {
-            _ if self.kind == Type::Secret => return None,
-            Value::String(text) => text.clone(),
-            Value::Null => return None,
-            other => other.to_string(),
-        };
+        let text = self.stored_text(data).filter(|_| self.kind != Type::Secret)?;
         self.kind.parse(&text, data).err().map(|why| {
             let Self { name, kind, .. } = self;
             Error::new(format!("{name} is `{text}`: {why}"))
                 .hint(format!("Allowed: {}. Correct it with `bwdc config {name} VALUE`.", kind.allowed()))
         })
+    }
+
+    /// The value in `data.json` as it would be typed.
+    pub(crate) fn stored_text(&self, data: &Data) -> Option<String> {
+        self.stored(data).map(text)
     }
 
     /// The value as it is in `data.json`.

@@ -1,6 +1,6 @@
 //! Reading and replacing the file itself.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -195,14 +195,14 @@ pub(crate) fn can_write(folder: &Path) -> Result<()> {
 
 /// The mode of a file or folder, if others than its owner have rights there.
 #[cfg(unix)]
-pub(crate) fn too_open(path: &Path) -> Option<u32> {
-    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).ok()?) & 0o777;
+pub(crate) fn too_open(metadata: &Metadata) -> Option<u32> {
+    let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
     (mode & 0o077 != 0).then_some(mode)
 }
 
 /// Windows gives a user's files to that user alone unless told otherwise.
 #[cfg(not(unix))]
-pub(crate) fn too_open(_path: &Path) -> Option<u32> {
+pub(crate) fn too_open(_metadata: &Metadata) -> Option<u32> {
     None
 }
 

@@ -66,8 +66,7 @@ fn instance(samba: &Samba, organization: &Organization) -> Instance {
             "groupNameAttribute": "name", "memberAttribute": "member",
         },
     }));
-    instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
-    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance.key(&organization.sandbox);
     instance
 }
 
@@ -161,8 +160,7 @@ fn a_domain_from_start_to_end() {
 
     // Set up by init on a machine that knows nothing: the server says what it is and where its tree begins.
     let mut fresh = Instance::empty();
-    fresh.set_env("BW_CLIENTID", &organization.sandbox.client_id());
-    fresh.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    fresh.key(&organization.sandbox);
     fresh.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
     fresh.init(&organization, samba.port(), ADMINISTRATOR, &[]).ok();
     assert_eq!(fresh.data()["directoryLdap"]["rootPath"], BASE);

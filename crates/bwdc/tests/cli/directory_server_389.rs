@@ -17,8 +17,7 @@ fn a_directory_from_start_to_end() {
     let server = Ds389::with(&seed());
     let organization = Organization::start(Options::default());
     let mut instance = Instance::empty();
-    instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
-    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance.key(&organization.sandbox);
     instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
     let more = ["ldap.externalIdAttribute=nsUniqueId", "sync.removeDisabled=true", "sync.removeMissing=true"];
     let more: Vec<&str> = more.iter().flat_map(|setting| ["--set", setting]).collect();

@@ -129,7 +129,8 @@ impl Instance {
         fs::write(company.join("groups.csv"), groups).unwrap();
     }
 
-    fn key(&mut self, sandbox: &Sandbox) {
+    /// The organization's API key, in the environment.
+    pub fn key(&mut self, sandbox: &Sandbox) {
         self.set_env("BW_CLIENTID", &sandbox.client_id());
         self.set_env("BW_CLIENTSECRET", sandbox.client_secret());
     }

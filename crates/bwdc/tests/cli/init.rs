@@ -148,8 +148,7 @@ fn a_directory_of_files() {
     let organization = Organization::start(Options::default());
     let mut instance = fresh();
     instance.company("id,email\nu1,a@example.org\n", "id,name,members\ng1,Staff,u1\n");
-    instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
-    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance.key(&organization.sandbox);
     let url = organization.sandbox.url();
     let ran = instance
         .run(&[

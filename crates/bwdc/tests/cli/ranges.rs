@@ -60,8 +60,7 @@ fn instance(server: &Capped, organization: &Organization) -> Instance {
             "groupObjectClass": "group", "largeImport": true,
         },
     }));
-    instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
-    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance.key(&organization.sandbox);
     instance
 }
 

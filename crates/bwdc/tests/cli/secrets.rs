@@ -139,6 +139,19 @@ fn commands_named_by_settings() {
     scene.keeps_no_secret();
 }
 
+/// A password manager may ask somebody each time.
+#[test]
+fn a_command_runs_once_however_often_its_secret_is_needed() {
+    let mut scene = Scene::set();
+    let log = scene.instance.folder.path().join("log");
+    let script = |secret: &str| format!("/bin/sh -c \"echo run >> '{}'; echo '{secret}'\"", log.display());
+    scene.instance.set_env("BW_CLIENTID", &scene.id());
+    scene.instance.set_env("BW_CLIENTSECRET_EXEC", &script(&scene.key()));
+    scene.instance.set_env("BWDC_LDAP_PASSWORD_EXEC", &script(PASSWORD));
+    scene.instance.run(&["doctor"]).ok();
+    assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 2);
+}
+
 #[test]
 fn systemd_credentials() {
     let mut scene = Scene::set();

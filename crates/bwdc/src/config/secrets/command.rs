@@ -15,21 +15,36 @@ use crate::state::{Data, key};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) async fn find(environment: &Environment, data: &Data, known: &Known) -> Result<Option<Found>> {
-    let variable = format!("{}_EXEC", known.variable);
-    let setting = || data.section(key::SECRET_COMMANDS).value(known.name).and_then(Value::as_str);
-    let (line, named_by) = match (environment.text(&variable), setting()) {
-        (Some(line), _) => (line, variable),
-        (None, Some(line)) if !line.trim().is_empty() => (line.to_owned(), format!("exec.{}", known.name)),
-        (None, _) => return Ok(None),
-    };
-    let words = words(&line).map_err(|error| error.while_doing(looking_for(known)))?;
-    let program = words.first().cloned().unwrap_or_default();
-    let secret = run(&words).await.map_err(|why| {
-        Error::new(format!("{}: the command {program} ({named_by}) {why}", looking_for(known)))
-            .hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
-    })?;
-    not_empty(secret, Source::Command { program, named_by }, known)
+/// A command that is to print a secret.
+pub(super) struct Command {
+    /// As configured.
+    pub(super) line: String,
+    /// The variable or the setting.
+    named_by: String,
+}
+
+/// The command for this secret, if there is one.
+pub(super) fn named(environment: &Environment, data: &Data, known: &Known) -> Option<Command> {
+    let variable = known.command_variable();
+    if let Some(line) = environment.text(&variable) {
+        return Some(Command { line, named_by: variable });
+    }
+    let line = data.section(key::SECRET_COMMANDS).value(known.name).and_then(Value::as_str)?;
+    let is_set = !line.trim().is_empty();
+    is_set.then(|| Command { line: line.to_owned(), named_by: format!("exec.{}", known.name) })
+}
+
+impl Command {
+    pub(super) async fn run(&self, known: &Known) -> Result<Found> {
+        let named_by = self.named_by.clone();
+        let words = words(&self.line).map_err(|error| error.while_doing(looking_for(known)))?;
+        let program = words.first().cloned().unwrap_or_default();
+        let secret = run(&words).await.map_err(|why| {
+            Error::new(format!("{}: the command {program} ({named_by}) {why}", looking_for(known)))
+                .hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
+        })?;
+        not_empty(secret, Source::Command { program, named_by }, known)
+    }
 }
 
 /// The words of a command line, quotes and backslashes understood as in a POSIX shell.

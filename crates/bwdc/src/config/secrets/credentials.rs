@@ -11,7 +11,7 @@ pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Fo
     let Some(folder) = environment.path(env::CREDENTIALS_DIRECTORY) else { return Ok(None) };
     let path = folder.join(known.name);
     match std::fs::read_to_string(&path) {
-        Ok(text) => not_empty(trimmed(text), Source::Credential(path), known),
+        Ok(text) => not_empty(trimmed(text), Source::Credential(path), known).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot_read(known, &path, error)
             .hint("Check LoadCredential= in the unit, and that bwdc runs as the unit's user.")),

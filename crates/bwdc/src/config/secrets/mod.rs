@@ -19,12 +19,13 @@ mod os_store;
 mod secrets_file;
 mod variable;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bwdc_connect::Secret;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use self::command::words as command_words;
 use self::os_store::OsStore;
@@ -45,6 +46,18 @@ pub(crate) struct Known {
     /// Its variable; `_FILE` and `_EXEC` are put behind it for the other two.
     pub(crate) variable: &'static str,
     pub(crate) kept: Kept,
+}
+
+impl Known {
+    /// The variable that names a file with it.
+    pub(crate) fn file_variable(&self) -> String {
+        format!("{}_FILE", self.variable)
+    }
+
+    /// The variable that names a command that prints it.
+    pub(crate) fn command_variable(&self) -> String {
+        format!("{}_EXEC", self.variable)
+    }
 }
 
 /// How a secret stands in `data.json` and in the operating system's store: as the existing connector has it.
@@ -152,7 +165,7 @@ pub(crate) fn of_setting(name: &str) -> Option<&'static Known> {
 }
 
 /// A secret, and where it was.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) secret: Secret,
     pub(crate) source: Source,
@@ -212,11 +225,13 @@ pub(crate) struct Secrets {
     file: DataFile,
     /// Opened when it is first needed.
     os_store: OnceCell<std::result::Result<OsStore, String>>,
+    /// What commands printed, by command line.
+    printed: Mutex<HashMap<String, Found>>,
 }
 
 impl Secrets {
     pub(crate) fn new(environment: Environment, file: DataFile) -> Self {
-        Self { environment, file, os_store: OnceCell::new() }
+        Self { environment, file, os_store: OnceCell::new(), printed: Mutex::default() }
     }
 
     /// The secret, from the first place that has it.
@@ -232,14 +247,25 @@ impl Secrets {
         if let Some(found) = variable::find(&self.environment, known)? {
             return Ok(Some(found));
         }
-        if let Some(found) = command::find(&self.environment, data, known).await? {
-            return Ok(Some(found));
+        if let Some(command) = command::named(&self.environment, data, known) {
+            return self.printed_by(&command, known).await.map(Some);
         }
         if let Some(found) = credentials::find(&self.environment, known)? {
             return Ok(Some(found));
         }
         let Some(path) = self.secrets_file(data) else { return Ok(None) };
         secrets_file::find(&path, known)
+    }
+
+    /// Runs a command once, however often its secret is asked for: a password manager may ask somebody each time.
+    async fn printed_by(&self, command: &command::Command, known: &Known) -> Result<Found> {
+        let mut printed = self.printed.lock().await;
+        if let Some(found) = printed.get(&command.line) {
+            return Ok(found.clone());
+        }
+        let found = command.run(known).await?;
+        printed.insert(command.line.clone(), found.clone());
+        Ok(found)
     }
 
     /// The secret, from where it was kept.
@@ -456,12 +482,12 @@ fn trimmed(mut text: String) -> Secret {
 }
 
 /// A secret that is nothing is a mistake: an import must not start with it.
-fn not_empty(secret: Secret, source: Source, known: &Known) -> Result<Option<Found>> {
+fn not_empty(secret: Secret, source: Source, known: &Known) -> Result<Found> {
     if secret.is_empty() {
         return Err(Error::new(format!("{}: {source} is empty.", looking_for(known)))
             .hint("Put the secret there, or take the source away."));
     }
-    Ok(Some(Found { secret, source }))
+    Ok(Found { secret, source })
 }
 
 fn cannot_read(known: &Known, path: &Path, why: impl fmt::Display) -> Error {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{ALL, Found, Known, Source};
 use crate::error::{Error, Result};
-use crate::state::replace_private;
+use crate::state::{replace_private, too_open};
 
 /// Beside `data.json`; used if it is there.
 pub(crate) const USUAL_NAME: &str = "secrets.env";
@@ -23,7 +23,7 @@ pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
     match value {
         None => Ok(None),
         Some((_, value)) => {
-            super::not_empty(Secret::from(value), Source::SecretsFile(path.to_owned()), known)
+            super::not_empty(Secret::from(value), Source::SecretsFile(path.to_owned()), known).map(Some)
         }
     }
 }
@@ -69,28 +69,17 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
                 .hint("It must belong to the user who runs bwdc."));
         }
     };
-    check_privacy(&file, path).map_err(|error| error.while_doing(reading()))?;
+    let metadata = file.metadata().map_err(|error| Error::new(format!("{}: {error}", reading())))?;
+    if let Some(mode) = too_open(&metadata) {
+        return Err(Error::new(format!(
+            "{}: others than its owner can read or write it (mode {mode:o}).",
+            reading()
+        ))
+        .hint(format!("Run: chmod 600 '{}', and change the secrets in it.", path.display())));
+    }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text).map_err(|error| Error::new(format!("{}: {error}", reading())))?;
     Ok(Some(text))
-}
-
-#[cfg(unix)]
-fn check_privacy(file: &File, path: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = file.metadata().map_err(Error::new)?;
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::new(format!("others than its owner can read or write it (mode {mode:o})."))
-            .hint(format!("Run: chmod 600 '{}', and change the secrets in it.", path.display())));
-    }
-    Ok(())
-}
-
-/// Windows gives a user's files to that user alone unless told otherwise.
-#[cfg(not(unix))]
-fn check_privacy(_file: &File, _path: &Path) -> Result<()> {
-    Ok(())
 }
 
 /// The lines, with what is wrong in them.

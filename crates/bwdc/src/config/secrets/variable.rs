@@ -8,12 +8,12 @@ pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Fo
     if let Some(secret) = environment.secret(known.variable) {
         return Ok(Some(Found { secret, source: Source::Variable(known.variable.to_owned()) }));
     }
-    let variable = format!("{}_FILE", known.variable);
+    let variable = known.file_variable();
     let Some(path) = environment.path(&variable) else { return Ok(None) };
     let text = std::fs::read_to_string(&path).map_err(|error| {
         cannot_read(known, &path, error).hint(format!(
             "The variable {variable} names this file: correct it, or let the user who runs bwdc read the file."
         ))
     })?;
-    not_empty(trimmed(text), Source::File { path, variable }, known)
+    not_empty(trimmed(text), Source::File { path, variable }, known).map(Some)
 }

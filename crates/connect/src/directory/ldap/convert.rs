@@ -72,7 +72,7 @@ pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<Str
     let mut names = vec![email.clone()];
     names.extend(identity_attribute(config).map(str::to_owned));
     names.extend(config.disabled_by.iter().map(|mark| mark.attribute().to_owned()));
-    names.extend(primary_group(config, PRIMARY_GROUP_ID));
+    names.extend(of_primary_groups(config, PRIMARY_GROUP_ID).map(str::to_owned));
     names.extend(made_email.iter().map(|made| made.prefix_attribute.clone()));
     if members == MemberValues::MaybeUids {
         names.push(UID.to_owned());
@@ -85,13 +85,14 @@ pub(super) fn group_attributes(config: &Config) -> Vec<String> {
     let Attributes { group_name, member, .. } = &config.attributes;
     let mut names = vec![group_name.clone(), COMMON_NAME.to_owned(), member.clone()];
     names.extend(identity_attribute(config).map(str::to_owned));
-    names.extend(primary_group(config, PRIMARY_GROUP_TOKEN));
+    names.extend(of_primary_groups(config, PRIMARY_GROUP_TOKEN).map(str::to_owned));
     names
 }
 
-fn primary_group(config: &Config, attribute: &str) -> Option<String> {
+/// The attribute, if it matters.
+fn of_primary_groups(config: &Config, attribute: &'static str) -> Option<&'static str> {
     match config.primary_groups {
-        PrimaryGroups::Members => Some(attribute.to_owned()),
+        PrimaryGroups::Members => Some(attribute),
         PrimaryGroups::Ignored => None,
     }
 }
@@ -148,7 +149,11 @@ pub(super) fn person(record: &Record, config: &Config, found: Found, now: Timest
         status: status(record, config, found, now),
     };
     let uid = record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str());
-    Ok(Person { user, uid, primary_group: numbered(record, PRIMARY_GROUP_ID) })
+    Ok(Person {
+        user,
+        uid,
+        primary_group: of_primary_groups(config, PRIMARY_GROUP_ID).and_then(|name| numbered(record, name)),
+    })
 }
 
 fn status(record: &Record, config: &Config, found: Found, now: Timestamp) -> Status {
@@ -247,7 +252,11 @@ pub(super) fn group(
         name,
         members,
     };
-    Ok(Some(GroupRecord { group, rest, token: numbered(record, PRIMARY_GROUP_TOKEN) }))
+    Ok(Some(GroupRecord {
+        group,
+        rest,
+        token: of_primary_groups(config, PRIMARY_GROUP_TOKEN).and_then(|name| numbered(record, name)),
+    }))
 }
 
 /// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
