@@ -2,10 +2,10 @@
 //! Needs root.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,21 @@ use crate::client;
 
 /// The domain.
 pub const BASE: &str = "DC=ad,DC=example,DC=org";
+/// Its name in Kerberos.
+const REALM: &str = "AD.EXAMPLE.ORG";
 /// Who may do everything.
 pub const ADMINISTRATOR: &str = "Administrator@ad.example.org";
 /// The administrator's password.
 pub const PASSWORD: &str = "Passw0rd-Strong1";
+
+/// What the controller asks of a connection before it takes a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Nothing.
+    Nothing,
+    /// TLS, for logins by password and by Kerberos (`allow_sasl_over_tls`).
+    Protection,
+}
 
 /// A running domain controller. Ends when dropped.
 #[derive(Debug)]
@@ -29,21 +40,30 @@ pub struct Samba {
     process: Child,
     port: u16,
     tls_port: u16,
+    catalogue_port: u16,
+    kerberos_port: u16,
     certificates: Certificates,
 }
 
 impl Samba {
     /// Provisions a domain with these entries (LDIF, added before the start) and starts its controller: 15 seconds or so.
     pub fn with(ldif: &str) -> Self {
+        Self::start(ldif, Demand::Nothing)
+    }
+
+    /// The same, with demands.
+    pub fn start(ldif: &str, demand: Demand) -> Self {
         assert!(rustix::process::geteuid().is_root(), "Samba needs root: run the tests with sudo");
         let folder = tempfile::Builder::new().prefix("bwdc-samba-").tempdir().expect("a folder for Samba");
         let certificates = Certificates::make(folder.path());
-        provision(folder.path(), &certificates);
+        provision(folder.path(), &certificates, demand);
         seed(folder.path(), ldif);
         let process = launch(folder.path());
         let port = relay(process.id(), 389);
         let tls_port = relay(process.id(), 636);
-        let samba = Self { folder, process, port, tls_port, certificates };
+        let catalogue_port = relay(process.id(), 3268);
+        let kerberos_port = relay(process.id(), 88);
+        let samba = Self { folder, process, port, tls_port, catalogue_port, kerberos_port, certificates };
         samba.wait();
         samba
     }
@@ -56,6 +76,43 @@ impl Samba {
     /// LDAPS.
     pub fn tls_port(&self) -> u16 {
         self.tls_port
+    }
+
+    /// The global catalogue, without TLS.
+    pub fn catalogue_port(&self) -> u16 {
+        self.catalogue_port
+    }
+
+    /// What Kerberos clients need (`KRB5_CONFIG`). The services of this controller are known by the name localhost.
+    pub fn kerberos(&self) -> PathBuf {
+        let path = self.folder.path().join("krb5.conf");
+        let port = self.kerberos_port;
+        let text = format!(
+            "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n\n[realms]\n {REALM} = {{\n  kdc = 127.0.0.1:{port}\n }}\n\n[domain_realm]\n localhost = {REALM}\n"
+        );
+        fs::write(&path, text).expect("writing krb5.conf");
+        path
+    }
+
+    /// Puts a ticket of the administrator into a cache file.
+    pub fn ticket(&self, cache: &Path) {
+        let mut kinit = Command::new("kinit");
+        kinit.arg("-c").arg(cache).arg(format!("Administrator@{REALM}")).env("KRB5_CONFIG", self.kerberos());
+        let mut kinit = kinit.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("kinit");
+        writeln!(kinit.stdin.take().expect("its input"), "{PASSWORD}").expect("typing the password");
+        assert!(kinit.wait().expect("kinit").success());
+    }
+
+    /// Writes the administrator's key into a file, with which tickets can be had without a password.
+    pub fn keytab(&self, path: &Path) {
+        let key = Command::new("samba-tool")
+            .args(["domain", "exportkeytab", "--principal", &format!("Administrator@{REALM}")])
+            .arg(path)
+            .arg("-s")
+            .arg(self.folder.path().join("etc/smb.conf"))
+            .output();
+        let key = key.expect("samba-tool");
+        assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
     }
 
     /// The authority and its certificates.
@@ -71,8 +128,11 @@ impl Samba {
     fn wait(&self) {
         let started = Instant::now();
         loop {
-            let mut search = client::tool("ldapsearch", self.port, ADMINISTRATOR, PASSWORD);
-            let search = search.args(["-b", BASE, "-s", "base", "dn"]).output().expect("ldapsearch");
+            // The root DSE is shown to everybody.
+            let url = format!("ldap://127.0.0.1:{}", self.port);
+            let mut search = Command::new("ldapsearch");
+            let search =
+                search.args(["-x", "-H", &url, "-b", "", "-s", "base", "dn"]).output().expect("ldapsearch");
             if search.status.success() {
                 return;
             }
@@ -105,7 +165,7 @@ fn run(command: &mut Command) {
     );
 }
 
-fn provision(folder: &Path, certificates: &Certificates) {
+fn provision(folder: &Path, certificates: &Certificates, demand: Demand) {
     let database = folder.join("eadb.tdb");
     run(Command::new("samba-tool")
         .args(["domain", "provision", "--realm=AD.EXAMPLE.ORG", "--domain=EXAMPLE", "--server-role=dc"])
@@ -123,7 +183,13 @@ fn provision(folder: &Path, certificates: &Certificates) {
     fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("the key's mode");
     let ours = [
         "server services = ldap, cldap, kdc".to_owned(),
-        "ldap server require strong auth = no".to_owned(),
+        format!(
+            "ldap server require strong auth = {}",
+            match demand {
+                Demand::Nothing => "no",
+                Demand::Protection => "allow_sasl_over_tls",
+            }
+        ),
         "tls enabled = yes".to_owned(),
         format!("tls keyfile = {}", key.display()),
         format!("tls certfile = {}", certificates.server.certificate.display()),
@@ -140,6 +206,9 @@ fn seed(folder: &Path, ldif: &str) {
     let path = folder.join("seed.ldif");
     fs::write(&path, ldif).expect("writing the entries");
     run(Command::new("ldbadd").arg("-H").arg(folder.join("private/sam.ldb")).arg(&path));
+    run(Command::new("samba-tool")
+        .args(["spn", "add", "ldap/localhost", "DC1$", "-s"])
+        .arg(folder.join("etc/smb.conf")));
 }
 
 fn launch(folder: &Path) -> Child {

@@ -228,18 +228,55 @@ fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
     }
 }
 
-/// SASL EXTERNAL: the client certificate says who we are.
-const EXTERNAL: &str = "certificate";
+/// How we log in to an LDAP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Authentication {
+    Password,
+    /// SASL EXTERNAL: the client certificate says who we are.
+    Certificate,
+    /// SASL GSSAPI: the ticket says so.
+    Kerberos,
+}
+
+/// `ldap.currentUser` alone means Kerberos; the existing connector ignores it, so that many a configuration has it beside a user
+/// name with which it logs in.
+fn authentication(values: &Values<'_>) -> Result<Authentication> {
+    let is = |choice| values.is_choice("ldap.authentication", choice);
+    let as_current_user = || -> Result<bool> {
+        let is_chosen = values.text("ldap.authentication")?.is_some();
+        Ok(!is_chosen && values.flag("ldap.currentUser")? && values.text("ldap.username")?.is_none())
+    };
+    Ok(if is("certificate")? {
+        Authentication::Certificate
+    } else if is("kerberos")? || as_current_user()? {
+        Authentication::Kerberos
+    } else {
+        Authentication::Password
+    })
+}
 
 fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> Result<Bind> {
-    if values.is_choice("ldap.authentication", EXTERNAL)? {
-        return match security {
+    match authentication(values)? {
+        Authentication::Certificate => match security {
             Security::Ldaps(Tls { identity: Some(_), .. })
             | Security::StartTls(Tls { identity: Some(_), .. }) => Ok(Bind::External),
             _ => Err(Error::new("ldap.authentication is `certificate`, but no certificate would be shown.")
                 .hint("Set ldap.ssl to true, and ldap.sslCertPath and ldap.sslKeyPath.")),
-        };
+        },
+        Authentication::Kerberos if cfg!(feature = "kerberos") => match security {
+            Security::Plain => Err(Error::new("A login by Kerberos needs a protected connection.")
+                .hint("Set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl and ldap.startTls (StartTLS).")),
+            Security::Ldaps(_) | Security::StartTls(_) => Ok(Bind::Kerberos),
+        },
+        Authentication::Kerberos => Err(Error::new("This build of bwdc does not log in by Kerberos.").hint(
+            "Build it with `cargo build --release --features kerberos` (docs: LDAP directories), or set ldap.username and \
+             ldap.password.",
+        )),
+        Authentication::Password => simple(values, password),
     }
+}
+
+fn simple(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
     match (values.text("ldap.username")?, password) {
         (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
         _ => Err(Error::new("Username/password are not configured.")
@@ -249,10 +286,10 @@ fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> R
 
 /// The secret with which the directory is read, if it needs one.
 pub(crate) fn secret_of(data: &Data) -> Option<&'static Known> {
-    let is_certificate = Values(data).is_choice("ldap.authentication", EXTERNAL).unwrap_or_default();
+    let has_password =
+        || !matches!(authentication(&Values(data)), Ok(way) if way != Authentication::Password);
     match directory_name(data).ok()? {
-        "ldap" if is_certificate => None,
-        "ldap" => Some(&secrets::LDAP_PASSWORD),
+        "ldap" => has_password().then_some(&secrets::LDAP_PASSWORD),
         "entra" => Some(&secrets::ENTRA_KEY),
         "gsuite" => Some(&secrets::GSUITE_KEY),
         "okta" => Some(&secrets::OKTA_TOKEN),

@@ -1,10 +1,11 @@
 //! Samba's Active Directory into the sandbox: one domain, one story. Provisioning takes 15 seconds, hence one test.
 
 use std::fmt::Write as _;
+use std::fs;
 
 use bwdc_sandbox::Options;
 use bwdc_testkit::Samba;
-use bwdc_testkit::samba::{ADMINISTRATOR, BASE, PASSWORD};
+use bwdc_testkit::samba::{ADMINISTRATOR, BASE, Demand, PASSWORD};
 use serde_json::{Value, json};
 
 use crate::harness::{Instance, Organization};
@@ -167,4 +168,52 @@ fn a_domain_from_start_to_end() {
     assert_eq!(fresh.data()["directoryLdap"]["ad"], true);
     assert_eq!(fresh.data()["directoryLdap"]["disabledBy"], "userAccountControl, accountExpires");
     fresh.run(&["sync"]).ok();
+}
+
+/// A controller as Samba and Windows have it today: what is not protected is refused.
+#[test]
+fn a_hardened_domain() {
+    let samba = Samba::start(&seed(), Demand::Protection);
+    let organization = Organization::start(Options::default());
+    let mut instance = instance(&samba, &organization);
+    let set = |instance: &Instance, settings: Value| {
+        instance.change(|data| {
+            for (key, value) in settings.as_object().unwrap() {
+                data["directoryLdap"][key] = value.clone();
+            }
+        });
+    };
+    instance.run(&["sync"]).fails(1, &["strongerAuthRequired (8)", "set ldap.ssl to true (LDAPS"]);
+
+    // By Kerberos nothing needs a password. The ticket is found where Kerberos keeps it.
+    set(
+        &instance,
+        json!({ "hostname": "localhost", "authentication": "kerberos", "username": null, "password": null }),
+    );
+    instance.run(&["sync"]).fails(1, &["needs a protected connection", "LDAPS"]);
+    let ca = samba.certificates().ca.display().to_string();
+    set(&instance, json!({ "ssl": true, "port": samba.tls_port(), "sslCaPath": ca }));
+    instance.set_env("KRB5_CONFIG", &samba.kerberos().display().to_string());
+    let cache = instance.folder.path().join("tickets");
+    instance.set_env("KRB5CCNAME", &format!("FILE:{}", cache.display()));
+    instance.run(&["sync"]).fails(1, &["Logging in to ldaps://localhost", "Kerberos ticket", "klist"]);
+    samba.ticket(&cache);
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.err, "");
+    assert_eq!(organization.group("Big").len(), BIG);
+    assert_eq!(organization.group("Outer"), [mail("bob"), mail("jane"), mail("mover")]);
+
+    // A keytab does for a job that nobody logs in for; `currentUser` says the same where no user name is set. With StartTLS.
+    let keytab = instance.folder.path().join("keytab");
+    samba.keytab(&keytab);
+    fs::remove_file(&cache).unwrap();
+    instance.set_env("KRB5_CLIENT_KTNAME", &keytab.display().to_string());
+    set(&instance, json!({ "authentication": null, "currentUser": true }));
+    set(&instance, json!({ "startTls": true, "port": samba.port(), "tlsCaPath": ca }));
+    assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
+    assert!(instance.run(&["doctor"]).ok().out.contains("the server accepts the Kerberos ticket"));
+
+    // As before, with a password.
+    set(&instance, json!({ "username": ADMINISTRATOR, "password": PASSWORD }));
+    assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
 }

@@ -105,6 +105,7 @@ impl<'a> Connection<'a> {
                     self.ldap.simple_bind(username, password.reveal()).await
                 }
                 Bind::External => self.ldap.sasl_external_bind().await,
+                Bind::Kerberos => kerberos_bind(&mut self.ldap, &self.config.host).await,
             }
         };
         let answer = timeout(limit, bind)
@@ -235,6 +236,19 @@ impl<'a> Connection<'a> {
     pub(super) async fn close(mut self) {
         let _ = timeout(Duration::from_secs(1), self.ldap.unbind()).await;
     }
+}
+
+/// RFC 4752: with the process's ticket, for the server of this name, bound to the certificate of the TLS connection (RFC 5929,
+/// `tls-server-end-point`).
+#[cfg(feature = "kerberos")]
+async fn kerberos_bind(ldap: &mut Ldap, host: &str) -> ldap3::result::Result<LdapResult> {
+    ldap.sasl_gssapi_bind(host).await
+}
+
+/// The configuration refuses it before it gets here.
+#[cfg(not(feature = "kerberos"))]
+async fn kerberos_bind(_: &mut Ldap, _: &str) -> ldap3::result::Result<LdapResult> {
+    Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
 }
 
 type Stream<'s> = ldap3::SearchStream<'s, String, &'s Vec<String>>;

@@ -85,6 +85,10 @@ pub enum Bind {
     },
     /// As whom the client certificate says: SASL EXTERNAL (RFC 4422, appendix A).
     External,
+    /// As whom the Kerberos ticket says: SASL GSSAPI (RFC 4752). The ticket is that of the process's cache or client keytab
+    /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`). Only over TLS: without it everything would be sealed by the ticket's key, and ldap3 0.12 loses messages
+    /// when a sealed buffer does not hold exactly one. Needs the build feature `kerberos`.
+    Kerberos,
 }
 
 impl Bind {
@@ -93,6 +97,7 @@ impl Bind {
         match self {
             Self::Simple { username, .. } => username,
             Self::External => "the client certificate",
+            Self::Kerberos => "the Kerberos ticket",
         }
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn of_bind(attempted: &str, result: &LdapResult) -> Result<()> {
         8 | 13 => (
             Kind::Configuration,
             "The server wants a protected connection: set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl \
-             and ldap.startTls (StartTLS on the plain port).",
+             and ldap.startTls (StartTLS on the plain port). If it is protected, the server does not take Kerberos inside TLS \
+             (Samba: `ldap server require strong auth = allow_sasl_over_tls`).",
         ),
         10 => (
             Kind::Configuration,
@@ -183,6 +184,11 @@ pub(super) fn broken(attempted: &str, error: &LdapError) -> Error {
                 .hint("Check sync.userFilter and sync.groupFilter.")
         }
         LdapError::LdapResult { result } => of_start_tls(attempted, result),
+        #[cfg(feature = "kerberos")]
+        LdapError::GssapiOperationError(reason) => Error::new(Kind::Credentials, attempted, reason).hint(
+            "Check that the user who runs this has a ticket (klist; KRB5CCNAME names the cache) or a keytab \
+             (KRB5_CLIENT_KTNAME), that ldap.hostname is the server's full name, and that its clock agrees with this one.",
+        ),
         other => Error::new(Kind::Unreachable, attempted, other),
     }
 }
