@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub others: Vec<User>,
     /// The groups asked for.
     pub groups: Vec<Group>,
+    /// Groups that are not synced, whose members are members of groups that are.
+    pub other_groups: Vec<Group>,
     /// Whether `users` is everybody.
     pub coverage: Coverage,
     /// Which people were looked for, as text: equal texts mean the same part of the same directory, ids included. `None` if
@@ -53,16 +55,19 @@ impl Snapshot {
     pub fn in_canonical_order(mut self) -> Self {
         self.users.sort_unstable();
         self.others.sort_unstable();
-        let identity =
-            |group: &Group| (group.external_id.clone(), group.reference_id.clone(), group.name.clone());
-        self.groups.sort_by_cached_key(identity);
-        // Twins contradict each other and are refused later; until then they need an order too.
-        for twins in
-            self.groups.chunk_by_mut(|a, b| identity(a) == identity(b)).filter(|twins| twins.len() > 1)
-        {
-            twins.iter_mut().for_each(|group| group.members.sort_unstable());
-            twins.sort_unstable();
-        }
+        in_order(&mut self.groups);
+        in_order(&mut self.other_groups);
         self
+    }
+}
+
+fn in_order(groups: &mut [Group]) {
+    let identity =
+        |group: &Group| (group.external_id.clone(), group.reference_id.clone(), group.name.clone());
+    groups.sort_by_cached_key(identity);
+    // Twins contradict each other and are refused later; until then they need an order too.
+    for twins in groups.chunk_by_mut(|a, b| identity(a) == identity(b)).filter(|twins| twins.len() > 1) {
+        twins.iter_mut().for_each(|group| group.members.sort_unstable());
+        twins.sort_unstable();
     }
 }

@@ -131,6 +131,7 @@ fn outcome(case: Case) -> Value {
         users: case.users.iter().map(user).collect(),
         others: case.others.iter().map(user).collect(),
         groups: case.groups.iter().map(group).collect(),
+        other_groups: Vec::new(),
         coverage: if case.changes_only { Coverage::Changes } else { Coverage::Full },
         population: case.population,
         cursor: Cursor::default(),

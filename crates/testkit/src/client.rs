@@ -12,8 +12,14 @@ pub(crate) fn tool(name: &str, port: u16, who: &str, password: &str) -> Command 
 
 /// Carries changes out, in LDIF; entries without a `changetype` are added.
 pub(crate) fn modify(port: u16, who: &str, password: &str, ldif: &str) {
+    modify_with(port, who, password, &[], ldif);
+}
+
+/// The same with further options.
+pub(crate) fn modify_with(port: u16, who: &str, password: &str, options: &[&str], ldif: &str) {
     let mut process = tool("ldapmodify", port, who, password)
         .arg("-a")
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

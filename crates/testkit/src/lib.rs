@@ -1,5 +1,5 @@
 //! Real servers for the tests and the benchmark: a private OpenLDAP with StartTLS and LDAPS, an Active
-//! Directory (Samba), a 389 Directory Server, a secret service (GNOME Keyring), certificates good and bad,
+//! Directory (Samba), a 389 Directory Server, a secret service (GNOME Keyring), a DNS server, certificates good and bad,
 //! a proxy that cuts connections, and synthetic directories.
 //!
 //! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests run in
@@ -15,6 +15,7 @@
 pub mod capped;
 pub mod certificates;
 mod client;
+pub mod dns;
 pub mod ds389;
 pub mod keyring;
 pub mod ldif;

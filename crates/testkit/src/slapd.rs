@@ -122,6 +122,13 @@ impl Slapd {
     pub fn modify(&self, ldif: &str) {
         client::modify(self.port, &self.admin(), PASSWORD, ldif);
     }
+
+    /// Changes where a referral object leads to.
+    pub fn refer(&self, path: &str, url: &str) {
+        let dn = format!("{path},{SUFFIX}");
+        let ldif = format!("dn: {dn}\nchangetype: modify\nreplace: ref\nref: {url}\n");
+        client::modify_with(self.port, &self.admin(), PASSWORD, &["-M"], &ldif);
+    }
 }
 
 impl Drop for Slapd {

@@ -5,8 +5,8 @@ use std::path::Path;
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::Endpoints;
 use bwdc_connect::directory::ldap::config::{
-    Attributes, Bind, Config as LdapConfig, Flavour, Identity, MadeEmail, Paging, PrimaryGroups, Search,
-    Security, Timeouts, Tls, incomplete,
+    Attributes, Bind, Config as LdapConfig, Flavour, Identity, MadeEmail, OutsideGroups, Paging,
+    PrimaryGroups, Referrals, Search, Security, Timeouts, Tls, incomplete,
 };
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_connect::directory::{self, Scope, file};
@@ -121,7 +121,10 @@ fn ldap(
     let host = values
         .text("ldap.hostname")?
         .ok_or_else(|| incomplete("ldap.hostname", "Set it with `bwdc config ldap.hostname NAME`."))?;
-    let mut hosts = host.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
+    let mut hosts = host
+        .split(',')
+        .map(|host| host.trim().trim_matches(['[', ']']).to_owned())
+        .filter(|host| !host.is_empty());
     let host = hosts.next().unwrap_or_default();
     let fallbacks = hosts.collect();
     let port = values
@@ -148,6 +151,16 @@ fn ldap(
             PrimaryGroups::Members
         } else {
             PrimaryGroups::Ignored
+        },
+        outside_groups: if values.flag("ldap.outsideGroups")? {
+            OutsideGroups::Read
+        } else {
+            OutsideGroups::Ignored
+        },
+        referrals: if values.is_choice("ldap.referrals", "follow")? {
+            Referrals::Follow
+        } else {
+            Referrals::Report
         },
         timeouts: Timeouts { silence, connect: timeouts.connect.min(silence) },
     })

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 
 use bwdc_sandbox::Options;
-use bwdc_testkit::Samba;
+use bwdc_testkit::dns::Dns;
 use bwdc_testkit::samba::{ADMINISTRATOR, BASE, Demand, PASSWORD};
+use bwdc_testkit::{Samba, Slapd, ldif};
 use serde_json::{Value, json};
 
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, Ran};
 
 /// More than a domain controller of Windows lists at once.
 const BIG: usize = 2_500;
@@ -139,6 +140,14 @@ fn a_domain_from_start_to_end() {
         assert!(doctor.out.contains("ok    LDAP groups: attribute member: has values"), "{}", doctor.out);
     }
 
+    // The global catalogue speaks the same language.
+    instance.change(|data| {
+        data["directoryLdap"]["ssl"] = false.into();
+        data["directoryLdap"]["startTls"] = false.into();
+        data["directoryLdap"]["port"] = samba.catalogue_port().into();
+    });
+    assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
+
     // Only what changed: a wrong password in between changes nothing.
     instance.run(&["config", "sync.revisionDateAttribute", "whenChanged"]).ok();
     instance.change(|data| data["directoryLdap"]["password"] = "wrong".into());
@@ -216,4 +225,39 @@ fn a_hardened_domain() {
     // As before, with a password.
     set(&instance, json!({ "username": ADMINISTRATOR, "password": PASSWORD }));
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
+}
+
+/// The DNS says where the domain controllers are; the system says so to us as it does to everybody.
+#[test]
+fn servers_found_in_the_dns() {
+    let slapd = Slapd::with(&ldif::small(3, 1, 3));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let folder = instance.folder.path();
+    let dns = Dns::start(
+        folder,
+        &[
+            "--srv-host=_ldap._tcp.ad.example.org,dc2.ad.example.org,389,10",
+            "--srv-host=_ldap._tcp.ad.example.org,dc1.ad.example.org,389,0",
+            "--srv-host=_ldap._tcp.forged.example.org,dc1.ad.example.org,389",
+            "--address=/dc1.ad.example.org/127.0.0.77",
+            "--address=/dc2.ad.example.org/127.0.0.1",
+        ],
+    );
+    let sync = |service: &str| -> Ran {
+        instance.run(&["config", "ldap.hostname", service]).ok();
+        let script = "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" sync";
+        let mut command = instance.command_of("unshare".as_ref(), &["-m", "sh", "-c", script, "sh"]);
+        command.arg(&dns.resolv_conf).arg(env!("CARGO_BIN_EXE_bwdc"));
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into()
+    };
+    // The first does not answer, the second does.
+    let ran = sync("_ldap._tcp.ad.example.org").ok();
+    assert!(ran.out.contains("Synced 1 group(s) and 3 user(s)."), "{}", ran.out);
+    assert!(ran.err.contains("Connecting to ldap://dc1.ad.example.org"), "{}", ran.err);
+    assert!(ran.err.contains("the next server of ldap.hostname was read instead"), "{}", ran.err);
+    sync("_ldap._tcp.nowhere.example.org")
+        .fails(1, &["Looking up the servers of _ldap._tcp.nowhere.example.org"]);
+    sync("_ldap._tcp.forged.example.org")
+        .fails(1, &["dc1.ad.example.org is not within the domain forged.example.org"]);
 }

@@ -13,6 +13,7 @@ mod active_directory;
 mod commands;
 mod directory_server_389;
 mod doctor;
+mod elsewhere;
 mod failures;
 mod harness;
 mod identity;

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use bwdc_connect::Secret;
 use bwdc_connect::directory::ldap::config::{
-    Attributes, Bind, Flavour, Identity, Paging, PrimaryGroups, Search, Security, Timeouts,
+    Attributes, Bind, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search, Security,
+    Timeouts,
 };
 use bwdc_connect::directory::{
     self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, ldap,
@@ -69,6 +70,8 @@ fn ldap(paging: Paging) -> World {
         identity: Identity::GuidOrDn,
         disabled_by: Vec::new(),
         primary_groups: PrimaryGroups::Ignored,
+        referrals: Referrals::Report,
+        outside_groups: OutsideGroups::Ignored,
         timeouts: Timeouts::default(),
     };
     let directory = directory::open(Config::Ldap(Box::new(config))).unwrap();

@@ -18,30 +18,51 @@ pub(super) fn resolve(
     mut draft: Draft,
     users: &[User],
     others: &[User],
-    groups: Vec<Group>,
+    mut groups: Vec<Group>,
+    other_groups: Vec<Group>,
     rules: &Rules,
 ) -> Draft {
     let people = living(users, others);
-    let kept: Vec<bool> = groups
-        .iter()
-        .map(|group| rules.group_filter.as_ref().is_none_or(|filter| filter.keeps(&group.name)))
-        .collect();
+    let is_kept = |group: &Group| rules.group_filter.as_ref().is_none_or(|filter| filter.keeps(&group.name));
+    let mut roles: Vec<Role> =
+        groups.iter().map(|group| if is_kept(group) { Role::Synced } else { Role::LeftOut }).collect();
+    groups.extend(other_groups);
+    roles.resize(groups.len(), Role::Outside);
     let direct = direct_members(&people, &groups, &mut draft.notes);
     let members = match rules.nesting {
         Nesting::AllGroups => flatten(&direct, people.len()),
-        Nesting::KeptGroups => through_kept_groups(direct, &kept, &groups, people.len(), &mut draft.notes),
+        Nesting::KeptGroups => through_kept_groups(direct, &roles, &groups, people.len(), &mut draft.notes),
     };
     let mut lists = SharedLists::new(&people);
-    for ((group, members), kept) in groups.into_iter().zip(&members).zip(kept) {
-        if kept {
-            let members = lists.external_ids(members);
-            draft.groups.push(PreparedGroup { external_id: group.external_id, name: group.name, members });
-        } else {
-            draft.notes.push(Note::info(Step::Filter, group.label(), "left out by the group filter"));
+    for ((group, members), role) in groups.into_iter().zip(&members).zip(roles) {
+        match role {
+            Role::Synced => {
+                let members = lists.external_ids(members);
+                draft.groups.push(PreparedGroup {
+                    external_id: group.external_id,
+                    name: group.name,
+                    members,
+                });
+            }
+            Role::LeftOut => {
+                draft.notes.push(Note::info(Step::Filter, group.label(), "left out by the group filter"));
+            }
+            Role::Outside => {}
         }
     }
     draft.groups.sort_by(|a, b| a.external_id.cmp(&b.external_id));
     draft
+}
+
+/// What a group is in this import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It is in it.
+    Synced,
+    /// The group filter leaves it out.
+    LeftOut,
+    /// It was read for its members only.
+    Outside,
 }
 
 /// Everybody who can be a member, in the order of external ids, so that sorted numbers give sorted ids.
@@ -88,15 +109,16 @@ fn direct_members(people: &[&User], groups: &[Group], notes: &mut Vec<Note>) -> 
 
 fn through_kept_groups(
     direct: Vec<Direct>,
-    kept: &[bool],
+    roles: &[Role],
     groups: &[Group],
     people: usize,
     notes: &mut Vec<Note>,
 ) -> Vec<Arc<[u32]>> {
+    let passes = |at: u32| roles[at as usize] != Role::LeftOut;
     let loses = direct
         .iter()
-        .zip(kept)
-        .any(|(group, &is_kept)| is_kept && group.groups.iter().any(|&at| !kept[at as usize]));
+        .zip(roles)
+        .any(|(group, &role)| role != Role::LeftOut && group.groups.iter().any(|&at| !passes(at)));
     if !loses {
         return flatten(&direct, people);
     }
@@ -104,12 +126,12 @@ fn through_kept_groups(
     let pruned: Vec<Direct> = direct
         .into_iter()
         .map(|mut group| {
-            group.groups.retain(|&at| kept[at as usize]);
+            group.groups.retain(|&at| passes(at));
             group
         })
         .collect();
     let members = flatten(&pruned, people);
-    for (at, group) in groups.iter().enumerate().filter(|&(at, _)| kept[at]) {
+    for (at, group) in groups.iter().enumerate().filter(|&(at, _)| roles[at] == Role::Synced) {
         let lost = everything[at].len() - members[at].len();
         if lost > 0 {
             notes.push(Note::info(

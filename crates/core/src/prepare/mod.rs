@@ -88,12 +88,13 @@ struct Draft {
 pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepared {
     let vanished = missing::vanished(&snapshot, known, rules);
     let vanished_ids = vanished.iter().map(|user| user.external_id.clone()).collect();
-    let Snapshot { mut users, others, groups, mut notes, cursor, coverage: _, population: _ } = snapshot;
+    let Snapshot { mut users, others, groups, other_groups, mut notes, cursor, coverage: _, population: _ } =
+        snapshot;
     users.extend(vanished.iter().cloned());
     let taken = duplicates::addresses_in_use(&users, &others, rules);
     notes.extend(missing::renamed(&vanished, &taken));
     let draft = Draft { people: Vec::new(), groups: Vec::new(), notes, bad_records: Vec::new() };
-    let draft = groups::resolve(draft, &users, &others, groups, rules);
+    let draft = groups::resolve(draft, &users, &others, groups, other_groups, rules);
     let draft = Draft { people: people(users, rules), ..draft };
     let draft = filters::people(draft, rules);
     let draft = filters::only_group_members(draft, rules);

@@ -57,6 +57,7 @@ impl Files {
             users,
             others,
             groups,
+            other_groups: Vec::new(),
             coverage: Coverage::Full,
             population: Some(format!("file {}", self.config.path.display())),
             cursor: Cursor::default(),

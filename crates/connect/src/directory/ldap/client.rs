@@ -9,7 +9,7 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope,
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::config::{Bind, Config, Paging, Security};
+use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::failure;
 use crate::{Error, Kind, Result};
 
@@ -80,8 +80,8 @@ pub(super) struct Connection<'a> {
     ldap: Ldap,
 }
 
-/// What a search brings besides entries: places where the rest of the tree is said to be.
-pub(super) type References = Vec<String>;
+/// What a search brings besides entries: where the rest of the tree is said to be. Each is a list of servers that hold the same.
+pub(super) type References = Vec<Vec<String>>;
 
 impl<'a> Connection<'a> {
     /// Connects, protects the connection and binds.
@@ -93,6 +93,11 @@ impl<'a> Connection<'a> {
         let mut connection = Self { config, ldap };
         connection.bind().await?;
         Ok(connection)
+    }
+
+    /// Of the server at the other end.
+    pub(super) fn config(&self) -> &'a Config {
+        self.config
     }
 
     async fn bind(&mut self) -> Result<()> {
@@ -151,22 +156,29 @@ impl<'a> Connection<'a> {
         Ok(references)
     }
 
-    /// Whether anything matches.
-    pub(super) async fn exists(&mut self, request: &Request) -> Result<bool> {
+    /// Whether anything matches, and where else it might.
+    pub(super) async fn exists(&mut self, request: &Request) -> Result<(bool, References)> {
         let attempted = self.describe(request, 1);
         self.ldap.with_search_options(SearchOptions::new().sizelimit(1).timelimit(SERVER_TIME_LIMIT));
         let mut stream = self.start(request, &attempted).await?;
-        let mut found = false;
+        let (mut found, mut references) = (false, Vec::new());
         while let Some(entry) = self.next(&mut stream, &attempted).await? {
-            found = found || !(entry.is_ref() || entry.is_intermediate());
+            if entry.is_ref() {
+                references.push(reference_urls(entry.0));
+            } else {
+                found = found || !entry.is_intermediate();
+            }
         }
         let result = stream.finish().await;
-        // One entry more than the limit is what was asked about.
-        if result.rc == failure::SIZE_LIMIT_EXCEEDED {
-            Ok(true)
+        if let Some(elsewhere) = self.followed(&result) {
+            references.push(elsewhere);
+        } else if result.rc == failure::SIZE_LIMIT_EXCEEDED {
+            // One entry more than the limit is what was asked about.
+            found = true;
         } else {
-            failure::of_search(&attempted, &result).map(|()| found)
+            failure::of_search(&attempted, &result)?;
         }
+        Ok((found, references))
     }
 
     /// A refusal that a smaller page may get round.
@@ -198,14 +210,24 @@ impl<'a> Connection<'a> {
                 continue;
             }
             if entry.is_ref() {
-                references.extend(reference_urls(entry.0));
+                references.push(reference_urls(entry.0));
                 continue;
             }
             on_entry(record(entry.0).ok_or_else(|| failure::malformed(attempted))?)?;
         }
         let result = stream.finish().await;
+        if let Some(elsewhere) = self.followed(&result) {
+            references.push(elsewhere);
+            return Ok(None);
+        }
         failure::of_search(attempted, &result)?;
         next_cookie(&result, attempted)
+    }
+
+    /// The servers to which a search as a whole is referred, if that is to be followed.
+    fn followed(&self, result: &LdapResult) -> Option<Vec<String>> {
+        let is_followed = result.rc == failure::REFERRAL && self.config.referrals == Referrals::Follow;
+        (is_followed && !result.refs.is_empty()).then(|| result.refs.clone())
     }
 
     async fn start<'s>(&mut self, request: &'s Request, attempted: &str) -> Result<Stream<'s>> {

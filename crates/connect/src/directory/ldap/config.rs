@@ -10,7 +10,7 @@ use crate::{Error, Kind, Result};
 /// Everything needed to read one LDAP directory.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Name or address of the server.
+    /// Name or address of the server, or a service name such as `_ldap._tcp.example.org` (RFC 2782).
     pub host: String,
     /// Other servers of the same tree, tried in this order where the first cannot be reached.
     pub fallbacks: Vec<String>,
@@ -38,8 +38,32 @@ pub struct Config {
     pub disabled_by: Vec<DisabledBy>,
     /// Whether people are members of their primary group.
     pub primary_groups: PrimaryGroups,
+    /// Whether groups outside the bases count for the sake of their members.
+    pub outside_groups: OutsideGroups,
+    /// What to do about parts of the tree that other servers hold.
+    pub referrals: Referrals,
     /// How long to wait.
     pub timeouts: Timeouts,
+}
+
+/// Groups outside the bases that are members of groups inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutsideGroups {
+    /// As the existing connector has it: they count for nothing, and so do their members.
+    #[default]
+    Ignored,
+    /// Each is looked up. Their members are members of the groups inside; they themselves are not synced.
+    Read,
+}
+
+/// What becomes of a reference to another server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Referrals {
+    /// It is told on every run, and not followed.
+    #[default]
+    Report,
+    /// That server is asked, with the same login and protection.
+    Follow,
 }
 
 /// Active Directory names a person's primary group in the person's entry (`primaryGroupID`) and not in the group's.
@@ -184,6 +208,11 @@ impl Default for Timeouts {
 }
 
 impl Config {
+    /// The same on another server.
+    pub(super) fn on(&self, host: String) -> Self {
+        Self { host, fallbacks: Vec::new(), ..self.clone() }
+    }
+
     /// `ldap://host:port` or `ldaps://host:port`, for messages.
     pub(super) fn url(&self) -> String {
         let scheme = match self.security {

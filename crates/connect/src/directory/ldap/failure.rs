@@ -10,6 +10,9 @@ use crate::{Error, Kind, Result};
 /// `sizeLimitExceeded` of RFC 4511, appendix A.
 pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
 
+/// `referral` of RFC 4511, section 4.1.10.
+pub(super) const REFERRAL: u32 = 10;
+
 /// Result codes of RFC 4511, appendix A.1, by name.
 fn name(code: u32) -> &'static str {
     match code {
@@ -118,7 +121,8 @@ pub(super) fn of_search(attempted: &str, result: &LdapResult) -> Result<()> {
         ),
         10 => (
             Kind::Incomplete,
-            "The base is held by another server: set ldap.hostname to that server, or correct the base.",
+            "The base is held by another server: set ldap.hostname to that server, correct the base, or set ldap.referrals to \
+             follow.",
         ),
         12 => (
             Kind::Refused,

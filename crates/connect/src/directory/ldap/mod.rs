@@ -4,10 +4,12 @@ mod client;
 pub mod config;
 mod convert;
 pub mod disabled;
+mod discovery;
 mod dn;
 mod failure;
 mod filter;
 mod probe;
+mod referral;
 mod root_dse;
 #[cfg(test)]
 mod tests;
@@ -24,8 +26,9 @@ use ldap3::controls::RawControl;
 
 use self::client::{Connection, Request};
 pub use self::config::Config;
-use self::config::{Flavour, Search, Tree, and};
+use self::config::{Flavour, OutsideGroups, Search, Tree, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
+use self::referral::{Place, Places};
 pub use self::root_dse::{Product, RootDse, root_dse};
 use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
 use crate::probe::Check;
@@ -79,43 +82,9 @@ impl Ldap {
     /// The same with the first server that can be reached, and what to say about those before it. One server is read from start
     /// to end: two may differ in how new they are.
     async fn reachable(&self) -> Result<(Self, Vec<Note>)> {
-        let mut notes = Vec::new();
-        let mut hosts = self.servers().peekable();
-        while let Some(config) = hosts.next() {
-            // One server alone is tried by the read itself.
-            let tried = match (notes.is_empty(), hosts.peek()) {
-                (true, None) => Ok(()),
-                _ => match Connection::open(&config).await {
-                    Ok(connection) => {
-                        connection.close().await;
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                },
-            };
-            match tried {
-                Ok(()) => {
-                    let this = Self { config: Arc::new(config), trees: Arc::clone(&self.trees) };
-                    return Ok((this, notes));
-                }
-                // A wrong password must not be tried everywhere: accounts are locked for that.
-                Err(error) if !matches!(error.kind(), Kind::Unreachable | Kind::Tls) => return Err(error),
-                Err(error) if hosts.peek().is_none() => return Err(error),
-                Err(error) => notes.push(Note::warning(
-                    Step::Read,
-                    "",
-                    format!("{error}; the next server of ldap.hostname was read instead"),
-                )),
-            }
-        }
-        Ok((self.clone(), notes))
-    }
-
-    /// The configuration for each server, in order.
-    fn servers(&self) -> impl Iterator<Item = Config> {
-        let Config { host, fallbacks, .. } = &*self.config;
-        let hosts = std::iter::once(host).chain(fallbacks);
-        hosts.map(|host| Config { host: host.clone(), fallbacks: Vec::new(), ..(*self.config).clone() })
+        let servers = discovery::servers(&self.config).await?;
+        let (config, notes) = first_reachable(servers, "the next server of ldap.hostname").await?;
+        Ok((Self { config: Arc::new(config), trees: Arc::clone(&self.trees) }, notes))
     }
 
     /// People by the given search, on a connection of their own: OpenLDAP serves one paged search per connection.
@@ -152,18 +121,22 @@ impl Ldap {
         found: Found,
         progress: &Progress,
     ) -> Result<(Vec<Person>, Vec<Note>)> {
-        let mut connection = Connection::open(&self.config).await?;
+        let mut places = Places::of(&self.config, request.clone());
         let mut people = Vec::new();
         let now = Timestamp::now();
-        let references = connection
-            .search(request, |record| {
-                progress.user();
-                people.push(convert::person(&record, &self.config, found, now)?);
-                Ok(())
-            })
-            .await?;
-        connection.close().await;
-        Ok((people, notes_on(&references)))
+        while let Some(place) = places.next() {
+            let mut connection = Connection::open(&place.config).await?;
+            let references = connection
+                .search(&place.request, |record| {
+                    progress.user();
+                    people.push(convert::person(&record, &self.config, found, now)?);
+                    Ok(())
+                })
+                .await?;
+            connection.close().await;
+            places.refer(&place, references).await?;
+        }
+        Ok((people, places.notes))
     }
 
     /// All groups, or none if none has changed.
@@ -193,8 +166,6 @@ impl Ldap {
 
     /// Whether anything matches under any of these bases.
     async fn exists(&self, what: &'static str, bases: &[&str], filter: &str) -> Result<bool> {
-        let mut connection = Connection::open(&self.config).await?;
-        let mut found = false;
         for base in bases {
             let request = Request {
                 what,
@@ -204,10 +175,18 @@ impl Ldap {
                 attributes: nothing(),
                 controls: Vec::new(),
             };
-            found = found || connection.exists(&request).await?;
+            let mut places = Places::of(&self.config, request);
+            while let Some(place) = places.next() {
+                let mut connection = Connection::open(&place.config).await?;
+                let (found, references) = connection.exists(&place.request).await?;
+                connection.close().await;
+                if found {
+                    return Ok(true);
+                }
+                places.refer(&place, references).await?;
+            }
         }
-        connection.close().await;
-        Ok(found)
+        Ok(false)
     }
 
     async fn groups_under(&self, base: &str, progress: &Progress) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
@@ -219,105 +198,16 @@ impl Ldap {
             attributes: convert::group_attributes(&self.config),
             controls: Vec::new(),
         };
-        let mut connection = Connection::open(&self.config).await?;
-        let mut records: Vec<GroupRecord> = Vec::new();
-        let mut members = References::default();
-        let mut notes = Vec::new();
-        let mut unfinished: Vec<(usize, String)> = Vec::new();
-        let references = connection
-            .search(&request, |record| {
-                progress.group();
-                match convert::group(&record, &self.config, &mut members)? {
-                    Some(group) => {
-                        if group.rest != Rest::Complete {
-                            unfinished.push((records.len(), record.dn.clone()));
-                        }
-                        records.push(group);
-                    }
-                    None => notes.push(Note::warning(
-                        Step::Read,
-                        record.dn,
-                        "the group has no name and was left out",
-                    )),
-                }
-                Ok(())
-            })
-            .await?;
-        connection.close().await;
-        self.complete(&mut records, unfinished).await?;
-        notes.extend(notes_on(&references));
+        let mut places = Places::of(&self.config, request);
+        let (mut records, mut notes) = (Vec::new(), Vec::new());
+        while let Some(place) = places.next() {
+            let (found, said, references) = groups_at(&place, progress).await?;
+            records.extend(found);
+            notes.extend(said);
+            places.refer(&place, references).await?;
+        }
+        notes.append(&mut places.notes);
         Ok((records, notes))
-    }
-
-    /// Brings the lists of members to their ends, several groups at once: each answer holds 1,500 values or so, and waiting
-    /// for it takes longer than reading it.
-    async fn complete(&self, records: &mut [GroupRecord], unfinished: Vec<(usize, String)>) -> Result<()> {
-        let workers = AT_ONCE.min(unfinished.len());
-        let shares = (0..workers).map(|worker| {
-            let share = unfinished.iter().skip(worker).step_by(workers);
-            let share: Vec<(usize, &str, Rest)> =
-                share.map(|(at, dn)| (*at, dn.as_str(), records[*at].rest)).collect();
-            async move {
-                let mut connection = Connection::open(&self.config).await?;
-                let mut references = References::default();
-                let mut found = Vec::with_capacity(share.len());
-                for (at, dn, rest) in share {
-                    found.push((at, self.rest_of_members(&mut connection, dn, rest, &mut references).await?));
-                }
-                connection.close().await;
-                Ok::<_, Error>(found)
-            }
-        });
-        for (at, mut members) in try_join_all(shares).await?.into_iter().flatten() {
-            records[at].group.members.append(&mut members);
-            records[at].rest = Rest::Complete;
-        }
-        Ok(())
-    }
-
-    /// Asks for the members that a range-limited answer left out, until the server says that it was the last.
-    async fn rest_of_members(
-        &self,
-        connection: &mut Connection<'_>,
-        dn: &str,
-        mut rest: Rest,
-        references: &mut References,
-    ) -> Result<Vec<ReferenceId>> {
-        let member = &self.config.attributes.member;
-        let mut members = Vec::new();
-        while let Rest::From(from) = rest {
-            let request = Request {
-                what: "more members",
-                base: dn.to_owned(),
-                scope: Depth::Base,
-                filter: "(objectClass=*)".to_owned(),
-                attributes: vec![format!("{member};range={from}-*")],
-                controls: Vec::new(),
-            };
-            let mut more = Vec::new();
-            let mut next = None;
-            connection
-                .search(&request, |part| {
-                    let (found, after) = convert::members(&part, member, references);
-                    more.extend(found);
-                    next = Some(after);
-                    Ok(())
-                })
-                .await?;
-            match next {
-                Some(next) if !more.is_empty() => rest = next,
-                _ => {
-                    return Err(Error::new(
-                        Kind::Incomplete,
-                        format!("Reading the members of {dn} from number {from} on"),
-                        "the server sent none, though it had said that there are more",
-                    )
-                    .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
-                }
-            }
-            members.append(&mut more);
-        }
-        Ok(members)
     }
 
     /// Deleted accounts. An account that may not see them is told, not refused: the right is often not given.
@@ -485,6 +375,77 @@ impl Ldap {
     }
 }
 
+/// What is known of a directory so far, by reference.
+type Seen = foldhash::HashSet<ReferenceId>;
+
+impl Ldap {
+    /// The groups outside the bases that are members of these groups, and those that are members of them, and so on: each
+    /// unknown name is looked up. Other entries are people outside the bases, computers and the like.
+    async fn read_outside_groups(
+        &self,
+        groups: &[GroupRecord],
+        people: &[Person],
+        progress: &Progress,
+    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
+        let (mut found, mut notes) = (Vec::new(), Vec::new());
+        if self.config.outside_groups == OutsideGroups::Ignored {
+            return Ok((found, notes));
+        }
+        let mut seen: Seen = people.iter().map(|person| person.user.reference_id.clone()).collect();
+        seen.extend(groups.iter().map(|record| record.group.reference_id.clone()));
+        let mut unknown = unknown_members(groups, &mut seen);
+        while !unknown.is_empty() {
+            let (next, said) = self.look_up_groups(&unknown, progress).await?;
+            notes.extend(said);
+            unknown = unknown_members(&next, &mut seen);
+            found.extend(next);
+        }
+        Ok((found, notes))
+    }
+
+    /// Those of the names that are groups, on several connections: each costs a round trip.
+    async fn look_up_groups(
+        &self,
+        names: &[ReferenceId],
+        progress: &Progress,
+    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
+        let workers = AT_ONCE.min(names.len());
+        let shares = (0..workers).map(|worker| async move {
+            let mut connection = Connection::open(&self.config).await?;
+            let (mut found, mut notes) = (Vec::new(), Vec::new());
+            for name in names.iter().skip(worker).step_by(workers) {
+                let request = Request {
+                    what: "a group outside sync.groupPath",
+                    base: name.as_str().to_owned(),
+                    scope: Depth::Base,
+                    filter: self.config.groups.without_filter().filter(),
+                    attributes: convert::group_attributes(&self.config),
+                    controls: Vec::new(),
+                };
+                match groups_on(&mut connection, &request, progress).await {
+                    Ok((records, said, _)) => {
+                        found.extend(records);
+                        notes.extend(said);
+                    }
+                    // No such entry, or a name that is none.
+                    Err(error) if error.kind() == Kind::Configuration => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            connection.close().await;
+            Ok::<_, Error>((found, notes))
+        });
+        let (found, notes): (Vec<_>, Vec<_>) = try_join_all(shares).await?.into_iter().unzip();
+        Ok((found.into_iter().flatten().collect(), notes.into_iter().flatten().collect()))
+    }
+}
+
+/// Members that are names (no user names) and not seen yet; they are from now on.
+fn unknown_members(groups: &[GroupRecord], seen: &mut Seen) -> Vec<ReferenceId> {
+    let members = groups.iter().flat_map(|record| &record.group.members);
+    members.filter(|member| is_dn(member.as_str()) && seen.insert((*member).clone())).cloned().collect()
+}
+
 /// Whether the people asked for are all there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Everybody {
@@ -512,6 +473,157 @@ async fn on_own_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(run).await.map_err(|error| {
         Error::new(Kind::Incomplete, "Reading the directory", error).hint("Nothing was imported.")
     })?
+}
+
+/// The groups of one place with all their members, what to say about them, and where else there may be some.
+async fn groups_at(
+    place: &Place,
+    progress: &Progress,
+) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
+    let mut connection = Connection::open(&place.config).await?;
+    let found = groups_on(&mut connection, &place.request, progress).await?;
+    connection.close().await;
+    Ok(found)
+}
+
+async fn groups_on(
+    connection: &mut Connection<'_>,
+    request: &Request,
+    progress: &Progress,
+) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
+    let config = connection.config();
+    let mut records: Vec<GroupRecord> = Vec::new();
+    let mut members = References::default();
+    let mut notes = Vec::new();
+    let mut unfinished: Vec<(usize, String)> = Vec::new();
+    let references = connection
+        .search(request, |record| {
+            progress.group();
+            match convert::group(&record, config, &mut members)? {
+                Some(group) => {
+                    if group.rest != Rest::Complete {
+                        unfinished.push((records.len(), record.dn.clone()));
+                    }
+                    records.push(group);
+                }
+                None => {
+                    notes.push(Note::warning(
+                        Step::Read,
+                        record.dn,
+                        "the group has no name and was left out",
+                    ));
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    complete(config, &mut records, unfinished).await?;
+    Ok((records, notes, references))
+}
+
+/// Brings the lists of members to their ends, several groups at once: each answer holds 1,500 values or so, and waiting
+/// for it takes longer than reading it.
+async fn complete(
+    config: &Config,
+    records: &mut [GroupRecord],
+    unfinished: Vec<(usize, String)>,
+) -> Result<()> {
+    let workers = AT_ONCE.min(unfinished.len());
+    let shares = (0..workers).map(|worker| {
+        let share = unfinished.iter().skip(worker).step_by(workers);
+        let share: Vec<(usize, &str, Rest)> =
+            share.map(|(at, dn)| (*at, dn.as_str(), records[*at].rest)).collect();
+        async move {
+            let mut connection = Connection::open(config).await?;
+            let mut references = References::default();
+            let mut found = Vec::with_capacity(share.len());
+            for (at, dn, rest) in share {
+                found.push((at, rest_of_members(&mut connection, dn, rest, &mut references).await?));
+            }
+            connection.close().await;
+            Ok::<_, Error>(found)
+        }
+    });
+    for (at, mut members) in try_join_all(shares).await?.into_iter().flatten() {
+        records[at].group.members.append(&mut members);
+        records[at].rest = Rest::Complete;
+    }
+    Ok(())
+}
+
+/// Asks for the members that a range-limited answer left out, until the server says that it was the last.
+async fn rest_of_members(
+    connection: &mut Connection<'_>,
+    dn: &str,
+    mut rest: Rest,
+    references: &mut References,
+) -> Result<Vec<ReferenceId>> {
+    let member = &connection.config().attributes.member;
+    let mut members = Vec::new();
+    while let Rest::From(from) = rest {
+        let request = Request {
+            what: "more members",
+            base: dn.to_owned(),
+            scope: Depth::Base,
+            filter: "(objectClass=*)".to_owned(),
+            attributes: vec![format!("{member};range={from}-*")],
+            controls: Vec::new(),
+        };
+        let mut more = Vec::new();
+        let mut next = None;
+        connection
+            .search(&request, |part| {
+                let (found, after) = convert::members(&part, member, references);
+                more.extend(found);
+                next = Some(after);
+                Ok(())
+            })
+            .await?;
+        match next {
+            Some(next) if !more.is_empty() => rest = next,
+            _ => {
+                return Err(Error::new(
+                    Kind::Incomplete,
+                    format!("Reading the members of {dn} from number {from} on"),
+                    "the server sent none, though it had said that there are more",
+                )
+                .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
+            }
+        }
+        members.append(&mut more);
+    }
+    Ok(members)
+}
+
+/// The first server that can be reached, and what to say about those before it; `instead` is what is read then.
+async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<(Config, Vec<Note>)> {
+    let mut notes = Vec::new();
+    let mut left = servers.len();
+    for config in servers {
+        left -= 1;
+        // One server alone is tried by the read itself.
+        let tried = match (notes.is_empty(), left) {
+            (true, 0) => Ok(()),
+            _ => match Connection::open(&config).await {
+                Ok(connection) => {
+                    connection.close().await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+        };
+        match tried {
+            Ok(()) => return Ok((config, notes)),
+            // A wrong password must not be tried everywhere: accounts are locked for that.
+            Err(error) if left == 0 || !matches!(error.kind(), Kind::Unreachable | Kind::Tls) => {
+                return Err(error);
+            }
+            Err(error) => {
+                notes.push(Note::warning(Step::Read, "", format!("{error}; {instead} was read instead")));
+            }
+        }
+    }
+    Err(Error::new(Kind::Configuration, "Reading the directory", "no server is configured"))
 }
 
 impl Directory for Ldap {
@@ -553,9 +665,14 @@ impl Directory for Ldap {
         let others = this.read_others(ask, &people, &groups, is_everybody, progress).await?;
         let first_other = people.len();
         people.extend(others);
+        let (outside, said) = this.read_outside_groups(&groups, &people, progress).await?;
+        notes.extend(said);
+        let inside = groups.len();
+        groups.extend(outside);
         convert::join_primary_groups(&mut groups, &people);
         let mut groups: Vec<Group> = groups.into_iter().map(|record| record.group).collect();
         convert::resolve_uids(&mut groups, &people);
+        let other_groups = groups.split_off(inside);
         let mut users: Vec<User> = people.into_iter().map(|person| person.user).collect();
         let others = users.split_off(first_other);
         let coverage = if since.users.is_some() { Coverage::Changes } else { Coverage::Full };
@@ -563,6 +680,7 @@ impl Directory for Ldap {
             users,
             others,
             groups,
+            other_groups,
             coverage,
             population: Some(this.population()),
             cursor: Cursor::default(),
@@ -596,30 +714,4 @@ fn nothing() -> Vec<String> {
 /// `yyyymmddHHMMSS.0Z`, as Active Directory writes it.
 fn generalized_time(time: Timestamp) -> String {
     time.strftime("%Y%m%d%H%M%S.0Z").to_string()
-}
-
-/// Parts of the tree that another server holds are said aloud.
-fn notes_on(references: &[String]) -> Vec<Note> {
-    references
-        .iter()
-        .map(|url| {
-            if is_without_people(url) {
-                Note::info(Step::Read, url, "a partition of the forest that holds no people was not read")
-            } else {
-                Note::warning(
-                    Step::Read,
-                    url,
-                    "a part of the tree is held by another server and was not read",
-                )
-            }
-        })
-        .collect()
-}
-
-/// A domain's root refers to the forest's configuration and DNS partitions on every search.
-fn is_without_people(url: &str) -> bool {
-    let name = url.splitn(4, '/').nth(3).unwrap_or_default().to_lowercase();
-    ["cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"]
-        .iter()
-        .any(|part| name.starts_with(part))
 }

@@ -5,7 +5,7 @@ use ldap3::Scope as Depth;
 use super::Ldap;
 use super::client::{Connection, Request, tls_config};
 use super::config::{Config, Identity, Search, Security, and};
-use super::nothing;
+use super::{discovery, nothing};
 use crate::directory::Scope;
 use crate::probe::{Check, Place, Protection};
 use crate::{Error, Kind, Result};
@@ -13,7 +13,11 @@ use crate::{Error, Kind, Result};
 pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut reached = None;
-    for config in ldap.servers() {
+    let servers = match discovery::servers(&ldap.config).await {
+        Ok(servers) => servers,
+        Err(error) => return vec![Check::bad("LDAP server: DNS", error)],
+    };
+    for config in servers {
         let of_server = match place(&config) {
             Ok(place) => place.checks().await,
             Err(error) => vec![Check::bad("LDAP server: certificate", error)],
@@ -225,6 +229,6 @@ impl Kinds<'_> {
             attributes: nothing(),
             controls: Vec::new(),
         };
-        connection.exists(&request).await
+        Ok(connection.exists(&request).await?.0)
     }
 }

@@ -4,7 +4,7 @@ use ldap3::Scope as Depth;
 
 use super::client::{Connection, Record, Request};
 use super::config::{Config, Paging};
-use super::nothing;
+use super::{discovery, first_reachable, nothing};
 use crate::{Kind, Result};
 
 /// What a server is, as far as it says so.
@@ -60,6 +60,7 @@ pub async fn root_dse(config: &Config) -> Result<RootDse> {
         controls: Vec::new(),
     };
     let mut found = RootDse::default();
+    let (config, _) = first_reachable(discovery::servers(&config).await?, "").await?;
     let mut connection = Connection::open(&config).await?;
     connection
         .search(&request, |record| {
@@ -124,6 +125,6 @@ async fn is_freeipa(connection: &mut Connection<'_>, found: &RootDse) -> Result<
     };
     match connection.exists(&request).await {
         Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok(false),
-        other => other,
+        other => Ok(other?.0),
     }
 }

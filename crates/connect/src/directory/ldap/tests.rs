@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::client::Record;
 use super::config::{
-    Attributes, Bind, Config, Flavour, Identity, Paging, PrimaryGroups, Search, Security, Timeouts,
+    Attributes, Bind, Config, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search,
+    Security, Timeouts,
 };
 use super::convert::{Found, References, Rest, group, members, person};
 use super::disabled::DisabledBy;
@@ -36,6 +37,8 @@ fn config(identity: Identity) -> Config {
         identity,
         disabled_by: DisabledBy::ALL.to_vec(),
         primary_groups: PrimaryGroups::Ignored,
+        referrals: Referrals::Report,
+        outside_groups: OutsideGroups::Ignored,
         timeouts: Timeouts::default(),
     }
 }

@@ -1,0 +1,141 @@
+//! Parts of the tree that other servers hold: told, or followed where the administrator allows it.
+
+use std::collections::VecDeque;
+
+use bwdc_core::note::{Note, Step};
+use ldap3::Scope as Depth;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::client::{References, Request};
+use super::config::{Config, Referrals};
+use super::{dn, first_reachable};
+use crate::{Error, Kind, Result};
+
+/// More servers than any forest has: a server that sends us round for ever.
+const LIMIT: usize = 200;
+
+/// One search, on one server.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) config: Config,
+    pub(super) request: Request,
+}
+
+/// The places of one search: the first, and those to which it is referred.
+#[derive(Debug)]
+pub(super) struct Places {
+    left: VecDeque<Place>,
+    /// Server and base of all so far.
+    seen: Vec<(String, String)>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Places {
+    pub(super) fn of(config: &Config, request: Request) -> Self {
+        let mut places = Self { left: VecDeque::new(), seen: Vec::new(), notes: Vec::new() };
+        places.add(Place { config: config.clone(), request });
+        places
+    }
+
+    pub(super) fn next(&mut self) -> Option<Place> {
+        self.left.pop_front()
+    }
+
+    fn add(&mut self, place: Place) {
+        let key = (place.config.url(), normal(&place.request.base));
+        if !self.seen.contains(&key) {
+            self.seen.push(key);
+            self.left.push_back(place);
+        }
+    }
+
+    /// Takes note of where a place refers to. A server that cannot be reached, or that is none of ours, is an error: without it the
+    /// read is not complete.
+    pub(super) async fn refer(&mut self, from: &Place, references: References) -> Result<()> {
+        for servers in references {
+            let Some(first) = servers.first() else { continue };
+            if is_without_people(first) {
+                self.notes.push(Note::info(
+                    Step::Read,
+                    first,
+                    "a partition of the forest that holds no people was not read",
+                ));
+                continue;
+            }
+            match from.config.referrals {
+                Referrals::Report => self.notes.push(Note::warning(
+                    Step::Read,
+                    first,
+                    "a part of the tree is held by another server and was not read (ldap.referrals)",
+                )),
+                Referrals::Follow => {
+                    let place = self.follow(from, &servers).await?;
+                    self.add(place);
+                }
+            }
+            if self.seen.len() > LIMIT {
+                return Err(Error::new(
+                    Kind::Incomplete,
+                    format!("Following the reference to {first}"),
+                    format!("there were more than {LIMIT} references already"),
+                )
+                .hint("The servers may refer to each other: set ldap.referrals to report."));
+            }
+        }
+        Ok(())
+    }
+
+    /// The servers of one reference hold the same; any will do (RFC 4511, section 4.5.3).
+    async fn follow(&mut self, from: &Place, servers: &[String]) -> Result<Place> {
+        let places = servers.iter().map(|url| referred(from, url)).collect::<Result<Vec<Place>>>()?;
+        let configs = places.iter().map(|place| place.config.clone()).collect();
+        let (config, notes) = first_reachable(configs, "the next server of the reference").await?;
+        self.notes.extend(notes);
+        let chosen = places.into_iter().find(|place| place.config.url() == config.url());
+        Ok(chosen.unwrap_or_else(|| from.clone()))
+    }
+}
+
+/// Where a URL of RFC 4516 leads. We log in there as ourselves, so it must lead to a part of what was asked for, and the
+/// connection is protected as the configured one is.
+fn referred(from: &Place, url: &str) -> Result<Place> {
+    let refused = |reason: String| {
+        Error::new(Kind::Incomplete, format!("Following the reference to {url}"), reason).hint(
+            "Set ldap.referrals to report, or correct the reference on the server. Nothing was imported.",
+        )
+    };
+    let parsed = Url::parse(url).map_err(|error| refused(error.to_string()))?;
+    let host = parsed.host_str().filter(|host| !host.is_empty());
+    let (true, Some(host)) = (matches!(parsed.scheme(), "ldap" | "ldaps"), host) else {
+        return Err(refused("it names no LDAP server".to_owned()));
+    };
+    let base = percent_decode_str(parsed.path().trim_start_matches('/')).decode_utf8();
+    let base = base.map_err(|error| refused(error.to_string()))?.into_owned();
+    let base = if base.is_empty() { from.request.base.clone() } else { base };
+    let (here, there) = (normal(&from.request.base), normal(&base));
+    if there != here && !there.ends_with(&format!(",{here}")) {
+        return Err(refused(format!("`{base}` is not a part of `{}`", from.request.base)));
+    }
+    let scope = match parsed.query().and_then(|query| query.split('?').nth(1)) {
+        Some("base") => Depth::Base,
+        Some("one") => Depth::OneLevel,
+        _ => from.request.scope,
+    };
+    let mut config = from.config.on(host.trim_matches(['[', ']']).to_owned());
+    config.port = parsed.port().unwrap_or(config.port);
+    Ok(Place { config, request: Request { base, scope, ..from.request.clone() } })
+}
+
+fn normal(dn: &str) -> String {
+    let mut buffer = String::new();
+    dn::normalise(dn, &mut buffer).map_or_else(|| dn.to_lowercase(), str::to_owned)
+}
+
+/// A domain's root refers to the forest's configuration and DNS partitions on every search.
+fn is_without_people(url: &str) -> bool {
+    let name = url.splitn(4, '/').nth(3).unwrap_or_default().to_lowercase();
+    ["cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"]
+        .iter()
+        .any(|part| name.starts_with(part))
+}
