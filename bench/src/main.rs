@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE ...]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,8 @@
     clippy::disallowed_methods,
     reason = "a measurement that cannot be made must fail loudly, and prints its table"
 )]
+
+mod ranges;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -23,6 +25,8 @@ use bwdc_testkit::{Slapd, ldif};
 use tempfile::TempDir;
 use wait4::Wait4;
 
+/// People in the group that comes in ranges.
+const RANGES: usize = 50_000;
 /// Members per group.
 const MEMBERS: usize = 100;
 const SIZES: [(usize, usize); 4] = [(1_000, 50), (10_000, 500), (50_000, 2_000), (200_000, 8_000)];
@@ -34,6 +38,7 @@ struct Plan {
     runs: usize,
     save: Option<PathBuf>,
     sizes: Vec<(usize, usize)>,
+    ranges: Vec<usize>,
     targets: Vec<Target>,
 }
 
@@ -55,7 +60,19 @@ struct Cost {
     peak: u64,
 }
 
+/// The directory that is read.
+struct Source {
+    port: u16,
+    login: String,
+    /// Where people and groups are, as in `data.json`.
+    sync: &'static str,
+}
+
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [ranges::CLIENT, port, people] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return ranges::run_client(port, people);
+    }
     let plan = arguments();
     let mut report = String::new();
     let startup = startup(&plan.bwdc);
@@ -65,7 +82,7 @@ fn main() {
         startup[1], startup[0], startup[2]
     )
     .unwrap();
-    report.push_str("| users / groups | import into | bwdc sync: wall, CPU, peak | 2 x ldapsearch: wall, CPU, peak | wall ratio (min to max) |\n");
+    report.push_str("| users / groups | import into | bwdc sync: wall, CPU, peak | the other: wall, CPU, peak | wall ratio (min to max) |\n");
     report.push_str("| --- | --- | --- | --- | --- |\n");
     for &(users, groups) in &plan.sizes {
         let slapd = load(users, groups);
@@ -74,6 +91,11 @@ fn main() {
             println!("{row}");
             writeln!(report, "{row}").unwrap();
         }
+    }
+    for &people in &plan.ranges {
+        let row = ranges::measure(&plan, people);
+        println!("{row}");
+        writeln!(report, "{row}").unwrap();
     }
     println!("\n{report}");
     if let Some(path) = &plan.save {
@@ -85,20 +107,33 @@ fn arguments() -> Plan {
     let mut words = std::env::args().skip(1);
     let bwdc = PathBuf::from(words.next().expect("the path of bwdc"));
     let sink = PathBuf::from(words.next().expect("the path of the sink"));
-    let mut plan = Plan { bwdc, sink, runs: 5, save: None, sizes: Vec::new(), targets: vec![Target::Sink] };
+    let mut plan = Plan {
+        bwdc,
+        sink,
+        runs: 5,
+        save: None,
+        sizes: Vec::new(),
+        ranges: Vec::new(),
+        targets: vec![Target::Sink],
+    };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--runs" => plan.runs = words.next().and_then(|n| n.parse().ok()).expect("--runs N"),
             "--save" => plan.save = Some(PathBuf::from(words.next().expect("--save FILE"))),
             "--with-sandbox" => plan.targets.push(Target::Sandbox),
             size => {
-                let (users, groups) = size.split_once('/').expect("USERS/GROUPS");
-                plan.sizes.push((users.parse().expect("a number"), groups.parse().expect("a number")));
+                let (users, groups) = size.split_once('/').expect("USERS/GROUPS or ranges/PEOPLE");
+                let groups = groups.parse().expect("a number");
+                match users {
+                    "ranges" => plan.ranges.push(groups),
+                    users => plan.sizes.push((users.parse().expect("a number"), groups)),
+                }
             }
         }
     }
-    if plan.sizes.is_empty() {
+    if plan.sizes.is_empty() && plan.ranges.is_empty() {
         plan.sizes = SIZES.to_vec();
+        plan.ranges.push(RANGES);
     }
     plan
 }
@@ -114,13 +149,22 @@ fn load(users: usize, groups: usize) -> Slapd {
 /// One warm-up, then both in turn.
 fn measure(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Target) -> String {
     let mut pairs: Vec<(Cost, Cost)> = Vec::new();
+    let source = Source {
+        port: slapd.port(),
+        login: slapd.admin(),
+        sync: r#""userObjectClass":"inetOrgPerson","userPath":"ou=people","groupObjectClass":"groupOfNames","groupPath":"ou=groups""#,
+    };
     for run in 0..=plan.runs {
-        let ours = sync(plan, slapd, users, groups, target);
+        let ours = sync(plan, &source, users, groups, target);
         let theirs = searches(slapd, users, groups);
         if run > 0 {
             pairs.push((ours, theirs));
         }
     }
+    row(&format!("{users} / {groups}"), target, &pairs)
+}
+
+fn row(what: &str, target: Target, pairs: &[(Cost, Cost)]) -> String {
     let describe = |costs: Vec<Cost>| {
         let wall = median(costs.iter().map(|cost| cost.wall.as_secs_f64()).collect());
         let cpu = median(costs.iter().map(|cost| cost.cpu.as_secs_f64()).collect());
@@ -131,7 +175,7 @@ fn measure(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Targ
         pairs.iter().map(|(ours, theirs)| ours.wall.as_secs_f64() / theirs.wall.as_secs_f64()).collect();
     ratios.sort_by(f64::total_cmp);
     format!(
-        "| {users} / {groups} | {} | {} | {} | **{:.2}** ({:.2} to {:.2}) |",
+        "| {what} | {} | {} | {} | **{:.2}** ({:.2} to {:.2}) |",
         if target == Target::Sink { "sink" } else { "sandbox" },
         describe(pairs.iter().map(|pair| pair.0).collect()),
         describe(pairs.iter().map(|pair| pair.1).collect()),
@@ -156,9 +200,9 @@ fn finish(mut child: Child, started: Instant) -> (bool, Cost) {
 }
 
 /// A whole `bwdc sync` from a fresh folder.
-fn sync(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Target) -> Cost {
+fn sync(plan: &Plan, source: &Source, users: usize, groups: usize, target: Target) -> Cost {
     let server = Server::start(plan, target);
-    let folder = instance(slapd, &server);
+    let folder = instance(source, &server);
     let output = folder.path().join("stdout");
     let started = Instant::now();
     let child = Command::new(&plan.bwdc)
@@ -179,19 +223,19 @@ fn sync(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Target)
     cost
 }
 
-fn instance(slapd: &Slapd, server: &Server) -> TempDir {
+fn instance(source: &Source, server: &Server) -> TempDir {
     let folder = tempfile::Builder::new().prefix("bwdc-bench-").tempdir().expect("a folder");
     let data = format!(
         r#"{{"stateVersion":8,"environmentUrls":{{"base":"{url}"}},"directoryType":0,
         "directoryLdap":{{"ssl":false,"startTls":false,"hostname":"127.0.0.1","port":{port},"rootPath":"{root}",
-            "username":"{admin}","password":"{PASSWORD}","ad":false,"pagedSearch":true}},
-        "sync":{{"users":true,"groups":true,"largeImport":true,"userObjectClass":"inetOrgPerson","userPath":"ou=people",
-            "userEmailAttribute":"mail","groupObjectClass":"groupOfNames","groupPath":"ou=groups",
+            "username":"{login}","password":"{PASSWORD}","ad":false,"pagedSearch":true}},
+        "sync":{{"users":true,"groups":true,"largeImport":true,{sync},"userEmailAttribute":"mail",
             "groupNameAttribute":"cn","memberAttribute":"member","revisionDateAttribute":null}}}}"#,
         url = server.url,
-        port = slapd.port(),
+        port = source.port,
         root = ldif::SUFFIX,
-        admin = slapd.admin(),
+        login = source.login,
+        sync = source.sync,
     );
     fs::write(folder.path().join("data.json"), data).expect("writing data.json");
     folder
@@ -300,6 +344,8 @@ fn save(path: &Path, report: &str) {
         "# Results\n\nMade by `scripts/bench --save` in one run: `bwdc sync` from a private OpenLDAP on loopback, in turn with two \
          paged\n`ldapsearch` runs (pages of 1,000) that fetch the same entries and attributes. One warm-up, medians, the largest \
          peak,\nthe ratio pair by pair. Groups have {MEMBERS} members; ten of them form a cycle, every tenth contains another.\n\n\
+         The last row: one group of everybody from a server of our own that lists 1,500 members at once, like a domain controller\nof \
+         Windows, beside a bare client (ldap3, one connection) that reads the people and the ranges and counts them.\n\n\
          {cores} cores, {}, {}, {}.\n\n{report}",
         said("uname", &["-sr"]),
         said("rustc", &["--version"]),

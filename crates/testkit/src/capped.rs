@@ -29,6 +29,10 @@ pub enum Fault {
     /// Nothing.
     #[default]
     None,
+    /// It does not know of pages, and sends everything at once.
+    IgnoresPages,
+    /// It does not know of pages, and says so.
+    RefusesPages,
     /// Further ranges are answered without any value.
     NoMoreValues,
     /// Further ranges are answered with an error.
@@ -43,7 +47,8 @@ pub struct Capped {
 }
 
 struct Directory {
-    entries: Vec<Entry>,
+    /// With their names in lower case.
+    entries: Vec<(String, Entry)>,
     cap: usize,
     fault: Fault,
     ranges: Arc<AtomicUsize>,
@@ -55,6 +60,7 @@ impl Capped {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let ranges = Arc::new(AtomicUsize::new(0));
+        let entries = entries.into_iter().map(|entry| (entry.dn.to_lowercase(), entry)).collect();
         let directory = Arc::new(Directory { entries, cap, fault, ranges: Arc::clone(&ranges) });
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -112,12 +118,15 @@ fn answer(message: StructureTag, directory: &Directory) -> Option<Vec<u8>> {
         0 => send(result(1, 0), None),
         3 => {
             let search = Search::of(operation, controls)?;
+            if let Some(code) = search.refusal(directory) {
+                send(result(5, code), None);
+                return Some(out.to_vec());
+            }
             let (entries, next) = search.page(directory);
             for entry in entries {
                 send(entry, None);
             }
-            let code = if search.is_refused(directory) { 53 } else { 0 };
-            send(result(5, code), next.map(paging));
+            send(result(5, 0), next.map(paging));
         }
         _ => return None,
     }
@@ -144,31 +153,33 @@ impl Search {
         Some(Self { base, scope, filter, attributes, page: controls.and_then(page) })
     }
 
-    fn matches(&self, entry: &Entry) -> bool {
-        let dn = entry.dn.to_lowercase();
-        let is_here = match self.scope {
-            0 => dn == self.base,
-            _ => dn == self.base || dn.ends_with(&format!(",{}", self.base)),
-        };
-        is_here && matches(&self.filter, entry)
+    fn matches(&self, dn: &str, entry: &Entry) -> bool {
+        let is_below = || dn.strip_suffix(&self.base).is_some_and(|rest| rest.ends_with(','));
+        (dn == self.base || self.scope != 0 && is_below()) && matches(&self.filter, entry)
     }
 
     /// The entries of a page, and where the next one begins: 0 for nowhere.
     fn page(&self, directory: &Directory) -> (Vec<StructureTag>, Option<usize>) {
-        let (size, from) = self.page.unwrap_or((usize::MAX, 0));
-        let mut found = directory.entries.iter().filter(|entry| self.matches(entry)).skip(from);
+        let page = self.page.filter(|_| directory.fault != Fault::IgnoresPages);
+        let (size, from) = page.unwrap_or((usize::MAX, 0));
+        let mut found = directory.entries.iter().filter(|(dn, entry)| self.matches(dn, entry)).skip(from);
         let entries: Vec<StructureTag> =
-            found.by_ref().take(size).map(|entry| self.shown(entry, directory)).collect();
+            found.by_ref().take(size).map(|(_, entry)| self.shown(entry, directory)).collect();
         let next = if found.next().is_some() { from + entries.len() } else { 0 };
-        (entries, self.page.map(|_| next))
+        (entries, page.map(|_| next))
     }
 
     fn asks_for_range(&self) -> bool {
         self.attributes.iter().any(|name| name.contains(";range="))
     }
 
-    fn is_refused(&self, directory: &Directory) -> bool {
-        directory.fault == Fault::RefusesRanges && self.asks_for_range()
+    /// The result code of a search that is not served.
+    fn refusal(&self, directory: &Directory) -> Option<u8> {
+        match directory.fault {
+            Fault::RefusesRanges if self.asks_for_range() => Some(53),
+            Fault::RefusesPages if self.page.is_some() => Some(12),
+            _ => None,
+        }
     }
 
     fn shown(&self, entry: &Entry, directory: &Directory) -> StructureTag {
@@ -261,7 +272,7 @@ fn paging(next: usize) -> StructureTag {
 }
 
 fn result(operation: u64, code: u8) -> StructureTag {
-    let text = if code == 0 { "" } else { "ranges are not served today" };
+    let text = if code == 0 { "" } else { "this is not served today" };
     let parts = vec![number(10, code), octets(""), octets(text)];
     StructureTag { class: TagClass::Application, id: operation, payload: PL::C(parts) }
 }

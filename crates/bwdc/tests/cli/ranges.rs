@@ -92,11 +92,28 @@ fn a_list_that_stops_half_way_is_no_group() {
             Fault::NoMoreValues,
             &["Reading the members of CN=group0", "from number 1500 on", "the server sent none"][..],
         ),
-        (Fault::RefusesRanges, &["more members", "unwillingToPerform (53): ranges are not served today"]),
+        (Fault::RefusesRanges, &["more members", "unwillingToPerform (53): this is not served today"]),
     ] {
         let server = Capped::start(directory(2_000, &[2_000, 10]), CAP, fault);
         let organization = Organization::start(Options::default());
         instance(&server, &organization).run(&["sync"]).fails(1, words);
         assert_eq!(organization.imports(), 0);
+    }
+}
+
+#[test]
+fn a_server_without_pages_is_read_all_the_same() {
+    for (fault, is_paged) in [(Fault::IgnoresPages, true), (Fault::RefusesPages, false)] {
+        let server = Capped::start(directory(7_000, &[3_000]), CAP, fault);
+        let organization = Organization::start(Options::default());
+        let instance = instance(&server, &organization);
+        if fault == Fault::RefusesPages {
+            instance
+                .run(&["test"])
+                .fails(1, &["unavailableCriticalExtension (12)", "set ldap.pagedSearch to false"]);
+        }
+        instance.run(&["config", "ldap.pagedSearch", &is_paged.to_string()]).ok();
+        let test: serde_json::Value = serde_json::from_str(&instance.run(&["test"]).ok().out).unwrap();
+        assert_eq!(test["enabledUsers"].as_array().unwrap().len(), 7_000, "{fault:?}");
     }
 }
