@@ -97,6 +97,25 @@ fn the_part_that_another_server_holds_is_told_or_read() {
 }
 
 #[test]
+fn nobody_is_gone_because_references_are_not_followed_any_more() {
+    let (main, branch) = two_servers();
+    let organization = Organization::start(Options::default());
+    let instance = instance(&main, &organization);
+    instance.run(&["config", "ldap.referrals", "follow"]).ok();
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    instance.run(&["sync"]).ok();
+    instance.run(&["config", "ldap.referrals", "report"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 3);
+    // While they are followed, somebody who is not there any more is.
+    instance.run(&["config", "ldap.referrals", "follow"]).ok();
+    instance.run(&["sync"]).ok();
+    branch.modify(&format!("dn: uid=ben,ou=branch,{SUFFIX}\nchangetype: delete\n"));
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails(), ["bea@example.org", "jane@example.org"]);
+}
+
+#[test]
 fn a_reference_out_of_the_tree_is_not_followed() {
     let (main, branch) = two_servers();
     let organization = Organization::start(Options::default());

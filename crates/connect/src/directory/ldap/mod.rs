@@ -26,7 +26,7 @@ use ldap3::controls::RawControl;
 
 use self::client::{Connection, Request};
 pub use self::config::Config;
-use self::config::{Flavour, OutsideGroups, Search, Tree, and};
+use self::config::{Flavour, OutsideGroups, Referrals, Search, Tree, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
 use self::referral::{Place, Places};
 pub use self::root_dse::{Product, RootDse, root_dse};
@@ -74,6 +74,11 @@ impl Ldap {
         unique(self.trees.iter().flat_map(|tree| &tree.users).map(String::as_str))
     }
 
+    /// Bases may lie inside each other, and servers may hold the same.
+    fn may_find_twice(&self, bases: &[&str]) -> bool {
+        bases.len() > 1 || self.config.referrals == Referrals::Follow
+    }
+
     /// Where groups are, each place once.
     fn group_bases(&self) -> Vec<&str> {
         unique(self.trees.iter().flat_map(|tree| &tree.groups).map(String::as_str))
@@ -109,7 +114,7 @@ impl Ldap {
             people.extend(found);
             notes.extend(said);
         }
-        if bases.len() > 1 {
+        if self.may_find_twice(&bases) {
             once_each(&mut people, |person: &Person| person.user.reference_id.clone());
         }
         Ok((people, notes))
@@ -158,7 +163,7 @@ impl Ldap {
             groups.extend(found);
             notes.extend(said);
         }
-        if bases.len() > 1 {
+        if self.may_find_twice(&bases) {
             once_each(&mut groups, |record: &GroupRecord| record.group.reference_id.clone());
         }
         Ok((groups, notes))
@@ -345,9 +350,14 @@ impl Ldap {
     /// Which people are looked for. Not the filter: those whom it leaves out are known as others. Not the server: several may
     /// hold the same tree.
     fn population(&self) -> String {
-        let Config { users, identity, .. } = &*self.config;
+        let Config { users, identity, referrals, .. } = &*self.config;
         let bases = self.user_bases().join("|");
-        format!("ldap {bases} {} {identity:?}", users.without_filter().filter()).to_lowercase()
+        // Somebody whom another server holds is not gone because references are not followed any more.
+        let followed = match referrals {
+            Referrals::Report => "",
+            Referrals::Follow => " with referrals",
+        };
+        format!("ldap {bases} {} {identity:?}{followed}", users.without_filter().filter()).to_lowercase()
     }
 
     /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is
@@ -700,7 +710,6 @@ fn unique<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     found
 }
 
-/// Bases may lie inside each other.
 fn once_each<T>(entries: &mut Vec<T>, id: impl Fn(&T) -> ReferenceId) {
     let mut seen = foldhash::HashSet::default();
     entries.retain(|entry| seen.insert(id(entry)));
