@@ -222,6 +222,26 @@ fn a_hardened_domain() {
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
     assert!(instance.run(&["doctor"]).ok().out.contains("the server accepts the Kerberos ticket"));
 
+    // Set up by init: with a ticket there is no name and no password to ask for.
+    let mut fresh = Instance::empty();
+    fresh.key(&organization.sandbox);
+    for name in ["KRB5_CONFIG", "KRB5CCNAME", "KRB5_CLIENT_KTNAME"] {
+        let (_, value) = instance.environment.iter().find(|(known, _)| known == name).unwrap().clone();
+        fresh.set_env(name, &value);
+    }
+    let url = organization.sandbox.url();
+    let settings = [
+        "ldap.hostname=localhost".to_owned(),
+        "ldap.authentication=kerberos".to_owned(),
+        format!("ldap.port={}", samba.tls_port()),
+        format!("ldap.sslCaPath={ca}"),
+    ];
+    let mut arguments = vec!["--nointeraction", "init", "--server", &url, "--directory", "ldap"];
+    arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    let ran = fresh.run(&arguments).ok();
+    assert!(ran.err.contains("the server accepts the Kerberos ticket"), "{}", ran.err);
+    fresh.run(&["sync"]).ok();
+
     // As before, with a password.
     set(&instance, json!({ "username": ADMINISTRATOR, "password": PASSWORD }));
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
