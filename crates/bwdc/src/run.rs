@@ -1,6 +1,5 @@
 //! One run: read, prepare, plan, check, import, commit. `sync`, `test` and the demo all come through here.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
@@ -15,7 +14,7 @@ use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules};
 use jiff::Timestamp;
 
-use crate::config::{Environment, Instance, Secrets, env, instance};
+use crate::config::{Environment, Instance, Secrets, instance};
 use crate::error::{Error, Exit, Result};
 use crate::session::{self, Account};
 use crate::state::{Data, DataFile, RunLock, key, people};
@@ -237,17 +236,11 @@ struct Organization<'a> {
     account: Account,
 }
 
-/// Certificates to trust besides the system's.
-pub(crate) fn extra_ca(environment: &Environment) -> Option<PathBuf> {
-    environment.path(env::CA_FILE).or_else(|| environment.path(env::NODE_EXTRA_CA_CERTS))
-}
-
 /// A client for the servers that are configured.
 pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result<Client> {
     let settings = bitwarden::Config {
         endpoints: instance::endpoints(data)?,
-        extra_ca: extra_ca(environment),
-        retry_for: environment.seconds(env::RETRY_SECONDS)?,
+        network: environment.network()?,
         client_version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: session::app_id(file, data)?,
     };

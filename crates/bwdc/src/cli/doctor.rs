@@ -310,7 +310,7 @@ impl<'a> Examination<'a> {
             self.add(Finding::good(name, format!("{url} is reached through the proxy {proxy}")));
             return true;
         }
-        let trust = run::extra_ca(&self.context.environment).map_or(Trust::System, Trust::SystemAndFile);
+        let trust = self.context.environment.extra_ca().map_or(Trust::System, Trust::SystemAndFile);
         let protection = match parsed.scheme() {
             "https" => match tls::client_config(&trust, None) {
                 Ok(config) => Protection::Tls(config.into()),

@@ -6,7 +6,7 @@ use semver::Version;
 
 use crate::config::env;
 use crate::error::{Error, Result};
-use crate::run::{self, Context};
+use crate::run::Context;
 use crate::ui::Answer;
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
@@ -22,11 +22,7 @@ pub(super) async fn run(context: &Context) -> Result<Answer> {
             )),
         });
     };
-    let settings = Settings {
-        extra_ca: run::extra_ca(&context.environment),
-        retry_for: context.environment.seconds(env::RETRY_SECONDS)?,
-        ..Settings::default()
-    };
+    let settings = Settings { network: context.environment.network()?, ..Settings::default() };
     let newest = release::latest(&address, settings).await.map_err(|error| {
         Error::from(error).hint(format!("This is bwdc {OURS}. Syncs do not depend on this; try again later."))
     })?;

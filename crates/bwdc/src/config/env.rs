@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bwdc_connect::Secret;
+use bwdc_connect::http::Network;
 
 use super::secrets;
 use crate::error::{Error, Result};
@@ -86,6 +87,16 @@ impl Environment {
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// Certificates to trust besides the system's.
+    pub(crate) fn extra_ca(&self) -> Option<PathBuf> {
+        self.path(CA_FILE).or_else(|| self.path(NODE_EXTRA_CA_CERTS))
+    }
+
+    /// Trust and patience, for every vendor alike.
+    pub(crate) fn network(&self) -> Result<Network> {
+        Ok(Network { extra_ca: self.extra_ca(), retry_for: self.seconds(RETRY_SECONDS)? })
     }
 
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {

@@ -21,7 +21,7 @@ pub(super) fn of(response: &Response, request: Option<&ImportRequest>) -> String
     if let Some(told) = told {
         let _ = write!(line, ": {told}");
     }
-    if let Some(id) = request_id(response) {
+    if let Some(id) = response.request_id() {
         let _ = write!(line, " [request {id}]");
     }
     line
@@ -32,14 +32,6 @@ fn status(status: StatusCode) -> String {
         Some(reason) => format!("HTTP {} {reason}", status.as_u16()),
         None => format!("HTTP {}", status.as_u16()),
     }
-}
-
-/// So that the server's administrator can find it in the log.
-fn request_id(response: &Response) -> Option<&str> {
-    ["x-request-id", "request-id", "cf-ray"]
-        .iter()
-        .find_map(|name| response.headers.get(*name)?.to_str().ok())
-        .filter(|id| !id.is_empty() && id.len() < 100)
 }
 
 /// The forms of Bitwarden (`message` with `errors` or `validationErrors`), of its identity server (`error`,

@@ -7,7 +7,6 @@ mod endpoints;
 mod message;
 mod token;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bwdc_core::import::ImportRequest;
@@ -21,7 +20,7 @@ use serde_json::Value;
 
 pub use self::endpoints::Endpoints;
 pub use self::token::{Credentials, Token};
-use crate::http::{Http, Pace, Request, Response, Settings};
+use crate::http::{Http, Network, Pace, Request, Response, Settings};
 use crate::{Error, Kind, Result};
 
 /// How long a token may take.
@@ -38,10 +37,8 @@ const CLOUD_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Config {
     /// Where they are.
     pub endpoints: Endpoints,
-    /// A PEM file with certificates to trust besides the system's.
-    pub extra_ca: Option<PathBuf>,
-    /// For how long one request is tried again; 60 seconds if `None`.
-    pub retry_for: Option<Duration>,
+    /// Trust and patience.
+    pub network: Network,
     /// Our version, told to the server.
     pub client_version: String,
     /// The id of this installation, a UUID.
@@ -80,12 +77,12 @@ impl Client {
     /// A client that has not said anything yet.
     pub fn new(config: Config) -> Result<Self> {
         let pace = if config.endpoints.is_cloud() {
-            Pace::new(CLOUD_BURST, CLOUD_INTERVAL)
+            Pace::of_changes(CLOUD_BURST, CLOUD_INTERVAL)
         } else {
             Pace::default()
         };
         let headers = headers(&config.client_version)?;
-        let settings = Settings { extra_ca: config.extra_ca, headers, retry_for: config.retry_for, pace };
+        let settings = Settings { network: config.network, headers, pace, ..Settings::default() };
         Ok(Self { http: Http::new(settings)?, endpoints: config.endpoints, device_id: config.device_id })
     }
 
@@ -99,25 +96,17 @@ impl Client {
         let identity = self.endpoints.identity_url();
         let attempted = format!("Logging in to {identity} as {}", credentials.client_id);
         // All fields, in the order of the existing connector: Vaultwarden refuses a request without the device.
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("scope", "api.organization")
-            .append_pair("client_id", &credentials.client_id)
-            .append_pair("deviceType", PLATFORM.0)
-            .append_pair("deviceIdentifier", &self.device_id)
-            .append_pair("deviceName", PLATFORM.1)
-            .append_pair("grant_type", "client_credentials")
-            .append_pair("client_secret", credentials.client_secret.reveal())
-            .finish();
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let request = Request {
-            method: Method::POST,
-            url: url(identity, "/connect/token")?,
-            headers,
-            body: Some(form.into_bytes().into()),
-            timeout: TOKEN_TIMEOUT,
-        };
+        let fields = [
+            ("scope", "api.organization"),
+            ("client_id", &credentials.client_id),
+            ("deviceType", PLATFORM.0),
+            ("deviceIdentifier", &self.device_id),
+            ("deviceName", PLATFORM.1),
+            ("grant_type", "client_credentials"),
+            ("client_secret", credentials.client_secret.reveal()),
+        ];
+        let mut request = Request::post_form(url(identity, "/connect/token")?, &fields, TOKEN_TIMEOUT);
+        request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let response = self.http.send(&attempted, &request).await?;
         if !response.status.is_success() {
             return Err(refused(attempted, &response, None));

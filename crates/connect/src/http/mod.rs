@@ -1,18 +1,27 @@
-//! The one way to speak HTTP: connection reuse, compression, proxies, trust, time-outs, retry, pacing and the telling of
-//! failures, so that no vendor's code has any of it.
+//! The one way to speak HTTP: connection reuse, compression, proxies, trust, time-outs, retry, limits on how much and how fast,
+//! access tokens, paging and the telling of failures, so that no vendor's code has any of it.
 
+mod allowance;
+mod authorized;
+mod concurrency;
 mod failure;
 mod pace;
+mod pages;
 mod retry;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
-pub use self::pace::Pace;
+pub use self::allowance::Allowance;
+pub use self::authorized::{AccessToken, Authorized, TokenSource};
+pub use self::concurrency::Concurrency;
+use self::concurrency::Went;
+pub use self::pace::{Cost, Pace};
+pub use self::pages::{Pages, Turn, Vendor};
 use self::retry::{Backoff, Next};
 use crate::tls::{self, Trust};
 use crate::{Error, Kind, Result};
@@ -24,17 +33,40 @@ const RETRY_FOR: Duration = Duration::from_secs(60);
 /// No answer that is expected here is larger.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
+/// What the administrator says about the network, for every vendor alike.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// A PEM file with certificates to trust besides the system's.
+    pub extra_ca: Option<PathBuf>,
+    /// For how long one request is tried again; 60 seconds if `None`.
+    pub retry_for: Option<Duration>,
+}
+
 /// What all requests of one client share.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// A PEM file with certificates to trust besides the system's.
-    pub extra_ca: Option<PathBuf>,
+    /// Trust and patience.
+    pub network: Network,
     /// Sent with every request.
     pub headers: HeaderMap,
-    /// For how long one request is tried again; 60 seconds if `None`.
-    pub retry_for: Option<Duration>,
     /// How fast requests may follow each other.
     pub pace: Pace,
+    /// What the other side says that it allows.
+    pub allowance: Allowance,
+    /// How many requests may be under way at once.
+    pub concurrency: Concurrency,
+    /// Which answers tell of a passing trouble, besides 408, 425, 429, 500, 502, 503 and 504.
+    pub passing: Passing,
+}
+
+/// Whether an answer is worth another try, in a vendor's own words: Google's limits are a 403 with a reason, for example.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing(pub fn(&Response) -> bool);
+
+impl Default for Passing {
+    fn default() -> Self {
+        Self(|_| false)
+    }
 }
 
 /// An HTTP client. Cloning shares its connections.
@@ -43,6 +75,9 @@ pub struct Http {
     client: reqwest::Client,
     retry_for: Duration,
     pace: Pace,
+    allowance: Allowance,
+    concurrency: Concurrency,
+    passing: Passing,
 }
 
 /// One request that may be sent more than once.
@@ -60,6 +95,22 @@ pub struct Request {
     pub timeout: Duration,
 }
 
+impl Request {
+    /// Without a body.
+    pub fn get(url: Url, timeout: Duration) -> Self {
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None, timeout }
+    }
+
+    /// With a form for a body. What is secret in it stays out of logs, as every body does.
+    pub fn post_form(url: Url, fields: &[(&str, &str)], timeout: Duration) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        Self { method: Method::POST, url, headers, body: Some(form.finish().into()), timeout }
+    }
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub struct Response {
@@ -71,38 +122,90 @@ pub struct Response {
     pub body: bytes::Bytes,
 }
 
+impl Response {
+    /// What the other side calls this request in its own log, where it says so.
+    pub fn request_id(&self) -> Option<&str> {
+        ["x-okta-request-id", "x-request-id", "request-id", "cf-ray"]
+            .iter()
+            .find_map(|name| self.headers.get(*name)?.to_str().ok())
+            .filter(|id| !id.is_empty() && id.len() < 100)
+    }
+}
+
+/// A vendor's address as somebody wrote it: https, or plain http on this machine, because secrets go there.
+pub fn base_url(setting: &str, text: &str, example: &str) -> Result<Url> {
+    let text = text.trim();
+    let wrong = |reason: &str| {
+        Error::new(Kind::Configuration, format!("Understanding {setting} `{text}`"), reason)
+            .hint(format!("It reads like {example}."))
+    };
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err(wrong("it names no server")),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("there is a user name or a password in it"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_local => Ok(url),
+        _ => Err(wrong("secrets would cross the network unprotected")),
+    }
+}
+
 impl Http {
     /// A client with the system's trusted authorities, and the proxies of the environment.
     pub fn new(settings: Settings) -> Result<Self> {
-        let trust = settings.extra_ca.map_or(Trust::System, Trust::SystemAndFile);
+        let Settings { network, headers, pace, allowance, concurrency, passing } = settings;
+        let trust = network.extra_ca.map_or(Trust::System, Trust::SystemAndFile);
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(&trust, None)?)
-            .default_headers(settings.headers)
+            .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|error| {
                 Error::new(Kind::Configuration, "Setting up HTTP", failure::innermost(&error))
             })?;
-        Ok(Self { client, retry_for: settings.retry_for.unwrap_or(RETRY_FOR), pace: settings.pace })
+        let retry_for = network.retry_for.unwrap_or(RETRY_FOR);
+        Ok(Self { client, retry_for, pace, allowance, concurrency, passing })
     }
 
     /// Sends a request until it is answered for good: what may pass (429, some 5xx, broken connections) is tried again
     /// within the bound. Any answer that is not worth another try is returned, whatever its status.
     pub async fn send(&self, attempted: &str, request: &Request) -> Result<Response> {
-        let started = Instant::now();
+        // The time in the queue before the first attempt is not the other side's fault.
+        let mut started = None;
         let mut backoff = Backoff::new(self.retry_for);
         loop {
-            self.pace.wait(&request.method).await;
+            self.pace.wait(&request.method, &request.url).await;
+            self.allowance.wait(&request.url).await;
+            let permit = self.concurrency.enter().await;
+            started.get_or_insert_with(Instant::now);
             let result = self.once(request).await;
-            log(request, &result, started);
-            let wait = match retry::judge(&result, &mut backoff, started.elapsed()) {
+            self.allowance.learn(&request.url, result.as_ref().ok().map(|answer| &answer.headers));
+            permit.end(self.went(&result));
+            let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());
+            log(request, &result, elapsed);
+            let wait = match retry::judge(&result, self.passing, &mut backoff, elapsed) {
                 Next::Again(wait) => wait,
                 Next::Done => {
                     return result.map_err(|error| failure::told(attempted, &error, &request.url, &backoff));
                 }
             };
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// What an attempt says about how much may be under way.
+    fn went(&self, result: &std::result::Result<Response, failure::Failure>) -> Went {
+        match result {
+            Ok(answer) if retry::is_limit(answer, self.passing) => Went::TooMuch(retry::asked_for(answer)),
+            Ok(answer) if answer.status.is_success() => Went::Well,
+            Ok(_) | Err(_) => Went::Otherwise,
         }
     }
 
@@ -129,11 +232,11 @@ impl Http {
 }
 
 /// Method, host, path, outcome and time. Never a query, a header or a body.
-fn log(request: &Request, result: &std::result::Result<Response, failure::Failure>, started: Instant) {
+fn log(request: &Request, result: &std::result::Result<Response, failure::Failure>, elapsed: Duration) {
     let Request { method, url, .. } = request;
     let host = url.host_str().unwrap_or_default();
     let path = url.path();
-    let milliseconds = started.elapsed().as_millis();
+    let milliseconds = elapsed.as_millis();
     match result {
         Ok(answer) => {
             tracing::debug!(%method, host, path, status = answer.status.as_u16(), milliseconds, "answered")

@@ -1,19 +1,23 @@
-//! Not faster than the other side allows.
+//! Not faster than the other side is known to allow.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
+use reqwest::{Method, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How fast requests that change something may follow each other.
+/// How fast requests may follow each other. Cloning shares the permits.
 #[derive(Clone, Debug, Default)]
 pub struct Pace(Option<Arc<Bucket>>);
+
+/// What a request costs of the permits; 0 for one that is not counted.
+pub type Cost = fn(&Method, &Url) -> u32;
 
 /// A bucket of permits that fills evenly: short bursts go through, the average is kept.
 #[derive(Debug)]
 struct Bucket {
+    cost: Cost,
     burst: u32,
     interval: Duration,
     /// When the bucket will be full again.
@@ -21,25 +25,33 @@ struct Bucket {
 }
 
 impl Pace {
-    /// At most `burst` at once, and one for each `interval` after that.
-    pub fn new(burst: u32, interval: Duration) -> Self {
-        Self(Some(Arc::new(Bucket { burst: burst.max(1), interval, full_at: Mutex::new(None) })))
+    /// At most `burst` permits at once, and one for each `interval` after that; each request takes its cost. Within any time the
+    /// other side sees at most `burst` and what that time refills: for a limit per minute, give both a half of it.
+    pub fn new(burst: u32, interval: Duration, cost: Cost) -> Self {
+        Self(Some(Arc::new(Bucket { cost, burst: burst.max(1), interval, full_at: Mutex::new(None) })))
     }
 
-    /// Waits for a permit. GETs are not paced.
-    pub(super) async fn wait(&self, method: &Method) {
-        let Some(bucket) = self.0.as_ref().filter(|_| method != Method::GET) else { return };
-        let allowed = bucket.take().await;
-        tokio::time::sleep_until(allowed).await;
+    /// One permit for each request that changes something, none for a GET.
+    pub fn of_changes(burst: u32, interval: Duration) -> Self {
+        Self::new(burst, interval, |method, _| u32::from(method != Method::GET))
+    }
+
+    /// Waits for the permits.
+    pub(super) async fn wait(&self, method: &Method, url: &Url) {
+        let Some(bucket) = &self.0 else { return };
+        let cost = (bucket.cost)(method, url).min(bucket.burst);
+        if cost > 0 {
+            tokio::time::sleep_until(bucket.take(cost).await).await;
+        }
     }
 }
 
 impl Bucket {
     /// When the next request may go.
-    async fn take(&self) -> Instant {
+    async fn take(&self, cost: u32) -> Instant {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().await;
-        let next_full = full_at.map_or(now, |at| at.max(now)) + self.interval;
+        let next_full = full_at.map_or(now, |at| at.max(now)) + self.interval * cost;
         *full_at = Some(next_full);
         let capacity = self.interval * self.burst;
         next_full.checked_sub(capacity).map_or(now, |at| at.max(now))
@@ -50,19 +62,33 @@ impl Bucket {
 mod tests {
     use super::*;
 
+    fn url() -> Url {
+        Url::parse("https://example.org/").unwrap()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn bursts_pass_and_the_average_is_kept() {
-        let pace = Pace::new(5, Duration::from_secs(1));
+        let pace = Pace::of_changes(5, Duration::from_secs(1));
         let start = Instant::now();
         for _ in 0..5 {
-            pace.wait(&Method::POST).await;
+            pace.wait(&Method::POST, &url()).await;
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
         for _ in 0..60 {
-            pace.wait(&Method::POST).await;
+            pace.wait(&Method::POST, &url()).await;
         }
         assert_eq!(start.elapsed().as_secs(), 60);
-        pace.wait(&Method::GET).await;
+        pace.wait(&Method::GET, &url()).await;
         assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dear_requests_take_more() {
+        let pace = Pace::new(10, Duration::from_secs(1), |_, _| 5);
+        let start = Instant::now();
+        for _ in 0..4 {
+            pace.wait(&Method::GET, &url()).await;
+        }
+        assert_eq!(start.elapsed().as_secs(), 10);
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::Response;
+use super::allowance::until_reset;
 use super::failure::Failure;
+use super::{Passing, Response};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -43,10 +44,15 @@ impl Backoff {
 }
 
 /// Judges one attempt.
-pub(super) fn judge(result: &Result<Response, Failure>, backoff: &mut Backoff, elapsed: Duration) -> Next {
+pub(super) fn judge(
+    result: &Result<Response, Failure>,
+    Passing(also): Passing,
+    backoff: &mut Backoff,
+    elapsed: Duration,
+) -> Next {
     backoff.elapsed = elapsed;
     let asked = match result {
-        Ok(answer) if is_passing(answer.status) => retry_after(&answer.headers),
+        Ok(answer) if is_passing(answer.status) || also(answer) => asked_for(answer),
         Ok(_) => return Next::Done,
         Err(failure) if failure.may_pass() => None,
         Err(_) => return Next::Done,
@@ -61,11 +67,25 @@ fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Seconds or a date (RFC 9110, section 10.2.3).
+/// Whether an answer asks for less: too many requests, or a server that has too much to do.
+pub(super) fn is_limit(answer: &Response, Passing(also): Passing) -> bool {
+    matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) || also(answer)
+}
+
+/// When the other side wants to be asked again, if it says so.
+pub(super) fn asked_for(answer: &Response) -> Option<Duration> {
+    let until_reset = || {
+        let is_limit = answer.status == StatusCode::TOO_MANY_REQUESTS;
+        is_limit.then(|| until_reset(&answer.headers)).flatten()
+    };
+    retry_after(&answer.headers).or_else(until_reset)
+}
+
+/// Seconds or a date (RFC 9110, section 10.2.3); Microsoft Graph sends parts of seconds, too.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Duration::try_from_secs_f64(seconds).ok();
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
@@ -86,8 +106,13 @@ mod tests {
     #[test]
     fn passing_troubles_are_tried_again_within_the_bound() {
         let bound = Duration::from_secs(60);
-        let judge_at = |result: &_, elapsed| judge(result, &mut Backoff::new(bound), elapsed);
+        let judge_at =
+            |result: &_, elapsed| judge(result, Passing::default(), &mut Backoff::new(bound), elapsed);
         assert_eq!(judge_at(&answer(429, Some("7")), Duration::ZERO), Next::Again(Duration::from_secs(7)));
+        assert_eq!(
+            judge_at(&answer(429, Some("2.125")), Duration::ZERO),
+            Next::Again(Duration::from_millis(2_125))
+        );
         assert_eq!(judge_at(&answer(429, Some("61")), Duration::ZERO), Next::Done);
         assert_eq!(judge_at(&answer(503, Some("30")), Duration::from_secs(31)), Next::Done);
         assert!(

@@ -1,0 +1,184 @@
+//! Keeps to the request limits that a vendor tells in its answers (`X-Rate-Limit-*`), before they are met.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{DATE, HeaderMap};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What is left of a vendor's limits, for each group of requests that has one of its own. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Allowance(Option<Arc<Book>>);
+
+#[derive(Debug)]
+struct Book {
+    /// Which limit a request counts against.
+    limit_of: fn(&Url) -> &'static str,
+    windows: Mutex<HashMap<&'static str, Window>>,
+    changed: Notify,
+}
+
+/// What is known of one limit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    left: Left,
+    /// Sent and not answered yet.
+    in_flight: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Left {
+    /// Nothing is known: one request finds out.
+    #[default]
+    Unknown,
+    /// The vendor says nothing about limits.
+    Anything,
+    /// So many requests until then.
+    Some { requests: u64, until: Instant },
+}
+
+/// What to do about a request.
+enum Turn {
+    Now,
+    At(Instant),
+    WhenKnown,
+}
+
+impl Allowance {
+    /// Limits as told in answers; `limit_of` names the limit that a request counts against.
+    pub fn told(limit_of: fn(&Url) -> &'static str) -> Self {
+        Self(Some(Arc::new(Book { limit_of, windows: Mutex::default(), changed: Notify::new() })))
+    }
+
+    /// Waits until a request may go. Each wait is followed by one [`Self::learn`].
+    pub(super) async fn wait(&self, url: &Url) {
+        let Some(book) = &self.0 else { return };
+        loop {
+            let changed = book.changed.notified();
+            match book.turn(url) {
+                Turn::Now => return,
+                Turn::At(time) => tokio::time::sleep_until(time).await,
+                Turn::WhenKnown => changed.await,
+            }
+        }
+    }
+
+    /// Takes note of an answer, or of none.
+    pub(super) fn learn(&self, url: &Url, answer: Option<&HeaderMap>) {
+        let Some(book) = &self.0 else { return };
+        let mut windows = book.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.entry((book.limit_of)(url)).or_default();
+        window.in_flight = window.in_flight.saturating_sub(1);
+        let told = answer.map(|headers| (number(headers, "x-rate-limit-remaining"), until_reset(headers)));
+        window.left = match (told, window.left) {
+            (Some((Some(requests), Some(after))), before) => {
+                // Those under way are not counted yet.
+                let requests = requests.saturating_sub(window.in_flight);
+                let until = Instant::now() + after;
+                match before {
+                    // Answers of one window may overtake each other; its end is told in whole seconds.
+                    Left::Some { requests: known, until: end } if is_same(end, until) => {
+                        Left::Some { requests: requests.min(known), until: end.max(until) }
+                    }
+                    _ => Left::Some { requests, until },
+                }
+            }
+            (Some(_), Left::Unknown) => Left::Anything,
+            (_, before) => before,
+        };
+        drop(windows);
+        book.changed.notify_waiters();
+    }
+}
+
+impl Book {
+    fn turn(&self, url: &Url) -> Turn {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.entry((self.limit_of)(url)).or_default();
+        if matches!(window.left, Left::Some { until, .. } if Instant::now() >= until) {
+            window.left = Left::Unknown;
+        }
+        let turn = match &mut window.left {
+            Left::Unknown if window.in_flight > 0 => Turn::WhenKnown,
+            Left::Unknown | Left::Anything => Turn::Now,
+            Left::Some { requests: 0, until } => Turn::At(*until),
+            Left::Some { requests, .. } => {
+                *requests -= 1;
+                Turn::Now
+            }
+        };
+        if matches!(turn, Turn::Now) {
+            window.in_flight += 1;
+        }
+        turn
+    }
+}
+
+fn is_same(one: Instant, other: Instant) -> bool {
+    one.max(other) - one.min(other) <= Duration::from_secs(1)
+}
+
+/// How long until a limit is renewed: `X-Rate-Limit-Reset` in seconds of Unix time, by the other side's own clock where it tells
+/// it (Okta, "Rate limits").
+pub(super) fn until_reset(headers: &HeaderMap) -> Option<Duration> {
+    let reset = number(headers, "x-rate-limit-reset")?;
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let now = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp());
+    Some(Duration::from_secs(reset.saturating_sub(u64::try_from(now.as_second()).unwrap_or(0))))
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(remaining: u64, after: u64) -> HeaderMap {
+        let reset = u64::try_from(jiff::Timestamp::now().as_second()).unwrap() + after;
+        let mut headers = HeaderMap::new();
+        headers.insert("x-rate-limit-remaining", remaining.to_string().parse().unwrap());
+        headers.insert("x-rate-limit-reset", reset.to_string().parse().unwrap());
+        headers
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_shared_and_then_waited_for() {
+        let url = Url::parse("https://example.okta.com/api/v1/users").unwrap();
+        let allowance = Allowance::told(|_| "all");
+        let start = Instant::now();
+        allowance.wait(&url).await;
+        // Nobody else goes before the first answer.
+        let second = tokio::spawn({
+            let (allowance, url) = (allowance.clone(), url.clone());
+            async move { allowance.wait(&url).await }
+        });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!second.is_finished());
+        allowance.learn(&url, Some(&answer(2, 30)));
+        second.await.unwrap();
+        allowance.wait(&url).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+        // Nothing is left when one of the two under way is answered, and the other one is in the new window.
+        allowance.learn(&url, Some(&answer(1, 30)));
+        allowance.learn(&url, Some(&answer(0, 30)));
+        allowance.wait(&url).await;
+        assert!(start.elapsed() >= Duration::from_secs(34), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_limits_there_is_nothing_to_wait_for() {
+        let url = Url::parse("https://example.org/").unwrap();
+        let allowance = Allowance::told(|_| "all");
+        allowance.wait(&url).await;
+        allowance.learn(&url, Some(&HeaderMap::new()));
+        for _ in 0..100 {
+            allowance.wait(&url).await;
+        }
+    }
+}

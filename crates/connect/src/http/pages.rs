@@ -1,0 +1,164 @@
+//! From page to page, to the last.
+
+use std::collections::HashSet;
+
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+
+use super::Response;
+use crate::{Error, Kind, Result};
+
+/// The vendor at the other end, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vendor {
+    /// Such as "Okta".
+    pub name: &'static str,
+    /// The setting or variable that says where it is.
+    pub address: &'static str,
+}
+
+impl Vendor {
+    /// What an answer holds.
+    pub fn decode<T: DeserializeOwned>(&self, attempted: &str, response: &Response) -> Result<T> {
+        serde_json::from_slice(&response.body).map_err(|error| {
+            let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
+            Error::new(
+                Kind::Data,
+                attempted,
+                format!("the answer is not what {} sends: {error}{id}", self.name),
+            )
+            .hint(format!(
+                "Check {}, and whether a proxy answers instead. Nothing was imported.",
+                self.address
+            ))
+        })
+    }
+}
+
+/// The way through a list. Each page must be a new one, of the same server: the token goes with each request.
+#[derive(Debug)]
+pub struct Pages {
+    vendor: Vendor,
+    what: String,
+    next: Option<Url>,
+    seen: HashSet<Url>,
+}
+
+/// One page to be asked for.
+#[derive(Debug)]
+pub struct Turn {
+    /// Where.
+    pub url: Url,
+    /// For messages: what is read, from where, which page.
+    pub attempted: String,
+    /// From 1.
+    pub number: usize,
+}
+
+impl Pages {
+    /// From the first page on; `what` reads like "users".
+    pub fn of(vendor: Vendor, what: impl Into<String>, first: Url) -> Self {
+        Self { vendor, what: what.into(), next: Some(first), seen: HashSet::new() }
+    }
+
+    /// The page to read now; `None` at the end.
+    pub fn turn(&mut self) -> Option<Turn> {
+        let url = self.next.take()?;
+        self.seen.insert(url.clone());
+        let number = self.seen.len();
+        let place = url.origin().ascii_serialization();
+        let attempted = format!("Reading {} from {place} (page {number})", self.what);
+        Some(Turn { url, attempted, number })
+    }
+
+    /// Takes the link to the next page, as the page had it; without one, the list is complete.
+    pub fn link(&mut self, turn: &Turn, next: Option<&str>) -> Result<()> {
+        let Some(next) = next else { return Ok(()) };
+        let url = Url::parse(next).map_err(|error| {
+            self.wrong(turn, format!("the link to the next page, `{next}`, is none: {error}"))
+        })?;
+        if url.origin() != turn.url.origin() {
+            let place = url.origin().ascii_serialization();
+            return Err(self.wrong(turn, format!("the next page is said to be elsewhere, at {place}")));
+        }
+        self.go(turn, url)
+    }
+
+    /// Takes a token for the next page, which goes into the query as `parameter`; without one, the list is complete.
+    pub fn token(&mut self, turn: &Turn, parameter: &str, token: Option<&str>) -> Result<()> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(()) };
+        let mut url = turn.url.clone();
+        let others: Vec<(String, String)> = turn
+            .url
+            .query_pairs()
+            .filter(|(name, _)| name != parameter)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair(parameter, token);
+        self.go(turn, url)
+    }
+
+    fn go(&mut self, turn: &Turn, url: Url) -> Result<()> {
+        if self.seen.contains(&url) {
+            let name = self.vendor.name;
+            return Err(self.wrong(turn, format!("{name} sends us back to a page that was read already")));
+        }
+        self.next = Some(url);
+        Ok(())
+    }
+
+    fn wrong(&self, turn: &Turn, reason: String) -> Error {
+        Error::new(Kind::Incomplete, &turn.attempted, reason).hint(format!(
+            "Nothing was imported. A proxy may change what {} sends; if not, run it again.",
+            self.vendor.name
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VENDOR: Vendor = Vendor { name: "Example", address: "example.url" };
+
+    fn pages() -> Pages {
+        Pages::of(VENDOR, "users", Url::parse("https://example.org/users?limit=2").unwrap())
+    }
+
+    #[test]
+    fn links_lead_to_new_pages_of_the_same_server() {
+        let mut pages = pages();
+        let first = pages.turn().unwrap();
+        assert_eq!(first.attempted, "Reading users from https://example.org (page 1)");
+        assert!(pages.turn().is_none());
+        pages.link(&first, Some("https://example.org/users?after=2")).unwrap();
+        let second = pages.turn().unwrap();
+        for (link, words) in [
+            ("https://example.org/users?limit=2", "read already"),
+            ("https://example.org/users?after=2", "read already"),
+            ("https://evil.example/users", "elsewhere, at https://evil.example"),
+            ("/users?after=3", "is none"),
+        ] {
+            let error = pages.link(&second, Some(link)).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            assert_eq!(error.kind(), Kind::Incomplete);
+        }
+        pages.link(&second, None).unwrap();
+        assert!(pages.turn().is_none());
+    }
+
+    #[test]
+    fn tokens_replace_each_other_and_do_not_repeat() {
+        let mut pages = pages();
+        let first = pages.turn().unwrap();
+        pages.token(&first, "pageToken", Some("a/b=")).unwrap();
+        let second = pages.turn().unwrap();
+        assert_eq!(second.url.query(), Some("limit=2&pageToken=a%2Fb%3D"));
+        pages.token(&second, "pageToken", Some("c")).unwrap();
+        let third = pages.turn().unwrap();
+        assert_eq!(third.url.query(), Some("limit=2&pageToken=c"));
+        assert!(pages.token(&third, "pageToken", Some("a/b=")).is_err());
+        pages.token(&third, "pageToken", Some("")).unwrap();
+        assert!(pages.turn().is_none());
+    }
+}
