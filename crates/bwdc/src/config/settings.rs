@@ -4,6 +4,7 @@
 use bwdc_connect::directory::ldap;
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_core::did_you_mean;
+use bwdc_core::filter::{self, NativeQuery};
 use serde_json::Value;
 
 use super::instance::{self, DIRECTORIES, FILE_DIRECTORY};
@@ -113,7 +114,7 @@ const URLS: &str = key::URLS;
 #[rustfmt::skip]
 pub(crate) const ALL: &[Setting] = &[
     setting("server", In(URLS, "base"), Type::Server, "https://bitwarden.com", "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds. Forgets the other server settings."),
-    setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Where the people are. entra, gsuite, okta and onelogin can be set up, but not read yet."),
+    setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Where the people are."),
     setting("server.api", In(URLS, "api"), Type::Url, "", "The API's base URL, where it is not the one that follows from `server`."),
     setting("server.identity", In(URLS, "identity"), Type::Url, "", "The identity server's base URL, likewise."),
     setting("server.webVault", In(URLS, "webVault"), Type::Url, "", "The web vault's base URL: kept for the existing connector, not used."),
@@ -396,11 +397,14 @@ fn is_attribute(text: &str) -> bool {
 fn check_filter(text: &str, data: &Data) -> std::result::Result<(), String> {
     match instance::directory_name(data) {
         Ok("ldap") => ldap::check_filter("it", text).map_err(|error| error.to_string()),
-        Ok(FILE_DIRECTORY) => bwdc_core::filter::parse(text, bwdc_core::filter::NativeQuery::None)
-            .map(|_| ())
-            .map_err(|error| error.to_string()),
+        Ok(FILE_DIRECTORY) => check_set_filter(text, NativeQuery::None),
+        Ok("okta") => check_set_filter(text, NativeQuery::Allowed),
         _ => Ok(()),
     }
+}
+
+fn check_set_filter(text: &str, native: NativeQuery) -> std::result::Result<(), String> {
+    filter::parse(text, native).map(|_| ()).map_err(|error| error.to_string())
 }
 
 impl Setting {

@@ -1,0 +1,12 @@
+//! Microsoft Entra ID.
+
+use bwdc_connect::directory::{self, entra};
+
+use super::{Chosen, Given};
+use crate::error::Result;
+
+pub(super) fn chosen(Given { environment, .. }: Given<'_>) -> Result<Chosen> {
+    let config = entra::Config { network: environment.network()? };
+    let directory = directory::Config::Entra(Box::new(config));
+    Ok(Chosen { directory, user_filter: None, group_filter: None, warnings: Vec::new() })
+}

@@ -1,0 +1,12 @@
+//! Google Workspace.
+
+use bwdc_connect::directory::{self, google};
+
+use super::{Chosen, Given};
+use crate::error::Result;
+
+pub(super) fn chosen(Given { environment, .. }: Given<'_>) -> Result<Chosen> {
+    let config = google::Config { network: environment.network()? };
+    let directory = directory::Config::Google(Box::new(config));
+    Ok(Chosen { directory, user_filter: None, group_filter: None, warnings: Vec::new() })
+}

@@ -1,0 +1,228 @@
+//! Active Directory and other LDAP servers.
+
+use std::path::Path;
+
+use bwdc_connect::Secret;
+use bwdc_connect::directory::ldap::config::{
+    Attributes, Bind, Config, Flavour, Identity, MadeEmail, OutsideGroups, Paging, PrimaryGroups, Referrals,
+    Search, Security, Timeouts, Tls,
+};
+use bwdc_connect::directory::ldap::disabled::DisabledBy;
+use bwdc_connect::directory::{self, incomplete};
+use bwdc_connect::tls::{ClientIdentity, Trust};
+
+use super::values::wrong_type;
+use super::{Chosen, Given, Values};
+use crate::config::env::{self, Environment};
+use crate::config::place;
+use crate::error::{Error, Result};
+
+/// Filters are the directory's own.
+pub(super) fn chosen(given: Given<'_>) -> Result<Chosen> {
+    let config = ldap(&given.values, given.folder, given.environment, given.secret)?;
+    let warnings = warnings(&config);
+    let directory = directory::Config::Ldap(Box::new(config));
+    Ok(Chosen { directory, user_filter: None, group_filter: None, warnings })
+}
+
+fn ldap(
+    values: &Values<'_>,
+    folder: &Path,
+    environment: &Environment,
+    password: Option<Secret>,
+) -> Result<Config> {
+    let host = values
+        .text("ldap.hostname")?
+        .ok_or_else(|| incomplete("ldap.hostname", "Set it with `bwdc config ldap.hostname NAME`."))?;
+    let mut hosts = host
+        .split(',')
+        .map(|host| host.trim().trim_matches(['[', ']']).to_owned())
+        .filter(|host| !host.is_empty());
+    let host = hosts.next().unwrap_or_default();
+    let fallbacks = hosts.collect();
+    let port = values
+        .port("ldap.port")?
+        .ok_or_else(|| incomplete("ldap.port", "Set it with `bwdc config ldap.port 389` (636 for LDAPS)."))?;
+    let timeouts = Timeouts::default();
+    let silence = environment.seconds(env::SILENCE_SECONDS)?.unwrap_or(timeouts.silence);
+    let security = security(values, folder)?;
+    Ok(Config {
+        bind: bind(values, &security, password)?,
+        host,
+        fallbacks,
+        port,
+        security,
+        flavour: if values.flag("ldap.ad")? { Flavour::ActiveDirectory } else { Flavour::Generic },
+        paging: if values.flag_or("ldap.pagedSearch", true)? { Paging::Pages } else { Paging::Unpaged },
+        root: values.text("ldap.rootPath")?.unwrap_or_default(),
+        users: search(values, ["sync.userPath", "sync.userObjectClass", "sync.userFilter"], "person")?,
+        groups: search(values, ["sync.groupPath", "sync.groupObjectClass", "sync.groupFilter"], "group")?,
+        attributes: attributes(values)?,
+        identity: identity(values)?,
+        disabled_by: disabled_by(values)?,
+        primary_groups: if values.flag("ldap.primaryGroups")? {
+            PrimaryGroups::Members
+        } else {
+            PrimaryGroups::Ignored
+        },
+        outside_groups: if values.flag("ldap.outsideGroups")? {
+            OutsideGroups::Read
+        } else {
+            OutsideGroups::Ignored
+        },
+        referrals: if values.is_choice("ldap.referrals", "follow")? {
+            Referrals::Follow
+        } else {
+            Referrals::Report
+        },
+        timeouts: Timeouts { silence, connect: timeouts.connect.min(silence) },
+    })
+}
+
+fn search(values: &Values<'_>, [path, class, filter]: [&str; 3], default_class: &str) -> Result<Search> {
+    Ok(Search {
+        path: values.text(path)?.unwrap_or_default(),
+        object_class: values.text(class)?.unwrap_or_else(|| default_class.to_owned()),
+        filter: values.text(filter)?,
+    })
+}
+
+fn attributes(values: &Values<'_>) -> Result<Attributes> {
+    let named = |name: &str, default: &str| -> Result<String> {
+        Ok(values.text(name)?.map_or_else(|| default.to_owned(), |text| text.trim().to_owned()))
+    };
+    let made_email = match (
+        values.flag("sync.useEmailPrefixSuffix")?,
+        values.text("sync.emailPrefixAttribute")?,
+        values.text("sync.emailSuffix")?,
+    ) {
+        (true, Some(prefix_attribute), Some(suffix)) => Some(MadeEmail { prefix_attribute, suffix }),
+        _ => None,
+    };
+    Ok(Attributes {
+        email: named("sync.userEmailAttribute", "mail")?,
+        made_email,
+        group_name: named("sync.groupNameAttribute", "name")?,
+        member: named("sync.memberAttribute", "member")?,
+        revision: values.text("sync.revisionDateAttribute")?,
+    })
+}
+
+fn identity(values: &Values<'_>) -> Result<Identity> {
+    Ok(match values.text("ldap.externalIdAttribute")? {
+        None => Identity::GuidOrDn,
+        Some(name) if name.eq_ignore_ascii_case("dn") => Identity::Dn,
+        Some(name) => Identity::Attribute(name),
+    })
+}
+
+fn disabled_by(values: &Values<'_>) -> Result<Vec<DisabledBy>> {
+    let Some(names) = values.text("ldap.disabledBy")? else {
+        return Ok(vec![DisabledBy::UserAccountControl]);
+    };
+    let mark = |name: &str| {
+        DisabledBy::named(name.trim())
+            .ok_or_else(|| wrong_type("ldap.disabledBy", "a list of known attributes"))
+    };
+    names.split(',').map(mark).collect()
+}
+
+fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
+    let path = |name: &str| -> Result<_> { Ok(values.text(name)?.map(|path| place::resolve(folder, &path))) };
+    let trust = |name: &str| -> Result<Trust> {
+        if values.flag("ldap.sslAllowUnauthorized")? {
+            return Ok(Trust::Anybody);
+        }
+        Ok(path(name)?.map_or(Trust::System, Trust::OnlyFile))
+    };
+    let identity = || match (path("ldap.sslCertPath")?, path("ldap.sslKeyPath")?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
+        _ => Err(Error::new("Of ldap.sslCertPath and ldap.sslKeyPath only one is set.")
+            .hint("A client certificate needs both; set or clear the other.")),
+    };
+    match (values.flag("ldap.ssl")?, values.flag("ldap.startTls")?) {
+        (false, false) => Ok(Security::Plain),
+        (false, true) => {
+            Err(Error::new("The settings ldap.ssl (false) and ldap.startTls (true) contradict each other.")
+                .hint("Set ldap.ssl to true for StartTLS, or ldap.startTls to false for a plain connection."))
+        }
+        (true, true) => {
+            Ok(Security::StartTls(Tls { trust: trust("ldap.tlsCaPath")?, identity: identity()? }))
+        }
+        (true, false) => Ok(Security::Ldaps(Tls { trust: trust("ldap.sslCaPath")?, identity: identity()? })),
+    }
+}
+
+/// How we log in to an LDAP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authentication {
+    Password,
+    /// SASL EXTERNAL: the client certificate says who we are.
+    Certificate,
+    /// SASL GSSAPI: the ticket says so.
+    Kerberos,
+}
+
+/// `ldap.currentUser` alone means Kerberos; the existing connector ignores it, so that many a configuration has it beside a user
+/// name with which it logs in.
+pub(super) fn authentication(values: &Values<'_>) -> Result<Authentication> {
+    let is = |choice| values.is_choice("ldap.authentication", choice);
+    let as_current_user = || -> Result<bool> {
+        let is_chosen = values.text("ldap.authentication")?.is_some();
+        Ok(!is_chosen && values.flag("ldap.currentUser")? && values.text("ldap.username")?.is_none())
+    };
+    Ok(if is("certificate")? {
+        Authentication::Certificate
+    } else if is("kerberos")? || as_current_user()? {
+        Authentication::Kerberos
+    } else {
+        Authentication::Password
+    })
+}
+
+fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> Result<Bind> {
+    match authentication(values)? {
+        Authentication::Certificate => match security {
+            Security::Ldaps(Tls { identity: Some(_), .. })
+            | Security::StartTls(Tls { identity: Some(_), .. }) => Ok(Bind::External),
+            _ => Err(Error::new("ldap.authentication is `certificate`, but no certificate would be shown.")
+                .hint("Set ldap.ssl to true, and ldap.sslCertPath and ldap.sslKeyPath.")),
+        },
+        Authentication::Kerberos if cfg!(feature = "kerberos") => match security {
+            Security::Plain => Err(Error::new("A login by Kerberos needs a protected connection.")
+                .hint("Set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl and ldap.startTls (StartTLS).")),
+            Security::Ldaps(_) | Security::StartTls(_) => Ok(Bind::Kerberos),
+        },
+        Authentication::Kerberos => Err(Error::new("This build of bwdc does not log in by Kerberos.").hint(
+            "Build it with `cargo build --release --features kerberos` (docs: LDAP directories), or set ldap.username and \
+             ldap.password.",
+        )),
+        Authentication::Password => simple(values, password),
+    }
+}
+
+fn simple(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
+    match (values.text("ldap.username")?, password) {
+        (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
+        _ => Err(Error::new("Username/password are not configured.")
+            .hint("Set them with `bwdc config ldap.username NAME` and `bwdc config ldap.password`.")),
+    }
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let is_local = |host: &String| matches!(host.as_str(), "localhost" | "::1") || host.starts_with("127.");
+    let is_local = is_local(&config.host) && config.fallbacks.iter().all(is_local);
+    match &config.security {
+        Security::Plain if !is_local => vec![format!(
+            "The password crosses the network to {} unprotected: set ldap.ssl, and ldap.startTls for StartTLS.",
+            config.host
+        )],
+        Security::Ldaps(tls) | Security::StartTls(tls) if tls.trust == Trust::Anybody => vec![format!(
+            "Any certificate is accepted from {}: whoever sits in between can read the password. Name a CA file and \
+             set ldap.sslAllowUnauthorized to false.",
+            config.host
+        )],
+        _ => Vec::new(),
+    }
+}
