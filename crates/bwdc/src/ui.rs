@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use bwdc_connect::directory::Progress;
+use bwdc_connect::directory::{Counts, Progress};
 use bwdc_core::note::{NoteGroup, Severity};
 use futures_util::future::Either;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -161,8 +161,7 @@ pub(crate) async fn with_progress<T>(progress: &Progress, style: Style, work: im
     let show = async || -> Infallible {
         // Counts for ever: the work ends it.
         loop {
-            let (users, groups) = progress.counts();
-            line.set_message(format!("Reading the directory: {users} users, {groups} groups"));
+            line.set_message(reading(progress.counts()));
             tokio::time::sleep(Duration::from_millis(120)).await;
         }
     };
@@ -172,6 +171,14 @@ pub(crate) async fn with_progress<T>(progress: &Progress, style: Style, work: im
     };
     line.finish_and_clear();
     result
+}
+
+fn reading(Counts { users, groups, requests, expected }: Counts) -> String {
+    let read = format!("Reading the directory: {users} users, {groups} groups");
+    match requests {
+        0 => read,
+        _ => format!("{read}, {requests} of about {expected} requests"),
+    }
 }
 
 /// Asks on stderr and reads one line from stdin. `None` for an empty one and at the end.

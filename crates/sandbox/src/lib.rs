@@ -4,9 +4,12 @@
 //! `ImportOrganizationUsersAndGroupsCommand`, `ErrorResponseModel`), or as Vaultwarden does where they differ
 //! (`api/core/public.rs`, `api/identity.rs`). State is in SQLite: a file, or memory.
 //!
+//! Cloud directories to read from are in [`cloud`].
+//!
 //! Besides the server's own routes there are some under `/sandbox/`, without authentication, to look inside and to set
 //! the scene: see [`Sandbox`].
 
+pub mod cloud;
 mod import;
 mod limits;
 mod official;

@@ -249,7 +249,7 @@ impl<'a> Draft<'a> {
         let root = settings::find("ldap.rootPath")?;
         let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => ldap::root_dse(&config).await.ok(),
-            directory::Config::File(_) => None,
+            _ => None,
         };
         let said = said.unwrap_or_default();
         if root.stored(&self.data).is_none()
@@ -298,15 +298,8 @@ impl<'a> Draft<'a> {
         Instance::of(&self.data, file.folder(), environment, secrets).await
     }
 
-    /// Looks at every step of a read. Directories that cannot be read yet cannot be tried either.
+    /// Looks at every step of a read.
     async fn try_directory(&self) -> Result<()> {
-        if !matches!(instance::directory_name(&self.data)?, "ldap" | "file") {
-            ui::warning(
-                "This directory can be set up, but not read yet, so it was not tried.",
-                self.context.style,
-            );
-            return Ok(());
-        }
         let instance = self.instance().await?;
         for warning in &instance.warnings {
             ui::warning(warning, self.context.style);

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use bwdc_sandbox::cloud::okta::{self, Okta};
+use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
 use bwdc_sandbox::{Exposure, Flavour, Identity, Limits, Options, Sandbox, Staging, Storage};
 use clap::{Args, ValueEnum};
 
@@ -29,6 +31,9 @@ pub(super) struct Arguments {
     /// Apply the limits of Bitwarden's cloud.
     #[arg(long)]
     cloud_limits: bool,
+    /// Play a cloud directory with sample people as well.
+    #[arg(long, value_enum)]
+    directory: Option<DirectoryName>,
     /// Stage newcomers whom the client does not want invited, as the cloud may.
     #[arg(long)]
     staging: bool,
@@ -38,6 +43,36 @@ pub(super) struct Arguments {
 enum FlavourName {
     Official,
     Vaultwarden,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DirectoryName {
+    Okta,
+}
+
+/// A cloud directory, and how it is read.
+struct Played {
+    /// Ends when dropped.
+    _cloud: Cloud,
+    /// What to type, a line each.
+    commands: Vec<String>,
+}
+
+/// Starts a cloud directory with sample people.
+async fn play(directory: DirectoryName) -> std::io::Result<Played> {
+    let company = Company::sample();
+    let behaviour = Behaviour::default();
+    Ok(match directory {
+        DirectoryName::Okta => {
+            let cloud = Okta::from(&company).start(behaviour).await?;
+            let commands = vec![
+                "bwdc config directory okta".to_owned(),
+                format!("bwdc config okta.orgUrl {}", cloud.url()),
+                format!("export BWDC_OKTA_TOKEN={}", okta::TOKEN),
+            ];
+            Played { _cloud: cloud, commands }
+        }
+    })
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
@@ -53,6 +88,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
         listen: SocketAddr::new(arguments.address, arguments.port),
         exposure: if arguments.expose { Exposure::AnyAddress } else { Exposure::LoopbackOnly },
     };
+    let played = match arguments.directory {
+        None => None,
+        Some(directory) => Some(
+            play(directory)
+                .await
+                .map_err(|error| Error::new(format!("Starting the sandbox directory: {error}")))?,
+        ),
+    };
     let sandbox = start(options).await?;
     ui::say(&format!(
         "A sandbox organization is at {url}\n\n  \
@@ -66,6 +109,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
         id = sandbox.client_id(),
         secret = sandbox.client_secret(),
     ));
+    if let Some(played) = &played {
+        let commands = played.commands.join("\n  ");
+        ui::say(&format!(
+            "\nA directory with sample people is there, too:\n\n  {commands}\n  \
+             bwdc config sync.users true\n  bwdc config sync.groups true\n  bwdc sync"
+        ));
+    }
     tokio::select! {
         ended = sandbox.run() => ended.map_err(Error::new)?,
         _ = tokio::signal::ctrl_c() => {}

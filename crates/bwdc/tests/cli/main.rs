@@ -10,6 +10,7 @@
 )]
 
 mod active_directory;
+mod clouds;
 mod commands;
 mod directory_server_389;
 mod doctor;

@@ -1,16 +1,21 @@
 //! The directories: what can be asked of each, and the one place that opens them.
 
+pub mod entra;
 pub mod file;
+pub mod google;
 pub mod ldap;
+pub mod okta;
+pub mod onelogin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bwdc_core::entry::{Status, User};
 use bwdc_core::snapshot::{Cursor, Snapshot};
 use jiff::Timestamp;
 
-use crate::Result;
 use crate::probe::Check;
+use crate::{Error, Kind, Result};
 
 /// Which half of a directory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,16 @@ pub struct Ask {
     pub others: Others,
 }
 
+impl Ask {
+    /// Whether people whom the directory's own filter leaves out have to be read as well: members are known by them, and whoever
+    /// leaves must not have the address of somebody who is still there.
+    pub fn needs_others(&self, asked_for: &[User]) -> bool {
+        self.others == Others::Always
+            || self.scope.has_groups()
+            || asked_for.iter().any(|user| user.status != Status::Active)
+    }
+}
+
 /// Whether people whom the directory's own filter leaves out are read as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
@@ -92,6 +107,21 @@ pub enum Tombstones {
 pub struct Progress {
     users: AtomicU64,
     groups: AtomicU64,
+    requests: AtomicU64,
+    expected: AtomicU64,
+}
+
+/// How far a read is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// People read so far.
+    pub users: u64,
+    /// Groups read so far.
+    pub groups: u64,
+    /// Requests that were answered, where they count.
+    pub requests: u64,
+    /// About how many it will be in all, as far as that is known.
+    pub expected: u64,
 }
 
 impl Progress {
@@ -105,9 +135,28 @@ impl Progress {
         self.groups.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// People and groups read so far.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.users.load(Ordering::Relaxed), self.groups.load(Ordering::Relaxed))
+    /// One more request was answered.
+    pub fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many more requests are to come, at least.
+    pub fn expect_requests(&self, more: usize) {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        self.expected.fetch_max(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.expected.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// How far it is.
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let requests = read(&self.requests);
+        Counts {
+            users: read(&self.users),
+            groups: read(&self.groups),
+            requests,
+            expected: read(&self.expected).max(requests),
+        }
     }
 }
 
@@ -123,51 +172,66 @@ pub trait Directory {
     fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
 }
 
-/// The configuration of one directory.
-#[derive(Clone, Debug)]
-pub enum Config {
+/// The message of the existing connector, with the setting's name.
+pub fn incomplete(setting: &str, next_step: &str) -> Error {
+    Error::new(Kind::Configuration, "", format!("Directory configuration incomplete. Setting: {setting}."))
+        .hint(next_step)
+}
+
+macro_rules! directories {
+    ($($(#[doc = $doc:literal])+ $variant:ident($config:ty) opens $directory:ty;)+) => {
+        /// The configuration of one directory.
+        #[derive(Clone, Debug)]
+        pub enum Config {
+            $($(#[doc = $doc])+ $variant(Box<$config>),)+
+        }
+
+        /// An opened directory of any kind.
+        #[derive(Debug)]
+        pub enum AnyDirectory {
+            $($(#[doc = $doc])+ $variant(Box<$directory>),)+
+        }
+
+        /// Checks the configuration as far as that is possible without a connection.
+        pub fn open(config: Config) -> Result<AnyDirectory> {
+            Ok(match config {
+                $(Config::$variant(config) => AnyDirectory::$variant(Box::new(<$directory>::open(*config)?)),)+
+            })
+        }
+
+        impl Directory for AnyDirectory {
+            fn abilities(&self) -> Abilities {
+                match self {
+                    $(Self::$variant(directory) => directory.abilities(),)+
+                }
+            }
+
+            async fn probe(&self, scope: Scope) -> Vec<Check> {
+                match self {
+                    $(Self::$variant(directory) => directory.probe(scope).await,)+
+                }
+            }
+
+            async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
+                match self {
+                    $(Self::$variant(directory) => directory.read(ask, progress).await,)+
+                }
+            }
+        }
+    };
+}
+
+directories! {
     /// Active Directory or any LDAP server.
-    Ldap(Box<ldap::Config>),
+    Ldap(ldap::Config) opens ldap::Ldap;
     /// CSV or JSON files.
-    File(file::Config),
-}
-
-/// An opened directory of any kind.
-#[derive(Debug)]
-pub enum AnyDirectory {
-    /// Active Directory or any LDAP server.
-    Ldap(Box<ldap::Ldap>),
-    /// CSV or JSON files.
-    File(file::Files),
-}
-
-/// Checks the configuration as far as that is possible without a connection.
-pub fn open(config: Config) -> Result<AnyDirectory> {
-    Ok(match config {
-        Config::Ldap(config) => AnyDirectory::Ldap(Box::new(ldap::Ldap::open(*config)?)),
-        Config::File(config) => AnyDirectory::File(file::Files::open(config)?),
-    })
-}
-
-impl Directory for AnyDirectory {
-    fn abilities(&self) -> Abilities {
-        match self {
-            Self::Ldap(directory) => directory.abilities(),
-            Self::File(directory) => directory.abilities(),
-        }
-    }
-
-    async fn probe(&self, scope: Scope) -> Vec<Check> {
-        match self {
-            Self::Ldap(directory) => directory.probe(scope).await,
-            Self::File(directory) => directory.probe(scope).await,
-        }
-    }
-
-    async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        match self {
-            Self::Ldap(directory) => directory.read(ask, progress).await,
-            Self::File(directory) => directory.read(ask, progress).await,
-        }
-    }
+    File(file::Config) opens file::Files;
+    /// Microsoft Entra ID.
+    Entra(entra::Config) opens entra::Entra;
+    /// Google Workspace.
+    Google(google::Config) opens google::Google;
+    /// Okta.
+    Okta(okta::Config) opens okta::Okta;
+    /// OneLogin.
+    OneLogin(onelogin::Config) opens onelogin::OneLogin;
 }

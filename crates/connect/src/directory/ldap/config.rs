@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::disabled::DisabledBy;
+use crate::Result;
+use crate::directory::incomplete;
 use crate::secret::Secret;
 use crate::tls::{ClientIdentity, Trust};
-use crate::{Error, Kind, Result};
 
 /// Everything needed to read one LDAP directory.
 #[derive(Clone, Debug)]
@@ -282,12 +283,6 @@ fn base(root: &str, domain: &Option<String>, path: &str, setting: &str) -> Resul
 fn domain_root(root: &str) -> Option<String> {
     let root = root.to_lowercase();
     root.find("dc=").map(|at| root[at..].to_owned())
-}
-
-/// The message of the existing connector, with the setting's name.
-pub fn incomplete(setting: &str, next_step: &str) -> Error {
-    Error::new(Kind::Configuration, "", format!("Directory configuration incomplete. Setting: {setting}."))
-        .hint(next_step)
 }
 
 impl Search {

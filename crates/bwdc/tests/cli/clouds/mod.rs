@@ -1,0 +1,184 @@
+//! The cloud directories, played by the sandbox, into an organization. What must hold for all of them is here, a vendor's own ways
+//! are in its file.
+
+mod okta;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bwdc_sandbox::Options;
+use bwdc_sandbox::cloud::{Behaviour, Cloud, Company, Fault, Quota};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::harness::{Instance, Organization, Ran};
+
+/// One vendor, for the tests that all have in common.
+pub trait Played: Sync {
+    /// Starts it with a company in it.
+    fn start(&self, runtime: &Runtime, company: &Company, behaviour: Behaviour) -> Cloud;
+    /// `directoryType`, and the section of `data.json` with everything needed to read from it, secrets included.
+    fn section(&self, cloud: &Cloud) -> (u8, &'static str, Value);
+    /// Variables that say where it is.
+    fn environment(&self, _cloud: &Cloud) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// Whether a new access token can be had when one is refused.
+    fn renews_tokens(&self) -> bool;
+}
+
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Set up to sync people and groups, and to have disabled people leave.
+pub fn instance(played: &dyn Played, cloud: &Cloud, organization: &Organization) -> Instance {
+    let mut instance = Instance::empty();
+    let (number, section, values) = played.section(cloud);
+    instance.write(&json!({
+        "stateVersion": 8,
+        "environmentUrls": { "base": organization.sandbox.url() },
+        "directoryType": number,
+        section: values,
+        "sync": { "users": true, "groups": true, "removeDisabled": true },
+    }));
+    instance.key(&organization.sandbox);
+    for (name, value) in played.environment(cloud) {
+        instance.set_env(name, &value);
+    }
+    instance
+}
+
+/// Three to a page, so that there are several.
+pub fn small_pages(faults: HashMap<usize, Fault>) -> Behaviour {
+    Behaviour { page: 3, faults, ..Behaviour::default() }
+}
+
+pub fn mails(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("{name}@example.org")).collect()
+}
+
+/// Who is in the organization, and in which group.
+type Contents = (Vec<String>, Vec<(String, Vec<String>)>);
+
+fn contents(organization: &Organization) -> Contents {
+    let groups = organization.sandbox.groups().unwrap();
+    (organization.emails(), groups.into_iter().map(|group| (group.name, group.members)).collect())
+}
+
+/// One sync of the sample company.
+struct Trial {
+    ran: Ran,
+    contents: Contents,
+    imports: usize,
+    requests: usize,
+    took: Duration,
+}
+
+fn trial(played: &dyn Played, runtime: &Runtime, faults: HashMap<usize, Fault>, patience: &str) -> Trial {
+    let cloud = played.start(runtime, &Company::sample(), small_pages(faults));
+    let organization = Organization::start(Options::default());
+    let mut instance = instance(played, &cloud, &organization);
+    instance.set_env("BWDC_RETRY_SECONDS", patience);
+    let started = std::time::Instant::now();
+    let ran = instance.run(&["sync"]);
+    Trial {
+        ran,
+        contents: contents(&organization),
+        imports: organization.imports(),
+        requests: cloud.requests(),
+        took: started.elapsed(),
+    }
+}
+
+/// Runs all at once, some at a time: most of the time they wait.
+fn in_parallel<T: Send + Sync>(jobs: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(job);
+                }
+            });
+        }
+    });
+}
+
+/// What may pass is got over; otherwise there is an error and no import. Never a short one.
+pub fn one_fault_at_every_request(played: &dyn Played) {
+    let runtime = runtime();
+    let healthy = trial(played, &runtime, HashMap::new(), "4");
+    assert_eq!(healthy.ran.code, 0, "{}", healthy.ran.err);
+    assert_eq!(
+        healthy.contents.0,
+        mails(&["ada", "ben", "cleo", "dan", "eve", "finn", "gina", "hugo", "iris", "jon"])
+    );
+    assert_eq!(healthy.contents.1.len(), Company::sample().groups.len());
+    let faults = [
+        Fault::Limited,
+        Fault::Internal,
+        Fault::Reset,
+        Fault::Cut,
+        Fault::NoJson,
+        Fault::ErrorInOk,
+        Fault::ExpiredToken,
+        Fault::RepeatedPage,
+    ];
+    let jobs: Vec<(usize, Fault)> =
+        (0..healthy.requests).flat_map(|request| faults.map(|fault| (request, fault))).collect();
+    let failed = Mutex::new(Vec::new());
+    in_parallel(&jobs, |&(request, fault)| {
+        let Trial { ran, contents, imports, .. } =
+            trial(played, &runtime, HashMap::from([(request, fault)]), "4");
+        let must_pass = matches!(fault, Fault::Limited | Fault::Internal | Fault::Reset | Fault::Cut)
+            || fault == Fault::ExpiredToken && played.renews_tokens();
+        let is_complete = ran.code == 0 && contents == healthy.contents;
+        let is_refused =
+            ran.code == 1 && imports == 0 && !ran.err.is_empty() && !ran.err.contains("panicked");
+        if !is_complete && (must_pass || !is_refused) {
+            failed.lock().unwrap().push(format!("{fault:?} at {request}: {} {}", ran.code, ran.err));
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), jobs.len(), failed.join("\n"));
+}
+
+/// From one request on, for good: an error within the bound, and no import.
+pub fn faults_that_stay(played: &dyn Played) {
+    let runtime = runtime();
+    let requests = trial(played, &runtime, HashMap::new(), "1").requests;
+    let faults = [Fault::Limited, Fault::Internal, Fault::Reset, Fault::Cut, Fault::NoJson, Fault::ErrorInOk];
+    let starts = [0, requests / 2, requests - 1];
+    let jobs: Vec<(usize, Fault)> =
+        starts.into_iter().flat_map(|start| faults.map(|fault| (start, fault))).collect();
+    in_parallel(&jobs, |&(start, fault)| {
+        let faults = (start..start + 10_000).map(|number| (number, fault)).collect();
+        let Trial { ran, imports, took, .. } = trial(played, &runtime, faults, "1");
+        assert_eq!((ran.code, imports), (1, 0), "{fault:?} from {start}: {}", ran.err);
+        assert!(!ran.err.contains("panicked") && ran.err.len() > 20, "{fault:?} from {start}: {}", ran.err);
+        assert!(took < Duration::from_secs(30), "{fault:?} from {start} took {took:?}");
+    });
+}
+
+/// With a small limit and many groups: slower, complete, and not one request too many.
+pub fn the_limit_is_never_exceeded(played: &dyn Played, most: u64) {
+    let runtime = runtime();
+    let behaviour = Behaviour {
+        page: 10,
+        quota: Some(Quota { most, window: Duration::from_secs(1) }),
+        latency: Duration::from_millis(20),
+        ..Behaviour::default()
+    };
+    let cloud = played.start(&runtime, &Company::of_size(40, 25, 2), behaviour);
+    let organization = Organization::start(Options::default());
+    let mut instance = instance(played, &cloud, &organization);
+    instance.set_env("BWDC_RETRY_SECONDS", "20");
+    instance.run(&["sync"]).ok();
+    assert_eq!(cloud.exceeded(), 0, "{:#?}", cloud.log());
+    let (people, groups) = contents(&organization);
+    assert_eq!((people.len(), groups.len()), (40, 25));
+    assert!(groups.iter().all(|(_, members)| members.len() == 2));
+}

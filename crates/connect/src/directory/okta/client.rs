@@ -1,0 +1,228 @@
+//! The wire: lists, page after page to the last, or an error.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::config::Config;
+use crate::directory::Progress;
+use crate::http::{
+    AccessToken, Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, TokenSource,
+    Vendor,
+};
+use crate::{Error, Kind, Result, Secret};
+
+const OKTA: Vendor = Vendor { name: "Okta", address: "okta.orgUrl" };
+
+/// How long one page may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Okta answers 35 to 75 requests at once, by the kind of organization (Okta, "Concurrent rate limits"), for everybody together.
+const FIRST_AT_ONCE: u32 = 10;
+const MOST_AT_ONCE: u32 = 25;
+
+/// A person (Okta API, "User").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct UserRecord {
+    pub(super) id: String,
+    pub(super) status: String,
+    pub(super) profile: UserProfile,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct UserProfile {
+    pub(super) email: Option<String>,
+}
+
+/// A group (Okta API, "Group").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct GroupRecord {
+    pub(super) id: String,
+    pub(super) profile: GroupProfile,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct GroupProfile {
+    pub(super) name: String,
+}
+
+/// A member, of whom only the id matters.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct MemberRecord {
+    pub(super) id: String,
+}
+
+/// What Okta says when it says no.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    error_code: String,
+    error_summary: String,
+    error_id: Option<String>,
+}
+
+/// A list, or that what it belongs to is there no more.
+#[derive(Debug)]
+pub(super) enum Listed<T> {
+    All(Vec<T>),
+    Gone,
+}
+
+/// An API token, which lasts.
+#[derive(Debug)]
+struct ApiToken(Secret);
+
+impl TokenSource for ApiToken {
+    async fn new_token(&self, _http: &Http) -> Result<AccessToken> {
+        AccessToken::new("SSWS", &self.0, None)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    api: Authorized<ApiToken>,
+    org_url: Url,
+}
+
+impl Client {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let http = Http::new(Settings {
+            network: config.network.clone(),
+            headers,
+            allowance: Allowance::told(limit_of),
+            concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
+            ..Settings::default()
+        })?;
+        let api = Authorized::new(http, ApiToken(config.token.clone()));
+        Ok(Self { api, org_url: config.org_url.clone() })
+    }
+
+    /// All entries of a list. `what` is for messages.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        progress: &Progress,
+    ) -> Result<Listed<T>> {
+        let mut pages = Pages::of(OKTA, what, self.url(path, query)?);
+        let mut entries = Vec::new();
+        while let Some(turn) = pages.turn() {
+            let request = Request::get(turn.url.clone(), TIMEOUT);
+            let response = self.api.send(&turn.attempted, request).await?;
+            progress.request();
+            match response.status.as_u16() {
+                200 => {}
+                404 if turn.number == 1 => return Ok(Listed::Gone),
+                _ => return Err(refused(&turn.attempted, &response)),
+            }
+            entries.extend(OKTA.decode::<Vec<T>>(&turn.attempted, &response)?);
+            let links = response.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+            pages.link(&turn, links.into_iter().find_map(next_link))?;
+        }
+        Ok(Listed::All(entries))
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
+        let mut url = self.org_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| Error::new(Kind::Configuration, "Reading from Okta", "okta.orgUrl is no base URL"))?
+            .pop_if_empty()
+            .extend(["api", "v1"])
+            .extend(path);
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(url)
+    }
+
+    pub(super) fn place(&self) -> String {
+        self.org_url.origin().ascii_serialization()
+    }
+}
+
+/// Lists of people, lists of groups, and the rest are limited apart (Okta, "Management rate limits"); members are of the rest.
+fn limit_of(url: &Url) -> &'static str {
+    let mut segments =
+        url.path_segments().into_iter().flatten().skip_while(|segment| *segment != "v1").skip(1);
+    match (segments.next(), segments.next()) {
+        (Some("users"), None) => "users",
+        (Some("groups"), None) => "groups",
+        _ => "others",
+    }
+}
+
+/// The target with `rel="next"` among those of one header (RFC 8288, section 3).
+fn next_link(header: &str) -> Option<&str> {
+    let mut rest = header;
+    while let Some((_, after)) = rest.split_once('<') {
+        let (target, after) = after.split_once('>')?;
+        let (parameters, others) =
+            after.split_once(",<").or_else(|| after.split_once(", <")).unwrap_or((after, ""));
+        let is_next =
+            parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("rel")
+                    && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
+            });
+        if is_next {
+            return Some(target);
+        }
+        // The bracket was taken with the comma.
+        rest = if others.is_empty() { "" } else { &after[after.len() - others.len() - 1..] };
+    }
+    None
+}
+
+fn refused(attempted: &str, response: &Response) -> Error {
+    let status = response.status.as_u16();
+    let told = match serde_json::from_slice::<Refusal>(&response.body) {
+        Ok(Refusal { error_code, error_summary, error_id }) => {
+            let id = error_id.as_deref().or(response.request_id()).unwrap_or("without an id");
+            format!("HTTP {status}, {error_code}: {error_summary} (request {id})")
+        }
+        Err(_) => format!("HTTP {status}"),
+    };
+    let (kind, hint) = match status {
+        401 => (
+            Kind::Credentials,
+            "Check okta.token: tokens end when they are not used for 30 days, or with the account that made them.",
+        ),
+        403 => (
+            Kind::Credentials,
+            "The token's account may not read this: it needs the role Read-Only Administrator.",
+        ),
+        400 => {
+            (Kind::Configuration, "Check the query after the `|` in sync.userFilter and sync.groupFilter.")
+        }
+        404 => {
+            (Kind::Configuration, "Check okta.orgUrl: it is the organization's own address, without /admin.")
+        }
+        429 => (
+            Kind::Unreachable,
+            "Okta's limit is used up by others; run it at another time, or have it raised.",
+        ),
+        300..=399 => (Kind::Configuration, "Check okta.orgUrl: the server sends us elsewhere."),
+        _ => (Kind::Refused, "See status.okta.com. Nothing was imported."),
+    };
+    Error::new(kind, attempted, told).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_in_one_header_or_several() {
+        let both = "<https://e.okta.com/api/v1/users?limit=2>; rel=\"self\", <https://e.okta.com/api/v1/users?after=x,y&limit=2>; rel=\"next\"";
+        assert_eq!(next_link(both), Some("https://e.okta.com/api/v1/users?after=x,y&limit=2"));
+        assert_eq!(next_link("<https://e/>; rel=\"self\""), None);
+        assert_eq!(next_link("<https://e/>;rel=next"), Some("https://e/"));
+        assert_eq!(next_link("<a>; rel=self,<b>; rel=prev,<c>; title=x; rel=\"last next\""), Some("c"));
+        for odd in ["", "<", "no link", "<a", "<a>", ">,<"] {
+            assert_eq!(next_link(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The settings of an Okta organization, understood.
+
+use reqwest::Url;
+
+use crate::http::{Network, base_url};
+use crate::{Result, Secret};
+
+/// Everything needed to read one Okta organization.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Such as `https://example.okta.com`.
+    pub org_url: Url,
+    /// An API token of a read-only administrator.
+    pub token: Secret,
+    /// Okta's own filter for people: what follows the first `|` of `sync.userFilter`.
+    pub user_filter: Option<String>,
+    /// The same for groups.
+    pub group_filter: Option<String>,
+    /// Trust and patience.
+    pub network: Network,
+}
+
+impl Config {
+    /// The organization's address: https, or plain http on this machine.
+    pub fn org_url(text: &str) -> Result<Url> {
+        base_url("okta.orgUrl", text, "https://example.okta.com")
+    }
+}

@@ -1,0 +1,30 @@
+//! From Okta's records to people and groups. Pure.
+
+use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+
+use super::client::{GroupRecord, MemberRecord, UserRecord};
+
+/// One person, known by Okta's id.
+pub(super) fn user(record: &UserRecord) -> User {
+    User {
+        external_id: ExternalId::from(record.id.as_str()),
+        reference_id: ReferenceId::from(record.id.as_str()),
+        email: record.profile.email.as_deref().and_then(Email::parse),
+        status: match record.status.as_str() {
+            "DEPROVISIONED" => Status::Deleted,
+            "SUSPENDED" => Status::Disabled,
+            // STAGED, PROVISIONED, ACTIVE, RECOVERY, LOCKED_OUT, PASSWORD_EXPIRED
+            _ => Status::Active,
+        },
+    }
+}
+
+/// One group.
+pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
+    Group {
+        external_id: ExternalId::from(record.id.as_str()),
+        reference_id: ReferenceId::from(record.id.as_str()),
+        name: record.profile.name.clone(),
+        members: members.iter().map(|member| ReferenceId::from(member.id.as_str())).collect(),
+    }
+}

@@ -1,0 +1,202 @@
+//! Okta.
+
+mod client;
+mod config;
+mod convert;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bwdc_core::entry::{Group, User};
+use bwdc_core::note::{Note, Step};
+use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use self::client::{Client, GroupRecord, Listed, MemberRecord, UserRecord};
+pub use self::config::Config;
+use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use crate::probe::Check;
+use crate::{Error, Kind, Result};
+
+/// The largest pages that Okta sends (Okta API, "List all users", "List all groups", "List all member users").
+const USERS_PAGE: &str = "200";
+const GROUPS_PAGE: &str = "10000";
+const MEMBERS_PAGE: &str = "1000";
+
+/// How many groups are on their way at once; how many requests that may be, the client decides.
+const AT_ONCE: usize = 64;
+
+/// `/users` leaves deprovisioned people out unless they are asked for.
+const DEPROVISIONED: &str = "status eq \"DEPROVISIONED\"";
+
+/// An Okta organization.
+#[derive(Debug)]
+pub struct Okta {
+    config: Config,
+    client: Client,
+}
+
+impl Okta {
+    /// Checks what can be checked without a connection.
+    pub fn open(config: Config) -> Result<Self> {
+        let client = Client::new(&config)?;
+        Ok(Self { config, client })
+    }
+
+    async fn users(&self, what: &str, filter: Option<&str>, progress: &Progress) -> Result<Vec<User>> {
+        let mut query = vec![("limit", USERS_PAGE)];
+        query.extend(filter.map(|filter| ("filter", filter)));
+        let records: Vec<UserRecord> = self.all(what, &["users"], &query, progress).await?;
+        records.iter().for_each(|_| progress.user());
+        Ok(records.iter().map(convert::user).collect())
+    }
+
+    /// A list that must be there.
+    async fn all<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        progress: &Progress,
+    ) -> Result<Vec<T>> {
+        match self.client.list(what, path, query, progress).await? {
+            Listed::All(entries) => Ok(entries),
+            Listed::Gone => Err(Error::new(
+                Kind::Configuration,
+                format!("Reading {what} from {}", self.client.place()),
+                "HTTP 404: there is no such list",
+            )
+            .hint("Check okta.orgUrl: it is the organization's own address, without /admin.")),
+        }
+    }
+
+    /// People by the administrator's filter, with those who left.
+    async fn asked_for(&self, scope: Scope, progress: &Progress) -> Result<Vec<User>> {
+        if !scope.has_users() {
+            return Ok(Vec::new());
+        }
+        let filter = self.config.user_filter.as_deref();
+        let living = self.users("users", filter, progress);
+        // A filter by lastUpdated finds those who left, too.
+        let needs_leavers = !filter.is_some_and(|filter| filter.contains("lastUpdated"));
+        let left = async {
+            if !needs_leavers {
+                return Ok(Vec::new());
+            }
+            let filter = match filter {
+                Some(filter) => format!("({filter}) and {DEPROVISIONED}"),
+                None => DEPROVISIONED.to_owned(),
+            };
+            self.users("deprovisioned users", Some(&filter), progress).await
+        };
+        let (mut users, left) = tokio::try_join!(living, left)?;
+        let known: HashSet<_> = users.iter().map(|user| user.external_id.clone()).collect();
+        users.extend(left.into_iter().filter(|user| !known.contains(&user.external_id)));
+        Ok(users)
+    }
+
+    /// The rest of the living, where it matters who they are.
+    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<Vec<User>> {
+        let is_everybody = ask.scope.has_users() && self.config.user_filter.is_none();
+        if is_everybody || !ask.needs_others(asked_for) {
+            return Ok(Vec::new());
+        }
+        let mut users = self.users("all users", None, progress).await?;
+        let known: HashSet<_> = asked_for.iter().map(|user| &user.external_id).collect();
+        users.retain(|user| !known.contains(&user.external_id));
+        Ok(users)
+    }
+
+    /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
+    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+        if !scope.has_groups() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let mut query = vec![("limit", GROUPS_PAGE)];
+        query.extend(self.config.group_filter.as_deref().map(|filter| ("filter", filter)));
+        let records: Vec<GroupRecord> = self.all("groups", &["groups"], &query, progress).await?;
+        progress.expect_requests(records.len());
+        let members: Vec<_> = records.iter().map(|record| self.members(record, progress)).collect();
+        let listed: Vec<Listed<MemberRecord>> = stream::iter(members).buffered(AT_ONCE).try_collect().await?;
+        let (mut groups, mut notes) = (Vec::new(), Vec::new());
+        for (record, listed) in records.iter().zip(listed) {
+            match listed {
+                Listed::All(members) => groups.push(convert::group(record, &members)),
+                Listed::Gone => notes.push(Note::warning(
+                    Step::Read,
+                    &record.profile.name,
+                    "the group was deleted while it was read and was left out",
+                )),
+            }
+        }
+        Ok((groups, notes))
+    }
+
+    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Listed<MemberRecord>> {
+        let what = format!("the members of the group {}", record.profile.name);
+        let path = ["groups", &record.id, "users"];
+        let listed = self.client.list(&what, &path, &[("limit", MEMBERS_PAGE)], progress).await?;
+        progress.group();
+        Ok(listed)
+    }
+
+    async fn check<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &'static str,
+        path: &str,
+        filter: Option<&str>,
+    ) -> Check {
+        let mut query = vec![("limit", USERS_PAGE)];
+        query.extend(filter.map(|filter| ("filter", filter)));
+        match self.all::<T>(what, &[path], &query, &Progress::default()).await {
+            Ok(found) if found.is_empty() => Check::doubtful(
+                format!("Okta {what}"),
+                "there are none",
+                "Check the filter and the token's role.",
+            ),
+            Ok(found) => Check::good(format!("Okta {what}"), format!("{} can be read", found.len())),
+            Err(error) => Check::bad(format!("Okta {what}"), error),
+        }
+    }
+}
+
+impl Directory for Okta {
+    fn abilities(&self) -> Abilities {
+        Abilities { tombstones: Tombstones::Yes }
+    }
+
+    async fn probe(&self, scope: Scope) -> Vec<Check> {
+        let mut checks =
+            vec![self.check::<UserRecord>("users", "users", self.config.user_filter.as_deref()).await];
+        if scope.has_groups() && !checks.iter().any(Check::is_bad) {
+            checks.push(
+                self.check::<GroupRecord>("groups", "groups", self.config.group_filter.as_deref()).await,
+            );
+        }
+        checks
+    }
+
+    async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
+        let (users, (groups, mut notes)) =
+            tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
+        let others = self.others(ask, &users, progress).await?;
+        if users.is_empty() && ask.scope.has_users() {
+            notes.push(Note::warning(
+                Step::Read,
+                "",
+                format!("there are no users at {}", self.client.place()),
+            ));
+        }
+        let snapshot = Snapshot {
+            users,
+            others,
+            groups,
+            other_groups: Vec::new(),
+            coverage: Coverage::Full,
+            population: Some(format!("okta {}", self.client.place())),
+            cursor: Cursor::default(),
+            notes,
+        };
+        Ok(snapshot.in_canonical_order())
+    }
+}

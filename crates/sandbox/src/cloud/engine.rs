@@ -1,0 +1,262 @@
+//! What happens to a request before and after a vendor's own code: counting, latency, limits, tokens, faults.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, DATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tower::ServiceExt as _;
+
+use super::{Behaviour, Fault, Quota};
+
+/// The largest body of a request that is read.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// One vendor's words and ways.
+pub(crate) trait Vendor: Send + Sync + 'static {
+    /// What it answers to.
+    fn routes(self: &std::sync::Arc<Self>, engine: &std::sync::Arc<Engine>) -> Router;
+    /// A refusal in its own words, with its own status.
+    fn refusal(&self, refusal: Refusal) -> Response;
+    /// What a request counts against; `None` for one that is not counted.
+    fn charge(&self, request: &Parts) -> Option<Charge>;
+    /// Tells in an answer what is left of a limit, where the vendor does.
+    fn tell(&self, _standing: Standing, _headers: &mut HeaderMap) {}
+    /// Whether the request comes from somebody who is logged in, or needs not be.
+    fn is_authorized(&self, request: &Parts, engine: &Engine) -> bool;
+}
+
+/// Why a request is refused before it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Limited,
+    Internal,
+    Token,
+}
+
+/// What a request costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Charge {
+    /// The limit's name.
+    pub(crate) limit: &'static str,
+    pub(crate) cost: u64,
+    /// As the vendor documents it.
+    pub(crate) quota: Quota,
+}
+
+/// How a limit stands after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) most: u64,
+    pub(crate) left: u64,
+    /// Seconds of Unix time at which the window ends, and how many that are from now.
+    pub(crate) end: u64,
+    pub(crate) ends_in: u64,
+}
+
+/// What is shared by all requests.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    behaviour: Behaviour,
+    url: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    log: Vec<String>,
+    exceeded: usize,
+    /// Window and what was used of it, by limit.
+    windows: HashMap<&'static str, (u64, u64)>,
+    tokens: HashSet<String>,
+    given_out: usize,
+    /// Whether what lasts for ever was revoked.
+    is_revoked: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(behaviour: Behaviour, url: String) -> Self {
+        Self { behaviour, url, state: Mutex::default() }
+    }
+
+    /// Where we are, without a path.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How many entries of a list go on a page.
+    pub(crate) fn page(&self, asked: Option<usize>, usual: usize, largest: usize) -> usize {
+        asked.unwrap_or(usual).min(largest).min(self.behaviour.page).max(1)
+    }
+
+    /// A new access token.
+    pub(crate) fn give_token(&self) -> String {
+        let mut state = self.state();
+        state.given_out += 1;
+        let token = format!("sandbox-token-{}", state.given_out);
+        state.tokens.insert(token.clone());
+        token
+    }
+
+    /// Whether it was given out and has not expired.
+    pub(crate) fn accepts(&self, token: &str) -> bool {
+        self.state().tokens.contains(token)
+    }
+
+    /// Whether tokens that last for ever are still good.
+    pub(crate) fn accepts_lasting(&self) -> bool {
+        !self.state().is_revoked
+    }
+
+    pub(crate) fn expire_tokens(&self) {
+        let mut state = self.state();
+        state.tokens.clear();
+        state.is_revoked = true;
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.state().log.len()
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.state().log.clone()
+    }
+
+    pub(crate) fn exceeded(&self) -> usize {
+        self.state().exceeded
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of this request.
+    fn note(&self, request: &Parts) -> usize {
+        let mut state = self.state();
+        state.log.push(format!("{} {}", request.method, request.uri));
+        state.log.len() - 1
+    }
+
+    /// Counts a request; whether it was one too many, and how the limit stands.
+    fn count(&self, charge: Charge, now: u64) -> (bool, Standing) {
+        let Quota { most, window } = self.behaviour.quota.unwrap_or(charge.quota);
+        let length = window.as_secs().max(1);
+        let mut state = self.state();
+        let (number, used) = state.windows.entry(charge.limit).or_default();
+        if *number != now / length {
+            (*number, *used) = (now / length, 0);
+        }
+        *used += charge.cost;
+        let end = (*number + 1) * length;
+        let (is_over, left) = (*used > most, most.saturating_sub(*used));
+        if is_over {
+            state.exceeded += 1;
+        }
+        (is_over, Standing { most, left, end, ends_in: end - now })
+    }
+
+    /// Answers one request; an error ends the connection without an answer.
+    pub(crate) async fn answer<V: Vendor>(
+        &self,
+        vendor: &V,
+        routes: Router,
+        request: Request,
+    ) -> io::Result<Response> {
+        let (parts, body) = request.into_parts();
+        let number = self.note(&parts);
+        let fault = self.behaviour.faults.get(&number).copied();
+        tokio::time::sleep(self.behaviour.latency).await;
+        if fault == Some(Fault::Reset) {
+            return Err(io::Error::other("reset on purpose"));
+        }
+        // A whole request, before the clock is read: that is when the vendor counts it.
+        let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(io::Error::other)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let counted = vendor.charge(&parts).map(|charge| self.count(charge, now));
+        let standing = counted.map(|(_, standing)| standing);
+        let is_over = counted.is_some_and(|(is_over, _)| is_over);
+        let mut answer = self.faulty(vendor, routes, parts, body, fault, is_over).await?;
+        let standing = match fault {
+            // A limit that was only played is over at once.
+            Some(Fault::Limited) => {
+                standing.map(|standing| Standing { left: 0, end: now + 1, ends_in: 1, ..standing })
+            }
+            _ => standing,
+        };
+        if let Some(standing) = standing {
+            vendor.tell(standing, answer.headers_mut());
+        }
+        answer.headers_mut().insert(DATE, date(now));
+        Ok(answer)
+    }
+
+    async fn faulty<V: Vendor>(
+        &self,
+        vendor: &V,
+        routes: Router,
+        mut parts: Parts,
+        body: Bytes,
+        fault: Option<Fault>,
+        is_over: bool,
+    ) -> io::Result<Response> {
+        match fault {
+            _ if is_over => return Ok(vendor.refusal(Refusal::Limited)),
+            Some(Fault::Limited) => return Ok(vendor.refusal(Refusal::Limited)),
+            Some(Fault::Internal) => return Ok(vendor.refusal(Refusal::Internal)),
+            Some(Fault::ErrorInOk) => {
+                let mut answer = vendor.refusal(Refusal::Internal);
+                *answer.status_mut() = StatusCode::OK;
+                return Ok(answer);
+            }
+            Some(Fault::NoJson) => return Ok("<html>a proxy says hello</html>".into_response()),
+            Some(Fault::ExpiredToken) => self.expire_tokens(),
+            Some(Fault::RepeatedPage) => {
+                parts.extensions.insert(RepeatsPage);
+            }
+            Some(Fault::Cut | Fault::Reset) | None => {}
+        }
+        if !vendor.is_authorized(&parts, self) {
+            return Ok(vendor.refusal(Refusal::Token));
+        }
+        let request = Request::from_parts(parts, Body::from(body));
+        let answer = routes.oneshot(request).await.map_err(io::Error::other)?;
+        if fault == Some(Fault::Cut) { cut(answer).await } else { Ok(answer) }
+    }
+}
+
+/// Half of the answer, and then the connection ends.
+async fn cut(answer: Response) -> io::Result<Response> {
+    let (mut parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
+    let half = body.slice(..body.len() / 2);
+    parts.headers.remove(CONTENT_LENGTH);
+    let end = async {
+        // Headers and half of the body are on their way before the end comes.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Err(io::Error::other("cut on purpose"))
+    };
+    let stream = futures_util::StreamExt::chain(stream::iter([Ok(half)]), stream::once(end));
+    Ok(Response::from_parts(parts, Body::from_stream(stream)))
+}
+
+#[derive(Clone, Copy)]
+struct RepeatsPage;
+
+/// Whether this request's answer is to name itself as the next page.
+pub(crate) fn repeats_page(request: &Parts) -> bool {
+    request.extensions.get::<RepeatsPage>().is_some()
+}
+
+fn date(now: u64) -> HeaderValue {
+    let now = i64::try_from(now).ok().and_then(|now| jiff::Timestamp::from_second(now).ok());
+    let text = now.unwrap_or_default().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}

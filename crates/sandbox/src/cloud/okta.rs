@@ -1,0 +1,270 @@
+//! An Okta organization: `/api/v1/users`, `/api/v1/groups` and `/api/v1/groups/{id}/users`, with pages, filters, limits, and what
+//! goes wrong.
+//!
+//! Facts from Okta's developer documentation: "Users API", "Groups API", "Link headers", "Rate limits", "Error codes".
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{AUTHORIZATION, LINK};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::{
+    Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Standing, Status, Vendor, repeats_page,
+};
+
+/// The API token that is accepted.
+pub const TOKEN: &str = "00sandbox-token";
+
+/// Who is in the organization.
+#[derive(Clone, Debug, Default)]
+pub struct Okta {
+    /// Everybody, those who left too.
+    pub users: Vec<Person>,
+    /// Their groups.
+    pub groups: Vec<Team>,
+    /// Ids of groups that are deleted between being listed and their members being read.
+    pub vanishing: HashSet<String>,
+}
+
+/// A person.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Okta's id.
+    pub id: String,
+    /// `ACTIVE`, `SUSPENDED`, `DEPROVISIONED` and so on.
+    pub status: &'static str,
+    /// `profile.email`.
+    pub email: Option<String>,
+    /// `profile.department`, to filter by.
+    pub department: &'static str,
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub struct Team {
+    /// Okta's id.
+    pub id: String,
+    /// `profile.name`.
+    pub name: String,
+    /// Ids of its members: people only, Okta has no groups in groups.
+    pub members: Vec<String>,
+}
+
+impl From<&Company> for Okta {
+    fn from(company: &Company) -> Self {
+        let users = company.users.iter().map(|user| Person {
+            id: user_id(&user.name),
+            status: match user.status {
+                Status::Active => "ACTIVE",
+                Status::Disabled => "SUSPENDED",
+                Status::Deleted => "DEPROVISIONED",
+            },
+            email: user.email.clone(),
+            department: "",
+        });
+        let groups = company.groups.iter().map(|group| Team {
+            id: format!("00g{}", group.name),
+            name: group.name.clone(),
+            members: group.users.iter().map(|name| user_id(name)).collect(),
+        });
+        Self { users: users.collect(), groups: groups.collect(), vanishing: HashSet::new() }
+    }
+}
+
+fn user_id(name: &str) -> String {
+    format!("00u{name}")
+}
+
+impl Okta {
+    /// Starts the organization; its address is what `okta.orgUrl` is to be.
+    pub async fn start(self, behaviour: Behaviour) -> io::Result<Cloud> {
+        Cloud::start(self, behaviour).await
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Vendor for Okta {
+    fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
+        Router::new()
+            .route("/api/v1/users", get(users))
+            .route("/api/v1/groups", get(groups))
+            .route("/api/v1/groups/{id}/users", get(members))
+            .with_state((Arc::clone(self), Arc::clone(engine)))
+    }
+
+    fn refusal(&self, refusal: Refusal) -> Response {
+        match refusal {
+            Refusal::Limited => refused(
+                StatusCode::TOO_MANY_REQUESTS,
+                "E0000047",
+                "API call exceeded rate limit due to too many requests.",
+            ),
+            Refusal::Internal => {
+                refused(StatusCode::INTERNAL_SERVER_ERROR, "E0000009", "Internal Server Error")
+            }
+            Refusal::Token => refused(StatusCode::UNAUTHORIZED, "E0000011", "Invalid token provided"),
+        }
+    }
+
+    /// As for Workforce Identity ("Management rate limits").
+    fn charge(&self, request: &Parts) -> Option<Charge> {
+        let (limit, most) = match request.uri.path() {
+            "/api/v1/users" => ("users", 600),
+            "/api/v1/groups" => ("groups", 500),
+            _ => ("others", 1_200),
+        };
+        Some(Charge { limit, cost: 1, quota: Quota { most, window: MINUTE } })
+    }
+
+    fn tell(&self, standing: Standing, headers: &mut HeaderMap) {
+        for (name, value) in [
+            ("x-rate-limit-limit", standing.most),
+            ("x-rate-limit-remaining", standing.left),
+            ("x-rate-limit-reset", standing.end),
+        ] {
+            headers.insert(name, HeaderValue::from(value));
+        }
+    }
+
+    fn is_authorized(&self, request: &Parts, engine: &Engine) -> bool {
+        let header = request.headers.get(AUTHORIZATION);
+        engine.accepts_lasting() && header.is_some_and(|value| value == &format!("SSWS {TOKEN}"))
+    }
+}
+
+/// Who is asked, what for, by whom.
+type Asked = (State<(Arc<Okta>, Arc<Engine>)>, Query<HashMap<String, String>>, Parts);
+
+async fn users(asked: Asked) -> Response {
+    let (State((okta, _)), Query(query), _) = &asked;
+    let filter = query.get("filter").map(String::as_str);
+    let wants_left = filter.is_some_and(|filter| filter.contains("DEPROVISIONED"));
+    let is_asked_for = |user: &&Person| wants_left || user.status != "DEPROVISIONED";
+    let attributes = |user: &Person| [("status", user.status), ("profile.department", user.department)];
+    let found = okta.users.iter().filter(is_asked_for);
+    list(&asked, matching(found, filter, attributes, Person::shown), 200, 200)
+}
+
+async fn groups(asked: Asked) -> Response {
+    let (State((okta, _)), Query(query), _) = &asked;
+    let filter = query.get("filter").map(String::as_str);
+    let found = matching(okta.groups.iter(), filter, |_| [("type", "OKTA_GROUP")], Team::shown);
+    list(&asked, found, 10_000, 10_000)
+}
+
+async fn members(Path(id): Path<String>, asked: Asked) -> Response {
+    let (State((okta, _)), ..) = &asked;
+    let group = okta.groups.iter().find(|group| group.id == id && !okta.vanishing.contains(&id));
+    let Some(group) = group else {
+        return refused(
+            StatusCode::NOT_FOUND,
+            "E0000007",
+            &format!("Not found: Resource not found: {id} (UserGroup)"),
+        );
+    };
+    let members: HashSet<&String> = group.members.iter().collect();
+    let found = okta.users.iter().filter(|user| members.contains(&user.id)).map(Person::shown).collect();
+    list(&asked, Some(found), 1_000, 1_000)
+}
+
+/// Those that match the filter; `None` if it cannot be understood.
+fn matching<'a, T: 'a, const N: usize>(
+    entries: impl Iterator<Item = &'a T>,
+    filter: Option<&str>,
+    attributes: impl Fn(&'a T) -> [(&'static str, &'static str); N],
+    shown: impl Fn(&'a T) -> Value,
+) -> Option<Vec<Value>> {
+    let mut found = Vec::new();
+    for entry in entries {
+        if filter.map_or(Some(true), |filter| matches(filter, &attributes(entry)))? {
+            found.push(shown(entry));
+        }
+    }
+    Some(found)
+}
+
+/// `attribute eq "value"`, joined by `and`, perhaps in brackets; `None` for anything else.
+fn matches(filter: &str, attributes: &[(&str, &str)]) -> Option<bool> {
+    let mut is_match = true;
+    for part in filter.split(" and ") {
+        let part = part.trim().trim_matches(['(', ')']);
+        let (name, value) = part.split_once(" eq ")?;
+        let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
+        let (_, own) = attributes.iter().find(|(known, _)| *known == name.trim())?;
+        is_match = is_match && *own == value;
+    }
+    Some(is_match)
+}
+
+impl Person {
+    fn shown(&self) -> Value {
+        let Self { id, status, email, department } = self;
+        json!({
+            "id": id, "status": status, "created": "2024-05-01T08:00:00.000Z", "lastUpdated": "2024-05-01T08:00:00.000Z",
+            "profile": { "login": email, "email": email, "firstName": "First", "lastName": "Last", "department": department },
+            "credentials": { "provider": { "type": "OKTA", "name": "OKTA" } },
+        })
+    }
+}
+
+impl Team {
+    fn shown(&self) -> Value {
+        json!({
+            "id": self.id, "type": "OKTA_GROUP", "objectClass": ["okta:user_group"],
+            "created": "2024-05-01T08:00:00.000Z", "lastUpdated": "2024-05-01T08:00:00.000Z",
+            "lastMembershipUpdated": "2024-05-01T08:00:00.000Z",
+            "profile": { "name": self.name, "description": null },
+        })
+    }
+}
+
+fn refused(status: StatusCode, code: &str, summary: &str) -> Response {
+    let body = json!({
+        "errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "oaesandbox", "errorCauses": [],
+    });
+    (status, axum::Json(body)).into_response()
+}
+
+/// One page of a list.
+fn list(asked: &Asked, found: Option<Vec<Value>>, usual: usize, largest: usize) -> Response {
+    let (State((_, engine)), Query(query), parts) = asked;
+    let Some(entries) = found else {
+        return refused(StatusCode::BAD_REQUEST, "E0000031", "Invalid search criteria.");
+    };
+    let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
+    let size = engine.page(number("limit"), usual, largest);
+    let from = number("after").unwrap_or(0);
+    let page: Vec<&Value> = entries.iter().skip(from).take(size).collect();
+    let next = Some(from + size).filter(|&next| next < entries.len());
+    let link = |after: Option<usize>, rel: &str| {
+        let mut pairs: Vec<(&str, String)> = query
+            .iter()
+            .filter(|(name, _)| *name != "after")
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        pairs.extend(after.map(|after| ("after", after.to_string())));
+        pairs.sort();
+        let pairs = serde_urlencoded::to_string(pairs).unwrap_or_default();
+        HeaderValue::from_str(&format!("<{}{}?{pairs}>; rel=\"{rel}\"", engine.url(), parts.uri.path())).ok()
+    };
+    let next = if repeats_page(parts) {
+        HeaderValue::from_str(&format!("<{}{}>; rel=\"next\"", engine.url(), parts.uri)).ok()
+    } else {
+        next.and_then(|next| link(Some(next), "next"))
+    };
+    let mut answer = axum::Json(page).into_response();
+    for value in [link(number("after"), "self"), next].into_iter().flatten() {
+        answer.headers_mut().append(LINK, value);
+    }
+    answer
+}

@@ -1,0 +1,80 @@
+//! HTTP/1.1 and HTTP/2, plain or over TLS, with answers that may be refused altogether.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::Tls;
+use super::engine::{Engine, Vendor};
+
+/// For a certificate and its key.
+pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate)
+        .and_then(Iterator::collect)
+        .map_err(io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(io::Error::other)?;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Until it is aborted.
+pub(super) async fn serve<V: Vendor>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    vendor: Arc<V>,
+    engine: Arc<Engine>,
+) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match stream {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, tls.clone(), Arc::clone(&vendor), Arc::clone(&engine)));
+            }
+            Err(error) => tracing::warn!(%error, "a connection to the sandbox was not accepted"),
+        }
+    }
+}
+
+async fn connection<V: Vendor>(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    vendor: Arc<V>,
+    engine: Arc<Engine>,
+) {
+    let _ = stream.set_nodelay(true);
+    let routes = vendor.routes(&engine);
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (vendor, engine, routes) = (Arc::clone(&vendor), Arc::clone(&engine), routes.clone());
+        async move { engine.answer(&*vendor, routes, request.map(Body::new)).await }
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let ended = match tls {
+        None => builder.serve_connection(TokioIo::new(stream), service).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await,
+            Err(error) => Err(error.into()),
+        },
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the sandbox ended");
+    }
+}

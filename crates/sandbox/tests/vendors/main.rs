@@ -1,0 +1,82 @@
+//! The played directories, read by the vendors' own clients: what they read must be who is there.
+//!
+//! The clients are installed by `scripts/install-vendor-clients`.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
+
+mod okta;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bwdc_sandbox::cloud::{Behaviour, Company, Status};
+use serde_json::Value;
+
+/// Where `scripts/install-vendor-clients` puts them.
+fn clients() -> PathBuf {
+    let target = std::env::current_exe().unwrap();
+    let target = target.ancestors().find(|folder| folder.join("vendor-clients").is_dir());
+    target
+        .expect("the vendors' clients are not installed: run scripts/install-vendor-clients")
+        .join("vendor-clients")
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vendors").join(name)
+}
+
+/// Runs a script for node; it finds the packages beside the copy that was made at installation.
+pub fn node(name: &str, arguments: &[&str]) -> Value {
+    let folder = clients().join("node");
+    // Modules are looked for beside the script itself.
+    let copy = folder.join(name);
+    std::fs::copy(script(name), &copy).unwrap();
+    told(Command::new("node").arg(copy).args(arguments))
+}
+
+/// Runs a script for Python, in the environment that was made at installation.
+pub fn python(name: &str, arguments: &[&str]) -> Value {
+    told(Command::new(clients().join("python/bin/python")).arg(script(name)).args(arguments))
+}
+
+/// What a script prints.
+fn told(command: &mut Command) -> Value {
+    let output = command.output().expect("starting the vendor's client");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {out}"))
+}
+
+/// Two to a page, so that there are several.
+pub fn small_pages() -> Behaviour {
+    Behaviour { page: 2, ..Behaviour::default() }
+}
+
+/// The addresses of the people of the sample company, by what has become of them.
+pub fn emails(status: Status) -> Vec<String> {
+    let users = Company::sample().users;
+    sorted(users.into_iter().filter(|user| user.status == status).filter_map(|user| user.email))
+}
+
+/// Names of the groups of the sample company, and of the people in each.
+pub fn memberships() -> BTreeMap<String, Vec<String>> {
+    let groups = Company::sample().groups;
+    groups.into_iter().map(|group| (group.name, sorted(group.users))).collect()
+}
+
+pub fn sorted(list: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut list: Vec<String> = list.into_iter().collect();
+    list.sort();
+    list
+}
+
+/// A text of an entry.
+pub fn text(entry: &Value, name: &str) -> String {
+    entry[name].as_str().unwrap_or_else(|| panic!("no {name} in {entry}")).to_owned()
+}
