@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS ...]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
     reason = "a measurement that cannot be made must fail loudly, and prints its table"
 )]
 
+mod clouds;
 mod ranges;
 
 use std::fmt::Write as _;
@@ -29,6 +30,8 @@ use wait4::Wait4;
 const RANGES: usize = 50_000;
 /// Members per group.
 const MEMBERS: usize = 100;
+/// People in each played cloud; a tenth as many groups.
+const CLOUDS: usize = 10_000;
 const SIZES: [(usize, usize); 4] = [(1_000, 50), (10_000, 500), (50_000, 2_000), (200_000, 8_000)];
 const CLIENT_ID: &str = "organization.11111111-2222-3333-4444-555555555555";
 
@@ -39,6 +42,7 @@ struct Plan {
     save: Option<PathBuf>,
     sizes: Vec<(usize, usize)>,
     ranges: Vec<usize>,
+    clouds: Vec<usize>,
     targets: Vec<Target>,
 }
 
@@ -82,8 +86,10 @@ fn main() {
         startup[1], startup[0], startup[2]
     )
     .unwrap();
-    report.push_str("| users / groups | import into | bwdc sync: wall, CPU, peak | the other: wall, CPU, peak | wall ratio (min to max) |\n");
-    report.push_str("| --- | --- | --- | --- | --- |\n");
+    if !plan.sizes.is_empty() || !plan.ranges.is_empty() {
+        report.push_str("| users / groups | import into | bwdc sync: wall, CPU, peak | the other: wall, CPU, peak | wall ratio (min to max) |\n");
+        report.push_str("| --- | --- | --- | --- | --- |\n");
+    }
     for &(users, groups) in &plan.sizes {
         let slapd = load(users, groups);
         for &target in &plan.targets {
@@ -96,6 +102,15 @@ fn main() {
         let row = ranges::measure(&plan, people);
         println!("{row}");
         writeln!(report, "{row}").unwrap();
+    }
+    if !plan.clouds.is_empty() {
+        report.push_str(clouds::HEAD);
+    }
+    for &people in &plan.clouds {
+        for row in clouds::measure(&plan, people, people / 10) {
+            println!("{row}");
+            writeln!(report, "{row}").unwrap();
+        }
     }
     println!("\n{report}");
     if let Some(path) = &plan.save {
@@ -114,6 +129,7 @@ fn arguments() -> Plan {
         save: None,
         sizes: Vec::new(),
         ranges: Vec::new(),
+        clouds: Vec::new(),
         targets: vec![Target::Sink],
     };
     while let Some(word) = words.next() {
@@ -122,18 +138,21 @@ fn arguments() -> Plan {
             "--save" => plan.save = Some(PathBuf::from(words.next().expect("--save FILE"))),
             "--with-sandbox" => plan.targets.push(Target::Sandbox),
             size => {
-                let (users, groups) = size.split_once('/').expect("USERS/GROUPS or ranges/PEOPLE");
+                let (users, groups) =
+                    size.split_once('/').expect("USERS/GROUPS, ranges/PEOPLE or clouds/USERS");
                 let groups = groups.parse().expect("a number");
                 match users {
                     "ranges" => plan.ranges.push(groups),
+                    "clouds" => plan.clouds.push(groups),
                     users => plan.sizes.push((users.parse().expect("a number"), groups)),
                 }
             }
         }
     }
-    if plan.sizes.is_empty() && plan.ranges.is_empty() {
+    if plan.sizes.is_empty() && plan.ranges.is_empty() && plan.clouds.is_empty() {
         plan.sizes = SIZES.to_vec();
         plan.ranges.push(RANGES);
+        plan.clouds.push(CLOUDS);
     }
     plan
 }
@@ -346,6 +365,8 @@ fn save(path: &Path, report: &str) {
          peak,\nthe ratio pair by pair. Groups have {MEMBERS} members; ten of them form a cycle, every tenth contains another.\n\n\
          The last row: one group of everybody from a server of our own that lists 1,500 members at once, like a domain controller\nof \
          Windows, beside a bare client (ldap3, one connection) that reads the people and the ranges and counts them.\n\n\
+         The second table: the cloud directories, played by the sandbox with the vendors' documented limits, beside the same requests \
+         over\none connection without limits, and what the existing connector waits besides. Groups have 20 members.\n\n\
          {cores} cores, {}, {}, {}.\n\n{report}",
         said("uname", &["-sr"]),
         said("rustc", &["--version"]),

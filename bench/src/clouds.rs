@@ -1,0 +1,136 @@
+//! The cloud directories, played with a latency and the vendors' documented limits, beside the same requests one after another.
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bwdc_connect::http::{Http, Request, Settings};
+use bwdc_sandbox::cloud::okta::{self, Okta};
+use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
+use http::header::AUTHORIZATION;
+use tokio::runtime::Runtime;
+
+use super::{Cost, Plan, Server, Target, finish};
+
+/// How long each answer takes.
+const LATENCY: Duration = Duration::from_millis(50);
+/// Members per group.
+const MEMBERS: usize = 20;
+
+/// One vendor, played.
+struct Vendor {
+    name: &'static str,
+    start: fn(&Runtime, &Company, Behaviour) -> Cloud,
+    /// What `data.json` says of it, besides the server.
+    data: fn(&Cloud) -> String,
+    /// Variables that say where it is.
+    environment: fn(&Cloud) -> Vec<(&'static str, String)>,
+    /// What its requests are authorized by.
+    authorization: fn(&Cloud) -> String,
+    /// What the existing connector waits before the members of each group are read.
+    wait_per_group: Duration,
+}
+
+const VENDORS: [Vendor; 1] = [Vendor {
+    name: "Okta",
+    start: |runtime, company, behaviour| {
+        runtime.block_on(Okta::from(company).start(behaviour)).expect("the played Okta")
+    },
+    data: |cloud| {
+        format!(
+            r#""directoryType":3,"directoryOkta":{{"orgUrl":"{}","token":"{}"}}"#,
+            cloud.url(),
+            okta::TOKEN
+        )
+    },
+    environment: |_| Vec::new(),
+    authorization: |_| format!("SSWS {}", okta::TOKEN),
+    wait_per_group: Duration::from_millis(500),
+}];
+
+/// The head of the table.
+pub(crate) const HEAD: &str = "\n| cloud, 50 ms for each answer | users / groups | requests | beyond the limit | bwdc sync: wall, CPU, peak | the same requests one after another | the existing connector's waits | times faster |\n\
+                               | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+/// A row for each vendor.
+pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> Vec<String> {
+    VENDORS.iter().map(|vendor| row(plan, vendor, users, groups)).collect()
+}
+
+fn row(plan: &Plan, vendor: &Vendor, users: usize, groups: usize) -> String {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let company = Company::of_size(users, groups, MEMBERS);
+    let behaviour = Behaviour { latency: LATENCY, ..Behaviour::default() };
+    let cloud = (vendor.start)(&runtime, &company, behaviour);
+    let ours = sync(plan, vendor, &cloud, users, groups);
+    let (requests, exceeded) = (cloud.requests(), cloud.exceeded());
+    // Without a limit: the one who goes step by step is not to be slowed by what we used up.
+    let behaviour = Behaviour {
+        latency: LATENCY,
+        quota: Some(bwdc_sandbox::cloud::Quota { most: u64::MAX, window: Duration::from_secs(60) }),
+        ..Behaviour::default()
+    };
+    let other = (vendor.start)(&runtime, &company, behaviour);
+    let theirs = runtime.block_on(one_after_another(&cloud, &other, &(vendor.authorization)(&other)));
+    let waits = vendor.wait_per_group * u32::try_from(groups).expect("a number of groups");
+    let times = (theirs + waits).as_secs_f64() / ours.wall.as_secs_f64();
+    format!(
+        "| {} | {users} / {groups} | {requests} | {exceeded} | {:.2} s, {:.2} s, {:.1} MiB | {:.1} s | {:.0} s | **{times:.1}** |",
+        vendor.name,
+        ours.wall.as_secs_f64(),
+        ours.cpu.as_secs_f64(),
+        ours.peak as f64 / 1_048_576.0,
+        theirs.as_secs_f64(),
+        waits.as_secs_f64(),
+    )
+}
+
+fn sync(plan: &Plan, vendor: &Vendor, cloud: &Cloud, users: usize, groups: usize) -> Cost {
+    let server = Server::start(plan, Target::Sink);
+    let folder = tempfile::Builder::new().prefix("bwdc-bench-").tempdir().expect("a folder");
+    let data = format!(
+        r#"{{"stateVersion":8,"environmentUrls":{{"base":"{}"}},{},"sync":{{"users":true,"groups":true,"largeImport":true}}}}"#,
+        server.url,
+        (vendor.data)(cloud)
+    );
+    fs::write(folder.path().join("data.json"), data).expect("writing data.json");
+    let output = folder.path().join("stdout");
+    let started = Instant::now();
+    let child = Command::new(&plan.bwdc)
+        .arg("sync")
+        .env_clear()
+        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder.path())
+        .env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS", "true")
+        .env("BW_CLIENTID", &server.client_id)
+        .env("BW_CLIENTSECRET", &server.client_secret)
+        .envs((vendor.environment)(cloud))
+        .stdout(File::create(&output).expect("a file"))
+        .spawn()
+        .expect("running bwdc");
+    let (is_success, cost) = finish(child, started);
+    let said = fs::read_to_string(&output).expect("what bwdc said");
+    let expected = format!("Synced {groups} group(s) and {users} user(s).");
+    assert!(is_success && said.contains(&expected), "expected `{expected}`, got: {said}");
+    cost
+}
+
+/// What was asked of one, asked of the other, over one connection.
+async fn one_after_another(asked: &Cloud, other: &Cloud, authorization: &str) -> Duration {
+    let http = Http::new(Settings::default()).expect("a client");
+    let started = Instant::now();
+    for line in asked.log() {
+        let Some(path) = line.strip_prefix("GET ") else { continue };
+        // Addresses of pages lead to where they were given out.
+        let path = path.replace(&asked.url(), "");
+        let url = format!("{}{path}", other.url()).parse().expect("an address");
+        let mut request = Request::get(url, Duration::from_secs(60));
+        request.headers.insert(AUTHORIZATION, authorization.parse().expect("a header"));
+        let answer = http.send("Replaying a request", &request).await.expect("an answer");
+        assert!(answer.status.is_success(), "{} for {path}", answer.status);
+    }
+    started.elapsed()
+}
