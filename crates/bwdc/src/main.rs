@@ -3,6 +3,7 @@
 mod cli;
 mod collate;
 mod config;
+mod daemon;
 mod error;
 mod harden;
 mod run;

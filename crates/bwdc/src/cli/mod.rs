@@ -3,6 +3,7 @@
 mod clear_cache;
 mod completions;
 mod config;
+mod daemon;
 mod data_file;
 mod demo;
 mod doctor;
@@ -12,6 +13,7 @@ mod login;
 mod logout;
 mod man;
 mod sandbox;
+mod status;
 mod sync;
 mod test;
 mod update;
@@ -88,6 +90,10 @@ enum Command {
     Init(init::Arguments),
     /// Look at this installation from end to end, and say what is wrong with it.
     Doctor(doctor::Arguments),
+    /// Run syncs by themselves, without a scheduler.
+    Daemon(daemon::Arguments),
+    /// Show what the daemon is doing.
+    Status(status::Arguments),
     /// Look for a newer release.
     Update,
     /// Print a script that completes commands and options in a shell.
@@ -168,6 +174,8 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::ClearCache => clear_cache::run(&context(environment)?).map(done),
         Command::Init(arguments) => init::run(&context(environment)?, arguments, interaction).await.map(done),
         Command::Doctor(arguments) => doctor::run(&context(environment)?, arguments).await,
+        Command::Daemon(arguments) => daemon::run(arguments, environment, style).await.map(done),
+        Command::Status(arguments) => status::run(arguments, environment).await,
         Command::Update => update::run(&context(environment)?).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),

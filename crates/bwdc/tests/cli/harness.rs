@@ -74,6 +74,14 @@ impl Ran {
         self
     }
 
+    /// As JSON, on stdout.
+    #[track_caller]
+    pub fn fails_with_response(self, words: &str) {
+        let told: Value = serde_json::from_str(&self.out).unwrap();
+        assert_eq!((self.code, &told["success"]), (1, &json!(false)), "{}", self.out);
+        assert!(told["message"].as_str().unwrap().contains(words), "{}", self.out);
+    }
+
     #[track_caller]
     pub fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);

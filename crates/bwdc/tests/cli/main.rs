@@ -12,6 +12,7 @@
 mod active_directory;
 mod clouds;
 mod commands;
+mod daemon;
 mod directory_server_389;
 mod doctor;
 mod elsewhere;

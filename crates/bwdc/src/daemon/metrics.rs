@@ -1,0 +1,124 @@
+//! `/healthz` and `/metrics` on a port of this machine.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::Shared;
+use super::status::{InstanceStatus, Status};
+use crate::error::{Error, Result};
+
+/// OpenMetrics, which Prometheus asks for first.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Starts to answer; ends with the program.
+pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()> {
+    if !address.ip().is_loopback() {
+        return Err(Error::new(format!(
+            "The address for metrics, {address}, can be reached from other machines."
+        ))
+        .hint("There is no login: use 127.0.0.1 or [::1], and a proxy where others are to see them."));
+    }
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::new(format!("Listening on {address} for metrics: {error}")))?;
+    let metrics = Arc::clone(&shared);
+    let routes = Router::new()
+        .route("/healthz", get(move || async move { healthz(&shared.status()) }))
+        .route("/metrics", get(move || async move { metrics_of(&metrics.status()) }));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
+    Ok(())
+}
+
+/// 200 while no instance fails, else 503 with their names.
+fn healthz(status: &Status) -> Response {
+    let failing: Vec<&str> = status
+        .instances
+        .iter()
+        .filter(|(_, instance)| instance.failures_in_a_row > 0)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if failing.is_empty() {
+        return "ok\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("failing: {}\n", failing.join(", "))).into_response()
+}
+
+fn metrics_of(status: &Status) -> Response {
+    match rendered(status) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// A label set: the instance.
+type ByInstance = Vec<(&'static str, String)>;
+
+/// What an instance's figure is called, what it means, and how it is found.
+type Figure = (&'static str, &'static str, fn(&InstanceStatus) -> Option<f64>);
+
+const FIGURES: [Figure; 6] = [
+    ("bwdc_sync_running", "Whether a sync is under way", |instance| {
+        Some(if instance.running_since.is_some() { 1.0 } else { 0.0 })
+    }),
+    ("bwdc_sync_failures_in_a_row", "Failed syncs since the last good one", |instance| {
+        Some(f64::from(instance.failures_in_a_row))
+    }),
+    ("bwdc_sync_last_success_timestamp_seconds", "When a sync last ended well", |instance| {
+        instance.last_success.map(seconds)
+    }),
+    ("bwdc_sync_next_timestamp_seconds", "When the next sync starts", |instance| {
+        instance.next_run.map(seconds)
+    }),
+    ("bwdc_sync_last_duration_seconds", "How long the last sync took", |instance| {
+        instance.last.as_ref().map(|last| last.seconds)
+    }),
+    ("bwdc_sync_last_exit_code", "How the last sync ended: 0 is well", |instance| {
+        instance.last.as_ref().map(|last| f64::from(last.exit))
+    }),
+];
+
+fn seconds(time: jiff::Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
+}
+
+/// In the text format of OpenMetrics.
+fn rendered(status: &Status) -> std::result::Result<String, std::fmt::Error> {
+    let mut registry = Registry::default();
+    for (name, help, figure) in FIGURES {
+        let family = Family::<ByInstance, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+        for (instance, state) in &status.instances {
+            if let Some(value) = figure(state) {
+                family.get_or_create(&vec![("instance", instance.clone())]).set(value);
+            }
+        }
+        registry.register(name, help, family);
+    }
+    let runs = Family::<ByInstance, prometheus_client::metrics::counter::Counter>::default();
+    for (instance, state) in &status.instances {
+        for (result, count) in [("success", state.runs - state.failed), ("failure", state.failed)] {
+            let labels = vec![("instance", instance.clone()), ("result", result.to_owned())];
+            runs.get_or_create(&labels).inc_by(count);
+        }
+    }
+    registry.register("bwdc_sync_runs", "Syncs since the daemon was started", runs);
+    let started = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
+    started.set(seconds(status.started));
+    registry.register("process_start_time_seconds", "When the daemon was started", started);
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}

@@ -1,0 +1,278 @@
+//! `bwdc daemon`: syncs by themselves, without a scheduler.
+//!
+//! [`engine`] decides who runs when; here is the world around it: the clock, the runs, the signals, and those who ask.
+
+mod clock;
+pub(crate) mod control;
+mod engine;
+mod metrics;
+mod notify;
+mod signals;
+pub(crate) mod status;
+pub(crate) mod timetable;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bwdc_core::check::Removals;
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
+
+pub(crate) use self::engine::Timetable;
+use self::engine::{Ended, Engine, Spread, Wanted};
+use self::signals::{Asked, Signals};
+use self::status::{Finished, Status};
+use crate::error::{Exit, Result};
+use crate::run::{self, Context};
+
+/// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// What is to be done, as configured.
+pub(crate) struct Configured<T> {
+    /// How many syncs may be under way at once.
+    pub(crate) at_once: usize,
+    /// By how much the start of a sync may be put off, so that not all machines come at once.
+    pub(crate) spread: SignedDuration,
+    /// Where `/metrics` and `/healthz` are, if wanted.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// By name.
+    pub(crate) instances: BTreeMap<String, Configuration<T>>,
+}
+
+/// One instance.
+pub(crate) struct Configuration<T> {
+    pub(crate) timetable: T,
+    /// When it last ran to a good end.
+    pub(crate) last: Option<Timestamp>,
+    /// Made anew for each run, so that a run sees what is configured then.
+    pub(crate) context: Arc<dyn Fn() -> Context + Send + Sync>,
+}
+
+/// What those who ask are told.
+struct Shared(Mutex<Status>);
+
+impl Shared {
+    fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs until it is asked to end. `folder` is where the configuration is, `load` reads it.
+pub(crate) async fn run<T: Timetable>(folder: &Path, load: impl Fn() -> Result<Configured<T>>) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let configured = load()?;
+    #[cfg(unix)]
+    let listener = control::Listener::open(control::path(folder)).await?;
+    let mut daemon = Daemon::new(configured.spread);
+    if let Some(address) = configured.metrics {
+        metrics::serve(address, Arc::clone(&daemon.shared)).await?;
+    }
+    daemon.configure(configured);
+    let watchdog = notify::watchdog();
+    notify::ready();
+    loop {
+        daemon.start();
+        #[cfg(unix)]
+        let asks = listener.accept();
+        #[cfg(not(unix))]
+        let asks = std::future::pending::<()>();
+        tokio::select! {
+            () = clock::until(daemon.engine.wake_at()) => {}
+            (id, result) = daemon.runs.ended() => daemon.ended(id, result),
+            stream = asks => {
+                #[cfg(unix)]
+                tokio::spawn(control::tell(stream, daemon.shared.status()));
+                #[cfg(not(unix))]
+                let () = stream;
+            }
+            () = alive(watchdog) => notify::alive(),
+            asked = signals.next() => match asked {
+                Asked::Reload => daemon.reload(&load),
+                Asked::Stop => break,
+            },
+        }
+    }
+    daemon.stop().await;
+    Ok(())
+}
+
+struct Daemon<T> {
+    engine: Engine<T>,
+    contexts: BTreeMap<String, Arc<dyn Fn() -> Context + Send + Sync>>,
+    runs: Runs,
+    shared: Arc<Shared>,
+}
+
+impl<T: Timetable> Daemon<T> {
+    fn new(spread: SignedDuration) -> Self {
+        let now = Timestamp::now();
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: now,
+            instances: BTreeMap::new(),
+        };
+        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+        Self {
+            engine: Engine::new(1, Spread::seeded(seed, spread), now),
+            contexts: BTreeMap::new(),
+            runs: Runs::default(),
+            shared: Arc::new(Shared(Mutex::new(status))),
+        }
+    }
+
+    fn configure(&mut self, configured: Configured<T>) {
+        let mut wanted = BTreeMap::new();
+        self.contexts.clear();
+        for (name, Configuration { timetable, last, context }) in configured.instances {
+            self.contexts.insert(name.clone(), context);
+            wanted.insert(name, Wanted { timetable, last });
+        }
+        let mut status = self.shared.lock();
+        status
+            .instances
+            .retain(|name, instance| wanted.contains_key(name) || instance.running_since.is_some());
+        for (name, Wanted { last, .. }) in &wanted {
+            let known = status.instances.entry(name.clone()).or_default();
+            known.last_success = known.last_success.max(*last);
+        }
+        drop(status);
+        tracing::info!(instances = wanted.len(), at_once = configured.at_once, "configured");
+        self.engine.configure(configured.at_once, wanted, Timestamp::now());
+    }
+
+    /// A configuration that cannot be understood changes nothing.
+    fn reload(&mut self, load: &impl Fn() -> Result<Configured<T>>) {
+        notify::reloading();
+        match load() {
+            Ok(configured) => self.configure(configured),
+            Err(error) => tracing::error!("The configuration was not taken, the old one stays: {error}"),
+        }
+        notify::ready();
+    }
+
+    /// Starts who is due.
+    fn start(&mut self) {
+        let now = Timestamp::now();
+        for name in self.engine.start(now) {
+            let Some(context) = self.contexts.get(&name) else { continue };
+            tracing::info!(instance = name, "sync starts");
+            self.runs.start(name.clone(), context());
+            self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
+        }
+        self.tell();
+    }
+
+    fn ended(&mut self, id: Id, result: std::result::Result<Finished, JoinError>) {
+        let Some((name, since)) = self.runs.names.remove(&id) else { return };
+        let finished = result.unwrap_or_else(|error| Finished {
+            at: Timestamp::now(),
+            seconds: since.elapsed().as_secs_f64(),
+            exit: Exit::Failure as u8,
+            message: format!("an error in this program: {error}"),
+        });
+        let is_failure = is_failure(finished.exit);
+        tracing::info!(instance = name, exit = finished.exit, seconds = finished.seconds, "sync ended");
+        self.engine.ended(&name, if is_failure { Ended::Badly } else { Ended::Well }, finished.at);
+        let mut status = self.shared.lock();
+        if self.contexts.contains_key(&name) {
+            status.instances.entry(name).or_default().finish(finished, is_failure);
+        } else {
+            status.instances.remove(&name);
+        }
+    }
+
+    /// Keeps the status up to date.
+    fn tell(&self) {
+        let mut status = self.shared.lock();
+        for (name, instance) in &mut status.instances {
+            instance.next_run = self.engine.next_run(name);
+            instance.failures_in_a_row = self.engine.failures(name);
+        }
+        let failing = status.instances.values().filter(|instance| instance.failures_in_a_row > 0).count();
+        notify::doing(&format!(
+            "{} instances, {} running, {failing} failing",
+            status.instances.len(),
+            self.engine.running()
+        ));
+    }
+
+    /// Lets runs come to their end, for a while.
+    async fn stop(mut self) {
+        notify::stopping();
+        tracing::info!(running = self.engine.running(), "asked to end");
+        let all = async {
+            while !self.runs.tasks.is_empty() {
+                let (id, result) = self.runs.ended().await;
+                self.ended(id, result);
+            }
+        };
+        if timeout(GRACE, all).await.is_err() {
+            tracing::warn!(
+                "syncs that took longer than {} s were cut off; the next run repeats them",
+                GRACE.as_secs()
+            );
+        }
+    }
+}
+
+/// The time to say that we are alive, if anybody wants to hear it.
+async fn alive(interval: Option<Duration>) {
+    match interval {
+        Some(interval) => tokio::time::sleep(interval).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the next try is to be earlier, or later, than the timetable says. Another run at the same time is no failure.
+fn is_failure(exit: u8) -> bool {
+    exit != Exit::Success as u8 && exit != Exit::LeftOut as u8 && exit != Exit::Locked as u8
+}
+
+/// The runs under way.
+#[derive(Default)]
+struct Runs {
+    tasks: JoinSet<Finished>,
+    names: HashMap<Id, (String, Instant)>,
+}
+
+impl Runs {
+    fn start(&mut self, name: String, context: Context) {
+        let handle = self.tasks.spawn(sync(context));
+        self.names.insert(handle.id(), (name, Instant::now()));
+    }
+
+    /// The next one that ends; waits for ever if there is none.
+    async fn ended(&mut self) -> (Id, std::result::Result<Finished, JoinError>) {
+        match poll_fn(|context| self.tasks.poll_join_next_with_id(context)).await {
+            Some(Ok((id, finished))) => (id, Ok(finished)),
+            Some(Err(error)) => (error.id(), Err(error)),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// One sync, and how it ended.
+async fn sync(context: Context) -> Finished {
+    let started = Instant::now();
+    let result = run::sync(&context, Removals::Few).await;
+    let (exit, message) = match result {
+        Ok(outcome) => {
+            let exit = if outcome.left_out > 0 { Exit::LeftOut } else { Exit::Success };
+            let sent = outcome.sent;
+            (exit, format!("Synced {} group(s) and {} user(s).", sent.groups, sent.users))
+        }
+        Err(error) => (error.exit, error.to_string()),
+    };
+    Finished { at: Timestamp::now(), seconds: started.elapsed().as_secs_f64(), exit: exit as u8, message }
+}

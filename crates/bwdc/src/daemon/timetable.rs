@@ -1,0 +1,64 @@
+//! When instances without a schedule of their own run: the Interval setting, as the desktop app did.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Timetable;
+use crate::state::{Data, key};
+
+/// The interval of an instance that sets none.
+const USUAL: SignedDuration = SignedDuration::from_mins(5);
+
+/// Again after so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Every(SignedDuration);
+
+impl Timetable for Every {
+    fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+        time.checked_add(self.0).ok()
+    }
+
+    /// What never ran is to run at once.
+    fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
+        last.and_then(|last| self.next_after(last)).is_none_or(|time| time <= now)
+    }
+}
+
+impl Every {
+    /// `sync.interval`, in minutes: at least 5; 0 and less mean that it is not to run by itself.
+    pub(crate) fn of(data: &Data) -> Option<Self> {
+        let minutes = match data.section(key::SYNC).value("interval") {
+            None => return Some(Self(USUAL)),
+            Some(value) => value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?,
+        };
+        let interval = SignedDuration::try_from_secs_f64(minutes * 60.0).ok()?;
+        interval.is_positive().then(|| Self(interval.max(USUAL)))
+    }
+}
+
+/// When an instance last ran to a good end.
+pub(crate) fn last_run(data: &Data) -> Option<Timestamp> {
+    let time = |key: &str| data.text(key).and_then(|text| text.parse().ok());
+    time(key::LAST_USER_SYNC).max(time(key::LAST_GROUP_SYNC))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_in_minutes_and_at_least_five() {
+        for (stored, expected) in [
+            (serde_json::json!(15), Some(15)),
+            (serde_json::json!("30"), Some(30)),
+            (serde_json::json!(1), Some(5)),
+            (serde_json::json!(0), None),
+            (serde_json::json!(-5), None),
+            (serde_json::Value::Null, Some(5)),
+        ] {
+            let mut data = Data::default();
+            data.set_in(key::SYNC, "interval", stored.clone());
+            let expected = expected.map(|minutes| Every(SignedDuration::from_mins(minutes)));
+            assert_eq!(Every::of(&data), expected, "{stored}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `bwdc daemon` and `bwdc status`.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::free_port;
+use serde_json::{Value, json};
+
+use crate::harness::{Instance, Organization, Ran};
+
+/// Folders below that of one instance, whose environment they share.
+struct Company {
+    instance: Instance,
+    names: Vec<String>,
+}
+
+impl Company {
+    fn of(count: usize, organization: &Organization) -> Self {
+        let mut instance = Instance::empty();
+        instance.unset_env("BITWARDENCLI_CONNECTOR_APPDATA_DIR");
+        instance.key(&organization.sandbox);
+        let company = Self { instance, names: (0..count).map(|number| format!("i{number}")).collect() };
+        for name in &company.names {
+            let folder = company.folder(name);
+            fs::create_dir_all(folder.join("company")).unwrap();
+            let people = format!("id,email\n{name},{name}@example.org\n");
+            fs::write(folder.join("company/users.csv"), people).unwrap();
+            let data = json!({
+                "stateVersion": 8,
+                "environmentUrls": { "base": organization.sandbox.url() },
+                "directoryType": "file",
+                "directoryFile": { "path": "company" },
+                "sync": { "users": true, "interval": 5 },
+            });
+            fs::write(folder.join("data.json"), data.to_string()).unwrap();
+        }
+        company
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.instance.folder.path().join(name)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut arguments = vec!["daemon", "--spread", "0"];
+        for name in &self.names {
+            arguments.extend(["--appdata", name]);
+        }
+        arguments.extend(more);
+        self.instance.command(&arguments)
+    }
+
+    fn start(&self, more: &[&str]) -> Daemon {
+        let log = fs::File::create(self.instance.folder.path().join("daemon.log")).unwrap();
+        Daemon(self.command(more).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+
+    fn ask(&self) -> Ran {
+        self.instance.run(&["--response", "status", "--appdata", "i0"])
+    }
+
+    /// The status, once it is as wanted.
+    fn wait_for(&self, what: &str, is_good: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let out = self.ask().out;
+            let status: Value = serde_json::from_str(&out).unwrap_or_default();
+            if is_good(&status["data"]) {
+                return status["data"].clone();
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "no {what}: {out}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn state<'a>(&self, status: &'a Value, name: &str) -> &'a Value {
+        &status["instances"][self.folder(name).display().to_string()]
+    }
+
+    /// Whether each has run.
+    fn all_ran(&self, status: &Value) -> bool {
+        self.names.iter().all(|name| self.state(status, name)["last"].is_object())
+    }
+}
+
+/// Ends with the test.
+struct Daemon(Child);
+
+impl Daemon {
+    fn signal(&self, name: &str) {
+        let done =
+            Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
+        assert!(done.success());
+    }
+
+    fn end(mut self) -> i32 {
+        self.signal("TERM");
+        self.0.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn http(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn waits(status: &Value) -> bool {
+    status["nextRun"].is_string() && status["runningSince"].is_null()
+}
+
+#[test]
+fn every_instance_runs_and_a_failing_one_delays_nobody() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(4, &organization);
+    fs::remove_dir_all(company.folder("i2").join("company")).unwrap();
+    let port = free_port();
+    let daemon = company.start(&["--at-once", "2", "--metrics", &format!("127.0.0.1:{port}")]);
+    let status = company.wait_for("runs of all", |status| company.all_ran(status));
+    assert_eq!(organization.emails(), ["i0@example.org", "i1@example.org", "i3@example.org"]);
+    for name in ["i0", "i1", "i3"] {
+        let state = company.state(&status, name);
+        assert_eq!((&state["last"]["exit"], &state["failed"]), (&json!(0), &json!(0)), "{state}");
+        assert!(waits(state), "{state}");
+    }
+    let failing = company.state(&status, "i2");
+    assert_eq!((&failing["last"]["exit"], &failing["failuresInARow"]), (&json!(1), &json!(1)));
+    assert!(failing["last"]["message"].as_str().unwrap().contains("there is no such file or folder"));
+
+    let ran = company.instance.run(&["status", "--appdata", "i0"]);
+    assert_eq!(ran.code, 1, "one fails: {}", ran.out);
+    assert!(ran.out.contains("failed 1 times in a row") && ran.out.contains("next run in "), "{}", ran.out);
+    let health = http(port, "/healthz");
+    assert!(
+        health.starts_with("HTTP/1.1 503") && health.contains("failing: ") && health.contains("i2"),
+        "{health}"
+    );
+    let metrics = http(port, "/metrics");
+    for line in [
+        "bwdc_sync_runs_total{instance=\"{}\",result=\"success\"} 1",
+        "bwdc_sync_failures_in_a_row{instance=\"{}\"} 0.0",
+    ] {
+        let line = line.replace("{}", &company.folder("i0").display().to_string());
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
+    }
+
+    assert_eq!(daemon.end(), 0);
+    assert!(!company.folder("i0").join("daemon.sock").exists());
+    company.ask().fails_with_response("No daemon answers");
+}
+
+#[test]
+fn one_daemon_for_one_configuration() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let daemon = company.start(&[]);
+    company.wait_for("a run", |status| company.all_ran(status));
+    let second: Ran = company.command(&[]).output().unwrap().into();
+    second.fails(1, &["Another daemon answers at ", "Stop it first"]);
+    company.wait_for("an answer of the first", |status| status["pid"] == json!(daemon.0.id()));
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn a_reload_takes_what_is_configured_now() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    let daemon = company.start(&[]);
+    company.wait_for("runs of both", |status| company.all_ran(status));
+    let file = company.folder("i1").join("data.json");
+    let mut data: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    data["sync"]["interval"] = json!(600);
+    fs::write(&file, data.to_string()).unwrap();
+    daemon.signal("HUP");
+    let far = |status: &Value| {
+        let next = company.state(status, "i1")["nextRun"].as_str().map(str::to_owned);
+        let day = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        next.is_some_and(|next| day(&next).duration_since(jiff::Timestamp::now()).as_hours() >= 9)
+    };
+    company.wait_for("the new interval", far);
+    // One that cannot be understood changes nothing.
+    fs::write(&file, "{").unwrap();
+    daemon.signal("HUP");
+    let status = company.wait_for("an answer", |status| status["pid"] == json!(daemon.0.id()));
+    assert!(far(&status), "{status}");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn a_sync_by_somebody_else_is_no_failure() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let lock = fs::File::create(company.folder("i0").join("bwdc.lock")).unwrap();
+    lock.lock().unwrap();
+    let daemon = company.start(&[]);
+    let status = company.wait_for("a run", |status| company.all_ran(status));
+    let state = company.state(&status, "i0");
+    assert_eq!((&state["last"]["exit"], &state["failuresInARow"]), (&json!(3), &json!(0)), "{state}");
+    assert_eq!(organization.imports(), 0);
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_nothing() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(3, &organization);
+    for moment in 0..12_u64 {
+        let mut daemon = company.start(&[]);
+        std::thread::sleep(Duration::from_millis(40 * moment));
+        daemon.0.kill().unwrap();
+        daemon.0.wait().unwrap();
+        for name in &company.names {
+            let data = read(&company.folder(name).join("data.json"));
+            assert_eq!(data["sync"]["interval"], json!(5), "{data}");
+        }
+    }
+    let daemon = company.start(&[]);
+    company.wait_for("runs of all or their turn", |status| {
+        company.names.iter().all(|name| {
+            let state = company.state(status, name);
+            state["last"]["exit"] == json!(0) || state["lastSuccess"].is_string()
+        })
+    });
+    assert_eq!(organization.emails().len(), 3);
+    assert_eq!(daemon.end(), 0);
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
