@@ -161,8 +161,11 @@ impl Http {
     pub fn new(settings: Settings) -> Result<Self> {
         let Settings { network, headers, pace, allowance, concurrency, passing } = settings;
         let trust = network.extra_ca.map_or(Trust::System, Trust::SystemAndFile);
+        let mut tls = tls::client_config(&trust, None)?;
+        // The library leaves this to whoever brings a configuration; without it there is no HTTP/2.
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&trust, None)?)
+            .tls_backend_preconfigured(tls)
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)

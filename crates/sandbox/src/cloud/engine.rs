@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, DATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tower::ServiceExt as _;
@@ -73,6 +73,8 @@ pub(crate) struct Engine {
 #[derive(Debug, Default)]
 struct State {
     log: Vec<String>,
+    /// How many requests came by HTTP/2.
+    by_http2: usize,
     exceeded: usize,
     /// Window and what was used of it, by limit.
     windows: HashMap<&'static str, (u64, u64)>,
@@ -130,6 +132,10 @@ impl Engine {
         self.state().log.clone()
     }
 
+    pub(crate) fn by_http2(&self) -> usize {
+        self.state().by_http2
+    }
+
     pub(crate) fn exceeded(&self) -> usize {
         self.state().exceeded
     }
@@ -142,6 +148,7 @@ impl Engine {
     fn note(&self, request: &Parts) -> usize {
         let mut state = self.state();
         state.log.push(format!("{} {}", request.method, request.uri));
+        state.by_http2 += usize::from(request.version == Version::HTTP_2);
         state.log.len() - 1
     }
 

@@ -126,6 +126,11 @@ impl Cloud {
         self.engine.log()
     }
 
+    /// How many of the requests came by HTTP/2.
+    pub fn by_http2(&self) -> usize {
+        self.engine.by_http2()
+    }
+
     /// How often a limit was exceeded.
     pub fn exceeded(&self) -> usize {
         self.engine.exceeded()

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use bwdc_sandbox::Options;
 use bwdc_sandbox::cloud::okta::{Okta, Person, TOKEN, Team};
-use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
+use bwdc_sandbox::cloud::{Behaviour, Cloud, Company, Tls};
+use bwdc_testkit::Certificates;
+use bwdc_testkit::certificates::Pair;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -141,4 +143,22 @@ fn wrong_tokens_and_addresses() {
     instance.run(&["sync"]).fails(1, &["okta.orgUrl", "unprotected"]);
     instance.change(|data| data["directoryOkta"]["orgUrl"] = serde_json::Value::Null);
     instance.run(&["sync"]).fails(1, &["Directory configuration incomplete.", "okta.orgUrl"]);
+}
+
+#[test]
+fn over_tls_with_http_2() {
+    let runtime = runtime();
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    let Pair { certificate, key } = certificates.server.clone();
+    let behaviour = Behaviour { tls: Some(Tls { certificate, key }), ..Behaviour::default() };
+    let okta = start(&runtime, company(), behaviour);
+    let organization = Organization::start(Options::default());
+    let mut instance = instance(&PlayedOkta, &okta, &organization);
+    instance.run(&["sync"]).fails(1, &["Reading ", "certificate"]);
+    assert_eq!(organization.imports(), 0);
+    instance.set_env("BWDC_CA_FILE", &certificates.ca.display().to_string());
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 10);
+    assert_eq!((okta.by_http2(), okta.requests()), (6, 6));
 }
