@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use crate::config::{Environment, Instance, Secrets, instance};
 use crate::error::{Error, Exit, Result};
-use crate::session::{self, Account};
+use crate::session::{self, Account, TokenMemory};
 use crate::state::{Data, DataFile, RunLock, key, people};
 use crate::ui::{self, Style};
 
@@ -33,6 +33,12 @@ impl Context {
     pub(crate) fn new(file: DataFile, environment: Environment, style: Style) -> Self {
         let secrets = Secrets::new(environment.clone(), file.clone());
         Self { file, environment, secrets, style }
+    }
+
+    /// With the tokens of earlier runs of the same program.
+    #[must_use]
+    pub(crate) fn with_tokens(self, tokens: TokenMemory) -> Self {
+        Self { secrets: self.secrets.with_tokens(tokens), ..self }
     }
 }
 

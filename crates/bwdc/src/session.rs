@@ -3,6 +3,8 @@
 //! A key that is given to every run (a variable, a file, a command, a credential, the secrets file) needs no login, and
 //! wins over one that a login kept, unless it is another organization's.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Client, Credentials, Token};
 use jiff::Timestamp;
@@ -31,8 +33,30 @@ enum NewTokens {
     InDataFile,
     /// Kept where secrets are kept.
     WithSecrets,
-    /// Used and forgotten: the key is given to every run.
-    Forgotten,
+    /// Kept in memory: the key is given to every run.
+    InMemory,
+}
+
+/// The access token of a key that is given to every run, kept in memory from one run of a daemon to the next. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenMemory(Arc<Mutex<Option<(String, Token)>>>);
+
+impl TokenMemory {
+    fn of(&self, client_id: &str) -> Option<Token> {
+        self.lock().as_ref().filter(|(owner, _)| owner == client_id).map(|(_, token)| token.clone())
+    }
+
+    fn keep(&self, client_id: &str, token: &Token) {
+        *self.lock() = Some((client_id.to_owned(), token.clone()));
+    }
+
+    fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(String, Token)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// With the reason if the place where a login would be kept cannot be looked into.
@@ -113,7 +137,8 @@ impl Account {
         }
         let token = data.text(key::ACCESS_TOKEN).filter(|_| !is_other).map(Token::from_stored);
         let is_data_file = token.is_some() || secrets.keeping(data) == Keeping::DataFile;
-        let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::Forgotten };
+        let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::InMemory };
+        let token = token.or_else(|| secrets.tokens().of(&credentials.client_id));
         Ok(Self { organization_id, credentials: Some(credentials), token, new_tokens, warning: None })
     }
 
@@ -164,7 +189,7 @@ impl Account {
     ) -> Result<Token> {
         let token = client.token(self.credentials()?).await?;
         match self.new_tokens {
-            NewTokens::Forgotten => {}
+            NewTokens::InMemory => secrets.tokens().keep(&self.credentials()?.client_id, &token),
             NewTokens::InDataFile => file.update(|data| {
                 data.set(key::ACCESS_TOKEN, token.reveal());
                 Ok(())
@@ -233,6 +258,7 @@ pub(crate) async fn forget(secrets: &Secrets) -> Result<()> {
 
 /// Removes an access token that the server refused; the API key stays, so that the next run can try again.
 pub(crate) async fn forget_token(secrets: &Secrets) -> Result<()> {
+    secrets.tokens().forget();
     secrets.keep(&[(&ACCESS_TOKEN, None)], |_| Ok(())).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::daemon::timetable::{Every, last_run};
 use crate::daemon::{self, Configuration, Configured};
 use crate::error::{Error, Result};
 use crate::run::Context;
+use crate::session::TokenMemory;
 use crate::state::DataFile;
 use crate::ui::{Answer, Style};
 
@@ -79,7 +80,8 @@ fn instance(
             .hint("Set it in minutes: bwdc config sync.interval 15")
     })?;
     let environment = environment.clone();
-    let context = move || Context::new(file.clone(), environment.clone(), style);
+    let tokens = TokenMemory::default();
+    let context = move || Context::new(file.clone(), environment.clone(), style).with_tokens(tokens.clone());
     let configuration = Configuration { timetable, last: last_run(&data), context: Arc::new(context) };
     Ok((folder.display().to_string(), configuration))
 }

@@ -1,44 +1,63 @@
-//! Telling systemd how we are (sd_notify(3)): ready, what we do, alive.
+//! Telling systemd how we are (sd_notify(3)): ready, what we do, alive. Where there is no systemd, nobody is told.
 
-use std::time::Duration;
+pub(super) use self::systemd::{alive, doing, ready, reloading, stopping, watchdog};
 
-use sd_notify::NotifyState;
+#[cfg(unix)]
+mod systemd {
+    use std::time::Duration;
 
-/// We are ready, or ready again after a reload.
-pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
-}
+    use sd_notify::NotifyState;
 
-/// We are about to take another configuration.
-pub(super) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(time) => tell(&[NotifyState::Reloading, time]),
-        Err(_) => tell(&[NotifyState::Reloading]),
+    /// We are ready, or ready again after a reload.
+    pub(in super::super) fn ready() {
+        tell(&[NotifyState::Ready]);
+    }
+
+    /// We are about to take another configuration.
+    pub(in super::super) fn reloading() {
+        match NotifyState::monotonic_usec_now() {
+            Ok(time) => tell(&[NotifyState::Reloading, time]),
+            Err(_) => tell(&[NotifyState::Reloading]),
+        }
+    }
+
+    /// We are about to end.
+    pub(in super::super) fn stopping() {
+        tell(&[NotifyState::Stopping]);
+    }
+
+    /// A line for `systemctl status`.
+    pub(in super::super) fn doing(text: &str) {
+        tell(&[NotifyState::Status(text)]);
+    }
+
+    /// We are alive.
+    pub(in super::super) fn alive() {
+        tell(&[NotifyState::Watchdog]);
+    }
+
+    /// How often it wants to hear that, halved for safety; `None` if it does not.
+    pub(in super::super) fn watchdog() -> Option<Duration> {
+        sd_notify::watchdog_enabled().map(|interval| interval / 2)
+    }
+
+    fn tell(states: &[NotifyState<'_>]) {
+        if let Err(error) = sd_notify::notify(states) {
+            tracing::debug!(%error, "systemd was not told");
+        }
     }
 }
 
-/// We are about to end.
-pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
-}
+#[cfg(not(unix))]
+mod systemd {
+    use std::time::Duration;
 
-/// A line for `systemctl status`.
-pub(super) fn doing(text: &str) {
-    tell(&[NotifyState::Status(text)]);
-}
-
-/// We are alive.
-pub(super) fn alive() {
-    tell(&[NotifyState::Watchdog]);
-}
-
-/// How often it wants to hear that, halved for safety; `None` if it does not.
-pub(super) fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|interval| interval / 2)
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+    pub(in super::super) fn ready() {}
+    pub(in super::super) fn reloading() {}
+    pub(in super::super) fn stopping() {}
+    pub(in super::super) fn doing(_text: &str) {}
+    pub(in super::super) fn alive() {}
+    pub(in super::super) fn watchdog() -> Option<Duration> {
+        None
     }
 }

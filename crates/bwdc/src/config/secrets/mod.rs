@@ -33,6 +33,7 @@ pub(crate) use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
 use crate::error::{Error, Result};
+use crate::session::TokenMemory;
 use crate::state::{Data, DataFile, key};
 
 /// What the existing connector writes in the place of a secret that is in the operating system's store.
@@ -227,11 +228,24 @@ pub(crate) struct Secrets {
     os_store: OnceCell<std::result::Result<OsStore, String>>,
     /// What commands printed, by command line.
     printed: Mutex<HashMap<String, Found>>,
+    tokens: TokenMemory,
 }
 
 impl Secrets {
     pub(crate) fn new(environment: Environment, file: DataFile) -> Self {
-        Self { environment, file, os_store: OnceCell::new(), printed: Mutex::default() }
+        let (os_store, printed) = (OnceCell::new(), Mutex::default());
+        Self { environment, file, os_store, printed, tokens: TokenMemory::default() }
+    }
+
+    /// With the tokens of earlier runs of the same program.
+    #[must_use]
+    pub(crate) fn with_tokens(self, tokens: TokenMemory) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// Access tokens of earlier runs of the same program.
+    pub(crate) fn tokens(&self) -> &TokenMemory {
+        &self.tokens
     }
 
     /// The secret, from the first place that has it.
