@@ -5,6 +5,7 @@
 
 mod company;
 mod engine;
+pub mod google;
 pub mod okta;
 mod server;
 

@@ -1,0 +1,544 @@
+//! A Google Workspace: the token endpoint, `users.list`, `groups.list` and `members.list` of the Directory API, with pages, field
+//! masks, queries, limits, and what goes wrong.
+//!
+//! Facts from Google's documentation: "Directory API" (reference, "Search for users", "Limits and quotas"), its discovery
+//! document `admin.directory_v1`, and "Using OAuth 2.0 for Server to Server Applications".
+
+mod login;
+mod mask;
+mod query;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use self::login::Logins;
+pub use self::login::{
+    ADMIN, CLIENT_EMAIL, CLIENT_ID, PRIVATE_KEY, PUBLIC_KEY, SCOPES, STRANGERS_PRIVATE_KEY, key_file,
+};
+use super::{Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Status, Vendor, repeats_page};
+
+/// The customer's id.
+pub const CUSTOMER: &str = "C0sandbox";
+/// Its first domain.
+pub const DOMAIN: &str = "example.org";
+
+/// The parameters of each list that are understood, besides those of [`COMMON_PARAMETERS`].
+pub const USERS_PARAMETERS: [&str; 6] =
+    ["customer", "domain", "maxResults", "pageToken", "query", "showDeleted"];
+/// The same of groups.
+pub const GROUPS_PARAMETERS: [&str; 5] = ["customer", "domain", "maxResults", "pageToken", "query"];
+/// The same of members.
+pub const MEMBERS_PARAMETERS: [&str; 2] = ["maxResults", "pageToken"];
+/// Understood everywhere.
+pub const COMMON_PARAMETERS: [&str; 3] = ["alt", "fields", "prettyPrint"];
+
+/// Who is in the Google Workspace.
+#[derive(Clone, Debug)]
+pub struct Google {
+    /// Everybody, those who were deleted too.
+    pub users: Vec<Person>,
+    /// Their groups.
+    pub groups: Vec<Team>,
+    /// Ids of groups that are deleted between being listed and their members being read.
+    pub vanishing: HashSet<String>,
+    /// What domain-wide delegation allows the service account.
+    pub delegated: Vec<&'static str>,
+}
+
+/// A person.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Google's id.
+    pub id: String,
+    /// `primaryEmail`.
+    pub email: String,
+    /// Whether `emails` has it, too.
+    pub mailbox: Mailbox,
+    /// In use or not.
+    pub account: Account,
+    /// `orgUnitPath`, to search by.
+    pub unit: &'static str,
+}
+
+/// Whether somebody has an address besides the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mailbox {
+    /// As usual.
+    There,
+    /// There are no `emails`.
+    None,
+}
+
+/// What has become of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// In use.
+    Active,
+    /// `suspended`
+    Suspended,
+    /// `archived`
+    Archived,
+    /// Listed with `showDeleted` only.
+    Deleted,
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub struct Team {
+    /// Google's id.
+    pub id: String,
+    /// Its address.
+    pub email: String,
+    /// What people see.
+    pub name: String,
+    /// Who is in it.
+    pub members: Vec<Member>,
+}
+
+/// One member of a group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Of the person, the group or the customer.
+    pub id: String,
+    /// `USER`, `GROUP`, `CUSTOMER`, `EXTERNAL`.
+    pub kind: &'static str,
+    /// People from outside have none.
+    pub status: Option<&'static str>,
+}
+
+impl Default for Google {
+    fn default() -> Self {
+        Self { users: Vec::new(), groups: Vec::new(), vanishing: HashSet::new(), delegated: SCOPES.to_vec() }
+    }
+}
+
+impl Person {
+    /// Somebody in use, known by a name before the @ of [`DOMAIN`].
+    pub fn named(name: &str) -> Self {
+        Self {
+            id: user_id(name),
+            email: format!("{name}@{DOMAIN}"),
+            mailbox: Mailbox::There,
+            account: Account::Active,
+            unit: "/",
+        }
+    }
+}
+
+impl Team {
+    /// A group of people by name.
+    pub fn named(name: &str, members: Vec<Member>) -> Self {
+        let local = name.to_lowercase().replace(' ', "-");
+        Self { id: group_id(name), email: format!("{local}@{DOMAIN}"), name: name.to_owned(), members }
+    }
+}
+
+impl Member {
+    /// Somebody who is not suspended.
+    pub fn user(name: &str) -> Self {
+        Self { id: user_id(name), kind: "USER", status: Some("ACTIVE") }
+    }
+
+    /// A group in the group.
+    pub fn group(name: &str) -> Self {
+        Self { id: group_id(name), kind: "GROUP", status: Some("ACTIVE") }
+    }
+
+    /// Everybody.
+    pub fn customer() -> Self {
+        Self { id: CUSTOMER.to_owned(), kind: "CUSTOMER", status: None }
+    }
+}
+
+impl From<&Company> for Google {
+    fn from(company: &Company) -> Self {
+        let users = company.users.iter().map(|user| Person {
+            email: user.email.clone().unwrap_or_else(|| format!("{}@{DOMAIN}", user.name)),
+            mailbox: if user.email.is_some() { Mailbox::There } else { Mailbox::None },
+            account: match user.status {
+                Status::Active => Account::Active,
+                Status::Disabled => Account::Suspended,
+                Status::Deleted => Account::Deleted,
+            },
+            ..Person::named(&user.name)
+        });
+        let disabled = company.users.iter().filter(|user| user.status == Status::Disabled);
+        let disabled: HashSet<&str> = disabled.map(|user| user.name.as_str()).collect();
+        let member = |name: &String| Member {
+            status: Some(if disabled.contains(name.as_str()) { "SUSPENDED" } else { "ACTIVE" }),
+            ..Member::user(name)
+        };
+        let groups = company.groups.iter().map(|group| {
+            let users = group.users.iter().map(member);
+            Team::named(
+                &group.name,
+                users.chain(group.groups.iter().map(|name| Member::group(name))).collect(),
+            )
+        });
+        Self { users: users.collect(), groups: groups.collect(), ..Self::default() }
+    }
+}
+
+fn user_id(name: &str) -> String {
+    format!("id-of-{name}")
+}
+
+fn group_id(name: &str) -> String {
+    format!("id-of-group-{name}")
+}
+
+impl Google {
+    /// Starts it: the token endpoint is `/token`, and `/` is the base of the API.
+    pub async fn start(self, behaviour: Behaviour) -> io::Result<Cloud> {
+        Cloud::start(Played { google: self, logins: Logins::default() }, behaviour).await
+    }
+
+    fn knows_domain(&self, domain: &str) -> bool {
+        let emails =
+            self.users.iter().map(|user| &user.email).chain(self.groups.iter().map(|group| &group.email));
+        domain.eq_ignore_ascii_case(DOMAIN) || emails.into_iter().any(|email| is_in(email, domain))
+    }
+}
+
+fn is_in(email: &str, domain: &str) -> bool {
+    email.rsplit_once('@').is_some_and(|(_, own)| own.eq_ignore_ascii_case(domain))
+}
+
+/// A Google Workspace, and who is logged in.
+struct Played {
+    google: Google,
+    logins: Logins,
+}
+
+impl Vendor for Played {
+    fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
+        Router::new()
+            .route("/token", post(login::token))
+            .route("/admin/directory/v1/users", get(users))
+            .route("/admin/directory/v1/groups", get(groups))
+            .route("/admin/directory/v1/groups/{key}/members", get(members))
+            .with_state((Arc::clone(self), Arc::clone(engine)))
+    }
+
+    fn refusal(&self, refusal: Refusal) -> Response {
+        match refusal {
+            Refusal::Limited => {
+                Trouble::of(403, "quotaExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user' of service 'admin.googleapis.com'.")
+            }
+            Refusal::Internal => Trouble::of(500, "backendError", "Internal error encountered."),
+            Refusal::Token => Trouble::of(401, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential."),
+        }
+        .into_response()
+    }
+
+    fn charge(&self, request: &Parts) -> Option<Charge> {
+        let quota = Quota { most: 2_400, window: Duration::from_secs(60) };
+        (request.uri.path() != "/token").then_some(Charge { limit: "queries", cost: 1, quota })
+    }
+
+    fn is_authorized(&self, request: &Parts, engine: &Engine) -> bool {
+        request.uri.path() == "/token" || bearer(request).is_some_and(|token| engine.accepts(token))
+    }
+}
+
+fn bearer(request: &Parts) -> Option<&str> {
+    request.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// A refusal of the API in Google's form.
+struct Trouble {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+impl Trouble {
+    fn of(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into() }
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let Self { code, reason, message } = self;
+        let status = match code {
+            400 => "INVALID_ARGUMENT",
+            401 => "UNAUTHENTICATED",
+            403 => "PERMISSION_DENIED",
+            404 => "NOT_FOUND",
+            _ => "INTERNAL",
+        };
+        let body = json!({ "error": {
+            "code": code, "message": message, "status": status,
+            "errors": [{ "message": message, "domain": "global", "reason": reason }],
+        }});
+        (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), axum::Json(body))
+            .into_response()
+    }
+}
+
+/// Who is asked, what for, by whom.
+type Asked = (State<(Arc<Played>, Arc<Engine>)>, Query<HashMap<String, String>>, Parts);
+
+/// One kind of list.
+struct List {
+    name: &'static str,
+    parameters: &'static [&'static str],
+    /// Any of these will do (discovery document, `scopes` of the method).
+    scopes: &'static [&'static str],
+    /// Entries on a page: without `maxResults`, and at most.
+    usual: usize,
+    largest: usize,
+}
+
+const USER_SCOPE: &str = SCOPES[0];
+const GROUP_SCOPE: &str = SCOPES[1];
+const MEMBER_SCOPE: &str = SCOPES[2];
+
+const USERS: List =
+    List { name: "users", parameters: &USERS_PARAMETERS, scopes: &[USER_SCOPE], usual: 100, largest: 500 };
+const GROUPS: List =
+    List { name: "groups", parameters: &GROUPS_PARAMETERS, scopes: &[GROUP_SCOPE], usual: 200, largest: 200 };
+const MEMBERS: List = List {
+    name: "members",
+    parameters: &MEMBERS_PARAMETERS,
+    scopes: &[GROUP_SCOPE, MEMBER_SCOPE],
+    usual: 200,
+    largest: 200,
+};
+
+async fn users(asked: Asked) -> Result<Response, Trouble> {
+    let (State((played, _)), Query(query), _) = &asked;
+    USERS.admits(&asked)?;
+    let is_asked_for = part(&played.google, query)?;
+    let wants_deleted = query.get("showDeleted").is_some_and(|text| text == "true");
+    let search = searched(query, query::USER_FIELDS)?;
+    let found = played.google.users.iter().filter(|user| {
+        (user.account == Account::Deleted) == wants_deleted
+            && is_asked_for(&user.email)
+            && search.matches(|field| user.searched(field))
+    });
+    USERS.answer(&asked, found.collect(), Person::shown)
+}
+
+async fn groups(asked: Asked) -> Result<Response, Trouble> {
+    let (State((played, _)), Query(query), _) = &asked;
+    GROUPS.admits(&asked)?;
+    let is_asked_for = part(&played.google, query)?;
+    let search = searched(query, query::GROUP_FIELDS)?;
+    let found = played
+        .google
+        .groups
+        .iter()
+        .filter(|group| is_asked_for(&group.email) && search.matches(|field| group.searched(field)));
+    GROUPS.answer(&asked, found.collect(), Team::shown)
+}
+
+async fn members(Path(key): Path<String>, asked: Asked) -> Result<Response, Trouble> {
+    let (State((played, _)), ..) = &asked;
+    MEMBERS.admits(&asked)?;
+    let Played { google, .. } = &**played;
+    let group = google.groups.iter().find(|group| {
+        (group.id == key || group.email.eq_ignore_ascii_case(&key)) && !google.vanishing.contains(&group.id)
+    });
+    let Some(group) = group else {
+        return Err(Trouble::of(404, "notFound", "Resource Not Found: groupKey"));
+    };
+    MEMBERS.answer(&asked, group.members.iter().collect(), Member::shown)
+}
+
+/// Who is of the part that is asked for. A domain narrows a customer.
+fn part<'a>(
+    google: &Google,
+    query: &'a HashMap<String, String>,
+) -> Result<impl Fn(&str) -> bool + use<'a>, Trouble> {
+    let (customer, domain) = (query.get("customer"), query.get("domain"));
+    let is_known = customer.is_none_or(|id| id == CUSTOMER || id == "my_customer");
+    if !is_known || (customer, domain) == (None, None) {
+        return Err(Trouble::of(400, "badRequest", "Bad Request"));
+    }
+    if domain.is_some_and(|domain| !google.knows_domain(domain)) {
+        return Err(Trouble::of(404, "notFound", "Domain not found."));
+    }
+    Ok(move |email: &str| domain.is_none_or(|domain| is_in(email, domain)))
+}
+
+fn searched(query: &HashMap<String, String>, fields: &[&str]) -> Result<query::Search, Trouble> {
+    query::Search::parse(query.get("query").map_or("", String::as_str), fields)
+        .ok_or_else(|| Trouble::of(400, "invalid", "Invalid Input: query"))
+}
+
+impl List {
+    /// Whether the request is one that Google answers.
+    fn admits(&self, asked: &Asked) -> Result<(), Trouble> {
+        let (State((played, _)), Query(query), parts) = asked;
+        let login = bearer(parts).and_then(|token| played.logins.of(token));
+        let login = login.ok_or_else(|| Trouble::of(401, "authError", "Invalid Credentials"))?;
+        if !self.scopes.iter().any(|scope| login.scopes.iter().any(|own| own == scope)) {
+            let message = "Request had insufficient authentication scopes.";
+            return Err(Trouble::of(403, "insufficientPermissions", message));
+        }
+        if login.subject != ADMIN {
+            return Err(Trouble::of(403, "forbidden", "Not Authorized to access this resource/api"));
+        }
+        let unknown =
+            |name: &&String| !self.parameters.iter().chain(&COMMON_PARAMETERS).any(|known| known == name);
+        if let Some(name) = query.keys().find(unknown) {
+            return Err(Trouble::of(
+                400,
+                "badRequest",
+                format!(
+                    "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field '{name}' could not be found in request message."
+                ),
+            ));
+        }
+        match query.get("maxResults").map(|text| text.parse::<usize>()) {
+            None => Ok(()),
+            Some(Ok(number)) if (1..=self.largest).contains(&number) => Ok(()),
+            Some(_) => Err(Trouble::of(
+                400,
+                "invalidParameter",
+                format!(
+                    "Invalid value for maxResults. Values must be within the range: [1, {}]",
+                    self.largest
+                ),
+            )),
+        }
+    }
+
+    /// One page.
+    fn answer<T>(
+        &self,
+        asked: &Asked,
+        found: Vec<&T>,
+        shown: impl Fn(&T) -> Value,
+    ) -> Result<Response, Trouble> {
+        let (State((_, engine)), Query(query), parts) = asked;
+        let path = parts.uri.path();
+        let from = match query.get("pageToken") {
+            None => 0,
+            Some(text) => {
+                position(path, text).ok_or_else(|| Trouble::of(400, "invalid", "Invalid Input: pageToken"))?
+            }
+        };
+        let size =
+            engine.page(query.get("maxResults").and_then(|text| text.parse().ok()), self.usual, self.largest);
+        let page: Vec<Value> = found.iter().skip(from).take(size).map(|entry| shown(entry)).collect();
+        let next = if repeats_page(parts) {
+            Some(from)
+        } else {
+            Some(from + size).filter(|&next| next < found.len())
+        };
+        let mut answer = json!({ "kind": format!("admin#directory#{}", self.name), "etag": "\"sandbox\"" });
+        // A list without entries, and an end, are told by silence.
+        if !page.is_empty() {
+            answer[self.name] = page.into();
+        }
+        if let Some(next) = next {
+            answer["nextPageToken"] = page_token(path, next).into();
+        }
+        match query.get("fields").map(|text| mask::Mask::parse(text)) {
+            None => {}
+            Some(Some(mask)) => mask.apply(&mut answer),
+            Some(None) => {
+                return Err(Trouble::of(
+                    400,
+                    "invalidParameter",
+                    "Request contains an invalid argument: fields.",
+                ));
+            }
+        }
+        Ok(axum::Json(answer).into_response())
+    }
+}
+
+fn page_token(path: &str, from: usize) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{from} {path}"))
+}
+
+fn position(path: &str, token: &str) -> Option<usize> {
+    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (from, own) = text.split_once(' ')?;
+    from.parse().ok().filter(|_| own == path)
+}
+
+impl Person {
+    fn shown(&self) -> Value {
+        let Self { id, email, mailbox, account, unit } = self;
+        let local = email.split('@').next().unwrap_or_default();
+        let mut shown = json!({
+            "kind": "admin#directory#user", "id": id, "etag": "\"sandbox\"", "primaryEmail": email,
+            "name": { "givenName": local, "familyName": "Sandbox", "fullName": format!("{local} Sandbox") },
+            "isAdmin": email == ADMIN, "isDelegatedAdmin": false, "agreedToTerms": true,
+            "creationTime": "2024-05-01T08:00:00.000Z", "lastLoginTime": "2024-06-01T08:00:00.000Z",
+            "suspended": *account == Account::Suspended, "archived": *account == Account::Archived,
+            "changePasswordAtNextLogin": false, "ipWhitelisted": false,
+            "customerId": CUSTOMER, "orgUnitPath": unit, "includeInGlobalAddressList": true,
+            "isMailboxSetup": *mailbox == Mailbox::There, "isEnrolledIn2Sv": false, "isEnforcedIn2Sv": false,
+        });
+        if *mailbox == Mailbox::There {
+            shown["emails"] = json!([{ "address": email, "primary": true }]);
+        }
+        match account {
+            Account::Suspended => shown["suspensionReason"] = "ADMIN".into(),
+            Account::Deleted => shown["deletionTime"] = "2024-07-01T08:00:00.000Z".into(),
+            Account::Active | Account::Archived => {}
+        }
+        shown
+    }
+
+    fn searched(&self, field: &str) -> String {
+        match field {
+            "email" => self.email.clone(),
+            "orgUnitPath" => self.unit.to_owned(),
+            "isSuspended" => (self.account == Account::Suspended).to_string(),
+            _ => (self.account == Account::Archived).to_string(),
+        }
+    }
+}
+
+impl Team {
+    fn shown(&self) -> Value {
+        let Self { id, email, name, members } = self;
+        let people = members.iter().filter(|member| member.kind == "USER").count();
+        json!({
+            "kind": "admin#directory#group", "id": id, "etag": "\"sandbox\"", "email": email, "name": name,
+            "directMembersCount": people.to_string(), "description": "", "adminCreated": true,
+        })
+    }
+
+    fn searched(&self, field: &str) -> String {
+        if field == "email" { self.email.clone() } else { self.name.clone() }
+    }
+}
+
+impl Member {
+    fn shown(&self) -> Value {
+        let Self { id, kind, status } = self;
+        let mut shown = json!({
+            "kind": "admin#directory#member", "etag": "\"sandbox\"", "id": id, "role": "MEMBER", "type": kind,
+        });
+        // The whole customer has no address.
+        if *kind != "CUSTOMER" {
+            let local = id.trim_start_matches("id-of-").trim_start_matches("group-").to_lowercase();
+            shown["email"] = format!("{local}@{DOMAIN}").into();
+        }
+        if let Some(status) = status {
+            shown["status"] = (*status).into();
+        }
+        shown
+    }
+}
