@@ -2,6 +2,7 @@
 //! access tokens, paging and the telling of failures, so that no vendor's code has any of it.
 
 mod allowance;
+pub mod assertion;
 mod authorized;
 mod concurrency;
 mod failure;

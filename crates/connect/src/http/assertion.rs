@@ -1,0 +1,146 @@
+//! Signed assertions: a JSON Web Token (RFC 7519) with which a program logs in by its private key (RFC 7523).
+
+use std::fmt;
+
+pub use jsonwebtoken::{Algorithm, Header};
+use jsonwebtoken::{EncodingKey, encode};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::{Error, Kind, Result, Secret};
+
+/// An RSA private key.
+#[derive(Clone)]
+pub struct Signer {
+    key: EncodingKey,
+    source: String,
+}
+
+impl fmt::Debug for Signer {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    /// A key in PEM: PKCS#8 or PKCS#1, not encrypted. `source` says where it comes from, for messages.
+    pub fn from_pem(pem: &Secret, source: &str) -> Result<Self> {
+        let wrong = |reason: String| {
+            Error::new(Kind::Configuration, format!("Understanding the private key of {source}"), reason).hint(
+                "It begins with -----BEGIN PRIVATE KEY-----. Its line ends may be written as \\n. Give all of it.",
+            )
+        };
+        let pem = in_lines(pem).map_err(|reason| wrong(reason.to_owned()))?;
+        let key = EncodingKey::from_rsa_pem(pem.as_bytes())
+            .map_err(|error| wrong(format!("it is no RSA key ({error})")))?;
+        let signer = Self { key, source: source.to_owned() };
+        // Whether the key is whole shows when it is used.
+        signer.sign(&Header::new(Algorithm::RS256), &()).map_err(|error| wrong(error.to_string()))?;
+        Ok(signer)
+    }
+
+    /// A compact JWT. The header says how to sign, which must be a way of RSA, and may name the key or its certificate.
+    pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<Secret> {
+        let attempted = || format!("Signing with the private key of {}", self.source);
+        let token = encode(header, claims, &self.key);
+        token.map(Secret::from).map_err(|error| Error::new(Kind::Configuration, attempted(), error))
+    }
+}
+
+/// The key with the line ends of PEM (RFC 7468). On its way through JSON, variables and forms they become `\n` or blanks, blanks
+/// come before them, and quotes come along.
+fn in_lines(pem: &Secret) -> std::result::Result<Zeroizing<String>, &'static str> {
+    let text = Zeroizing::new(pem.reveal().replace("\\r", ""));
+    let text = Zeroizing::new(text.replace("\\n", "\n"));
+    let (_, rest) = text.split_once("-----BEGIN ").ok_or("it has no -----BEGIN line")?;
+    let (label, rest) = rest.split_once("-----").ok_or("its -----BEGIN line has no end")?;
+    let (body, _) = rest.split_once("-----END ").ok_or("it has no -----END line: a part of it is missing")?;
+    if label.contains("ENCRYPTED") || body.contains("ENCRYPTED") {
+        return Err(
+            "it is encrypted; `openssl pkcs8 -topk8 -nocrypt -in KEY` prints it without its passphrase",
+        );
+    }
+    if !label.ends_with("PRIVATE KEY") {
+        return Err("it is something else, such as a certificate or a public key");
+    }
+    // Twice as much as is needed, so that no part of it stays behind in memory when it grows.
+    let mut lines = Zeroizing::new(String::with_capacity(2 * text.len() + 100));
+    for part in ["-----BEGIN ", label, "-----"] {
+        lines.push_str(part);
+    }
+    for (at, letter) in body.chars().filter(|letter| !letter.is_whitespace()).enumerate() {
+        if at % 64 == 0 {
+            lines.push('\n');
+        }
+        lines.push(letter);
+    }
+    for part in ["\n-----END ", label, "-----\n"] {
+        lines.push_str(part);
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{DecodingKey, Validation, decode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pem() -> String {
+        bwdc_sandbox::cloud::google::PRIVATE_KEY.to_owned()
+    }
+
+    fn signer(pem: &str) -> Result<Signer> {
+        Signer::from_pem(&Secret::from(pem), "example.key")
+    }
+
+    #[test]
+    fn what_is_signed_is_verified_by_the_public_key() {
+        let claims = json!({ "iss": "jane", "aud": "here", "exp": u32::MAX });
+        let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::RS256) };
+        let token = signer(&pem()).unwrap().sign(&header, &claims).unwrap();
+        let key = DecodingKey::from_rsa_pem(bwdc_sandbox::cloud::google::PUBLIC_KEY.as_bytes()).unwrap();
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.set_audience(&["here"]);
+        let read = decode::<Value>(token.reveal(), &key, &validation).unwrap();
+        assert_eq!((read.claims["iss"].as_str(), read.header.kid.as_deref()), (Some("jane"), Some("k1")));
+    }
+
+    #[test]
+    fn keys_arrive_in_many_ways() {
+        let pem = pem();
+        let blank = format!("\n   {}", pem.replace('\n', "\n   "));
+        for way in [
+            pem.replace('\n', "\\n"),
+            pem.replace('\n', "\\r\\n"),
+            pem.replace('\n', "\r\n"),
+            pem.replace('\n', " "),
+            format!("\"{}\"", pem.replace('\n', "\\n")),
+            blank,
+        ] {
+            assert!(signer(&way).is_ok(), "{way}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_without_being_shown() {
+        let pem = pem();
+        for (text, words) in [
+            ("hunter2".to_owned(), "no -----BEGIN line"),
+            (pem[..pem.len() / 2].to_owned(), "no -----END line"),
+            (pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "-nocrypt"),
+            (pem.replace("PRIVATE KEY", "CERTIFICATE"), "something else"),
+            (pem.replace("MII", "MIJ"), "no RSA key"),
+            ("-----BEGIN PRIVATE KEY-----aHVudGVyMg==-----END PRIVATE KEY-----".to_owned(), "no RSA key"),
+            ("-----BEGIN RSA PRIVATE KEY-----aHVudGVyMg==-----END RSA PRIVATE KEY-----".to_owned(), ""),
+        ] {
+            let error = signer(&text).unwrap_err();
+            let told = format!("{error} {:?}", error.next_step());
+            assert!(told.contains(words) && told.contains("example.key"), "{told}");
+            assert!(!told.contains("hunter2") && !told.contains("aHVudGVyMg"), "{told}");
+        }
+        assert!(!format!("{:?}", signer(&pem).unwrap()).contains("MII"));
+    }
+}
