@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Take the value from this environment variable.
     #[arg(long, value_name = "variable-name")]
     secretenv: Option<String>,
-    /// Take the value from the first line of this file.
+    /// Take the value from the first line of this file; a private key (PEM) or a JSON key file is taken whole.
     #[arg(long, value_name = "filename")]
     secretfile: Option<PathBuf>,
 }
@@ -96,10 +96,11 @@ fn value(arguments: &Arguments) -> Result<Option<String>> {
             || Error::new(format!("The variable {name} is not set or empty.")).hint("Nothing was saved."),
         );
     }
-    arguments.secretfile.as_ref().map(first_line).transpose()
+    arguments.secretfile.as_ref().map(secret_in).transpose()
 }
 
-fn first_line(path: &PathBuf) -> Result<String> {
+/// The first line, as the existing connector takes it; of a key all of them.
+fn secret_in(path: &PathBuf) -> Result<String> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Error::new(format!("Reading {}: {error}", path.display())).hint("Nothing was saved.")
     })?;
@@ -109,7 +110,8 @@ fn first_line(path: &PathBuf) -> Result<String> {
             Error::new(format!("The first line of {} is empty.", path.display())).hint("Nothing was saved.")
         );
     }
-    Ok(line.to_owned())
+    let is_key = line.starts_with("-----BEGIN ") || line.starts_with('{');
+    Ok(if is_key { text.trim_end().to_owned() } else { line.to_owned() })
 }
 
 /// The value that applies; of a secret only where it is.

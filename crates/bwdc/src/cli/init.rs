@@ -90,7 +90,9 @@ fn required(directory: &str) -> &'static [&'static str] {
         }
         "file" => &["file.path"],
         "entra" => &["entra.tenant", "entra.applicationId", "entra.key"],
-        "gsuite" => &["gsuite.clientEmail", "gsuite.adminUser", "gsuite.domain", "gsuite.key"],
+        "gsuite" => {
+            &["gsuite.keyFile", "gsuite.clientEmail", "gsuite.key", "gsuite.adminUser", "gsuite.domain"]
+        }
         "okta" => &["okta.orgUrl", "okta.token"],
         "onelogin" => &["onelogin.region", "onelogin.clientId", "onelogin.secret"],
         _ => &[],
@@ -209,9 +211,14 @@ impl<'a> Draft<'a> {
             if *name == "ldap.startTls" && !self.is_on("ldap.ssl") {
                 self.set(settings::find(name)?, "false")?;
             }
-            // A certificate needs neither name nor password.
-            let is_of_login = matches!(*name, "ldap.username" | "ldap.password");
+            // A certificate needs neither name nor password, and a key file has both.
+            let is_of_login =
+                matches!(*name, "ldap.username" | "ldap.password" | "gsuite.clientEmail" | "gsuite.key");
             if is_of_login && instance::secret_of(&self.data).is_none() {
+                continue;
+            }
+            if self.needs_no_answer(name) {
+                self.optional_question(name)?;
                 continue;
             }
             self.question(name).await?;
@@ -233,6 +240,17 @@ impl<'a> Draft<'a> {
             (true, true) => "ldap.tlsCaPath",
             (true, false) => "ldap.sslCaPath",
         };
+        self.optional_question(name)
+    }
+
+    /// What may be left out, for something else or for nothing.
+    fn needs_no_answer(&self, name: &str) -> bool {
+        let has_customer =
+            || settings::find("gsuite.customer").is_ok_and(|setting| setting.stored(&self.data).is_some());
+        name == "gsuite.keyFile" || name == "gsuite.domain" && has_customer()
+    }
+
+    fn optional_question(&mut self, name: &'static str) -> Result<()> {
         let setting = settings::find(name)?;
         if self.interaction == Interaction::None || self.answered.contains(name) {
             return Ok(());

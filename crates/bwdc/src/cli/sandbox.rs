@@ -3,12 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use bwdc_sandbox::cloud::google::{self, Google};
 use bwdc_sandbox::cloud::okta::{self, Okta};
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
 use bwdc_sandbox::{Exposure, Flavour, Identity, Limits, Options, Sandbox, Staging, Storage};
 use clap::{Args, ValueEnum};
+use tempfile::TempDir;
 
+use crate::config::env;
 use crate::error::{Error, Result};
+use crate::state::replace_private;
 use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
@@ -47,6 +51,8 @@ enum FlavourName {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DirectoryName {
+    #[value(alias = "gsuite")]
+    Google,
     Okta,
 }
 
@@ -56,6 +62,8 @@ struct Played {
     _cloud: Cloud,
     /// What to type, a line each.
     commands: Vec<String>,
+    /// Files that are needed meanwhile.
+    _files: Option<TempDir>,
 }
 
 /// Starts a cloud directory with sample people.
@@ -70,9 +78,27 @@ async fn play(directory: DirectoryName) -> std::io::Result<Played> {
                 format!("bwdc config okta.orgUrl {}", cloud.url()),
                 format!("export BWDC_OKTA_TOKEN={}", okta::TOKEN),
             ];
-            Played { _cloud: cloud, commands }
+            Played { _cloud: cloud, commands, _files: None }
         }
+        DirectoryName::Google => play_google(&company, behaviour).await?,
     })
+}
+
+/// The key file says where the token endpoint is.
+async fn play_google(company: &Company, behaviour: Behaviour) -> std::io::Result<Played> {
+    let cloud = Google::from(company).start(behaviour).await?;
+    let files = tempfile::Builder::new().prefix("bwdc-sandbox-").tempdir()?;
+    let key_file = files.path().join("service-account-key.json");
+    let private = |error: Error| std::io::Error::other(error.message);
+    replace_private(&key_file, google::key_file(&cloud).as_bytes()).map_err(private)?;
+    let commands = vec![
+        format!("export {}={}", env::GOOGLE_API_URL, cloud.url()),
+        "bwdc config directory gsuite".to_owned(),
+        format!("bwdc config gsuite.keyFile '{}'", key_file.display()),
+        format!("bwdc config gsuite.adminUser {}", google::ADMIN),
+        format!("bwdc config gsuite.domain {}", google::DOMAIN),
+    ];
+    Ok(Played { _cloud: cloud, commands, _files: Some(files) })
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Answer> {

@@ -58,6 +58,10 @@ variables! {
     CA_FILE = "BWDC_CA_FILE";
     /// The same, by the name that users of the existing connector know.
     NODE_EXTRA_CA_CERTS = "NODE_EXTRA_CA_CERTS";
+    /// Google's token endpoint, the whole address, where it is not Google's own or the one in the key file.
+    GOOGLE_TOKEN_URL = "BWDC_GOOGLE_TOKEN_URL";
+    /// The base of Google's Directory API, where it is not https://admin.googleapis.com.
+    GOOGLE_API_URL = "BWDC_GOOGLE_API_URL";
     /// Anything: no colour.
     NO_COLOR = "NO_COLOR";
     /// Where `~/.config` is, if not there.

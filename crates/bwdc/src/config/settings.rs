@@ -147,11 +147,12 @@ pub(crate) const ALL: &[Setting] = &[
     setting("entra.applicationId", In(ENTRA, "applicationId"), Type::Word, "", "The id of the application that reads."),
     setting("entra.key", In(ENTRA, "key"), Type::Secret, "", "The application's client secret."),
     setting("azure.key", In(ENTRA, "key"), Type::Secret, "", "The older name of entra.key."),
-    setting("gsuite.domain", In(GSUITE, "domain"), Type::Host, "", "The domain that is read."),
+    setting("gsuite.domain", In(GSUITE, "domain"), Type::Host, "", "The domain that is read. Clear it, and set gsuite.customer, to read all domains."),
     setting("gsuite.adminUser", In(GSUITE, "adminUser"), Type::Email, "", "The administrator for whom the service account reads."),
-    setting("gsuite.customer", In(GSUITE, "customer"), Type::Word, "", "The customer id, to read more than one domain."),
-    setting("gsuite.clientEmail", In(GSUITE, "clientEmail"), Type::Email, "", "The service account's address."),
-    setting("gsuite.key", In(GSUITE, "privateKey"), Type::Secret, "", "The service account's private key."),
+    setting("gsuite.customer", In(GSUITE, "customer"), Type::Word, "", "The customer id, such as C0abc123, or my_customer: all its domains are read, if gsuite.domain is not set."),
+    setting("gsuite.clientEmail", In(GSUITE, "clientEmail"), Type::Email, "", "The service account's address, where no key file has it."),
+    setting("gsuite.key", In(GSUITE, "privateKey"), Type::Secret, "", "The service account's private key (PEM, line ends may be written as \\n), or the whole content of its key file."),
+    setting("gsuite.keyFile", In(GSUITE, "keyFile"), Type::Path, "", "The service account's JSON key file, as Google's console gives it, instead of gsuite.clientEmail and gsuite.key; relative to data.json's folder."),
     setting("okta.orgUrl", In(OKTA, "orgUrl"), Type::Url, "", "The organization's URL, such as https://example.okta.com."),
     setting("okta.token", In(OKTA, "token"), Type::Secret, "", "The API token."),
     setting("onelogin.region", In(ONELOGIN, "region"), Type::Choice(&["us", "eu"]), "us", "Where the account is."),
@@ -398,7 +399,7 @@ fn check_filter(text: &str, data: &Data) -> std::result::Result<(), String> {
     match instance::directory_name(data) {
         Ok("ldap") => ldap::check_filter("it", text).map_err(|error| error.to_string()),
         Ok(FILE_DIRECTORY) => check_set_filter(text, NativeQuery::None),
-        Ok("okta") => check_set_filter(text, NativeQuery::Allowed),
+        Ok("gsuite" | "okta") => check_set_filter(text, NativeQuery::Allowed),
         _ => Ok(()),
     }
 }

@@ -126,7 +126,7 @@ pub(crate) fn secret_of(data: &Data) -> Option<&'static Known> {
     match directory_name(data).ok()? {
         "ldap" => has_password().then_some(&secrets::LDAP_PASSWORD),
         "entra" => Some(&secrets::ENTRA_KEY),
-        "gsuite" => Some(&secrets::GSUITE_KEY),
+        "gsuite" => google::key_file(&Values(data)).is_none().then_some(&secrets::GSUITE_KEY),
         "okta" => Some(&secrets::OKTA_TOKEN),
         "onelogin" => Some(&secrets::ONELOGIN_SECRET),
         _ => None,

@@ -1,10 +1,247 @@
 //! The settings of Google Workspace, understood.
 
-use crate::http::Network;
+use std::fmt;
 
-/// Everything needed to read Google Workspace.
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::directory::incomplete;
+use crate::http::{Network, base_url};
+use crate::{Error, Kind, Result, Secret};
+
+/// Where access tokens come from unless said otherwise (Google Identity, "Using OAuth 2.0 for Server to Server Applications").
+pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
+/// Where the Directory API is.
+pub const API_URL: &str = "https://admin.googleapis.com";
+
+/// Everything needed to read one Google Workspace.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Who reads.
+    pub account: ServiceAccount,
+    /// The administrator for whom it reads.
+    pub admin_user: String,
+    /// Whom it reads.
+    pub part: Part,
+    /// Google's own query for people: what follows the first `|` of `sync.userFilter`.
+    pub user_query: Option<String>,
+    /// The same for groups.
+    pub group_query: Option<String>,
+    /// The whole address of the token endpoint.
+    pub token_url: Url,
+    /// The base of `/admin/directory/v1/...`.
+    pub api_url: Url,
     /// Trust and patience.
     pub network: Network,
+}
+
+/// Which part of a Google Workspace is read. Where both are set, the existing connector and Google read the domain only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// People and groups with an address in this domain.
+    Domain(String),
+    /// All domains of the customer with this id.
+    Customer(String),
+}
+
+impl Part {
+    /// The parameter of the API, and its value.
+    pub(super) fn parameter(&self) -> (&'static str, &str) {
+        match self {
+            Self::Domain(domain) => ("domain", domain),
+            Self::Customer(id) => ("customer", id),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, value) = self.parameter();
+        write!(f, "{name} {value}")
+    }
+}
+
+/// An account of a program (Google Cloud IAM, "Service accounts").
+#[derive(Clone, Debug)]
+pub struct ServiceAccount {
+    /// Its address.
+    pub client_email: String,
+    /// One of its private keys, in PEM.
+    pub key: Secret,
+    /// Where the key comes from, for messages.
+    pub source: String,
+    /// The number by which the admin console knows it, where the key came with it.
+    pub client_id: Option<String>,
+    /// What Google calls the key, likewise.
+    pub key_id: Option<String>,
+    /// The token endpoint that the key file names.
+    pub token_uri: Option<String>,
+}
+
+impl ServiceAccount {
+    /// From what is set: an address and a key, or the content of a key file in the place of either or both.
+    pub fn new(client_email: Option<String>, key: Option<Secret>, file: Option<KeyFile>) -> Result<Self> {
+        // Whoever is asked for the key may give the whole file.
+        let (key, file) = match key {
+            Some(key) if file.is_none() && KeyFile::is_one(&key) => {
+                (None, Some(KeyFile::parse("gsuite.key", &key)?))
+            }
+            key => (key, file),
+        };
+        let set = "Set it with `bwdc config gsuite.clientEmail ADDRESS`, or name the key file with `bwdc config gsuite.keyFile PATH`.";
+        let Some(file) = file else {
+            let client_email = client_email.ok_or_else(|| incomplete("gsuite.clientEmail", set))?;
+            let key = key.ok_or_else(|| {
+                incomplete("gsuite.key", "Set it with `bwdc config gsuite.key`, or name the key file with `bwdc config gsuite.keyFile PATH`.")
+            })?;
+            let source = "gsuite.key".to_owned();
+            return Ok(Self { client_email, key, source, client_id: None, key_id: None, token_uri: None });
+        };
+        if let Some(set) = client_email.filter(|set| !set.trim().eq_ignore_ascii_case(&file.client_email)) {
+            return Err(file.contradicts(&set));
+        }
+        let KeyFile { source, client_email, private_key, private_key_id, client_id, token_uri } = file;
+        Ok(Self { client_email, key: private_key, source, client_id, key_id: private_key_id, token_uri })
+    }
+}
+
+/// A service account's key as Google's console gives it: a JSON file (Google Cloud IAM, "Create and delete service account keys").
+#[derive(Clone, Debug)]
+pub struct KeyFile {
+    source: String,
+    client_email: String,
+    private_key: Secret,
+    private_key_id: Option<String>,
+    client_id: Option<String>,
+    token_uri: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    client_email: Option<String>,
+    private_key: Option<String>,
+    private_key_id: Option<String>,
+    client_id: Option<String>,
+    token_uri: Option<String>,
+}
+
+impl KeyFile {
+    /// Understands its content; `source` says where it is, for messages.
+    pub fn parse(source: &str, text: &Secret) -> Result<Self> {
+        let wrong = |reason: String| {
+            Error::new(Kind::Configuration, format!("Understanding the service account's key in {source}"), reason)
+                .hint("Make a key for the service account in the Google Cloud console (Keys > Add key > JSON), and give that file as it is.")
+        };
+        let text = text.reveal().trim().trim_start_matches('\u{feff}').trim_matches('\'');
+        // The library's words may show a part of the key.
+        let written: Written = serde_json::from_str(text).map_err(|error| {
+            wrong(format!("it is no JSON of a key file (line {}, column {})", error.line(), error.column()))
+        })?;
+        let Written { kind, client_email, private_key, private_key_id, client_id, token_uri } = written;
+        let missing = |name: &str| match &kind {
+            Some(kind) if kind != "service_account" => {
+                wrong(format!("it is of the type `{kind}`, not `service_account`"))
+            }
+            _ => wrong(format!("there is no `{name}` in it")),
+        };
+        let client_email = client_email.ok_or_else(|| missing("client_email"))?;
+        let private_key = private_key.map(Secret::from).ok_or_else(|| missing("private_key"))?;
+        Ok(Self {
+            source: source.to_owned(),
+            client_email,
+            private_key,
+            private_key_id,
+            client_id,
+            token_uri,
+        })
+    }
+
+    /// Whether a key is a key file's content rather than the key alone.
+    fn is_one(text: &Secret) -> bool {
+        text.reveal().trim_start_matches(['\u{feff}', '\'', ' ', '\t', '\r', '\n']).starts_with('{')
+    }
+
+    fn contradicts(&self, set: &str) -> Error {
+        let Self { source, client_email, .. } = self;
+        Error::new(
+            Kind::Configuration,
+            "",
+            format!("gsuite.clientEmail is {set}, but the key in {source} is of {client_email}."),
+        )
+        .hint("Clear it with `bwdc config unset gsuite.clientEmail`, or name the other account's key file.")
+    }
+}
+
+impl Config {
+    /// The token endpoint: as a variable says, given with its name, else as the key file says, else Google's own.
+    pub fn token_url(variable: Option<(&str, String)>, account: &ServiceAccount) -> Result<Url> {
+        match (variable, &account.token_uri) {
+            (Some((name, text)), _) => base_url(name, &text, TOKEN_URL),
+            (None, Some(text)) => base_url(&format!("token_uri of {}", account.source), text, TOKEN_URL),
+            (None, None) => base_url("the token endpoint", TOKEN_URL, TOKEN_URL),
+        }
+    }
+
+    /// The Directory API's base: as a variable says, given with its name, else Google's own.
+    pub fn api_url(variable: Option<(&str, String)>) -> Result<Url> {
+        match variable {
+            Some((name, text)) => base_url(name, &text, API_URL),
+            None => base_url("the Directory API", API_URL, API_URL),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{"type":"service_account","client_email":"a@p.iam.gserviceaccount.com","private_key":"hunter2",
+        "client_id":"123","private_key_id":"k","token_uri":"https://oauth2.example/token"}"#;
+
+    fn parsed(text: &str) -> Result<KeyFile> {
+        KeyFile::parse("key.json", &Secret::from(text))
+    }
+
+    #[test]
+    fn a_key_may_be_the_whole_file() {
+        for text in [FILE.to_owned(), format!("\n '{FILE}'\n")] {
+            let account = ServiceAccount::new(None, Some(Secret::from(text)), None).unwrap();
+            assert_eq!(account.client_email, "a@p.iam.gserviceaccount.com");
+            assert_eq!((account.key.reveal(), account.client_id.as_deref()), ("hunter2", Some("123")));
+            assert_eq!(Config::token_url(None, &account).unwrap().as_str(), "https://oauth2.example/token");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_has_a_name() {
+        let key = || Some(Secret::from("k"));
+        let email = |text: &str| Some(text.to_owned());
+        let file = || Some(parsed(FILE).unwrap());
+        let error = ServiceAccount::new(None, key(), None).unwrap_err();
+        assert!(
+            error.to_string().contains("Directory configuration incomplete. Setting: gsuite.clientEmail.")
+        );
+        let error = ServiceAccount::new(email("a@b"), None, None).unwrap_err();
+        assert!(error.to_string().contains("gsuite.key."), "{error}");
+        assert!(ServiceAccount::new(email("A@p.iam.gserviceaccount.com"), None, file()).is_ok());
+        let error = ServiceAccount::new(email("b@p.iam.gserviceaccount.com"), None, file()).unwrap_err();
+        assert!(error.to_string().contains("key.json is of a@p.iam"), "{error}");
+    }
+
+    #[test]
+    fn other_files_are_told_from_key_files_without_their_secrets() {
+        for (text, words) in [
+            (r#"{"installed":{"client_secret":"hunter2"}}"#, "no `client_email`"),
+            (r#"{"type":"authorized_user","refresh_token":"hunter2"}"#, "`authorized_user`"),
+            (r#"{"client_email":"a@b"}"#, "no `private_key`"),
+            (r#"{"private_key":{"hunter2":1}}"#, "line 1"),
+            ("{\"private_key\":\"hunter2\n\"}", "line"),
+            ("hunter2", "no JSON"),
+        ] {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
+        }
+    }
 }

@@ -1,43 +1,255 @@
 //! Google Workspace.
 
-mod config;
+mod client;
+pub mod config;
+mod convert;
+mod failure;
+mod login;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use bwdc_core::snapshot::Snapshot;
+use bwdc_core::entry::{Group, User};
+use bwdc_core::note::{Note, Step};
+use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-pub use self::config::Config;
+use self::client::{Client, GroupRecord, Listed, MemberRecord, Page, Record, UserRecord};
+pub use self::config::{Config, KeyFile, Part, ServiceAccount};
+use self::convert::Listing;
+use self::login::SCOPES;
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// Google Workspace.
+/// How many groups are on their way at once; how many requests that may be, the client decides.
+const AT_ONCE: usize = 128;
+
+/// A Google Workspace.
 #[derive(Debug)]
 pub struct Google {
-    _config: Config,
+    config: Config,
+    client: Client,
 }
 
 impl Google {
     /// Checks what can be checked without a connection.
     pub fn open(config: Config) -> Result<Self> {
-        Ok(Self { _config: config })
+        let client = Client::new(&config)?;
+        Ok(Self { config, client })
+    }
+
+    /// The query for a list of people or groups.
+    fn query<'a>(&'a self, native: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+        let mut query = vec![self.config.part.parameter()];
+        query.extend(native.map(|native| ("query", native)));
+        query
+    }
+
+    async fn users(
+        &self,
+        what: &str,
+        listing: Listing,
+        native: Option<&str>,
+        progress: &Progress,
+    ) -> Result<Vec<User>> {
+        let mut query = self.query(native);
+        if listing == Listing::Deleted {
+            query.push(("showDeleted", "true"));
+        }
+        let records: Vec<UserRecord> = self.all(what, &query, progress).await?;
+        records.iter().for_each(|_| progress.user());
+        Ok(records.iter().map(|record| convert::user(record, listing)).collect())
+    }
+
+    /// A list that must be there.
+    async fn all<T: Record>(
+        &self,
+        what: &str,
+        query: &[(&str, &str)],
+        progress: &Progress,
+    ) -> Result<Vec<T>> {
+        match self.client.list(what, &[T::LIST], query, progress).await? {
+            Listed::All(entries) => Ok(entries),
+            Listed::Gone => Err(no_list(what)),
+        }
+    }
+
+    /// People by the administrator's query, with those who left.
+    async fn asked_for(&self, scope: Scope, progress: &Progress) -> Result<Vec<User>> {
+        if !scope.has_users() {
+            return Ok(Vec::new());
+        }
+        let native = self.config.user_query.as_deref();
+        let (mut users, left) = tokio::try_join!(
+            self.users("users", Listing::Living, native, progress),
+            self.users("deleted users", Listing::Deleted, native, progress),
+        )?;
+        // Whoever was restored while we read is in both.
+        let known: HashSet<_> = users.iter().map(|user| user.external_id.clone()).collect();
+        users.extend(left.into_iter().filter(|user| !known.contains(&user.external_id)));
+        Ok(users)
+    }
+
+    /// The rest of the living, where it matters who they are.
+    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<Vec<User>> {
+        let is_everybody = ask.scope.has_users() && self.config.user_query.is_none();
+        if is_everybody || !ask.needs_others(asked_for) {
+            return Ok(Vec::new());
+        }
+        let mut users = self.users("all users", Listing::Living, None, progress).await?;
+        let known: HashSet<_> = asked_for.iter().map(|user| &user.external_id).collect();
+        users.retain(|user| !known.contains(&user.external_id));
+        Ok(users)
+    }
+
+    /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
+    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+        if !scope.has_groups() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let query = self.query(self.config.group_query.as_deref());
+        let mut records: Vec<GroupRecord> = self.all("groups", &query, progress).await?;
+        // A list that changes while it is read may hold an entry twice.
+        let mut seen = HashSet::new();
+        records.retain(|record| seen.insert(record.id.clone()));
+        progress.expect_requests(records.len());
+        let members: Vec<_> = records.iter().map(|record| self.members(record, progress)).collect();
+        let listed: Vec<Listed<MemberRecord>> = stream::iter(members).buffered(AT_ONCE).try_collect().await?;
+        let (mut groups, mut notes) = (Vec::new(), Vec::new());
+        for (record, listed) in records.iter().zip(listed) {
+            match listed {
+                Listed::All(members) => {
+                    let (group, more) = convert::group(record, &members);
+                    groups.push(group);
+                    notes.extend(more);
+                }
+                Listed::Gone => notes.push(Note::warning(
+                    Step::Read,
+                    &record.name,
+                    "the group was deleted while it was read and was left out",
+                )),
+            }
+        }
+        Ok((groups, notes))
+    }
+
+    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Listed<MemberRecord>> {
+        let what = format!("the members of the group {}", record.name);
+        let listed = self
+            .client
+            .list(&what, &[GroupRecord::LIST, &record.id, MemberRecord::LIST], &[], progress)
+            .await?;
+        progress.group();
+        Ok(listed)
     }
 }
 
-fn not_yet() -> Error {
-    Error::new(Kind::Configuration, "Opening Google Workspace", "it cannot be read by this version yet")
+fn no_list(what: &str) -> Error {
+    Error::new(Kind::Configuration, format!("Reading {what} from Google"), "HTTP 404: there is no such list")
+        .hint("Check BWDC_GOOGLE_API_URL.")
+}
+
+/// The steps of a read, each by itself.
+impl Google {
+    /// Which scopes the service account may have, where it may not have all.
+    async fn scopes(&self, refused: Error) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for scope in SCOPES {
+            let what = format!("Google scope {scope}");
+            checks.push(match self.client.try_scope(scope).await {
+                Ok(()) => Check::good(what, "granted"),
+                Err(error) => Check::bad(what, error),
+            });
+        }
+        match checks.iter().filter(|check| check.is_bad()).count() {
+            // It is no matter of scopes.
+            0 => checks.push(Check::bad("Google login", refused)),
+            all if all == checks.len() => checks = vec![Check::bad("Google login", refused)],
+            _ => {}
+        }
+        checks
+    }
+
+    async fn list_check<T: Record>(&self, path: &[&str], query: &[(&str, &str)]) -> (Check, Vec<T>) {
+        let what = format!("Google {}", T::LIST);
+        match self.client.first_page::<T>(T::LIST, path, query).await {
+            Ok(Page::Entries(found)) if found.is_empty() => {
+                let next_step = "Check the filter, and gsuite.domain or gsuite.customer.";
+                (Check::doubtful(what, "there are none", next_step), found)
+            }
+            Ok(Page::Entries(found)) => {
+                let count = found.len();
+                let or_more = if Some(count) == T::PAGE.parse().ok() { " or more" } else { "" };
+                (Check::good(what, format!("{count}{or_more} can be read")), found)
+            }
+            Ok(Page::Gone) => (Check::bad(what, no_list(T::LIST)), Vec::new()),
+            Err(error) => (Check::bad(what, error), Vec::new()),
+        }
+    }
+
+    /// Those of the first group: the right to read them is one of its own.
+    async fn members_check(&self, groups: &[GroupRecord]) -> Option<Check> {
+        let group = groups.first()?;
+        let path = [GroupRecord::LIST, &group.id, MemberRecord::LIST];
+        let what = format!("Google members of the group {}", group.name);
+        Some(match self.client.first_page::<MemberRecord>("members", &path, &[]).await {
+            Ok(Page::Entries(found)) => Check::good(what, format!("{} can be read", found.len())),
+            Ok(Page::Gone) => Check::good(what, "the group was deleted just now"),
+            Err(error) => Check::bad(what, error),
+        })
+    }
 }
 
 impl Directory for Google {
     fn abilities(&self) -> Abilities {
-        Abilities { tombstones: Tombstones::No }
+        Abilities { tombstones: Tombstones::Yes }
     }
 
-    async fn probe(&self, _scope: Scope) -> Vec<Check> {
-        vec![Check::bad("Google Workspace", not_yet())]
+    async fn probe(&self, scope: Scope) -> Vec<Check> {
+        let ServiceAccount { client_email, source, .. } = self.client.login().account();
+        let mut checks =
+            vec![Check::good("Google key", format!("the key in {source} is for {client_email}"))];
+        if let Err(error) = self.client.log_in().await {
+            let has_answer = error.kind() == Kind::Credentials;
+            checks.extend(if has_answer {
+                self.scopes(error).await
+            } else {
+                vec![Check::bad("Google login", error)]
+            });
+            return checks;
+        }
+        checks.push(Check::good("Google login", format!("for {}, with all scopes", self.config.admin_user)));
+        let users = self.query(self.config.user_query.as_deref());
+        checks.push(self.list_check::<UserRecord>(&[UserRecord::LIST], &users).await.0);
+        if scope.has_groups() && !checks.iter().any(Check::is_bad) {
+            let query = self.query(self.config.group_query.as_deref());
+            let (check, groups) = self.list_check::<GroupRecord>(&[GroupRecord::LIST], &query).await;
+            checks.push(check);
+            checks.extend(self.members_check(&groups).await);
+        }
+        checks
     }
 
-    async fn read(&self, _ask: &Ask, _progress: &Arc<Progress>) -> Result<Snapshot> {
-        Err(not_yet())
+    async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
+        let (users, (groups, mut notes)) =
+            tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
+        let others = self.others(ask, &users, progress).await?;
+        let part = &self.config.part;
+        if users.is_empty() && ask.scope.has_users() {
+            notes.push(Note::warning(Step::Read, "", format!("there are no users in the {part}")));
+        }
+        let everybody = convert::everybody(&groups, users.iter().chain(&others));
+        let snapshot = Snapshot {
+            users,
+            others,
+            groups,
+            other_groups: everybody.into_iter().collect(),
+            coverage: Coverage::Full,
+            population: Some(format!("google {part}")),
+            cursor: Cursor::default(),
+            notes,
+        };
+        Ok(snapshot.in_canonical_order())
     }
 }

@@ -1,0 +1,246 @@
+//! The wire: lists, page after page to the last, or an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::config::{Config, Part};
+use super::failure;
+use super::login::Login;
+use crate::directory::Progress;
+use crate::http::{
+    Authorized, Concurrency, Http, Pace, Pages, Passing, Request, Response, Settings, Turn, Vendor,
+};
+use crate::{Error, Kind, Result};
+
+pub(super) const GOOGLE: Vendor = Vendor { name: "Google", address: "BWDC_GOOGLE_API_URL" };
+
+/// How long one page may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// 2,400 queries a minute for each user of a project (Directory API, "Limits and quotas"): a half of it at once, and a half of it
+/// evenly, so that no minute sees more.
+const BURST: u32 = 1_200;
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// The page says that there is a limit of requests at once, and not which: `quotaExceeded` tells when it is met.
+const FIRST_AT_ONCE: u32 = 16;
+const MOST_AT_ONCE: u32 = 64;
+
+/// One kind of entry, and how a list of it is asked for.
+pub(super) trait Record: DeserializeOwned + Send {
+    /// The list's name in the answer and at the end of the path; also in the answer's `kind`.
+    const LIST: &'static str;
+    /// What is needed of each (Directory API, "Performance tips", partial responses).
+    const FIELDS: &'static str;
+    /// The largest page.
+    const PAGE: &'static str;
+    /// Whether what the list belongs to may be deleted while we read.
+    const MAY_VANISH: bool = false;
+}
+
+/// A person (Directory API, "User").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserRecord {
+    pub(super) id: String,
+    pub(super) primary_email: Option<String>,
+    #[serde(default)]
+    pub(super) suspended: bool,
+    #[serde(default)]
+    pub(super) archived: bool,
+    /// Only in the list of the deleted.
+    pub(super) deletion_time: Option<String>,
+    /// Only whether there are any matters.
+    #[serde(default)]
+    pub(super) emails: serde_json::Value,
+}
+
+impl Record for UserRecord {
+    const LIST: &'static str = "users";
+    const FIELDS: &'static str = "id,primaryEmail,suspended,archived,deletionTime,emails";
+    const PAGE: &'static str = "500";
+}
+
+/// A group (Directory API, "Group").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct GroupRecord {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: String,
+}
+
+impl Record for GroupRecord {
+    const LIST: &'static str = "groups";
+    const FIELDS: &'static str = "id,name";
+    const PAGE: &'static str = "200";
+}
+
+/// A member (Directory API, "Member").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct MemberRecord {
+    pub(super) id: String,
+    /// USER, GROUP, CUSTOMER, EXTERNAL.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// ACTIVE, SUSPENDED and so on; people from outside have none.
+    pub(super) status: Option<String>,
+}
+
+impl Record for MemberRecord {
+    const LIST: &'static str = "members";
+    const FIELDS: &'static str = "id,type,status";
+    const PAGE: &'static str = "200";
+    const MAY_VANISH: bool = true;
+}
+
+/// What a page holds. A list without entries is left out of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<T> {
+    kind: Option<String>,
+    next_page_token: Option<String>,
+    #[serde(alias = "users", alias = "groups", alias = "members")]
+    entries: Option<Vec<T>>,
+}
+
+/// One page, or that what the list belongs to is there no more.
+#[derive(Debug)]
+pub(super) enum Page<T> {
+    Entries(Vec<T>),
+    Gone,
+}
+
+/// A list, or that what it belongs to is there no more.
+#[derive(Debug)]
+pub(super) enum Listed<T> {
+    All(Vec<T>),
+    Gone,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    http: Http,
+    login: Arc<Login>,
+    api: Authorized<Arc<Login>>,
+    api_url: Url,
+    part: Part,
+}
+
+impl Client {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let http = Http::new(Settings {
+            network: config.network.clone(),
+            headers,
+            pace: Pace::new(BURST, INTERVAL, cost),
+            concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
+            passing: Passing(failure::may_pass),
+            ..Settings::default()
+        })?;
+        let login = Arc::new(Login::new(config)?);
+        let api = Authorized::new(http.clone(), Arc::clone(&login));
+        Ok(Self { http, login, api, api_url: config.api_url.clone(), part: config.part.clone() })
+    }
+
+    /// All entries of a list. `what` is for messages.
+    pub(super) async fn list<T: Record>(
+        &self,
+        what: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        progress: &Progress,
+    ) -> Result<Listed<T>> {
+        let mut pages = self.pages::<T>(what, path, query)?;
+        let mut entries = Vec::new();
+        while let Some(turn) = pages.turn() {
+            let page = self.page(&mut pages, &turn).await?;
+            progress.request();
+            match page {
+                Page::Entries(more) => entries.extend(more),
+                Page::Gone => return Ok(Listed::Gone),
+            }
+        }
+        Ok(Listed::All(entries))
+    }
+
+    /// The first page of a list, to see whether it can be read.
+    pub(super) async fn first_page<T: Record>(
+        &self,
+        what: &str,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Page<T>> {
+        let mut pages = self.pages::<T>(what, path, query)?;
+        match pages.turn() {
+            Some(turn) => self.page(&mut pages, &turn).await,
+            None => Ok(Page::Gone),
+        }
+    }
+
+    fn pages<T: Record>(&self, what: &str, path: &[&str], query: &[(&str, &str)]) -> Result<Pages> {
+        let mut url = self.api_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| {
+                Error::new(Kind::Configuration, "Reading from Google", "BWDC_GOOGLE_API_URL is no base URL")
+            })?
+            .pop_if_empty()
+            .extend(["admin", "directory", "v1"])
+            .extend(path);
+        let fields = format!("kind,nextPageToken,{}({})", T::LIST, T::FIELDS);
+        url.query_pairs_mut()
+            .extend_pairs(query)
+            .extend_pairs([("maxResults", T::PAGE), ("fields", &fields)]);
+        Ok(Pages::of(GOOGLE, what, url))
+    }
+
+    async fn page<T: Record>(&self, pages: &mut Pages, turn: &Turn) -> Result<Page<T>> {
+        let response = self.api.send(&turn.attempted, Request::get(turn.url.clone(), TIMEOUT)).await?;
+        match response.status.as_u16() {
+            200 => {}
+            404 if T::MAY_VANISH && failure::is_googles(&response) => return Ok(Page::Gone),
+            _ => return Err(self.refused(&turn.attempted, &response)),
+        }
+        let Written { kind, next_page_token, entries }: Written<T> =
+            GOOGLE.decode(&turn.attempted, &response)?;
+        let is_this_list = match &kind {
+            Some(kind) => *kind == format!("admin#directory#{}", T::LIST),
+            None => entries.is_some(),
+        };
+        // Anything else would read as an empty list.
+        if !is_this_list {
+            return Err(self.refused(&turn.attempted, &response));
+        }
+        pages.token(turn, "pageToken", next_page_token.as_deref())?;
+        Ok(Page::Entries(entries.unwrap_or_default()))
+    }
+
+    fn refused(&self, attempted: &str, response: &Response) -> Error {
+        failure::refused(attempted, response, &self.login, &self.part)
+    }
+
+    /// Asks for a token for everything.
+    pub(super) async fn log_in(&self) -> Result<()> {
+        self.api.log_in().await
+    }
+
+    /// Asks for a token for one scope only.
+    pub(super) async fn try_scope(&self, scope: &str) -> Result<()> {
+        self.login.token(&self.http, &[scope]).await.map(|_| ())
+    }
+
+    pub(super) fn login(&self) -> &Login {
+        &self.login
+    }
+}
+
+/// Queries count, logins do not.
+fn cost(_: &Method, url: &Url) -> u32 {
+    u32::from(url.path().contains("/admin/directory/"))
+}

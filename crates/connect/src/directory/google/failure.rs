@@ -1,0 +1,142 @@
+//! What Google says when it says no, and what to do about it (Directory API, "Limits and quotas", "Common errors").
+
+use serde::Deserialize;
+
+use super::config::Part;
+use super::login::Login;
+use crate::http::Response;
+use crate::{Error, Kind};
+
+/// Limits that pass: per minute, and for requests at once.
+const PASSING: [&str; 4] =
+    ["quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"];
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    error: Trouble,
+}
+
+#[derive(Debug, Deserialize)]
+struct Trouble {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    errors: Vec<Cause>,
+    status: Option<String>,
+    /// Newer parts of Google tell the reason here.
+    #[serde(default)]
+    details: Vec<Cause>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Cause {
+    reason: Option<String>,
+}
+
+impl Trouble {
+    fn of(response: &Response) -> Option<Self> {
+        serde_json::from_slice::<Refusal>(&response.body).ok().map(|refusal| refusal.error)
+    }
+
+    fn reasons(&self) -> Vec<&str> {
+        let causes = self.errors.iter().chain(&self.details);
+        let mut reasons: Vec<&str> = causes.filter_map(|cause| cause.reason.as_deref()).collect();
+        reasons.dedup();
+        if reasons.is_empty() {
+            reasons.extend(self.status.as_deref());
+        }
+        reasons
+    }
+
+    fn is_one_of(&self, reasons: &[&str]) -> bool {
+        self.reasons().iter().any(|reason| reasons.contains(reason))
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.message.to_lowercase().contains(words)
+    }
+}
+
+/// Whether another try may succeed, for what is not told by the status alone.
+pub(super) fn may_pass(response: &Response) -> bool {
+    response.status.as_u16() == 403
+        && Trouble::of(response).is_some_and(|trouble| trouble.is_one_of(&PASSING))
+}
+
+/// Whether it is Google who answered, and not something in between.
+pub(super) fn is_googles(response: &Response) -> bool {
+    Trouble::of(response).is_some()
+}
+
+/// The error for whoever asked.
+pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part: &Part) -> Error {
+    let status = response.status.as_u16();
+    let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
+    let Some(trouble) = Trouble::of(response) else {
+        return unknown(attempted, status, &id);
+    };
+    let told = format!("HTTP {status}, {}: {}{id}", trouble.reasons().join(", "), trouble.message);
+    let (kind, hint) = advice(status, &trouble, login, part);
+    Error::new(kind, attempted, told).hint(hint)
+}
+
+fn unknown(attempted: &str, status: u16, id: &str) -> Error {
+    let (kind, reason) = match status {
+        200 => (Kind::Data, format!("the answer is no list{id}")),
+        _ => (Kind::Refused, format!("HTTP {status}{id}, without Google's own words")),
+    };
+    Error::new(kind, attempted, reason)
+        .hint("Check BWDC_GOOGLE_API_URL, and whether a proxy answers instead. Nothing was imported.")
+}
+
+fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Part) -> (Kind, String) {
+    let quotas = "the quotas of the Admin SDK API in the Google Cloud console";
+    let (name, value) = part.parameter();
+    match status {
+        401 => (
+            Kind::Credentials,
+            "Google does not accept the access token that it gave out. Run `bwdc doctor`; the service account's key may have been \
+             deleted just now."
+                .to_owned(),
+        ),
+        429 => (Kind::Unreachable, format!("Google's limit is used up by others; run it at another time, or see {quotas}.")),
+        403 if trouble.is_one_of(&PASSING) => {
+            (Kind::Unreachable, format!("Google's limit is used up by others; run it at another time, or see {quotas}."))
+        }
+        403 if trouble.is_one_of(&["dailyLimitExceeded"]) => {
+            (Kind::Refused, format!("The project's queries for today are used up. Run it tomorrow, or raise {quotas}."))
+        }
+        403 if trouble.is_one_of(&["accessNotConfigured", "SERVICE_DISABLED"]) => (
+            Kind::Configuration,
+            "Enable the Admin SDK API in the service account's project (Google Cloud console > APIs & Services > Library), and wait \
+             some minutes."
+                .to_owned(),
+        ),
+        403 if trouble.is_one_of(&["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]) => {
+            (Kind::Credentials, login.delegation())
+        }
+        403 => (
+            Kind::Credentials,
+            format!(
+                "gsuite.adminUser needs an administrator role that may read users and groups (Admin API privileges), and {value} \
+                 must belong to the same Google Workspace: check gsuite.{name}."
+            ),
+        ),
+        404 => (Kind::Configuration, format!("Check gsuite.{name}: Google knows no `{value}`.")),
+        400 if trouble.says("query") => (
+            Kind::Configuration,
+            "Check the query after the `|` in sync.userFilter and sync.groupFilter (Google's \"Search for users\" and \"Search for \
+             groups\" have its language)."
+                .to_owned(),
+        ),
+        400 if trouble.says("token") => {
+            (Kind::Incomplete, "The list could not be read to its end. Nothing was imported: run it again.".to_owned())
+        }
+        400 => (
+            Kind::Configuration,
+            format!("Check gsuite.{name}: a domain reads like example.org, a customer id like C0abc123, or my_customer."),
+        ),
+        300..=399 => (Kind::Configuration, "Check BWDC_GOOGLE_API_URL: the server sends us elsewhere.".to_owned()),
+        _ => (Kind::Refused, "See https://www.google.com/appsstatus. Nothing was imported.".to_owned()),
+    }
+}
