@@ -18,11 +18,13 @@ use bwdc_connect::directory::ldap::config::{
     Timeouts,
 };
 use bwdc_connect::directory::{
-    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, ldap, okta,
+    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, google,
+    ldap, okta,
 };
 use bwdc_connect::http::Network;
 use bwdc_core::entry::Status;
 use bwdc_core::snapshot::{Coverage, Snapshot};
+use bwdc_sandbox::cloud::google::Google;
 use bwdc_sandbox::cloud::okta::{Okta, TOKEN};
 use bwdc_sandbox::cloud::{self, Behaviour, Company, Group, User};
 use bwdc_testkit::Slapd;
@@ -160,12 +162,31 @@ async fn okta() -> World {
     World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
 }
 
+async fn google() -> World {
+    let cloud = Google::from(&played()).start(small_pages()).await.unwrap();
+    let key_file = Secret::from(cloud::google::key_file(&cloud));
+    let account = google::ServiceAccount::new(None, Some(key_file), None).unwrap();
+    let config = google::Config {
+        admin_user: cloud::google::ADMIN.to_owned(),
+        part: google::Part::Domain(cloud::google::DOMAIN.to_owned()),
+        user_query: None,
+        group_query: None,
+        token_url: google::Config::token_url(None, &account).unwrap(),
+        api_url: google::Config::api_url(Some(("here", cloud.url()))).unwrap(),
+        network: Network::default(),
+        account,
+    };
+    let directory = directory::open(Config::Google(Box::new(config))).unwrap();
+    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
+}
+
 async fn worlds() -> Vec<(&'static str, World)> {
     vec![
         ("ldap, paged", ldap(Paging::Pages)),
         ("ldap, unpaged", ldap(Paging::Unpaged)),
         ("csv", csv()),
         ("json", json()),
+        ("google", google().await),
         ("okta", okta().await),
     ]
 }

@@ -9,6 +9,7 @@
     reason = "tests say what they expect by panicking"
 )]
 
+mod google;
 mod okta;
 
 use std::collections::BTreeMap;

@@ -140,3 +140,69 @@ fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Part) -> (Kind, 
         _ => (Kind::Refused, "See https://www.google.com/appsstatus. Nothing was imported.".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+    use crate::directory::google::tests::config;
+
+    fn answer(status: u16, body: &str) -> Response {
+        let status = StatusCode::from_u16(status).unwrap();
+        Response { status, headers: HeaderMap::new(), body: body.to_owned().into() }
+    }
+
+    fn reason(status: u16, reason: &str, message: &str) -> Response {
+        answer(
+            status,
+            &format!(
+                r#"{{"error":{{"code":{status},"message":"{message}","errors":[{{"message":"{message}","domain":"global","reason":"{reason}"}}]}}}}"#
+            ),
+        )
+    }
+
+    #[test]
+    fn limits_pass_and_the_days_limit_does_not() {
+        for word in PASSING {
+            assert!(may_pass(&reason(403, word, "")), "{word}");
+        }
+        for word in ["dailyLimitExceeded", "forbidden", "insufficientPermissions"] {
+            assert!(!may_pass(&reason(403, word, "")), "{word}");
+        }
+        let newer = r#"{"error":{"code":403,"message":"","status":"PERMISSION_DENIED","details":[{"@type":"x","reason":"RATE_LIMIT_EXCEEDED"}]}}"#;
+        assert!(may_pass(&answer(403, newer)));
+        assert!(!may_pass(&answer(403, "<html>")) && !may_pass(&reason(400, "quotaExceeded", "")));
+    }
+
+    #[test]
+    fn each_refusal_is_told_in_googles_words_with_what_to_do() {
+        let (login, part) = (Login::new(&config()).unwrap(), Part::Domain("example.org".to_owned()));
+        for (status, word, message, hint) in [
+            (
+                403,
+                "accessNotConfigured",
+                "Admin SDK API has not been used in project 1",
+                "Enable the Admin SDK API",
+            ),
+            (403, "insufficientPermissions", "Insufficient Permission", "domain-wide delegation"),
+            (403, "forbidden", "Not Authorized to access this resource/api", "administrator role"),
+            (403, "dailyLimitExceeded", "Daily Limit Exceeded", "tomorrow"),
+            (403, "userRateLimitExceeded", "User Rate Limit Exceeded", "at another time"),
+            (404, "notFound", "Domain not found.", "gsuite.domain: Google knows no `example.org`"),
+            (400, "badRequest", "Bad Request", "gsuite.domain"),
+            (400, "invalid", "Invalid Input: query", "sync.userFilter"),
+            (400, "invalid", "Invalid Input: pageToken", "run it again"),
+            (503, "backendError", "Service unavailable", "appsstatus"),
+        ] {
+            let error = refused("Reading users", &reason(status, word, message), &login, &part);
+            assert!(error.to_string().contains(&format!("HTTP {status}, {word}: {message}")), "{error}");
+            assert!(error.next_step().unwrap().contains(hint), "{:?}", error.next_step());
+        }
+        for (status, body) in [(502, "<html>"), (403, "{}"), (200, "{}")] {
+            let error = refused("Reading users", &answer(status, body), &login, &part);
+            assert!(error.next_step().unwrap().contains("proxy"), "{error}");
+        }
+    }
+}

@@ -201,3 +201,48 @@ fn clock(response: &Response) -> String {
         None => "Synchronize this machine's clock (timedatectl, chrony).".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+    use crate::directory::google::tests::config;
+
+    fn refused(error: &str, description: &str, seconds_ago: i64) -> Error {
+        let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
+        let date = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds_ago);
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let headers = HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
+        let response = Response { status: StatusCode::BAD_REQUEST, headers, body: body.into() };
+        Login::new(&config()).unwrap().refused("Logging in", &response)
+    }
+
+    #[test]
+    fn each_refusal_has_its_next_step() {
+        for (error, description, hint) in [
+            ("invalid_grant", "Invalid email or User ID", "gsuite.adminUser"),
+            ("invalid_grant", "Invalid grant: account not found", "deleted or misspelt"),
+            ("invalid_grant", "Invalid JWT Signature.", "Make a new one"),
+            ("invalid_client", "The OAuth client was not found.", "deleted or misspelt"),
+            ("unauthorized_client", "Client is unauthorized", SCOPES[2]),
+            ("access_denied", "Requested client not authorized.", SCOPES[0]),
+            ("something_new", "", "is there and enabled"),
+        ] {
+            let told = refused(error, description, 0);
+            assert!(told.to_string().contains(&format!("HTTP 400, {error}: {description}")), "{told}");
+            assert!(told.next_step().unwrap().contains(hint), "{error}: {:?}", told.next_step());
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_is_told_with_how_wrong_it_is() {
+        let words =
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.";
+        let hint = |seconds| refused("invalid_grant", words, seconds).next_step().unwrap().to_owned();
+        assert!(hint(7200).contains(" s ahead of Google's"), "{}", hint(7200));
+        assert!(hint(-7200).contains(" s behind Google's"), "{}", hint(-7200));
+        assert!(hint(0).starts_with("Synchronize"), "{}", hint(0));
+    }
+}

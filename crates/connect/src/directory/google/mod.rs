@@ -253,3 +253,33 @@ impl Directory for Google {
         Ok(snapshot.in_canonical_order())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_sandbox::cloud::google::{ADMIN, CLIENT_EMAIL, PRIVATE_KEY};
+
+    use super::*;
+    use crate::Secret;
+
+    /// Of nobody.
+    pub(super) fn config() -> Config {
+        let key = Some(Secret::from(PRIVATE_KEY));
+        let account = ServiceAccount::new(Some(CLIENT_EMAIL.to_owned()), key, None).unwrap();
+        Config {
+            admin_user: ADMIN.to_owned(),
+            part: Part::Domain("example.org".to_owned()),
+            user_query: None,
+            group_query: None,
+            token_url: Config::token_url(None, &account).unwrap(),
+            api_url: Config::api_url(None).unwrap(),
+            network: crate::http::Network::default(),
+            account,
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let shown = format!("{:?}", Google::open(config()).unwrap());
+        assert!(!shown.contains("MII") && shown.contains(CLIENT_EMAIL), "{shown}");
+    }
+}
