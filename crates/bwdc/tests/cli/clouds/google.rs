@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bwdc_sandbox::Options;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{Played, instance, mails, runtime, small_pages};
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, Ran};
 
 struct PlayedGoogle;
 
@@ -83,7 +85,7 @@ impl World {
         Self { instance, organization, cloud }
     }
 
-    fn run(&self, arguments: &[&str]) -> crate::harness::Ran {
+    fn run(&self, arguments: &[&str]) -> Ran {
         self.instance.run(arguments)
     }
 
@@ -92,7 +94,7 @@ impl World {
     }
 
     /// Clears what a key file has, and names one.
-    fn use_key_file(&mut self) -> std::path::PathBuf {
+    fn use_key_file(&mut self) -> PathBuf {
         let path = self.instance.data_folder().join("key.json");
         fs::write(&path, google::key_file(&self.cloud)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -373,4 +375,63 @@ fn a_missing_scope_is_named() {
     let doctor = world.run(&["doctor"]).fails(1, &[]).out;
     assert!(doctor.contains("Google login: Logging in") && !doctor.contains("Google scope"), "{doctor}");
     assert!(doctor.contains("`client_id` in its key file"), "{doctor}");
+}
+
+#[test]
+fn init_takes_a_key_file_in_the_place_of_address_and_key() {
+    let runtime = runtime();
+    let cloud = runtime.block_on(company().start(Behaviour::default())).unwrap();
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::empty();
+    instance.key(&organization.sandbox);
+    instance.set_env("BWDC_GOOGLE_API_URL", &cloud.url());
+    let path = instance.folder.path().join("key.json");
+    fs::write(&path, google::key_file(&cloud)).unwrap();
+    let key_file = format!("gsuite.keyFile={}", path.display());
+    let server = organization.sandbox.url();
+    let with = |settings: &[&str]| {
+        let mut arguments = vec!["--nointeraction", "init", "--server", &server, "--directory", "gsuite"];
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        instance.run(&arguments)
+    };
+    let admin = "gsuite.adminUser=admin@example.org";
+    with(&[admin, "gsuite.domain=example.org"]).fails(1, &["gsuite.clientEmail is missing"]);
+    with(&[&key_file, admin]).fails(1, &["gsuite.domain is missing"]);
+    with(&[&key_file, admin, "gsuite.customer=my_customer"]).ok();
+    let ran = with(&[&key_file, admin, "gsuite.customer=", "gsuite.domain=example.org"]).ok();
+    assert!(ran.err.contains("Google login: for admin@example.org"), "{}", ran.err);
+    assert_eq!(instance.data()["directoryGsuite"]["keyFile"], path.display().to_string());
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 8);
+}
+
+/// Ends the sandbox when the test ends.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_the_sandbox_says_can_be_typed() {
+    let instance = Instance::empty();
+    for name in ["google", "gsuite"] {
+        let mut sandbox = Running(instance.spawn(&["sandbox", "--directory", name]));
+        let mut commands = Vec::new();
+        for line in BufReader::new(sandbox.0.stdout.take().unwrap()).lines() {
+            commands.extend(line.unwrap().strip_prefix("  ").map(str::to_owned));
+            if commands.last().is_some_and(|command| command == "bwdc sync") {
+                break;
+            }
+        }
+        let program = env!("CARGO_BIN_EXE_bwdc");
+        let script =
+            format!("set -e\nrm -rf rehearsal\nbwdc() {{ '{program}' \"$@\"; }}\n{}", commands.join("\n"));
+        let shell = instance.command_of(Path::new("/bin/sh"), &["-c", &script]).output().unwrap();
+        let ran = Ran::from(shell).ok();
+        assert!(ran.out.contains("Synced 5 group(s) and 12 user(s)."), "{name}: {}\n{}", ran.out, ran.err);
+    }
 }
