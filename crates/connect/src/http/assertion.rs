@@ -53,16 +53,18 @@ impl Signer {
 fn in_lines(pem: &Secret) -> std::result::Result<Zeroizing<String>, &'static str> {
     let text = Zeroizing::new(pem.reveal().replace("\\r", ""));
     let text = Zeroizing::new(text.replace("\\n", "\n"));
-    let (_, rest) = text.split_once("-----BEGIN ").ok_or("it has no -----BEGIN line")?;
-    let (label, rest) = rest.split_once("-----").ok_or("its -----BEGIN line has no end")?;
+    let mut blocks = text.split("-----BEGIN ").skip(1).peekable();
+    blocks.peek().ok_or("it has no -----BEGIN line")?;
+    // A certificate may come along with its key.
+    let is_key =
+        |block: &&str| block.split("-----").next().is_some_and(|label| label.ends_with("PRIVATE KEY"));
+    let block = blocks.find(is_key).ok_or("it is something else, such as a certificate or a public key")?;
+    let (label, rest) = block.split_once("-----").ok_or("its -----BEGIN line has no end")?;
     let (body, _) = rest.split_once("-----END ").ok_or("it has no -----END line: a part of it is missing")?;
     if label.contains("ENCRYPTED") || body.contains("ENCRYPTED") {
         return Err(
             "it is encrypted; `openssl pkcs8 -topk8 -nocrypt -in KEY` prints it without its passphrase",
         );
-    }
-    if !label.ends_with("PRIVATE KEY") {
-        return Err("it is something else, such as a certificate or a public key");
     }
     // Twice as much as is needed, so that no part of it stays behind in memory when it grows.
     let mut lines = Zeroizing::new(String::with_capacity(2 * text.len() + 100));
@@ -119,6 +121,7 @@ mod tests {
             pem.replace('\n', " "),
             format!("\"{}\"", pem.replace('\n', "\\n")),
             blank,
+            format!("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n{pem}"),
         ] {
             assert!(signer(&way).is_ok(), "{way}");
         }
