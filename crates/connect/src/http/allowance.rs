@@ -1,13 +1,46 @@
-//! Keeps to the request limits that a vendor tells in its answers (`X-Rate-Limit-*`), before they are met.
+//! Keeps to the request limits that a vendor tells in its answers, before they are met.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::now_there;
+
+/// Who waits longer for a limit to be renewed looks as if it hung: an error says how long it takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// What is left, and when it is renewed, as vendors call it: Okta; OneLogin and many others; the IETF's draft "RateLimit header
+/// fields for HTTP".
+const DIALECTS: [(&str, &str); 3] = [
+    ("x-rate-limit-remaining", "x-rate-limit-reset"),
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ("ratelimit-remaining", "ratelimit-reset"),
+];
+
+/// The renewal is told in seconds from now or in seconds of Unix time, which is this or more (2001).
+const UNIX_TIME: u64 = 1_000_000_000;
+
+/// A limit, as an answer tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// So many requests are left.
+    pub left: u64,
+    /// Until there are more.
+    pub renewed_in: Duration,
+}
+
+impl Limit {
+    /// What the headers say, if they do.
+    pub fn told(headers: &HeaderMap) -> Option<Self> {
+        let left = DIALECTS.iter().find_map(|(remaining, _)| number(headers, remaining))?;
+        Some(Self { left, renewed_in: until_reset(headers)? })
+    }
+}
 
 /// What is left of a vendor's limits, for each group of requests that has one of its own. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -53,14 +86,21 @@ impl Allowance {
         Self(Some(Arc::new(Book { limit_of, windows: Mutex::default(), changed: Notify::new() })))
     }
 
-    /// Waits until a request may go. Each wait is followed by one [`Self::learn`].
-    pub(super) async fn wait(&self, url: &Url) {
-        let Some(book) = &self.0 else { return };
+    /// Waits until a request may go. Each wait is followed by one [`Self::learn`]. The error is how long it would be, if that is
+    /// too long.
+    pub(super) async fn wait(&self, url: &Url) -> Result<(), Duration> {
+        let Some(book) = &self.0 else { return Ok(()) };
         loop {
             let changed = book.changed.notified();
             match book.turn(url) {
-                Turn::Now => return,
-                Turn::At(time) => tokio::time::sleep_until(time).await,
+                Turn::Now => return Ok(()),
+                Turn::At(time) => {
+                    let wait = time.saturating_duration_since(Instant::now());
+                    if wait > LONGEST_WAIT {
+                        return Err(wait);
+                    }
+                    tokio::time::sleep_until(time).await;
+                }
                 Turn::WhenKnown => changed.await,
             }
         }
@@ -72,12 +112,12 @@ impl Allowance {
         let mut windows = book.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((book.limit_of)(url)).or_default();
         window.in_flight = window.in_flight.saturating_sub(1);
-        let told = answer.map(|headers| (number(headers, "x-rate-limit-remaining"), until_reset(headers)));
+        let told = answer.map(Limit::told);
         window.left = match (told, window.left) {
-            (Some((Some(requests), Some(after))), before) => {
+            (Some(Some(limit)), before) => {
                 // Those under way are not counted yet.
-                let requests = requests.saturating_sub(window.in_flight);
-                let until = Instant::now() + after;
+                let requests = limit.left.saturating_sub(window.in_flight);
+                let until = Instant::now() + limit.renewed_in;
                 match before {
                     // Answers of one window may overtake each other; its end is told in whole seconds.
                     Left::Some { requests: known, until: end } if is_same(end, until) => {
@@ -121,14 +161,15 @@ fn is_same(one: Instant, other: Instant) -> bool {
     one.max(other) - one.min(other) <= Duration::from_secs(1)
 }
 
-/// How long until a limit is renewed: `X-Rate-Limit-Reset` in seconds of Unix time, by the other side's own clock where it tells
-/// it (Okta, "Rate limits").
+/// How long until a limit is renewed; Unix time by the other side's own clock where it tells it (Okta, "Rate limits"; OneLogin,
+/// "Get Rate Limit").
 pub(super) fn until_reset(headers: &HeaderMap) -> Option<Duration> {
-    let reset = number(headers, "x-rate-limit-reset")?;
-    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-    let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    let now = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp());
-    Some(Duration::from_secs(reset.saturating_sub(u64::try_from(now.as_second()).unwrap_or(0))))
+    let reset = DIALECTS.iter().find_map(|(_, reset)| number(headers, reset))?;
+    if reset < UNIX_TIME {
+        return Some(Duration::from_secs(reset));
+    }
+    let now = u64::try_from(now_there(headers).as_second()).unwrap_or(0);
+    Some(Duration::from_secs(reset.saturating_sub(now)))
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -152,7 +193,7 @@ mod tests {
         let url = Url::parse("https://example.okta.com/api/v1/users").unwrap();
         let allowance = Allowance::told(|_| "all");
         let start = Instant::now();
-        allowance.wait(&url).await;
+        allowance.wait(&url).await.unwrap();
         // Nobody else goes before the first answer.
         let second = tokio::spawn({
             let (allowance, url) = (allowance.clone(), url.clone());
@@ -161,13 +202,13 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!second.is_finished());
         allowance.learn(&url, Some(&answer(2, 30)));
-        second.await.unwrap();
-        allowance.wait(&url).await;
+        second.await.unwrap().unwrap();
+        allowance.wait(&url).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(5));
         // Nothing is left when one of the two under way is answered, and the other one is in the new window.
         allowance.learn(&url, Some(&answer(1, 30)));
         allowance.learn(&url, Some(&answer(0, 30)));
-        allowance.wait(&url).await;
+        allowance.wait(&url).await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(34), "{:?}", start.elapsed());
     }
 
@@ -175,10 +216,48 @@ mod tests {
     async fn without_limits_there_is_nothing_to_wait_for() {
         let url = Url::parse("https://example.org/").unwrap();
         let allowance = Allowance::told(|_| "all");
-        allowance.wait(&url).await;
+        allowance.wait(&url).await.unwrap();
         allowance.learn(&url, Some(&HeaderMap::new()));
         for _ in 0..100 {
-            allowance.wait(&url).await;
+            allowance.wait(&url).await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_an_hour_is_not_waited_for() {
+        let url = Url::parse("https://api.us.onelogin.com/api/2/users").unwrap();
+        let allowance = Allowance::told(|_| "all");
+        allowance.wait(&url).await.unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-remaining", "1".parse().unwrap());
+        headers.insert("x-ratelimit-reset", "3000".parse().unwrap());
+        allowance.learn(&url, Some(&headers));
+        allowance.wait(&url).await.unwrap();
+        allowance.learn(&url, None);
+        assert_eq!(allowance.wait(&url).await, Err(Duration::from_secs(3000)));
+        tokio::time::advance(Duration::from_secs(2900)).await;
+        allowance.wait(&url).await.unwrap();
+    }
+
+    #[test]
+    fn limits_are_understood_in_every_dialect() {
+        let told = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            Limit::told(&headers)
+        };
+        let limit = |left, seconds| Some(Limit { left, renewed_in: Duration::from_secs(seconds) });
+        let date = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
+        let reset = ("x-rate-limit-reset", "1445412510");
+        assert_eq!(told(&[("x-rate-limit-remaining", "7"), reset, date]), limit(7, 30));
+        assert_eq!(
+            told(&[("x-ratelimit-remaining", "4988"), ("x-ratelimit-reset", "832")]),
+            limit(4988, 832)
+        );
+        assert_eq!(told(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "5"), date]), limit(0, 5));
+        assert_eq!(told(&[("x-ratelimit-remaining", "many"), ("x-ratelimit-reset", "832")]), None);
+        assert_eq!(told(&[("x-ratelimit-remaining", "4988")]), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Url;
 
@@ -84,6 +85,17 @@ pub(super) fn told(attempted: &str, failure: &Failure, url: &Url, backoff: &Back
             None => Error::new(Kind::Unreachable, attempted, reason).hint(network_hint(error)),
         },
     }
+}
+
+/// The error where the limit is used up, and renewed too late to wait for it.
+pub(super) fn used_up(attempted: &str, url: &Url, wait: Duration) -> Error {
+    let reason = format!(
+        "{}: the limit on requests is used up; it is renewed in {} minutes",
+        place(url),
+        wait.as_secs().div_ceil(60)
+    );
+    Error::new(Kind::Unreachable, attempted, reason)
+        .hint("Run it again then. Something else may be using the limit up: other programs of the same account count, too.")
 }
 
 fn network_hint(error: &reqwest::Error) -> &'static str {

@@ -13,11 +13,11 @@ mod retry;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
-pub use self::allowance::Allowance;
+pub use self::allowance::{Allowance, Limit};
 pub use self::authorized::{AccessToken, Authorized, TokenSource};
 pub use self::concurrency::Concurrency;
 use self::concurrency::Went;
@@ -110,6 +110,13 @@ impl Request {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         Self { method: Method::POST, url, headers, body: Some(form.finish().into()), timeout }
     }
+
+    /// With JSON for a body.
+    pub fn post_json(url: Url, value: &serde_json::Value, timeout: Duration) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self { method: Method::POST, url, headers, body: Some(value.to_string().into()), timeout }
+    }
 }
 
 /// An answer, read to its end.
@@ -131,6 +138,17 @@ impl Response {
             .find_map(|name| self.headers.get(*name)?.to_str().ok())
             .filter(|id| !id.is_empty() && id.len() < 100)
     }
+
+    /// The time by the other side's clock; by ours where it does not tell.
+    pub fn time(&self) -> jiff::Timestamp {
+        now_there(&self.headers)
+    }
+}
+
+fn now_there(headers: &HeaderMap) -> jiff::Timestamp {
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    date.map_or_else(jiff::Timestamp::now, |date| date.timestamp())
 }
 
 /// A vendor's address as somebody wrote it: https, or plain http on this machine, because secrets go there.
@@ -186,7 +204,8 @@ impl Http {
         let mut backoff = Backoff::new(self.retry_for);
         loop {
             self.pace.wait(&request.method, &request.url).await;
-            self.allowance.wait(&request.url).await;
+            let turn = self.allowance.wait(&request.url).await;
+            turn.map_err(|wait| failure::used_up(attempted, &request.url, wait))?;
             let permit = self.concurrency.enter().await;
             started.get_or_insert_with(Instant::now);
             let result = self.once(request).await;
