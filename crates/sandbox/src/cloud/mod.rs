@@ -7,6 +7,7 @@ mod company;
 mod engine;
 pub mod google;
 pub mod okta;
+pub mod onelogin;
 mod server;
 
 use std::collections::HashMap;

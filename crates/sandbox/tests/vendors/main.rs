@@ -11,6 +11,7 @@
 
 mod google;
 mod okta;
+mod onelogin;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
