@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bwdc_sandbox::cloud::google::{self, Google};
 use bwdc_sandbox::cloud::okta::{self, Okta};
+use bwdc_sandbox::cloud::onelogin::{self, OneLogin};
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
 use bwdc_sandbox::{Exposure, Flavour, Identity, Limits, Options, Sandbox, Staging, Storage};
 use clap::{Args, ValueEnum};
@@ -54,6 +55,8 @@ enum DirectoryName {
     #[value(alias = "gsuite")]
     Google,
     Okta,
+    #[value(name = "onelogin")]
+    OneLogin,
 }
 
 /// A cloud directory, and how it is read.
@@ -81,6 +84,16 @@ async fn play(directory: DirectoryName) -> std::io::Result<Played> {
             Played { _cloud: cloud, commands, _files: None }
         }
         DirectoryName::Google => play_google(&company, behaviour).await?,
+        DirectoryName::OneLogin => {
+            let cloud = OneLogin::from(&company).start(behaviour).await?;
+            let commands = vec![
+                format!("export BWDC_ONELOGIN_API_URL={}", cloud.url()),
+                format!("export BWDC_ONELOGIN_SECRET={}", onelogin::CLIENT_SECRET),
+                "bwdc config directory onelogin".to_owned(),
+                format!("bwdc config onelogin.clientId {}", onelogin::CLIENT_ID),
+            ];
+            Played { _cloud: cloud, commands, _files: None }
+        }
     })
 }
 

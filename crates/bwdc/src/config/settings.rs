@@ -156,8 +156,8 @@ pub(crate) const ALL: &[Setting] = &[
     setting("okta.orgUrl", In(OKTA, "orgUrl"), Type::Url, "", "The organization's URL, such as https://example.okta.com."),
     setting("okta.token", In(OKTA, "token"), Type::Secret, "", "The API token."),
     setting("onelogin.region", In(ONELOGIN, "region"), Type::Choice(&["us", "eu"]), "us", "Where the account is."),
-    setting("onelogin.clientId", In(ONELOGIN, "clientId"), Type::Word, "", "The API client's id."),
-    setting("onelogin.secret", In(ONELOGIN, "clientSecret"), Type::Secret, "", "The API client's secret."),
+    setting("onelogin.clientId", In(ONELOGIN, "clientId"), Type::Word, "", "The id of the API credential pair; it needs the scope Read Users."),
+    setting("onelogin.secret", In(ONELOGIN, "clientSecret"), Type::Secret, "", "The secret of the API credential pair."),
     setting("sync.users", In(SYNC, "users"), Type::Flag, "false", "Sync people."),
     setting("sync.groups", In(SYNC, "groups"), Type::Flag, "false", "Sync groups."),
     setting("sync.userFilter", In(SYNC, "userFilter"), Type::Filter, "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail."),
@@ -398,7 +398,7 @@ fn is_attribute(text: &str) -> bool {
 fn check_filter(text: &str, data: &Data) -> std::result::Result<(), String> {
     match instance::directory_name(data) {
         Ok("ldap") => ldap::check_filter("it", text).map_err(|error| error.to_string()),
-        Ok(FILE_DIRECTORY) => check_set_filter(text, NativeQuery::None),
+        Ok(FILE_DIRECTORY | "onelogin") => check_set_filter(text, NativeQuery::None),
         Ok("gsuite" | "okta") => check_set_filter(text, NativeQuery::Allowed),
         _ => Ok(()),
     }
@@ -583,6 +583,7 @@ mod tests {
         assert!(filter.parse("inculde:a@example.org", &directory_is("file")).is_err());
         assert!(filter.parse("include:a@example.org", &directory_is(0)).is_err());
         assert!(filter.parse("includeGroup:x", &directory_is(1)).is_ok());
+        assert!(filter.parse("include:a|b", &directory_is(4)).is_err());
         assert!(filter.parse("(anything", &Data::default()).is_ok());
     }
 

@@ -19,13 +19,14 @@ use bwdc_connect::directory::ldap::config::{
 };
 use bwdc_connect::directory::{
     self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, google,
-    ldap, okta,
+    ldap, okta, onelogin,
 };
-use bwdc_connect::http::Network;
+use bwdc_connect::http::{Network, base_url};
 use bwdc_core::entry::Status;
 use bwdc_core::snapshot::{Coverage, Snapshot};
 use bwdc_sandbox::cloud::google::Google;
 use bwdc_sandbox::cloud::okta::{Okta, TOKEN};
+use bwdc_sandbox::cloud::onelogin::{CLIENT_ID, CLIENT_SECRET, OneLogin};
 use bwdc_sandbox::cloud::{self, Behaviour, Company, Group, User};
 use bwdc_testkit::Slapd;
 use bwdc_testkit::slapd::PASSWORD;
@@ -180,6 +181,19 @@ async fn google() -> World {
     World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
 }
 
+async fn onelogin() -> World {
+    let cloud = OneLogin::from(&played()).start(small_pages()).await.unwrap();
+    let config = onelogin::Config {
+        api_url: base_url("test", &cloud.url(), "").unwrap(),
+        client_id: CLIENT_ID.to_owned(),
+        client_secret: Secret::from(CLIENT_SECRET),
+        email_suffix: None,
+        network: Network::default(),
+    };
+    let directory = directory::open(Config::OneLogin(Box::new(config))).unwrap();
+    World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
+}
+
 async fn worlds() -> Vec<(&'static str, World)> {
     vec![
         ("ldap, paged", ldap(Paging::Pages)),
@@ -188,6 +202,7 @@ async fn worlds() -> Vec<(&'static str, World)> {
         ("json", json()),
         ("google", google().await),
         ("okta", okta().await),
+        ("onelogin", onelogin().await),
     ]
 }
 

@@ -1,12 +1,35 @@
 //! OneLogin.
 
-use bwdc_connect::directory::{self, onelogin};
+use bwdc_connect::directory::onelogin::{Config, Region};
+use bwdc_connect::directory::{self, incomplete};
+use bwdc_connect::http::base_url;
+use bwdc_core::filter::NativeQuery;
 
-use super::{Chosen, Given};
+use super::{Chosen, Given, set_filter};
+use crate::config::env;
 use crate::error::Result;
 
-pub(super) fn chosen(Given { environment, .. }: Given<'_>) -> Result<Chosen> {
-    let config = onelogin::Config { network: environment.network()? };
-    let directory = directory::Config::OneLogin(Box::new(config));
-    Ok(Chosen { directory, user_filter: None, group_filter: None, warnings: Vec::new() })
+pub(super) fn chosen(Given { values, environment, secret, .. }: Given<'_>) -> Result<Chosen> {
+    let users = set_filter(&values, "sync.userFilter", NativeQuery::None)?;
+    let groups = set_filter(&values, "sync.groupFilter", NativeQuery::None)?;
+    let region = if values.is_choice("onelogin.region", "eu")? { Region::Eu } else { Region::Us };
+    let api_url = match environment.text(env::ONELOGIN_API_URL) {
+        Some(url) => base_url(env::ONELOGIN_API_URL, &url, "https://api.eu.onelogin.com")?,
+        None => Config::api_of(region)?,
+    };
+    let client_id = values
+        .text("onelogin.clientId")?
+        .ok_or_else(|| incomplete("onelogin.clientId", "Set it with `bwdc config onelogin.clientId ID`."))?;
+    let client_secret =
+        secret.ok_or_else(|| incomplete("onelogin.secret", "Set it with `bwdc config onelogin.secret`."))?;
+    let email_suffix =
+        if values.flag("sync.useEmailPrefixSuffix")? { values.text("sync.emailSuffix")? } else { None };
+    let network = environment.network()?;
+    let config = Config { api_url, client_id, client_secret, email_suffix, network };
+    Ok(Chosen {
+        directory: directory::Config::OneLogin(Box::new(config)),
+        user_filter: users.set,
+        group_filter: groups.set,
+        warnings: Vec::new(),
+    })
 }

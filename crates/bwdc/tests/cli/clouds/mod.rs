@@ -3,6 +3,7 @@
 
 mod google;
 mod okta;
+mod onelogin;
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,10 +1,41 @@
 //! The settings of OneLogin, understood.
 
-use crate::http::Network;
+use reqwest::Url;
 
-/// Everything needed to read OneLogin.
+use crate::http::{Network, base_url};
+use crate::{Result, Secret};
+
+/// Everything needed to read one OneLogin account.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Such as `https://api.us.onelogin.com`.
+    pub api_url: Url,
+    /// The id of an API credential pair with the scope Read Users.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// What makes an address of the user name of people who have none, with the `@`.
+    pub email_suffix: Option<String>,
     /// Trust and patience.
     pub network: Network,
+}
+
+/// Where an account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The United States.
+    Us,
+    /// Europe.
+    Eu,
+}
+
+impl Config {
+    /// The API of a region (OneLogin, "API Reference": `https://api.<us_or_eu>.onelogin.com`).
+    pub fn api_of(region: Region) -> Result<Url> {
+        let url = match region {
+            Region::Us => "https://api.us.onelogin.com",
+            Region::Eu => "https://api.eu.onelogin.com",
+        };
+        base_url("onelogin.region", url, "https://api.us.onelogin.com")
+    }
 }

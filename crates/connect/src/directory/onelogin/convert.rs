@@ -1,0 +1,133 @@
+//! From OneLogin's records to people and groups. Pure.
+
+use std::collections::HashMap;
+
+use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+
+use super::client::{RoleIds, RoleRecord, UserRecord};
+
+/// `status` of an account that an administrator has switched off (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1 active,
+/// 3 locked, 4 password expired, 5 awaiting a password reset, 7 password pending, 8 security questions required.
+const SUSPENDED: i64 = 2;
+
+/// One person. Ids are numbers, and become what the existing connector makes of them.
+pub(super) fn user(record: &UserRecord, suffix: Option<&str>) -> User {
+    User {
+        external_id: ExternalId::from(record.id.to_string()),
+        reference_id: person(record.id),
+        email: email(record, suffix),
+        status: if record.status == Some(SUSPENDED) { Status::Disabled } else { Status::Active },
+    }
+}
+
+/// The address, else the user name if it is one, else what the suffix makes of the user name.
+fn email(record: &UserRecord, suffix: Option<&str>) -> Option<Email> {
+    let given = |text: &Option<String>| {
+        text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let name = given(&record.username);
+    let made = || Some(format!("{}{}", name.as_ref()?, suffix?)).filter(|made| is_address(made));
+    let found = given(&record.email).filter(|email| is_address(email));
+    let found = found.or_else(|| name.clone().filter(|name| is_address(name))).or_else(made)?;
+    Email::parse(&found)
+}
+
+/// Shaped `x@y.z`.
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let Some((host, end)) = domain.rsplit_once('.') else { return false };
+    let has_odd = text.contains(char::is_whitespace) || domain.contains('@');
+    !has_odd && [local, host, end].iter().all(|part| !part.is_empty())
+}
+
+/// One group for each role, with the people whose roles name its id.
+pub(super) fn groups(roles: Vec<RoleRecord>, users: &[UserRecord]) -> Vec<Group> {
+    let mut members: HashMap<u64, Vec<ReferenceId>> = HashMap::new();
+    for user in users {
+        for role in role_ids(user) {
+            members.entry(*role).or_default().push(person(user.id));
+        }
+    }
+    let group = |role: RoleRecord| Group {
+        external_id: ExternalId::from(role.id.to_string()),
+        // The ids of people and of roles are numbers of two series.
+        reference_id: ReferenceId::from(format!("role:{}", role.id)),
+        name: role.name,
+        members: members.remove(&role.id).unwrap_or_default(),
+    };
+    roles.into_iter().map(group).collect()
+}
+
+/// As far as they are told.
+pub(super) fn role_ids(user: &UserRecord) -> &[u64] {
+    match &user.role_ids {
+        RoleIds::Untold => &[],
+        RoleIds::Told(ids) => ids,
+    }
+}
+
+fn person(id: u64) -> ReferenceId {
+    ReferenceId::from(format!("user:{id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(email: Option<&str>, username: Option<&str>) -> UserRecord {
+        UserRecord {
+            id: 1,
+            email: email.map(str::to_owned),
+            username: username.map(str::to_owned),
+            status: Some(1),
+            role_ids: RoleIds::Told(vec![]),
+            created_at: None,
+        }
+    }
+
+    #[test]
+    fn the_address_is_where_one_is() {
+        for (email, username, suffix, expected) in [
+            (Some(" Ann@Example.org "), Some("bob@example.org"), None, Some("ann@example.org")),
+            (Some("ann"), Some("Bob@example.org"), None, Some("bob@example.org")),
+            (Some("ann@localhost"), Some("bob"), None, None),
+            (Some(""), Some("Bob"), Some("@example.org"), Some("bob@example.org")),
+            (None, Some("bob"), Some("@example.org"), Some("bob@example.org")),
+            (None, Some("bob@x"), Some("@example.org"), None),
+            (None, None, Some("@example.org"), None),
+            (None, Some(""), Some("@example.org"), None),
+        ] {
+            let user = user(&record(email, username), suffix);
+            assert_eq!(user.email.as_ref().map(Email::as_str), expected, "{email:?} {username:?} {suffix:?}");
+        }
+        for odd in ["a@b@c.d", "a@.d", "a@b.", "@b.c", "a b@c.d", "a.b"] {
+            assert!(!is_address(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn only_the_suspended_are_disabled() {
+        for status in [None, Some(0), Some(1), Some(3), Some(4), Some(5), Some(7), Some(8)] {
+            let record = UserRecord { status, ..record(None, None) };
+            assert_eq!(user(&record, None).status, Status::Active, "{status:?}");
+        }
+        assert_eq!(
+            user(&UserRecord { status: Some(2), ..record(None, None) }, None).status,
+            Status::Disabled
+        );
+    }
+
+    #[test]
+    fn members_are_found_by_whole_ids() {
+        let with = |id, roles: &[u64]| UserRecord {
+            id,
+            role_ids: RoleIds::Told(roles.to_vec()),
+            ..record(None, None)
+        };
+        let roles = [1, 11].map(|id| RoleRecord { id, name: format!("Role {id}") });
+        let groups = groups(roles.to_vec(), &[with(1, &[11]), with(11, &[1, 11, 111])]);
+        let members = |at: usize| groups[at].members.iter().map(ReferenceId::as_str).collect::<Vec<_>>();
+        assert_eq!((members(0), members(1)), (vec!["user:11"], vec!["user:1", "user:11"]));
+        assert_eq!(groups[0].reference_id.as_str(), "role:1");
+    }
+}
