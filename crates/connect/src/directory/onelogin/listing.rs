@@ -6,7 +6,7 @@
 //! when it was made. If that many are found who were there then, nobody is missing, whatever was created or deleted meanwhile.
 //! If not, the list is read again.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -29,7 +29,7 @@ const UNTIL_CERTAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Read<T> {
     /// By id; one that was met twice counts once.
-    found: HashMap<u64, T>,
+    found: BTreeMap<u64, T>,
     /// How many requests it took.
     pages: usize,
     /// How many there were at the start.
@@ -38,7 +38,7 @@ struct Read<T> {
     began: Timestamp,
 }
 
-/// All entries of a list, in no order.
+/// All entries of a list, by id.
 pub(super) async fn all<T: Record>(client: &Client, progress: &Progress) -> Result<Vec<T>> {
     let name = T::LIST.name;
     let mut tries = Vec::new();
@@ -67,7 +67,7 @@ async fn read<T: Record>(client: &Client, progress: &Progress) -> Result<Read<T>
     let first: Page<T> = client.page(1, progress).await?;
     let pages = first.pages.min(first.total);
     progress.expect_requests(pages.saturating_sub(1));
-    let mut read = Read { found: HashMap::new(), pages: 1, counted: first.total, began: first.asked_at };
+    let mut read = Read { found: BTreeMap::new(), pages: 1, counted: first.total, began: first.asked_at };
     let mut is_followed = first.is_followed;
     read.add(first.records);
     let rest: Vec<_> = (2..=pages).map(|number| client.page(number, progress)).collect();
