@@ -9,15 +9,18 @@ pub enum SetFilter {
     Include(BTreeSet<String>),
     /// All but these.
     Exclude(BTreeSet<String>),
+    /// What each of these keeps.
+    All(Vec<Self>),
 }
 
 impl SetFilter {
     /// Whether an entry with this value is kept.
     pub fn keeps(&self, value: &str) -> bool {
-        let value = normalise(value);
+        let normal = normalise(value);
         match self {
-            Self::Include(set) => set.contains(&value),
-            Self::Exclude(set) => !set.contains(&value),
+            Self::Include(set) => set.contains(&normal),
+            Self::Exclude(set) => !set.contains(&normal),
+            Self::All(filters) => filters.iter().all(|filter| filter.keeps(value)),
         }
     }
 }
@@ -86,28 +89,44 @@ pub fn parse(text: &str, native: NativeQuery) -> Result<Filter, FilterError> {
 }
 
 fn parse_set(text: &str, native: NativeQuery) -> Result<SetFilter, FilterError> {
-    let Some((keyword, values)) = text.split_once(':') else {
+    let Clause { keyword, values } = clause(text, &KEYWORDS, native)?;
+    Ok(if keyword == "include" { SetFilter::Include(values) } else { SetFilter::Exclude(values) })
+}
+
+/// One clause of a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// One of those that were allowed.
+    pub keyword: &'static str,
+    /// Trimmed and in lower case; at least one.
+    pub values: BTreeSet<String>,
+}
+
+/// Parses a filter of several clauses with `|` in between, for a directory with more keywords than `include` and `exclude`.
+pub fn clauses(text: &str, keywords: &[&'static str]) -> Result<Vec<Clause>, FilterError> {
+    let parts = text.split('|').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| clause(part, keywords, NativeQuery::None)).collect()
+}
+
+fn clause(text: &str, keywords: &[&'static str], native: NativeQuery) -> Result<Clause, FilterError> {
+    let Some((word, values)) = text.split_once(':') else {
         return Err(FilterError::NotAFilter {
             text: text.to_owned(),
             native: native == NativeQuery::Allowed,
         });
     };
-    let keyword = keyword.trim();
-    let values: BTreeSet<String> = values.split(',').map(normalise).filter(|v| !v.is_empty()).collect();
-    let make = match keyword.to_lowercase().as_str() {
-        "include" => SetFilter::Include,
-        "exclude" => SetFilter::Exclude,
-        other => {
-            return Err(FilterError::UnknownKeyword {
-                keyword: keyword.to_owned(),
-                suggestion: crate::did_you_mean(other, KEYWORDS).map(str::to_owned),
-            });
-        }
+    let word = word.trim();
+    let Some(keyword) = keywords.iter().find(|keyword| keyword.eq_ignore_ascii_case(word)) else {
+        return Err(FilterError::UnknownKeyword {
+            keyword: word.to_owned(),
+            suggestion: crate::did_you_mean(word, keywords.iter().copied()).map(str::to_owned),
+        });
     };
+    let values: BTreeSet<String> = values.split(',').map(normalise).filter(|v| !v.is_empty()).collect();
     if values.is_empty() {
-        return Err(FilterError::NoValues { keyword: keyword.to_lowercase() });
+        return Err(FilterError::NoValues { keyword: (*keyword).to_owned() });
     }
-    Ok(make(values))
+    Ok(Clause { keyword, values })
 }
 
 fn normalise(value: &str) -> String {
@@ -139,6 +158,20 @@ mod tests {
         assert_eq!(only_native, Filter { set: None, native: Some("orgUnitPath=/x".into()) });
         assert_eq!(parse("|x", NativeQuery::None), Err(FilterError::NoNativeQuery));
         assert_eq!(parse("  ", NativeQuery::None), Ok(Filter::default()));
+    }
+
+    #[test]
+    fn clauses_are_many_and_filters_can_be_joined() {
+        let found = clauses(" include:A, b |excludegroup:X||", &["include", "excludeGroup"]).unwrap();
+        let keywords: Vec<_> = found.iter().map(|clause| clause.keyword).collect();
+        assert_eq!(keywords, ["include", "excludeGroup"]);
+        assert_eq!(found[0].values, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+        let typo = clauses("include:a|exclideGroup:x", &["include", "excludeGroup"]).unwrap_err();
+        assert_eq!(typo.to_string(), "unknown keyword `exclideGroup` (did you mean `excludeGroup`?)");
+        assert_eq!(clauses("", &["include"]), Ok(Vec::new()));
+        let joined = SetFilter::All(vec![set("include:a,b"), set("exclude:b")]);
+        assert!(joined.keeps("A") && !joined.keeps("b") && !joined.keeps("c"));
+        assert!(SetFilter::All(Vec::new()).keeps("anybody"));
     }
 
     #[test]
