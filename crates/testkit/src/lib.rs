@@ -20,6 +20,7 @@ pub mod ds389;
 pub mod keyring;
 pub mod ldif;
 pub mod proxy;
+pub mod rsa;
 pub mod samba;
 pub mod slapd;
 
@@ -28,6 +29,7 @@ pub use certificates::Certificates;
 pub use ds389::Ds389;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
+pub use rsa::RsaKey;
 pub use samba::Samba;
 pub use slapd::Slapd;
 
