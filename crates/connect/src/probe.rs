@@ -264,19 +264,23 @@ fn described(what: &str, chain: &[CertificateDer<'_>]) -> Check {
         return Check::good(what, "accepted");
     };
     let expires = Timestamp::from_second(first.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
-    let left = expires.duration_since(Timestamp::now());
     let found = format!(
         "{}, issued by {}, expires {} (in {} days); {} in the chain",
         first.subject(),
         first.issuer(),
         expires.strftime("%Y-%m-%d"),
-        left.as_hours() / 24,
+        expires.duration_since(Timestamp::now()).as_hours() / 24,
         chain.len()
     );
-    if left < EXPIRES_SOON {
+    if ends_soon(expires) {
         return Check::doubtful(what, found, "Have the server's certificate renewed before it expires.");
     }
     Check::good(what, found)
+}
+
+/// Whether something that ends then is worth a warning now.
+pub(crate) fn ends_soon(at: Timestamp) -> bool {
+    at.duration_since(Timestamp::now()) < EXPIRES_SOON
 }
 
 /// The proxy that requests to a URL go through, by the standard variables: host and port only.

@@ -219,7 +219,7 @@ impl<'a> Examination<'a> {
             }
             _ => self.add(Finding::good("Secret store", format!("new secrets are kept in {keeping}"))),
         }
-        let of_directory = instance::secret_of(data);
+        let of_directory = instance::needed_secret(data, &self.context.environment);
         let mut is_complete = true;
         for known in [Some(&secrets::CLIENT_SECRET), of_directory].into_iter().flatten() {
             is_complete &= self.secret(data, known).await;

@@ -14,7 +14,7 @@ use super::login::{self, Origin};
 use crate::config::presets::{self, Preset};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::settings::{self, Setting};
-use crate::config::{Instance, instance};
+use crate::config::{Instance, env, instance};
 use crate::error::{Error, Result};
 use crate::run::{self, Context};
 use crate::session;
@@ -200,6 +200,8 @@ impl<'a> Draft<'a> {
             "ldap.port" if self.is_on("ldap.ssl") && !self.is_on("ldap.startTls") => Some("636".to_owned()),
             "ldap.port" => Some("389".to_owned()),
             "sync.users" | "sync.groups" => Some("true".to_owned()),
+            "entra.tenant" => self.context.environment.text(env::AZURE_TENANT_ID),
+            "entra.applicationId" => self.context.environment.text(env::AZURE_CLIENT_ID),
             _ => None,
         }
     }
@@ -212,9 +214,11 @@ impl<'a> Draft<'a> {
                 self.set(settings::find(name)?, "false")?;
             }
             // A certificate needs neither name nor password, and a key file has both.
-            let is_of_login =
-                matches!(*name, "ldap.username" | "ldap.password" | "gsuite.clientEmail" | "gsuite.key");
-            if is_of_login && instance::secret_of(&self.data).is_none() {
+            let is_of_login = matches!(
+                *name,
+                "ldap.username" | "ldap.password" | "gsuite.clientEmail" | "gsuite.key" | "entra.key"
+            );
+            if is_of_login && instance::needed_secret(&self.data, &self.context.environment).is_none() {
                 continue;
             }
             if self.needs_no_answer(name) {

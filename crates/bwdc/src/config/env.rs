@@ -64,6 +64,16 @@ variables! {
     GOOGLE_TOKEN_URL = "BWDC_GOOGLE_TOKEN_URL";
     /// The base of Google's Directory API, where it is not https://admin.googleapis.com.
     GOOGLE_API_URL = "BWDC_GOOGLE_API_URL";
+    /// Entra ID: the base URL of the login, instead of the one of entra.identityAuthority.
+    ENTRA_LOGIN_URL = "BWDC_ENTRA_LOGIN_URL";
+    /// Entra ID: the base URL of Microsoft Graph, likewise.
+    ENTRA_GRAPH_URL = "BWDC_ENTRA_GRAPH_URL";
+    /// Entra ID: as the setting `entra.tenant`, where that is not set.
+    AZURE_TENANT_ID = "AZURE_TENANT_ID";
+    /// Entra ID: as the setting `entra.applicationId`, where that is not set.
+    AZURE_CLIENT_ID = "AZURE_CLIENT_ID";
+    /// Entra ID: as the setting `entra.federatedTokenFile`, where neither that nor another credential is set.
+    AZURE_FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE";
     /// Anything: no colour.
     NO_COLOR = "NO_COLOR";
     /// Where `~/.config` is, if not there.

@@ -1,6 +1,7 @@
 //! Every setting once: its name on the command line, where it stands in `data.json`, its type and its meaning.
 //! `bwdc config`, the reader of the configuration and the reference page use this table.
 
+use bwdc_connect::directory::entra::{self, Authority};
 use bwdc_connect::directory::ldap;
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_core::did_you_mean;
@@ -49,7 +50,7 @@ pub(crate) enum Type {
     /// The name of an attribute or an object class, or its OID (RFC 4512).
     Attribute,
     /// A filter, in the language of the directory.
-    Filter,
+    Filter(Filtered),
     /// The end of an address, with the @.
     EmailSuffix,
     /// An address.
@@ -58,6 +59,13 @@ pub(crate) enum Type {
     Path,
     /// A command line.
     Command,
+}
+
+/// What a filter is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filtered {
+    Users,
+    Groups,
 }
 
 /// Where a setting stands in `data.json`.
@@ -142,10 +150,12 @@ pub(crate) const ALL: &[Setting] = &[
     setting("ldap.primaryGroups", In(LDAP, "primaryGroups"), Type::Flag, "false", "Active Directory: people are members of their primary group (primaryGroupID), such as Domain Users."),
     setting("ldap.preset", In(LDAP, "preset"), Type::Preset(presets::NAMES), "", "Sets object classes, attribute names and ldap.disabledBy for a product."),
     setting("ldap.pagedSearch", In(LDAP, "pagedSearch"), Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
-    setting("entra.identityAuthority", In(ENTRA, "identityAuthority"), Type::Choice(&["login.microsoftonline.com", "login.microsoftonline.us"]), "login.microsoftonline.com", "Where the tenant logs in: the public cloud or the US government's."),
+    setting("entra.identityAuthority", In(ENTRA, "identityAuthority"), Type::Choice(Authority::HOSTS), "login.microsoftonline.com", "Where the tenant logs in: the public cloud, the US government's, or China's."),
     setting("entra.tenant", In(ENTRA, "tenant"), Type::Word, "", "The tenant: its id or one of its domains."),
     setting("entra.applicationId", In(ENTRA, "applicationId"), Type::Word, "", "The id of the application that reads."),
     setting("entra.key", In(ENTRA, "key"), Type::Secret, "", "The application's client secret."),
+    setting("entra.certificateFile", In(ENTRA, "certificateFile"), Type::Path, "", "A PEM file with a certificate and its RSA key, to log in with instead of a client secret; relative to data.json's folder."),
+    setting("entra.federatedTokenFile", In(ENTRA, "federatedTokenFile"), Type::Path, "", "A file with a token of another identity provider (workload identity), likewise."),
     setting("azure.key", In(ENTRA, "key"), Type::Secret, "", "The older name of entra.key."),
     setting("gsuite.domain", In(GSUITE, "domain"), Type::Host, "", "The domain that is read. Clear it, and set gsuite.customer, to read all domains."),
     setting("gsuite.adminUser", In(GSUITE, "adminUser"), Type::Email, "", "The administrator for whom the service account reads."),
@@ -160,8 +170,8 @@ pub(crate) const ALL: &[Setting] = &[
     setting("onelogin.secret", In(ONELOGIN, "clientSecret"), Type::Secret, "", "The secret of the API credential pair."),
     setting("sync.users", In(SYNC, "users"), Type::Flag, "false", "Sync people."),
     setting("sync.groups", In(SYNC, "groups"), Type::Flag, "false", "Sync groups."),
-    setting("sync.userFilter", In(SYNC, "userFilter"), Type::Filter, "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail."),
-    setting("sync.groupFilter", In(SYNC, "groupFilter"), Type::Filter, "", "LDAP: a filter. Others: include:a,b or exclude:a,b by name."),
+    setting("sync.userFilter", In(SYNC, "userFilter"), Type::Filter(Filtered::Users), "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail; Entra ID also includeGroup:ID and excludeGroup:ID."),
+    setting("sync.groupFilter", In(SYNC, "groupFilter"), Type::Filter(Filtered::Groups), "", "LDAP: a filter. Others: include:a,b or exclude:a,b by name; Entra ID also includeAdministrativeUnit:ID and excludeAdministrativeUnit:ID."),
     setting("sync.removeDisabled", In(SYNC, "removeDisabled"), Type::Flag, "false", "People whose account is disabled leave the organization."),
     setting("sync.removeMissing", In(SYNC, "removeMissing"), Type::Flag, "false", "People who were in the last complete read and are in the directory no more leave the organization. For directories that keep no record of deleted accounts."),
     setting("sync.overwriteExisting", In(SYNC, "overwriteExisting"), Type::Flag, "false", "Remove members with an external id who are not in the directory."),
@@ -231,7 +241,7 @@ impl Type {
             Self::Hosts => "hosts".to_owned(),
             Self::Dns => "DNs".to_owned(),
             Self::Attribute => "attribute".to_owned(),
-            Self::Filter => "filter".to_owned(),
+            Self::Filter(_) => "filter".to_owned(),
             Self::EmailSuffix => "@domain".to_owned(),
             Self::Email => "e-mail address".to_owned(),
             Self::Path => "path".to_owned(),
@@ -262,7 +272,7 @@ impl Type {
             }
             Self::Dns => "distinguished names such as dc=example,dc=org, with | in between".to_owned(),
             Self::Attribute => "the name of an attribute or object class, such as mail".to_owned(),
-            Self::Filter => "a filter in the directory's language".to_owned(),
+            Self::Filter(_) => "a filter in the directory's language".to_owned(),
             Self::EmailSuffix => "an @ and a domain, such as @example.org".to_owned(),
             Self::Email => "an address such as admin@example.org".to_owned(),
             Self::Path => "a path on one line".to_owned(),
@@ -324,7 +334,7 @@ impl Type {
                 kept(trimmed.split('|').all(|dn| ldap::is_dn(dn.trim())), "it cannot be understood as DNs")
             }
             Self::Attribute => kept(is_attribute(trimmed), "it is no name of RFC 4512"),
-            Self::Filter => check_filter(trimmed, data).map(|()| text.into()),
+            Self::Filter(filtered) => check_filter(filtered, trimmed, data).map(|()| text.into()),
             Self::EmailSuffix => {
                 let domain = trimmed.strip_prefix('@').unwrap_or_default();
                 kept(!has_blanks && is_host(domain), "it does not make an address")
@@ -394,12 +404,19 @@ fn is_attribute(text: &str) -> bool {
             .all(|option| !option.is_empty() && option.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
 }
 
-/// Where the language of filters is known: LDAP's, or the set filters of files.
-fn check_filter(text: &str, data: &Data) -> std::result::Result<(), String> {
+/// Where the language of filters is known: LDAP's, Entra ID's, or the set filters.
+fn check_filter(filtered: Filtered, text: &str, data: &Data) -> std::result::Result<(), String> {
     match instance::directory_name(data) {
         Ok("ldap") => ldap::check_filter("it", text).map_err(|error| error.to_string()),
         Ok(FILE_DIRECTORY | "onelogin") => check_set_filter(text, NativeQuery::None),
         Ok("gsuite" | "okta") => check_set_filter(text, NativeQuery::Allowed),
+        Ok("entra") => {
+            let parsed = match filtered {
+                Filtered::Users => entra::Filter::of_users(text),
+                Filtered::Groups => entra::Filter::of_groups(text),
+            };
+            parsed.map(|_| ()).map_err(|error| error.to_string())
+        }
         _ => Ok(()),
     }
 }
@@ -528,7 +545,7 @@ mod tests {
             Type::Host | Type::Hosts => "ldap://dc1.example.org:389",
             Type::Dns => "people",
             Type::Attribute => "e-mail address",
-            Type::Filter => "(mail=*",
+            Type::Filter(_) => "(mail=*",
             Type::EmailSuffix => "example.org",
             Type::Email => "admin",
             Type::Command => "pass show 'bwdc",
@@ -582,8 +599,12 @@ mod tests {
         assert!(filter.parse("include:a@example.org", &directory_is("file")).is_ok());
         assert!(filter.parse("inculde:a@example.org", &directory_is("file")).is_err());
         assert!(filter.parse("include:a@example.org", &directory_is(0)).is_err());
-        assert!(filter.parse("includeGroup:x", &directory_is(1)).is_ok());
         assert!(filter.parse("include:a|b", &directory_is(4)).is_err());
+        assert!(filter.parse("includeGroup:x|exclude:a@example.org", &directory_is(1)).is_ok());
+        assert!(filter.parse("includeAdministrativeUnit:x", &directory_is(1)).is_err());
+        let groups = find("sync.groupFilter").unwrap();
+        assert!(groups.parse("includeAdministrativeUnit:x", &directory_is(1)).is_ok());
+        assert!(groups.parse("includeGroup:x", &directory_is(1)).is_err());
         assert!(filter.parse("(anything", &Data::default()).is_ok());
     }
 

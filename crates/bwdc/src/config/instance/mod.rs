@@ -13,7 +13,7 @@ use std::path::Path;
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::Endpoints;
 use bwdc_connect::directory::{self, Scope};
-use bwdc_core::filter::{self, NativeQuery, SetFilter};
+use bwdc_core::filter::{self, FilterError, NativeQuery, SetFilter};
 use bwdc_core::rules::{
     BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
 };
@@ -92,8 +92,11 @@ struct Chosen {
 /// A filter of the directories that have set filters.
 fn set_filter(values: &Values<'_>, name: &str, native: NativeQuery) -> Result<filter::Filter> {
     let text = values.text(name)?.unwrap_or_default();
-    filter::parse(&text, native)
-        .map_err(|error| Error::new(format!("Understanding {name}: {error}.")).hint("Nothing was read."))
+    filter::parse(&text, native).map_err(|error| not_understood(name, &error))
+}
+
+fn not_understood(name: &str, error: &FilterError) -> Error {
+    Error::new(format!("Understanding {name}: {error}.")).hint("Nothing was read.")
 }
 
 /// The kind of directory that is configured, by name.
@@ -119,14 +122,21 @@ pub(crate) fn directory_name(data: &Data) -> Result<&'static str> {
     }
 }
 
-/// The secret with which the directory is read, if it needs one.
-pub(crate) fn secret_of(data: &Data) -> Option<&'static Known> {
+/// The secret without which the directory cannot be read, if there is one.
+pub(crate) fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static Known> {
+    let is_needed =
+        |known: &&Known| known.name != secrets::ENTRA_KEY.name || !entra::is_offered_credential(environment);
+    secret_of(data).filter(is_needed)
+}
+
+/// The secret with which the directory is read, if it takes one.
+fn secret_of(data: &Data) -> Option<&'static Known> {
     let has_password =
         || !matches!(ldap::authentication(&Values(data)), Ok(way) if way != ldap::Authentication::Password);
     match directory_name(data).ok()? {
         "ldap" => has_password().then_some(&secrets::LDAP_PASSWORD),
-        "entra" => Some(&secrets::ENTRA_KEY),
         "gsuite" => google::key_file(&Values(data)).is_none().then_some(&secrets::GSUITE_KEY),
+        "entra" => (!entra::has_other_credential(data)).then_some(&secrets::ENTRA_KEY),
         "okta" => Some(&secrets::OKTA_TOKEN),
         "onelogin" => Some(&secrets::ONELOGIN_SECRET),
         _ => None,

@@ -1,0 +1,453 @@
+//! The wire: Microsoft Graph's lists, page after page to the last, or an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::config::Config;
+use super::login::{Granted, Login};
+use crate::directory::Progress;
+use crate::http::{Authorized, Concurrency, Http, Pace, Pages, Request, Response, Settings, Turn, Vendor};
+use crate::{Error, Kind, Result};
+
+pub(super) const ENTRA: Vendor =
+    Vendor { name: "Microsoft Entra ID", address: "entra.identityAuthority and BWDC_ENTRA_GRAPH_URL" };
+
+/// How long one page may take.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Graph has no limit for requests at once, only one for what they cost.
+const FIRST_AT_ONCE: u32 = 10;
+const MOST_AT_ONCE: u32 = 40;
+
+/// Resource units that an application may use in a small tenant ("Throttling limits", identity and access service), and in what
+/// time. Larger tenants have 5,000 and 8,000.
+const UNITS: u32 = 3_500;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A person ("user resource type").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserRecord {
+    pub(super) id: String,
+    pub(super) mail: Option<String>,
+    pub(super) user_principal_name: Option<String>,
+    pub(super) account_enabled: Option<bool>,
+}
+
+/// An entry of a list of changes; without `@removed`, it is somebody who came or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct ChangeRecord {
+    pub(super) id: String,
+    #[serde(rename = "@removed")]
+    pub(super) removed: Option<Removed>,
+}
+
+/// `changed` for an account that can be restored, `deleted` for one that is gone for good ("Use delta query to track changes").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Removed {}
+
+/// Somebody who was deleted less than 30 days ago ("List deletedItems").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct DeletedRecord {
+    pub(super) id: String,
+    pub(super) mail: Option<String>,
+}
+
+/// A group ("group resource type").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GroupRecord {
+    pub(super) id: String,
+    pub(super) display_name: String,
+    pub(super) visibility: Option<String>,
+}
+
+impl GroupRecord {
+    /// Whether its members are shown to those only who have a permission of its own.
+    pub(super) fn hides_members(&self) -> bool {
+        self.visibility
+            .as_deref()
+            .is_some_and(|visibility| visibility.eq_ignore_ascii_case("HiddenMembership"))
+    }
+}
+
+/// A member of a group or an administrative unit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct MemberRecord {
+    pub(super) id: String,
+    #[serde(rename = "@odata.type")]
+    pub(super) kind: Option<String>,
+}
+
+/// A client secret ("passwordCredential resource type").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SecretRecord {
+    pub(super) display_name: Option<String>,
+    /// Its first three characters.
+    pub(super) hint: Option<String>,
+    pub(super) end_date_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApplicationRecord {
+    #[serde(default)]
+    password_credentials: Vec<SecretRecord>,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    value: Vec<T>,
+    #[serde(rename = "@odata.nextLink")]
+    next: Option<String>,
+    #[serde(rename = "@odata.deltaLink")]
+    delta: Option<String>,
+}
+
+/// What Graph says when it says no ("Error responses and resource types").
+#[derive(Deserialize)]
+struct Told {
+    error: ToldError,
+}
+
+#[derive(Deserialize)]
+struct ToldError {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// An application permission, as an administrator grants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permission {
+    Users,
+    Groups,
+    Units,
+}
+
+impl Permission {
+    /// The least that is enough.
+    pub(super) fn name(self) -> &'static str {
+        self.enough()[0]
+    }
+
+    /// Any of these is enough.
+    fn enough(self) -> &'static [&'static str] {
+        match self {
+            Self::Users => {
+                &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"]
+            }
+            Self::Groups => &[
+                "Group.Read.All",
+                "GroupMember.Read.All",
+                "GroupMember.ReadWrite.All",
+                "Group.ReadWrite.All",
+                "Directory.Read.All",
+                "Directory.ReadWrite.All",
+            ],
+            Self::Units => &[
+                "AdministrativeUnit.Read.All",
+                "AdministrativeUnit.ReadWrite.All",
+                "Directory.Read.All",
+                "Directory.ReadWrite.All",
+            ],
+        }
+    }
+
+    /// Whether it is among those that were granted.
+    pub(super) fn is_in(self, granted: &[String]) -> bool {
+        self.enough().iter().any(|enough| granted.iter().any(|name| name.eq_ignore_ascii_case(enough)))
+    }
+}
+
+/// A list that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// For messages.
+    pub(super) what: &'a str,
+    /// What follows `/v1.0/`.
+    pub(super) path: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) needs: Permission,
+}
+
+/// A list, or a no.
+#[derive(Debug)]
+pub(super) enum Listed<T> {
+    All(List<T>),
+    Refused(Refusal),
+}
+
+/// A list to its end.
+#[derive(Debug)]
+pub(super) struct List<T> {
+    pub(super) entries: Vec<T>,
+    /// Where a list of changes goes on next time.
+    pub(super) delta_link: Option<String>,
+}
+
+/// Graph said no.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    page: usize,
+    pub(super) error: Error,
+}
+
+impl Refusal {
+    /// Whether there is no such thing, at the first look.
+    pub(super) fn is_missing(&self) -> bool {
+        self.status == 404 && self.page == 1
+    }
+}
+
+impl<T> Listed<T> {
+    /// For a list that must be there.
+    pub(super) fn complete(self) -> Result<List<T>> {
+        match self {
+            Self::All(list) => Ok(list),
+            Self::Refused(refusal) => Err(refusal.error),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    http: Http,
+    login: Arc<Login>,
+    api: Authorized<Arc<Login>>,
+    graph_url: Url,
+    /// How Graph calls itself in its links.
+    own_graph: &'static str,
+}
+
+impl Client {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // A half at once and a half in that time: never more than the limit, wherever its window begins.
+        let pace = Pace::new(UNITS / 2, WINDOW / (UNITS / 2), cost);
+        let http = Http::new(Settings {
+            network: config.network.clone(),
+            headers,
+            pace,
+            concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
+            ..Settings::default()
+        })?;
+        let login = Arc::new(Login::new(config)?);
+        let api = Authorized::new(http.clone(), Arc::clone(&login));
+        let (graph_url, own_graph) = (config.graph_url.clone(), config.authority.own_graph());
+        Ok(Self { http, login, api, graph_url, own_graph })
+    }
+
+    pub(super) fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// A token besides the one in use, to look at.
+    pub(super) async fn granted(&self) -> Result<Granted> {
+        self.login.granted(&self.http).await
+    }
+
+    pub(super) fn place(&self) -> String {
+        self.graph_url.origin().ascii_serialization()
+    }
+
+    /// All entries of a list.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        wanted: Wanted<'_>,
+        progress: &Progress,
+    ) -> Result<Listed<T>> {
+        let first = self.url(wanted.path, wanted.query)?;
+        self.walk(Pages::of(ENTRA, wanted.what, first), wanted.needs, progress).await
+    }
+
+    /// The first page of a list, and whether there are more.
+    pub(super) async fn first_page<T: DeserializeOwned>(&self, wanted: Wanted<'_>) -> Result<(Vec<T>, bool)> {
+        let mut pages = Pages::of(ENTRA, wanted.what, self.url(wanted.path, wanted.query)?);
+        let Some(turn) = pages.turn() else { return Ok((Vec::new(), false)) };
+        let page = self.page(&turn, wanted.needs).await?.map_err(|refusal| refusal.error)?;
+        Ok((page.value, page.next.is_some()))
+    }
+
+    /// What has changed since a stored link was made. It is not followed elsewhere: the token goes with it.
+    pub(super) async fn changes<T: DeserializeOwned>(
+        &self,
+        link: &str,
+        progress: &Progress,
+    ) -> Result<Listed<T>> {
+        let attempted = format!("Reading deleted users from {}", self.place());
+        let url = Url::parse(&self.here(link)).ok().filter(|url| url.origin() == self.graph_url.origin());
+        let Some(url) = url else {
+            let error = Error::new(Kind::Data, attempted, "the stored link is not one of this server");
+            return Ok(Listed::Refused(Refusal { status: 0, page: 1, error }));
+        };
+        self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
+    }
+
+    async fn walk<T: DeserializeOwned>(
+        &self,
+        mut pages: Pages,
+        needs: Permission,
+        progress: &Progress,
+    ) -> Result<Listed<T>> {
+        let mut list = List { entries: Vec::new(), delta_link: None };
+        while let Some(turn) = pages.turn() {
+            let page = match self.page::<T>(&turn, needs).await? {
+                Ok(page) => page,
+                Err(refusal) => return Ok(Listed::Refused(refusal)),
+            };
+            progress.request();
+            list.entries.extend(page.value);
+            list.delta_link = page.delta;
+            pages.link(&turn, page.next.map(|link| self.here(&link)).as_deref())?;
+        }
+        Ok(Listed::All(list))
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        turn: &Turn,
+        needs: Permission,
+    ) -> Result<std::result::Result<Page<T>, Refusal>> {
+        let response = self.api.send(&turn.attempted, Request::get(turn.url.clone(), TIMEOUT)).await?;
+        let status = response.status.as_u16();
+        if status != 200 {
+            let error = refused(&turn.attempted, &response, needs);
+            return Ok(Err(Refusal { status, page: turn.number, error }));
+        }
+        ENTRA.decode(&turn.attempted, &response).map(Ok)
+    }
+
+    /// The application's own client secrets; `None` if it may not look at itself.
+    pub(super) async fn secrets(&self, application_id: &str) -> Result<Option<Vec<SecretRecord>>> {
+        let path = format!("applications(appId='{application_id}')");
+        let url = self.url(&[&path], &[("$select", "passwordCredentials")])?;
+        let attempted = format!("Reading the application's registration from {}", self.place());
+        let response = self.api.send(&attempted, Request::get(url, TIMEOUT)).await?;
+        if response.status.as_u16() != 200 {
+            return Ok(None);
+        }
+        let record: ApplicationRecord = ENTRA.decode(&attempted, &response)?;
+        Ok(Some(record.password_credentials))
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
+        let mut url = self.graph_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| {
+                Error::new(
+                    Kind::Configuration,
+                    "Reading from Microsoft Entra ID",
+                    "the address of Graph is no base URL",
+                )
+            })?
+            .pop_if_empty()
+            .push("v1.0")
+            .extend(path);
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(url)
+    }
+
+    /// A link of Graph's own, by way of the proxy if one stands before it.
+    fn here(&self, link: &str) -> String {
+        match link.strip_prefix(self.own_graph).filter(|rest| rest.starts_with('/')) {
+            Some(rest) => format!("{}{rest}", self.graph_url.as_str().trim_end_matches('/')),
+            None => link.to_owned(),
+        }
+    }
+}
+
+/// Resource units of a request ("Throttling limits", identity and access service); tokens are not counted.
+fn cost(method: &Method, url: &Url) -> u32 {
+    if *method != Method::GET {
+        return 0;
+    }
+    let path: Vec<&str> =
+        url.path_segments().into_iter().flatten().skip_while(|segment| *segment != "v1.0").skip(1).collect();
+    let base: u32 = match path[..] {
+        ["groups", _, "members"] => 3,
+        ["groups", _, "transitiveMembers"] => 5,
+        ["users"] => 2,
+        [application] if application.starts_with("applications") => 2,
+        _ => 1,
+    };
+    let selects = url.query_pairs().any(|(name, _)| name == "$select");
+    base.saturating_sub(u32::from(selects)).max(1)
+}
+
+fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {
+    let status = response.status.as_u16();
+    let id = response.request_id().unwrap_or("without an id");
+    let told = match serde_json::from_slice::<Told>(&response.body) {
+        Ok(Told { error: ToldError { code, message } }) => {
+            format!("HTTP {status}, {code}: {message} (request {id})")
+        }
+        Err(_) => format!("HTTP {status} (request {id})"),
+    };
+    let (kind, hint) = match status {
+        401 => (
+            Kind::Credentials,
+            "The access token is not accepted: check entra.identityAuthority, and BWDC_ENTRA_GRAPH_URL if it is set.".to_owned(),
+        ),
+        403 => (
+            Kind::Credentials,
+            format!(
+                "Grant the application the permission {} (API permissions, Microsoft Graph, Application permissions), with admin \
+                 consent.",
+                needs.name()
+            ),
+        ),
+        300..=399 | 400 | 404 => (
+            Kind::Configuration,
+            "Check entra.identityAuthority, and BWDC_ENTRA_GRAPH_URL if it is set. Nothing was imported.".to_owned(),
+        ),
+        429 => (
+            Kind::Unreachable,
+            "The tenant's limit is used up; run it again later, or see what else reads with this application.".to_owned(),
+        ),
+        _ => (Kind::Refused, "See admin.microsoft.com, Service health. Nothing was imported.".to_owned()),
+    };
+    Error::new(kind, attempted, told).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_cost_what_the_table_says() {
+        for (path, units) in [
+            ("users?%24select=id,mail&%24top=999", 1),
+            ("users", 2),
+            ("users/delta?$deltatoken=latest", 1),
+            ("groups?$select=id", 1),
+            ("groups/1/members?%24select=id&$top=999", 2),
+            ("groups/1/members", 3),
+            ("groups/1/transitiveMembers?$select=id", 4),
+            ("directory/administrativeUnits/1/members?$select=id", 1),
+            ("applications(appId='x')", 2),
+        ] {
+            let url = Url::parse(&format!("https://proxy.example.org/graph/v1.0/{path}")).unwrap();
+            assert_eq!(cost(&Method::GET, &url), units, "{path}");
+        }
+        let token = Url::parse("https://login.microsoftonline.com/t/oauth2/v2.0/token").unwrap();
+        assert_eq!(cost(&Method::POST, &token), 0);
+    }
+
+    #[test]
+    fn larger_permissions_are_enough() {
+        let granted = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert!(Permission::Groups.is_in(&granted(&["GroupMember.Read.All"])));
+        assert!(Permission::Users.is_in(&granted(&["Mail.Read", "directory.read.all"])));
+        assert!(!Permission::Users.is_in(&granted(&["Group.Read.All", "User.ReadBasic.All"])));
+        assert_eq!(Permission::Units.name(), "AdministrativeUnit.Read.All");
+    }
+}

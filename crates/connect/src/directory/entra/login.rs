@@ -1,0 +1,305 @@
+//! Access tokens, for a client secret, a certificate or another provider's token (Microsoft identity platform, "OAuth 2.0 client
+//! credentials flow").
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use jiff::Timestamp;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::client::ENTRA;
+use super::config::{Config, Credential};
+use crate::http::assertion::{Algorithm, Header, Signer};
+use crate::http::{AccessToken, Http, Request, Response, TokenSource};
+use crate::{Error, Kind, Result, Secret, tls};
+
+/// How long a token may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// A new token is asked for so long before the old one ends.
+const RENEW_BEFORE: Duration = Duration::from_secs(120);
+/// How long an assertion is good for, in seconds: 5 to 10 minutes are recommended ("Certificate credentials").
+const ASSERTION_LASTS: i64 = 600;
+/// RFC 7523, section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Whoever reads, with what proves it.
+#[derive(Debug)]
+pub(super) struct Login {
+    token_url: Url,
+    tenant: String,
+    application_id: String,
+    scope: String,
+    audience: String,
+    proof: Proof,
+}
+
+#[derive(Debug)]
+enum Proof {
+    Secret(Secret),
+    Certificate(Certificate),
+    FederatedToken(PathBuf),
+}
+
+/// A certificate whose key signs.
+#[derive(Debug)]
+struct Certificate {
+    path: PathBuf,
+    thumbprint: String,
+    ends: Timestamp,
+    signer: Signer,
+}
+
+/// A token, and what it says about itself.
+#[derive(Debug)]
+pub(super) struct Granted {
+    token: Secret,
+    renew_at: Instant,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    /// Seconds.
+    expires_in: u64,
+}
+
+/// RFC 6749, section 5.2, with Microsoft's numbers.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+    #[serde(default)]
+    error_codes: Vec<u64>,
+    trace_id: Option<String>,
+}
+
+impl Login {
+    /// Reads the certificate, if it is one.
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        let proof = match &config.credential {
+            Credential::Secret(secret) => Proof::Secret(secret.clone()),
+            Credential::Certificate(path) => Proof::Certificate(Certificate::read(path)?),
+            Credential::FederatedToken(path) => Proof::FederatedToken(path.clone()),
+        };
+        Ok(Self {
+            token_url: config.token_url()?,
+            tenant: config.tenant.clone(),
+            application_id: config.application_id.clone(),
+            scope: config.scope(),
+            audience: config.audience(),
+            proof,
+        })
+    }
+
+    /// As whom, for messages.
+    pub(super) fn who(&self) -> String {
+        let Self { application_id, tenant, .. } = self;
+        let by = match &self.proof {
+            Proof::Secret(_) => "a client secret",
+            Proof::Certificate(_) => "a certificate",
+            Proof::FederatedToken(_) => "a federated token",
+        };
+        format!("application {application_id} in tenant {tenant}, by {by}")
+    }
+
+    /// The client secret, if there is one.
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        match &self.proof {
+            Proof::Secret(secret) => Some(secret),
+            Proof::Certificate(_) | Proof::FederatedToken(_) => None,
+        }
+    }
+
+    /// The certificate's file and end, if there is one.
+    pub(super) fn certificate(&self) -> Option<(&Path, Timestamp)> {
+        match &self.proof {
+            Proof::Certificate(certificate) => Some((&certificate.path, certificate.ends)),
+            Proof::Secret(_) | Proof::FederatedToken(_) => None,
+        }
+    }
+
+    /// Asks for a token.
+    pub(super) async fn granted(&self, http: &Http) -> Result<Granted> {
+        let place = self.token_url.origin().ascii_serialization();
+        let attempted = format!("Logging in at {place} as {}", self.who());
+        let (name, assertion) = match &self.proof {
+            Proof::Secret(secret) => ("client_secret", secret.clone()),
+            Proof::Certificate(certificate) => ("client_assertion", self.assertion(certificate)?),
+            Proof::FederatedToken(path) => ("client_assertion", federated_token(path)?),
+        };
+        let mut fields = vec![
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.application_id),
+            ("scope", &self.scope),
+            (name, assertion.reveal()),
+        ];
+        if name == "client_assertion" {
+            fields.push(("client_assertion_type", JWT_BEARER));
+        }
+        let request = Request::post_form(self.token_url.clone(), &fields, TIMEOUT);
+        let response = http.send(&attempted, &request).await?;
+        if !response.status.is_success() {
+            return Err(refused(&attempted, &response));
+        }
+        let TokenAnswer { access_token, expires_in } = ENTRA_LOGIN.decode(&attempted, &response)?;
+        let lasts = Duration::from_secs(expires_in);
+        let renew_after = lasts.saturating_sub(RENEW_BEFORE).max(lasts / 2);
+        Ok(Granted { token: Secret::from(access_token), renew_at: Instant::now() + renew_after })
+    }
+
+    fn assertion(&self, certificate: &Certificate) -> Result<Secret> {
+        let now = Timestamp::now().as_second();
+        let claims = json!({
+            "aud": self.audience, "iss": self.application_id, "sub": self.application_id,
+            "jti": uuid::Uuid::new_v4().to_string(), "iat": now, "nbf": now, "exp": now + ASSERTION_LASTS,
+        });
+        let header =
+            Header { x5t_s256: Some(certificate.thumbprint.clone()), ..Header::new(Algorithm::PS256) };
+        certificate.signer.sign(&header, &claims)
+    }
+}
+
+const ENTRA_LOGIN: crate::http::Vendor =
+    crate::http::Vendor { address: "entra.identityAuthority and BWDC_ENTRA_LOGIN_URL", ..ENTRA };
+
+impl TokenSource for std::sync::Arc<Login> {
+    async fn new_token(&self, http: &Http) -> Result<AccessToken> {
+        let Granted { token, renew_at } = self.granted(http).await?;
+        AccessToken::new("Bearer", &token, Some(renew_at))
+    }
+}
+
+impl Granted {
+    /// The application permissions in the token, as far as it can be read: it is meant for Graph, not for us.
+    pub(super) fn permissions(&self) -> Option<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Claims {
+            #[serde(default)]
+            roles: Vec<String>,
+        }
+        let payload = self.token.reveal().split('.').nth(1)?;
+        let payload = BASE64URL.decode(payload.trim_end_matches('=')).ok()?;
+        serde_json::from_slice::<Claims>(&payload).ok().map(|claims| claims.roles)
+    }
+}
+
+impl Certificate {
+    fn read(path: &Path) -> Result<Self> {
+        let chain = tls::certificates(path)?;
+        let attempted = || format!("Reading the certificate in {}", path.display());
+        let first = chain
+            .first()
+            .ok_or_else(|| Error::new(Kind::Configuration, attempted(), "there is none in the file"))?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(first)
+            .map_err(|error| Error::new(Kind::Configuration, attempted(), error))?;
+        let ends = Timestamp::from_second(parsed.validity().not_after.timestamp());
+        let pem = std::fs::read_to_string(path)
+            .map_err(|error| Error::new(Kind::Configuration, attempted(), error))?;
+        let what = format!("{} (entra.certificateFile)", path.display());
+        Ok(Self {
+            path: path.to_owned(),
+            thumbprint: BASE64URL.encode(Sha256::digest(first)),
+            ends: ends.unwrap_or(Timestamp::MAX),
+            signer: Signer::from_pem(&Secret::from(pem), &what)?,
+        })
+    }
+}
+
+/// What another provider keeps renewing in a file.
+fn federated_token(path: &Path) -> Result<Secret> {
+    let attempted = || format!("Reading the federated token in {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new(Kind::Configuration, attempted(), error).hint(
+            "Check entra.federatedTokenFile, or AZURE_FEDERATED_TOKEN_FILE, and that the user who runs bwdc may read the file.",
+        )
+    })?;
+    match text.trim() {
+        "" => Err(Error::new(Kind::Configuration, attempted(), "the file is empty")
+            .hint("Whatever keeps the token fresh does not run.")),
+        token => Ok(Secret::from(token)),
+    }
+}
+
+fn refused(attempted: &str, response: &Response) -> Error {
+    let status = response.status.as_u16();
+    let Ok(refusal) = serde_json::from_slice::<Refusal>(&response.body) else {
+        return Error::new(Kind::Refused, attempted, format!("HTTP {status}")).hint(
+            "Check entra.identityAuthority and BWDC_ENTRA_LOGIN_URL, and whether a proxy answers instead.",
+        );
+    };
+    let Refusal { error, error_description, error_codes, trace_id } = refusal;
+    // The rest are the trace's id and the time, line by line.
+    let said = error_description.lines().next().unwrap_or_default();
+    let trace = trace_id.as_deref().or(response.request_id()).unwrap_or("without an id");
+    let (kind, hint) = advice(status, &error_codes);
+    Error::new(kind, attempted, format!("HTTP {status}, {error}: {said} (trace {trace})")).hint(hint)
+}
+
+/// What to do ("Microsoft Entra authentication and authorization error codes").
+fn advice(status: u16, codes: &[u64]) -> (Kind, &'static str) {
+    let known = codes.iter().find_map(|code| {
+        Some(match code {
+            7_000_215 => (
+                Kind::Credentials,
+                "entra.key is no secret of this application. It is the secret's Value, not its Secret ID; the value is shown only \
+                 once: make a new secret under Certificates & secrets.",
+            ),
+            7_000_222 => (
+                Kind::Credentials,
+                "The client secret has expired: make a new one under Certificates & secrets, and save it with `bwdc config \
+                 entra.key`.",
+            ),
+            90_002 | 900_023 => (
+                Kind::Configuration,
+                "Check entra.tenant (the Directory (tenant) ID, or a domain of the tenant) and entra.identityAuthority (the cloud \
+                 that the tenant is in).",
+            ),
+            700_016 => (
+                Kind::Configuration,
+                "Check entra.applicationId (the Application (client) ID) and that the application is registered in entra.tenant.",
+            ),
+            700_027 | 7_000_214 | 7_000_274 | 7_000_277 | 1_000_502 => (
+                Kind::Credentials,
+                "Upload the certificate of entra.certificateFile under Certificates & secrets of this application, and see that it \
+                 has not expired.",
+            ),
+            700_024 => (
+                Kind::Credentials,
+                "Check this machine's clock; with a federated token, that whatever renews its file still runs.",
+            ),
+            70_021 | 700_211 | 700_212 | 700_213 => (
+                Kind::Credentials,
+                "Compare issuer, subject and audience of the token with the application's federated credential (Certificates & \
+                 secrets, Federated credentials).",
+            ),
+            7_000_112 => (
+                Kind::Credentials,
+                "The application is switched off in this tenant: enable it under Enterprise applications.",
+            ),
+            53_003 => (Kind::Credentials, "A Conditional Access policy keeps the application out from here."),
+            65_001 | 650_051 => (
+                Kind::Credentials,
+                "Have an administrator grant consent: API permissions, Grant admin consent.",
+            ),
+            500_011 => (
+                Kind::Configuration,
+                "This tenant does not know that Microsoft Graph: check entra.identityAuthority and BWDC_ENTRA_GRAPH_URL.",
+            ),
+            _ => return None,
+        })
+    });
+    known.unwrap_or(match status {
+        429 | 500..=599 => (Kind::Unreachable, "Run it again later. Nothing was imported."),
+        _ => (
+            Kind::Credentials,
+            "Check entra.tenant, entra.applicationId and entra.key; login.microsoftonline.com/error explains the number.",
+        ),
+    })
+}
