@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use bwdc_sandbox::cloud::entra::{self, Entra};
 use bwdc_sandbox::cloud::google::{self, Google};
 use bwdc_sandbox::cloud::okta::{self, Okta};
 use bwdc_sandbox::cloud::onelogin::{self, OneLogin};
@@ -52,6 +53,7 @@ enum FlavourName {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DirectoryName {
+    Entra,
     #[value(alias = "gsuite")]
     Google,
     Okta,
@@ -74,6 +76,18 @@ async fn play(directory: DirectoryName) -> std::io::Result<Played> {
     let company = Company::sample();
     let behaviour = Behaviour::default();
     Ok(match directory {
+        DirectoryName::Entra => {
+            let cloud = Entra::from(&company).start(behaviour).await?;
+            let url = cloud.url();
+            let commands = vec![
+                "bwdc config directory entra".to_owned(),
+                format!("bwdc config entra.tenant {}", entra::TENANT),
+                format!("bwdc config entra.applicationId {}", entra::APPLICATION),
+                format!("export BWDC_ENTRA_LOGIN_URL={url} BWDC_ENTRA_GRAPH_URL={url}"),
+                format!("export BWDC_ENTRA_KEY={}", entra::SECRET),
+            ];
+            Played { _cloud: cloud, commands, _files: None }
+        }
         DirectoryName::Okta => {
             let cloud = Okta::from(&company).start(behaviour).await?;
             let commands = vec![

@@ -18,12 +18,13 @@ use bwdc_connect::directory::ldap::config::{
     Timeouts,
 };
 use bwdc_connect::directory::{
-    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, file, google,
-    ldap, okta, onelogin,
+    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, entra, file,
+    google, ldap, okta, onelogin,
 };
 use bwdc_connect::http::{Network, base_url};
 use bwdc_core::entry::Status;
 use bwdc_core::snapshot::{Coverage, Snapshot};
+use bwdc_sandbox::cloud::entra::{APPLICATION, Entra, SECRET, TENANT};
 use bwdc_sandbox::cloud::google::Google;
 use bwdc_sandbox::cloud::okta::{Okta, TOKEN};
 use bwdc_sandbox::cloud::onelogin::{CLIENT_ID, CLIENT_SECRET, OneLogin};
@@ -194,6 +195,25 @@ async fn onelogin() -> World {
     World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
 }
 
+async fn entra() -> World {
+    let cloud = Entra::from(&played()).start(small_pages()).await.unwrap();
+    let authority = entra::Authority::Public;
+    let config = entra::Config {
+        authority,
+        login_url: authority.login_url("LOGIN", Some(&cloud.url())).unwrap(),
+        graph_url: authority.graph_url("GRAPH", Some(&cloud.url())).unwrap(),
+        tenant: TENANT.to_owned(),
+        application_id: APPLICATION.to_owned(),
+        credential: entra::Credential::Secret(Secret::from(SECRET)),
+        user_filter: entra::Filter::default(),
+        group_filter: entra::Filter::default(),
+        outside_groups: entra::OutsideGroups::Ignored,
+        network: Network::default(),
+    };
+    let directory = directory::open(Config::Entra(Box::new(config))).unwrap();
+    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
+}
+
 async fn worlds() -> Vec<(&'static str, World)> {
     vec![
         ("ldap, paged", ldap(Paging::Pages)),
@@ -201,6 +221,7 @@ async fn worlds() -> Vec<(&'static str, World)> {
         ("csv", csv()),
         ("json", json()),
         ("google", google().await),
+        ("entra", entra().await),
         ("okta", okta().await),
         ("onelogin", onelogin().await),
     ]

@@ -5,6 +5,7 @@
 
 mod company;
 mod engine;
+pub mod entra;
 pub mod google;
 pub mod okta;
 pub mod onelogin;

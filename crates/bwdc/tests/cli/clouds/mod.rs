@@ -1,6 +1,7 @@
 //! The cloud directories, played by the sandbox, into an organization. What must hold for all of them is here, a vendor's own ways
 //! are in its file.
 
+mod entra;
 mod google;
 mod okta;
 mod onelogin;

@@ -235,8 +235,8 @@ fn refused(attempted: &str, response: &Response) -> Error {
         );
     };
     let Refusal { error, error_description, error_codes, trace_id } = refusal;
-    // The rest are the trace's id and the time, line by line.
-    let said = error_description.lines().next().unwrap_or_default();
+    // Ids and the time follow.
+    let said = error_description.split("Trace ID:").next().unwrap_or_default().trim();
     let trace = trace_id.as_deref().or(response.request_id()).unwrap_or("without an id");
     let (kind, hint) = advice(status, &error_codes);
     Error::new(kind, attempted, format!("HTTP {status}, {error}: {said} (trace {trace})")).hint(hint)
