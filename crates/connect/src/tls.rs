@@ -42,9 +42,20 @@ fn unreadable(attempted: String, error: &rustls::pki_types::pem::Error) -> Error
     match error {
         Pem::Io(error) => Error::new(Kind::Configuration, attempted, error)
             .hint("Check that the path is right and that the user who runs bwdc may read the file."),
-        other => Error::new(Kind::Configuration, attempted, other)
-            .hint("The file must be in PEM format, without a passphrase."),
+        // The library's own words have the file's content in them, which may be a key.
+        Pem::MissingSectionEnd { .. } => not_pem(attempted, "there is a BEGIN line without its END line"),
+        Pem::IllegalSectionStart { .. } => {
+            not_pem(attempted, "there is a BEGIN line with something behind it")
+        }
+        Pem::Base64Decode(_) => not_pem(attempted, "what stands between BEGIN and END is no base64"),
+        Pem::NoItemsFound => not_pem(attempted, "there is none in the file"),
+        _ => not_pem(attempted, "the file cannot be understood"),
     }
+}
+
+fn not_pem(attempted: String, reason: &str) -> Error {
+    Error::new(Kind::Configuration, attempted, reason)
+        .hint("The file must be in PEM format, each line on its own, without a passphrase.")
 }
 
 /// A client certificate and its key, as paths of PEM files.
@@ -266,5 +277,29 @@ impl ServerCertVerifier for AcceptAnything {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_is_told_without_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        for text in [
+            "",
+            "-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----\\n",
+            "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n",
+            "-----BEGIN PRIVATE KEY-----\nc2V*cmV0\n-----END PRIVATE KEY-----\n",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            for error in [private_key(&path).unwrap_err(), certificates(&path).unwrap_err()] {
+                let told = error.to_string();
+                assert!(told.contains("key.pem: ") && error.next_step().is_some(), "{told}");
+                assert!(!told.contains("c2V") && !told.contains("99, 50, 86"), "{told}");
+            }
+        }
     }
 }

@@ -401,7 +401,7 @@ fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {
             Kind::Credentials,
             format!(
                 "Grant the application the permission {} (API permissions, Microsoft Graph, Application permissions), with admin \
-                 consent.",
+                 consent. `bwdc doctor` names all that are missing.",
                 needs.name()
             ),
         ),

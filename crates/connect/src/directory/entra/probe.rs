@@ -27,13 +27,20 @@ impl Entra {
     async fn login_checks(&self, scope: Scope) -> Vec<Check> {
         const LOGIN: &str = "Entra login";
         let login = self.client.login();
+        let mut checks = Vec::new();
+        if let Some((path, ends)) = login.certificate() {
+            checks.push(until(&format!("Entra certificate {}", path.display()), ends));
+        }
         let granted = match self.client.granted().await {
             Ok(granted) => granted,
-            Err(error) => return vec![Check::bad(LOGIN, error)],
+            Err(error) => {
+                checks.push(Check::bad(LOGIN, error));
+                return checks;
+            }
         };
-        let mut checks = vec![Check::good(LOGIN, login.who())];
+        checks.push(Check::good(LOGIN, login.who()));
         checks.extend(granted.permissions().map(|granted| self.permissions(scope, &granted)));
-        checks.extend(self.credential().await);
+        checks.extend(self.secret().await);
         checks
     }
 
@@ -60,13 +67,9 @@ impl Entra {
         )
     }
 
-    /// When what we log in with ends, where that is told.
-    async fn credential(&self) -> Option<Check> {
-        let login = self.client.login();
-        if let Some((path, ends)) = login.certificate() {
-            return Some(until(&format!("Entra certificate {}", path.display()), ends));
-        }
-        let secret = login.secret()?;
+    /// When the client secret ends, if the application may look at its own registration.
+    async fn secret(&self) -> Option<Check> {
+        let secret = self.client.login().secret()?;
         let known = self.client.secrets(&self.config.application_id).await.ok()??;
         let hint: String = secret.reveal().chars().take(3).collect();
         let of_hint: Vec<&SecretRecord> =

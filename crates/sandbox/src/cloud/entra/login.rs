@@ -163,7 +163,7 @@ fn signed(tenant: &Tenant, engine: &Engine, name: &str, assertion: &str) -> Resu
     if header.x5t_s256.as_ref() != Some(&thumbprint) {
         return Err(unknown("The key was not found."));
     }
-    let key = public_key(certificate).ok_or_else(|| unknown("The key is not supported."))?;
+    let key = public_key(certificate).ok_or_else(|| unknown("The key used is expired, or not supported."))?;
     let mut validation = Validation::new(Algorithm::PS256);
     validation.algorithms = vec![Algorithm::PS256, Algorithm::RS256];
     validation.validate_nbf = true;
@@ -178,10 +178,13 @@ fn signed(tenant: &Tenant, engine: &Engine, name: &str, assertion: &str) -> Resu
         .map_err(|error| unknown(&format!("{error}.")))
 }
 
-/// What stands in the certificate is the key in PKCS#1 (RFC 3279, section 2.3.1).
+/// What stands in the certificate is the key in PKCS#1 (RFC 3279, section 2.3.1). None of one that has ended.
 fn public_key(certificate: &[u8]) -> Option<DecodingKey> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(DecodingKey::from_rsa_der(&parsed.public_key().subject_public_key.data))
+    parsed
+        .validity()
+        .is_valid()
+        .then(|| DecodingKey::from_rsa_der(&parsed.public_key().subject_public_key.data))
 }
 
 /// As Microsoft makes them, but for the signature, which is nobody's to check but the sandbox's own.
