@@ -38,3 +38,10 @@ impl RsaKey {
         path
     }
 }
+
+/// The first certificate of a PEM file as bytes, as it is uploaded.
+pub fn der(path: &Path) -> Vec<u8> {
+    let made = Command::new("openssl").args(["x509", "-outform", "der", "-in"]).arg(path).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    made.stdout
+}

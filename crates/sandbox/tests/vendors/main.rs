@@ -9,6 +9,7 @@
     reason = "tests say what they expect by panicking"
 )]
 
+mod entra;
 mod google;
 mod okta;
 mod onelogin;
@@ -35,11 +36,24 @@ fn script(name: &str) -> PathBuf {
 
 /// Runs a script for node; it finds the packages beside the copy that was made at installation.
 pub fn node(name: &str, arguments: &[&str]) -> Value {
+    told(&mut of_node(name, arguments))
+}
+
+/// The same, with an authority to trust.
+pub fn node_trusting(ca: &Path, name: &str, arguments: &[&str]) -> Value {
+    told(of_node(name, arguments).env("NODE_EXTRA_CA_CERTS", ca))
+}
+
+fn of_node(name: &str, arguments: &[&str]) -> Command {
+    // Modules are looked for beside the script itself. Another test may run the same one meanwhile: it is replaced as a whole.
     let folder = clients().join("node");
-    // Modules are looked for beside the script itself.
     let copy = folder.join(name);
-    std::fs::copy(script(name), &copy).unwrap();
-    told(Command::new("node").arg(copy).args(arguments))
+    let file = tempfile::NamedTempFile::new_in(&folder).unwrap();
+    std::fs::copy(script(name), file.path()).unwrap();
+    file.persist(&copy).unwrap();
+    let mut command = Command::new("node");
+    command.arg(copy).args(arguments);
+    command
 }
 
 /// Runs a script for Python, in the environment that was made at installation.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 
 use bwdc_sandbox::cloud::entra::{
     APPLICATION, DOMAIN, Entra, Kind, LinkRefusal, Member, Person, Presence, SECRET, TENANT, Team, Tenant,
@@ -11,6 +10,7 @@ use bwdc_sandbox::cloud::entra::{
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company, Fault};
 use bwdc_sandbox::{Limits, Options};
 use bwdc_testkit::RsaKey;
+use bwdc_testkit::rsa::der;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -480,17 +480,6 @@ fn jiff_in_days(days: u64) -> String {
         .arg(format!("@{seconds}"))
         .output();
     String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
-}
-
-/// The first certificate of a PEM file, as it was uploaded.
-fn der(path: &Path) -> Vec<u8> {
-    let output = std::process::Command::new("openssl")
-        .args(["x509", "-outform", "der", "-in"])
-        .arg(path)
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    output.stdout
 }
 
 #[test]

@@ -143,12 +143,18 @@ pub fn unit_id(name: &str) -> String {
     object_id(3, name)
 }
 
-/// Looks like a GUID and is the same for the same name (FNV-1a).
+/// Looks like a GUID, is the same for the same name (FNV-1a), and begins with the name, so that ids are in the order of names.
 fn object_id(kind: u16, name: &str) -> String {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("{:08x}-{kind:04x}-4000-8000-{:012x}", hash >> 32, hash & 0xffff_ffff)
+    let begin = name.bytes().chain([0; 4]).take(4).fold(0_u32, |begin, byte| begin << 8 | u32::from(byte));
+    format!(
+        "{begin:08x}-{kind:04x}-4{:03x}-8{:03x}-{:012x}",
+        hash >> 60,
+        hash >> 48 & 0xfff,
+        hash & 0xffff_ffff_ffff
+    )
 }
 
 impl Person {
