@@ -66,8 +66,11 @@ impl Instance {
             _ => file::chosen(given)?,
         };
         let Chosen { directory, user_filter, group_filter, warnings } = chosen;
+        let scope = scope(&Values(data))?;
+        // Without groups there is nobody in the groups that it keeps.
+        let group_filter = group_filter.filter(|_| scope.is_some_and(Scope::has_groups));
         let rules = Rules { user_filter, group_filter, ..rules(&Values(data))? };
-        Ok(Self { directory, scope: scope(&Values(data))?, rules, warnings })
+        Ok(Self { directory, scope, rules, warnings })
     }
 }
 

@@ -266,6 +266,11 @@ fn filters_of_groups() {
     world.filter("sync.groupFilter", &unit("includeAdministrativeUnit", "Berlin"));
     world.instance.run(&["config", "sync.nestedGroups", "all"]).ok();
     assert_eq!(world.names("enabledUsers"), ["ada", "ben"]);
+    // Where groups are not synced, a filter of groups is about nobody.
+    world.instance.run(&["config", "sync.groups", "false"]).ok();
+    assert_eq!(world.names("enabledUsers"), ["ada", "ben", "cleo", "dan"]);
+    world.filter("sync.groupFilter", "include:Sales");
+    assert_eq!(world.names("enabledUsers"), ["ada", "ben", "cleo", "dan"]);
 }
 
 #[test]
