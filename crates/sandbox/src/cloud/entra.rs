@@ -120,7 +120,7 @@ impl Vendor for Entra {
     /// As for a tenant of this size.
     fn charge(&self, request: &Parts) -> Option<Charge> {
         let cost = cost(request)?;
-        let most = match self.tenant().present().count() {
+        let most = match self.tenant().users.len() {
             0..50 => 3_500,
             50..=500 => 5_000,
             _ => 8_000,
@@ -204,22 +204,21 @@ type Asked = (Shared, Query<HashMap<String, String>>, Parts);
 async fn users(asked: Asked) -> Response {
     let (State((entra, _)), ..) = &asked;
     let tenant = entra.tenant();
-    let found = tenant.present().map(Person::shown).collect();
-    list(&tenant, &asked, USERS, &Entity::USER, found)
+    let found: Vec<&Person> = tenant.present().collect();
+    list(&tenant, &asked, USERS, &Entity::USER, &found, |person| person.shown())
 }
 
 async fn deleted(asked: Asked) -> Response {
     let (State((entra, _)), ..) = &asked;
     let tenant = entra.tenant();
-    let gone = tenant.users.iter().filter(|user| user.presence == Presence::Deleted);
-    list(&tenant, &asked, USERS, &Entity::USER, gone.map(Person::shown_deleted).collect())
+    let gone: Vec<&Person> = tenant.users.iter().filter(|user| user.presence == Presence::Deleted).collect();
+    list(&tenant, &asked, USERS, &Entity::USER, &gone, |person| person.shown_deleted())
 }
 
 async fn groups(asked: Asked) -> Response {
     let (State((entra, _)), ..) = &asked;
     let tenant = entra.tenant();
-    let found = tenant.groups.iter().map(Team::shown).collect();
-    list(&tenant, &asked, GROUPS, &Entity::GROUP, found)
+    list(&tenant, &asked, GROUPS, &Entity::GROUP, &tenant.groups, Team::shown)
 }
 
 async fn members(Path(id): Path<String>, asked: Asked) -> Response {
@@ -260,10 +259,7 @@ fn listed_members(
         return refused(StatusCode::BAD_REQUEST, "Request_BadRequest", &text);
     }
     let Some(members) = found else { return missing(id) };
-    let shown = members.iter().map(
-        |member| json!({ "@odata.type": member.kind.odata_type(), "id": member.id, "displayName": null }),
-    );
-    list(tenant, asked, needs, &Entity::MEMBER, shown.collect())
+    list(tenant, asked, needs, &Entity::MEMBER, &members, Member::shown)
 }
 
 fn missing(id: &str) -> Response {
@@ -389,6 +385,12 @@ impl Person {
     }
 }
 
+impl Member {
+    fn shown(&self) -> Value {
+        json!({ "@odata.type": self.kind.odata_type(), "id": self.id, "displayName": null })
+    }
+}
+
 impl Team {
     fn shown(&self) -> Value {
         json!({
@@ -418,7 +420,14 @@ fn unsupported(query: &HashMap<String, String>, known: &[&str]) -> Option<Respon
 }
 
 /// One page of a list.
-fn list(tenant: &Tenant, asked: &Asked, needs: &[&str], entity: &Entity, entries: Vec<Value>) -> Response {
+fn list<T>(
+    tenant: &Tenant,
+    asked: &Asked,
+    needs: &[&str],
+    entity: &Entity,
+    entries: &[T],
+    shown: impl Fn(&T) -> Value,
+) -> Response {
     let (State((_, engine)), Query(query), parts) = asked;
     let refusal = denied(tenant, needs).or_else(|| unsupported(query, &["$select", "$top", "$skiptoken"]));
     if let Some(refusal) = refusal {
@@ -439,7 +448,7 @@ fn list(tenant: &Tenant, asked: &Asked, needs: &[&str], entity: &Entity, entries
     let size = engine.page(number("$top"), USUAL_PAGE, LARGEST_PAGE);
     let from = number("$skiptoken").unwrap_or(0);
     let page: Vec<Value> =
-        entries.iter().skip(from).take(size).map(|entry| selected(entry, &names)).collect();
+        entries.iter().skip(from).take(size).map(|entry| selected(&shown(entry), &names)).collect();
     let mut body = json!({
         "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{}s({})", entity.name, names.join(",")),
         "value": page,

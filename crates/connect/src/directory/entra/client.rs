@@ -21,7 +21,7 @@ pub(super) const ENTRA: Vendor =
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Graph has no limit for requests at once, only one for what they cost.
-const FIRST_AT_ONCE: u32 = 10;
+const FIRST_AT_ONCE: u32 = 20;
 const MOST_AT_ONCE: u32 = 40;
 
 /// Resource units that an application may use in a small tenant ("Throttling limits", identity and access service), and in what

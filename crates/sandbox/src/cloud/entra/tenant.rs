@@ -293,8 +293,8 @@ impl Tenant {
     }
 
     pub(super) fn without_deleted(&self, members: &[Member]) -> Vec<Member> {
-        let is_there = |person: &&Person| person.presence != Presence::Here;
-        let gone: HashSet<&String> = self.users.iter().filter(is_there).map(|person| &person.id).collect();
+        let gone = self.users.iter().filter(|person| person.presence != Presence::Here);
+        let gone: HashSet<&String> = gone.map(|person| &person.id).collect();
         members.iter().filter(|member| !gone.contains(&member.id)).cloned().collect()
     }
 
