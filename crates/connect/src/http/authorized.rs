@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use super::{Http, Request, Response};
 use crate::{Error, Kind, Result, Secret};
 
+/// How many new tokens are tried for one request. More than one, because that may be the end of a new one, too.
+const NEW_TOKENS: usize = 3;
+
 /// What stands in the `Authorization` header, and until when.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
@@ -52,19 +55,24 @@ impl<S: TokenSource> Authorized<S> {
         Self { http, source, token: Mutex::new(None) }
     }
 
-    /// As [`Http::send`], with a token. One that is refused (401) is replaced once: it may have expired, or been revoked.
+    /// As [`Http::send`], with a token. One that is refused (401) is replaced: it may have expired, or been revoked. Whoever is
+    /// refused with one new token after the other has lost the right.
     pub async fn send(&self, attempted: &str, request: Request) -> Result<Response> {
-        let (request, used) = self.with_token(request, None).await?;
-        let response = self.http.send(attempted, &request).await?;
-        if response.status != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let (mut request, mut used) = self.with_token(request, None).await?;
+        let mut response = self.http.send(attempted, &request).await?;
+        for _ in 0..NEW_TOKENS {
+            if response.status != StatusCode::UNAUTHORIZED {
+                break;
+            }
+            let refused = used;
+            (request, used) = self.with_token(request, Some(&refused)).await?;
+            if used.header == refused.header {
+                break;
+            }
+            tracing::debug!("the access token was refused; trying with a new one");
+            response = self.http.send(attempted, &request).await?;
         }
-        let (request, new) = self.with_token(request, Some(&used)).await?;
-        if new.header == used.header {
-            return Ok(response);
-        }
-        tracing::debug!("the access token was refused; trying with a new one");
-        self.http.send(attempted, &request).await
+        Ok(response)
     }
 
     /// Asks for a token, to see whether that works.
