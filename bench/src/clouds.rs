@@ -2,12 +2,16 @@
 
 use std::fs::{self, File};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bwdc_connect::Secret;
+use bwdc_connect::http::assertion::{Algorithm, Header, Signer};
 use bwdc_connect::http::{Http, Request, Settings};
+use bwdc_sandbox::cloud::google::{self, Google};
 use bwdc_sandbox::cloud::okta::{self, Okta};
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
 use http::header::AUTHORIZATION;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{Cost, Plan, Server, Target, finish};
@@ -31,7 +35,9 @@ struct Vendor {
     wait_per_group: Duration,
 }
 
-const VENDORS: [Vendor; 1] = [Vendor {
+const VENDORS: [Vendor; 2] = [OKTA, GOOGLE];
+
+const OKTA: Vendor = Vendor {
     name: "Okta",
     start: |runtime, company, behaviour| {
         runtime.block_on(Okta::from(company).start(behaviour)).expect("the played Okta")
@@ -46,7 +52,43 @@ const VENDORS: [Vendor; 1] = [Vendor {
     environment: |_| Vec::new(),
     authorization: |_| format!("SSWS {}", okta::TOKEN),
     wait_per_group: Duration::from_millis(500),
-}];
+};
+
+const GOOGLE: Vendor = Vendor {
+    name: "Google Workspace",
+    start: |runtime, company, behaviour| {
+        runtime.block_on(Google::from(company).start(behaviour)).expect("the played Google Workspace")
+    },
+    data: |cloud| {
+        let section = json!({
+            "privateKey": google::key_file(cloud), "adminUser": google::ADMIN, "domain": google::DOMAIN,
+        });
+        format!(r#""directoryType":2,"directoryGsuite":{section}"#)
+    },
+    environment: |cloud| vec![("BWDC_GOOGLE_API_URL", cloud.url())],
+    authorization: google_authorization,
+    wait_per_group: Duration::ZERO,
+};
+
+/// A login like any client's.
+fn google_authorization(cloud: &Cloud) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    let claims = json!({
+        "iss": google::CLIENT_EMAIL, "sub": google::ADMIN, "scope": google::SCOPES.join(" "),
+        "aud": format!("{}/token", cloud.url()), "iat": now, "exp": now + 3600,
+    });
+    let signer = Signer::from_pem(&Secret::from(google::PRIVATE_KEY), "the sandbox").expect("its key");
+    let assertion = signer.sign(&Header::new(Algorithm::RS256), &claims).expect("an assertion");
+    let form =
+        [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.reveal())];
+    let url = format!("{}/token", cloud.url()).parse().expect("an address");
+    let request = Request::post_form(url, &form, Duration::from_secs(60));
+    let http = Http::new(Settings::default()).expect("a client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let answer = runtime.block_on(http.send("Logging in", &request)).expect("an answer");
+    let token: Value = serde_json::from_slice(&answer.body).expect("a token");
+    format!("Bearer {}", token["access_token"].as_str().expect("a token"))
+}
 
 /// The head of the table.
 pub(crate) const HEAD: &str = "\n| cloud, 50 ms for each answer | users / groups | requests | beyond the limit | bwdc sync: wall, CPU, peak | the same requests one after another | the existing connector's waits | times faster |\n\

@@ -109,6 +109,16 @@ struct Written<T> {
     entries: Option<Vec<T>>,
 }
 
+impl<T> Written<T> {
+    /// Anything else would read as an empty list.
+    fn is_list_of<R: Record>(&self) -> bool {
+        match &self.kind {
+            Some(kind) => *kind == format!("admin#directory#{}", R::LIST),
+            None => self.entries.is_some(),
+        }
+    }
+}
+
 /// One page, or that what the list belongs to is there no more.
 #[derive(Debug)]
 pub(super) enum Page<T> {
@@ -207,16 +217,11 @@ impl Client {
             404 if T::MAY_VANISH && failure::is_googles(&response) => return Ok(Page::Gone),
             _ => return Err(self.refused(&turn.attempted, &response)),
         }
-        let Written { kind, next_page_token, entries }: Written<T> =
-            GOOGLE.decode(&turn.attempted, &response)?;
-        let is_this_list = match &kind {
-            Some(kind) => *kind == format!("admin#directory#{}", T::LIST),
-            None => entries.is_some(),
-        };
-        // Anything else would read as an empty list.
-        if !is_this_list {
+        let written: Written<T> = GOOGLE.decode(&turn.attempted, &response)?;
+        if !written.is_list_of::<T>() {
             return Err(self.refused(&turn.attempted, &response));
         }
+        let Written { next_page_token, entries, .. } = written;
         pages.token(turn, "pageToken", next_page_token.as_deref())?;
         Ok(Page::Entries(entries.unwrap_or_default()))
     }
@@ -243,4 +248,34 @@ impl Client {
 /// Queries count, logins do not.
 fn cost(_: &Method, url: &Url) -> u32 {
     u32::from(url.path().contains("/admin/directory/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_count_and_logins_do_not() {
+        let cost = |text: &str| cost(&Method::GET, &Url::parse(text).unwrap());
+        assert_eq!(
+            cost("https://admin.googleapis.com/admin/directory/v1/groups/g1/members?maxResults=200"),
+            1
+        );
+        assert_eq!(cost("https://proxy.example/google/admin/directory/v1/users"), 1);
+        assert_eq!(cost("https://oauth2.googleapis.com/token"), 0);
+    }
+
+    #[test]
+    fn what_is_no_list_does_not_read_as_an_empty_one() {
+        let is_list = |text: &str| {
+            serde_json::from_str::<Written<UserRecord>>(text).unwrap().is_list_of::<UserRecord>()
+        };
+        assert!(is_list(r#"{"kind":"admin#directory#users"}"#));
+        assert!(is_list(r#"{"users":[]}"#));
+        for other in
+            ["{}", r#"{"error":{"code":500}}"#, r#"{"kind":"admin#directory#groups"}"#, r#"{"users":null}"#]
+        {
+            assert!(!is_list(other), "{other}");
+        }
+    }
 }
