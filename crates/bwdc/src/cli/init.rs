@@ -225,6 +225,12 @@ impl<'a> Draft<'a> {
                 self.optional_question(name)?;
                 continue;
             }
+            if *name == "okta.token"
+                && instance::needed_secret(&self.data, &self.context.environment).is_none()
+            {
+                self.question("okta.privateKeyFile").await?;
+                continue;
+            }
             self.question(name).await?;
         }
         if directory == "ldap" {

@@ -7,6 +7,7 @@ use jsonwebtoken::{EncodingKey, encode};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::jwk;
 use crate::{Error, Kind, Result, Secret};
 
 /// An RSA private key.
@@ -14,6 +15,7 @@ use crate::{Error, Kind, Result, Secret};
 pub struct Signer {
     key: EncodingKey,
     source: String,
+    key_id: Option<String>,
 }
 
 impl fmt::Debug for Signer {
@@ -34,10 +36,39 @@ impl Signer {
         let pem = in_lines(pem).map_err(|reason| wrong(reason.to_owned()))?;
         let key = EncodingKey::from_rsa_pem(pem.as_bytes())
             .map_err(|error| wrong(format!("it is no RSA key ({error})")))?;
-        let signer = Self { key, source: source.to_owned() };
-        // Whether the key is whole shows when it is used.
-        signer.sign(&Header::new(Algorithm::RS256), &()).map_err(|error| wrong(error.to_string()))?;
-        Ok(signer)
+        Self { key, source: source.to_owned(), key_id: None }.tried(wrong)
+    }
+
+    /// The same, or a JWK with its key id.
+    pub fn from_pem_or_jwk(text: &Secret, source: &str) -> Result<Self> {
+        if !jwk::is_one(text) {
+            return Self::from_pem(text, source);
+        }
+        let wrong = |reason: String| {
+            Error::new(Kind::Configuration, format!("Understanding the private key of {source}"), reason)
+                .hint("It is to be an RSA key of 2,048 bits or more, with all its numbers: n, e, d, p, q, dp, dq and qi.")
+        };
+        let jwk::Key { der, id } = jwk::parse(text).map_err(wrong)?;
+        let key = EncodingKey::from_rsa_der(&der);
+        Self { key, source: source.to_owned(), key_id: id }.tried(wrong)
+    }
+
+    /// Called so in the header of what is signed, whatever the key itself says.
+    #[must_use]
+    pub fn with_key_id(self, key_id: Option<String>) -> Self {
+        Self { key_id: key_id.or(self.key_id), ..self }
+    }
+
+    /// Whether the key is whole shows when it is used.
+    fn tried(self, wrong: impl Fn(String) -> Error) -> Result<Self> {
+        let tried = encode(&Header::new(Algorithm::RS256), &(), &self.key);
+        tried.map_err(|error| wrong(error.to_string()))?;
+        Ok(self)
+    }
+
+    /// A header that says how it is signed, and by which key where that has an id.
+    pub fn header(&self, algorithm: Algorithm) -> Header {
+        Header { kid: self.key_id.clone(), ..Header::new(algorithm) }
     }
 
     /// A compact JWT. The header says how to sign, which must be a way of RSA, and may name the key or its certificate.

@@ -6,6 +6,7 @@ pub mod assertion;
 mod authorized;
 mod concurrency;
 mod failure;
+mod jwk;
 mod pace;
 mod pages;
 mod retry;

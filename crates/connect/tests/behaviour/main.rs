@@ -155,7 +155,7 @@ async fn okta() -> World {
     let cloud = Okta::from(&played()).start(small_pages()).await.unwrap();
     let config = okta::Config {
         org_url: okta::Config::org_url(&cloud.url()).unwrap(),
-        token: Secret::from(TOKEN),
+        credentials: okta::Credentials::Token(Secret::from(TOKEN)),
         user_filter: None,
         group_filter: None,
         network: Network::default(),

@@ -1,20 +1,23 @@
-//! An Okta organization: `/api/v1/users`, `/api/v1/groups` and `/api/v1/groups/{id}/users`, with pages, filters, limits, and what
-//! goes wrong.
+//! An Okta organization: `/api/v1/users`, `/api/v1/groups`, `/api/v1/groups/{id}/users` and `/oauth2/v1/token`, with pages, filters,
+//! limits, and what goes wrong.
 //!
-//! Facts from Okta's developer documentation: "Users API", "Groups API", "Link headers", "Rate limits", "Error codes".
+//! Facts from Okta's developer documentation: "Users API", "Groups API", "Link headers", "Rate limits", "Error codes", "Implement
+//! OAuth for Okta with a service app".
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Form;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{AUTHORIZATION, LINK};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +26,16 @@ use super::{
 
 /// The API token that is accepted.
 pub const TOKEN: &str = "00sandbox-token";
+
+/// The client id of the application that may read, too.
+pub const CLIENT_ID: &str = "0oasandbox";
+/// Its private key, as Okta shows it: for rehearsals only.
+pub const PRIVATE_KEY_PEM: &str = include_str!("okta_key/private.pem");
+/// The same with its key id.
+pub const PRIVATE_KEY_JWK: &str = include_str!("okta_key/private.json");
+
+/// What an application needs to read people and groups.
+const SCOPES: [&str; 2] = ["okta.users.read", "okta.groups.read"];
 
 /// Who is in the organization.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +46,45 @@ pub struct Okta {
     pub groups: Vec<Team>,
     /// Ids of groups that are deleted between being listed and their members being read.
     pub vanishing: HashSet<String>,
+    /// The application that may read, too.
+    pub application: Application,
+}
+
+/// An application of the kind API Services.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// The scopes that it was granted.
+    pub scopes: Vec<&'static str>,
+    /// Whether tokens have to be bound to a key by proofs: so it is for new applications.
+    pub dpop: Dpop,
+    /// Its administrator role.
+    pub role: Role,
+    /// How many public keys it has; with several, the one that signs has to be named.
+    pub keys: usize,
+}
+
+/// Whether an application requires demonstrating proof of possession (RFC 9449).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dpop {
+    /// As played here unless said otherwise.
+    NotRequired,
+    /// As Okta has it for new applications.
+    Required,
+}
+
+/// An application's administrator role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Enough.
+    ReadOnlyAdministrator,
+    /// None.
+    None,
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Self { scopes: SCOPES.to_vec(), dpop: Dpop::NotRequired, role: Role::ReadOnlyAdministrator, keys: 1 }
+    }
 }
 
 /// A person.
@@ -76,7 +128,7 @@ impl From<&Company> for Okta {
             name: group.name.clone(),
             members: group.users.iter().map(|name| user_id(name)).collect(),
         });
-        Self { users: users.collect(), groups: groups.collect(), vanishing: HashSet::new() }
+        Self { users: users.collect(), groups: groups.collect(), ..Self::default() }
     }
 }
 
@@ -96,6 +148,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 impl Vendor for Okta {
     fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
         Router::new()
+            .route("/oauth2/v1/token", post(token))
             .route("/api/v1/users", get(users))
             .route("/api/v1/groups", get(groups))
             .route("/api/v1/groups/{id}/users", get(members))
@@ -119,6 +172,7 @@ impl Vendor for Okta {
     /// As for Workforce Identity ("Management rate limits").
     fn charge(&self, request: &Parts) -> Option<Charge> {
         let (limit, most) = match request.uri.path() {
+            "/oauth2/v1/token" => ("tokens", 2_000),
             "/api/v1/users" => ("users", 600),
             "/api/v1/groups" => ("groups", 500),
             _ => ("others", 1_200),
@@ -137,8 +191,91 @@ impl Vendor for Okta {
     }
 
     fn is_authorized(&self, request: &Parts, engine: &Engine) -> bool {
-        let header = request.headers.get(AUTHORIZATION);
-        engine.accepts_lasting() && header.is_some_and(|value| value == &format!("SSWS {TOKEN}"))
+        let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        match header.and_then(|header| header.split_once(' ')) {
+            _ if request.uri.path() == "/oauth2/v1/token" => true,
+            Some(("SSWS", token)) => engine.accepts_lasting() && token == TOKEN,
+            Some(("Bearer", token)) => engine.accepts(token),
+            _ => false,
+        }
+    }
+}
+
+/// An access token for an application that signs who it is.
+async fn token(
+    State((okta, engine)): State<(Arc<Okta>, Arc<Engine>)>,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let given = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let is_assertion =
+        given("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    if given("grant_type") != "client_credentials" || !is_assertion {
+        return refused_token(
+            StatusCode::UNAUTHORIZED,
+            "invalid_client",
+            "Client Credentials requests to the Org Authorization Server must use the private_key_jwt token_endpoint_auth_method.",
+        );
+    }
+    let audience = format!("{}/oauth2/v1/token", engine.url());
+    if let Err(why) = okta.application.verify(given("client_assertion"), &audience) {
+        return refused_token(StatusCode::UNAUTHORIZED, "invalid_client", why);
+    }
+    if okta.application.dpop == Dpop::Required {
+        return refused_token(
+            StatusCode::BAD_REQUEST,
+            "invalid_dpop_proof",
+            "The DPoP proof JWT header is missing.",
+        );
+    }
+    let scopes = given("scope");
+    if scopes.split(' ').any(|scope| !okta.application.scopes.contains(&scope)) {
+        return refused_token(
+            StatusCode::BAD_REQUEST,
+            "invalid_scope",
+            "One or more scopes are not configured for the authorization server resource.",
+        );
+    }
+    axum::Json(json!({
+        "token_type": "Bearer", "expires_in": 3600, "access_token": engine.give_token(), "scope": scopes,
+    }))
+    .into_response()
+}
+
+fn refused_token(status: StatusCode, error: &str, description: &str) -> Response {
+    (status, axum::Json(json!({ "error": error, "error_description": description }))).into_response()
+}
+
+impl Application {
+    /// Whether an assertion is one of this application, signed with its key, for us, and for now.
+    fn verify(&self, assertion: &str, audience: &str) -> Result<(), &'static str> {
+        let jwk: Value = serde_json::from_str(PRIVATE_KEY_JWK).unwrap_or_default();
+        let part = |name: &str| jwk[name].as_str().unwrap_or_default();
+        let key = DecodingKey::from_rsa_components(part("n"), part("e")).map_err(|_| "no key")?;
+        let header = jsonwebtoken::decode_header(assertion)
+            .map_err(|_| "The parameter client_assertion is invalid.")?;
+        let is_named = header.kid.as_deref() == Some(part("kid"));
+        if !is_named && (header.kid.is_some() || self.keys > 1) {
+            return Err("The client_assertion JWT kid is invalid.");
+        }
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.set_audience(&[audience]);
+        validation.set_issuer(&[CLIENT_ID]);
+        validation.sub = Some(CLIENT_ID.to_owned());
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        jsonwebtoken::decode::<Value>(assertion, &key, &validation).map(|_| ()).map_err(|error| {
+            use jsonwebtoken::errors::ErrorKind;
+            match error.kind() {
+                ErrorKind::InvalidSignature => "The client_assertion signature is invalid.",
+                ErrorKind::ExpiredSignature => "The client_assertion token is expired.",
+                ErrorKind::InvalidAudience => {
+                    "The audience claim for client_assertion must be the endpoint invoked for the request."
+                }
+                ErrorKind::InvalidIssuer | ErrorKind::InvalidSubject => {
+                    "The issuer and subject claims for client_assertion must be the client_id."
+                }
+                _ => "The parameter client_assertion is invalid.",
+            }
+        })
     }
 }
 
@@ -223,7 +360,7 @@ impl Team {
             "id": self.id, "type": "OKTA_GROUP", "objectClass": ["okta:user_group"],
             "created": "2024-05-01T08:00:00.000Z", "lastUpdated": "2024-05-01T08:00:00.000Z",
             "lastMembershipUpdated": "2024-05-01T08:00:00.000Z",
-            "profile": { "name": self.name, "description": null },
+            "profile": { "name": self.name, "description": "" },
         })
     }
 }
@@ -237,7 +374,13 @@ fn refused(status: StatusCode, code: &str, summary: &str) -> Response {
 
 /// One page of a list.
 fn list(asked: &Asked, found: Option<Vec<Value>>, usual: usize, largest: usize) -> Response {
-    let (State((_, engine)), Query(query), parts) = asked;
+    let (State((okta, engine)), Query(query), parts) = asked;
+    let is_application =
+        parts.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Bearer"));
+    if is_application && okta.application.role == Role::None {
+        let summary = "You do not have permission to perform the requested action";
+        return refused(StatusCode::FORBIDDEN, "E0000006", summary);
+    }
     let Some(entries) = found else {
         return refused(StatusCode::BAD_REQUEST, "E0000031", "Invalid search criteria.");
     };

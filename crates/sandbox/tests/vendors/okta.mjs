@@ -1,9 +1,16 @@
-// Reads everything with Okta's own client and prints it as JSON: okta.mjs URL TOKEN
+// Reads everything with Okta's own client and prints it as JSON: okta.mjs URL TOKEN, or okta.mjs URL CLIENT_ID JWK
 import okta from "@okta/okta-sdk-nodejs";
 
-const [orgUrl, token] = process.argv.slice(2);
+const [orgUrl, tokenOrId, privateKey] = process.argv.slice(2);
+const application = {
+  authorizationMode: "PrivateKey",
+  clientId: tokenOrId,
+  scopes: ["okta.users.read", "okta.groups.read"],
+  privateKey,
+};
+const credentials = privateKey ? application : { token: tokenOrId };
 // The played organization speaks plain HTTP on this machine.
-const client = new okta.Client({ orgUrl, token, testing: { disableHttpsCheck: true } });
+const client = new okta.Client({ orgUrl, ...credentials, testing: { disableHttpsCheck: true } });
 
 const all = async (collection) => {
   const found = [];

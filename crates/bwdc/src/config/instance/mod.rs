@@ -3,6 +3,7 @@
 mod entra;
 mod file;
 mod google;
+mod key_file;
 mod ldap;
 mod okta;
 mod onelogin;
@@ -140,7 +141,7 @@ fn secret_of(data: &Data) -> Option<&'static Known> {
         "ldap" => has_password().then_some(&secrets::LDAP_PASSWORD),
         "gsuite" => google::key_file(&Values(data)).is_none().then_some(&secrets::GSUITE_KEY),
         "entra" => (!entra::has_other_credential(data)).then_some(&secrets::ENTRA_KEY),
-        "okta" => Some(&secrets::OKTA_TOKEN),
+        "okta" => okta::needs_token(&Values(data)).then_some(&secrets::OKTA_TOKEN),
         "onelogin" => Some(&secrets::ONELOGIN_SECRET),
         _ => None,
     }

@@ -1,9 +1,13 @@
 //! Okta.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use bwdc_sandbox::Options;
-use bwdc_sandbox::cloud::okta::{Okta, Person, TOKEN, Team};
+use bwdc_sandbox::cloud::okta::{
+    Application, CLIENT_ID, Dpop, Okta, PRIVATE_KEY_JWK, PRIVATE_KEY_PEM, Person, Role, TOKEN, Team,
+};
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company, Tls};
 use bwdc_testkit::Certificates;
 use bwdc_testkit::certificates::Pair;
@@ -11,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{Played, instance, mails, runtime, small_pages};
-use crate::harness::Organization;
+use crate::harness::{Instance, Organization};
 
 struct PlayedOkta;
 
@@ -29,9 +33,53 @@ impl Played for PlayedOkta {
     }
 }
 
+/// The same, read by an application.
+struct PlayedForApplication {
+    folder: tempfile::TempDir,
+}
+
+impl PlayedForApplication {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_key(&folder.path().join("key.pem"), PRIVATE_KEY_PEM);
+        Self { folder }
+    }
+}
+
+fn write_key(path: &std::path::Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+impl Played for PlayedForApplication {
+    fn start(&self, runtime: &Runtime, company: &Company, behaviour: Behaviour) -> Cloud {
+        PlayedOkta.start(runtime, company, behaviour)
+    }
+
+    fn section(&self, cloud: &Cloud) -> (u8, &'static str, Value) {
+        let key = self.folder.path().join("key.pem");
+        let section = json!({ "orgUrl": cloud.url(), "clientId": CLIENT_ID, "privateKeyFile": key });
+        (3, "directoryOkta", section)
+    }
+
+    fn renews_tokens(&self) -> bool {
+        true
+    }
+}
+
 #[test]
 fn one_fault_at_every_request() {
     super::one_fault_at_every_request(&PlayedOkta);
+}
+
+#[test]
+fn one_fault_at_every_request_of_an_application() {
+    super::one_fault_at_every_request(&PlayedForApplication::new());
+}
+
+#[test]
+fn faults_that_stay_for_an_application() {
+    super::faults_that_stay(&PlayedForApplication::new());
 }
 
 #[test]
@@ -66,7 +114,7 @@ fn company() -> Okta {
         group("IT", &["idle", "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"]),
         group("Empty", &[]),
     ];
-    Okta { users, groups, vanishing: HashSet::new() }
+    Okta { users, groups, ..Okta::default() }
 }
 
 fn start(runtime: &Runtime, company: Okta, behaviour: Behaviour) -> Cloud {
@@ -161,4 +209,126 @@ fn over_tls_with_http_2() {
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails().len(), 10);
     assert_eq!((okta.by_http2(), okta.requests()), (6, 6));
+}
+
+/// An application with its key in a file beside `data.json`.
+fn of_application(cloud: &Cloud, organization: &Organization) -> Instance {
+    let instance = instance(&PlayedOkta, cloud, organization);
+    write_key(&instance.data_folder().join("okta.json"), PRIVATE_KEY_JWK);
+    instance.change(|data| {
+        data["directoryOkta"] =
+            json!({ "orgUrl": cloud.url(), "clientId": CLIENT_ID, "privateKeyFile": "okta.json" });
+    });
+    instance
+}
+
+#[test]
+fn an_application_reads_with_its_private_key() {
+    let runtime = runtime();
+    // Of several keys, the JWK names its own.
+    let okta = Okta { application: Application { keys: 2, ..Application::default() }, ..company() };
+    let okta = start(&runtime, okta, small_pages(HashMap::new()));
+    let organization = Organization::start(Options::default());
+    let instance = of_application(&okta, &organization);
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.err, "");
+    assert_eq!(organization.emails().len(), 10);
+    assert_eq!(okta.requests(), 12);
+    let doctor = instance.run(&["doctor"]).ok();
+    assert!(doctor.out.contains("Okta login: the application 0oasandbox has a token"), "{}", doctor.out);
+    assert!(!doctor.out.contains("okta.token"), "{}", doctor.out);
+
+    // A PEM names none.
+    write_key(&instance.data_folder().join("okta.json"), PRIVATE_KEY_PEM);
+    instance
+        .run(&["test"])
+        .fails(1, &["invalid_client: The client_assertion JWT kid is invalid.", "okta.keyId"]);
+    instance.run(&["config", "okta.keyId", "sandbox-key"]).ok();
+    instance.run(&["test"]).ok();
+}
+
+#[test]
+fn an_application_that_may_not_read() {
+    let runtime = runtime();
+    let organization = Organization::start(Options::default());
+    let with = |application: Application| {
+        let cloud = start(&runtime, Okta { application, ..company() }, Behaviour::default());
+        let instance = of_application(&cloud, &organization);
+        let doctor = instance.run(&["doctor"]);
+        assert_ne!(doctor.code, 0, "{}", doctor.out);
+        (instance.run(&["sync"]), doctor.out)
+    };
+    let usual = Application::default;
+    let (ran, doctor) = with(Application { dpop: Dpop::Required, ..usual() });
+    let words =
+        ["invalid_dpop_proof: The DPoP proof JWT header is missing.", "Turn off `Require Demonstrating"];
+    ran.fails(1, &words);
+    assert!(words.iter().all(|word| doctor.contains(word)), "{doctor}");
+    let (ran, doctor) = with(Application { scopes: vec!["okta.users.read"], ..usual() });
+    ran.fails(1, &["invalid_scope", "okta.groups.read"]);
+    assert!(doctor.contains("okta.groups.read"), "{doctor}");
+    let (ran, doctor) = with(Application { role: Role::None, ..usual() });
+    ran.fails(1, &["HTTP 403, E0000006", "Read-Only Administrator"]);
+    assert!(doctor.contains("Read-Only Administrator"), "{doctor}");
+    assert_eq!(organization.imports(), 0);
+}
+
+#[test]
+fn keys_that_cannot_be_used() {
+    let runtime = runtime();
+    let okta = start(&runtime, company(), Behaviour::default());
+    let organization = Organization::start(Options::default());
+    let instance = of_application(&okta, &organization);
+    let key = instance.data_folder().join("okta.json");
+    let jwk = |change: fn(&mut Value)| {
+        let mut jwk: Value = serde_json::from_str(PRIVATE_KEY_JWK).unwrap();
+        change(&mut jwk);
+        jwk.to_string()
+    };
+    let secret = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
+    for (text, why) in [
+        (format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"), "it is no RSA key"),
+        ("no key".to_owned(), "it has no -----BEGIN line"),
+        (jwk(|jwk| jwk["kty"] = "EC".into()), "a key of the type EC, and RSA is needed"),
+        (jwk(|jwk| jwk["d"] = Value::Null), "no JWK of a private RSA key"),
+        (jwk(|jwk| jwk["p"] = "!".into()), "no base64url"),
+        (jwk(|jwk| jwk["p"] = "AQAB".into()), "RSA key invalid"),
+    ] {
+        write_key(&key, &text);
+        let ran = instance.run(&["sync"]).fails(1, &["okta.privateKeyFile", "okta.json", why]);
+        assert!(!ran.err.contains(secret), "{}", ran.err);
+    }
+    fs::remove_file(&key).unwrap();
+    instance.run(&["sync"]).fails(1, &["Reading okta.privateKeyFile", "No such file"]);
+    instance.change(|data| data["directoryOkta"]["privateKeyFile"] = Value::Null);
+    instance.run(&["sync"]).fails(1, &["Directory configuration incomplete.", "okta.privateKeyFile"]);
+    // Another's key.
+    fs::write(&key, PRIVATE_KEY_PEM).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    instance.change(|data| {
+        data["directoryOkta"]["privateKeyFile"] = "okta.json".into();
+        data["directoryOkta"]["clientId"] = "0oaanother".into();
+    });
+    let words = ["invalid_client: The issuer and subject", "okta.clientId", "Others than its owner can read"];
+    instance.run(&["sync"]).fails(1, &words);
+    assert_eq!((okta.requests(), organization.imports()), (1, 0));
+}
+
+#[test]
+fn init_asks_an_application_for_its_key_and_for_no_token() {
+    let runtime = runtime();
+    let okta = start(&runtime, company(), Behaviour::default());
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::empty();
+    instance.key(&organization.sandbox);
+    fs::create_dir_all(instance.data_folder()).unwrap();
+    write_key(&instance.data_folder().join("okta.json"), PRIVATE_KEY_JWK);
+    let (url, org_url) = (organization.sandbox.url(), format!("okta.orgUrl={}", okta.url()));
+    let client_id = format!("okta.clientId={CLIENT_ID}");
+    let init = ["--nointeraction", "init", "--server", &url, "--directory", "okta"];
+    let init = [&init[..], &["--set", &org_url, "--set", &client_id]].concat();
+    instance.run(&init).fails(1, &["okta.privateKeyFile"]);
+    instance.run(&[&init[..], &["--set", "okta.privateKeyFile=okta.json"]].concat()).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 11);
 }

@@ -3,22 +3,20 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::config::Config;
+use super::config::{Config, Credentials};
+use super::login::Login;
 use crate::directory::Progress;
-use crate::http::{
-    AccessToken, Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, TokenSource,
-    Vendor,
-};
-use crate::{Error, Kind, Result, Secret};
+use crate::http::{Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, Vendor};
+use crate::{Error, Kind, Result};
 
-const OKTA: Vendor = Vendor { name: "Okta", address: "okta.orgUrl" };
+pub(super) const OKTA: Vendor = Vendor { name: "Okta", address: "okta.orgUrl" };
 
 /// How long one page may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Okta answers 35 to 75 requests at once, by the kind of organization (Okta, "Concurrent rate limits"), for everybody together.
 const FIRST_AT_ONCE: u32 = 10;
@@ -71,20 +69,12 @@ pub(super) enum Listed<T> {
     Gone,
 }
 
-/// An API token, which lasts.
-#[derive(Debug)]
-struct ApiToken(Secret);
-
-impl TokenSource for ApiToken {
-    async fn new_token(&self, _http: &Http) -> Result<AccessToken> {
-        AccessToken::new("SSWS", &self.0, None)
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Client {
-    api: Authorized<ApiToken>,
+    api: Authorized<Login>,
     org_url: Url,
+    /// What to check when we are refused.
+    refused_hint: &'static str,
 }
 
 impl Client {
@@ -98,8 +88,20 @@ impl Client {
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             ..Settings::default()
         })?;
-        let api = Authorized::new(http, ApiToken(config.token.clone()));
-        Ok(Self { api, org_url: config.org_url.clone() })
+        let token_url = below(&config.org_url, &["oauth2", "v1", "token"])?;
+        let api = Authorized::new(http, Login::new(&config.credentials, token_url));
+        let refused_hint = match config.credentials {
+            Credentials::Token(_) => {
+                "Check okta.token: tokens end when they are not used for 30 days, or with the account that made them."
+            }
+            Credentials::Application { .. } => "Check that the application of okta.clientId is still active.",
+        };
+        Ok(Self { api, org_url: config.org_url.clone(), refused_hint })
+    }
+
+    /// Asks for a token, to see whether that works.
+    pub(super) async fn log_in(&self) -> Result<()> {
+        self.api.log_in().await
     }
 
     /// All entries of a list. `what` is for messages.
@@ -119,7 +121,7 @@ impl Client {
             match response.status.as_u16() {
                 200 => {}
                 404 if turn.number == 1 => return Ok(Listed::Gone),
-                _ => return Err(refused(&turn.attempted, &response)),
+                _ => return Err(refused(&turn.attempted, &response, self.refused_hint)),
             }
             entries.extend(OKTA.decode::<Vec<T>>(&turn.attempted, &response)?);
             let links = response.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
@@ -129,12 +131,7 @@ impl Client {
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
-        let mut url = self.org_url.clone();
-        url.path_segments_mut()
-            .map_err(|()| Error::new(Kind::Configuration, "Reading from Okta", "okta.orgUrl is no base URL"))?
-            .pop_if_empty()
-            .extend(["api", "v1"])
-            .extend(path);
+        let mut url = below(&below(&self.org_url, &["api", "v1"])?, path)?;
         url.query_pairs_mut().extend_pairs(query);
         Ok(url)
     }
@@ -144,11 +141,21 @@ impl Client {
     }
 }
 
+fn below(base: &Url, path: &[&str]) -> Result<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| Error::new(Kind::Configuration, "Reading from Okta", "okta.orgUrl is no base URL"))?
+        .pop_if_empty()
+        .extend(path);
+    Ok(url)
+}
+
 /// Lists of people, lists of groups, and the rest are limited apart (Okta, "Management rate limits"); members are of the rest.
 fn limit_of(url: &Url) -> &'static str {
     let mut segments =
         url.path_segments().into_iter().flatten().skip_while(|segment| *segment != "v1").skip(1);
     match (segments.next(), segments.next()) {
+        (Some("token"), None) => "tokens",
         (Some("users"), None) => "users",
         (Some("groups"), None) => "groups",
         _ => "others",
@@ -176,7 +183,8 @@ fn next_link(header: &str) -> Option<&str> {
     None
 }
 
-fn refused(attempted: &str, response: &Response) -> Error {
+/// `of_credentials` is what to check where they are not accepted.
+pub(super) fn refused(attempted: &str, response: &Response, of_credentials: &'static str) -> Error {
     let status = response.status.as_u16();
     let told = match serde_json::from_slice::<Refusal>(&response.body) {
         Ok(Refusal { error_code, error_summary, error_id }) => {
@@ -186,14 +194,15 @@ fn refused(attempted: &str, response: &Response) -> Error {
         Err(_) => format!("HTTP {status}"),
     };
     let (kind, hint) = match status {
-        401 => (
-            Kind::Credentials,
-            "Check okta.token: tokens end when they are not used for 30 days, or with the account that made them.",
-        ),
-        403 => (
-            Kind::Credentials,
-            "The token's account may not read this: it needs the role Read-Only Administrator.",
-        ),
+        401 => (Kind::Credentials, of_credentials),
+        403 => {
+            let hint = match missing_scope(response) {
+                Some(scope) => format!("Grant the application the scope {scope}, on its page Okta API Scopes."),
+                None => "The token's account, or the application, may not read this: give it the role Read-Only Administrator."
+                    .to_owned(),
+            };
+            return Error::new(Kind::Credentials, attempted, told).hint(hint);
+        }
         400 => {
             (Kind::Configuration, "Check the query after the `|` in sync.userFilter and sync.groupFilter.")
         }
@@ -210,9 +219,33 @@ fn refused(attempted: &str, response: &Response) -> Error {
     Error::new(kind, attempted, told).hint(hint)
 }
 
+/// The scope that an application's token lacks, as the answer names it (RFC 6750, section 3).
+fn missing_scope(response: &Response) -> Option<&str> {
+    let header = response.headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
+    let quoted = |name: &str| header.split_once(name)?.1.split_once('"').map(|(value, _)| value);
+    (quoted("error=\"") == Some("insufficient_scope")).then(|| quoted("scope=\"")).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_missing_scope_is_named() {
+        let with = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(WWW_AUTHENTICATE, value.parse().unwrap());
+            Response { status: reqwest::StatusCode::FORBIDDEN, headers, body: bytes::Bytes::new() }
+        };
+        let lacking = "Bearer authorization_uri=\"http://e.okta.com/oauth2/v1/authorize\", realm=\"http://e.okta.com\", \
+                       scope=\"okta.groups.read\", error=\"insufficient_scope\", error_description=\"no\"";
+        assert_eq!(missing_scope(&with(lacking)), Some("okta.groups.read"));
+        for other in
+            ["Bearer error=\"invalid_token\", scope=\"x\"", "Bearer", "Bearer error=\"insufficient_scope\""]
+        {
+            assert_eq!(missing_scope(&with(other)), None, "{other}");
+        }
+    }
 
     #[test]
     fn the_next_page_is_found_in_one_header_or_several() {

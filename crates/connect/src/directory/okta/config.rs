@@ -2,6 +2,7 @@
 
 use reqwest::Url;
 
+use crate::http::assertion::Signer;
 use crate::http::{Network, base_url};
 use crate::{Result, Secret};
 
@@ -10,14 +11,28 @@ use crate::{Result, Secret};
 pub struct Config {
     /// Such as `https://example.okta.com`.
     pub org_url: Url,
-    /// An API token of a read-only administrator.
-    pub token: Secret,
+    /// Who reads.
+    pub credentials: Credentials,
     /// Okta's own filter for people: what follows the first `|` of `sync.userFilter`.
     pub user_filter: Option<String>,
     /// The same for groups.
     pub group_filter: Option<String>,
     /// Trust and patience.
     pub network: Network,
+}
+
+/// How we log in.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// With an API token of a read-only administrator.
+    Token(Secret),
+    /// As an application of the kind API Services, with its private key (OAuth 2.0 client credentials).
+    Application {
+        /// The application's client id.
+        client_id: String,
+        /// Its private key.
+        signer: Signer,
+    },
 }
 
 impl Config {

@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod convert;
+mod login;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::client::{Client, GroupRecord, Listed, MemberRecord, UserRecord};
-pub use self::config::Config;
+pub use self::config::{Config, Credentials};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -166,8 +167,16 @@ impl Directory for Okta {
     }
 
     async fn probe(&self, scope: Scope) -> Vec<Check> {
-        let mut checks =
-            vec![self.check::<UserRecord>("users", "users", self.config.user_filter.as_deref()).await];
+        let mut checks = Vec::new();
+        if let Credentials::Application { client_id, .. } = &self.config.credentials {
+            match self.client.log_in().await {
+                Err(error) => return vec![Check::bad("Okta login", error)],
+                Ok(()) => {
+                    checks.push(Check::good("Okta login", format!("the application {client_id} has a token")))
+                }
+            }
+        }
+        checks.push(self.check::<UserRecord>("users", "users", self.config.user_filter.as_deref()).await);
         if scope.has_groups() && !checks.iter().any(Check::is_bad) {
             checks.push(
                 self.check::<GroupRecord>("groups", "groups", self.config.group_filter.as_deref()).await,

@@ -1,0 +1,145 @@
+//! The two ways to log in: an API token, or the private key of an application (Okta, "Implement OAuth for Okta with a service
+//! app").
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::client::{OKTA, TIMEOUT};
+use super::config::Credentials;
+use crate::http::assertion::{Algorithm, Signer};
+use crate::http::{AccessToken, Http, Request, Response, TokenSource};
+use crate::{Error, Kind, Result, Secret};
+
+const SCOPES: &str = "okta.users.read okta.groups.read";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Okta accepts an assertion for an hour at most.
+const ASSERTED_FOR: i64 = 5 * 60;
+
+/// A new token is asked for so long before the old one ends.
+const BEFORE_END: Duration = Duration::from_secs(120);
+
+/// Where tokens come from.
+#[derive(Debug)]
+pub(super) enum Login {
+    /// Lasts.
+    Token(Secret),
+    Application(Application),
+}
+
+/// An application that signs who it is.
+#[derive(Debug)]
+pub(super) struct Application {
+    token_url: Url,
+    client_id: String,
+    signer: Signer,
+}
+
+/// What an assertion says. It has no id: Okta takes each id once, and a request may have to be sent twice.
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    iss: &'a str,
+    sub: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    /// Seconds.
+    expires_in: u64,
+}
+
+/// How OAuth 2.0 says no (RFC 6749, section 5.2).
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl Login {
+    pub(super) fn new(credentials: &Credentials, token_url: Url) -> Self {
+        match credentials {
+            Credentials::Token(token) => Self::Token(token.clone()),
+            Credentials::Application { client_id, signer } => Self::Application(Application {
+                token_url,
+                client_id: client_id.clone(),
+                signer: signer.clone(),
+            }),
+        }
+    }
+}
+
+impl TokenSource for Login {
+    async fn new_token(&self, http: &Http) -> Result<AccessToken> {
+        match self {
+            Self::Token(token) => AccessToken::new("SSWS", token, None),
+            Self::Application(application) => application.new_token(http).await,
+        }
+    }
+}
+
+impl Application {
+    async fn new_token(&self, http: &Http) -> Result<AccessToken> {
+        let Self { token_url, client_id, signer } = self;
+        let attempted = format!("Logging in at {}", token_url.origin().ascii_serialization());
+        let now = Timestamp::now().as_second();
+        let claims = Claims {
+            aud: token_url.as_str(),
+            iss: client_id,
+            sub: client_id,
+            iat: now,
+            exp: now + ASSERTED_FOR,
+        };
+        let assertion = signer.sign(&signer.header(Algorithm::RS256), &claims)?;
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("scope", SCOPES),
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", assertion.reveal()),
+        ];
+        let request = Request::post_form(token_url.clone(), &fields, TIMEOUT);
+        let response = http.send(&attempted, &request).await?;
+        if response.status != 200 {
+            return Err(refused(&attempted, &response));
+        }
+        let Token { access_token, expires_in } = OKTA.decode(&attempted, &response)?;
+        let lasts = Duration::from_secs(expires_in);
+        let renew_at = Instant::now().checked_add(lasts.saturating_sub(BEFORE_END).max(lasts / 2));
+        AccessToken::new("Bearer", &Secret::from(access_token), renew_at)
+    }
+}
+
+fn refused(attempted: &str, response: &Response) -> Error {
+    let status = response.status.as_u16();
+    let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
+    let Ok(Refusal { error, error_description }) = serde_json::from_slice(&response.body) else {
+        return super::client::refused(attempted, response, HINT);
+    };
+    let hint = match error.as_str() {
+        "invalid_dpop_proof" | "use_dpop_nonce" => {
+            "Turn off `Require Demonstrating Proof of Possession (DPoP) header in token requests` for the application, under General \
+             Settings: it is on for new applications."
+        }
+        "invalid_scope" => {
+            "Grant the application the scopes okta.users.read and okta.groups.read, on its page Okta API Scopes."
+        }
+        "invalid_client" if error_description.contains("kid") => {
+            "The application has several keys, or others: set okta.keyId to the id (kid) of the key in okta.privateKeyFile, as the \
+             application's page General shows it."
+        }
+        _ => HINT,
+    };
+    Error::new(Kind::Credentials, attempted, format!("HTTP {status}, {error}: {error_description}{id}"))
+        .hint(hint)
+}
+
+const HINT: &str = "Check okta.orgUrl and okta.clientId, that the application is of the kind API Services and active, that its public key \
+                    belongs to okta.privateKeyFile, and this machine's clock.";

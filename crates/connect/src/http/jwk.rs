@@ -1,0 +1,59 @@
+//! A private RSA key as JSON (RFC 7517; RFC 7518, section 6.3).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use simple_asn1::{ASN1Block, BigInt, BigUint};
+use zeroize::Zeroizing;
+
+use crate::Secret;
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    n: String,
+    e: String,
+    d: String,
+    p: String,
+    q: String,
+    dp: String,
+    dq: String,
+    qi: String,
+}
+
+/// A key, and what it is called.
+pub(super) struct Key {
+    /// An RSAPrivateKey (RFC 8017, appendix A.1.2).
+    pub(super) der: Zeroizing<Vec<u8>>,
+    pub(super) id: Option<String>,
+}
+
+/// Whether this is JSON rather than PEM.
+pub(super) fn is_one(text: &Secret) -> bool {
+    text.reveal().trim_start().starts_with('{')
+}
+
+/// The key in a JWK.
+pub(super) fn parse(text: &Secret) -> Result<Key, String> {
+    // What it says of a value may have the value in it.
+    let jwk: Jwk = serde_json::from_str(text.reveal())
+        .map_err(|error| format!("it is no JWK of a private RSA key (line {})", error.line()))?;
+    if jwk.kty != "RSA" {
+        return Err(format!("it is a key of the type {}, and RSA is needed", jwk.kty));
+    }
+    let der = jwk.to_der().ok_or("its numbers are no base64url")?;
+    Ok(Key { der, id: jwk.kid })
+}
+
+impl Jwk {
+    fn to_der(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let Self { n, e, d, p, q, dp, dq, qi, .. } = self;
+        let mut numbers = vec![ASN1Block::Integer(0, BigInt::from(0))];
+        for text in [n, e, d, p, q, dp, dq, qi] {
+            let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?);
+            numbers.push(ASN1Block::Integer(0, BigInt::from(BigUint::from_bytes_be(&bytes))));
+        }
+        simple_asn1::to_der(&ASN1Block::Sequence(0, numbers)).ok().map(Zeroizing::new)
+    }
+}
