@@ -133,10 +133,19 @@ fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
     })
 }
 
-/// A directory that suddenly lacks many people is more often a mistake than a wave of leavers: a moved subtree, a changed
-/// right, a replica that is not filled yet.
 fn missing(plan: &Plan, removals: Removals) -> Option<Finding> {
-    let Missing { people, known } = &plan.missing;
+    too_many_gone(&plan.missing, removals, "", plan.missing.people.len())
+}
+
+/// A directory that suddenly lacks many people is more often a mistake than a wave of leavers: a moved subtree, a changed
+/// right, a replica that is not filled yet. `from` tells which directory it is; `in_all` is how many are gone in this run.
+pub(crate) fn too_many_gone(
+    missing: &Missing,
+    removals: Removals,
+    from: &str,
+    in_all: usize,
+) -> Option<Finding> {
+    let Missing { people, known } = missing;
     let count = people.len();
     let is_allowed = match removals {
         Removals::Few => count <= FEW || count * 10 <= *known,
@@ -150,12 +159,12 @@ fn missing(plan: &Plan, removals: Removals) -> Option<Finding> {
     Some(Finding {
         cause: Cause::Dangerous,
         problem: format!(
-            "{count} of the {known} people of the last complete read are not in the directory any more, and sync.removeMissing \
+            "{count} of the {known} people of the last complete read{from} are not in the directory any more, and sync.removeMissing \
              would remove them: {named}{more}"
         ),
         next_step: format!(
             "Check the search base, the account's rights and the server. If they have really left, run once: bwdc sync \
-             --allow-removals {count}."
+             --allow-removals {in_all}."
         ),
     })
 }

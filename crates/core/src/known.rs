@@ -49,6 +49,18 @@ impl KnownPeople {
         self.people.is_empty()
     }
 
+    /// Whether somebody is known.
+    pub(crate) fn contains(&self, id: &ExternalId) -> bool {
+        self.people.contains_key(id)
+    }
+
+    /// Takes people out.
+    pub(crate) fn forget<'a>(&mut self, ids: impl IntoIterator<Item = &'a ExternalId>) {
+        for id in ids {
+            self.people.remove(id);
+        }
+    }
+
     /// What is known after this read: everybody in it, and the tombstones among those known before. After a read of
     /// changes only, nobody is forgotten.
     #[must_use]

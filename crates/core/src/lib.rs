@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A [`snapshot::Snapshot`] is a directory as it was read, completely. [`prepare()`] decides who is imported and keeps
-//! the reason for everybody who is not. [`plan()`] lays the requests out. [`check()`] has the last word. Everything
+//! the reason for everybody who is not; where several directories make one import, [`merge`] joins what was decided
+//! about each. [`plan()`] lays the requests out. [`check()`] has the last word. Everything
 //! here takes values and returns values: no IO, no async, no clock, no environment.
 
 pub mod check;
@@ -13,6 +14,7 @@ pub mod entry;
 pub mod filter;
 pub mod import;
 pub mod known;
+pub mod merge;
 pub mod note;
 pub mod plan;
 pub mod prepare;

@@ -7,6 +7,9 @@
     reason = "tests say what they expect by panicking"
 )]
 
+#[path = "properties/merge.rs"]
+mod merge_of_directories;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bwdc_core::check::{Removals, ServerLimits, Verdict, check};

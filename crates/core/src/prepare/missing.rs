@@ -46,11 +46,7 @@ pub(super) fn renamed(vanished: &[User], taken: &HashSet<Email>) -> Vec<Note> {
 }
 
 /// Counts those who are left to leave after everything else was decided.
-pub(super) fn counted(
-    mut draft: Draft,
-    vanished: &HashSet<ExternalId>,
-    known: &KnownPeople,
-) -> (Draft, Missing) {
+pub(super) fn counted(mut draft: Draft, vanished: &HashSet<ExternalId>, known: usize) -> (Draft, Missing) {
     let leaving = draft
         .people
         .iter()
@@ -63,5 +59,5 @@ pub(super) fn counted(
             "removed, because the directory has the person no more (sync.removeMissing)",
         )
     }));
-    (draft, Missing { people, known: known.len() })
+    (draft, Missing { people, known })
 }

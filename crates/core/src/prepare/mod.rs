@@ -6,8 +6,9 @@ mod filters;
 pub mod flatten;
 mod groups;
 mod missing;
-mod validate;
+pub(crate) mod validate;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use self::missing::Missing;
@@ -77,23 +78,39 @@ pub struct BadRecord {
 }
 
 /// What the steps hand on to each other.
-struct Draft {
-    people: Vec<Person>,
-    groups: Vec<PreparedGroup>,
-    notes: Vec<Note>,
-    bad_records: Vec<BadRecord>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) people: Vec<Person>,
+    pub(crate) groups: Vec<PreparedGroup>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) bad_records: Vec<BadRecord>,
 }
 
-/// Decides who is imported. Never fails: what is wrong is kept as a [`BadRecord`] for [`crate::check`].
+/// A directory, decided by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    pub(crate) draft: Draft,
+    /// Who leaves for being gone, as far as nothing speaks against it later.
+    pub(crate) vanished: HashSet<ExternalId>,
+    pub(crate) cursor: Cursor,
+}
+
+/// Decides who is imported. Never fails: what is wrong is kept as a [`BadRecord`] for [`crate::check()`].
 pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepared {
-    let vanished = missing::vanished(&snapshot, known, rules);
-    let vanished_ids = vanished.iter().map(|user| user.external_id.clone()).collect();
+    let Decided { draft, vanished, cursor } = decide(snapshot, rules, known);
+    finish(draft, &vanished, known.len(), cursor)
+}
+
+/// Every step but the last, which counts.
+pub(crate) fn decide(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Decided {
+    let gone = missing::vanished(&snapshot, known, rules);
+    let vanished = gone.iter().map(|user| user.external_id.clone()).collect();
     let Snapshot { mut users, others, groups, other_groups, mut notes, cursor, coverage: _, population: _ } =
         snapshot;
-    users.extend(vanished.iter().cloned());
+    users.extend(gone.iter().cloned());
     let taken = duplicates::addresses_in_use(&users, &others, rules);
-    notes.extend(missing::renamed(&vanished, &taken));
-    let draft = Draft { people: Vec::new(), groups: Vec::new(), notes, bad_records: Vec::new() };
+    notes.extend(missing::renamed(&gone, &taken));
+    let draft = Draft { notes, ..Draft::default() };
     let draft = groups::resolve(draft, &users, &others, groups, other_groups, rules);
     let draft = Draft { people: people(users, rules), ..draft };
     let draft = filters::people(draft, rules);
@@ -101,7 +118,12 @@ pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepar
     let draft = emails::require(draft, known);
     let draft = duplicates::resolve(draft, &taken);
     let draft = validate::refuse(draft);
-    let (draft, missing) = missing::counted(draft, &vanished_ids, known);
+    Decided { draft, vanished, cursor }
+}
+
+/// The last step: counts who leaves for being gone, out of how many that were known.
+pub(crate) fn finish(draft: Draft, vanished: &HashSet<ExternalId>, known: usize, cursor: Cursor) -> Prepared {
+    let (draft, missing) = missing::counted(draft, vanished, known);
     let Draft { people, groups, notes, bad_records } = draft;
     Prepared { people, groups, notes, bad_records, missing, cursor }
 }
@@ -118,7 +140,7 @@ fn people(users: Vec<User>, rules: &Rules) -> Vec<Person> {
         .collect()
 }
 
-fn fate(status: Status, rules: &Rules) -> Fate {
+pub(crate) fn fate(status: Status, rules: &Rules) -> Fate {
     match (status, rules.disabled) {
         (Status::Deleted, _) | (Status::Disabled, DisabledUsers::Remove) => Fate::Leaves,
         (Status::Active, _) | (Status::Disabled, DisabledUsers::Keep) => Fate::Stays,
@@ -127,7 +149,7 @@ fn fate(status: Status, rules: &Rules) -> Fate {
 
 impl Person {
     /// The person as an administrator would look for it.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match &self.email {
             Some(email) if email.as_str() != self.external_id.as_str() => {
                 format!("{email} ({})", self.external_id)

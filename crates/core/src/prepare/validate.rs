@@ -11,7 +11,7 @@ const LONGEST_EXTERNAL_ID: usize = 300;
 const LONGEST_GROUP_NAME: usize = 100;
 
 /// Takes out what the server would refuse.
-pub(super) fn refuse(mut draft: Draft) -> Draft {
+pub(crate) fn refuse(mut draft: Draft) -> Draft {
     draft.people = sort_out(draft.people, person_problem, Person::label, &mut draft.bad_records);
     draft.groups = sort_out(
         draft.groups,

@@ -1,0 +1,369 @@
+//! Several directories, one import: what was decided about each by its own rules is joined, so that none removes what
+//! another added.
+//!
+//! Directories are joined after each was decided, not before: a filter, a rule for disabled accounts, a reference from a
+//! group to its members mean something within one directory only. Their order is the administrator's and the only one that
+//! counts; which was read first never shows.
+//!
+//! - An e-mail address is a person. Of accounts with one address the one counts that was imported last time, else the first
+//!   directory's; groups of the others hold it instead of theirs.
+//! - An external id belongs to one person. Where two people have one, both are [`BadRecord`]s.
+//! - Nobody leaves who is alive in any of the directories.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
+
+use crate::check::{Cause, Finding, Removals, too_many_gone};
+use crate::entry::{Email, ExternalId, Status};
+use crate::known::KnownPeople;
+use crate::note::{Note, Severity, Step};
+use crate::prepare::{
+    BadRecord, Decided, Draft, Fate, Missing, Person, Prepared, PreparedGroup, decide, fate, finish, validate,
+};
+use crate::rules::{ExistingMembers, Rules};
+use crate::snapshot::{Cursor, Snapshot};
+
+/// One of the directories.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// By which an administrator knows it.
+    pub name: String,
+    /// What its groups' names begin with; usually nothing.
+    pub prefix: String,
+}
+
+/// One directory, decided by its own rules, as its part of the import.
+#[derive(Clone, Debug)]
+pub struct Share {
+    source: Source,
+    decided: Decided,
+    /// Everybody who stays, whether or not a filter leaves them out, with the address if there is one.
+    living: FastMap<ExternalId, Option<Email>>,
+    /// All their addresses.
+    addresses: FastSet<Email>,
+    /// Who was imported from here, and could be, when it was last read completely.
+    known: KnownPeople,
+    /// The same after this read.
+    known_after: KnownPeople,
+    /// How many people of this directory stay.
+    staying: usize,
+}
+
+impl Share {
+    /// Decides about one directory. `snapshot` must know everybody who is alive in it, whatever its filter is: somebody who
+    /// left another directory may be one of them.
+    pub fn of(source: Source, snapshot: Snapshot, rules: &Rules, known: KnownPeople) -> Self {
+        let everybody = || snapshot.users.iter().chain(&snapshot.others);
+        let alive = || everybody().filter(|user| fate(user.status, rules) == Fate::Stays);
+        let mut living: FastMap<_, _> =
+            alive().map(|user| (user.external_id.clone(), user.email.clone())).collect();
+        let addresses = alive().filter_map(|user| user.email.clone()).collect();
+        let known_after = known.after(&snapshot);
+        let decided = decide(snapshot, rules, &known);
+        let staying = || decided.draft.people.iter().filter(|person| person.fate == Fate::Stays);
+        // Should the directory have an id twice, it means whom the import would carry.
+        living.extend(staying().map(|person| (person.external_id.clone(), person.email.clone())));
+        let staying = staying().count();
+        Self { source, decided, living, addresses, known, known_after, staying }
+    }
+}
+
+/// The directories as one.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// Who and what is to be imported. Its cursor is empty: each directory has its own.
+    pub prepared: Prepared,
+    /// What each directory has to do with it, in their order.
+    pub parts: Vec<Part>,
+}
+
+/// What one directory has to do with the import.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// Carried along for the commit.
+    pub cursor: Cursor,
+    /// How many of its people stay.
+    pub staying: usize,
+    /// Who of it leaves for being gone.
+    pub missing: Missing,
+    /// Who is known after this import, without those whose account elsewhere counts.
+    pub known: KnownPeople,
+}
+
+/// Joins the directories, the most important first. One alone is what [`crate::prepare()`] makes of it.
+pub fn merge(shares: Vec<Share>) -> Merged {
+    let shares = named(shares);
+    let (shares, contested) = without_contested(shares);
+    let (shares, mut notes) = spare(shares);
+    let (shares, more) = one_per_address(shares);
+    notes.extend(more);
+    let (shares, draft) = joined(shares, contested, notes);
+    let draft = validate::refuse(one_per_external_id(draft));
+    let vanished: HashSet<ExternalId> =
+        shares.iter().flat_map(|share| share.decided.vanished.iter().cloned()).collect();
+    let known = shares.iter().map(|share| share.known.len()).sum();
+    let parts = shares.into_iter().map(|share| part(share, &draft.people)).collect();
+    Merged { prepared: finish(draft, &vanished, known, Cursor::default()), parts }
+}
+
+/// What speaks against an import for the sake of one directory, where all together would not show it.
+pub fn check(parts: &[Part], rules: &Rules, removals: Removals) -> Vec<Finding> {
+    let in_all = parts.iter().map(|part| part.missing.people.len()).sum();
+    let gone = parts
+        .iter()
+        .filter_map(|part| too_many_gone(&part.missing, removals, &format!(" of {}", part.name), in_all));
+    gone.chain(parts.iter().filter_map(|part| nobody_stays(part, rules))).collect()
+}
+
+fn nobody_stays(part: &Part, rules: &Rules) -> Option<Finding> {
+    let is_dangerous = rules.existing == ExistingMembers::Overwrite && part.staying == 0;
+    is_dangerous.then(|| Finding {
+        cause: Cause::Dangerous,
+        problem: format!(
+            "{} yields nobody who stays, and with sync.overwriteExisting the import would remove everybody who ever came from \
+             there.",
+            part.name
+        ),
+        next_step: "Check its search base, its filters and sync.users, or take it out of the merge.".to_owned(),
+    })
+}
+
+/// With several directories, notes and bad records say which one they are about.
+fn named(mut shares: Vec<Share>) -> Vec<Share> {
+    if shares.len() < 2 {
+        return shares;
+    }
+    for Share { source, decided: Decided { draft, .. }, .. } in &mut shares {
+        let of = |text: &str| if text.is_empty() { source.name.clone() } else { label(source, text) };
+        draft.notes.iter_mut().for_each(|note| note.entry = of(&note.entry));
+        for BadRecord { entries, problem } in &mut draft.bad_records {
+            entries.iter_mut().for_each(|entry| *entry = of(entry));
+            *problem = of(problem);
+        }
+    }
+    shares
+}
+
+fn label(source: &Source, entry: impl std::fmt::Display) -> String {
+    format!("{}: {entry}", source.name)
+}
+
+/// Takes out people whose external id is contested, also out of groups: it would make one person a member of another's groups.
+fn without_contested(mut shares: Vec<Share>) -> (Vec<Share>, Vec<BadRecord>) {
+    let contested = contested(&shares);
+    if contested.is_empty() {
+        return (shares, Vec::new());
+    }
+    for Share { decided: Decided { draft, .. }, .. } in &mut shares {
+        draft.people.retain(|person| !contested.contains_key(&person.external_id));
+        draft.groups = with_members(std::mem::take(&mut draft.groups), |id| {
+            (!contested.contains_key(id)).then(|| id.clone())
+        });
+    }
+    let records = contested.into_iter().map(|(id, people)| BadRecord {
+        problem: format!(
+            "Different people in {} directories of the merge have the external id {id}: {}",
+            people.len(),
+            people.join("; ")
+        ),
+        entries: people,
+    });
+    (shares, records.collect())
+}
+
+/// External ids that two directories give to different living people, with who they are. Somebody without an address may be
+/// anybody, so that only equal addresses make one person.
+fn contested(shares: &[Share]) -> BTreeMap<ExternalId, Vec<String>> {
+    let mut contested = BTreeMap::new();
+    if shares.len() < 2 {
+        return contested;
+    }
+    let mut seen: FastMap<&ExternalId, &Option<Email>> = FastMap::default();
+    for (id, email) in shares.iter().flat_map(|share| &share.living) {
+        let is_other = seen.insert(id, email).is_some_and(|before| before != email);
+        if is_other && !contested.contains_key(id) {
+            contested.insert(id.clone(), contenders(id, shares));
+        }
+    }
+    contested
+}
+
+fn contenders(id: &ExternalId, shares: &[Share]) -> Vec<String> {
+    let with_id = shares.iter().filter_map(|share| Some((share, share.living.get(id)?)));
+    with_id
+        .map(|(share, email)| label(&share.source, email.as_ref().map_or("(no address)", Email::as_str)))
+        .collect()
+}
+
+/// Who is alive in another directory does not leave.
+fn spare(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
+    let mut notes = Vec::new();
+    for at in 0..shares.len() {
+        let people = std::mem::take(&mut shares[at].decided.draft.people);
+        let mut kept = Vec::with_capacity(people.len());
+        for person in people {
+            match reason_to_spare(&person, at, &shares) {
+                Some(reason) => notes.push(note(reason, &shares[at].source, &person)),
+                None => kept.push(person),
+            }
+        }
+        shares[at].decided.draft.people = kept;
+    }
+    (shares, notes)
+}
+
+fn note((severity, reason): (Severity, &str), source: &Source, person: &Person) -> Note {
+    let (step, entry, reason) = (Step::Leavers, label(source, person.label()), reason.to_owned());
+    Note { severity, step, entry, reason }
+}
+
+fn reason_to_spare(person: &Person, at: usize, shares: &[Share]) -> Option<(Severity, &'static str)> {
+    if person.fate == Fate::Stays {
+        return None;
+    }
+    let elsewhere = || shares.iter().enumerate().filter(move |&(other, _)| other != at);
+    let mut with_id = elsewhere().filter_map(|(_, share)| share.living.get(&person.external_id));
+    if let Some(email) = with_id.next() {
+        let is_other = person.email.is_some() && *email != person.email;
+        return Some(if is_other {
+            (
+                Severity::Warning,
+                "not removed, because somebody else in another directory has the same external id",
+            )
+        } else {
+            (Severity::Info, "not removed, because another directory has the person by the same external id")
+        });
+    }
+    let email = person.email.as_ref()?;
+    let has_address = elsewhere().any(|(_, share)| share.addresses.contains(email));
+    let is_vanished = shares[at].decided.vanished.contains(&person.external_id);
+    let severity = if is_vanished { Severity::Warning } else { Severity::Info };
+    has_address.then_some((
+        severity,
+        "not removed, because another directory has the same address by another id; the server knows a member by the id it had \
+         first, and groups lose the person: clear the member's external id there",
+    ))
+}
+
+/// Of several accounts with one address one counts. The groups of the other directories hold that one instead.
+fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
+    let winners = winners(&shares);
+    let mut notes = Vec::new();
+    for Share { source, decided: Decided { draft, .. }, known_after, .. } in &mut shares {
+        let mut instead: HashMap<ExternalId, ExternalId> = HashMap::new();
+        draft.people.retain(|person| {
+            let winner = person.email.as_ref().and_then(|email| winners.get(email));
+            let Some(winner) = winner.filter(|id| person.fate == Fate::Stays && **id != person.external_id)
+            else {
+                return true;
+            };
+            notes.push(Note::info(
+                Step::Duplicates,
+                label(source, person.label()),
+                "another directory of the merge has the same address, and its account and external id count",
+            ));
+            instead.insert(person.external_id.clone(), winner.clone());
+            false
+        });
+        if !instead.is_empty() {
+            draft.groups = with_members(std::mem::take(&mut draft.groups), |id| {
+                Some(instead.get(id).unwrap_or(id).clone())
+            });
+            known_after.forget(instead.keys());
+        }
+    }
+    (shares, notes)
+}
+
+/// By which external id each address is imported: the one it was imported by last time, because the server knows a member by
+/// the id it had first; else the first directory's.
+fn winners(shares: &[Share]) -> FastMap<Email, ExternalId> {
+    let mut winners: FastMap<Email, (&ExternalId, bool)> = FastMap::default();
+    for share in shares {
+        for person in share.decided.draft.people.iter().filter(|person| person.fate == Fate::Stays) {
+            let Some(email) = person.email.clone() else { continue };
+            let is_known = share.known.contains(&person.external_id);
+            let winner = winners.entry(email).or_insert((&person.external_id, is_known));
+            if is_known && !winner.1 {
+                *winner = (&person.external_id, true);
+            }
+        }
+    }
+    winners.into_iter().map(|(email, (id, _))| (email, id.clone())).collect()
+}
+
+/// Groups whose members are given by another name, or are none; groups that share a list share the new one.
+fn with_members(
+    groups: Vec<PreparedGroup>,
+    as_member: impl Fn(&ExternalId) -> Option<ExternalId>,
+) -> Vec<PreparedGroup> {
+    let mut made: HashMap<*const ExternalId, Arc<[ExternalId]>> = HashMap::new();
+    let changed = |group: &PreparedGroup| -> Arc<[ExternalId]> {
+        let mut ids: Vec<ExternalId> = group.members.iter().filter_map(&as_member).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into()
+    };
+    // The old lists outlive the loop, so that no two have the same place.
+    groups
+        .iter()
+        .map(|group| {
+            let members = made.entry(group.members.as_ptr()).or_insert_with(|| changed(group));
+            PreparedGroup { members: Arc::clone(members), ..group.clone() }
+        })
+        .collect()
+}
+
+/// Everybody and everything in one draft.
+fn joined(mut shares: Vec<Share>, contested: Vec<BadRecord>, more_notes: Vec<Note>) -> (Vec<Share>, Draft) {
+    let mut draft = Draft::default();
+    for Share { source, decided, .. } in &mut shares {
+        let Draft { people, groups, notes, bad_records } = std::mem::take(&mut decided.draft);
+        draft.people.extend(people);
+        draft.groups.extend(groups.into_iter().map(|group| prefixed(group, &source.prefix)));
+        draft.notes.extend(notes);
+        draft.bad_records.extend(bad_records);
+    }
+    draft.groups.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+    draft.notes.extend(more_notes);
+    draft.bad_records.extend(contested);
+    (shares, draft)
+}
+
+fn prefixed(group: PreparedGroup, prefix: &str) -> PreparedGroup {
+    PreparedGroup { name: format!("{prefix}{}", group.name), ..group }
+}
+
+/// One person in two directories by one id is one person: alive rather than leaving, then with an address, then in use.
+fn one_per_external_id(mut draft: Draft) -> Draft {
+    let rank = |person: &Person| (person.fate, person.email.is_none(), person.status != Status::Active);
+    draft.people.sort_by(|a, b| (&a.external_id, rank(a)).cmp(&(&b.external_id, rank(b))));
+    let mut twice = Vec::new();
+    draft.people.dedup_by(|later, first| {
+        let is_same = later.external_id == first.external_id;
+        if is_same && later.fate == Fate::Stays {
+            twice.push(first.label());
+        }
+        is_same
+    });
+    draft.notes.extend(twice.into_iter().map(|label| {
+        Note::info(
+            Step::Duplicates,
+            label,
+            "in several directories by the same id and address, and counted once",
+        )
+    }));
+    draft
+}
+
+fn part(share: Share, people: &[Person]) -> Part {
+    let Share { source, decided: Decided { vanished, cursor, .. }, known, known_after, staying, .. } = share;
+    let gone =
+        people.iter().filter(|person| person.fate == Fate::Leaves && vanished.contains(&person.external_id));
+    let missing = Missing { people: gone.map(Person::label).collect(), known: known.len() };
+    Part { name: source.name, cursor, staying, missing, known: known_after }
+}
