@@ -17,6 +17,21 @@ pub enum Verdict {
     Blocked(Vec<Finding>),
 }
 
+impl Verdict {
+    /// With more that speaks against the import.
+    #[must_use]
+    pub fn with(self, more: Vec<Finding>) -> Self {
+        match self {
+            Self::Blocked(mut findings) => {
+                findings.extend(more);
+                Self::Blocked(findings)
+            }
+            Self::NothingToSend | Self::Unchanged | Self::Ready if more.is_empty() => self,
+            Self::NothingToSend | Self::Unchanged | Self::Ready => Self::Blocked(more),
+        }
+    }
+}
+
 /// Why an import is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {

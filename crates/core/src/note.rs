@@ -55,6 +55,15 @@ impl Note {
     }
 }
 
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry.as_str() {
+            "" => f.write_str(&self.reason),
+            entry => write!(f, "{entry}: {}", self.reason),
+        }
+    }
+}
+
 /// Notes with the same cause, counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteGroup<'a> {

@@ -202,6 +202,11 @@ fn number(hasher: &mut Sha256, number: usize) {
 }
 
 impl Plan {
+    /// The digest to remember, if there is anything to send.
+    pub fn digest_of_requests(&self) -> Option<&str> {
+        (!self.requests.is_empty()).then(|| self.digest.as_str())
+    }
+
     /// The addresses of people who would be removed, for whoever wants to see them.
     pub fn leavers(&self) -> impl Iterator<Item = (&Option<Email>, &crate::entry::ExternalId)> {
         self.requests
