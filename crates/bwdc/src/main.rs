@@ -6,6 +6,8 @@ mod config;
 mod daemon;
 mod error;
 mod harden;
+mod job;
+mod log;
 mod run;
 mod session;
 mod state;

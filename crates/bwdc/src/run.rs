@@ -1,5 +1,9 @@
-//! One run: read, prepare, plan, check, import, commit. `sync`, `test` and the demo all come through here.
+//! One run: read, prepare, plan, check, import, commit. `sync`, `test` and the demo all come through here; several
+//! directories that make one import do in [`merged`].
 
+pub(crate) mod merged;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
@@ -11,11 +15,12 @@ use bwdc_core::plan::{Plan, Server, Summary, Target};
 use bwdc_core::prepare::Missing;
 use bwdc_core::rules::{ExistingMembers, MissingPeople};
 use bwdc_core::snapshot::Cursor;
-use bwdc_core::{Prepared, Rules};
+use bwdc_core::{Prepared, Rules, Snapshot};
 use jiff::Timestamp;
 
-use crate::config::{Environment, Instance, Secrets, instance};
+use crate::config::{Environment, Instance, Secrets, env, installation, instance};
 use crate::error::{Error, Exit, Result};
+use crate::log::SHOWN;
 use crate::session::{self, Account, TokenMemory};
 use crate::state::{Data, DataFile, RunLock, key, people};
 use crate::ui::{self, Style};
@@ -27,12 +32,65 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) secrets: Secrets,
     pub(crate) style: Style,
+    /// By which the log and summaries know the instance.
+    pub(crate) name: String,
+    company: Company,
+}
+
+/// Whether what is told has to say whom it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    Alone,
+    AmongOthers,
 }
 
 impl Context {
+    /// Of a folder without a name: its own.
     pub(crate) fn new(file: DataFile, environment: Environment, style: Style) -> Self {
         let secrets = Secrets::new(environment.clone(), file.clone());
-        Self { file, environment, secrets, style }
+        let name =
+            file.folder().file_name().unwrap_or(file.folder().as_os_str()).to_string_lossy().into_owned();
+        Self { file, environment, secrets, style, name, company: Company::Alone }
+    }
+
+    /// One whose folder somebody named, on the command line or in `bwdc.toml`.
+    #[must_use]
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// A folder that was named is there; it is not made for a slip of the pen.
+    pub(crate) fn check_folder(&self) -> Result<()> {
+        let folder = self.file.folder();
+        if folder.is_dir() {
+            return Ok(());
+        }
+        Err(Error::new(format!("There is no folder {}.", folder.display()))
+            .hint(format!("Correct its name, or set it up: {}=DIR bwdc init.", env::APPDATA_DIR)))
+    }
+
+    /// One of several in this run: warnings say which one, and no line counts.
+    #[must_use]
+    pub(crate) fn among_others(self) -> Self {
+        Self { company: Company::AmongOthers, ..self }
+    }
+
+    /// Says something on stderr and in the log.
+    pub(crate) fn warn(&self, text: &str) {
+        tracing::warn!(target: SHOWN, "{text}");
+        ui::warning(&self.labelled(text), self.style);
+    }
+
+    /// With the name before it, where there are others.
+    pub(crate) fn labelled(&self, text: &str) -> String {
+        match self.company {
+            Company::Alone => text.to_owned(),
+            Company::AmongOthers => format!("{}: {text}", self.name),
+        }
+    }
+
+    fn style_of_progress(&self) -> Style {
+        Style { quiet: self.style.quiet || self.company == Company::AmongOthers, ..self.style }
     }
 
     /// With the tokens of earlier runs of the same program.
@@ -66,7 +124,7 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal, removals: Remov
     let data = context.file.load()?;
     let account = account(context, &data).await?;
     let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
-    warn(&instance, context.style);
+    warn(&instance, context);
     let extent = match what {
         Rehearsal::Everything => Extent::Everything,
         Rehearsal::SinceLastSync => since_last_sync(&data, &account),
@@ -89,11 +147,12 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal, removals: Remov
 pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcome> {
     let started = Timestamp::now();
     let data = context.file.load()?;
+    not_merged(context, &data)?;
     let account = account(context, &data).await?;
     let _lock = RunLock::take(context.file.folder(), &iso(started))?;
     let data = context.file.load()?;
     let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
-    warn(&instance, context.style);
+    warn(&instance, context);
     let organization = Organization::open(context, &data, account)?;
     let token = organization.token().await?;
     let extent = extent(&instance.rules, &data, &organization.account);
@@ -115,15 +174,32 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
         }
     };
     let record = RunRecord {
+        file: &context.file,
         started,
         scope: instance.scope,
-        plan: &plan,
+        digest: plan.digest_of_requests(),
+        cursor: &plan.cursor,
         known: reading.known,
-        changed: sent,
         organization_id: &organization.account.organization_id,
+        merged_by: None,
     };
-    commit(&context.file, record)?;
+    commit(&[record], sent)?;
     Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
+}
+
+/// A folder that is merged with others is not synced alone: somebody whom only this directory calls deleted may be alive in
+/// another, and overwriting would remove everybody who came from there.
+fn not_merged(context: &Context, data: &Data) -> Result<()> {
+    let Some(path) = data.text(key::MERGED_BY).map(PathBuf::from).filter(|path| path.exists()) else {
+        return Ok(());
+    };
+    let folder = context.file.folder();
+    let found = installation::find(Some(&path), &context.environment, folder)?;
+    let merging = found.as_ref().and_then(|found| found.merging(&found.instance_in(folder)?.name));
+    match merging {
+        Some(organization) => Err(merged::not_alone(&folder.display(), &organization.name, &path)),
+        None => Ok(()),
+    }
 }
 
 /// Notes, with a warning for each entry that was left out for being wrong.
@@ -162,17 +238,12 @@ struct Reading {
 /// `None` if neither users nor groups are synced.
 async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<Option<Reading>> {
     let Some(scope) = instance.scope else { return Ok(None) };
-    let directory = directory::open(instance.directory.clone())?;
-    let progress = Arc::new(Progress::default());
     let others = match instance.rules.missing {
         MissingPeople::Remove => Others::Always,
         MissingPeople::Keep => Others::WhenNeeded,
     };
-    let ask = Ask { scope, extent, others };
-    let snapshot = ui::with_progress(&progress, context.style, directory.read(&ask, &progress)).await?;
-    let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
-    tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
-    let Abilities { tombstones } = directory.abilities();
+    let (snapshot, abilities) = snapshot(instance, Ask { scope, extent, others }, context).await?;
+    let Abilities { tombstones } = abilities;
     if tombstones == Tombstones::No && instance.rules.missing == MissingPeople::Keep {
         let prepared = bwdc_core::prepare(snapshot, &instance.rules, &KnownPeople::default());
         return Ok(Some(Reading { prepared, known: None }));
@@ -184,17 +255,27 @@ async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<
     Ok(Some(Reading { prepared, known: changed }))
 }
 
+async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<(Snapshot, Abilities)> {
+    let directory = directory::open(instance.directory.clone())?;
+    let progress = Arc::new(Progress::default());
+    let reading = directory.read(&ask, &progress);
+    let snapshot = ui::with_progress(&progress, context.style_of_progress(), reading).await?;
+    let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
+    tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
+    Ok((snapshot, directory.abilities()))
+}
+
 async fn account(context: &Context, data: &Data) -> Result<Account> {
     let account = Account::of(data, &context.secrets).await?;
     if let Some(warning) = &account.warning {
-        ui::warning(warning, context.style);
+        context.warn(warning);
     }
     Ok(account)
 }
 
-fn warn(instance: &Instance, style: Style) {
+fn warn(instance: &Instance, context: &Context) {
     for warning in &instance.warnings {
-        ui::warning(warning, style);
+        context.warn(warning);
     }
 }
 
@@ -318,46 +399,37 @@ impl<'a> Organization<'a> {
     }
 }
 
-/// What a successful run leaves behind.
+/// What a successful run leaves behind in one folder.
 struct RunRecord<'a> {
+    file: &'a DataFile,
     started: Timestamp,
     scope: Option<directory::Scope>,
-    plan: &'a Plan,
+    /// Absent if there was nothing to say.
+    digest: Option<&'a str>,
+    cursor: &'a Cursor,
+    /// Absent if it is as it was.
     known: Option<KnownPeople>,
-    changed: Summary,
     organization_id: &'a str,
+    /// The `bwdc.toml` of a merge.
+    merged_by: Option<&'a str>,
 }
 
-/// Stores what the next run needs. The people come first: should the machine stop between the two files, the next
-/// run repeats this one, which is safe.
-fn commit(file: &DataFile, record: RunRecord<'_>) -> Result<()> {
-    let RunRecord { started, scope, plan, known, changed, organization_id } = record;
+/// Stores what the next run needs. The people come first: should the machine stop between the files, the next run repeats this
+/// one, which is safe.
+fn commit(records: &[RunRecord<'_>], changed: Summary) -> Result<()> {
     let stored = || -> Result<()> {
-        if let Some(known) = known {
-            people::store(file.folder(), &known)?;
+        for record in records {
+            if let Some(known) = &record.known {
+                people::store(record.file.folder(), known)?;
+            }
         }
-        file.update(|data| {
-            if data.text(key::ORGANIZATION_ID) != Some(organization_id) {
-                session::belong_to(data, organization_id);
-            }
-            if !plan.requests.is_empty() {
-                data.set(key::LAST_SYNC_HASH, plan.digest.as_str());
-            }
-            for (key, token) in
-                [(key::USER_DELTA, &plan.cursor.users), (key::GROUP_DELTA, &plan.cursor.groups)]
-            {
-                if let Some(token) = token {
-                    data.set(key, token.as_str());
-                }
-            }
-            if scope.is_some_and(directory::Scope::has_groups) {
-                data.set(key::LAST_GROUP_SYNC, iso(started));
-            }
-            if scope.is_some_and(directory::Scope::has_users) {
-                data.set(key::LAST_USER_SYNC, iso(started));
-            }
-            Ok(())
-        })
+        let keep = |record: &RunRecord<'_>| {
+            record.file.update(|data| {
+                record.store(data);
+                Ok(())
+            })
+        };
+        records.iter().try_for_each(keep)
     };
     stored().map_err(|error| {
         let Summary { groups, users, .. } = changed;
@@ -366,6 +438,32 @@ fn commit(file: &DataFile, record: RunRecord<'_>) -> Result<()> {
              repeats it, which is safe)"
         ))
     })
+}
+
+impl RunRecord<'_> {
+    fn store(&self, data: &mut Data) {
+        if data.text(key::ORGANIZATION_ID) != Some(self.organization_id) {
+            session::belong_to(data, self.organization_id);
+        }
+        if let Some(digest) = self.digest {
+            data.set(key::LAST_SYNC_HASH, digest);
+        }
+        for (key, token) in [(key::USER_DELTA, &self.cursor.users), (key::GROUP_DELTA, &self.cursor.groups)] {
+            if let Some(token) = token {
+                data.set(key, token.as_str());
+            }
+        }
+        if self.scope.is_some_and(directory::Scope::has_groups) {
+            data.set(key::LAST_GROUP_SYNC, iso(self.started));
+        }
+        if self.scope.is_some_and(directory::Scope::has_users) {
+            data.set(key::LAST_USER_SYNC, iso(self.started));
+        }
+        match self.merged_by {
+            Some(path) => data.set(key::MERGED_BY, path),
+            None => data.remove(key::MERGED_BY),
+        }
+    }
 }
 
 /// ISO 8601 in UTC with milliseconds, as `data.json` has it.

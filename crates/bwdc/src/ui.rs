@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Exit};
+use crate::log::journal::{Priority, with_priority};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) struct Style {
     pub(crate) clean_exit: bool,
     pub(crate) quiet: bool,
     pub(crate) no_color: bool,
+    /// stderr leads to systemd's journal.
+    pub(crate) journal: bool,
 }
 
 /// What a command has to say.
@@ -36,6 +39,8 @@ pub(crate) enum Answer {
     Object(Value),
     /// Something to read as text, and as JSON where that was asked for.
     Table { text: String, value: Value },
+    /// The same of several, of which some failed.
+    Failures { text: String, message: String, value: Value },
     /// The command has printed for itself.
     Nothing,
 }
@@ -51,7 +56,7 @@ impl Answer {
                 json!({ "noColor": false, "object": "message", "title": title, "message": message })
             }
             Self::Text(text) => json!({ "object": "string", "data": text }),
-            Self::Object(value) | Self::Table { value, .. } => value.clone(),
+            Self::Object(value) | Self::Table { value, .. } | Self::Failures { value, .. } => value.clone(),
             Self::Nothing => Value::Null,
         }
     }
@@ -63,7 +68,13 @@ pub(crate) fn answer(answer: &Answer, style: Style) {
         return;
     }
     if style.response {
-        return out(&render(&json!({ "success": true, "data": answer.data() }), style));
+        let whole = match answer {
+            Answer::Failures { message, .. } => {
+                json!({ "success": false, "message": message, "data": answer.data() })
+            }
+            _ => json!({ "success": true, "data": answer.data() }),
+        };
+        return out(&render(&whole, style));
     }
     match answer {
         Answer::Message { .. } if style.raw => {}
@@ -73,7 +84,7 @@ pub(crate) fn answer(answer: &Answer, style: Style) {
                 out(message);
             }
         }
-        Answer::Text(Some(text)) | Answer::Table { text, .. } => out(text),
+        Answer::Text(Some(text)) | Answer::Table { text, .. } | Answer::Failures { text, .. } => out(text),
         Answer::Object(value) => out(&render(value, style)),
         Answer::Text(None) | Answer::Nothing => {}
     }
@@ -85,7 +96,7 @@ pub(crate) fn error(error: &Error, style: Style) -> Exit {
         if style.response {
             out(&render(&json!({ "success": false, "message": error.to_string() }), style));
         } else {
-            err(&red(&error.to_string(), style));
+            told(&red(&error.to_string(), style), Priority::Error, style);
         }
     }
     if style.clean_exit { Exit::Success } else { error.exit }
@@ -104,15 +115,20 @@ pub(crate) fn help(text: &str) {
 /// One warning on stderr.
 pub(crate) fn warning(text: &str, style: Style) {
     if !style.quiet {
-        err(&format!("Warning: {text}"));
+        told(&format!("Warning: {text}"), Priority::Warning, style);
     }
 }
 
 /// What went well on the way, on stderr.
 pub(crate) fn progress(text: &str, style: Style) {
     if !style.quiet {
-        err(text);
+        told(text, Priority::Info, style);
     }
+}
+
+/// A line for the journal, with its priority before it.
+pub(crate) fn journal(line: &str) {
+    err(line);
 }
 
 /// What was wrong with an answer, on stderr.
@@ -129,11 +145,26 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
         return;
     }
     for group in groups {
-        let label = match group.severity {
-            Severity::Warning => "Warning",
-            Severity::Info => "Note",
+        let (label, priority) = match group.severity {
+            Severity::Warning => ("Warning", Priority::Warning),
+            Severity::Info => ("Note", Priority::Info),
         };
-        err(&format!("{label}: {}", sentence(group)));
+        told(&format!("{label}: {}", sentence(group)), priority, style);
+    }
+}
+
+/// The same of one of several instances.
+pub(crate) fn notes_of(name: &str, groups: &[NoteGroup<'_>], style: Style) {
+    for group in groups {
+        let reason = format!("{name}: {}", sentence(group));
+        notes(&[NoteGroup { reason: &reason, entries: Vec::new(), ..group.clone() }], style);
+    }
+}
+
+/// One of several errors, on stderr; where JSON was asked for it is in the answer.
+pub(crate) fn error_of(name: &str, error: &Error, style: Style) {
+    if !style.quiet && !style.response {
+        told(&red(&format!("{name}: {error}"), style), Priority::Error, style);
     }
 }
 
@@ -293,6 +324,10 @@ fn painted(text: &str, [on, off]: [u8; 2], target: &impl IsTerminal, style: Styl
 /// A closed pipe ends the output, not the program.
 fn out(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn told(text: &str, priority: Priority, style: Style) {
+    if style.journal { err(&with_priority(text, priority)) } else { err(text) }
 }
 
 fn err(text: &str) {

@@ -6,18 +6,19 @@ use bwdc_connect::Secret;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::Environment;
 use crate::config::secrets::{self, Keeping, Source};
 use crate::config::settings::{self, Setting, Type};
+use crate::config::setup::Origin;
+use crate::config::{Environment, Setup, installation};
 use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::state::Data;
 use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
-#[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>")]
+#[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config schema")]
 pub(super) struct Arguments {
-    /// The setting's name; or `list`, `get` or `unset`.
+    /// The setting's name; or `list`, `get`, `unset` or `schema`.
     setting: String,
     /// Its new value. Others on this machine can see it here: better give a secret by one of the options.
     #[arg(allow_hyphen_values = true)]
@@ -30,10 +31,24 @@ pub(super) struct Arguments {
     secretfile: Option<PathBuf>,
 }
 
-pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Answer> {
+impl Arguments {
+    /// Whether it is about the form of `bwdc.toml` and no installation.
+    pub(super) fn is_schema(&self) -> bool {
+        self.setting.eq_ignore_ascii_case("schema") && self.value.is_none()
+    }
+}
+
+/// The JSON Schema of `bwdc.toml`.
+pub(super) fn schema() -> Answer {
+    let value = installation::schema();
+    Answer::Table { text: serde_json::to_string_pretty(&value).unwrap_or_default(), value }
+}
+
+pub(super) async fn run(given: &super::Given, arguments: &Arguments) -> Result<Answer> {
+    let context = &given.context();
     let name = arguments.setting.to_lowercase();
     match (name.as_str(), &arguments.value) {
-        ("list", None) => list(context).await,
+        ("list", None) => list(context, &given.setup).await,
         ("get", Some(name)) => get(context, settings::find(name)?).await,
         ("unset", Some(name)) => unset(context, settings::find(name)?).await,
         ("get" | "unset", None) => Err(Error::new(format!("Which setting is meant by `config {name}`?"))
@@ -121,7 +136,7 @@ async fn get(context: &Context, setting: &'static Setting) -> Result<Answer> {
     Ok(Answer::Text(shown.value()))
 }
 
-async fn list(context: &Context) -> Result<Answer> {
+async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
     let data = context.file.load()?;
     let mut all = Vec::new();
     for known in [&secrets::CLIENT_ID, &secrets::CLIENT_SECRET] {
@@ -130,6 +145,10 @@ async fn list(context: &Context) -> Result<Answer> {
     for setting in settings::ALL.iter().filter(|setting| setting.name != "azure.key") {
         all.push(Shown::of(context, &data, setting).await);
     }
+    all.extend(setup.listing().into_iter().map(|(name, row)| Shown {
+        name,
+        state: row.map_or(State::NotSet, |(value, origin)| State::OfProcess(value, origin)),
+    }));
     let keeping = context.secrets.keeping(&data);
     if let (Keeping::OsStore, Some(why)) = (&keeping, context.secrets.why_no_store(&data).await) {
         ui::warning(&why.message, context.style);
@@ -155,6 +174,8 @@ struct Shown {
 enum State {
     Set(Value),
     Default(&'static str),
+    /// Of `bwdc.toml` and what stands over it.
+    OfProcess(String, Origin),
     /// Never the secret, only where it is.
     Secret(Source),
     NotSet,
@@ -189,6 +210,7 @@ impl Shown {
         match &self.state {
             State::Set(value) => Some(settings::text(value)),
             State::Default(text) => Some((*text).to_owned()),
+            State::OfProcess(text, _) => Some(text.clone()),
             State::Secret(source) => Some(format!("[found in {source}]")),
             State::NotSet | State::Unknown(_) => None,
         }
@@ -198,6 +220,7 @@ impl Shown {
         match &self.state {
             State::Set(_) => "data.json".to_owned(),
             State::Default(_) => "default".to_owned(),
+            State::OfProcess(_, origin) => origin.to_string(),
             State::Secret(source) => source.to_string(),
             State::NotSet => "not set".to_owned(),
             State::Unknown(why) => format!("error: {why}"),
@@ -207,7 +230,9 @@ impl Shown {
     fn line(&self, width: usize) -> String {
         let name = self.name;
         match (self.value(), &self.state) {
-            (Some(value), State::Default(_)) => format!("{name:width$}  {value}  (default)"),
+            (Some(value), State::Default(_) | State::OfProcess(..)) => {
+                format!("{name:width$}  {value}  ({})", self.source())
+            }
             (Some(value), _) => format!("{name:width$}  {value}"),
             (None, _) => format!("{name:width$}  ({})", self.source()),
         }

@@ -2,86 +2,103 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::config::{Environment, place};
-use crate::daemon::timetable::{Every, last_run};
+use super::Given;
+use super::which::Which;
+use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::{self, Configuration, Configured};
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::run::Context;
 use crate::session::TokenMemory;
-use crate::state::DataFile;
-use crate::ui::{Answer, Style};
+use crate::ui::Answer;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The folder of an instance's data.json; may be given more than once.
-    #[arg(long, value_name = "DIR")]
-    appdata: Vec<PathBuf>,
-    /// How many syncs may be under way at once.
-    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
-    at_once: usize,
+    #[command(flatten)]
+    which: Which,
+    /// How many syncs may be under way at once, instead of limits.at_once of bwdc.toml.
+    #[arg(long, value_name = "NUMBER")]
+    at_once: Option<usize>,
     /// By how many seconds a start may be put off, so that not all machines come at once; never by more than a tenth of the
-    /// interval.
+    /// time between two.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     spread: u32,
-    /// Serve /metrics (for Prometheus) and /healthz on this address of this machine, such as 127.0.0.1:9464.
+    /// Serve /metrics (for Prometheus) and /healthz on this address of this machine, such as 127.0.0.1:9464, instead of
+    /// daemon.listen of bwdc.toml.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 }
 
-pub(super) async fn run(arguments: Arguments, environment: Environment, style: Style) -> Result<Answer> {
-    let folders = folders(&arguments.appdata, &environment)?;
-    let home = folders.first().cloned().unwrap_or_default();
+pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
     // What happens is in the log; nobody waits for answers.
-    let style = Style { quiet: true, ..style };
-    let load = || {
-        let instances: Result<BTreeMap<_, _>> =
-            folders.iter().map(|folder| instance(folder, &environment, style)).collect();
-        Ok(Configured {
-            at_once: arguments.at_once,
-            spread: SignedDuration::from_secs(arguments.spread.into()),
-            metrics: arguments.metrics,
-            instances: instances?,
-        })
-    };
+    let given = given.quietly();
+    let home = home(&arguments.which, &given)?;
+    let load = || configured(&arguments, given.again()?);
     daemon::run(&home, load).await?;
     Ok(Answer::Nothing)
 }
 
-/// The folders of all instances: those that are named, or the usual one.
-pub(super) fn folders(named: &[PathBuf], environment: &Environment) -> Result<Vec<PathBuf>> {
-    if named.is_empty() {
-        return Ok(vec![place::folder(environment)?]);
+/// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.
+pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
+    if let Some(folder) = given.setup.installation.as_ref().and_then(|found| found.path.parent()) {
+        return Ok(folder.to_owned());
     }
-    named
-        .iter()
-        .map(|folder| {
-            std::path::absolute(folder)
-                .map_err(|error| Error::new(format!("Finding the folder {}: {error}", folder.display())))
-        })
-        .collect()
+    let jobs = which.standing(given)?;
+    let first = jobs.iter().flat_map(Job::contexts).next().map(|context| context.file.folder().to_owned());
+    Ok(first.unwrap_or_else(|| given.folder.clone()))
 }
 
-/// An instance by its interval.
-fn instance(
-    folder: &Path,
-    environment: &Environment,
-    style: Style,
-) -> Result<(String, Configuration<Every>)> {
-    let file = DataFile::in_folder(folder.to_owned());
-    let data = file.load()?;
-    let timetable = Every::of(&data).ok_or_else(|| {
-        Error::new(format!("The instance in {} has no interval to run by.", folder.display()))
-            .hint("Set it in minutes: bwdc config sync.interval 15")
-    })?;
-    let environment = environment.clone();
-    let tokens = TokenMemory::default();
-    let context = move || Context::new(file.clone(), environment.clone(), style).with_tokens(tokens.clone());
-    let configuration = Configuration { timetable, last: last_run(&data), context: Arc::new(context) };
-    Ok((folder.display().to_string(), configuration))
+fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> {
+    let given = Arc::new(given);
+    let jobs = arguments.which.standing(&given)?;
+    let instances: Result<BTreeMap<_, _>> =
+        jobs.iter().map(|job| configuration(job, &arguments.which, &given)).collect();
+    Ok(Configured {
+        at_once: arguments.at_once.unwrap_or(given.setup.at_once.value.0),
+        spread: SignedDuration::from_secs(arguments.spread.into()),
+        metrics: arguments.metrics.or(given.setup.listen.map(|listen| listen.value.0)),
+        instances: instances?,
+    })
+}
+
+fn configuration(job: &Job, which: &Which, given: &Arc<Given>) -> Result<(String, Configuration<Times>)> {
+    let name = job.name().to_owned();
+    let (timetable, last) = (times(job, given)?, last(job)?);
+    let make = {
+        let (name, which, given, tokens) =
+            (name.clone(), which.clone(), Arc::clone(given), TokenMemory::default());
+        move || {
+            let mut jobs = which.standing(&given)?.into_iter();
+            let job = jobs.find(|job| job.name() == name);
+            let job = job.ok_or_else(|| Error::new(format!("{name} is configured no more.")))?;
+            Ok(job.with_tokens(&tokens))
+        }
+    };
+    Ok((name, Configuration { timetable, last, job: Arc::new(make) }))
+}
+
+/// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.
+fn times(job: &Job, given: &Given) -> Result<Times> {
+    if let Some(schedule) = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()))
+    {
+        return Err(Error::new(format!("{schedule:?}")));
+    }
+    let contexts = job.contexts();
+    let Some(first) = contexts.first() else { return Ok(Times::usual()) };
+    Times::of(&first.file.load()?).ok_or_else(|| {
+        Error::new(format!("The instance in {} has no interval to run by.", first.file.folder().display()))
+            .hint("Set it in minutes, `bwdc config sync.interval 15`, or give it a schedule in bwdc.toml.")
+    })
+}
+
+/// When it last ran to a good end; of several the earliest.
+fn last(job: &Job) -> Result<Option<Timestamp>> {
+    let of_one = |context: &Context| Ok(last_run(&context.file.load()?));
+    let times: Result<Vec<_>> = job.contexts().into_iter().map(of_one).collect();
+    Ok(times?.into_iter().min().flatten())
 }

@@ -13,19 +13,24 @@ mod login;
 mod logout;
 mod man;
 mod sandbox;
+mod several;
 mod status;
 mod sync;
 mod test;
 mod update;
 mod usage;
+mod which;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::{Environment, env, place};
+use crate::config::{Environment, Setup, env, place, setup};
 use crate::error::{Exit, Result};
+use crate::log;
+use crate::log::journal;
 use crate::run::Context;
 use crate::state::DataFile;
 use crate::ui::{self, Answer, Style};
@@ -43,7 +48,7 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Global {
     /// Indent JSON by two spaces.
     #[arg(long, global = true)]
@@ -63,6 +68,15 @@ struct Global {
     /// Ask nothing.
     #[arg(long, global = true)]
     nointeraction: bool,
+    /// What this machine runs: instances, log, limits; without it bwdc.toml beside data.json, if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Append a line for each event to this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// `text` or `json`.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
     /// Print the version.
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
@@ -139,8 +153,7 @@ fn not_run(error: &clap::Error, arguments: &[OsString]) -> Exit {
 }
 
 fn run(cli: Cli, environment: Environment) -> Exit {
-    let style = style(cli.global, &environment);
-    log(&environment, style);
+    let style = style(&cli.global, &environment);
     match block_on(dispatch(cli, environment, style)).flatten() {
         Ok((answer, exit)) => {
             ui::answer(&answer, style);
@@ -150,33 +163,89 @@ fn run(cli: Cli, environment: Environment) -> Exit {
     }
 }
 
+/// What every command of an installation is given.
+struct Given {
+    environment: Environment,
+    style: Style,
+    options: setup::Options,
+    setup: Setup,
+    /// Where data.json is, unless a command names others.
+    folder: PathBuf,
+}
+
+impl Given {
+    fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
+        let folder = place::folder(&environment)?;
+        let Global { config, log_file, log_format, .. } = global;
+        let options = setup::Options { config, log_file, log_format };
+        let setup = Setup::of(&options, &environment, &folder)?;
+        log::start(&environment, style, Some(&setup.log));
+        let given = Self { environment, style, options, setup, folder };
+        if let Some(warning) = given.setup.installation.as_ref().and_then(|found| found.warning()) {
+            given.context().warn(&warning);
+        }
+        Ok(given)
+    }
+
+    /// The same, as it is configured now.
+    fn again(&self) -> Result<Self> {
+        let Self { environment, style, options, folder, .. } = self;
+        let setup = Setup::of(options, environment, folder)?;
+        let (environment, options, folder) = (environment.clone(), options.clone(), folder.clone());
+        Ok(Self { environment, style: *style, options, setup, folder })
+    }
+
+    /// The same, with nothing on stdout and stderr.
+    fn quietly(self) -> Self {
+        Self { style: Style { quiet: true, ..self.style }, ..self }
+    }
+
+    fn context(&self) -> Context {
+        Context::new(DataFile::in_folder(self.folder.clone()), self.environment.clone(), self.style)
+    }
+}
+
 async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(Answer, Exit)> {
     let interaction = if cli.global.nointeraction || environment.is_true(env::NO_INTERACTION) {
         Interaction::None
     } else {
         Interaction::Terminal
     };
-    let context = |environment: Environment| -> Result<Context> {
-        let file = DataFile::in_folder(place::folder(&environment)?);
-        Ok(Context::new(file, environment, style))
-    };
     let done = |answer: Answer| (answer, Exit::Success);
-    match cli.command {
-        Command::Login(arguments) => {
-            login::run(&context(environment)?, arguments, interaction).await.map(done)
+    let (command, global) = match cli {
+        Cli { command: Command::Completions(arguments), .. } => {
+            return completions::run(&arguments).map(done);
         }
-        Command::Logout => logout::run(&context(environment)?).await.map(done),
-        Command::Test(arguments) => test::run(&context(environment)?, arguments).await.map(done),
-        Command::Sync(arguments) => sync::run(&context(environment)?, arguments).await,
-        Command::LastSync(arguments) => last_sync::run(&context(environment)?, &arguments).await.map(done),
-        Command::Config(arguments) => config::run(&context(environment)?, &arguments).await.map(done),
-        Command::DataFile => Ok(done(data_file::run(&context(environment)?))),
-        Command::ClearCache => clear_cache::run(&context(environment)?).map(done),
-        Command::Init(arguments) => init::run(&context(environment)?, arguments, interaction).await.map(done),
-        Command::Doctor(arguments) => doctor::run(&context(environment)?, arguments).await,
-        Command::Daemon(arguments) => daemon::run(arguments, environment, style).await.map(done),
-        Command::Status(arguments) => status::run(arguments, environment).await,
-        Command::Update => update::run(&context(environment)?).await.map(done),
+        Cli { command: Command::Man(arguments), .. } => return man::run(&arguments).map(done),
+        Cli { command: Command::Sandbox(arguments), .. } => {
+            log::start(&environment, style, None);
+            return sandbox::run(arguments).await.map(done);
+        }
+        Cli { command: Command::Demo(arguments), .. } => {
+            log::start(&environment, style, None);
+            return demo::run(arguments, style).await.map(done);
+        }
+        Cli { command: Command::Config(arguments), .. } if arguments.is_schema() => {
+            return Ok(done(config::schema()));
+        }
+        Cli { command, global } => (command, global),
+    };
+    let given = Given::of(global, environment, style)?;
+    let context = || given.context();
+    match command {
+        Command::Login(arguments) => login::run(&context(), arguments, interaction).await.map(done),
+        Command::Logout => logout::run(&context()).await.map(done),
+        Command::Test(arguments) => test::run(&given, arguments).await,
+        Command::Sync(arguments) => sync::run(&given, arguments).await,
+        Command::LastSync(arguments) => last_sync::run(&context(), &arguments).await.map(done),
+        Command::Config(arguments) => config::run(&given, &arguments).await.map(done),
+        Command::DataFile => Ok(done(data_file::run(&context()))),
+        Command::ClearCache => clear_cache::run(&context()).map(done),
+        Command::Init(arguments) => init::run(&context(), arguments, interaction).await.map(done),
+        Command::Doctor(arguments) => doctor::run(&context(), arguments).await,
+        Command::Daemon(arguments) => daemon::run(arguments, given).await.map(done),
+        Command::Status(arguments) => status::run(arguments, &given).await,
+        Command::Update => update::run(&context()).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),
         Command::Sandbox(arguments) => sandbox::run(arguments).await.map(done),
@@ -191,7 +260,7 @@ enum Interaction {
     None,
 }
 
-fn style(global: Global, environment: &Environment) -> Style {
+fn style(global: &Global, environment: &Environment) -> Style {
     Style {
         pretty: global.pretty || environment.is_true(env::PRETTY),
         raw: global.raw || environment.is_true(env::RAW),
@@ -199,27 +268,8 @@ fn style(global: Global, environment: &Environment) -> Style {
         clean_exit: global.cleanexit || environment.is_set(env::CLEAN_EXIT),
         quiet: global.quiet || environment.is_true(env::QUIET),
         no_color: environment.is_set(env::NO_COLOR),
+        journal: journal::is_on_stderr(environment),
     }
-}
-
-/// The debug log of the existing connector: on the console, and on stderr where stdout is for JSON.
-fn log(environment: &Environment, style: Style) {
-    if !environment.is_true(env::DEBUG) {
-        return;
-    }
-    let targets = tracing_subscriber::filter::Targets::new()
-        .with_target("bwdc", tracing::Level::DEBUG)
-        .with_target("bwdc_connect", tracing::Level::DEBUG)
-        .with_target("bwdc_sandbox", tracing::Level::DEBUG);
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
-    let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);
-    let _ = if style.response {
-        registry.with(lines.with_writer(std::io::stderr)).try_init()
-    } else {
-        registry.with(lines).try_init()
-    };
 }
 
 /// Runs asynchronous work to its end, on one thread: reading a directory is a stream of small entries, and handing each

@@ -7,8 +7,9 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::daemon::folders;
-use crate::config::Environment;
+use super::Given;
+use super::daemon::home;
+use super::which::Which;
 use crate::daemon::control;
 use crate::daemon::status::{InstanceStatus, Status};
 use crate::error::{Error, Exit, Result};
@@ -16,15 +17,17 @@ use crate::ui::Answer;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The first folder that the daemon was given.
+    /// The first folder that the daemon was given, where it was given some.
     #[arg(long, value_name = "DIR")]
     appdata: Option<PathBuf>,
 }
 
 /// Ends with 1 while an instance fails.
-pub(super) async fn run(arguments: Arguments, environment: Environment) -> Result<(Answer, Exit)> {
-    let named: Vec<PathBuf> = arguments.appdata.into_iter().collect();
-    let folder = folders(&named, &environment)?.into_iter().next().unwrap_or_default();
+pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, Exit)> {
+    let folder = match arguments.appdata {
+        Some(folder) => folder,
+        None => home(&Which::default(), given)?,
+    };
     let status = control::ask(&control::path(&folder)).await?;
     let is_failing = status.instances.values().any(|instance| instance.failures_in_a_row > 0);
     let value = serde_json::to_value(&status)

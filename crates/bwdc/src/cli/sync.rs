@@ -1,15 +1,21 @@
 //! `bwdc sync`
 
 use bwdc_core::check::Removals;
-use bwdc_core::note::{Severity, by_cause};
+use bwdc_core::note::{Note, Severity, by_cause};
 use clap::Args;
+use serde_json::{Map, json};
 
+use super::several;
+use super::which::{Jobs, Which, Wish};
 use crate::error::{Exit, Result};
-use crate::run::{self, Context};
-use crate::ui::{self, Answer};
+use crate::job::{Facts, Report, Told as _};
+use crate::run::Outcome;
+use crate::ui::{self, Answer, Style};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) which: Which,
     #[command(flatten)]
     removals: RemovalArguments,
 }
@@ -29,16 +35,55 @@ impl From<RemovalArguments> for Removals {
     }
 }
 
-pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(Answer, Exit)> {
-    let outcome = run::sync(context, arguments.removals.into()).await?;
-    let mut notes = by_cause(&outcome.notes);
-    for note in &notes {
-        tracing::info!(count = note.entries.len(), "{}", note.reason);
+pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
+    let removals = arguments.removals.into();
+    match arguments.which.jobs(given, Wish::Sync)? {
+        Jobs::One(job) => {
+            let outcome = job.sync(removals).await.result?;
+            ui::notes(&warnings(&outcome.notes), given.style);
+            let message = Some(format!("{}.", synced(&outcome.facts())));
+            Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))
+        }
+        Jobs::Several(jobs) => {
+            several::refuse_rivals(&jobs, given).await?;
+            let told = several::side_by_side(&jobs, given, |job| job.sync(removals), told).await;
+            Ok(several::answer(told, "synced", |line| format!("{}.", synced(line))))
+        }
     }
-    // What is as configured is told by `test`; a sync that runs every few minutes keeps to what wants action.
-    notes.retain(|note| note.severity == Severity::Warning);
-    ui::notes(&notes, context.style);
-    let exit = if outcome.left_out > 0 { Exit::LeftOut } else { Exit::Success };
-    let message = format!("Synced {} group(s) and {} user(s).", outcome.sent.groups, outcome.sent.users);
-    Ok((Answer::Message { title: "Syncing complete.".to_owned(), message: Some(message) }, exit))
+}
+
+/// What is as configured is told by `test`; a sync that runs every few minutes keeps to what wants action.
+fn warnings(notes: &[Note]) -> Vec<bwdc_core::note::NoteGroup<'_>> {
+    by_cause(notes).into_iter().filter(|note| note.severity == Severity::Warning).collect()
+}
+
+fn synced(facts: &Facts) -> String {
+    format!("Synced {} group(s) and {} user(s)", facts.groups, facts.users)
+}
+
+/// One of several: warnings at once, the rest in the summary.
+fn told(report: Report<Outcome>, style: Style) -> several::Line {
+    let Report { name, run, duration, result } = report;
+    let mut value = Map::new();
+    if let Ok(outcome) = &result {
+        ui::notes_of(&name, &warnings(&outcome.notes), style);
+        let Facts { users, groups, removed, left_out } = outcome.facts();
+        let facts = json!({
+            "users": users,
+            "groups": groups,
+            "removed": removed,
+            "leftOut": left_out,
+            "notes": outcome.notes.iter().map(Note::to_string).collect::<Vec<_>>(),
+        });
+        value = facts.as_object().cloned().unwrap_or_default();
+    }
+    several::Line {
+        exit: result.as_ref().map_or_else(|error| error.exit, Outcome::exit),
+        facts: result.as_ref().ok().map(Outcome::facts),
+        error: result.err(),
+        name,
+        run,
+        duration,
+        value,
+    }
 }

@@ -7,14 +7,19 @@ use bwdc_core::prepare::Person;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::several;
 use super::sync::RemovalArguments;
+use super::which::{Jobs, Which, Wish};
 use crate::collate::Collation;
-use crate::error::Result;
-use crate::run::{self, Context, Rehearsal};
-use crate::ui::{self, Answer};
+use crate::error::{Exit, Result};
+use crate::job::{Report, Told as _};
+use crate::run::Rehearsal;
+use crate::ui::{self, Answer, Style};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    which: Which,
     /// Only what changed since the last sync.
     #[arg(short, long)]
     last: bool,
@@ -22,11 +27,39 @@ pub(super) struct Arguments {
     removals: RemovalArguments,
 }
 
-pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<Answer> {
+pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
     let what = if arguments.last { Rehearsal::SinceLastSync } else { Rehearsal::Everything };
-    let prepared = run::rehearse(context, what, arguments.removals.into()).await?;
-    ui::notes(&by_cause(&prepared.notes), context.style);
-    Ok(Answer::Object(listing(&prepared)))
+    let removals = arguments.removals.into();
+    match arguments.which.jobs(given, Wish::Test)? {
+        Jobs::One(job) => {
+            let prepared = job.rehearse(what, removals).await.result?;
+            ui::notes(&by_cause(&prepared.notes), given.style);
+            Ok((Answer::Object(listing(&prepared)), Exit::Success))
+        }
+        Jobs::Several(jobs) => {
+            let told = several::side_by_side(&jobs, given, |job| job.rehearse(what, removals), told).await;
+            Ok(several::listings(told))
+        }
+    }
+}
+
+/// One of several: notes at once, what would be imported in the answer.
+fn told(report: Report<Prepared>, style: Style) -> several::Line {
+    let Report { name, run, duration, result } = report;
+    let mut value = serde_json::Map::new();
+    if let Ok(prepared) = &result {
+        ui::notes_of(&name, &by_cause(&prepared.notes), style);
+        value.insert("data".to_owned(), listing(prepared));
+    }
+    several::Line {
+        exit: result.as_ref().map_or_else(|error| error.exit, |_| Exit::Success),
+        facts: result.as_ref().ok().map(Prepared::facts),
+        error: result.err(),
+        name,
+        run,
+        duration,
+        value,
+    }
 }
 
 /// The JSON of the existing connector, keys in its order, lists by display name.

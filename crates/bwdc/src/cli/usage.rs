@@ -74,8 +74,12 @@ struct Typed<'a> {
 
 impl<'a> Typed<'a> {
     fn of(program: &'a Command, arguments: &[OsString]) -> Self {
-        let words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
-        let mut words = words.skip_while(|word| word.len() > 1 && word.starts_with('-')).peekable();
+        let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).peekable();
+        while let Some(option) = words.next_if(|word| word.len() > 1 && word.starts_with('-')) {
+            if takes_value(program, &option) {
+                words.next();
+            }
+        }
         let command = words.peek().and_then(|name| program.find_subcommand(name));
         if command.is_some() {
             words.next();

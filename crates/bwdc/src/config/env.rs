@@ -36,6 +36,26 @@ variables! {
     CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY";
     /// A file of secrets, readable by its owner only; as the setting `secrets.file`.
     SECRETS_FILE = "BWDC_SECRETS_FILE";
+    /// The file that says what this machine runs; as `--config`. Without it, `bwdc.toml` beside `data.json`, if it is there.
+    CONFIG = "BWDC_CONFIG";
+    /// The log file; as `--log-file`, and `log.file` in `bwdc.toml`.
+    LOG_FILE = "BWDC_LOG_FILE";
+    /// `text` or `json`; as `--log-format`, and `log.format`.
+    LOG_FORMAT = "BWDC_LOG_FORMAT";
+    /// `error`, `warn`, `info` or `debug`; as `log.level`.
+    LOG_LEVEL = "BWDC_LOG_LEVEL";
+    /// As `log.max_size`.
+    LOG_MAX_SIZE = "BWDC_LOG_MAX_SIZE";
+    /// As `log.max_age`.
+    LOG_MAX_AGE = "BWDC_LOG_MAX_AGE";
+    /// As `log.keep`.
+    LOG_KEEP = "BWDC_LOG_KEEP";
+    /// As `limits.at_once`.
+    LIMITS_AT_ONCE = "BWDC_LIMITS_AT_ONCE";
+    /// As `daemon.listen`.
+    DAEMON_LISTEN = "BWDC_DAEMON_LISTEN";
+    /// Set by systemd: where the journal listens. Lines on stderr carry their priority then.
+    JOURNAL_STREAM = "JOURNAL_STREAM";
     /// Where `update` looks for a newer release: the address of a JSON with `tag_name`, as GitHub's latest release has it.
     UPDATE_URL = "BWDC_UPDATE_URL";
     /// The base URL of OneLogin's API, where it is not the one that follows from `onelogin.region`.

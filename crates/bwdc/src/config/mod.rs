@@ -1,15 +1,18 @@
 //! From what was written to what is meant.
 
 pub(crate) mod env;
+pub(crate) mod installation;
 pub(crate) mod instance;
 pub(crate) mod place;
 pub(crate) mod presets;
 pub(crate) mod secrets;
 pub(crate) mod settings;
+pub(crate) mod setup;
 
 pub(crate) use self::env::Environment;
 pub(crate) use self::instance::Instance;
 pub(crate) use self::secrets::Secrets;
+pub(crate) use self::setup::Setup;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bwdc_core::check::Removals;
+use bwdc_core::plan::Summary;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
@@ -28,7 +29,7 @@ use self::engine::{Ended, Engine, Spread, Wanted};
 use self::signals::{Asked, Signals};
 use self::status::{Finished, Status};
 use crate::error::{Exit, Result};
-use crate::run::{self, Context};
+use crate::job::Job;
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);
@@ -50,9 +51,12 @@ pub(crate) struct Configuration<T> {
     pub(crate) timetable: T,
     /// When it last ran to a good end.
     pub(crate) last: Option<Timestamp>,
-    /// Made anew for each run, so that a run sees what is configured then.
-    pub(crate) context: Arc<dyn Fn() -> Context + Send + Sync>,
+    /// Made anew for each run, so that a run sees what is stored then.
+    pub(crate) job: MakeJob,
 }
+
+/// Makes what is run.
+pub(crate) type MakeJob = Arc<dyn Fn() -> Result<Job> + Send + Sync>;
 
 /// What those who ask are told.
 struct Shared(Mutex<Status>);
@@ -108,7 +112,7 @@ pub(crate) async fn run<T: Timetable>(folder: &Path, load: impl Fn() -> Result<C
 
 struct Daemon<T> {
     engine: Engine<T>,
-    contexts: BTreeMap<String, Arc<dyn Fn() -> Context + Send + Sync>>,
+    jobs: BTreeMap<String, MakeJob>,
     runs: Runs,
     shared: Arc<Shared>,
 }
@@ -125,7 +129,7 @@ impl<T: Timetable> Daemon<T> {
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         Self {
             engine: Engine::new(1, Spread::seeded(seed, spread), now),
-            contexts: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             runs: Runs::default(),
             shared: Arc::new(Shared(Mutex::new(status))),
         }
@@ -133,9 +137,9 @@ impl<T: Timetable> Daemon<T> {
 
     fn configure(&mut self, configured: Configured<T>) {
         let mut wanted = BTreeMap::new();
-        self.contexts.clear();
-        for (name, Configuration { timetable, last, context }) in configured.instances {
-            self.contexts.insert(name.clone(), context);
+        self.jobs.clear();
+        for (name, Configuration { timetable, last, job }) in configured.instances {
+            self.jobs.insert(name.clone(), job);
             wanted.insert(name, Wanted { timetable, last });
         }
         let mut status = self.shared.lock();
@@ -165,9 +169,8 @@ impl<T: Timetable> Daemon<T> {
     fn start(&mut self) {
         let now = Timestamp::now();
         for name in self.engine.start(now) {
-            let Some(context) = self.contexts.get(&name) else { continue };
-            tracing::info!(instance = name, "sync starts");
-            self.runs.start(name.clone(), context());
+            let Some(job) = self.jobs.get(&name) else { continue };
+            self.runs.start(name.clone(), job());
             self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
         }
         self.tell();
@@ -182,10 +185,9 @@ impl<T: Timetable> Daemon<T> {
             message: format!("an error in this program: {error}"),
         });
         let is_failure = is_failure(finished.exit);
-        tracing::info!(instance = name, exit = finished.exit, seconds = finished.seconds, "sync ended");
         self.engine.ended(&name, if is_failure { Ended::Badly } else { Ended::Well }, finished.at);
         let mut status = self.shared.lock();
-        if self.contexts.contains_key(&name) {
+        if self.jobs.contains_key(&name) {
             status.instances.entry(name).or_default().finish(finished, is_failure);
         } else {
             status.instances.remove(&name);
@@ -247,8 +249,8 @@ struct Runs {
 }
 
 impl Runs {
-    fn start(&mut self, name: String, context: Context) {
-        let handle = self.tasks.spawn(sync(context));
+    fn start(&mut self, name: String, job: Result<Job>) {
+        let handle = self.tasks.spawn(sync(job));
         self.names.insert(handle.id(), (name, Instant::now()));
     }
 
@@ -263,14 +265,16 @@ impl Runs {
 }
 
 /// One sync, and how it ended.
-async fn sync(context: Context) -> Finished {
+async fn sync(job: Result<Job>) -> Finished {
     let started = Instant::now();
-    let result = run::sync(&context, Removals::Few).await;
+    let result = match job {
+        Ok(job) => job.sync(Removals::Few).await.result,
+        Err(error) => Err(error),
+    };
     let (exit, message) = match result {
         Ok(outcome) => {
-            let exit = if outcome.left_out > 0 { Exit::LeftOut } else { Exit::Success };
-            let sent = outcome.sent;
-            (exit, format!("Synced {} group(s) and {} user(s).", sent.groups, sent.users))
+            let Summary { groups, users, .. } = outcome.sent;
+            (outcome.exit(), format!("Synced {groups} group(s) and {users} user(s)."))
         }
         Err(error) => (error.exit, error.to_string()),
     };

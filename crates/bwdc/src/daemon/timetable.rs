@@ -1,4 +1,4 @@
-//! When instances without a schedule of their own run: the Interval setting, as the desktop app did.
+//! When instances run: by their schedule in `bwdc.toml`, or by the Interval setting, as the desktop app did.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,6 +7,38 @@ use crate::state::{Data, key};
 
 /// The interval of an instance that sets none.
 const USUAL: SignedDuration = SignedDuration::from_mins(5);
+
+/// When one instance runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Times {
+    Every(Every),
+}
+
+impl Timetable for Times {
+    fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Every(every) => every.next_after(time),
+        }
+    }
+
+    fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
+        match self {
+            Self::Every(every) => every.has_passed(last, now),
+        }
+    }
+}
+
+impl Times {
+    /// By the interval in `data.json`, if that does not say never.
+    pub(crate) fn of(data: &Data) -> Option<Self> {
+        Every::of(data).map(Self::Every)
+    }
+
+    /// Where nothing is said.
+    pub(crate) fn usual() -> Self {
+        Self::Every(Every(USUAL))
+    }
+}
 
 /// Again after so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

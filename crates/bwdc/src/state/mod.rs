@@ -31,6 +31,8 @@ pub(crate) mod key {
     pub(crate) const URLS: &str = "environmentUrls";
     pub(crate) const APP_ID: &str = "appId";
     pub(crate) const SYNC: &str = "sync";
+    /// Ours: the `bwdc.toml` by which this folder was last synced together with others.
+    pub(crate) const MERGED_BY: &str = "mergedBy";
     /// Ours: where secrets are.
     pub(crate) const SECRETS: &str = "secrets";
     /// Ours: commands that print secrets, by the secret's name.

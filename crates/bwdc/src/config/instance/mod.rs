@@ -75,6 +75,13 @@ impl Instance {
     }
 }
 
+impl Instance {
+    /// What becomes of members who are not in the import, without asking for anything secret.
+    pub(crate) fn existing_members(data: &Data) -> Result<ExistingMembers> {
+        Ok(rules(&Values(data))?.existing)
+    }
+}
+
 /// What a directory's configuration is made of.
 struct Given<'a> {
     values: Values<'a>,

@@ -1,0 +1,223 @@
+//! `bwdc.toml`: what one machine runs. It is optional, and holds no secrets.
+//!
+//! The types here are the one description of the file: the reader, the editors' schema and the reference page are made of
+//! them, doc comments included.
+
+mod read;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+use serde_json::Value;
+use toml::Spanned;
+
+pub(crate) use self::read::{FILE, find};
+pub(crate) use self::values::{Age, AtOnce, Format, Keep, Level, Listen, Schedule, Size};
+
+/// What one machine runs: instances, organizations, schedules, the log and limits.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Content {
+    /// The instances by name. A name has letters, digits, `-`, `_` and `.`; it stands in the log, in summaries and in metrics.
+    #[schemars(with = "BTreeMap<String, InstanceEntry>")]
+    pub(crate) instance: BTreeMap<Spanned<String>, InstanceEntry>,
+    /// Organizations that several instances are synced into together, by a name of your choice.
+    #[schemars(with = "BTreeMap<String, OrganizationEntry>")]
+    pub(crate) organization: BTreeMap<Spanned<String>, OrganizationEntry>,
+    /// When instances and organizations are synced that have no schedule of their own.
+    pub(crate) schedule: Option<Schedule>,
+    /// The log file.
+    pub(crate) log: LogEntry,
+    /// What a machine or a network bears.
+    pub(crate) limits: LimitsEntry,
+    /// The daemon.
+    pub(crate) daemon: DaemonEntry,
+}
+
+/// One folder with a `data.json`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InstanceEntry {
+    /// The folder of the instance's `data.json`; a relative one starts at the folder of `bwdc.toml`.
+    #[schemars(with = "String")]
+    pub(crate) folder: Spanned<String>,
+    /// When it is synced.
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// One organization, and the instances whose directories make one import.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrganizationEntry {
+    /// The instances, two or more, the most important first. They are synced together or not at all.
+    #[schemars(with = "Vec<String>", extend("minItems" = 2))]
+    pub(crate) merge: Spanned<Vec<Spanned<String>>>,
+    /// What the names of an instance's groups begin with, by instance: `prefix = { berlin = "Berlin / " }`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) prefix: BTreeMap<Spanned<String>, String>,
+    /// When they are synced.
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// Where is logged, what, and for how long.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogEntry {
+    /// The log file; a relative one starts at the folder of `bwdc.toml`. Without it nothing is logged to a file.
+    #[schemars(with = "Option<String>")]
+    pub(crate) file: Option<Spanned<String>>,
+    /// A line of text for each event, or a JSON object on a line.
+    #[schemars(extend("default" = Format::default().to_string()))]
+    pub(crate) format: Option<Format>,
+    /// The least important events that are logged.
+    #[schemars(extend("default" = Level::default().to_string()))]
+    pub(crate) level: Option<Level>,
+    /// A new file is begun before the file gets larger than this.
+    #[schemars(extend("default" = Size::default().to_string()))]
+    pub(crate) max_size: Option<Size>,
+    /// A new file is begun when the first line of the file is older than this.
+    #[schemars(extend("default" = Age::default().to_string()))]
+    pub(crate) max_age: Option<Age>,
+    /// How many older files are kept, from `bwdc.log.1` (the newest) on.
+    #[schemars(extend("default" = Keep::default().0))]
+    pub(crate) keep: Option<Keep>,
+}
+
+/// What a machine or a network bears.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsEntry {
+    /// How many instances are synced side by side.
+    #[schemars(extend("default" = AtOnce::default().0))]
+    pub(crate) at_once: Option<AtOnce>,
+}
+
+/// The daemon.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DaemonEntry {
+    /// Where it answers `/healthz` and `/metrics`: a loopback address and a port. Without it, nowhere.
+    pub(crate) listen: Option<Listen>,
+}
+
+/// The file, understood and checked.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    pub(crate) path: PathBuf,
+    /// In the order of their names.
+    pub(crate) instances: Vec<Named>,
+    /// In the order of their names.
+    pub(crate) organizations: Vec<Organization>,
+    pub(crate) log: LogEntry,
+    pub(crate) limits: LimitsEntry,
+    pub(crate) daemon: DaemonEntry,
+}
+
+/// An instance with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    /// Absolute.
+    pub(crate) folder: PathBuf,
+    /// Its own, or the one of the file; none for an instance that is merged.
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// Instances that make one import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Organization {
+    pub(crate) name: String,
+    /// The most important first.
+    pub(crate) members: Vec<Member>,
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) prefix: String,
+}
+
+impl Installation {
+    /// The instance that has this folder.
+    pub(crate) fn instance_in(&self, folder: &Path) -> Option<&Named> {
+        self.instances.iter().find(|instance| instance.folder == folder)
+    }
+
+    /// The organization that an instance is merged into.
+    pub(crate) fn merging(&self, instance: &str) -> Option<&Organization> {
+        let is_member =
+            |organization: &&Organization| organization.members.iter().any(|member| member.name == instance);
+        self.organizations.iter().find(is_member)
+    }
+
+    /// When an instance or an organization of this name is synced, if the file says so.
+    pub(crate) fn schedule_of(&self, name: &str) -> Option<&Schedule> {
+        let organization = self.organizations.iter().find(|known| known.name == name);
+        let instance = self.instances.iter().find(|known| known.name == name);
+        match (organization, instance) {
+            (Some(organization), _) => organization.schedule.as_ref(),
+            (None, Some(instance)) => instance.schedule.as_ref(),
+            (None, None) => None,
+        }
+    }
+
+    /// The log file, absolute.
+    pub(crate) fn log_file(&self) -> Option<PathBuf> {
+        self.log.file.as_ref().map(|file| self.resolve(file.get_ref()))
+    }
+
+    fn resolve(&self, path: &str) -> PathBuf {
+        read::resolve(&self.path, path)
+    }
+}
+
+/// The JSON Schema of the file, for editors.
+pub(crate) fn schema() -> Value {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.inline_subschemas = true;
+    let mut schema = settings
+        .with_transform(RecursiveTransform(without_null))
+        .into_generator()
+        .into_root_schema_for::<Content>();
+    schema.insert("title".to_owned(), FILE.into());
+    schema.into()
+}
+
+/// TOML has no null: what is optional is left out.
+fn without_null(schema: &mut Schema) {
+    let is_null = |part: &Value| part == "null" || part["type"] == "null";
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|part| !is_null(part));
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    let Some(Value::Array(mut choices)) = schema.remove("anyOf") else { return };
+    choices.retain(|part| !is_null(part));
+    match <[Value; 1]>::try_from(choices) {
+        Ok([Value::Object(only)]) => only.into_iter().for_each(|(key, value)| {
+            if schema.get(&key).is_none() {
+                schema.insert(key, value);
+            }
+        }),
+        Ok(choices) => {
+            schema.insert("anyOf".to_owned(), choices.to_vec().into());
+        }
+        Err(choices) => {
+            schema.insert("anyOf".to_owned(), choices.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod reference;

@@ -1,0 +1,355 @@
+//! Finding, reading and checking `bwdc.toml`. What is wrong is told with its line, and never with the line's text: somebody
+//! may have put a secret there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bwdc_core::did_you_mean;
+use toml::Spanned;
+
+use super::{Content, Installation, Member, Named, Organization, OrganizationEntry, Schedule};
+use crate::config::env::{self, Environment};
+use crate::error::{Error, Result};
+
+/// Its usual name, beside `data.json`.
+pub(crate) const FILE: &str = "bwdc.toml";
+
+/// The file that is named, or the one beside `data.json` if it is there.
+pub(crate) fn find(
+    option: Option<&Path>,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<Option<Installation>> {
+    let named = option.map(Path::to_owned).or_else(|| environment.path(env::CONFIG));
+    let path = named.clone().unwrap_or_else(|| folder.join(FILE));
+    // Beside data.json it need not be there, nor the folder; what is wrong with that is another's to tell.
+    if named.is_none() && !path.try_exists().unwrap_or(false) {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::new(format!("Reading {}: {error}", path.display())))?;
+    let path = std::path::absolute(&path)
+        .map_err(|error| Error::new(format!("Finding {}: {error}", path.display())))?;
+    Reader { path, text: &text }.understood().map(Some)
+}
+
+/// A path from the file; a relative one starts at the file's folder.
+pub(super) fn resolve(file: &Path, path: &str) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    folder.join(path).components().collect()
+}
+
+struct Reader<'a> {
+    path: PathBuf,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn understood(self) -> Result<Installation> {
+        let content: Content = toml::from_str(self.text).map_err(|error| self.misread(&error))?;
+        let Content { instance, organization, schedule, log, limits, daemon } = content;
+        schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, None))?;
+        if let Some(file) = &log.file {
+            self.check_path(file)?;
+        }
+        let mut names = HashSet::new();
+        let mut instances: Vec<Named> = Vec::new();
+        for (name, entry) in instance {
+            self.check_name(&name, &mut names)?;
+            self.check_path(&entry.folder)?;
+            entry.schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
+            let folder = resolve(&self.path, entry.folder.get_ref());
+            if let Some(other) = instances.iter().find(|other| other.folder == folder) {
+                return Err(
+                    self.wrong(entry.folder.span(), format!("the folder is {}'s already", other.name))
+                );
+            }
+            instances.push(Named { name: name.into_inner(), folder, schedule: entry.schedule });
+        }
+        let mut merged = HashSet::new();
+        let mut organizations = Vec::new();
+        for (name, entry) in organization {
+            self.check_name(&name, &mut names)?;
+            let members = self.members(&entry, &instances, &mut merged)?;
+            entry.schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
+            let schedule = entry.schedule.or_else(|| schedule.clone());
+            organizations.push(Organization { name: name.into_inner(), members, schedule });
+        }
+        for instance in instances.iter_mut().filter(|instance| !merged.contains(&instance.name)) {
+            instance.schedule = instance.schedule.take().or_else(|| schedule.clone());
+        }
+        Ok(Installation { path: self.path, instances, organizations, log, limits, daemon })
+    }
+
+    fn members(
+        &self,
+        entry: &OrganizationEntry,
+        instances: &[Named],
+        merged: &mut HashSet<String>,
+    ) -> Result<Vec<Member>> {
+        if entry.merge.get_ref().len() < 2 {
+            return Err(self.wrong(entry.merge.span(), "a merge takes two instances or more"));
+        }
+        let mut members = Vec::new();
+        for name in entry.merge.get_ref() {
+            let instance = self.instance(name, instances)?;
+            if !merged.insert(instance.name.clone()) {
+                return Err(self.wrong(name.span(), format!("{} is merged already", instance.name)));
+            }
+            if instance.schedule.is_some() {
+                let problem =
+                    format!("{} has a schedule of its own, but is synced with the others", instance.name);
+                return Err(self
+                    .wrong(name.span(), problem)
+                    .hint("Give the organization a schedule instead."));
+            }
+            let prefix = prefix(&entry.prefix, &instance.name);
+            members.push(Member { name: instance.name.clone(), folder: instance.folder.clone(), prefix });
+        }
+        let stray =
+            entry.prefix.keys().find(|name| members.iter().all(|member| member.name != *name.get_ref()));
+        match stray {
+            Some(name) => Err(self.wrong(name.span(), format!("`{}` is not in `merge`", name.get_ref()))),
+            None => Ok(members),
+        }
+    }
+
+    fn instance<'a>(&self, name: &Spanned<String>, instances: &'a [Named]) -> Result<&'a Named> {
+        instances.iter().find(|instance| instance.name == *name.get_ref()).ok_or_else(|| {
+            let error = self.wrong(name.span(), format!("there is no instance `{}`", name.get_ref()));
+            let names = || instances.iter().map(|instance| instance.name.as_str());
+            error.hint(match did_you_mean(name.get_ref(), names()) {
+                Some(near) => format!("Did you mean {near}?"),
+                None => format!("Name it with a table [instance.{}].", name.get_ref()),
+            })
+        })
+    }
+
+    /// Names stand in logs, on command lines and in metrics, where an instance and an organization must not be confused.
+    fn check_name(&self, name: &Spanned<String>, names: &mut HashSet<String>) -> Result<()> {
+        let text = name.get_ref();
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if text.is_empty() || text.len() > 64 || !text.chars().all(is_allowed) {
+            let problem = format!("`{}` is no name", text.escape_debug());
+            return Err(self
+                .wrong(name.span(), problem)
+                .hint("Take up to 64 letters, digits, `-`, `_` and `.`."));
+        }
+        if !names.insert(text.clone()) {
+            let problem = format!("there is an instance `{text}`; the organization needs another name");
+            return Err(self.wrong(name.span(), problem));
+        }
+        Ok(())
+    }
+
+    fn check_path(&self, path: &Spanned<String>) -> Result<()> {
+        let text = path.get_ref();
+        if text.trim().is_empty() || text.contains(char::is_control) {
+            return Err(self.wrong(path.span(), "a path is expected here"));
+        }
+        if text == "~" || text.starts_with("~/") {
+            let error = self.wrong(path.span(), format!("`{text}` is understood by shells only"));
+            return Err(error.hint("Write the home folder out."));
+        }
+        Ok(())
+    }
+
+    /// The one place where the text of a schedule is judged. Until `schedule::expression` has landed, which is to be called
+    /// here, only an empty one is refused.
+    fn check_schedule(&self, schedule: &Schedule, of: Option<&Spanned<String>>) -> Result<()> {
+        if !schedule.text().trim().is_empty() {
+            return Ok(());
+        }
+        Err(self.wrong(of.map_or(0..0, Spanned::span), "the schedule is empty"))
+    }
+
+    fn wrong(&self, span: Range<usize>, problem: impl std::fmt::Display) -> Error {
+        let line = 1 + self.text.get(..span.start).unwrap_or_default().matches('\n').count();
+        Error::new(format!("{} line {line}: {problem}.", self.path.display()))
+    }
+
+    /// What the TOML reader says, in our words where it is about keys.
+    fn misread(&self, error: &toml::de::Error) -> Error {
+        let message = error.message().lines().next().unwrap_or_default().trim_end_matches('.');
+        let wrong = |problem: &str| self.wrong(error.span().unwrap_or(0..0), problem);
+        let mut quoted = message.split('`').skip(1).step_by(2);
+        if message.starts_with("unknown field") {
+            let key = quoted.next().unwrap_or_default();
+            return unknown_key(
+                wrong(&format!("the key `{key}` is unknown")),
+                key,
+                &quoted.collect::<Vec<_>>(),
+            );
+        }
+        if message.starts_with("missing field") {
+            return wrong(&format!("the key `{}` is missing", quoted.next().unwrap_or_default()));
+        }
+        wrong(message)
+    }
+}
+
+fn prefix(prefixes: &BTreeMap<Spanned<String>, String>, instance: &str) -> String {
+    let found = prefixes.iter().find(|(name, _)| name.get_ref() == instance);
+    found.map(|(_, prefix)| prefix.clone()).unwrap_or_default()
+}
+
+/// Words in the names of keys that somebody would put a secret behind.
+const SECRET_WORDS: [&str; 5] = ["password", "secret", "token", "key", "credential"];
+
+fn unknown_key(error: Error, key: &str, known: &[&str]) -> Error {
+    let lower = key.to_lowercase();
+    if SECRET_WORDS.iter().any(|word| lower.contains(word)) {
+        return error.hint(
+            "No secret belongs into this file. Put it into the secrets.env of the instance's folder, a systemd credential or a \
+             variable: docs/secrets.md has all places. If it was one, change it.",
+        );
+    }
+    error.hint(match did_you_mean(key, known.iter().copied()) {
+        Some(near) => format!("Did you mean `{near}`?"),
+        None => format!("Known here: {}.", known.join(", ")),
+    })
+}
+
+impl Installation {
+    /// Whoever can write to the file decides which folders are synced, and so which commands run.
+    #[cfg(unix)]
+    pub(crate) fn warning(&self) -> Option<String> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(&self.path).ok()?;
+        let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
+        let own = rustix::process::geteuid().as_raw();
+        let path = self.path.display();
+        if mode & 0o022 != 0 {
+            return Some(format!(
+                "{path} can be written by others than its owner (mode {mode:o}), who decide what is synced with it: chmod go-w"
+            ));
+        }
+        (owner != own && owner != 0).then(|| {
+            format!("{path} belongs to another user (id {owner}), who decides what is synced with it: let it be root's")
+        })
+    }
+
+    /// Windows gives a user's files to that user alone unless told otherwise.
+    #[cfg(not(unix))]
+    pub(crate) fn warning(&self) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Installation> {
+        Reader { path: PathBuf::from("/etc/bwdc/bwdc.toml"), text }.understood()
+    }
+
+    #[track_caller]
+    fn refused(text: &str, words: &[&str]) {
+        let error = read(text).unwrap_err().to_string();
+        for word in words {
+            assert!(error.contains(word), "`{word}` is not in: {error}");
+        }
+    }
+
+    const TWO: &str = "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"/srv/berlin\"\n";
+
+    #[test]
+    fn what_is_written_is_understood() {
+        let text = format!(
+            "schedule = {{ every = \"15m\" }}\n{TWO}[instance.lone]\nfolder = \"../lone\"\nschedule.cron = \"0 12 * * 1\"\n\
+             [organization.acme]\nmerge = [\"hq\", \"berlin\"]\nprefix = {{ berlin = \"Berlin / \" }}\n\
+             [log]\nfile = \"log/bwdc.log\"\nformat = \"json\"\nmax_size = \"1MB\"\nmax_age = \"2w\"\nkeep = 3\n\
+             [limits]\nat_once = 2\n[daemon]\nlisten = \"127.0.0.1:9464\"\n"
+        );
+        let read = read(&text).unwrap();
+        let folders: Vec<_> =
+            read.instances.iter().map(|instance| instance.folder.to_str().unwrap()).collect();
+        assert_eq!(folders, ["/srv/berlin", "/etc/bwdc/hq", "/etc/bwdc/../lone"]);
+        assert_eq!(read.instances[0].schedule, None);
+        assert_eq!(read.instances[2].schedule, Some(Schedule::Cron("0 12 * * 1".to_owned())));
+        let acme = &read.organizations[0];
+        let members: Vec<_> =
+            acme.members.iter().map(|member| (member.name.as_str(), member.prefix.as_str())).collect();
+        assert_eq!(members, [("hq", ""), ("berlin", "Berlin / ")]);
+        assert_eq!(acme.schedule, Some(Schedule::Every("15m".to_owned())));
+        assert_eq!(read.log_file().unwrap(), Path::new("/etc/bwdc/log/bwdc.log"));
+        assert_eq!(read.log.max_age.unwrap().to_string(), "14d");
+        assert_eq!(read.limits.at_once.unwrap().0, 2);
+        assert_eq!(read.merging("hq").unwrap().name, "acme");
+        assert!(read.merging("lone").is_none());
+    }
+
+    #[test]
+    fn unknown_keys_are_told_with_line_and_suggestion() {
+        refused(
+            "[log]\n\nfil = \"x\"",
+            &["/etc/bwdc/bwdc.toml line 3", "`fil` is unknown", "Did you mean `file`?"],
+        );
+        refused("[instanze.a]\nfolder = \"a\"", &["line 1", "`instanze`", "`instance`"]);
+        refused("[limits]\nparrots = 1", &["`parrots` is unknown", "Known here: at_once"]);
+        refused("[instance.a]\nschedule.every = \"1h\"", &["line 1", "the key `folder` is missing"]);
+    }
+
+    #[test]
+    fn secrets_are_refused_and_not_repeated() {
+        for key in ["password", "client_secret", "ldapPassword", "api-key", "token"] {
+            let text = format!("[instance.a]\nfolder = \"a\"\n{key} = \"hunter2\"\n");
+            refused(&text, &["line 3", "No secret belongs into this file", "secrets.env"]);
+            assert!(!read(&text).unwrap_err().to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_told_with_line_and_what_is_allowed() {
+        refused("[log]\nmax_size = \"10 parrots\"", &["line 2", "`10 parrots`", "KB, MB or GB"]);
+        refused("[log]\nmax_size = 5", &["line 2", "integer `5`", "a string"]);
+        refused("[log]\nmax_age = \"0d\"", &["line 2", "12h or 30d"]);
+        refused("[log]\nformat = \"xml\"", &["line 2", "`xml`", "`text` or `json`"]);
+        refused("[limits]\nat_once = 0", &["line 2", "from 1 to 1000"]);
+        refused("[daemon]\nlisten = \"0.0.0.0:80\"", &["line 2", "loopback"]);
+        refused("schedule = { evry = \"15m\" }", &["line 1", "`evry`", "`every`"]);
+        refused("schedule = { every = \" \" }", &["line 1", "empty"]);
+        refused("a = 1\na = 2", &["line 2"]);
+        refused("[log", &["line 1"]);
+    }
+
+    #[test]
+    fn instances_and_organizations_fit_together() {
+        let with = |more: &str| format!("{TWO}{more}");
+        refused(&with("[instance.third]\nfolder = \"./hq\""), &["line 6", "hq's already"]);
+        refused(&with("[organization.a]\nmerge = [\"hq\"]"), &["line 6", "two instances"]);
+        refused(
+            &with("[organization.a]\nmerge = [\"hq\", \"berln\"]"),
+            &["line 6", "`berln`", "mean berlin"],
+        );
+        refused(&with("[organization.a]\nmerge = [\"hq\", \"hq\"]"), &["line 6", "merged already"]);
+        refused(&with("[organization.hq]\nmerge = [\"hq\", \"berlin\"]"), &["line 5", "another name"]);
+        refused(
+            &with("[organization.a]\nmerge = [\"hq\", \"berlin\"]\nprefix = { rome = \"R\" }"),
+            &["line 7", "`rome` is not in `merge`"],
+        );
+        refused("[instance.\"a b\"]\nfolder = \"x\"", &["line 1", "`a b` is no name"]);
+        refused("[instance.a]\nfolder = \"~/x\"", &["line 2", "shells only"]);
+        refused(
+            "[instance.a]\nfolder = \"a\"\nschedule.at = \"02:30\"\n[instance.b]\nfolder = \"b\"\n[organization.o]\nmerge = [\"a\", \"b\"]",
+            &["line 7", "a schedule of its own"],
+        );
+    }
+
+    #[test]
+    fn values_read_as_they_are_written() {
+        use super::super::{Age, Size};
+        for (text, bytes) in [("10MB", 10 << 20), ("1 GB", 1 << 30), ("3KB", 3 << 10)] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!(size.0, bytes);
+            assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
+        }
+        for text in ["10", "MB", "-1MB", "0KB", "99999999999GB", "10mb"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+        assert_eq!("36h".parse::<Age>().unwrap().to_string(), "36h");
+        assert_eq!("48h".parse::<Age>().unwrap().to_string(), "2d");
+    }
+}

@@ -1,0 +1,165 @@
+//! What applies to the whole process: `bwdc.toml`, variables over it, options over these.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::env::{self, Environment};
+use super::installation::{self, Age, AtOnce, Format, Installation, Keep, Level, Listen, Size};
+use crate::error::{Error, Result};
+
+/// What was given on the command line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// `--config`
+    pub(crate) config: Option<PathBuf>,
+    /// `--log-file`
+    pub(crate) log_file: Option<PathBuf>,
+    /// `--log-format`
+    pub(crate) log_format: Option<String>,
+}
+
+/// Everything that is not one instance's.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// `bwdc.toml`, if there is one.
+    pub(crate) installation: Option<Installation>,
+    pub(crate) log: Log,
+    pub(crate) at_once: Chosen<AtOnce>,
+    pub(crate) listen: Option<Chosen<Listen>>,
+}
+
+/// Where is logged, what, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    /// Absolute. Nothing is logged to a file without it.
+    pub(crate) file: Option<Chosen<PathBuf>>,
+    pub(crate) format: Chosen<Format>,
+    pub(crate) level: Chosen<Level>,
+    pub(crate) max_size: Chosen<Size>,
+    pub(crate) max_age: Chosen<Age>,
+    pub(crate) keep: Chosen<Keep>,
+}
+
+/// A value, and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen<T> {
+    pub(crate) value: T,
+    pub(crate) origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Option(&'static str),
+    Variable(&'static str),
+    BwdcToml,
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(name) => write!(f, "the option {name}"),
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::BwdcToml => f.write_str(installation::FILE),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Setup {
+    /// `folder` is the one of `data.json`, beside which `bwdc.toml` is looked for.
+    pub(crate) fn of(options: &Options, environment: &Environment, folder: &Path) -> Result<Self> {
+        let installation = installation::find(options.config.as_deref(), environment, folder)?;
+        let written = installation.as_ref();
+        let log = written.map(|installation| &installation.log);
+        let format = match &options.log_format {
+            Some(text) => {
+                Some(Chosen { value: parsed(text, "--log-format")?, origin: Origin::Option("--log-format") })
+            }
+            None => None,
+        };
+        let log = Log {
+            file: log_file(options, environment, written)?,
+            format: match format {
+                Some(format) => format,
+                None => chosen(environment, env::LOG_FORMAT, log.and_then(|log| log.format))?,
+            },
+            level: chosen(environment, env::LOG_LEVEL, log.and_then(|log| log.level))?,
+            max_size: chosen(environment, env::LOG_MAX_SIZE, log.and_then(|log| log.max_size))?,
+            max_age: chosen(environment, env::LOG_MAX_AGE, log.and_then(|log| log.max_age))?,
+            keep: chosen(environment, env::LOG_KEEP, log.and_then(|log| log.keep))?,
+        };
+        let at_once = written.and_then(|installation| installation.limits.at_once);
+        let at_once = chosen(environment, env::LIMITS_AT_ONCE, at_once)?;
+        let listen = given(
+            environment,
+            env::DAEMON_LISTEN,
+            written.and_then(|installation| installation.daemon.listen),
+        )?;
+        Ok(Self { installation, log, at_once, listen })
+    }
+
+    /// Each value by its key in `bwdc.toml`, as text, with where it came from. Empty if nothing was configured at all.
+    pub(crate) fn listing(&self) -> Vec<(&'static str, Option<(String, Origin)>)> {
+        fn shown<T: fmt::Display>(chosen: &Chosen<T>) -> Option<(String, Origin)> {
+            Some((chosen.value.to_string(), chosen.origin))
+        }
+        let Log { file, format, level, max_size, max_age, keep } = &self.log;
+        let rows = vec![
+            ("log.file", file.as_ref().map(|file| (file.value.display().to_string(), file.origin))),
+            ("log.format", shown(format)),
+            ("log.level", shown(level)),
+            ("log.max_size", shown(max_size)),
+            ("log.max_age", shown(max_age)),
+            ("log.keep", shown(keep)),
+            ("limits.at_once", shown(&self.at_once)),
+            ("daemon.listen", self.listen.map(|listen| (listen.value.0.to_string(), listen.origin))),
+        ];
+        let is_default = |(_, row): &(_, Option<(String, Origin)>)| {
+            row.as_ref().is_none_or(|(_, origin)| *origin == Origin::Default)
+        };
+        if self.installation.is_none() && rows.iter().all(is_default) { Vec::new() } else { rows }
+    }
+}
+
+fn log_file(
+    options: &Options,
+    environment: &Environment,
+    written: Option<&Installation>,
+) -> Result<Option<Chosen<PathBuf>>> {
+    let option = options.log_file.clone().map(|path| (path, Origin::Option("--log-file")));
+    let variable = || environment.path(env::LOG_FILE).map(|path| (path, Origin::Variable(env::LOG_FILE)));
+    let in_file = || Some((written?.log_file()?, Origin::BwdcToml));
+    let Some((path, origin)) = option.or_else(variable).or_else(in_file) else { return Ok(None) };
+    let value = std::path::absolute(&path)
+        .map_err(|error| Error::new(format!("Finding the log file {}: {error}", path.display())))?;
+    Ok(Some(Chosen { value, origin }))
+}
+
+fn chosen<T: FromStr<Err = String> + Default>(
+    environment: &Environment,
+    variable: &'static str,
+    written: Option<T>,
+) -> Result<Chosen<T>> {
+    let given = given(environment, variable, written)?;
+    Ok(given.unwrap_or_else(|| Chosen { value: T::default(), origin: Origin::Default }))
+}
+
+fn given<T: FromStr<Err = String>>(
+    environment: &Environment,
+    variable: &'static str,
+    written: Option<T>,
+) -> Result<Option<Chosen<T>>> {
+    match environment.text(variable) {
+        Some(text) => {
+            let value = parsed(&text, &format!("the variable {variable}"))?;
+            Ok(Some(Chosen { value, origin: Origin::Variable(variable) }))
+        }
+        None => Ok(written.map(|value| Chosen { value, origin: Origin::BwdcToml })),
+    }
+}
+
+fn parsed<T: FromStr<Err = String>>(text: &str, place: &str) -> Result<T> {
+    text.parse().map_err(|why| Error::new(format!("`{text}` in {place} is not possible: {why}.")))
+}

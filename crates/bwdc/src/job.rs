@@ -1,0 +1,211 @@
+//! What is synced as one: an instance, or several that are merged; with its lines in the log.
+
+use std::time::Instant;
+
+use bwdc_core::Prepared;
+use bwdc_core::check::Removals;
+use bwdc_core::note::{Note, Severity, by_cause};
+use bwdc_core::prepare::Fate;
+use tracing::Instrument as _;
+
+use crate::error::{Error, Exit, Result};
+use crate::log::{ENTRIES, SHOWN};
+use crate::run::merged::{self, Merge};
+use crate::run::{self, Context, Outcome, Rehearsal};
+use crate::session::TokenMemory;
+use crate::ui;
+
+/// What is synced as one. Nothing is shared between two: a process may run as many side by side as it likes.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// The folder of the existing connector, which may not be there yet.
+    Usual(Box<Context>),
+    /// One that somebody named.
+    One(Box<Context>),
+    Merged(Merge),
+}
+
+/// How a run of a job went.
+#[derive(Debug)]
+pub(crate) struct Report<T> {
+    /// The instance, or the organization of a merge.
+    pub(crate) name: String,
+    /// Names this run in the log.
+    pub(crate) run: String,
+    /// In seconds.
+    pub(crate) duration: f64,
+    pub(crate) result: Result<T>,
+}
+
+impl Job {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Usual(context) | Self::One(context) => &context.name,
+            Self::Merged(merge) => &merge.name,
+        }
+    }
+
+    /// Everybody's settings, first the one that speaks for all.
+    pub(crate) fn contexts(&self) -> Vec<&Context> {
+        match self {
+            Self::Usual(context) | Self::One(context) => vec![context],
+            Self::Merged(merge) => merge.members.iter().map(|member| &member.context).collect(),
+        }
+    }
+
+    /// With the tokens of earlier runs of the same program.
+    #[must_use]
+    pub(crate) fn with_tokens(self, tokens: &TokenMemory) -> Self {
+        match self {
+            Self::Usual(context) => Self::Usual(Box::new(context.with_tokens(tokens.clone()))),
+            Self::One(context) => Self::One(Box::new(context.with_tokens(tokens.clone()))),
+            Self::Merged(merge) => Self::Merged(merge.with_tokens(tokens)),
+        }
+    }
+
+    /// A whole sync.
+    pub(crate) async fn sync(&self, removals: Removals) -> Report<Outcome> {
+        let work = async {
+            self.check_folders()?;
+            match self {
+                Self::Usual(context) | Self::One(context) => run::sync(context, removals).await,
+                Self::Merged(merge) => merged::sync(merge, removals).await,
+            }
+        };
+        self.logged("sync", work).await
+    }
+
+    /// What a sync would do.
+    pub(crate) async fn rehearse(&self, what: Rehearsal, removals: Removals) -> Report<Prepared> {
+        let work = async {
+            self.check_folders()?;
+            match self {
+                Self::Usual(context) | Self::One(context) => run::rehearse(context, what, removals).await,
+                Self::Merged(merge) => merged::rehearse(merge, removals).await,
+            }
+        };
+        self.logged("test", work).await
+    }
+
+    fn check_folders(&self) -> Result<()> {
+        match self {
+            Self::Usual(_) => Ok(()),
+            Self::One(_) | Self::Merged(_) => self.contexts().into_iter().try_for_each(Context::check_folder),
+        }
+    }
+
+    async fn logged<T: Told>(&self, verb: &str, work: impl Future<Output = Result<T>>) -> Report<T> {
+        let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
+        let started = Instant::now();
+        let span = tracing::info_span!("run", instance = self.name(), run);
+        let work = async {
+            tracing::info!("{verb} started");
+            let result = work.await;
+            let duration = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+            match &result {
+                Ok(done) => log_success(verb, duration, done),
+                Err(error) => log_failure(verb, duration, error),
+            }
+            (result, duration)
+        };
+        let (result, duration) = work.instrument(span).await;
+        Report { name: self.name().to_owned(), run, duration, result }
+    }
+}
+
+/// What the last line of a run says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) users: usize,
+    pub(crate) groups: usize,
+    pub(crate) removed: usize,
+    pub(crate) left_out: usize,
+}
+
+/// What can be told of a run that succeeded.
+pub(crate) trait Told {
+    fn facts(&self) -> Facts;
+    fn notes(&self) -> &[Note];
+}
+
+impl Told for Outcome {
+    fn facts(&self) -> Facts {
+        let Self { sent, left_out, .. } = self;
+        Facts { users: sent.users, groups: sent.groups, removed: sent.leavers, left_out: *left_out }
+    }
+
+    fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+impl Told for Prepared {
+    fn facts(&self) -> Facts {
+        let removed = self.people.iter().filter(|person| person.fate == Fate::Leaves).count();
+        let Self { people, groups, bad_records, .. } = self;
+        Facts { users: people.len(), groups: groups.len(), removed, left_out: bad_records.len() }
+    }
+
+    fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+/// The form of this line and the next is documented in docs/log.md; alerts are made of them.
+fn log_success(verb: &str, duration: f64, done: &impl Told) {
+    let notes = done.notes();
+    log_notes(notes);
+    let Facts { users, groups, removed, left_out } = done.facts();
+    let notes = notes.len();
+    if left_out == 0 {
+        tracing::info!(duration, users, groups, removed, notes, "{verb} ok");
+    } else {
+        tracing::warn!(
+            duration,
+            users,
+            groups,
+            removed,
+            notes,
+            left_out,
+            exit = Exit::LeftOut as u8,
+            "{verb} ok"
+        );
+    }
+}
+
+fn log_failure(verb: &str, duration: f64, error: &Error) {
+    let (exit, text) = (error.exit as u8, error.to_string());
+    // Another run is at it: nothing is wrong yet.
+    if error.exit == Exit::Locked {
+        tracing::warn!(duration, exit, error = text, "{verb} failed");
+    } else {
+        tracing::error!(duration, exit, error = text, "{verb} failed");
+    }
+}
+
+/// A line for each cause, and for those who look for somebody one for each entry.
+fn log_notes(notes: &[Note]) {
+    for group in by_cause(notes) {
+        match group.severity {
+            Severity::Warning => tracing::warn!(target: SHOWN, "{}", ui::sentence(&group)),
+            Severity::Info => tracing::info!(count = group.entries.len(), "{}", group.reason),
+        }
+    }
+    for Note { entry, reason, .. } in notes {
+        tracing::debug!(target: ENTRIES, entry, "{reason}");
+    }
+}
+
+/// Of several exit codes the worst: a failure, then what waits for an administrator, then what settles by itself, then what was
+/// left out.
+pub(crate) fn worst(exits: impl IntoIterator<Item = Exit>) -> Exit {
+    const WORST_FIRST: [Exit; 4] = [Exit::Failure, Exit::Blocked, Exit::Locked, Exit::LeftOut];
+    let exits: Vec<Exit> = exits.into_iter().collect();
+    WORST_FIRST.into_iter().find(|worst| exits.contains(worst)).unwrap_or(Exit::Success)
+}
+
+impl Outcome {
+    pub(crate) fn exit(&self) -> Exit {
+        if self.left_out > 0 { Exit::LeftOut } else { Exit::Success }
+    }
+}

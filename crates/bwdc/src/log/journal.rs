@@ -1,0 +1,55 @@
+//! The journal of systemd: it reads stderr line by line and takes a line's priority from a `<N>` before it (sd-daemon(3)).
+
+use tracing::Level;
+
+use super::line::{Record, Sink};
+use crate::config::installation::Format;
+use crate::config::{Environment, env};
+use crate::ui;
+
+/// As syslog(3) numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    Error = 3,
+    Warning = 4,
+    Info = 6,
+    Debug = 7,
+}
+
+/// Whether stderr leads to the journal: `JOURNAL_STREAM` has the device and inode number of the socket that systemd made it
+/// (systemd.exec(5)); a program further down may have led stderr elsewhere since.
+#[cfg(unix)]
+pub(crate) fn is_on_stderr(environment: &Environment) -> bool {
+    let Some(named) = environment.text(env::JOURNAL_STREAM) else { return false };
+    let numbers =
+        named.split_once(':').and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+    let actual = rustix::fs::fstat(std::io::stderr()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    numbers.is_some_and(|numbers: (u64, u64)| actual == Some(numbers))
+}
+
+/// There is no systemd.
+#[cfg(not(unix))]
+pub(crate) fn is_on_stderr(_environment: &Environment) -> bool {
+    false
+}
+
+/// Each line with its priority.
+pub(crate) fn with_priority(text: &str, priority: Priority) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("<{}>{line}", priority as u8)).collect();
+    lines.join("\n")
+}
+
+/// Lines without a time, which the journal knows.
+pub(super) struct Stderr;
+
+impl Sink for Stderr {
+    fn write(&self, record: &Record, _format: Format) {
+        let priority = match record.level {
+            Level::ERROR => Priority::Error,
+            Level::WARN => Priority::Warning,
+            Level::INFO => Priority::Info,
+            _ => Priority::Debug,
+        };
+        ui::journal(&with_priority(&record.text(), priority));
+    }
+}

@@ -1,0 +1,210 @@
+//! One event, one line.
+
+use std::fmt::{self, Write as _};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::installation::Format;
+
+/// Where lines go.
+pub(super) trait Sink: Send + Sync + 'static {
+    /// `line` ends with a line end and has no other.
+    fn write(&self, record: &Record, format: Format);
+}
+
+/// What is logged of one event.
+pub(super) struct Record {
+    pub(super) time: Timestamp,
+    pub(super) level: Level,
+    message: String,
+    /// Those of the run come first.
+    fields: Fields,
+}
+
+/// Names and values in their order.
+#[derive(Clone, Default)]
+struct Fields(Map<String, Value>);
+
+/// Makes lines of events, with the fields of the run that they belong to.
+pub(super) struct Lines<K> {
+    sink: K,
+    format: Format,
+}
+
+impl<K> Lines<K> {
+    pub(super) fn new(sink: K, format: Format) -> Self {
+        Self { sink, format }
+    }
+}
+
+impl<S, K> Layer<S> for Lines<K>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    K: Sink,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().replace(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                fields.0.extend(of_span.0.clone());
+            }
+        }
+        event.record(&mut fields);
+        let message = match fields.0.shift_remove("message") {
+            Some(Value::String(message)) => message,
+            _ => String::new(),
+        };
+        let record = Record { time: Timestamp::now(), level: *event.metadata().level(), message, fields };
+        self.sink.write(&record, self.format);
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+}
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Record {
+    /// With the time, ending with a line end.
+    pub(super) fn line(&self, format: Format) -> String {
+        match format {
+            Format::Text => format!("{} {:<5} {}\n", self.time(), self.level, self.text()),
+            Format::Json => format!("{}\n", self.json()),
+        }
+    }
+
+    /// `bwdc: MESSAGE name=value ...`
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("bwdc: {}", escaped(&self.message));
+        for (name, value) in &self.fields.0 {
+            let _ = write!(text, " {name}={}", shown(value));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let head =
+            [("time", self.time()), ("level", self.level.to_string()), ("message", self.message.clone())];
+        let mut map: Map<String, Value> =
+            head.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        map.extend(self.fields.0.clone());
+        Value::Object(map)
+    }
+
+    /// In UTC with milliseconds, always as long, so that lines can be sorted and a file's age can be read.
+    fn time(&self) -> String {
+        crate::run::iso(self.time)
+    }
+}
+
+/// In quotes unless it is one plain word, so that a line can be taken apart again.
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text,
+        other => return other.to_string(),
+    };
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.clone();
+    }
+    format!("\"{}\"", escaped(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// Without anything that ends a line or moves a cursor: what a directory holds must not forge a line.
+fn escaped(text: &str) -> String {
+    let is_harmful = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(is_harmful) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        if is_harmful(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(fields: Value) -> Record {
+        let Value::Object(fields) = fields else { panic!("no object") };
+        Record {
+            time: "2026-03-04T05:06:07.089Z".parse().unwrap(),
+            level: Level::INFO,
+            message: "sync ok".to_owned(),
+            fields: Fields(fields),
+        }
+    }
+
+    #[test]
+    fn a_line_of_text_has_plain_words_and_quoted_texts() {
+        let record = record(
+            json!({ "instance": "hq", "users": 5, "duration": 1.25, "error": "a \"b\"\nc\u{1b}[2J \\", "empty": "" }),
+        );
+        assert_eq!(
+            record.line(Format::Text),
+            "2026-03-04T05:06:07.089Z INFO  bwdc: sync ok instance=hq users=5 duration=1.25 \
+             error=\"a \\\"b\\\"\\nc\\u{1b}[2J \\\\\" empty=\"\"\n"
+        );
+    }
+
+    #[test]
+    fn a_line_of_json_is_an_object() {
+        let line = record(json!({ "instance": "hq", "users": 5, "note": "a\nb" })).line(Format::Json);
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            value,
+            json!({ "time": "2026-03-04T05:06:07.089Z", "level": "INFO", "message": "sync ok", "instance": "hq", "users": 5, "note": "a\nb" })
+        );
+        assert!(line.starts_with("{\"time\":\"2026-03-04T05:06:07.089Z\""));
+    }
+}

@@ -1,0 +1,73 @@
+//! What was done, for whoever looks later: a line for each event in a file, in the journal, on the debug console.
+//!
+//! `tracing` carries the events; the layer here makes lines of them, because their form is documented and scripts rely on it
+//! (docs/log.md). No crate appends from several processes, rotates by size and age and opens files safely in folders that
+//! others can write to, so that is ours too: [`file::Appender`].
+
+mod file;
+pub(crate) mod journal;
+mod line;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::line::{Lines, Sink};
+use crate::config::{Environment, env, setup};
+use crate::ui::Style;
+
+/// The target of events that are printed on stderr besides: the journal has them from there.
+pub(crate) const SHOWN: &str = "bwdc::shown";
+/// The target of events about single entries, as many as the directory has: for files only.
+pub(crate) const ENTRIES: &str = "bwdc::entries";
+
+/// Starts logging, as far as anything asks for it. Fails never: a sync is worth more than its log.
+pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup::Log>) {
+    let console = environment.is_true(env::DEBUG).then(|| console(style));
+    let file = log.and_then(|log| {
+        let appender = file::Appender::new(log, style)?;
+        Some(lines(appender, log, ours(log.level.value.into())))
+    });
+    let is_journal = style.journal && !style.quiet;
+    let journal = log.filter(|_| is_journal).map(|log| {
+        let targets = ours(log.level.value.into());
+        let targets = targets.with_target(SHOWN, LevelFilter::OFF).with_target(ENTRIES, LevelFilter::OFF);
+        lines(journal::Stderr, log, targets)
+    });
+    if console.is_none() && file.is_none() && journal.is_none() {
+        return;
+    }
+    let _ = tracing_subscriber::registry().with(console).with(file).with(journal).try_init();
+}
+
+/// Our own events; the libraries' are for their developers, and nobody has looked through them for secrets.
+fn ours(level: LevelFilter) -> Targets {
+    ["bwdc", "bwdc_connect", "bwdc_sandbox"]
+        .into_iter()
+        .fold(Targets::new(), |targets, name| targets.with_target(name, level))
+}
+
+fn lines<S, K>(sink: K, log: &setup::Log, targets: Targets) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    K: Sink,
+{
+    Lines::new(sink, log.format.value).with_filter(targets)
+}
+
+/// The debug log of the existing connector: on the console, and on stderr where stdout is for JSON.
+fn console<S>(style: Style) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    let targets = ours(LevelFilter::DEBUG).with_target(ENTRIES, LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);
+    if style.response {
+        lines.with_writer(std::io::stderr).with_filter(targets).boxed()
+    } else {
+        lines.with_filter(targets).boxed()
+    }
+}
