@@ -97,15 +97,25 @@ impl Appender {
         if !self.is_full(&mut self.open()?, line, now)? {
             return Ok(true);
         }
+        self.move_on()?;
+        Ok(true)
+    }
+
+    /// From the oldest to the newest, so that each finds its new place free.
+    fn move_on(&self) -> io::Result<()> {
         let Limits { keep, .. } = self.limits;
         if keep == 0 {
-            return fs::remove_file(&self.path).map(|()| true);
+            fs::remove_file(&self.path)?;
+        } else {
+            let there = (1..keep).take_while(|number| self.beside(number).exists()).count();
+            for number in (1..=there).rev() {
+                fs::rename(self.beside(number), self.beside(number + 1))?;
+            }
+            fs::rename(&self.path, self.beside(1))?;
         }
-        for number in (1..keep).rev() {
-            let moved = fs::rename(self.beside(number), self.beside(number + 1));
-            moved.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-        }
-        fs::rename(&self.path, self.beside(1)).map(|()| true)
+        // More were kept once.
+        (keep + 1..).take_while(|number| fs::remove_file(self.beside(number)).is_ok()).for_each(drop);
+        Ok(())
     }
 
     fn beside(&self, end: impl std::fmt::Display) -> PathBuf {

@@ -10,6 +10,7 @@
 )]
 
 mod active_directory;
+mod bwdc_toml;
 mod clouds;
 mod commands;
 mod daemon;
@@ -21,6 +22,10 @@ mod harness;
 mod identity;
 mod init;
 mod ldap;
+mod log;
+mod machine;
+mod many;
+mod merge;
 mod migration;
 mod missing;
 mod ranges;

@@ -1,0 +1,258 @@
+//! The log: its lines, its files, the journal, and what never is in it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::slapd::PASSWORD;
+use bwdc_testkit::{Slapd, ldif};
+use serde_json::Value;
+
+use crate::harness::{Instance, Organization, Ran};
+
+const USERS: &str = "id,email,status\n1,ann@example.org,\n2,joe@example.org,\n3,,\n";
+const GROUPS: &str = "id,name,members\ng,Staff,1;2;99\n";
+
+fn scene() -> (Organization, Instance) {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files(USERS, GROUPS, &organization);
+    (organization, instance)
+}
+
+fn log(instance: &Instance) -> String {
+    fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap()
+}
+
+/// The value of a field in a line of text.
+fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    let start =
+        line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
+    line[start..].split(' ').next().unwrap()
+}
+
+#[test]
+fn a_run_ends_with_one_line_to_alert_on() {
+    let (_organization, instance) = scene();
+    let plain = instance.run(&["test"]).ok();
+    let ran = instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
+    assert_eq!(
+        (ran.out.as_str(), ran.err.as_str()),
+        ("Syncing complete.\nSynced 1 group(s) and 2 user(s).\n", "")
+    );
+    let text = log(&instance);
+    let last = text.lines().last().unwrap();
+    assert!(last[24..].starts_with(" INFO  bwdc: sync ok instance=data run="), "{last}");
+    let values = ["users", "groups", "removed", "notes"].map(|name| field(last, name));
+    assert_eq!(values, ["2", "1", "0", "2"]);
+    assert!(field(last, "duration").parse::<f64>().unwrap() > 0.0);
+    let run = field(last, "run");
+    assert!(
+        run.len() == 12 && text.lines().all(|line| line.contains(&format!(" instance=data run={run}"))),
+        "{text}"
+    );
+    assert!(text.contains("bwdc: the directory was read completely"));
+    assert_eq!(mode(&instance), 0o640);
+    // Each entry only for those who want it.
+    assert!(!text.contains("no e-mail address entry="));
+    instance.command(&["test", "--log-file", "bwdc.log"]).env("BWDC_LOG_LEVEL", "debug").output().unwrap();
+    assert!(log(&instance).contains("bwdc: no e-mail address instance=data"), "{}", log(&instance));
+    let with_log = instance.run(&["test", "--log-file", "bwdc.log"]).ok();
+    assert_eq!((plain.out, plain.err), (with_log.out, with_log.err));
+    instance.run(&["config", "server", "http://127.0.0.1:9"]).ok();
+    instance.run(&["sync", "--log-file", "bwdc.log"]).fails(1, &[]);
+    let text = log(&instance);
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.contains("ERROR bwdc: sync failed instance=data run=") && field(last, "exit") == "1",
+        "{last}"
+    );
+    assert!(last.contains(" error=\"") && last.contains("127.0.0.1:9"), "{last}");
+}
+
+fn mode(instance: &Instance) -> u32 {
+    fs::metadata(instance.folder.path().join("bwdc.log")).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn lines_of_json_have_the_same_facts() {
+    let (_organization, instance) = scene();
+    instance.run(&["sync", "--log-file", "bwdc.log", "--log-format", "json"]).ok();
+    let lines: Vec<Value> = log(&instance).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["message"], &last["level"], &last["users"]),
+        (&"sync ok".into(), &"INFO".into(), &2.into())
+    );
+    assert!(last["duration"].is_f64() && lines.iter().all(|line| line["run"] == last["run"]));
+    instance.run(&["sync", "--log-format", "xml"]).fails(1, &["`xml` in --log-format", "`text` or `json`"]);
+}
+
+/// What a directory holds cannot make a line of its own.
+#[test]
+fn no_entry_forges_a_line() {
+    let organization = Organization::start(Options::default());
+    let users = "id,email\n\"x\r\n2026-01-01T00:00:00.000Z INFO  bwdc: sync ok instance=data\u{1b}[2J\",\n";
+    let instance = Instance::files(users, "id,name,members\n", &organization);
+    instance.command(&["sync", "--log-file", "bwdc.log"]).env("BWDC_LOG_LEVEL", "debug").output().unwrap();
+    let text = log(&instance);
+    assert!(text.contains("no e-mail address"), "{text}");
+    assert!(
+        !text.contains('\u{1b}')
+            && text.lines().filter(|line| line[24..].starts_with(" INFO  bwdc: sync ok")).count() <= 1
+    );
+    assert!(text.lines().all(|line| line.starts_with("20") && line.contains(" run=")), "{text}");
+}
+
+#[test]
+fn four_processes_rotate_and_lose_no_line() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files(USERS, GROUPS, &organization);
+    let users: String = (0..400).map(|at| format!("u{at},\n")).collect();
+    instance.company(&format!("id,email\n{users}"), "id,name,members\n");
+    for (name, value) in [
+        ("BWDC_LOG_LEVEL", "debug"),
+        ("BWDC_LOG_FILE", "bwdc.log"),
+        ("BWDC_LOG_MAX_SIZE", "4KB"),
+        ("BWDC_LOG_KEEP", "1000"),
+    ] {
+        instance.set_env(name, value);
+    }
+    let children: Vec<_> = (0..4).map(|_| instance.spawn(&["test"])).collect();
+    for child in children {
+        Ran::from(child.wait_with_output().unwrap()).ok();
+    }
+    let files = files(&instance);
+    assert!(files.len() > 20, "{files:?}");
+    let text: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert!(text.lines().all(|line| line.starts_with("20") && line.contains(" run=")));
+    let runs: std::collections::BTreeSet<&str> = text.lines().map(|line| field(line, "run")).collect();
+    assert_eq!(runs.len(), 4);
+    for run in runs {
+        for at in 0..400 {
+            let entry = format!(" run={run} entry=u{at}\n");
+            assert_eq!(text.matches(&entry).count(), 1, "{entry}");
+        }
+    }
+    // So many and no more, where that is said.
+    instance.set_env("BWDC_LOG_KEEP", "3");
+    instance.run(&["test"]).ok();
+    assert_eq!(self::files(&instance).len(), 4);
+}
+
+/// The log and those put aside.
+fn files(instance: &Instance) -> Vec<PathBuf> {
+    let all = fs::read_dir(instance.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    all.filter(|path| name(path).starts_with("bwdc.log") && !name(path).ends_with(".lock")).collect()
+}
+
+/// A sync is worth more than its log.
+#[test]
+fn a_log_that_cannot_be_written_fails_nothing() {
+    let (_organization, instance) = scene();
+    let folder = instance.folder.path();
+    let shared = folder.join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(folder.join("victim"), "precious").unwrap();
+    symlink(folder.join("victim"), shared.join("bwdc.log")).unwrap();
+    for (file, word) in [
+        ("/dev/full", "no regular file"),
+        ("/proc/nowhere/bwdc.log", "The run goes on"),
+        ("shared/bwdc.log", "The run goes on"),
+    ] {
+        let ran = instance.run(&["sync", "--log-file", file]).ok();
+        assert_eq!(ran.err.matches("Warning: Writing the log").count(), 1, "{}", ran.err);
+        assert!(ran.err.contains(word), "{}", ran.err);
+    }
+    assert_eq!(fs::read_to_string(folder.join("victim")).unwrap(), "precious");
+}
+
+/// As systemd starts it: stderr is a socket to the journal, and a variable names it.
+#[test]
+fn under_systemd_lines_carry_their_priority() {
+    let (_organization, mut instance) = scene();
+    let under_systemd = |instance: &Instance, arguments: &[&str]| {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        let theirs = std::os::fd::OwnedFd::from(theirs);
+        let socket =
+            fs::metadata(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&theirs))).unwrap();
+        let mut command = instance.command(arguments);
+        command.env("JOURNAL_STREAM", format!("{}:{}", socket.dev(), socket.ino()));
+        let code = command.stderr(Stdio::from(theirs)).stdout(Stdio::null()).status().unwrap().code();
+        drop(command);
+        ours.set_nonblocking(true).unwrap();
+        let mut text = String::new();
+        let mut buffer = [0; 65536];
+        while let Ok(length) = ours.recv(&mut buffer) {
+            if length == 0 {
+                break;
+            }
+            text += std::str::from_utf8(&buffer[..length]).unwrap();
+        }
+        (code, text)
+    };
+    let (code, text) = under_systemd(&instance, &["sync"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("<6>bwdc: sync ok instance=data run=")), "{text}");
+    assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+    instance.set_env("BW_CLIENTSECRET", "wrong");
+    instance.change(|data| data["accessToken"] = Value::Null);
+    let (code, text) = under_systemd(&instance, &["sync"]);
+    assert_eq!(code, Some(1));
+    assert!(text.lines().any(|line| line.starts_with("<3>bwdc: sync failed instance=data")), "{text}");
+    assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+    let (_, text) = under_systemd(&instance, &["--quiet", "sync"]);
+    assert_eq!(text, "");
+    // A variable that was inherited and names another socket changes nothing.
+    let mut command = instance.command(&["sync"]);
+    let ran = Ran::from(command.env("JOURNAL_STREAM", "9:12345").output().unwrap());
+    assert!(!ran.err.contains("<3>") && !ran.err.contains("sync failed"), "{}", ran.err);
+}
+
+/// Secrets in every place, the most talkative level, every command that has to do with them.
+#[test]
+fn secrets_are_never_logged() {
+    let slapd = Slapd::with(&ldif::small(5, 2, 2));
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::ldap(&slapd, &organization);
+    let secret = organization.sandbox.client_secret().to_owned();
+    for (name, value) in
+        [("BWDC_LOG_LEVEL", "debug"), ("BWDC_LOG_FILE", "bwdc.log"), ("BITWARDENCLI_CONNECTOR_DEBUG", "true")]
+    {
+        instance.set_env(name, value);
+    }
+    let mut printed = String::new();
+    let mut run = |instance: &Instance, arguments: &[&str]| {
+        let ran = instance.run(arguments);
+        printed += &ran.out;
+        printed += &ran.err;
+    };
+    run(&instance, &["login"]);
+    run(&instance, &["sync"]);
+    run(&instance, &["test"]);
+    run(&instance, &["doctor"]);
+    let token = instance.data()["accessToken"].as_str().unwrap().to_owned();
+    run(&instance, &["logout"]);
+    // From the environment, from commands, from files, wrong ones too.
+    instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
+    run(&instance, &["sync"]);
+    instance.set_env("BWDC_LDAP_PASSWORD", "wrong-hunter2");
+    run(&instance, &["sync"]);
+    instance.unset_env("BWDC_LDAP_PASSWORD");
+    instance.set_env("BWDC_LDAP_PASSWORD_EXEC", &format!("printf {PASSWORD}"));
+    run(&instance, &["sync"]);
+    instance.set_env("BW_CLIENTSECRET", "wrong-hunter3");
+    instance.change(|data| data["accessToken"] = Value::Null);
+    run(&instance, &["sync"]);
+    run(&instance, &["config", "okta.token", "typed-hunter4"]);
+    let log = log(&instance);
+    assert!(log.contains("sync ok") && log.contains("sync failed") && log.contains("answered"), "{log}");
+    for secret in [secret.as_str(), PASSWORD, &token, "hunter2", "hunter3", "hunter4"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+        assert!(!printed.contains(secret), "{secret} was printed");
+    }
+}

@@ -1,0 +1,200 @@
+//! Several directories, one organization, one import.
+
+use std::fs;
+
+use bwdc_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::Organization;
+use crate::machine::Machine;
+
+const TOML: &str = "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
+                    [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n";
+
+fn scene() -> (Organization, Machine) {
+    let organization = Organization::start(Options::default());
+    let mut machine = Machine::new();
+    machine.add("hq", &organization, "h1,ann@example.org,\nh2,joe@example.org,\n", "hs,Staff,h1;h2\n");
+    machine.add("berlin", &organization, "b1,eva@example.org,\nb2,joe@example.org,\n", "bs,Staff,b1;b2\n");
+    machine.toml(TOML);
+    (organization, machine)
+}
+
+fn external_id(organization: &Organization, email: &str) -> Option<String> {
+    let members = organization.sandbox.members().unwrap();
+    members.into_iter().find(|member| member.email == email).and_then(|member| member.external_id)
+}
+
+#[test]
+fn both_directories_are_one_import() {
+    let (organization, mut machine) = scene();
+    machine.toml(&format!("{TOML}prefix = {{ berlin = \"Berlin / \" }}\n"));
+    let ran = machine.run(&["sync", "--all"]).ok();
+    assert_eq!(
+        ran.out,
+        "acme: Synced 2 group(s) and 3 user(s).\nTotal: 1 of 1 synced, 2 group(s) and 3 user(s).\n"
+    );
+    let mut emails = organization.emails();
+    emails.sort();
+    assert_eq!(emails, ["ann@example.org", "eva@example.org", "joe@example.org"]);
+    // The first in the list decides by which id; the other's groups hold the same person.
+    assert_eq!(external_id(&organization, "joe@example.org").as_deref(), Some("h2"));
+    assert_eq!(organization.group("Staff").len(), 2);
+    let mut berlin = organization.group("Berlin / Staff");
+    berlin.sort();
+    assert_eq!(berlin, ["eva@example.org", "joe@example.org"]);
+    assert_eq!(organization.imports(), 1);
+    // Nothing new is not sent; one of the folders synced differently in between makes it go out again.
+    let ran = machine.run(&["sync", "--instance", "acme"]).ok();
+    assert_eq!(ran.out, "Syncing complete.\nSynced 0 group(s) and 0 user(s).\n");
+    assert_eq!(organization.imports(), 1);
+    machine.change("berlin", |data| data["lastSyncHash"] = "other".into());
+    machine.run(&["sync", "--instance", "acme"]).ok();
+    assert_eq!(organization.imports(), 2);
+    let (hq, berlin) = (machine.data("hq"), machine.data("berlin"));
+    assert_eq!(hq["lastSyncHash"], berlin["lastSyncHash"]);
+    assert!(hq["lastUserSync"].is_string() && berlin["lastGroupSync"].is_string());
+}
+
+/// Whom one directory calls deleted is alive in the other, whichever comes first.
+#[test]
+fn the_living_stay() {
+    let (organization, machine) = scene();
+    machine.run(&["sync", "--all"]).ok();
+    machine.people("hq", "h1,ann@example.org,\nh2,joe@example.org,left\n", "hs,Staff,h1\n");
+    let ran = machine.run(&["test", "--instance", "acme"]).ok();
+    assert!(ran.err.contains("not removed, because another directory has the same address"), "{}", ran.err);
+    machine.run(&["sync", "--all"]).ok();
+    assert!(organization.emails().contains(&"joe@example.org".to_owned()));
+    // Gone from both is gone.
+    machine.people("berlin", "b1,eva@example.org,\nb2,joe@example.org,left\n", "bs,Staff,b1\n");
+    machine.run(&["sync", "--all"]).ok();
+    assert!(!organization.emails().contains(&"joe@example.org".to_owned()));
+}
+
+/// An account that is made later in a more important directory does not change by which id somebody is known.
+#[test]
+fn the_first_id_stays() {
+    let (organization, machine) = scene();
+    machine.people("hq", "h1,ann@example.org,\n", "hs,Staff,h1\n");
+    machine.run(&["sync", "--all"]).ok();
+    assert_eq!(external_id(&organization, "joe@example.org").as_deref(), Some("b2"));
+    machine.people("hq", "h1,ann@example.org,\nh2,joe@example.org,\n", "hs,Head office,h1;h2\n");
+    for _ in 0..2 {
+        machine.run(&["sync", "--all"]).ok();
+        assert_eq!(external_id(&organization, "joe@example.org").as_deref(), Some("b2"));
+        assert_eq!(organization.group("Head office").len(), 2);
+    }
+}
+
+#[test]
+fn overwriting_keeps_everybody() {
+    let (organization, machine) = scene();
+    for name in ["hq", "berlin"] {
+        machine.change(name, |data| data["sync"]["overwriteExisting"] = true.into());
+    }
+    machine.run(&["sync", "--all"]).ok();
+    assert_eq!(organization.emails().len(), 3);
+    machine.people("berlin", "b1,eva@example.org,left\n", "");
+    machine.run(&["sync", "--all"]).fails(5, &["berlin yields nobody who stays"]);
+    assert_eq!(organization.emails().len(), 3);
+}
+
+#[test]
+fn a_read_that_fails_imports_nothing() {
+    let (organization, machine) = scene();
+    machine.run(&["sync", "--all"]).ok();
+    let before = (machine.data("hq"), machine.data("berlin"), organization.imports());
+    machine.people("hq", "h1,ann@example.org,\n", "");
+    fs::remove_dir_all(machine.path("berlin").join("company")).unwrap();
+    machine.run(&["sync", "--all"]).fails(1, &["acme: berlin: ", "all of its directories or nothing"]);
+    assert_eq!((machine.data("hq"), machine.data("berlin"), organization.imports()), before);
+}
+
+#[test]
+fn different_people_with_one_id_are_refused() {
+    let (organization, machine) = scene();
+    machine.people("berlin", "h1,eva@example.org,\n", "");
+    let words = ["external id h1", "hq: ann@example.org", "berlin: eva@example.org"];
+    machine.run(&["sync", "--all"]).fails(1, &words);
+    assert_eq!(organization.imports(), 0);
+    for name in ["hq", "berlin"] {
+        machine.change(name, |data| data["sync"]["onBadRecord"] = "skip".into());
+    }
+    machine.run(&["sync", "--all"]).fails(4, &words);
+    assert_eq!(organization.emails(), ["joe@example.org"]);
+    assert_eq!(organization.group("Staff"), ["joe@example.org"]);
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let (organization, machine) = scene();
+    machine.change("berlin", |data| data["sync"]["largeImport"] = true.into());
+    machine.run(&["sync", "--all"]).fails(1, &["sync.largeImport is not the same", "hq and berlin"]);
+    machine.change("berlin", |data| data["sync"]["largeImport"] = false.into());
+    machine.change("berlin", |data| data["sync"] = json!({}));
+    machine.run(&["sync", "--all"]).fails(1, &["berlin: Neither sync.users nor sync.groups"]);
+    machine.change("berlin", |data| data["sync"] = json!({ "users": true }));
+    machine.change("berlin", |data| data["organizationId"] = "9c0d4fc9-0000-0000-0000-000000000000".into());
+    machine
+        .run(&["sync", "--all"])
+        .fails(1, &["berlin is merged into organization.", "belongs to organization.9c0d4fc9"]);
+    assert_eq!(organization.imports(), 0);
+}
+
+/// Neither with the file that merges it, nor, once it was merged, without.
+#[test]
+fn a_part_of_a_merge_is_not_synced_alone() {
+    let (organization, mut machine) = scene();
+    let words = ["merged with other directories into the organization acme", "--instance acme"];
+    machine.run(&["sync", "--instance", "hq"]).fails(1, &words);
+    machine.run(&["sync", "--appdata", "berlin"]).fails(1, &words);
+    machine.run(&["sync", "--all"]).ok();
+    machine.usual.unset_env("BWDC_CONFIG");
+    machine.usual.set_env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", "./hq");
+    machine.run(&["sync"]).fails(1, &words);
+    machine.run(&["test"]).ok();
+    assert_eq!(organization.imports(), 1);
+    // Taken out of the merge, it is its own again.
+    fs::write(machine.path("bwdc.toml"), "[instance.hq]\nfolder = \"hq\"\n").unwrap();
+    machine.run(&["sync"]).ok();
+    assert_eq!(machine.data("hq").get("mergedBy"), None);
+}
+
+/// A small directory that loses everybody is noticed beside a large one, and `--allow-removals` lets them go.
+#[test]
+fn the_brake_looks_at_each_directory() {
+    let (organization, machine) = scene();
+    let people = |from: usize, to: usize| -> String {
+        (from..to).map(|at| format!("p{at},p{at}@example.org,\n")).collect()
+    };
+    machine.people("hq", &people(0, 300), "");
+    machine.people("berlin", &people(300, 320), "");
+    for name in ["hq", "berlin"] {
+        machine.change(name, |data| data["sync"]["removeMissing"] = true.into());
+    }
+    machine.run(&["sync", "--all"]).ok();
+    machine.people("berlin", &people(300, 305), "");
+    machine.run(&["sync", "--all"]).fails(5, &["15 of the 20 people of the last complete read of berlin"]);
+    assert_eq!(organization.emails().len(), 320);
+    // Moved to the other directory is not gone.
+    machine.people("hq", &people(0, 312), "");
+    machine.run(&["sync", "--all"]).ok();
+    assert_eq!(organization.emails().len(), 312);
+    machine.people("hq", &people(0, 200), "");
+    machine.run(&["sync", "--all", "--allow-removals", "112"]).ok();
+    assert_eq!(organization.emails().len(), 205);
+}
+
+#[test]
+fn json_tells_the_notes() {
+    let (_organization, machine) = scene();
+    let value: Value = serde_json::from_str(&machine.run(&["--response", "sync", "--all"]).ok().out).unwrap();
+    let acme = &value["data"]["data"][0];
+    assert_eq!((&acme["instance"], &acme["users"], &acme["groups"]), (&"acme".into(), &3.into(), &2.into()));
+    let notes = acme["notes"].to_string();
+    assert!(
+        notes.contains("berlin: joe@example.org (b2): another directory of the merge has the same address"),
+        "{notes}"
+    );
+}
