@@ -75,6 +75,11 @@ impl Job {
         self.logged("sync", work).await
     }
 
+    /// A sync that is not to be.
+    pub(crate) async fn refuse(&self, why: Error) -> Report<Outcome> {
+        self.logged("sync", std::future::ready(Err(why))).await
+    }
+
     /// What a sync would do.
     pub(crate) async fn rehearse(&self, what: Rehearsal, removals: Removals) -> Report<Prepared> {
         let work = async {

@@ -270,7 +270,26 @@ async fn account(context: &Context, data: &Data) -> Result<Account> {
     if let Some(warning) = &account.warning {
         context.warn(warning);
     }
-    Ok(account)
+    let before = data.text(key::ORGANIZATION_ID).filter(|before| *before != account.organization_id);
+    match before {
+        Some(before) if context.company == Company::AmongOthers => {
+            Err(anothers_key(before, &account.organization_id))
+        }
+        _ => Ok(account),
+    }
+}
+
+/// A variable is the same for all instances of a run, and one company's directory must not end up in another's organization.
+fn anothers_key(before: &str, now: &str) -> Error {
+    Error::new(format!(
+        "The API key is the one of organization.{now}, but this folder belongs to organization.{before}. With several \
+         instances in one run that is refused."
+    ))
+    .hint(format!(
+        "A variable such as {} applies to all of them: unset it, and give each its own key in its folder's secrets.env. If the \
+         folder has changed its organization, sync it once alone.",
+        env::CLIENT_SECRET
+    ))
 }
 
 fn warn(instance: &Instance, context: &Context) {

@@ -1,5 +1,7 @@
 //! Several instances in one run: side by side, one summary, one exit code. One that fails stops no other.
 
+use std::collections::HashMap;
+
 use bwdc_core::rules::ExistingMembers;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
@@ -124,25 +126,46 @@ struct Rival<'a> {
     name: &'a str,
     organization: (String, String),
     existing: ExistingMembers,
+    turn: Turn,
+}
+
+/// Whether a job is part of this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Now,
+    Another,
 }
 
 /// Two instances that are synced into one organization without a merge: with `sync.overwriteExisting` each removes whom the other
-/// added, so that is refused; without, only people who leave one directory and are in the other are at risk, which is told.
-pub(super) async fn refuse_rivals(jobs: &[Job], given: &Given) -> Result<()> {
+/// added, so that both are refused; without, only people who leave one directory and are in the other are at risk, which is told.
+/// By the name of the job.
+pub(super) async fn refused(jobs: &[Job], given: &Given) -> HashMap<String, Error> {
     let rest = given.others(jobs);
-    let running = jobs.iter().map(|job| (job, true)).chain(rest.iter().map(|job| (job, false)));
-    let mut rivals: Vec<Rival<'_>> = Vec::new();
-    for (job, is_running) in running {
-        let Some(rival) = rival(job, is_running).await else { continue };
-        if let Some(other) = rivals.iter().find(|other| other.organization == rival.organization) {
-            judge(other, &rival, given.style)?;
-        }
-        rivals.push(rival);
+    if jobs.len() + rest.len() < 2 {
+        return HashMap::new();
     }
-    Ok(())
+    let running = jobs.iter().map(|job| (job, Turn::Now)).chain(rest.iter().map(|job| (job, Turn::Another)));
+    let mut rivals: Vec<Rival<'_>> = Vec::new();
+    for (job, turn) in running {
+        rivals.extend(rival(job, turn).await);
+    }
+    let mut refused = HashMap::new();
+    for (at, one) in rivals.iter().enumerate() {
+        for other in rivals[at + 1..].iter().filter(|other| other.organization == one.organization) {
+            match judged(one, other) {
+                Err(error) => {
+                    refused.extend([one, other].map(|rival| (rival.name.to_owned(), error.clone())))
+                }
+                Ok(_) if one.turn == Turn::Another => {}
+                Ok(warning) => ui::warning(&warning, given.style),
+            }
+        }
+    }
+    refused
 }
 
-fn judge(one: &Rival<'_>, other: &Rival<'_>, style: Style) -> Result<()> {
+/// What to warn of, or why neither may run.
+fn judged(one: &Rival<'_>, other: &Rival<'_>) -> Result<String> {
     let names = format!("{} and {}", one.name, other.name);
     let (api_url, id) = &one.organization;
     let both = format!("{names} are both synced into organization.{id} on {api_url}");
@@ -152,26 +175,21 @@ fn judge(one: &Rival<'_>, other: &Rival<'_>, style: Style) -> Result<()> {
         return Err(Error::new(format!(
             "{both}, and with sync.overwriteExisting each would remove the people of the other."
         ))
-        .hint(format!("{hint} Nothing was synced.")));
+        .hint(format!("{hint} Neither was synced.")));
     }
-    ui::warning(
-        &format!("{both}: who leaves one is removed, even if the other has the person too. {hint}"),
-        style,
-    );
-    Ok(())
+    Ok(format!("{both}: who leaves one is removed, even if the other has the person too. {hint}"))
 }
 
 /// Where a job goes, as far as it can be told; what is wrong with it is told when it runs. Of one that does not run now only
 /// what data.json says: no command is run for its secrets.
-async fn rival(job: &Job, is_running: bool) -> Option<Rival<'_>> {
+async fn rival(job: &Job, turn: Turn) -> Option<Rival<'_>> {
     let context: &Context = job.contexts().into_iter().next()?;
     let data = context.file.load().ok()?;
-    let id = match data.text(key::ORGANIZATION_ID) {
-        Some(id) if !is_running => id.to_owned(),
-        _ if is_running => Account::of(&data, &context.secrets).await.ok()?.organization_id,
-        _ => return None,
+    let id = match turn {
+        Turn::Now => Account::of(&data, &context.secrets).await.ok()?.organization_id,
+        Turn::Another => data.text(key::ORGANIZATION_ID)?.to_owned(),
     };
     let api_url = instance::endpoints(&data).ok()?.api_url().to_owned();
     let existing = Instance::existing_members(&data).ok()?;
-    Some(Rival { name: job.name(), organization: (api_url, id), existing })
+    Some(Rival { name: job.name(), organization: (api_url, id), existing, turn })
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::several;
 use super::which::{Jobs, Which, Wish};
 use crate::error::{Exit, Result};
-use crate::job::{Facts, Report, Told as _};
+use crate::job::{Facts, Job, Report, Told as _};
 use crate::run::Outcome;
 use crate::ui::{self, Answer, Style};
 
@@ -39,14 +39,21 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
+            if let Some(why) = several::refused(std::slice::from_ref(&job), given).await.remove(job.name()) {
+                return job.refuse(why).await.result.map(|_| (Answer::Nothing, Exit::Failure));
+            }
             let outcome = job.sync(removals).await.result?;
             ui::notes(&warnings(&outcome.notes), given.style);
             let message = Some(format!("{}.", synced(&outcome.facts())));
             Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))
         }
         Jobs::Several(jobs) => {
-            several::refuse_rivals(&jobs, given).await?;
-            let told = several::side_by_side(&jobs, given, |job| job.sync(removals), told).await;
+            let refused = &several::refused(&jobs, given).await;
+            let sync = async |job: &Job| match refused.get(job.name()) {
+                Some(why) => job.refuse(why.clone()).await,
+                None => job.sync(removals).await,
+            };
+            let told = several::side_by_side(&jobs, given, sync, told).await;
             Ok(several::answer(told, "synced", |line| format!("{}.", synced(line))))
         }
     }

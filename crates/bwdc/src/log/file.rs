@@ -5,9 +5,9 @@
 //! lock, which is tried and never waited for: a process that is stopped while it has it must not stop the others' syncs.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,7 +22,8 @@ pub(super) struct Appender {
     path: PathBuf,
     limits: Limits,
     style: Style,
-    state: Mutex<State>,
+    /// Whether somebody knows that it does not work.
+    is_told: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +32,6 @@ struct Limits {
     max_age: Duration,
     /// How many older files stay.
     keep: usize,
-}
-
-#[derive(Default)]
-struct State {
-    /// The last line was cut short, so that the next must begin with a line end.
-    is_torn: bool,
-    /// Somebody knows that it does not work.
-    is_told: bool,
 }
 
 impl Appender {
@@ -50,19 +43,18 @@ impl Appender {
             max_age: log.max_age.value.duration(),
             keep: log.keep.value.0,
         };
-        Some(Self { path, limits, style, state: Mutex::default() })
+        Some(Self { path, limits, style, is_told: AtomicBool::new(false) })
     }
 
-    fn append(&self, line: &str, time: Timestamp, state: &mut State) -> io::Result<()> {
+    fn append(&self, line: &str, time: Timestamp) -> io::Result<()> {
         let mut file = self.open()?;
         if self.is_full(&mut file, line, time)? && self.put_aside(line, time)? {
             file = self.open()?;
         }
-        let text = if state.is_torn { format!("\n{line}") } else { line.to_owned() };
+        let text = if is_torn(&mut file)? { format!("\n{line}") } else { line.to_owned() };
         // One call and no second for the rest, which could land behind another process's line.
         let written = file.write(text.as_bytes())?;
-        state.is_torn = written < text.len();
-        if state.is_torn { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if written < text.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn open(&self) -> io::Result<File> {
@@ -127,10 +119,8 @@ impl Appender {
 
 impl Sink for Appender {
     fn write(&self, record: &Record, format: Format) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.append(&record.line(format), record.time, &mut state);
-        if let Err(error) = result
-            && !std::mem::replace(&mut state.is_told, true)
+        if let Err(error) = self.append(&record.line(format), record.time)
+            && !self.is_told.swap(true, Ordering::Relaxed)
         {
             let path = self.path.display();
             ui::warning(&format!("Writing the log {path}: {error}. The run goes on without it."), self.style);
@@ -138,11 +128,22 @@ impl Sink for Appender {
     }
 }
 
+/// Whether the last line was cut short, by a full disk or the end of the machine.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
 /// When the first line was written, by its own word: creation times are not kept everywhere, and not by copies.
 fn begun(file: &mut File) -> Option<Timestamp> {
     const JSON_BEFORE_TIME: &str = "{\"time\":\"";
     let mut head = [0; 33];
-    io::Seek::rewind(file).ok()?;
+    file.rewind().ok()?;
     file.read_exact(&mut head).ok()?;
     let head = std::str::from_utf8(&head).ok()?;
     let head = head.strip_prefix(JSON_BEFORE_TIME).unwrap_or(head);
@@ -243,11 +244,11 @@ mod tests {
     fn appender(path: &Path, max_size: u64, keep: usize) -> Appender {
         let limits = Limits { max_size, max_age: Duration::from_secs(3600), keep };
         let style = Style { quiet: true, ..Style::default() };
-        Appender { path: path.to_owned(), limits, style, state: Mutex::default() }
+        Appender { path: path.to_owned(), limits, style, is_told: AtomicBool::new(false) }
     }
 
     fn add(appender: &Appender, line: &str, time: &str) -> io::Result<()> {
-        appender.append(line, time.parse().unwrap(), &mut appender.state.lock().unwrap())
+        appender.append(line, time.parse().unwrap())
     }
 
     fn read(path: &Path) -> String {
@@ -287,6 +288,15 @@ mod tests {
             assert_eq!(read(&appender.path), "next\n");
             assert_eq!(read(&appender.beside(1)), format!("{first}\nsame hour\n"));
         }
+    }
+
+    #[test]
+    fn a_torn_line_is_ended_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let appender = appender(&folder.path().join("bwdc.log"), 1000, 2);
+        fs::write(&appender.path, "half a li").unwrap();
+        add(&appender, "whole\n", NOON).unwrap();
+        assert_eq!(read(&appender.path), "half a li\nwhole\n");
     }
 
     #[test]

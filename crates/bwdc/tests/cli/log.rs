@@ -171,6 +171,26 @@ fn a_log_that_cannot_be_written_fails_nothing() {
     assert_eq!(fs::read_to_string(folder.join("victim")).unwrap(), "precious");
 }
 
+/// The log is full at the fourth kilobyte: the shell sees to that, and data.json is smaller.
+#[test]
+fn a_full_disk_fails_nothing() {
+    let (organization, instance) = scene();
+    let path = instance.folder.path().join("bwdc.log");
+    fs::write(&path, format!("{}\n", "x".repeat(4000))).unwrap();
+    let program = env!("CARGO_BIN_EXE_bwdc");
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec {program} sync --log-file bwdc.log");
+    let mut command = instance.command_of(std::path::Path::new("sh"), &["-c", &script]);
+    let ran = Ran::from(command.output().unwrap()).ok();
+    assert_eq!(ran.err.matches("Warning: Writing the log").count(), 1, "{}", ran.err);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 4096);
+    assert_eq!(organization.emails().len(), 2);
+    // The line that was cut is ended before the next.
+    instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
+    let text = log(&instance);
+    assert!(text.lines().skip(3).all(|line| line.starts_with("20") && line.contains(" run=")));
+    assert!(text.lines().last().unwrap().contains("bwdc: sync ok"));
+}
+
 /// As systemd starts it: stderr is a socket to the journal, and a variable names it.
 #[test]
 fn under_systemd_lines_carry_their_priority() {

@@ -164,8 +164,9 @@ fn holder_of(command: &mut Command) -> std::process::Child {
 
 #[test]
 fn two_instances_of_one_organization_are_told_or_refused() {
-    let [organization] = organizations();
-    let machine = two(&organization, &organization);
+    let [organization, other] = organizations();
+    let mut machine = two(&organization, &organization);
+    machine.add("rome", &other, "r1,ida@example.org,\n", "");
     let ran = machine.run(&["sync", "--all"]).ok();
     assert!(
         ran.err.contains("are both synced into organization.") && ran.err.contains("merge = [...]"),
@@ -173,13 +174,37 @@ fn two_instances_of_one_organization_are_told_or_refused() {
         ran.err
     );
     machine.change("hq", |data| data["sync"]["overwriteExisting"] = true.into());
+    machine.toml(
+        "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n[instance.rome]\nfolder = \"rome\"\n",
+    );
     let imports = organization.imports();
-    machine
-        .run(&["sync", "--all"])
-        .fails(1, &["each would remove the people of the other", "Nothing was synced."]);
-    machine.run(&["sync", "--appdata", "hq", "--appdata", "berlin"]).fails(1, &["each would remove"]);
-    assert_eq!(organization.imports(), imports);
-    assert_eq!(organization.emails().len(), 3);
+    let words = ["each would remove the people of the other", "Neither was synced."];
+    let ran = machine.run(&["sync", "--all"]).fails(1, &words);
+    assert!(
+        ran.out.contains("rome: Synced 0 group(s) and 1 user(s).") && ran.out.contains("Total: 1 of 3"),
+        "{}",
+        ran.out
+    );
+    machine.run(&["sync", "--appdata", "hq", "--appdata", "berlin"]).fails(1, &words);
+    // Also where only one of them runs.
+    machine.run(&["sync", "--instance", "berlin"]).fails(1, &words);
+    machine.run(&["sync", "--instance", "rome"]).ok();
+    assert_eq!((organization.imports(), organization.emails().len()), (imports, 3));
+}
+
+/// A variable applies to all: nobody's people must go into another's organization for it.
+#[test]
+fn a_key_of_another_organization_is_refused() {
+    let [a, b] = organizations();
+    let mut machine = two(&a, &b);
+    for name in ["hq", "berlin"] {
+        machine
+            .change(name, |data| data.as_object_mut().unwrap().retain(|key, _| !key.starts_with("apiKey")));
+    }
+    machine.usual.key(&a.sandbox);
+    let ran = machine.run(&["sync", "--all"]).fails(1, &["berlin: The API key is the one of organization."]);
+    assert!(ran.out.contains("hq: Synced 1 group(s) and 2 user(s)."), "{}", ran.out);
+    assert_eq!((a.emails().len(), b.imports()), (2, 0));
 }
 
 #[test]

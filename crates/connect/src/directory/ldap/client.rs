@@ -8,6 +8,7 @@ use ldap3::controls::{PagedResults, RawControl};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions, StdStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::failure;
@@ -292,11 +293,13 @@ async fn connect(config: &Config, attempted: &str) -> Result<Ldap> {
     let (connection, ldap) = LdapConnAsync::with_settings(settings, &config.url())
         .await
         .map_err(|error| failure::broken(attempted, &error))?;
-    tokio::spawn(async move {
+    let drive = async move {
         if let Err(error) = connection.drive().await {
             tracing::debug!(%error, "the LDAP connection ended");
         }
-    });
+    };
+    // So that the log knows whose connection it was.
+    tokio::spawn(drive.in_current_span());
     Ok(ldap)
 }
 

@@ -473,6 +473,8 @@ struct Since {
 async fn on_own_thread<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
+    // What it has to say belongs to the same run.
+    let work = tracing::Instrument::in_current_span(work);
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
