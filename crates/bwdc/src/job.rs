@@ -102,7 +102,8 @@ impl Job {
     async fn logged<T: Told>(&self, verb: &str, work: impl Future<Output = Result<T>>) -> Report<T> {
         let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
         let started = Instant::now();
-        let span = tracing::info_span!("run", instance = self.name(), run);
+        // At the highest level, so that what is logged at any has the instance.
+        let span = tracing::error_span!("run", instance = self.name(), run);
         let work = async {
             tracing::info!("{verb} started");
             let result = work.await;

@@ -253,8 +253,10 @@ fn reason_to_spare(person: &Person, at: usize, shares: &[Share]) -> Option<(Seve
 fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
     let winners = winners(&shares);
     let mut notes = Vec::new();
-    for Share { source, decided: Decided { draft, .. }, known_after, .. } in &mut shares {
-        let mut instead: HashMap<ExternalId, ExternalId> = HashMap::new();
+    for share in &mut shares {
+        let mut instead = elsewhere(share, &winners);
+        let Share { source, decided: Decided { draft, .. }, known_after, .. } = share;
+        let mut lost = Vec::new();
         draft.people.retain(|person| {
             let winner = person.email.as_ref().and_then(|email| winners.get(email));
             let Some(winner) = winner.filter(|id| person.fate == Fate::Stays && **id != person.external_id)
@@ -267,16 +269,33 @@ fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
                 "another directory of the merge has the same address, and its account and external id count",
             ));
             instead.insert(person.external_id.clone(), winner.clone());
+            lost.push(person.external_id.clone());
             false
         });
+        known_after.forget(&lost);
         if !instead.is_empty() {
             draft.groups = with_members(std::mem::take(&mut draft.groups), |id| {
                 Some(instead.get(id).unwrap_or(id).clone())
             });
-            known_after.forget(instead.keys());
         }
     }
     (shares, notes)
+}
+
+/// People of a directory whom only another one imports, such as those of a directory that is read for its groups: by that
+/// one's id. Nobody whose address the directory itself has twice.
+fn elsewhere(share: &Share, winners: &FastMap<Email, ExternalId>) -> FastMap<ExternalId, ExternalId> {
+    let mut ids: FastMap<&Email, Vec<&ExternalId>> = FastMap::default();
+    for (id, email) in &share.living {
+        if let Some(email) = email.as_ref().filter(|email| winners.contains_key(*email)) {
+            ids.entry(email).or_default().push(id);
+        }
+    }
+    let alone = ids.into_iter().filter_map(|(email, ids)| match ids[..] {
+        [id] => Some((id.clone(), winners[email].clone())),
+        _ => None,
+    });
+    alone.filter(|(id, winner)| id != winner).collect()
 }
 
 /// By which external id each address is imported: the one it was imported by last time, because the server knows a member by

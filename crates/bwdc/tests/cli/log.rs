@@ -70,6 +70,13 @@ fn a_run_ends_with_one_line_to_alert_on() {
         "{last}"
     );
     assert!(last.contains(" error=\"") && last.contains("127.0.0.1:9"), "{last}");
+    let quietly = ["sync", "--log-file", "errors.log"];
+    instance.command(&quietly).env("BWDC_LOG_LEVEL", "error").output().unwrap();
+    let text = fs::read_to_string(instance.folder.path().join("errors.log")).unwrap();
+    assert!(
+        text.lines().count() == 1 && text.contains("ERROR bwdc: sync failed instance=data run="),
+        "{text}"
+    );
 }
 
 fn mode(instance: &Instance) -> u32 {

@@ -271,3 +271,19 @@ fn prefixes_keep_names_apart_and_are_measured() {
     assert_eq!(names, ["Admins", "Berlin / Admins"]);
     assert!(prepared.bad_records[0].problem.contains("has 104 characters"));
 }
+
+/// A directory that is read for its groups only knows people by ids that nobody imports.
+#[test]
+fn groups_hold_people_whom_another_directory_imports() {
+    let a = directory(vec![person("a1", "ann@example.org")]);
+    let mut b = directory(Vec::new());
+    b.snapshot.others = vec![person("b1", "ann@example.org"), person("b2", "joe@example.org")];
+    b.snapshot.groups.push(Group {
+        external_id: "g".into(),
+        reference_id: "g".into(),
+        name: "Staff".to_owned(),
+        members: vec!["b1".into(), "b2".into()],
+    });
+    let prepared = merged(&[a, b]).prepared;
+    assert_eq!(*prepared.groups[0].members, ["a1".into(), "b2".into()]);
+}
