@@ -14,6 +14,7 @@ use url::Url;
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::{Instance, instance, settings};
 use crate::error::{Error, Exit, Result};
+use crate::log;
 use crate::run::{self, Context, Rehearsal};
 use crate::session::{self, Account};
 use crate::state::{self, Data, RunLock};
@@ -26,8 +27,10 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(Answer, Exit)> {
-    let findings = Examination::new(context).whole().await;
+pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
+    let context = &given.context();
+    let mut findings = of_machine(given);
+    findings.extend(Examination::new(context).whole().await);
     let failed = findings.iter().filter(|finding| finding.mark == Mark::Fail).count();
     let doubtful = findings.iter().filter(|finding| finding.mark == Mark::Warn).count();
     let value = json!({
@@ -103,6 +106,40 @@ impl From<probe::Check> for Finding {
             Outcome::Bad(error) => Self::bad(check.what, error.into()),
         }
     }
+}
+
+/// `bwdc.toml` and the log, where there are any.
+fn of_machine(given: &super::Given) -> Vec<Finding> {
+    let setup = &given.setup;
+    let toml = setup.installation.as_ref().map(|installation| {
+        let path = installation.path.display();
+        match installation.warning() {
+            Some(warning) => {
+                Finding::doubtful("bwdc.toml", warning, "Let only its owner, or root, write to it.")
+            }
+            None => Finding::good(
+                "bwdc.toml",
+                format!(
+                    "{path} names {} instance(s) and {} merge(s)",
+                    installation.instances.len(),
+                    installation.organizations.len()
+                ),
+            ),
+        }
+    });
+    let log = setup.log.file.as_ref().map(|file| {
+        let path = file.value.display();
+        match log::can_append(&file.value) {
+            Ok(()) => Finding::good("Log", format!("{path} can be written to")),
+            Err(error) => Finding::doubtful(
+                "Log",
+                format!("{path} cannot be written: {error}"),
+                "Syncs run all the same, but nobody can see later what they did. Name another file, or give the user who runs \
+                 bwdc the right to write there.",
+            ),
+        }
+    });
+    toml.into_iter().chain(log).collect()
 }
 
 /// A clock that is further off makes tokens and certificates look expired.

@@ -47,24 +47,14 @@ impl Appender {
     }
 
     fn append(&self, line: &str, time: Timestamp) -> io::Result<()> {
-        let mut file = self.open()?;
+        let mut file = open_in_folder(&self.path)?;
         if self.is_full(&mut file, line, time)? && self.put_aside(line, time)? {
-            file = self.open()?;
+            file = open_in_folder(&self.path)?;
         }
         let text = if is_torn(&mut file)? { format!("\n{line}") } else { line.to_owned() };
         // One call and no second for the rest, which could land behind another process's line.
         let written = file.write(text.as_bytes())?;
         if written < text.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-
-    fn open(&self) -> io::Result<File> {
-        match open(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_folder(&self.path)?;
-                open(&self.path)
-            }
-            other => other,
-        }
     }
 
     fn is_full(&self, file: &mut File, line: &str, now: Timestamp) -> io::Result<bool> {
@@ -86,7 +76,7 @@ impl Appender {
             return Ok(false);
         }
         // Another process may have done it between our look and our lock.
-        if !self.is_full(&mut self.open()?, line, now)? {
+        if !self.is_full(&mut open_in_folder(&self.path)?, line, now)? {
             return Ok(true);
         }
         self.move_on()?;
@@ -157,6 +147,21 @@ fn make_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
     builder.create(folder)
+}
+
+/// Whether lines could be written, tried.
+pub(crate) fn can_append(path: &Path) -> io::Result<()> {
+    open_in_folder(path).map(drop)
+}
+
+fn open_in_folder(path: &Path) -> io::Result<File> {
+    match open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_folder(path)?;
+            open(path)
+        }
+        other => other,
+    }
 }
 
 /// Opens the file to append to, or makes it with mode 640, which a group of log readers can be given.

@@ -8,6 +8,8 @@ mod file;
 pub(crate) mod journal;
 mod line;
 
+pub(crate) use self::file::can_append;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;

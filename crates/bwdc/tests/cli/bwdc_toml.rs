@@ -91,3 +91,15 @@ fn the_schema_is_printed() {
         serde_json::from_str(&instance.run(&["--response", "config", "schema"]).ok().out).unwrap();
     assert_eq!(value["data"]["title"], "bwdc.toml");
 }
+
+#[test]
+fn doctor_looks_at_it_and_at_the_log() {
+    let mut machine = Machine::new();
+    machine.toml("[instance.a]\nfolder = \"a\"\n[log]\nfile = \"bwdc.log\"\n");
+    let ran = machine.run(&["doctor"]);
+    assert!(ran.out.contains("bwdc.toml names 1 instance(s) and 0 merge(s)"), "{}", ran.out);
+    assert!(ran.out.contains("ok    Log: "), "{}", ran.out);
+    machine.toml("[log]\nfile = \"/dev/full\"\n");
+    let ran = machine.run(&["doctor"]);
+    assert!(ran.out.contains("warn  Log: /dev/full cannot be written: it is no regular file"), "{}", ran.out);
+}
