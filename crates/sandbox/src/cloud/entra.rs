@@ -24,7 +24,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Map, Value, json};
 
 pub use self::tenant::{
-    ClientSecret, Kind, LinkRefusal, Member, Person, Presence, Team, Tenant, Unit, group_id, unit_id, user_id,
+    Bin, ClientSecret, Kind, LinkRefusal, Member, Person, Presence, Team, Tenant, Unit, group_id, unit_id,
+    user_id,
 };
 use super::{Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Standing, Vendor, repeats_page};
 
@@ -211,6 +212,13 @@ async fn users(asked: Asked) -> Response {
 async fn deleted(asked: Asked) -> Response {
     let (State((entra, _)), ..) = &asked;
     let tenant = entra.tenant();
+    if tenant.bin == Bin::Absent {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "Resource not found for the segment 'deletedItems'.",
+        );
+    }
     let gone: Vec<&Person> = tenant.users.iter().filter(|user| user.presence == Presence::Deleted).collect();
     list(&tenant, &asked, USERS, &Entity::USER, &gone, |person| person.shown_deleted())
 }

@@ -215,6 +215,14 @@ impl<T> Listed<T> {
             Self::Refused(refusal) => Err(refusal.error),
         }
     }
+
+    /// `None` if there is no such list there at all.
+    pub(super) fn supported(self) -> Result<Option<List<T>>> {
+        match self {
+            Self::Refused(refusal) if matches!(refusal.status, 400 | 404 | 405 | 501) => Ok(None),
+            listed => listed.complete().map(Some),
+        }
+    }
 }
 
 #[derive(Debug)]

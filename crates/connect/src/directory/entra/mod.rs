@@ -1,7 +1,7 @@
 //! Microsoft Entra ID.
 
 mod client;
-pub mod config;
+mod config;
 mod convert;
 mod filter;
 mod login;
@@ -104,20 +104,25 @@ impl Entra {
     /// A link for next time, and then everybody in the recycle bin: who is deleted in between is in both. Both are quicker than a
     /// list of changes from the beginning, which has everybody and need not have those who were deleted before.
     async fn all_departed(&self, progress: &Progress) -> Result<Departed> {
-        let Listed::All(now) = self.client.list::<ChangeRecord>(CHANGES_FROM_NOW, progress).await? else {
-            return self.changes_from_the_beginning(progress).await;
-        };
-        let Listed::All(bin) = self.client.list::<DeletedRecord>(DELETED, progress).await? else {
-            return self.changes_from_the_beginning(progress).await;
-        };
+        let now = self.client.list::<ChangeRecord>(CHANGES_FROM_NOW, progress).await?.supported()?;
+        let Some(now) = now else { return self.changes_from_the_beginning(progress).await };
+        let bin = self.client.list::<DeletedRecord>(DELETED, progress).await?.supported()?;
+        let Some(bin) = bin else { return self.changes_from_the_beginning(progress).await };
         let Departed { mut users, link, notes } = Departed::of_changes(now)?;
         users.extend(convert::deleted(&bin.entries));
         Ok(Departed { users, link, notes })
     }
 
+    /// For a Graph, or a proxy before it, that does not know the other way.
     async fn changes_from_the_beginning(&self, progress: &Progress) -> Result<Departed> {
         let list = self.client.list::<ChangeRecord>(CHANGES, progress).await?;
-        Departed::of_changes(list.complete()?)
+        let mut departed = Departed::of_changes(list.complete()?)?;
+        departed.notes.push(Note::warning(
+            Step::Leavers,
+            "",
+            "the recycle bin cannot be read here; whoever was deleted before the last sync may stay",
+        ));
+        Ok(departed)
     }
 
     /// Everybody, those who were deleted, and where the next read starts.

@@ -15,6 +15,8 @@ pub struct Tenant {
     pub units: Vec<Unit>,
     /// Ids of groups that are deleted between being listed and their members being read.
     pub vanishing: HashSet<String>,
+    /// Whether there is a recycle bin to look into; a proxy may let the documented minimum through only.
+    pub bin: Bin,
     /// The application permissions that were granted.
     pub permissions: Vec<&'static str>,
     /// The application's client secret.
@@ -106,6 +108,15 @@ pub struct ClientSecret {
     pub value: String,
     /// When it ends, in RFC 3339.
     pub ends: String,
+}
+
+/// Whether the recycle bin can be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bin {
+    /// It can.
+    Open,
+    /// There is none.
+    Absent,
 }
 
 /// Why a link to changes is refused.
@@ -219,6 +230,7 @@ impl From<&Company> for Tenant {
             groups: groups.collect(),
             units: Vec::new(),
             vanishing: HashSet::new(),
+            bin: Bin::Open,
             permissions: vec!["User.Read.All", "Group.Read.All", "AdministrativeUnit.Read.All"],
             secret: ClientSecret { value: super::SECRET.to_owned(), ends: "2199-12-31T00:00:00Z".to_owned() },
             certificate: None,
