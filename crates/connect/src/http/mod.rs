@@ -227,7 +227,10 @@ impl Http {
     /// What an attempt says about how much may be under way.
     fn went(&self, result: &std::result::Result<Response, failure::Failure>) -> Went {
         match result {
-            Ok(answer) if retry::is_limit(answer, self.passing) => Went::TooMuch(retry::asked_for(answer)),
+            // Nobody waits longer than requests are tried for: they are to fail, and not to hang.
+            Ok(answer) if retry::is_limit(answer, self.passing) => {
+                Went::TooMuch(retry::asked_for(answer).filter(|pause| *pause <= self.retry_for))
+            }
             Ok(answer) if answer.status.is_success() => Went::Well,
             Ok(_) | Err(_) => Went::Otherwise,
         }
@@ -266,5 +269,22 @@ fn log(request: &Request, result: &std::result::Result<Response, failure::Failur
             tracing::debug!(%method, host, path, status = answer.status.as_u16(), milliseconds, "answered")
         }
         Err(error) => tracing::debug!(%method, host, path, %error, milliseconds, "failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_an_hour_is_not_kept() {
+        let http = Http::new(Settings::default()).unwrap();
+        let limited = |reset: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-reset", reset.parse().unwrap());
+            Ok(Response { status: StatusCode::TOO_MANY_REQUESTS, headers, body: bytes::Bytes::new() })
+        };
+        assert_eq!(http.went(&limited("7")), Went::TooMuch(Some(Duration::from_secs(7))));
+        assert_eq!(http.went(&limited("3000")), Went::TooMuch(None));
     }
 }
