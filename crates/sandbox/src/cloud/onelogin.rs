@@ -1,4 +1,5 @@
-//! A OneLogin account: `/auth/oauth2/v2/token`, `/api/2/users` and `/api/2/roles`, with pages, cursors, limits, and what goes wrong.
+//! A OneLogin account: `/auth/oauth2/v2/token`, `/api/2/users` and `/api/2/roles`, with pages, cursors, limits, and what goes
+//! wrong.
 //!
 //! Facts from OneLogin's developer documentation (API 2: "Generate Tokens", "List Users", "List Roles", "Using Query Parameters",
 //! "Get Rate Limit") and from answers of the real API that others have published.

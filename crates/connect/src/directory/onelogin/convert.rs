@@ -6,8 +6,8 @@ use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 
 use super::client::{RoleIds, RoleRecord, UserRecord};
 
-/// `status` of an account that an administrator has switched off (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1 active,
-/// 3 locked, 4 password expired, 5 awaiting a password reset, 7 password pending, 8 security questions required.
+/// `status` of an account that an administrator has switched off (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1
+/// active, 3 locked, 4 password expired, 5 awaiting a password reset, 7 password pending, 8 security questions required.
 const SUSPENDED: i64 = 2;
 
 /// One person. Ids are numbers, and become what the existing connector makes of them.

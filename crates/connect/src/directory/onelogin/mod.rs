@@ -15,6 +15,7 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use self::client::{Client, Page, Record, RoleIds, RoleRecord, UserRecord};
 pub use self::config::{Config, Region};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use crate::http::Limit;
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
@@ -87,15 +88,12 @@ fn unlisted(users: &[UserRecord], roles: &[RoleRecord]) -> BTreeSet<u64> {
 
 /// Whether the calls that are left of this hour are enough for a read.
 fn enough_calls(page: &Page<UserRecord>) -> Option<Check> {
-    let limit = page.calls?;
-    let minutes = limit.renewed_in.as_secs().div_ceil(60);
-    let found = format!(
-        "{} are left, renewed in {minutes} minutes; a sync takes about {}",
-        limit.left,
-        page.pages + 2
-    );
-    let is_enough = usize::try_from(limit.left).is_ok_and(|left| left > page.pages + 2);
-    Some(if is_enough {
+    let Limit { left, renewed_in } = page.calls?;
+    // People, and a page or two of roles.
+    let needed = page.pages + 2;
+    let minutes = renewed_in.as_secs().div_ceil(60);
+    let found = format!("{left} are left, renewed in {minutes} minutes; a sync takes about {needed}");
+    Some(if usize::try_from(left).is_ok_and(|left| left > needed) {
         Check::good("OneLogin calls", found)
     } else {
         Check::doubtful(
