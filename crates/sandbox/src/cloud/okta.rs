@@ -1,5 +1,5 @@
-//! An Okta organization: `/api/v1/users`, `/api/v1/groups`, `/api/v1/groups/{id}/users` and `/oauth2/v1/token`, with pages, filters,
-//! limits, and what goes wrong.
+//! An Okta organization: `/api/v1/users`, `/api/v1/groups`, `/api/v1/groups/{id}/users` and `/oauth2/v1/token`, with pages,
+//! filters, limits, and what goes wrong.
 //!
 //! Facts from Okta's developer documentation: "Users API", "Groups API", "Link headers", "Rate limits", "Error codes", "Implement
 //! OAuth for Okta with a service app".

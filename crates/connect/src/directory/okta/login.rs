@@ -119,10 +119,11 @@ impl Application {
 
 fn refused(attempted: &str, response: &Response) -> Error {
     let status = response.status.as_u16();
-    let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
-    let Ok(Refusal { error, error_description }) = serde_json::from_slice(&response.body) else {
+    let told = serde_json::from_slice(&response.body).ok().filter(|_| matches!(status, 400 | 401 | 403));
+    let Some(Refusal { error, error_description }) = told else {
         return super::client::refused(attempted, response, HINT);
     };
+    let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
     let hint = match error.as_str() {
         "invalid_dpop_proof" | "use_dpop_nonce" => {
             "Turn off `Require Demonstrating Proof of Possession (DPoP) header in token requests` for the application, under General \
