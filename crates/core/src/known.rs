@@ -14,20 +14,30 @@ pub struct KnownPeople {
     /// Which people were looked for. Who is absent from a read of others has not vanished.
     population: Option<String>,
     people: BTreeMap<ExternalId, Option<String>>,
+    /// Those whom a merge imported by the id of another directory, with that id: the organization knows them by it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    imported_as: BTreeMap<ExternalId, ExternalId>,
 }
 
 /// The first form had addresses only, and nobody without one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
-    Population { population: Option<String>, people: BTreeMap<ExternalId, Option<String>> },
+    Population {
+        population: Option<String>,
+        people: BTreeMap<ExternalId, Option<String>>,
+        #[serde(default)]
+        imported_as: BTreeMap<ExternalId, ExternalId>,
+    },
     Addresses(BTreeMap<ExternalId, String>),
 }
 
 impl From<Stored> for KnownPeople {
     fn from(stored: Stored) -> Self {
         match stored {
-            Stored::Population { population, people } => Self { population, people },
+            Stored::Population { population, people, imported_as } => {
+                Self { population, people, imported_as }
+            }
             Stored::Addresses(people) => people.into_iter().collect(),
         }
     }
@@ -49,15 +59,19 @@ impl KnownPeople {
         self.people.is_empty()
     }
 
-    /// Whether somebody is known.
-    pub(crate) fn contains(&self, id: &ExternalId) -> bool {
-        self.people.contains_key(id)
+    /// By which id the organization knows somebody, if it does: usually the directory's.
+    pub(crate) fn imported_as<'a>(&'a self, id: &'a ExternalId) -> Option<&'a ExternalId> {
+        self.people.contains_key(id).then(|| self.imported_as.get(id).unwrap_or(id))
     }
 
-    /// Takes people out.
-    pub(crate) fn forget<'a>(&mut self, ids: impl IntoIterator<Item = &'a ExternalId>) {
-        for id in ids {
-            self.people.remove(id);
+    /// Notes by which id people were imported.
+    pub(crate) fn import_as<'a>(&mut self, ids: impl IntoIterator<Item = (&'a ExternalId, &'a ExternalId)>) {
+        for (id, imported_as) in ids {
+            if id == imported_as {
+                self.imported_as.remove(id);
+            } else {
+                self.imported_as.insert(id.clone(), imported_as.clone());
+            }
         }
     }
 
@@ -72,7 +86,9 @@ impl KnownPeople {
         for user in snapshot.users.iter().chain(&snapshot.others) {
             people.insert(user.external_id.clone(), self.address_of(user));
         }
-        Self { population, people }
+        let mut imported_as = self.imported_as.clone();
+        imported_as.retain(|id, _| people.contains_key(id));
+        Self { population, people, imported_as }
     }
 
     /// Who was known and is not in this complete read of the same people. Nobody after a read of changes, or of other
@@ -107,7 +123,8 @@ impl KnownPeople {
 
 impl FromIterator<(ExternalId, String)> for KnownPeople {
     fn from_iter<I: IntoIterator<Item = (ExternalId, String)>>(people: I) -> Self {
-        Self { population: None, people: people.into_iter().map(|(id, email)| (id, Some(email))).collect() }
+        let people = people.into_iter().map(|(id, email)| (id, Some(email))).collect();
+        Self { population: None, people, imported_as: BTreeMap::new() }
     }
 }
 

@@ -5,8 +5,9 @@
 //! group to its members mean something within one directory only. Their order is the administrator's and the only one that
 //! counts; which was read first never shows.
 //!
-//! - An e-mail address is a person. Of accounts with one address the one counts that was imported last time, else the first
-//!   directory's; groups of the others hold it instead of theirs.
+//! - An e-mail address is a person, imported by one external id: the one it was imported by last time, also where the directory
+//!   that gave it has the person no more; else the first directory's. All groups hold the person by that id, and by that id the
+//!   person leaves: the server knows members by the id they had first.
 //! - An external id belongs to one person. Where two people have one, both are [`BadRecord`]s.
 //! - Nobody leaves who is alive in any of the directories.
 
@@ -43,7 +44,7 @@ pub struct Share {
     living: FastMap<ExternalId, Option<Email>>,
     /// All their addresses.
     addresses: FastSet<Email>,
-    /// Who was imported from here, and could be, when it was last read completely.
+    /// Who was here when it was last read completely, and by which id they were imported.
     known: KnownPeople,
     /// The same after this read.
     known_after: KnownPeople,
@@ -62,10 +63,11 @@ impl Share {
         let addresses = alive().filter_map(|user| user.email.clone()).collect();
         let known_after = known.after(&snapshot);
         let decided = decide(snapshot, rules, &known);
-        let staying = || decided.draft.people.iter().filter(|person| person.fate == Fate::Stays);
         // Should the directory have an id twice, it means whom the import would carry.
-        living.extend(staying().map(|person| (person.external_id.clone(), person.email.clone())));
-        let staying = staying().count();
+        living.extend(
+            staying(&decided.draft.people).map(|person| (person.external_id.clone(), person.email.clone())),
+        );
+        let staying = staying(&decided.draft.people).count();
         Self { source, decided, living, addresses, known, known_after, staying }
     }
 }
@@ -90,7 +92,7 @@ pub struct Part {
     pub staying: usize,
     /// Who of it leaves for being gone.
     pub missing: Missing,
-    /// Who is known after this import, without those whose account elsewhere counts.
+    /// Who is known after this import.
     pub known: KnownPeople,
 }
 
@@ -99,7 +101,7 @@ pub fn merge(shares: Vec<Share>) -> Merged {
     let shares = named(shares);
     let (shares, contested) = without_contested(shares);
     let (shares, mut notes) = spare(shares);
-    let (shares, more) = one_per_address(shares);
+    let (shares, more) = one_per_address(leaving_as_imported(shares));
     notes.extend(more);
     let (shares, draft) = joined(shares, contested, notes);
     let draft = validate::refuse(one_per_external_id(draft));
@@ -240,39 +242,57 @@ fn reason_to_spare(person: &Person, at: usize, shares: &[Share]) -> Option<(Seve
     }
     let email = person.email.as_ref()?;
     let has_address = elsewhere().any(|(_, share)| share.addresses.contains(email));
-    let is_vanished = shares[at].decided.vanished.contains(&person.external_id);
-    let severity = if is_vanished { Severity::Warning } else { Severity::Info };
     has_address.then_some((
-        severity,
-        "not removed, because another directory has the same address by another id; the server knows a member by the id it had \
-         first, and groups lose the person: clear the member's external id there",
+        Severity::Info,
+        "not removed, because another directory has a live account with the same address",
     ))
 }
 
-/// Of several accounts with one address one counts. The groups of the other directories hold that one instead.
+/// Who was imported by another directory's id leaves by it.
+fn leaving_as_imported(mut shares: Vec<Share>) -> Vec<Share> {
+    for Share { decided: Decided { draft, vanished, .. }, known, .. } in &mut shares {
+        let imported_as = |id: &ExternalId| known.imported_as(id).unwrap_or(id).clone();
+        for person in draft.people.iter_mut().filter(|person| person.fate == Fate::Leaves) {
+            person.external_id = imported_as(&person.external_id);
+        }
+        *vanished = vanished.iter().map(imported_as).collect();
+    }
+    shares
+}
+
+/// Each address once, by one id. The groups of all directories hold the person by that id.
 fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
     let winners = winners(&shares);
+    let mut carried: FastSet<Email> = shares
+        .iter()
+        .flat_map(|share| staying(&share.decided.draft.people))
+        .filter_map(|person| {
+            person.email.clone().filter(|email| winners.get(email) == Some(&person.external_id))
+        })
+        .collect();
     let mut notes = Vec::new();
     for share in &mut shares {
         let mut instead = elsewhere(share, &winners);
         let Share { source, decided: Decided { draft, .. }, known_after, .. } = share;
-        let mut lost = Vec::new();
-        draft.people.retain(|person| {
-            let winner = person.email.as_ref().and_then(|email| winners.get(email));
-            let Some(winner) = winner.filter(|id| person.fate == Fate::Stays && **id != person.external_id)
-            else {
+        draft.people.retain_mut(|person| {
+            let Some((email, winner)) = person.email.as_ref().and_then(|email| winners.get_key_value(email)) else {
                 return true;
             };
-            notes.push(Note::info(
-                Step::Duplicates,
-                label(source, person.label()),
-                "another directory of the merge has the same address, and its account and external id count",
-            ));
+            if person.fate == Fate::Leaves || *winner == person.external_id {
+                return true;
+            }
             instead.insert(person.external_id.clone(), winner.clone());
-            lost.push(person.external_id.clone());
-            false
+            let is_first = carried.insert(email.clone());
+            let reason = if is_first {
+                "imported by the external id of a directory that has the person no more: the organization knows the person by it"
+            } else {
+                "another directory of the merge has the same address, and its account and external id count"
+            };
+            notes.push(Note::info(Step::Duplicates, label(source, person.label()), reason));
+            person.external_id = winner.clone();
+            is_first
         });
-        known_after.forget(&lost);
+        known_after.import_as(&instead);
         if !instead.is_empty() {
             draft.groups = with_members(std::mem::take(&mut draft.groups), |id| {
                 Some(instead.get(id).unwrap_or(id).clone())
@@ -280,6 +300,10 @@ fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
         }
     }
     (shares, notes)
+}
+
+fn staying(people: &[Person]) -> impl Iterator<Item = &Person> {
+    people.iter().filter(|person| person.fate == Fate::Stays)
 }
 
 /// People of a directory whom only another one imports, such as those of a directory that is read for its groups: by that
@@ -299,20 +323,35 @@ fn elsewhere(share: &Share, winners: &FastMap<Email, ExternalId>) -> FastMap<Ext
 }
 
 /// By which external id each address is imported: the one it was imported by last time, because the server knows a member by
-/// the id it had first; else the first directory's.
+/// the id it had first; else the first directory's. An id that means somebody else by now is nobody's any more.
 fn winners(shares: &[Share]) -> FastMap<Email, ExternalId> {
-    let mut winners: FastMap<Email, (&ExternalId, bool)> = FastMap::default();
+    let means = |id: &ExternalId, email: &Email| {
+        shares.iter().filter_map(|share| share.living.get(id)).all(|other| other.as_ref() == Some(email))
+    };
+    let mut winners: FastMap<Email, (&ExternalId, Choice)> = FastMap::default();
     for share in shares {
-        for person in share.decided.draft.people.iter().filter(|person| person.fate == Fate::Stays) {
-            let Some(email) = person.email.clone() else { continue };
-            let is_known = share.known.contains(&person.external_id);
-            let winner = winners.entry(email).or_insert((&person.external_id, is_known));
-            if is_known && !winner.1 {
-                *winner = (&person.external_id, true);
+        for person in staying(&share.decided.draft.people) {
+            let Some(email) = &person.email else { continue };
+            let known = share.known.imported_as(&person.external_id).filter(|id| means(id, email));
+            let choice = match known {
+                Some(id) => (id, Choice::Known),
+                None => (&person.external_id, Choice::New),
+            };
+            let winner = winners.entry(email.clone()).or_insert(choice);
+            if winner.1 == Choice::New && choice.1 == Choice::Known {
+                *winner = choice;
             }
         }
     }
     winners.into_iter().map(|(email, (id, _))| (email, id.clone())).collect()
+}
+
+/// Why an id is the one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    /// The organization has it already.
+    Known,
+    New,
 }
 
 /// Groups whose members are given by another name, or are none; groups that share a list share the new one.

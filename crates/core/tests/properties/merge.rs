@@ -175,6 +175,57 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whoever stays anywhere keeps the id that the organization knows, whatever becomes of the accounts it came from; and
+    /// whoever is deleted wherever they were leaves by that id.
+    #[test]
+    fn people_keep_and_leave_by_the_id_they_were_imported_by(worlds in worlds(), fates in prop::collection::vec(0..4_u8, 120)) {
+        let mut worlds = apart(worlds);
+        for World { snapshot, rules, .. } in &mut worlds {
+            *rules = Rules::default();
+            snapshot.others.clear();
+            snapshot.groups.clear();
+            // No directory contradicts itself.
+            let (mut ids, mut emails) = (BTreeSet::new(), BTreeSet::new());
+            snapshot.users.retain(|user| {
+                ids.insert(user.external_id.clone()) && user.email.as_ref().is_none_or(|email| emails.insert(email.clone()))
+            });
+        }
+        let first = merged(&worlds);
+        let mut fates = fates.into_iter().cycle();
+        let mut left = Vec::new();
+        for (world, part) in worlds.iter_mut().zip(&first.parts) {
+            world.known = part.known.clone();
+            // Gone without a trace, deleted without an address, or as they were.
+            world.snapshot.users.retain_mut(|user| match fates.next() {
+                Some(0) => false,
+                Some(1) if user.status != Status::Deleted => {
+                    left.extend(user.email.take());
+                    user.status = Status::Deleted;
+                    true
+                }
+                _ => true,
+            });
+        }
+        let second = merged(&worlds).prepared;
+        prop_assert!(first.prepared.bad_records.is_empty() && second.bad_records.is_empty());
+        let before: HashMap<Email, ExternalId> = staying(&first.prepared.people)
+            .filter_map(|person| Some((person.email.clone()?, person.external_id.clone()))).collect();
+        for person in staying(&second.people) {
+            let known = person.email.as_ref().and_then(|email| before.get(email));
+            prop_assert!(known.is_none_or(|id| *id == person.external_id), "{person:?} was {known:?}");
+        }
+        let alive: BTreeSet<_> = living(&worlds).filter_map(|user| user.email.clone()).collect();
+        let ids: BTreeSet<_> = second.people.iter().filter(|person| person.fate == Fate::Leaves)
+            .map(|person| person.external_id.clone()).collect();
+        for email in left.iter().filter(|email| !alive.contains(email)) {
+            prop_assert!(ids.contains(&before[email]), "{email} stays as {:?}", before[email]);
+        }
+    }
+}
+
 fn person(id: &str, email: &str) -> User {
     User {
         external_id: id.into(),
