@@ -212,44 +212,33 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Interaction::Terminal
     };
     let done = |answer: Answer| (answer, Exit::Success);
-    let (command, global) = match cli {
-        Cli { command: Command::Completions(arguments), .. } => {
-            return completions::run(&arguments).map(done);
-        }
-        Cli { command: Command::Man(arguments), .. } => return man::run(&arguments).map(done),
-        Cli { command: Command::Sandbox(arguments), .. } => {
-            log::start(&environment, style, None);
-            return sandbox::run(arguments).await.map(done);
-        }
-        Cli { command: Command::Demo(arguments), .. } => {
-            log::start(&environment, style, None);
-            return demo::run(arguments, style).await.map(done);
-        }
-        Cli { command: Command::Config(arguments), .. } if arguments.is_schema() => {
-            return Ok(done(config::schema()));
-        }
-        Cli { command, global } => (command, global),
-    };
-    let given = Given::of(global, environment, style)?;
-    let context = || given.context();
-    match command {
-        Command::Login(arguments) => login::run(&context(), arguments, interaction).await.map(done),
-        Command::Logout => logout::run(&context()).await.map(done),
-        Command::Test(arguments) => test::run(&given, arguments).await,
-        Command::Sync(arguments) => sync::run(&given, arguments).await,
-        Command::LastSync(arguments) => last_sync::run(&context(), &arguments).await.map(done),
-        Command::Config(arguments) => config::run(&given, &arguments).await.map(done),
-        Command::DataFile => Ok(done(data_file::run(&context()))),
-        Command::ClearCache => clear_cache::run(&context()).map(done),
-        Command::Init(arguments) => init::run(&context(), arguments, interaction).await.map(done),
-        Command::Daemon(arguments) => daemon::run(arguments, given).await.map(done),
-        Command::Status(arguments) => status::run(arguments, &given).await,
-        Command::Doctor(arguments) => doctor::run(&given, arguments).await,
-        Command::Update => update::run(&context()).await.map(done),
+    let given = || Given::of(cli.global.clone(), environment.clone(), style);
+    let context = || given().map(|given| given.context());
+    match cli.command {
+        Command::Login(arguments) => login::run(&context()?, arguments, interaction).await.map(done),
+        Command::Logout => logout::run(&context()?).await.map(done),
+        Command::Test(arguments) => test::run(&given()?, arguments).await,
+        Command::Sync(arguments) => sync::run(&given()?, arguments).await,
+        Command::LastSync(arguments) => last_sync::run(&context()?, &arguments).await.map(done),
+        Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
+        Command::Config(arguments) => config::run(&given()?, &arguments).await.map(done),
+        Command::DataFile => Ok(done(data_file::run(&context()?))),
+        Command::ClearCache => clear_cache::run(&context()?).map(done),
+        Command::Init(arguments) => init::run(&context()?, arguments, interaction).await.map(done),
+        Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
+        Command::Status(arguments) => status::run(arguments, &given()?).await,
+        Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
+        Command::Update => update::run(&context()?).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),
-        Command::Sandbox(arguments) => sandbox::run(arguments).await.map(done),
-        Command::Demo(arguments) => demo::run(arguments, style).await.map(done),
+        Command::Sandbox(arguments) => {
+            log::start(&environment, style, None);
+            sandbox::run(arguments).await.map(done)
+        }
+        Command::Demo(arguments) => {
+            log::start(&environment, style, None);
+            demo::run(arguments, style).await.map(done)
+        }
     }
 }
 

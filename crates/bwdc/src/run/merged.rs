@@ -58,22 +58,18 @@ impl Merge {
 /// A whole sync.
 pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
     let started = Timestamp::now();
-    let locks = merge.members.iter().map(|Member { context, .. }| {
-        let taken = RunLock::take(context.file.folder(), &iso(started));
-        taken.map_err(|error| error.while_doing(&context.name))
-    });
-    let _locks: Vec<RunLock> = locks.collect::<Result<_>>()?;
+    let _locks = locks(merge, started)?;
     let opened = open(merge).await?;
     let first = &opened[0];
-    let organization =
-        Organization::open(first.context, &first.data, account(first.context, &first.data).await?)?;
+    let account = account(first.context, &first.data).await?;
+    let organization = Organization::open(first.context, &first.data, account)?;
     let id = organization.account.organization_id.clone();
     of_one_organization(&opened, &id)?;
     let token = organization.token().await?;
     let (prepared, parts) = read(&opened, merge.at_once).await?;
     let server = organization.server(&prepared).await?;
-    let target =
-        Target { api_url: organization.client.api_url().to_owned(), organization_id: id.clone(), server };
+    let api_url = organization.client.api_url().to_owned();
+    let target = Target { api_url, organization_id: id.clone(), server };
     let plan = bwdc_core::plan(prepared, &first.instance.rules, &target);
     let sent = match verdict(&opened, &plan, &parts, removals)? {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
@@ -84,22 +80,39 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
         }
     };
     let merged_by = merge.path.display().to_string();
-    let records: Vec<RunRecord<'_>> = opened
-        .iter()
-        .zip(&parts)
-        .map(|(opened, part)| RunRecord {
-            file: &opened.context.file,
-            started,
-            scope: Some(opened.scope),
-            digest: plan.digest_of_requests(),
-            cursor: &part.cursor,
-            known: (part.known != opened.known).then(|| part.known.clone()),
-            organization_id: &id,
-            merged_by: Some(&merged_by),
-        })
-        .collect();
+    let record = |(opened, part)| record(opened, part, &plan, started, &id, &merged_by);
+    let records: Vec<RunRecord<'_>> = opened.iter().zip(&parts).map(record).collect();
     commit(&records, sent)?;
     Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
+}
+
+/// Nobody else syncs any of the folders meanwhile.
+fn locks(merge: &Merge, started: Timestamp) -> Result<Vec<RunLock>> {
+    let take = |Member { context, .. }: &Member| {
+        let taken = RunLock::take(context.file.folder(), &iso(started));
+        taken.map_err(|error| error.while_doing(&context.name))
+    };
+    merge.members.iter().map(take).collect()
+}
+
+fn record<'a>(
+    opened: &'a Opened<'_>,
+    part: &'a Part,
+    plan: &'a Plan,
+    started: Timestamp,
+    organization_id: &'a str,
+    merged_by: &'a str,
+) -> RunRecord<'a> {
+    RunRecord {
+        file: &opened.context.file,
+        started,
+        scope: Some(opened.scope),
+        digest: plan.digest_of_requests(),
+        cursor: &part.cursor,
+        known: (part.known != opened.known).then(|| part.known.clone()),
+        organization_id,
+        merged_by: Some(merged_by),
+    }
 }
 
 /// Reads, prepares, plans and checks; sends nothing and keeps nothing.

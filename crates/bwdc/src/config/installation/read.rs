@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bwdc_core::did_you_mean;
 use toml::Spanned;
 
-use super::{Content, Installation, Member, Named, Organization, OrganizationEntry, Schedule};
+use super::{Content, Installation, InstanceEntry, Member, Named, Organization, OrganizationEntry, Schedule};
 use crate::config::env::{self, Environment};
 use crate::error::{Error, Result};
 
@@ -54,19 +54,7 @@ impl Reader<'_> {
             self.check_path(file)?;
         }
         let mut names = HashSet::new();
-        let mut instances: Vec<Named> = Vec::new();
-        for (name, entry) in instance {
-            self.check_name(&name, &mut names)?;
-            self.check_path(&entry.folder)?;
-            entry.schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
-            let folder = resolve(&self.path, entry.folder.get_ref());
-            if let Some(other) = instances.iter().find(|other| other.folder == folder) {
-                return Err(
-                    self.wrong(entry.folder.span(), format!("the folder is {}'s already", other.name))
-                );
-            }
-            instances.push(Named { name: name.into_inner(), folder, schedule: entry.schedule });
-        }
+        let mut instances = self.instances(instance, &mut names)?;
         let mut merged = HashSet::new();
         let mut organizations = Vec::new();
         for (name, entry) in organization {
@@ -80,6 +68,25 @@ impl Reader<'_> {
             instance.schedule = instance.schedule.take().or_else(|| schedule.clone());
         }
         Ok(Installation { path: self.path, instances, organizations, log, limits, daemon })
+    }
+
+    fn instances(
+        &self,
+        entries: BTreeMap<Spanned<String>, InstanceEntry>,
+        names: &mut HashSet<String>,
+    ) -> Result<Vec<Named>> {
+        let mut instances: Vec<Named> = Vec::new();
+        for (name, InstanceEntry { folder: written, schedule }) in entries {
+            self.check_name(&name, names)?;
+            self.check_path(&written)?;
+            schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
+            let folder = resolve(&self.path, written.get_ref());
+            if let Some(other) = instances.iter().find(|other| other.folder == folder) {
+                return Err(self.wrong(written.span(), format!("the folder is {}'s already", other.name)));
+            }
+            instances.push(Named { name: name.into_inner(), folder, schedule });
+        }
+        Ok(instances)
     }
 
     fn members(
