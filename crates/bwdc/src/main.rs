@@ -9,6 +9,7 @@ mod harden;
 mod job;
 mod log;
 mod run;
+mod schedule;
 mod session;
 mod state;
 mod ui;
