@@ -13,6 +13,7 @@ mod login;
 mod logout;
 mod man;
 mod sandbox;
+mod schedule;
 mod several;
 mod status;
 mod sync;
@@ -108,6 +109,8 @@ enum Command {
     Daemon(daemon::Arguments),
     /// Show what the daemon is doing.
     Status(status::Arguments),
+    /// Run syncs at set times: by cron, systemd, launchd, the Task Scheduler or Kubernetes.
+    Schedule(schedule::Arguments),
     /// Look for a newer release.
     Update,
     /// Print a script that completes commands and options in a shell.
@@ -228,6 +231,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
         Command::Status(arguments) => status::run(arguments, &given()?).await,
         Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
+        Command::Schedule(arguments) => schedule::run(&environment, arguments, style),
         Command::Update => update::run(&context()?).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),

@@ -80,8 +80,10 @@ impl<'a> Typed<'a> {
                 words.next();
             }
         }
-        let command = words.peek().and_then(|name| program.find_subcommand(name));
-        if command.is_some() {
+        let mut command = None;
+        while let Some(inner) = words.peek().and_then(|name| command.unwrap_or(program).find_subcommand(name))
+        {
+            command = Some(inner);
             words.next();
         }
         let mut operands = Vec::new();

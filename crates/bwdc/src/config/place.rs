@@ -40,6 +40,12 @@ fn platform_folder(environment: &Environment) -> Result<PathBuf> {
     })
 }
 
+/// The same for another user of this machine, of whom only the home is known.
+pub(crate) fn in_home(home: &Path) -> PathBuf {
+    let settings = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+    home.join(settings).join(FOLDER)
+}
+
 /// A path from the configuration; a relative one starts at the folder of `data.json`.
 pub(crate) fn resolve(folder: &Path, path: &str) -> PathBuf {
     folder.join(path)

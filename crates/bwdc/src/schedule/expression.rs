@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Schedule {
     /// At the times that five fields name.
-    Cron(Cron),
+    Cron(Box<Cron>),
     /// So much time after the one before.
     Every(Interval),
     /// Once, when the machine starts: `@reboot`.
@@ -45,15 +45,19 @@ impl Schedule {
         }
     }
 
+    fn of(cron: Cron) -> Self {
+        Self::Cron(Box::new(cron))
+    }
+
     /// Five fields, or a nickname.
     pub(crate) fn cron(text: &str) -> Result<Self> {
-        if text.trim() == "@reboot" { Ok(Self::Boot) } else { Cron::parse(text.trim()).map(Self::Cron) }
+        if text.trim() == "@reboot" { Ok(Self::Boot) } else { Cron::parse(text.trim()).map(Self::of) }
     }
 
     /// A time of day.
     pub(crate) fn daily(text: &str) -> Result<Self> {
         let time = time_of_day(text, 0, text.trim())?;
-        Cron::parse(&format!("{} {} * * *", time.minute(), time.hour())).map(Self::Cron)
+        Cron::parse(&format!("{} {} * * *", time.minute(), time.hour())).map(Self::of)
     }
 
     /// Days of the week and a time, with an `@` in between.
@@ -65,7 +69,7 @@ impl Schedule {
         };
         Field::parse(&DAY_OF_WEEK, Piece { whole: text, at: 0, text: days })?;
         let time = time_of_day(text, days.len() + 1, time)?;
-        Cron::parse(&format!("{} {} * * {days}", time.minute(), time.hour())).map(Self::Cron)
+        Cron::parse(&format!("{} {} * * {days}", time.minute(), time.hour())).map(Self::of)
     }
 
     /// The first run after a moment; `None` if there is none, or none that the calendar knows.

@@ -2,4 +2,111 @@
 //!
 //! Every renderer is pure: it gives text, or the reason why a scheduler cannot do what is asked. `install` alone acts.
 
+pub(crate) mod account;
+pub(crate) mod cron;
+pub(crate) mod explain;
 pub(crate) mod expression;
+pub(crate) mod install;
+pub(crate) mod kubernetes;
+pub(crate) mod launchd;
+pub(crate) mod plan;
+pub(crate) mod script;
+pub(crate) mod systemd;
+pub(crate) mod windows;
+
+use serde::{Deserialize, Serialize};
+
+use self::expression::Schedule;
+use crate::error::{Error, Result};
+
+/// The sync of one instance, as every scheduler is given it.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) schedule: Schedule,
+    /// The program, by its absolute path: a scheduler's PATH is short.
+    pub(crate) program: String,
+    /// The folder of data.json.
+    pub(crate) folder: String,
+    pub(crate) user: String,
+    /// Besides the folder's, for the environment that a scheduler leaves bare.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Job {
+    /// All variables of the job, the folder's first.
+    fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        let folder = (crate::config::env::APPDATA_DIR, self.folder.as_str());
+        std::iter::once(folder)
+            .chain(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// A name for its files and units, of its folder.
+    pub(crate) fn name(&self) -> String {
+        name_of(&self.folder)
+    }
+
+    fn marker(&self) -> Marker {
+        Marker {
+            schedule: self.schedule.to_string(),
+            folder: self.folder.clone(),
+            user: self.user.clone(),
+            program: self.program.clone(),
+        }
+    }
+}
+
+/// `bwdc-srv-one` for `/srv/one`.
+pub(crate) fn name_of(folder: &str) -> String {
+    let words = folder.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once("bwdc").chain(words).collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+/// What a file says about its job, on one line of a comment: so that it is found again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marker {
+    pub(crate) schedule: String,
+    pub(crate) folder: String,
+    pub(crate) user: String,
+    pub(crate) program: String,
+}
+
+const MARKER: &str = "bwdc-schedule: ";
+
+impl Marker {
+    fn text(&self) -> String {
+        format!("{MARKER}{}", serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// For a comment in XML, which cannot hold two hyphens in a row.
+    fn xml_text(&self) -> String {
+        self.text().replace("--", "-\\u002d")
+    }
+
+    /// All markers in a text.
+    pub(crate) fn all_in(text: &str) -> Vec<Self> {
+        let from_json = |json: &str| serde_json::Deserializer::from_str(json).into_iter().next()?.ok();
+        text.match_indices(MARKER).filter_map(|(at, _)| from_json(&text[at + MARKER.len()..])).collect()
+    }
+}
+
+/// Refuses what would end a line of a file.
+fn on_one_line(what: &str, text: &str) -> Result<()> {
+    if text.contains(['\n', '\r', '\0']) {
+        return Err(Error::new(format!("The {what} `{}` has a line end in it.", text.escape_debug()))
+            .hint("No scheduler's file can hold that: use another."));
+    }
+    Ok(())
+}
+
+/// Checks what stands in every file.
+fn check(job: &Job) -> Result<()> {
+    on_one_line("folder", &job.folder)?;
+    on_one_line("program", &job.program)?;
+    on_one_line("user", &job.user)?;
+    job.variables.iter().try_for_each(|(name, value)| on_one_line(&format!("variable {name}"), value))
+}
+
+/// As text between XML tags.
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

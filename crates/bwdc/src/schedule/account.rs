@@ -1,0 +1,69 @@
+//! Users of the operating system, asked by its own tools, so that those of a directory (NSS) count as well.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::error::{Error, Result};
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) home: PathBuf,
+}
+
+/// Where `--create-user` puts the home.
+pub(crate) fn home_of_new(name: &str) -> PathBuf {
+    PathBuf::from("/var/lib").join(name)
+}
+
+/// Whether everything is allowed to this process.
+#[cfg(unix)]
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Windows has no such user; its tools ask for what they need.
+#[cfg(not(unix))]
+pub(crate) fn is_root() -> bool {
+    false
+}
+
+/// The user who runs this.
+pub(crate) fn own_name() -> Result<String> {
+    told(Command::new("id").arg("-un"))?
+        .ok_or_else(|| Error::new("Asking for the user's name: `id -un` failed."))
+}
+
+/// A user by name, if there is one.
+///
+/// # Errors
+/// A name that no user can have (useradd(8)), or tools that are missing.
+pub(crate) fn find(name: &str) -> Result<Option<Account>> {
+    let is_valid = |name: &str| {
+        let rest = name.strip_suffix('$').unwrap_or(name);
+        !rest.is_empty()
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+            && !rest.starts_with(['-', '.'])
+    };
+    if !is_valid(name) {
+        return Err(Error::new(format!("`{name}` is no user's name."))
+            .hint("A name has letters, digits, `_`, `.` and `-`, such as bwdc."));
+    }
+    if told(Command::new("id").args(["-u", name]))?.is_none() {
+        return Ok(None);
+    }
+    // The name was checked above: the shell sees nothing but the name.
+    let home = told(Command::new("sh").args(["-c", &format!("echo ~{name}")]))?;
+    let home = home.filter(|home| home.starts_with('/'));
+    let home = home.ok_or_else(|| Error::new(format!("The user {name} has no home folder.")))?;
+    Ok(Some(Account { name: name.to_owned(), home: PathBuf::from(home) }))
+}
+
+/// What a command prints, if it succeeds.
+fn told(command: &mut Command) -> Result<Option<String>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| Error::new(format!("Running {program}: {error}")))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    Ok(output.status.success().then_some(text))
+}

@@ -1,0 +1,506 @@
+//! Schedules on this machine: what has to be done to install and remove them, and which there are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cron::{Access, Block, Crontab, Entry, Origin};
+use super::launchd::Domain;
+use super::plan::{self, Plan, Step};
+use super::systemd::Manager;
+use super::{Job, Marker, account, launchd, systemd, windows};
+use crate::error::{Error, Result};
+
+/// Who runs the syncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheduler {
+    Cron,
+    Systemd,
+    Launchd,
+    /// The Task Scheduler.
+    Windows,
+}
+
+impl Scheduler {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+            Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+            Self::Windows => "task-scheduler",
+        }
+    }
+
+    /// The platform's best.
+    pub(crate) fn usual() -> Self {
+        if cfg!(windows) {
+            Self::Windows
+        } else if cfg!(target_os = "macos") {
+            Self::Launchd
+        } else if systemd_runs() {
+            Self::Systemd
+        } else {
+            Self::Cron
+        }
+    }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_here(self) -> bool {
+        match self {
+            Self::Cron => cfg!(unix),
+            Self::Systemd => systemd_runs(),
+            Self::Launchd => cfg!(target_os = "macos"),
+            Self::Windows => cfg!(windows),
+        }
+    }
+}
+
+/// As sd_booted(3) has it.
+fn systemd_runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Whether cron.allow may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fix {
+    Yes,
+    No,
+}
+
+/// A schedule that is installed.
+#[derive(Clone, Debug)]
+pub(crate) struct Installed {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) marker: Marker,
+    /// The files, or the crontab's user.
+    pub(crate) place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Crontab { user: String, entry: Entry },
+    Units { folder: PathBuf, name: String, manager: Manager },
+    PropertyList { path: PathBuf, domain: Domain },
+    Task { path: String },
+}
+
+// ---- cron ----
+
+/// A crontab as it is; `None` if there is none.
+fn crontab(user: &str) -> Result<Option<String>> {
+    match plan::run(&crontab_command(user, "-l")?, None) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.message.contains("no crontab for") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `crontab`, with `-u` where it is somebody else's; only root may do that.
+fn crontab_command(user: &str, operand: &str) -> Result<Vec<String>> {
+    let words = if user == account::own_name()? {
+        vec!["crontab", operand]
+    } else if account::is_root() {
+        vec!["crontab", "-u", user, operand]
+    } else {
+        return Err(Error::new(format!("The crontab of {user} is not yours."))
+            .hint("Run this as root, or as that user."));
+    };
+    Ok(words.into_iter().map(str::to_owned).collect())
+}
+
+/// Where cron's lists are: Linux, then macOS.
+const LISTS: [&str; 2] = ["/etc", "/usr/lib/cron"];
+
+/// What cron.allow and cron.deny mean for a user (crontab(1)): cron.allow, if it is there, has to name them; else cron.deny must not.
+/// A line counts as it is, blanks included.
+fn access(user: &str) -> Result<Allowed> {
+    let folder = LISTS
+        .iter()
+        .map(Path::new)
+        .find(|folder| ["cron.allow", "cron.deny"].iter().any(|name| folder.join(name).exists()));
+    let Some(folder) = folder.filter(|_| user != "root") else { return Ok(Allowed::Yes) };
+    let names = |path: &Path| match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.lines().any(|line| line == user))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // `crontab` itself may read it, and says no where it must.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(Error::new(format!("Reading {}: {error}", path.display()))),
+    };
+    let (allow, deny) = (folder.join("cron.allow"), folder.join("cron.deny"));
+    match names(&allow)? {
+        Some(true) => Ok(Allowed::Yes),
+        Some(false) => Ok(Allowed::NotNamed(allow)),
+        None if names(&deny)? == Some(true) => Ok(Allowed::Denied(deny)),
+        None => Ok(Allowed::Yes),
+    }
+}
+
+enum Allowed {
+    Yes,
+    NotNamed(PathBuf),
+    Denied(PathBuf),
+}
+
+/// Puts jobs of one user into their crontab.
+pub(crate) fn into_crontab(
+    jobs: &[Job],
+    user: &str,
+    mail: Option<&str>,
+    fix: Fix,
+    user_is_new: bool,
+) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let text = if user_is_new { None } else { crontab(user)? };
+    let known = Crontab::parse(text.as_deref().unwrap_or_default())?;
+    let fresh = || Block {
+        origin: if text.is_some() { Origin::Crontab } else { Origin::Nothing },
+        ..Block::default()
+    };
+    let mut block = known.block.clone().unwrap_or_else(fresh);
+    match (access(user)?, fix) {
+        (Allowed::Yes, _) => {}
+        (Allowed::NotNamed(path), Fix::Yes) => {
+            plan.0.push(Step::Append { path, line: user.to_owned() });
+            block.access = Access::Added;
+        }
+        (Allowed::NotNamed(path), Fix::No) => {
+            let path = path.display();
+            return Err(Error::new(format!(
+                "cron does not let {user} have a crontab: {path} has no line `{user}`."
+            ))
+            .hint(format!("As root, `echo {user} >>{path}`, or install with --fix, which does that.")));
+        }
+        (Allowed::Denied(path), _) => {
+            let path = path.display();
+            return Err(Error::new(format!(
+                "cron does not let {user} have a crontab: {path} has the line `{user}`."
+            ))
+            .hint("Somebody decided that: take the line out if it was wrong, or use another user."));
+        }
+    }
+    for job in jobs {
+        block.put(Entry::of(job, mail)?);
+    }
+    plan.0.extend(replacing(user, text.as_deref(), known.with(block).as_deref())?);
+    Ok(plan)
+}
+
+fn replacing(user: &str, now: Option<&str>, then: Option<&str>) -> Result<Option<Step>> {
+    if now == then {
+        return Ok(None);
+    }
+    Ok(Some(match then {
+        Some(text) => Step::Run { command: crontab_command(user, "-")?, input: Some(text.to_owned()) },
+        None => Step::Run { command: crontab_command(user, "-r")?, input: None },
+    }))
+}
+
+fn out_of_crontab(user: &str, folder: &str) -> Result<Plan> {
+    let text = crontab(user)?;
+    let known = Crontab::parse(text.as_deref().unwrap_or_default())?;
+    let Some(mut block) = known.block.clone() else { return Ok(Plan::default()) };
+    block.entries.retain(|entry| entry.marker.folder != folder);
+    let was_added = block.access == Access::Added && block.entries.is_empty();
+    let mut plan = Plan(Vec::from_iter(replacing(user, text.as_deref(), known.with(block).as_deref())?));
+    let allow =
+        LISTS.map(|folder| Path::new(folder).join("cron.allow")).into_iter().find(|path| path.exists());
+    if let Some(path) = allow.filter(|_| was_added) {
+        plan.0.push(Step::TakeOut { path, line: user.to_owned() });
+    }
+    Ok(plan)
+}
+
+fn in_crontab(user: &str) -> Result<Vec<Installed>> {
+    let text = crontab(user)?.unwrap_or_default();
+    let entries = Crontab::parse(&text)?.block.map(|block| block.entries).unwrap_or_default();
+    let installed = |entry: Entry| Installed {
+        scheduler: Scheduler::Cron,
+        marker: entry.marker.clone(),
+        place: Place::Crontab { user: user.to_owned(), entry },
+    };
+    Ok(entries.into_iter().map(installed).collect())
+}
+
+/// Those who have a crontab: for root only, who may look.
+fn crontab_users() -> Vec<String> {
+    let spools = ["/var/spool/cron/crontabs", "/var/spool/cron", "/var/at/tabs"];
+    let files = spools.iter().filter_map(|spool| fs::read_dir(spool).ok()).flatten().flatten();
+    let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    names.filter(|name| account::find(name).is_ok_and(|account| account.is_some())).collect()
+}
+
+// ---- systemd ----
+
+/// Where an administrator's units are (systemd.unit(5)).
+pub(crate) fn unit_folder(manager: Manager, config_home: &Path) -> PathBuf {
+    match manager {
+        Manager::System => PathBuf::from("/etc/systemd/system"),
+        Manager::User => config_home.join("systemd/user"),
+    }
+}
+
+fn systemctl(manager: Manager, words: &[&str]) -> Vec<String> {
+    let own = (manager == Manager::User).then_some("--user");
+    ["systemctl"].into_iter().chain(own).chain(words.iter().copied()).map(str::to_owned).collect()
+}
+
+pub(crate) fn into_systemd(job: &Job, options: &systemd::Options, folder: &Path) -> Result<Plan> {
+    let mut plan = Plan::default();
+    for (name, text) in systemd::units(job, options)? {
+        let path = folder.join(name);
+        of_this_folder(&path, job)?;
+        plan.write(path, text);
+    }
+    if !plan.is_empty() {
+        let timer = format!("{}.timer", job.name());
+        for words in [&["daemon-reload"][..], &["enable", "--quiet", &timer], &["restart", &timer]] {
+            plan.0.push(Step::Run { command: systemctl(options.manager, words), input: None });
+        }
+    }
+    Ok(plan)
+}
+
+/// Two folders can have one name; a file of another's is left alone.
+fn of_this_folder(path: &Path, job: &Job) -> Result<()> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+    match Marker::all_in(&text).pop() {
+        Some(marker) if marker.folder == job.folder => Ok(()),
+        Some(marker) => Err(Error::new(format!("{} is for the folder {}.", path.display(), marker.folder))
+            .hint("Rename one of the folders: their names are too much alike.")),
+        None => Err(Error::new(format!("{} was not made by `bwdc schedule install`.", path.display()))
+            .hint("Move it away, then install again.")),
+    }
+}
+
+fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Plan {
+    let timer = format!("{name}.timer");
+    let service = format!("{name}.service");
+    let attempt = |words: &[&str]| Step::Try { command: systemctl(manager, words) };
+    Plan(vec![
+        attempt(&["disable", "--now", "--quiet", &timer]),
+        // When it ran last, which Persistent= remembers.
+        attempt(&["clean", "--what=state", &timer]),
+        Step::Remove { path: folder.join(&timer) },
+        Step::Remove { path: folder.join(&service) },
+        attempt(&["daemon-reload"]),
+        attempt(&["reset-failed", &timer, &service]),
+    ])
+}
+
+fn in_systemd(folder: &Path, manager: Manager) -> Vec<Installed> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let timers = files.filter(|path| path.extension().is_some_and(|extension| extension == "timer"));
+    let mut all: Vec<_> = timers
+        .filter_map(|path| {
+            let marker = Marker::all_in(&fs::read_to_string(&path).ok()?).pop()?;
+            let name = path.file_stem()?.to_str()?.to_owned();
+            let place = Place::Units { folder: folder.to_owned(), name, manager };
+            Some(Installed { scheduler: Scheduler::Systemd, marker, place })
+        })
+        .collect();
+    all.sort_by(|one, other| one.marker.folder.cmp(&other.marker.folder));
+    all
+}
+
+// ---- launchd ----
+
+/// Where property lists are (launchd.plist(5)).
+pub(crate) fn list_folder(domain: Domain, home: &Path) -> PathBuf {
+    match domain {
+        Domain::System => PathBuf::from("/Library/LaunchDaemons"),
+        Domain::User => home.join("Library/LaunchAgents"),
+    }
+}
+
+fn launchd_domain(domain: Domain) -> Result<String> {
+    match domain {
+        Domain::System => Ok("system".to_owned()),
+        Domain::User => {
+            let id = plan::run(&["id".to_owned(), "-u".to_owned()], None)?;
+            Ok(format!("gui/{}", id.trim()))
+        }
+    }
+}
+
+pub(crate) fn into_launchd(job: &Job, domain: Domain, folder: &Path) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let label = launchd::label(job);
+    let path = folder.join(format!("{label}.plist"));
+    of_this_folder(&path, job)?;
+    plan.write(path.clone(), launchd::property_list(job, domain)?);
+    if !plan.is_empty() {
+        let target = launchd_domain(domain)?;
+        let loaded = format!("{target}/{label}");
+        plan.0.insert(0, Step::attempt(&["launchctl", "bootout", &loaded]));
+        plan.0.push(Step::run(&["launchctl", "bootstrap", &target, &path.display().to_string()]));
+    }
+    Ok(plan)
+}
+
+fn in_launchd(folder: &Path, domain: Domain) -> Vec<Installed> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let lists = files.filter(|path| path.extension().is_some_and(|extension| extension == "plist"));
+    lists
+        .filter_map(|path| {
+            let marker = Marker::all_in(&fs::read_to_string(&path).ok()?).pop()?;
+            Some(Installed {
+                scheduler: Scheduler::Launchd,
+                marker,
+                place: Place::PropertyList { path, domain },
+            })
+        })
+        .collect()
+}
+
+// ---- Task Scheduler ----
+
+/// The file with the task, then the command that registers it.
+pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
+    let text = windows::task(job)?;
+    let is_same = in_task_scheduler().iter().any(|known| known.marker == job.marker());
+    if Scheduler::Windows.is_here() && is_same {
+        return Ok(Plan::default());
+    }
+    let name = file.display().to_string();
+    let path = windows::path(job);
+    Ok(Plan(vec![
+        Step::Write { path: file.to_owned(), text },
+        Step::run(&["schtasks", "/Create", "/TN", &path, "/XML", &name, "/RU", &job.user, "/RP", "*", "/F"]),
+        Step::Remove { path: file.to_owned() },
+    ]))
+}
+
+fn in_task_scheduler() -> Vec<Installed> {
+    if !Scheduler::Windows.is_here() {
+        return Vec::new();
+    }
+    let query = ["schtasks", "/Query", "/XML", "ONE"].map(str::to_owned);
+    let text = plan::run(&query, None).unwrap_or_default();
+    let installed = |marker: Marker| {
+        let path = format!("\\bwdc\\{}", super::name_of(&marker.folder));
+        Installed { scheduler: Scheduler::Windows, marker, place: Place::Task { path } }
+    };
+    Marker::all_in(&text).into_iter().map(installed).collect()
+}
+
+// ---- all ----
+
+/// Where things of a user are.
+#[derive(Clone, Debug)]
+pub(crate) struct Homes {
+    /// Whose crontab is looked at, if anybody's in particular.
+    pub(crate) user: Option<String>,
+    pub(crate) home: PathBuf,
+    pub(crate) config_home: PathBuf,
+}
+
+/// Every schedule on this machine that this user can see.
+pub(crate) fn all(homes: &Homes) -> Result<Vec<Installed>> {
+    let mut all = Vec::new();
+    if cfg!(unix) {
+        for manager in [Manager::System, Manager::User] {
+            all.extend(in_systemd(&unit_folder(manager, &homes.config_home), manager));
+        }
+        for domain in [Domain::System, Domain::User] {
+            all.extend(in_launchd(&list_folder(domain, &homes.home), domain));
+        }
+        for user in users(homes)? {
+            all.extend(in_crontab(&user)?);
+        }
+    }
+    all.extend(in_task_scheduler());
+    Ok(all)
+}
+
+/// Whose crontabs are looked at. Where there is no cron, nobody's.
+fn users(homes: &Homes) -> Result<Vec<String>> {
+    let has_crontab = plan::run(&["crontab".to_owned(), "-l".to_owned()], None)
+        .err()
+        .is_none_or(|error| error.message.contains("no crontab for"));
+    match &homes.user {
+        Some(user) => Ok(vec![user.clone()]),
+        None if !has_crontab => Ok(Vec::new()),
+        None if account::is_root() => Ok(crontab_users()),
+        None => Ok(vec![account::own_name()?]),
+    }
+}
+
+impl Installed {
+    /// Where it is, to read.
+    pub(crate) fn place(&self) -> String {
+        match &self.place {
+            Place::Crontab { user, .. } => format!("the crontab of {user}"),
+            Place::Units { folder, name, .. } => folder.join(format!("{name}.timer")).display().to_string(),
+            Place::PropertyList { path, .. } => path.display().to_string(),
+            Place::Task { path } => path.clone(),
+        }
+    }
+
+    /// Its files, or its part of one.
+    pub(crate) fn text(&self) -> Result<String> {
+        let read = |path: &Path| {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| Error::new(format!("Reading {}: {error}", path.display())))?;
+            Ok(format!("# The file {}:\n{text}", path.display()))
+        };
+        match &self.place {
+            Place::Crontab { entry, .. } => Ok(format!("# In {}:\n{}", self.place(), entry.text())),
+            Place::Units { folder, name, .. } => {
+                let units = ["service", "timer"].map(|kind| read(&folder.join(format!("{name}.{kind}"))));
+                Ok(units.into_iter().collect::<Result<Vec<_>>>()?.join("\n"))
+            }
+            Place::PropertyList { path, .. } => read(path),
+            Place::Task { path } => {
+                plan::run(&["schtasks", "/Query", "/XML", "/TN", path].map(str::to_owned), None)
+            }
+        }
+    }
+
+    pub(crate) fn removal(&self) -> Result<Plan> {
+        match &self.place {
+            Place::Crontab { user, .. } => out_of_crontab(user, &self.marker.folder),
+            Place::Units { folder, name, manager } => Ok(out_of_systemd(folder, name, *manager)),
+            Place::PropertyList { path, domain } => {
+                let label = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let loaded = format!("{}/{label}", launchd_domain(*domain)?);
+                Ok(Plan(vec![
+                    Step::attempt(&["launchctl", "bootout", &loaded]),
+                    Step::Remove { path: path.clone() },
+                ]))
+            }
+            Place::Task { path } => Ok(Plan(vec![Step::run(&["schtasks", "/Delete", "/TN", path, "/F"])])),
+        }
+    }
+
+    /// What runs it now, as the scheduler would.
+    pub(crate) fn run_now(&self) -> Result<Vec<String>> {
+        match &self.place {
+            Place::Crontab { user, entry } => as_cron(user, entry),
+            Place::Units { name, manager, .. } => {
+                Ok(systemctl(*manager, &["start", &format!("{name}.service")]))
+            }
+            Place::PropertyList { path, domain } => {
+                let label = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let target = format!("{}/{label}", launchd_domain(*domain)?);
+                Ok(vec!["launchctl".to_owned(), "kickstart".to_owned(), target])
+            }
+            Place::Task { path } => Ok(["schtasks", "/Run", "/TN", path].map(str::to_owned).to_vec()),
+        }
+    }
+}
+
+/// The command in the environment of a cron job (crontab(5)), as its user and in their home.
+fn as_cron(user: &str, entry: &Entry) -> Result<Vec<String>> {
+    let account = account::find(user)?.ok_or_else(|| Error::new(format!("There is no user {user}.")))?;
+    let command = entry.command().ok_or_else(|| Error::new("The entry in the crontab has no command."))?;
+    let home = account.home.display();
+    let mut words = if user == account::own_name()? {
+        Vec::new()
+    } else {
+        ["runuser", "-u", user, "--"].map(str::to_owned).to_vec()
+    };
+    words.extend(["env".to_owned(), "-i".to_owned(), format!("HOME={home}"), format!("LOGNAME={user}")]);
+    words.extend(["SHELL=/bin/sh", "PATH=/usr/bin:/bin", "/bin/sh", "-c"].map(str::to_owned));
+    words.push(format!("cd && {command}"));
+    Ok(words)
+}

@@ -1,0 +1,206 @@
+//! What is going to be done to the machine: shown by `--dry-run`, or done.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::cron::quoted;
+use crate::error::{Error, Result};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Makes or replaces a file, readable by all: no secret is in it.
+    Write { path: PathBuf, text: String },
+    /// Takes a file away.
+    Remove { path: PathBuf },
+    /// Puts a line at the end of a file that is somebody else's.
+    Append { path: PathBuf, line: String },
+    /// Takes that line out again.
+    TakeOut { path: PathBuf, line: String },
+    /// Runs a command, with a text on its stdin if there is one.
+    Run { command: Vec<String>, input: Option<String> },
+    /// The same; that it fails says only that there was nothing to do.
+    Try { command: Vec<String> },
+}
+
+impl Step {
+    pub(crate) fn run(command: &[&str]) -> Self {
+        Self::Run { command: owned(command), input: None }
+    }
+
+    pub(crate) fn attempt(command: &[&str]) -> Self {
+        Self::Try { command: owned(command) }
+    }
+}
+
+fn owned(command: &[&str]) -> Vec<String> {
+    command.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// All changes, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan(pub(crate) Vec<Step>);
+
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A file, unless it is as it should be.
+    pub(crate) fn write(&mut self, path: PathBuf, text: String) {
+        if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+            self.0.push(Step::Write { path, text });
+        }
+    }
+
+    /// Every file and command, to read.
+    pub(crate) fn text(&self) -> Result<String> {
+        Ok(self.0.iter().map(Step::text).collect::<Result<Vec<_>>>()?.join("\n"))
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        self.0.iter().map(Step::value).collect()
+    }
+
+    /// Does everything, up to the first failure.
+    pub(crate) fn apply(&self) -> Result<()> {
+        self.0.iter().try_for_each(Step::apply)
+    }
+}
+
+impl Step {
+    fn text(&self) -> Result<String> {
+        Ok(match self {
+            Self::Write { path, text } => format!("# The file {}:\n{text}", path.display()),
+            Self::Remove { path } => format!("rm {}", quoted(&path.display().to_string())?),
+            Self::Append { path, line } => {
+                format!("echo {} >>{}", quoted(line)?, quoted(&path.display().to_string())?)
+            }
+            Self::TakeOut { path, line } => format!("# The line {line} is taken out of {}.", path.display()),
+            Self::Try { command } | Self::Run { command, input: None } => command_line(command)?,
+            Self::Run { command, input: Some(input) } => {
+                format!("{} <<'END-OF-INPUT'\n{input}END-OF-INPUT", command_line(command)?)
+            }
+        })
+    }
+
+    fn value(&self) -> Value {
+        match self {
+            Self::Write { path, text } => json!({ "write": path, "text": text }),
+            Self::Remove { path } => json!({ "remove": path }),
+            Self::Append { path, line } => json!({ "append": path, "line": line }),
+            Self::TakeOut { path, line } => json!({ "takeOut": path, "line": line }),
+            Self::Try { command } => json!({ "run": command }),
+            Self::Run { command, input } => json!({ "run": command, "input": input }),
+        }
+    }
+
+    fn apply(&self) -> Result<()> {
+        match self {
+            Self::Write { path, text } => write(path, text),
+            Self::Remove { path } => match fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(cannot("Removing", path, &error))
+                }
+                _ => Ok(()),
+            },
+            Self::Append { path, line } => append(path, line),
+            Self::TakeOut { path, line } => take_out(path, line),
+            Self::Run { command, input } => run(command, input.as_deref()).map(drop),
+            Self::Try { command } => {
+                if let Err(error) = run(command, None) {
+                    tracing::debug!("{error}");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn command_line(command: &[String]) -> Result<String> {
+    Ok(command.iter().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?.join(" "))
+}
+
+/// Replaces a file in one step.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let replace = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".bwdc-").suffix(".tmp").tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        #[cfg(unix)]
+        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    replace().map_err(|error| cannot("Writing", path, &error))
+}
+
+/// In place: the file's owner and mode are somebody else's choice.
+fn append(path: &Path, line: &str) -> Result<()> {
+    let add = || -> std::io::Result<()> {
+        let text = fs::read_to_string(path)?;
+        let line_end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        fs::OpenOptions::new().append(true).open(path)?.write_all(format!("{line_end}{line}\n").as_bytes())
+    };
+    add().map_err(|error| cannot("Writing", path, &error))
+}
+
+fn take_out(path: &Path, line: &str) -> Result<()> {
+    let take = || -> std::io::Result<()> {
+        let text = fs::read_to_string(path)?;
+        let rest: String = text.split_inclusive('\n').filter(|known| known.trim_end() != line).collect();
+        if rest == text { Ok(()) } else { fs::write(path, rest) }
+    };
+    take().map_err(|error| cannot("Writing", path, &error))
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    let cannot = Error::new(format!("{what} {}: {error}", path.display()));
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => cannot.hint("Run this as root."),
+        _ => cannot,
+    }
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// That it cannot be started, or how it ended, with its own words.
+pub(crate) fn run(command: &[String], input: Option<&str>) -> Result<String> {
+    let [program, arguments @ ..] = command else { return Ok(String::new()) };
+    let shown = command.join(" ");
+    let cannot = |error: std::io::Error| {
+        let error_kind = error.kind();
+        let failed = Error::new(format!("Running `{shown}`: {error}"));
+        match error_kind {
+            std::io::ErrorKind::NotFound => failed.hint(format!(
+                "Install what has the command {program}, or choose another scheduler by `--using`."
+            )),
+            _ => failed,
+        }
+    };
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::inherit() };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(cannot)?;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // A command that ends early says itself why.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(cannot)?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = [said(&output.stderr), said(&output.stdout)].join("\n");
+    Err(Error::new(format!("`{shown}` ended with {}: {}", output.status, words.trim())))
+}

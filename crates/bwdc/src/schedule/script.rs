@@ -1,0 +1,153 @@
+//! A sync script for those who want one of their own.
+
+use super::cron::quoted;
+use super::on_one_line;
+use crate::error::{Error, Result};
+
+/// What the script is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) program: String,
+    pub(crate) folders: Vec<String>,
+    /// The organization's client id, if it is not kept by a login.
+    pub(crate) client_id: Option<String>,
+    /// The file with the API key; `client-secret` in each folder, if it is not given.
+    pub(crate) secret_file: Option<String>,
+}
+
+impl Script {
+    fn secret_file(&self, folder: &str, separator: char) -> String {
+        self.secret_file.clone().unwrap_or_else(|| format!("{folder}{separator}client-secret"))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.folders.iter().try_for_each(|folder| on_one_line("folder", folder))?;
+        on_one_line("program", &self.program)?;
+        self.secret_file.iter().try_for_each(|file| on_one_line("file", file))?;
+        self.client_id.iter().try_for_each(|id| on_one_line("client id", id))
+    }
+
+    /// For a POSIX shell.
+    pub(crate) fn sh(&self) -> Result<String> {
+        self.check()?;
+        let client_id = match &self.client_id {
+            Some(id) => format!("BW_CLIENTID={}\nexport BW_CLIENTID\n", quoted(id)?),
+            None => "# The client id is the one that `bwdc login` has kept.\n".to_owned(),
+        };
+        let mut calls = String::new();
+        for folder in &self.folders {
+            let file = quoted(&self.secret_file(folder, '/'))?;
+            calls.push_str(&format!("sync_one {} {file}\n", quoted(folder)?));
+        }
+        Ok(SH
+            .replace("@PROGRAM@", &quoted(&self.program)?)
+            .replace("@CLIENT_ID@\n", &client_id)
+            .replace("@CALLS@\n", &calls))
+    }
+
+    /// For PowerShell 5.1 and later.
+    pub(crate) fn powershell(&self) -> Result<String> {
+        self.check()?;
+        let client_id = match &self.client_id {
+            Some(id) => format!("$env:BW_CLIENTID = {}\n", literal(id)?),
+            None => "# The client id is the one that `bwdc login` has kept.\n".to_owned(),
+        };
+        let mut calls = String::new();
+        for folder in &self.folders {
+            let file = literal(&self.secret_file(folder, '\\'))?;
+            calls.push_str(&format!("Sync-One {} {file}\n", literal(folder)?));
+        }
+        Ok(POWERSHELL
+            .replace("@PROGRAM@", &literal(&self.program)?)
+            .replace("@CLIENT_ID@\n", &client_id)
+            .replace("@CALLS@\n", &calls))
+    }
+}
+
+/// A text for PowerShell, taken as it is. It takes typographic quotation marks for quotes, too.
+fn literal(text: &str) -> Result<String> {
+    if text.contains(['\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}']) {
+        return Err(Error::new(format!(
+            "`{text}` has a typographic quotation mark, which ends a text in PowerShell."
+        ))
+        .hint("Use a path without."));
+    }
+    Ok(format!("'{}'", text.replace('\'', "''")))
+}
+
+const SH: &str = r#"#!/bin/sh
+# Syncs each instance in turn. Goes on after one has failed, and fails itself at the end if any has.
+# What they say is appended to bwdc.log in the instance's folder.
+set -u
+umask 077
+bwdc=@PROGRAM@
+failed=0
+@CLIENT_ID@
+
+# Exit code 3, another sync is running, and 4, done with entries left out, are in the log, and no failure.
+sync_one() { # FOLDER SECRET-FILE
+    log=$1/bwdc.log
+    printf '%s sync of %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" >>"$log" || { failed=1; return; }
+    secret=$(read_secret "$2" 2>>"$log") || { failed=1; return; }
+    BITWARDENCLI_CONNECTOR_APPDATA_DIR=$1 BW_CLIENTSECRET=$secret "$bwdc" sync >>"$log" 2>&1
+    code=$?
+    printf '%s ended with %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$code" >>"$log"
+    case $code in 0 | 3 | 4) ;; *) failed=1 ;; esac
+}
+
+# The first line of a file that nobody but its owner can read.
+read_secret() { # FILE
+    case $(ls -Lld -- "$1") in
+        -r??------*) ;;
+        '') return 1 ;;
+        *) printf 'Others can read %s: chmod 600 it.\n' "$1" >&2; return 1 ;;
+    esac
+    IFS= read -r line <"$1" || [ -n "${line-}" ] || { printf 'There is nothing in %s.\n' "$1" >&2; return 1; }
+    printf %s "$line"
+}
+
+@CALLS@
+exit $failed
+"#;
+
+const POWERSHELL: &str = r#"# Syncs each instance in turn. Goes on after one has failed, and fails itself at the end if any has.
+# What they say is appended to bwdc.log in the instance's folder.
+$bwdc = @PROGRAM@
+$script:failed = 0
+@CLIENT_ID@
+
+# The first line of a file that nobody but this user, the system and its administrators can read.
+function Read-Secret($File) {
+    $allowed = @([Security.Principal.WindowsIdentity]::GetCurrent().User.Value, 'S-1-5-18', 'S-1-5-32-544')
+    $rules = (Get-Acl -LiteralPath $File -ErrorAction Stop).GetAccessRules($true, $true, [Security.Principal.SecurityIdentifier])
+    $others = $rules | Where-Object { $_.AccessControlType -eq 'Allow' -and $allowed -notcontains $_.IdentityReference.Value }
+    if ($others) {
+        throw "Others can read ${File}: icacls `"$File`" /inheritance:r /grant:r `"$($env:USERNAME):F`""
+    }
+    $line = Get-Content -LiteralPath $File -TotalCount 1 -ErrorAction Stop
+    if (-not $line) { throw "There is nothing in $File." }
+    $line
+}
+
+# Exit code 3, another sync is running, and 4, done with entries left out, are in the log, and no failure.
+function Sync-One($Folder, $SecretFile) {
+    $log = Join-Path $Folder 'bwdc.log'
+    try {
+        "$((Get-Date).ToUniversalTime().ToString('s'))Z sync of $Folder" | Out-File -Append -Encoding utf8 -LiteralPath $log
+        $env:BITWARDENCLI_CONNECTOR_APPDATA_DIR = $Folder
+        $env:BW_CLIENTSECRET = Read-Secret $SecretFile
+        & $bwdc sync 2>&1 | ForEach-Object { "$_" } | Out-File -Append -Encoding utf8 -LiteralPath $log
+        $code = $LASTEXITCODE
+        "$((Get-Date).ToUniversalTime().ToString('s'))Z ended with $code" | Out-File -Append -Encoding utf8 -LiteralPath $log
+        if (@(0, 3, 4) -notcontains $code) { $script:failed = 1 }
+    } catch {
+        $script:failed = 1
+        "$_" | Out-File -Append -Encoding utf8 -LiteralPath $log
+    } finally {
+        Remove-Item Env:BW_CLIENTSECRET -ErrorAction SilentlyContinue
+    }
+}
+
+@CALLS@
+exit $script:failed
+"#;
