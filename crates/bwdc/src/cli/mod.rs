@@ -144,8 +144,12 @@ fn not_run(error: &clap::Error, arguments: &[OsString]) -> Exit {
             ui::help(&error.to_string());
             Exit::Success
         }
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        ErrorKind::MissingSubcommand => {
             ui::usage(&Cli::command().render_help().to_string());
+            Exit::Failure
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            ui::usage(&error.to_string());
             Exit::Failure
         }
         _ => {

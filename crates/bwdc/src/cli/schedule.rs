@@ -288,9 +288,13 @@ fn explain(arguments: &ExplainArguments) -> Result<Answer> {
     let runs: Vec<_> = schedule.runs_after(now.clone()).take(5).collect();
     let warnings = explain::warnings(&schedule, now.time_zone(), now.timestamp());
     let mut parts = vec![english.clone()];
-    if let Schedule::Cron(cron) = &schedule {
-        parts.push(explain::diagram(cron));
-    }
+    let calendar = match &schedule {
+        Schedule::Cron(cron) => {
+            parts.push(explain::diagram(cron));
+            systemd::calendar(cron).unwrap_or_default()
+        }
+        Schedule::Every(_) | Schedule::Boot => Vec::new(),
+    };
     if !runs.is_empty() {
         let lines: Vec<_> = runs.iter().map(|run| format!("  {}", in_both(run))).collect();
         parts.push(format!("Next:\n{}", lines.join("\n")));
@@ -301,6 +305,7 @@ fn explain(arguments: &ExplainArguments) -> Result<Answer> {
         "schedule": schedule.to_string(),
         "english": english,
         "next": values(&runs),
+        "onCalendar": calendar,
         "warnings": warnings,
     });
     Ok(Answer::Table { text: parts.join("\n\n"), value })

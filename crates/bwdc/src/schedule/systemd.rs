@@ -117,7 +117,8 @@ fn timer(job: &Job, options: &Options) -> Result<String> {
     let mut lines = vec![head(job), "[Timer]".to_owned()];
     lines.extend(triggers(&job.schedule)?);
     lines.push("AccuracySec=1s".to_owned());
-    if options.spread > 0 {
+    // An interval would become longer by it, and machines do not count from the same moment anyway.
+    if options.spread > 0 && matches!(job.schedule, Schedule::Cron(_)) {
         lines.push(format!("RandomizedDelaySec={}", options.spread));
         lines.push("FixedRandomDelay=yes".to_owned());
     }

@@ -30,6 +30,7 @@ mod migration;
 mod missing;
 mod ranges;
 mod recordings;
+mod schedule_times;
 mod secrets;
 mod server;
 mod state;
