@@ -5,7 +5,9 @@
 //! lock, which is tried and never waited for: a process that is stopped while it has it must not stop the others' syncs.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+#[cfg(unix)]
+use std::io::SeekFrom;
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,7 +53,9 @@ impl Appender {
         if self.is_full(&mut file, line, time)? && self.put_aside(line, time)? {
             file = open_in_folder(&self.path)?;
         }
-        let text = if is_torn(&mut file)? { format!("\n{line}") } else { line.to_owned() };
+        let is_torn = is_torn(&mut file)?;
+        mark_writing(&file);
+        let text = if is_torn { format!("\n{line}") } else { line.to_owned() };
         // One call and no second for the rest, which could land behind another process's line.
         let written = file.write(text.as_bytes())?;
         if written < text.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
@@ -118,16 +122,43 @@ impl Sink for Appender {
     }
 }
 
-/// Whether the last line was cut short, by a full disk or the end of the machine.
+/// Whether the last line was cut short, by a full disk or the end of the machine. A line that another process is writing just
+/// now looks the same, but that one has marked the file as being written to.
+#[cfg(unix)]
 fn is_torn(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
+    if ends_with_line(file)? || file.try_lock().is_err() {
         return Ok(false);
+    }
+    let is_torn = !ends_with_line(file)?;
+    file.unlock()?;
+    Ok(is_torn)
+}
+
+/// Marks the file as being written to, until it is closed. Whoever cannot writes all the same.
+#[cfg(unix)]
+fn mark_writing(file: &File) {
+    let _ = file.try_lock_shared();
+}
+
+#[cfg(unix)]
+fn ends_with_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
     }
     let mut last = [0];
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
+    Ok(last == *b"\n")
 }
+
+/// Locks keep others from writing on Windows, so that there is no such mark.
+#[cfg(not(unix))]
+fn is_torn(_file: &mut File) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(unix))]
+fn mark_writing(_file: &File) {}
 
 /// When the first line was written, by its own word: creation times are not kept everywhere, and not by copies.
 fn begun(file: &mut File) -> Option<Timestamp> {
