@@ -13,6 +13,7 @@ use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::{self, Configuration, Configured};
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::log;
 use crate::run::Context;
 use crate::session::TokenMemory;
 use crate::ui::Answer;
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
+    if !given.style.quiet {
+        log::on_stderr(&given.setup.log);
+    }
     // What happens is in the log; nobody waits for answers.
     let given = given.quietly();
     let home = home(&arguments.which, &given)?;
@@ -86,7 +90,7 @@ fn configuration(job: &Job, which: &Which, given: &Arc<Given>) -> Result<(String
 fn times(job: &Job, given: &Given) -> Result<Times> {
     if let Some(schedule) = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()))
     {
-        return Err(Error::new(format!("{schedule:?}")));
+        return schedule.times().map(Times::By);
     }
     let contexts = job.contexts();
     let Some(first) = contexts.first() else { return Ok(Times::usual()) };

@@ -1,8 +1,10 @@
 //! When instances run: by their schedule in `bwdc.toml`, or by the Interval setting, as the desktop app did.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Timetable;
+use crate::schedule::expression::Schedule;
 use crate::state::{Data, key};
 
 /// The interval of an instance that sets none.
@@ -11,19 +13,28 @@ const USUAL: SignedDuration = SignedDuration::from_mins(5);
 /// When one instance runs.
 #[derive(Clone, Debug)]
 pub(crate) enum Times {
+    /// By the interval of the settings.
     Every(Every),
+    /// By a schedule, on the clock of this machine.
+    By(Schedule),
 }
 
 impl Timetable for Times {
     fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Every(every) => every.next_after(time),
+            Self::By(schedule) => {
+                let local = time.to_zoned_datetime(TimeZone::system());
+                schedule.next_after(&local).map(|next| next.timestamp())
+            }
         }
     }
 
     fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
         match self {
             Self::Every(every) => every.has_passed(last, now),
+            // What never ran waits for its time.
+            Self::By(_) => last.and_then(|last| self.next_after(last)).is_some_and(|time| time <= now),
         }
     }
 }

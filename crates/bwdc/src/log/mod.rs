@@ -18,8 +18,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::line::{Lines, Sink};
+use crate::config::installation::Format;
 use crate::config::{Environment, env, setup};
-use crate::ui::Style;
+use crate::ui::{self, Style};
 
 /// The target of events that are printed on stderr besides: the journal has them from there.
 pub(crate) const SHOWN: &str = "bwdc::shown";
@@ -43,6 +44,21 @@ pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup:
         return;
     }
     let _ = tracing_subscriber::registry().with(console).with(file).with(journal).try_init();
+}
+
+/// On stderr, if there is no other log: for a daemon in the foreground.
+pub(crate) fn on_stderr(log: &setup::Log) {
+    let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
+    let _ = tracing_subscriber::registry().with(lines(Stderr, log, targets)).try_init();
+}
+
+/// Lines as in the file.
+struct Stderr;
+
+impl Sink for Stderr {
+    fn write(&self, record: &line::Record, format: Format) {
+        ui::journal(record.line(format).trim_end());
+    }
 }
 
 /// Our own events; the libraries' are for their developers, and nobody has looked through them for secrets.

@@ -162,13 +162,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The one place where the text of a schedule is judged. Until `schedule::expression` has landed, which is to be called
-    /// here, only an empty one is refused.
     fn check_schedule(&self, schedule: &Schedule, of: Option<&Spanned<String>>) -> Result<()> {
-        if !schedule.text().trim().is_empty() {
-            return Ok(());
-        }
-        Err(self.wrong(of.map_or(0..0, Spanned::span), "the schedule is empty"))
+        let Err(error) = schedule.times() else { return Ok(()) };
+        let wrong = self.wrong(of.map_or(0..0, Spanned::span), format!("the schedule: {}", error.message));
+        Err(wrong.hint(error.next_step.unwrap_or_default()))
     }
 
     fn wrong(&self, span: Range<usize>, problem: impl std::fmt::Display) -> Error {
@@ -317,7 +314,7 @@ mod tests {
         refused("[limits]\nat_once = 0", &["line 2", "from 1 to 1000"]);
         refused("[daemon]\nlisten = \"0.0.0.0:80\"", &["line 2", "loopback"]);
         refused("schedule = { evry = \"15m\" }", &["line 1", "`evry`", "`every`"]);
-        refused("schedule = { every = \" \" }", &["line 1", "empty"]);
+        refused("schedule = { every = \" \" }", &["line 1", "an interval is from one minute"]);
         refused("a = 1\na = 2", &["line 2"]);
         refused("[log", &["line 1"]);
     }

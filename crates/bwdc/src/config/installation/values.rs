@@ -8,6 +8,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::error::{self, Error};
+use crate::schedule::expression;
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -283,8 +286,19 @@ pub(crate) enum Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn text(&self) -> &str {
-        let (Self::Every(text) | Self::Cron(text) | Self::At(text) | Self::Weekly(text)) = self;
-        text
+    /// The times that it stands for.
+    pub(crate) fn times(&self) -> error::Result<expression::Schedule> {
+        let times = match self {
+            Self::Every(text) => expression::Interval::parse(text).map(expression::Schedule::Every)?,
+            Self::Cron(text) => expression::Schedule::cron(text)?,
+            Self::At(text) => expression::Schedule::daily(text)?,
+            Self::Weekly(text) => expression::Schedule::weekly(text)?,
+        };
+        if times == expression::Schedule::Boot {
+            return Err(
+                Error::new("@reboot is no time that comes again.").hint("Name times, or an interval.")
+            );
+        }
+        Ok(times)
     }
 }
