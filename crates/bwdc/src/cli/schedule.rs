@@ -13,7 +13,7 @@ use crate::config::{place, secrets};
 use crate::error::{Error, Exit, Result};
 use crate::schedule::account::{self, Account};
 use crate::schedule::expression::Schedule;
-use crate::schedule::install::{self, Fix, Homes, Installed, Scheduler};
+use crate::schedule::install::{self, Fix, Homes, Installed, Mode, Scheduler};
 use crate::schedule::launchd::Domain;
 use crate::schedule::plan::{self, Plan, Step};
 use crate::schedule::script::Script;
@@ -546,9 +546,10 @@ fn plan(
     match target.using {
         Using::Cron => {
             let fix = if arguments.fix { Fix::Yes } else { Fix::No };
-            let mail = arguments.mail_to.as_deref();
-            let new = target.account.is_none();
-            plan.0.extend(install::into_crontab(jobs, &target.user, mail, fix, new)?.0);
+            let mode = if arguments.dry_run { Mode::Show } else { Mode::Do };
+            let user = (target.user.as_str(), target.account.as_ref());
+            let entries = install::into_crontab(jobs, arguments.mail_to.as_deref(), user, (fix, mode))?;
+            plan.0.extend(entries.0);
         }
         Using::Systemd => {
             let manager = if arguments.user_manager || (is_own && !account::is_root()) {

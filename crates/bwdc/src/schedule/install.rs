@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::account::{self, Account};
 use super::cron::{Access, Block, Crontab, Entry, Origin};
 use super::launchd::Domain;
 use super::plan::{self, Plan, Step};
 use super::systemd::Manager;
-use super::{Job, Marker, account, launchd, systemd, windows};
+use super::{Job, Marker, launchd, systemd, windows};
 use crate::error::{Error, Result};
 
 /// Who runs the syncs.
@@ -140,48 +141,60 @@ enum Allowed {
     Denied(PathBuf),
 }
 
-/// Puts jobs of one user into their crontab.
+/// Whether things are done, or only shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Do,
+    Show,
+}
+
+/// Puts jobs of one user into their crontab; `account` is theirs, if they are there already.
 pub(crate) fn into_crontab(
     jobs: &[Job],
-    user: &str,
     mail: Option<&str>,
-    fix: Fix,
-    user_is_new: bool,
+    (user, account): (&str, Option<&Account>),
+    (fix, mode): (Fix, Mode),
 ) -> Result<Plan> {
+    let entries = jobs.iter().map(|job| Entry::of(job, mail)).collect::<Result<Vec<_>>>()?;
+    let addition = addition_to_allow(user, fix)?;
     let mut plan = Plan::default();
-    let text = if user_is_new { None } else { crontab(user)? };
+    // Until then not even root can see the crontab.
+    match (&addition, mode) {
+        (Some(step), Mode::Do) => Plan(vec![step.clone()]).apply()?,
+        (step, _) => plan.0.extend(step.clone()),
+    }
+    let is_hidden = addition.is_some() && mode == Mode::Show;
+    let text = if account.is_none() || is_hidden { None } else { crontab(user)? };
     let known = Crontab::parse(text.as_deref().unwrap_or_default())?;
-    let fresh = || Block {
-        origin: if text.is_some() { Origin::Crontab } else { Origin::Nothing },
-        ..Block::default()
-    };
-    let mut block = known.block.clone().unwrap_or_else(fresh);
+    let origin = if text.is_some() { Origin::Crontab } else { Origin::Nothing };
+    let mut block = known.block.clone().unwrap_or_else(|| Block { origin, ..Block::default() });
+    if addition.is_some() {
+        block.access = Access::Added;
+    }
+    entries.into_iter().for_each(|entry| block.put(entry));
+    plan.0.extend(replacing(user, text.as_deref(), known.with(block).as_deref())?);
+    Ok(plan)
+}
+
+/// The line that cron.allow needs.
+///
+/// # Errors
+/// A user without access, where that may not be changed.
+fn addition_to_allow(user: &str, fix: Fix) -> Result<Option<Step>> {
     match (access(user)?, fix) {
-        (Allowed::Yes, _) => {}
-        (Allowed::NotNamed(path), Fix::Yes) => {
-            plan.0.push(Step::Append { path, line: user.to_owned() });
-            block.access = Access::Added;
-        }
+        (Allowed::Yes, _) => Ok(None),
+        (Allowed::NotNamed(path), Fix::Yes) => Ok(Some(Step::Append { path, line: user.to_owned() })),
         (Allowed::NotNamed(path), Fix::No) => {
             let path = path.display();
-            return Err(Error::new(format!(
-                "cron does not let {user} have a crontab: {path} has no line `{user}`."
-            ))
-            .hint(format!("As root, `echo {user} >>{path}`, or install with --fix, which does that.")));
+            Err(Error::new(format!("cron does not let {user} have a crontab: {path} has no line `{user}`."))
+                .hint(format!("As root, `echo {user} >>{path}`, or install with --fix, which does that.")))
         }
         (Allowed::Denied(path), _) => {
             let path = path.display();
-            return Err(Error::new(format!(
-                "cron does not let {user} have a crontab: {path} has the line `{user}`."
-            ))
-            .hint("Somebody decided that: take the line out if it was wrong, or use another user."));
+            Err(Error::new(format!("cron does not let {user} have a crontab: {path} has the line `{user}`."))
+                .hint("Somebody decided that: take the line out if it was wrong, or use another user."))
         }
     }
-    for job in jobs {
-        block.put(Entry::of(job, mail)?);
-    }
-    plan.0.extend(replacing(user, text.as_deref(), known.with(block).as_deref())?);
-    Ok(plan)
 }
 
 fn replacing(user: &str, now: Option<&str>, then: Option<&str>) -> Result<Option<Step>> {
@@ -420,7 +433,10 @@ fn users(homes: &Homes) -> Result<Vec<String>> {
     match &homes.user {
         Some(user) => Ok(vec![user.clone()]),
         None if !has_crontab => Ok(Vec::new()),
-        None if account::is_root() => Ok(crontab_users()),
+        // Whom cron does not let have one any more, not even root can ask about.
+        None if account::is_root() => {
+            Ok(crontab_users().into_iter().filter(|user| crontab(user).is_ok()).collect())
+        }
         None => Ok(vec![account::own_name()?]),
     }
 }

@@ -30,6 +30,8 @@ mod migration;
 mod missing;
 mod ranges;
 mod recordings;
+mod schedule;
+mod schedule_cron;
 mod schedule_times;
 mod secrets;
 mod server;
