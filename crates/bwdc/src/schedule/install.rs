@@ -377,8 +377,13 @@ pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
     let name = file.display().to_string();
     let path = windows::path(job);
     Ok(Plan(vec![
-        Step::Write { path: file.to_owned(), text },
-        Step::run(&["schtasks", "/Create", "/TN", &path, "/XML", &name, "/RU", &job.user, "/RP", "*", "/F"]),
+        Step::WriteUtf16 { path: file.to_owned(), text },
+        // It asks for the user's password.
+        Step::Ask {
+            command: ["schtasks", "/Create", "/TN", &path, "/XML", &name, "/RU", &job.user, "/RP", "*", "/F"]
+                .map(str::to_owned)
+                .to_vec(),
+        },
         Step::Remove { path: file.to_owned() },
     ]))
 }

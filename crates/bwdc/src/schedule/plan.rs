@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Step {
     /// Makes or replaces a file, readable by all: no secret is in it.
     Write { path: PathBuf, text: String },
+    /// The same, in the UTF-16 of Windows' own tools.
+    WriteUtf16 { path: PathBuf, text: String },
     /// Takes a file away.
     Remove { path: PathBuf },
     /// Puts a line at the end of a file that is somebody else's.
@@ -23,7 +25,9 @@ pub(crate) enum Step {
     TakeOut { path: PathBuf, line: String },
     /// Runs a command, with a text on its stdin if there is one.
     Run { command: Vec<String>, input: Option<String> },
-    /// The same; that it fails says only that there was nothing to do.
+    /// Runs a command that asks something on the terminal.
+    Ask { command: Vec<String> },
+    /// Runs a command; that it fails says only that there was nothing to do.
     Try { command: Vec<String> },
 }
 
@@ -75,13 +79,17 @@ impl Plan {
 impl Step {
     fn text(&self) -> Result<String> {
         Ok(match self {
-            Self::Write { path, text } => format!("# The file {}:\n{text}", path.display()),
+            Self::Write { path, text } | Self::WriteUtf16 { path, text } => {
+                format!("# The file {}:\n{text}", path.display())
+            }
             Self::Remove { path } => format!("rm {}", quoted(&path.display().to_string())?),
             Self::Append { path, line } => {
                 format!("echo {} >>{}", quoted(line)?, quoted(&path.display().to_string())?)
             }
             Self::TakeOut { path, line } => format!("# The line {line} is taken out of {}.", path.display()),
-            Self::Try { command } | Self::Run { command, input: None } => command_line(command)?,
+            Self::Try { command } | Self::Ask { command } | Self::Run { command, input: None } => {
+                command_line(command)?
+            }
             Self::Run { command, input: Some(input) } => {
                 format!("{} <<'END-OF-INPUT'\n{input}END-OF-INPUT", command_line(command)?)
             }
@@ -90,18 +98,25 @@ impl Step {
 
     fn value(&self) -> Value {
         match self {
-            Self::Write { path, text } => json!({ "write": path, "text": text }),
+            Self::Write { path, text } | Self::WriteUtf16 { path, text } => {
+                json!({ "write": path, "text": text })
+            }
             Self::Remove { path } => json!({ "remove": path }),
             Self::Append { path, line } => json!({ "append": path, "line": line }),
             Self::TakeOut { path, line } => json!({ "takeOut": path, "line": line }),
-            Self::Try { command } => json!({ "run": command }),
+            Self::Try { command } | Self::Ask { command } => json!({ "run": command }),
             Self::Run { command, input } => json!({ "run": command, "input": input }),
         }
     }
 
     fn apply(&self) -> Result<()> {
         match self {
-            Self::Write { path, text } => write(path, text),
+            Self::Write { path, text } => write(path, text.as_bytes()),
+            Self::WriteUtf16 { path, text } => {
+                let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+                write(path, &units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
+            }
+            Self::Ask { command } => ask(command),
             Self::Remove { path } => match fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     Err(cannot("Removing", path, &error))
@@ -126,12 +141,12 @@ fn command_line(command: &[String]) -> Result<String> {
 }
 
 /// Replaces a file in one step.
-fn write(path: &Path, text: &str) -> Result<()> {
+fn write(path: &Path, content: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".bwdc-").suffix(".tmp").tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(content)?;
         #[cfg(unix)]
         file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         file.as_file().sync_all()?;
@@ -165,6 +180,15 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
         std::io::ErrorKind::PermissionDenied => cannot.hint("Run this as root."),
         _ => cannot,
     }
+}
+
+/// Runs a command on this terminal.
+fn ask(command: &[String]) -> Result<()> {
+    let [program, arguments @ ..] = command else { return Ok(()) };
+    let shown = command.join(" ");
+    let status = Command::new(program).args(arguments).status();
+    let status = status.map_err(|error| Error::new(format!("Running `{shown}`: {error}")))?;
+    if status.success() { Ok(()) } else { Err(Error::new(format!("`{shown}` ended with {status}."))) }
 }
 
 /// What a command prints.

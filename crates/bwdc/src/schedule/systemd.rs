@@ -55,7 +55,7 @@ fn service(job: &Job, options: &Options) -> String {
         lines.push(format!("LoadCredential={}", word(&format!("{name}:{file}"))));
     }
     lines.push(format!("WorkingDirectory={}", escaped(&job.folder)));
-    lines.push(format!("ExecStart={} sync", word(&job.program).replace('$', "$$")));
+    lines.push(format!("ExecStart={} sync", word(&job.program)));
     lines.push("# Another sync is running (3); done, with entries left out (4).".to_owned());
     lines.push("SuccessExitStatus=3 4".to_owned());
     lines.push("TimeoutStartSec=1h".to_owned());

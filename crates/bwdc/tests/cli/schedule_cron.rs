@@ -230,6 +230,47 @@ fn cron_runs_what_is_installed() {
     assert_eq!(namespace.crontab(), THEIRS);
 }
 
+/// Every command of docs/schedule.md for a server, in its order and as it is printed.
+#[test]
+fn the_commands_of_the_documentation() {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    namespace.sh("echo alice >/etc/cron.allow");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schedule.md");
+    let page = fs::read_to_string(page).unwrap();
+    let blocks = page.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let mut count = 0;
+    for block in blocks {
+        let block = block.replace("organization.CLIENT-ID", &organization.sandbox.client_id());
+        if block.contains("install -o bwdc") {
+            // What was removed by then is set up again, without the secrets that `init` kept.
+            namespace.sh("rm -f /var/lib/bwdc/*/secrets.env");
+        }
+        let mut child = namespace
+            .command(&["sh", "-ec", &format!("PATH=/opt:$PATH; {block}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let secret = format!("{}\n", organization.sandbox.client_secret());
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes());
+        Ran::from(child.wait_with_output().unwrap()).ok();
+        if block.contains("--create-user") {
+            set_up(&namespace, &organization);
+            namespace.sh(&format!("cp -a {FOLDER}/. /var/lib/bwdc/two"));
+        }
+        count += 1;
+    }
+    assert_eq!(count, 7);
+    assert_eq!(organization.emails(), ["jane@example.org"]);
+    assert_eq!(namespace.crontab(), "0 20 * * 1 /var/lib/bwdc/sync.sh\n");
+    for folder in ["one", "two"] {
+        let log = namespace.sh(&format!("cat /var/lib/bwdc/{folder}/bwdc.log"));
+        assert!(log.contains("Syncing complete.") && log.contains("ended with 0"), "{log}");
+    }
+}
+
 /// The files of cron that the tests leave alone.
 #[test]
 fn the_machine_keeps_its_own() {
