@@ -4,11 +4,15 @@ use std::fs::{self, File};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bwdc_connect::Secret;
 use bwdc_connect::http::assertion::{Algorithm, Header, Signer};
 use bwdc_connect::http::{Http, Request, Settings};
+use bwdc_sandbox::cloud::entra::{self, Entra};
 use bwdc_sandbox::cloud::google::{self, Google};
 use bwdc_sandbox::cloud::okta::{self, Okta};
+use bwdc_sandbox::cloud::onelogin::{self, OneLogin};
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company};
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -33,9 +37,11 @@ struct Vendor {
     authorization: fn(&Cloud) -> String,
     /// What the existing connector waits before the members of each group are read.
     wait_per_group: Duration,
+    /// The largest page: the vendor's own, or what the existing connector asks for where that is less.
+    page: usize,
 }
 
-const VENDORS: [Vendor; 2] = [OKTA, GOOGLE];
+const VENDORS: [Vendor; 4] = [ENTRA, GOOGLE, OKTA, ONELOGIN];
 
 const OKTA: Vendor = Vendor {
     name: "Okta",
@@ -52,6 +58,7 @@ const OKTA: Vendor = Vendor {
     environment: |_| Vec::new(),
     authorization: |_| format!("SSWS {}", okta::TOKEN),
     wait_per_group: Duration::from_millis(500),
+    page: usize::MAX,
 };
 
 const GOOGLE: Vendor = Vendor {
@@ -68,6 +75,7 @@ const GOOGLE: Vendor = Vendor {
     environment: |cloud| vec![("BWDC_GOOGLE_API_URL", cloud.url())],
     authorization: google_authorization,
     wait_per_group: Duration::ZERO,
+    page: usize::MAX,
 };
 
 /// A login like any client's.
@@ -82,7 +90,63 @@ fn google_authorization(cloud: &Cloud) -> String {
     let form =
         [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.reveal())];
     let url = format!("{}/token", cloud.url()).parse().expect("an address");
-    let request = Request::post_form(url, &form, Duration::from_secs(60));
+    log_in(Request::post_form(url, &form, Duration::from_secs(60)))
+}
+
+const ENTRA: Vendor = Vendor {
+    name: "Microsoft Entra ID",
+    start: |runtime, company, behaviour| {
+        runtime.block_on(Entra::from(company).start(behaviour)).expect("the played tenant")
+    },
+    data: |_| {
+        let section = json!({
+            "identityAuthority": "login.microsoftonline.com", "tenant": entra::TENANT,
+            "applicationId": entra::APPLICATION, "key": entra::SECRET,
+        });
+        format!(r#""directoryType":1,"directoryEntra":{section}"#)
+    },
+    environment: |cloud| vec![("BWDC_ENTRA_LOGIN_URL", cloud.url()), ("BWDC_ENTRA_GRAPH_URL", cloud.url())],
+    authorization: |cloud| {
+        let url = format!("{}/{}/oauth2/v2.0/token", cloud.url(), entra::TENANT);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", entra::APPLICATION),
+            ("client_secret", entra::SECRET),
+            ("scope", "https://graph.microsoft.com/.default"),
+        ];
+        log_in(Request::post_form(url.parse().expect("an address"), &form, Duration::from_secs(60)))
+    },
+    wait_per_group: Duration::ZERO,
+    page: usize::MAX,
+};
+
+const ONELOGIN: Vendor = Vendor {
+    name: "OneLogin",
+    start: |runtime, company, behaviour| {
+        runtime.block_on(OneLogin::from(company).start(behaviour)).expect("the played OneLogin")
+    },
+    data: |_| {
+        let section = json!({
+            "region": "us", "clientId": onelogin::CLIENT_ID, "clientSecret": onelogin::CLIENT_SECRET,
+        });
+        format!(r#""directoryType":4,"directoryOnelogin":{section}"#)
+    },
+    environment: |cloud| vec![("BWDC_ONELOGIN_API_URL", cloud.url())],
+    authorization: |cloud| {
+        let url = format!("{}/auth/oauth2/v2/token", cloud.url()).parse().expect("an address");
+        let body = json!({ "grant_type": "client_credentials" });
+        let mut request = Request::post_json(url, &body, Duration::from_secs(60));
+        let basic = STANDARD.encode(format!("{}:{}", onelogin::CLIENT_ID, onelogin::CLIENT_SECRET));
+        request.headers.insert(AUTHORIZATION, format!("Basic {basic}").parse().expect("a header"));
+        log_in(request)
+    },
+    wait_per_group: Duration::ZERO,
+    // Version 1 of its API, which the existing connector reads, sends 50 at a time.
+    page: 50,
+};
+
+/// Asks for a token.
+fn log_in(request: Request) -> String {
     let http = Http::new(Settings::default()).expect("a client");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let answer = runtime.block_on(http.send("Logging in", &request)).expect("an answer");
@@ -106,13 +170,14 @@ fn row(plan: &Plan, vendor: &Vendor, users: usize, groups: usize) -> String {
         .build()
         .expect("a runtime");
     let company = Company::of_size(users, groups, MEMBERS);
-    let behaviour = Behaviour { latency: LATENCY, ..Behaviour::default() };
+    let behaviour = Behaviour { latency: LATENCY, page: vendor.page, ..Behaviour::default() };
     let cloud = (vendor.start)(&runtime, &company, behaviour);
     let ours = sync(plan, vendor, &cloud, users, groups);
     let (requests, exceeded) = (cloud.requests(), cloud.exceeded());
     // Without a limit: the one who goes step by step is not to be slowed by what we used up.
     let behaviour = Behaviour {
         latency: LATENCY,
+        page: vendor.page,
         quota: Some(bwdc_sandbox::cloud::Quota { most: u64::MAX, window: Duration::from_secs(60) }),
         ..Behaviour::default()
     };
