@@ -261,9 +261,11 @@ fn wait_after(failures: u32) -> SignedDuration {
 mod tests {
     use std::collections::BTreeSet;
 
+    use jiff::tz::TimeZone;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::schedule::expression::Schedule;
 
     /// Every so many minutes of the clock.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -430,6 +432,59 @@ mod tests {
             year.most_at_once = year.most_at_once.max(under_way.len());
         }
         year
+    }
+
+    /// A schedule on the clock of a place where that changes.
+    struct Local(Schedule, TimeZone);
+
+    impl Timetable for Local {
+        fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+            let local = time.to_zoned_datetime(self.1.clone());
+            self.0.next_after(&local).map(|next| next.timestamp())
+        }
+    }
+
+    const EXPRESSIONS: [&str; 6] =
+        ["*/15 * * * *", "30 2 * * *", "0 1,3 * * *", "0 12 * * 1", "45 2 * * sun", "10 0-5 1,15 * 6"];
+    const ZONES: [&str; 4] = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_year_of_schedules_across_clock_changes_misses_no_run(
+            expression in prop::sample::select(&EXPRESSIONS[..]),
+            zone in prop::sample::select(&ZONES[..]),
+            lengths in prop::collection::vec(1_i64..600, 1..7),
+            sleeps in prop::collection::vec((0_i64..525_600, 1_i64..3_000), 0..6),
+        ) {
+            let local = || Local(Schedule::parse(expression).unwrap(), TimeZone::get(zone).unwrap());
+            let wanted = BTreeMap::from([("i".to_owned(), Wanted { timetable: local(), last: None })]);
+            let none = Spread::seeded(7, SignedDuration::ZERO);
+            let mut engine = Engine::new(1, none, at(0));
+            engine.configure(1, wanted, at(0));
+            let end = at(525_600 * 60);
+            let mut sleeps: Vec<_> = sleeps.into_iter().map(|(minute, length)| (at(minute * 60), length)).collect();
+            sleeps.sort();
+            let (mut now, mut planned) = (at(0), local().next_after(at(0)).unwrap());
+            for length in lengths.iter().cycle() {
+                prop_assert_eq!(engine.wake_at(), Some(planned));
+                now = now.max(planned);
+                // Whatever passed meanwhile is one run, when the machine is awake again.
+                while let Some(&(from, length)) = sleeps.first().filter(|(from, _)| *from <= now) {
+                    now = now.max(from + SignedDuration::from_mins(length));
+                    sleeps.remove(0);
+                }
+                if now >= end {
+                    break;
+                }
+                prop_assert_eq!(engine.start(now), ["i"]);
+                prop_assert!(engine.start(now).is_empty());
+                now += SignedDuration::from_secs(*length);
+                engine.ended("i", Ended::Well, now);
+                planned = local().next_after(now).unwrap();
+            }
+        }
     }
 
     proptest! {
