@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::expression::{ClockChange, Cron, Days, Field, Interval, Schedule};
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
+/// In English, which the Task Scheduler's elements are named by as well.
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",

@@ -1,5 +1,6 @@
 //! A task for the Windows Task Scheduler, as XML ("Task Scheduler Schema", Microsoft Learn), and the commands that register it.
 
+use super::explain::MONTHS;
 use super::expression::{Cron, Days, Field, Schedule};
 use super::{Job, check, xml};
 use crate::error::{Error, Result};
@@ -248,23 +249,9 @@ fn by_week(cron: &Cron) -> String {
 }
 
 fn months_of(field: &Field) -> String {
-    const NAMES: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
     let months: String = field
         .values()
-        .map(|month| format!("          <{} />\n", NAMES[usize::from(month - 1) % 12]))
+        .map(|month| format!("          <{} />\n", MONTHS[usize::from(month - 1) % 12]))
         .collect();
     format!("        <Months>\n{months}        </Months>\n")
 }
