@@ -45,6 +45,20 @@ pub enum Fault {
     RepeatedPage,
 }
 
+impl Fault {
+    /// Each of them.
+    pub const ALL: [Self; 8] = [
+        Self::Limited,
+        Self::Internal,
+        Self::Reset,
+        Self::Cut,
+        Self::NoJson,
+        Self::ErrorInOk,
+        Self::ExpiredToken,
+        Self::RepeatedPage,
+    ];
+}
+
 /// Requests (or what they cost) in each window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {

@@ -377,18 +377,9 @@ fn no_fault_loses_a_leaver() {
     healthy.instance.run(&["sync"]).ok();
     let first = healthy.cloud.requests();
     healthy.instance.run(&["sync"]).ok();
-    let faults = [
-        Fault::Limited,
-        Fault::Internal,
-        Fault::Reset,
-        Fault::Cut,
-        Fault::NoJson,
-        Fault::ErrorInOk,
-        Fault::ExpiredToken,
-        Fault::RepeatedPage,
-    ];
-    let jobs: Vec<(usize, Fault)> =
-        (first..healthy.cloud.requests()).flat_map(|request| faults.map(|fault| (request, fault))).collect();
+    let jobs: Vec<(usize, Fault)> = (first..healthy.cloud.requests())
+        .flat_map(|request| Fault::ALL.map(|fault| (request, fault)))
+        .collect();
     in_parallel(&jobs, |&(request, fault)| {
         let mut world = World::behaving(tenant(), small_pages(HashMap::from([(request, fault)])));
         world.instance.set_env("BWDC_RETRY_SECONDS", "4");

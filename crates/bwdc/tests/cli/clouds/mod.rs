@@ -120,18 +120,8 @@ pub fn one_fault_at_every_request(played: &dyn Played) {
         mails(&["ada", "ben", "cleo", "dan", "eve", "finn", "gina", "hugo", "iris", "jon"])
     );
     assert_eq!(healthy.contents.1.len(), Company::sample().groups.len());
-    let faults = [
-        Fault::Limited,
-        Fault::Internal,
-        Fault::Reset,
-        Fault::Cut,
-        Fault::NoJson,
-        Fault::ErrorInOk,
-        Fault::ExpiredToken,
-        Fault::RepeatedPage,
-    ];
     let jobs: Vec<(usize, Fault)> =
-        (0..healthy.requests).flat_map(|request| faults.map(|fault| (request, fault))).collect();
+        (0..healthy.requests).flat_map(|request| Fault::ALL.map(|fault| (request, fault))).collect();
     let failed = Mutex::new(Vec::new());
     in_parallel(&jobs, |&(request, fault)| {
         let Trial { ran, contents, imports, .. } =
