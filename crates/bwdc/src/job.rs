@@ -53,6 +53,15 @@ impl Job {
         }
     }
 
+    /// The same for another run.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Usual(context) => Self::Usual(Box::new(context.again())),
+            Self::One(context) => Self::One(Box::new(context.again())),
+            Self::Merged(merge) => Self::Merged(merge.again()),
+        }
+    }
+
     /// With the tokens of earlier runs of the same program.
     #[must_use]
     pub(crate) fn with_tokens(self, tokens: &TokenMemory) -> Self {

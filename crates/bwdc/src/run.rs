@@ -53,6 +53,12 @@ impl Context {
         Self { file, environment, secrets, style, name, company: Company::Alone }
     }
 
+    /// The same for another run, which looks for its secrets itself.
+    pub(crate) fn again(&self) -> Self {
+        let Self { file, environment, style, name, company, .. } = self;
+        Self { company: *company, ..Self::new(file.clone(), environment.clone(), *style).named(name) }
+    }
+
     /// One whose folder somebody named, on the command line or in `bwdc.toml`.
     #[must_use]
     pub(crate) fn named(self, name: &str) -> Self {

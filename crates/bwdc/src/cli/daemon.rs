@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::log;
 use crate::run::Context;
-use crate::session::TokenMemory;
 use crate::ui::Answer;
 
 #[derive(Debug, Args)]
@@ -58,10 +56,8 @@ pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
 }
 
 fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> {
-    let given = Arc::new(given);
     let jobs = arguments.which.standing(&given)?;
-    let instances: Result<BTreeMap<_, _>> =
-        jobs.iter().map(|job| configuration(job, &arguments.which, &given)).collect();
+    let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(|job| configuration(job, &given)).collect();
     Ok(Configured {
         at_once: arguments.at_once.unwrap_or(given.setup.at_once.value.0),
         spread: SignedDuration::from_secs(arguments.spread.into()),
@@ -70,20 +66,9 @@ fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> 
     })
 }
 
-fn configuration(job: &Job, which: &Which, given: &Arc<Given>) -> Result<(String, Configuration<Times>)> {
-    let name = job.name().to_owned();
-    let (timetable, last) = (times(job, given)?, last(job)?);
-    let make = {
-        let (name, which, given, tokens) =
-            (name.clone(), which.clone(), Arc::clone(given), TokenMemory::default());
-        move || {
-            let mut jobs = which.standing(&given)?.into_iter();
-            let job = jobs.find(|job| job.name() == name);
-            let job = job.ok_or_else(|| Error::new(format!("{name} is configured no more.")))?;
-            Ok(job.with_tokens(&tokens))
-        }
-    };
-    Ok((name, Configuration { timetable, last, job: Arc::new(make) }))
+fn configuration(job: Job, given: &Given) -> Result<(String, Configuration<Times>)> {
+    let (timetable, last) = (times(&job, given)?, last(&job)?);
+    Ok((job.name().to_owned(), Configuration { timetable, last, job }))
 }
 
 /// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.

@@ -30,6 +30,7 @@ use self::signals::{Asked, Signals};
 use self::status::{Finished, Status};
 use crate::error::{Exit, Result};
 use crate::job::Job;
+use crate::session::TokenMemory;
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);
@@ -51,12 +52,14 @@ pub(crate) struct Configuration<T> {
     pub(crate) timetable: T,
     /// When it last ran to a good end.
     pub(crate) last: Option<Timestamp>,
-    /// Made anew for each run, so that a run sees what is stored then.
-    pub(crate) job: MakeJob,
+    pub(crate) job: Job,
 }
 
-/// Makes what is run.
-pub(crate) type MakeJob = Arc<dyn Fn() -> Result<Job> + Send + Sync>;
+/// What is run again and again.
+struct Standing {
+    job: Job,
+    tokens: TokenMemory,
+}
 
 /// What those who ask are told.
 struct Shared(Mutex<Status>);
@@ -112,7 +115,7 @@ pub(crate) async fn run<T: Timetable>(folder: &Path, load: impl Fn() -> Result<C
 
 struct Daemon<T> {
     engine: Engine<T>,
-    jobs: BTreeMap<String, MakeJob>,
+    jobs: BTreeMap<String, Standing>,
     runs: Runs,
     shared: Arc<Shared>,
 }
@@ -139,7 +142,7 @@ impl<T: Timetable> Daemon<T> {
         let mut wanted = BTreeMap::new();
         self.jobs.clear();
         for (name, Configuration { timetable, last, job }) in configured.instances {
-            self.jobs.insert(name.clone(), job);
+            self.jobs.insert(name.clone(), Standing { job, tokens: TokenMemory::default() });
             wanted.insert(name, Wanted { timetable, last });
         }
         let mut status = self.shared.lock();
@@ -169,8 +172,8 @@ impl<T: Timetable> Daemon<T> {
     fn start(&mut self) {
         let now = Timestamp::now();
         for name in self.engine.start(now) {
-            let Some(job) = self.jobs.get(&name) else { continue };
-            self.runs.start(name.clone(), job());
+            let Some(Standing { job, tokens }) = self.jobs.get(&name) else { continue };
+            self.runs.start(name.clone(), job.again().with_tokens(tokens));
             self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
         }
         self.tell();
@@ -249,7 +252,7 @@ struct Runs {
 }
 
 impl Runs {
-    fn start(&mut self, name: String, job: Result<Job>) {
+    fn start(&mut self, name: String, job: Job) {
         let handle = self.tasks.spawn(sync(job));
         self.names.insert(handle.id(), (name, Instant::now()));
     }
@@ -265,13 +268,9 @@ impl Runs {
 }
 
 /// One sync, and how it ended.
-async fn sync(job: Result<Job>) -> Finished {
+async fn sync(job: Job) -> Finished {
     let started = Instant::now();
-    let result = match job {
-        Ok(job) => job.sync(Removals::Few).await.result,
-        Err(error) => Err(error),
-    };
-    let (exit, message) = match result {
+    let (exit, message) = match job.sync(Removals::Few).await.result {
         Ok(outcome) => {
             let Summary { groups, users, .. } = outcome.sent;
             (outcome.exit(), format!("Synced {groups} group(s) and {users} user(s)."))
