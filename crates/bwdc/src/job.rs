@@ -81,7 +81,7 @@ impl Job {
                 Self::Merged(merge) => merged::sync(merge, removals).await,
             }
         };
-        self.logged("sync", work).await
+        self.logged("sync", Box::pin(work)).await
     }
 
     /// A sync that is not to be.
@@ -98,7 +98,7 @@ impl Job {
                 Self::Merged(merge) => merged::rehearse(merge, removals).await,
             }
         };
-        self.logged("test", work).await
+        self.logged("test", Box::pin(work)).await
     }
 
     fn check_folders(&self) -> Result<()> {

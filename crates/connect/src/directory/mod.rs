@@ -206,15 +206,16 @@ macro_rules! directories {
                 }
             }
 
+            // On the heap: otherwise whoever awaits one of these has room for all of them.
             async fn probe(&self, scope: Scope) -> Vec<Check> {
                 match self {
-                    $(Self::$variant(directory) => directory.probe(scope).await,)+
+                    $(Self::$variant(directory) => Box::pin(directory.probe(scope)).await,)+
                 }
             }
 
             async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
                 match self {
-                    $(Self::$variant(directory) => directory.read(ask, progress).await,)+
+                    $(Self::$variant(directory) => Box::pin(directory.read(ask, progress)).await,)+
                 }
             }
         }
