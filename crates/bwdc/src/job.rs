@@ -1,19 +1,22 @@
 //! What is synced as one: an instance, or several that are merged; with its lines in the log.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bwdc_core::Prepared;
 use bwdc_core::check::Removals;
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_core::prepare::Fate;
+use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
+use crate::config::Environment;
 use crate::error::{Error, Exit, Result};
 use crate::log::{ENTRIES, SHOWN};
-use crate::run::merged::{self, Merge};
-use crate::run::{self, Context, Outcome, Rehearsal};
+use crate::run::merged::{self, Member, Merge};
+use crate::run::{self, Context, Outcome, Place, Rehearsal};
 use crate::session::TokenMemory;
-use crate::ui;
+use crate::ui::{self, Style};
 
 /// What is synced as one. Nothing is shared between two: a process may run as many side by side as it likes.
 #[derive(Debug)]
@@ -53,12 +56,20 @@ impl Job {
         }
     }
 
-    /// The same for another run.
-    pub(crate) fn again(&self) -> Self {
+    /// What another process has to know to do it.
+    pub(crate) fn errand(&self) -> Errand {
         match self {
-            Self::Usual(context) => Self::Usual(Box::new(context.again())),
-            Self::One(context) => Self::One(Box::new(context.again())),
-            Self::Merged(merge) => Self::Merged(merge.again()),
+            Self::Usual(context) => Errand::Usual(context.place()),
+            Self::One(context) => Errand::One(context.place()),
+            Self::Merged(Merge { name, members, path, at_once }) => Errand::Merged {
+                name: name.clone(),
+                members: members
+                    .iter()
+                    .map(|member| (member.context.place(), member.prefix.clone()))
+                    .collect(),
+                path: path.clone(),
+                at_once: *at_once,
+            },
         }
     }
 
@@ -81,12 +92,12 @@ impl Job {
                 Self::Merged(merge) => merged::sync(merge, removals).await,
             }
         };
-        self.logged("sync", Box::pin(work)).await
+        logged(self.name(), "sync", Box::pin(work)).await
     }
 
     /// A sync that is not to be.
     pub(crate) async fn refuse(&self, why: Error) -> Report<Outcome> {
-        self.logged("sync", std::future::ready(Err(why))).await
+        refused(self.name(), why).await
     }
 
     /// What a sync would do.
@@ -98,7 +109,7 @@ impl Job {
                 Self::Merged(merge) => merged::rehearse(merge, removals).await,
             }
         };
-        self.logged("test", Box::pin(work)).await
+        logged(self.name(), "test", Box::pin(work)).await
     }
 
     fn check_folders(&self) -> Result<()> {
@@ -107,25 +118,67 @@ impl Job {
             Self::One(_) | Self::Merged(_) => self.contexts().into_iter().try_for_each(Context::check_folder),
         }
     }
+}
 
-    async fn logged<T: Told>(&self, verb: &str, work: impl Future<Output = Result<T>>) -> Report<T> {
-        let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
-        let started = Instant::now();
-        // At the highest level, so that what is logged at any has the instance.
-        let span = tracing::error_span!("run", instance = self.name(), run);
-        let work = async {
-            tracing::info!("{verb} started");
-            let result = work.await;
-            let duration = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-            match &result {
-                Ok(done) => log_success(verb, duration, done),
-                Err(error) => log_failure(verb, duration, error),
-            }
-            (result, duration)
-        };
-        let (result, duration) = work.instrument(span).await;
-        Report { name: self.name().to_owned(), run, duration, result }
+/// A job as it is handed from one process to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Errand {
+    Usual(Place),
+    One(Place),
+    Merged {
+        name: String,
+        /// With what their groups' names begin with.
+        members: Vec<(Place, String)>,
+        path: PathBuf,
+        at_once: usize,
+    },
+}
+
+impl Errand {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Usual(place) | Self::One(place) => &place.name,
+            Self::Merged { name, .. } => name,
+        }
     }
+
+    /// The job, here.
+    pub(crate) fn job(self, environment: &Environment, style: Style) -> Job {
+        let context = |place| Context::at(place, environment.clone(), style);
+        match self {
+            Self::Usual(place) => Job::Usual(Box::new(context(place))),
+            Self::One(place) => Job::One(Box::new(context(place))),
+            Self::Merged { name, members, path, at_once } => {
+                let member = |(place, prefix)| Member { context: context(place), prefix };
+                Job::Merged(Merge { name, members: members.into_iter().map(member).collect(), path, at_once })
+            }
+        }
+    }
+}
+
+/// A sync that could not even begin.
+pub(crate) async fn refused(name: &str, why: Error) -> Report<Outcome> {
+    logged(name, "sync", std::future::ready(Err(why))).await
+}
+
+async fn logged<T: Told>(name: &str, verb: &str, work: impl Future<Output = Result<T>>) -> Report<T> {
+    let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
+    let started = Instant::now();
+    // At the highest level, so that what is logged at any has the instance.
+    let span = tracing::error_span!("run", instance = name, run);
+    let work = async {
+        tracing::info!("{verb} started");
+        let result = work.await;
+        let duration = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        match &result {
+            Ok(done) => log_success(verb, duration, done),
+            Err(error) => log_failure(verb, duration, error),
+        }
+        (result, duration)
+    };
+    let (result, duration) = work.instrument(span).await;
+    Report { name: name.to_owned(), run, duration, result }
 }
 
 /// What the last line of a run says.

@@ -17,6 +17,7 @@ use bwdc_core::rules::{ExistingMembers, MissingPeople};
 use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules, Snapshot};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Environment, Instance, Secrets, env, installation, instance};
 use crate::error::{Error, Exit, Result};
@@ -37,8 +38,18 @@ pub(crate) struct Context {
     company: Company,
 }
 
+/// What makes one instance another than the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Place {
+    folder: PathBuf,
+    pub(crate) name: String,
+    company: Company,
+}
+
 /// Whether what is told has to say whom it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 enum Company {
     Alone,
     AmongOthers,
@@ -53,10 +64,15 @@ impl Context {
         Self { file, environment, secrets, style, name, company: Company::Alone }
     }
 
-    /// The same for another run, which looks for its secrets itself.
-    pub(crate) fn again(&self) -> Self {
-        let Self { file, environment, style, name, company, .. } = self;
-        Self { company: *company, ..Self::new(file.clone(), environment.clone(), *style).named(name) }
+    /// The one in this place.
+    pub(crate) fn at(place: Place, environment: Environment, style: Style) -> Self {
+        let Place { folder, name, company } = place;
+        Self { company, ..Self::new(DataFile::in_folder(folder), environment, style).named(&name) }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        let Self { file, name, company, .. } = self;
+        Place { folder: file.folder().to_owned(), name: name.clone(), company: *company }
     }
 
     /// One whose folder somebody named, on the command line or in `bwdc.toml`.

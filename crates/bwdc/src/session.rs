@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Client, Credentials, Token};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Secrets;
 use crate::config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
@@ -41,7 +42,30 @@ enum NewTokens {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenMemory(Arc<Mutex<Option<(String, Token)>>>);
 
+/// The same on its way from one process to another. It has no `Debug`: it shows the token.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct KeptToken {
+    client_id: String,
+    token: String,
+    expires_at: Timestamp,
+}
+
 impl TokenMemory {
+    pub(crate) fn with(kept: Option<KeptToken>) -> Self {
+        let known = kept
+            .map(|KeptToken { client_id, token, expires_at }| (client_id, Token::kept(token, expires_at)));
+        Self(Arc::new(Mutex::new(known)))
+    }
+
+    pub(crate) fn kept(&self) -> Option<KeptToken> {
+        self.lock().as_ref().map(|(client_id, token)| KeptToken {
+            client_id: client_id.clone(),
+            token: token.reveal().to_owned(),
+            expires_at: token.expires_at(),
+        })
+    }
+
     fn of(&self, client_id: &str) -> Option<Token> {
         self.lock().as_ref().filter(|(owner, _)| owner == client_id).map(|(_, token)| token.clone())
     }

@@ -1,6 +1,7 @@
 //! `bwdc daemon`
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -8,13 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Given;
 use super::which::Which;
+use crate::config::Environment;
 use crate::daemon::timetable::{Times, last_run};
-use crate::daemon::{self, Configuration, Configured};
+use crate::daemon::worker;
+use crate::daemon::{self, Configuration, Configured, Workers};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::log;
 use crate::run::Context;
-use crate::ui::Answer;
+use crate::ui::{Answer, Style};
+
+pub(super) use crate::daemon::worker::COMMAND as WORKER;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -37,12 +42,22 @@ pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
     if !given.style.quiet {
         log::on_stderr(&given.setup.log);
     }
+    let workers = Workers::new(&given.setup.log, given.style);
     // What happens is in the log; nobody waits for answers.
     let given = given.quietly();
     let home = home(&arguments.which, &given)?;
     let load = || configured(&arguments, given.again()?);
-    daemon::run(&home, load).await?;
+    daemon::run(&home, workers, load).await?;
     Ok(Answer::Nothing)
+}
+
+/// `bwdc worker`: one sync for a daemon, which hands the order over on stdin.
+pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answer> {
+    let mut order = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut order)
+        .map_err(|error| Error::new(format!("Reading the daemon's order from stdin: {error}")))?;
+    worker::work(&order, environment, style).await
 }
 
 /// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.
@@ -68,7 +83,7 @@ fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> 
 
 fn configuration(job: Job, given: &Given) -> Result<(String, Configuration<Times>)> {
     let (timetable, last) = (times(&job, given)?, last(&job)?);
-    Ok((job.name().to_owned(), Configuration { timetable, last, job }))
+    Ok((job.name().to_owned(), Configuration { timetable, last, errand: job.errand() }))
 }
 
 /// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.

@@ -125,7 +125,11 @@ enum Command {
 
 /// Runs what was typed, and says how the program ends.
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let arguments = usage::without_leading_escape(arguments.into_iter().collect());
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|first| first == daemon::WORKER) {
+        return work(&Environment::of_process());
+    }
+    let arguments = usage::without_leading_escape(arguments);
     match Cli::try_parse_from(&arguments) {
         Ok(cli) => run(cli, Environment::of_process()),
         Err(error) => not_run(&error, &arguments),
@@ -161,7 +165,18 @@ fn not_run(error: &clap::Error, arguments: &[OsString]) -> Exit {
 
 fn run(cli: Cli, environment: Environment) -> Exit {
     let style = style(&cli.global, &environment);
-    match block_on(dispatch(cli, environment, style)).flatten() {
+    told(block_on(dispatch(cli, environment, style)).flatten(), style)
+}
+
+/// What a daemon starts for each sync. It is no command of people's, so that no help and no completion has it.
+fn work(environment: &Environment) -> Exit {
+    let style = Style { response: true, journal: journal::is_on_stderr(environment), ..Style::default() };
+    let work = async { daemon::work(environment, style).await.map(|answer| (answer, Exit::Success)) };
+    told(block_on(work).flatten(), style)
+}
+
+fn told(result: Result<(Answer, Exit)>, style: Style) -> Exit {
+    match result {
         Ok((answer, exit)) => {
             ui::answer(&answer, style);
             if style.clean_exit { Exit::Success } else { exit }

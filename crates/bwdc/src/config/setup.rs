@@ -1,5 +1,6 @@
 //! What applies to the whole process: `bwdc.toml`, variables over it, options over these.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -72,24 +73,7 @@ impl Setup {
     pub(crate) fn of(options: &Options, environment: &Environment, folder: &Path) -> Result<Self> {
         let installation = installation::find(options.config.as_deref(), environment, folder)?;
         let written = installation.as_ref();
-        let log = written.map(|installation| &installation.log);
-        let format = match &options.log_format {
-            Some(text) => {
-                Some(Chosen { value: parsed(text, "--log-format")?, origin: Origin::Option("--log-format") })
-            }
-            None => None,
-        };
-        let log = Log {
-            file: log_file(options, environment, written)?,
-            format: match format {
-                Some(format) => format,
-                None => chosen(environment, env::LOG_FORMAT, log.and_then(|log| log.format))?,
-            },
-            level: chosen(environment, env::LOG_LEVEL, log.and_then(|log| log.level))?,
-            max_size: chosen(environment, env::LOG_MAX_SIZE, log.and_then(|log| log.max_size))?,
-            max_age: chosen(environment, env::LOG_MAX_AGE, log.and_then(|log| log.max_age))?,
-            keep: chosen(environment, env::LOG_KEEP, log.and_then(|log| log.keep))?,
-        };
+        let log = Log::of(options, environment, written)?;
         let at_once = written.and_then(|installation| installation.limits.at_once);
         let at_once = chosen(environment, env::LIMITS_AT_ONCE, at_once)?;
         let listen = given(
@@ -120,6 +104,48 @@ impl Setup {
             row.as_ref().is_none_or(|(_, origin)| *origin == Origin::Default)
         };
         if self.installation.is_none() && rows.iter().all(is_default) { Vec::new() } else { rows }
+    }
+}
+
+impl Log {
+    fn of(options: &Options, environment: &Environment, written: Option<&Installation>) -> Result<Self> {
+        let log = written.map(|installation| &installation.log);
+        let format = match &options.log_format {
+            Some(text) => {
+                Some(Chosen { value: parsed(text, "--log-format")?, origin: Origin::Option("--log-format") })
+            }
+            None => None,
+        };
+        Ok(Self {
+            file: log_file(options, environment, written)?,
+            format: match format {
+                Some(format) => format,
+                None => chosen(environment, env::LOG_FORMAT, log.and_then(|log| log.format))?,
+            },
+            level: chosen(environment, env::LOG_LEVEL, log.and_then(|log| log.level))?,
+            max_size: chosen(environment, env::LOG_MAX_SIZE, log.and_then(|log| log.max_size))?,
+            max_age: chosen(environment, env::LOG_MAX_AGE, log.and_then(|log| log.max_age))?,
+            keep: chosen(environment, env::LOG_KEEP, log.and_then(|log| log.keep))?,
+        })
+    }
+
+    /// As another process handed it down by [`Self::variables`].
+    pub(crate) fn of_variables(environment: &Environment) -> Result<Self> {
+        Self::of(&Options::default(), environment, None)
+    }
+
+    /// By which a process started by this one logs like this one.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let Self { file, format, level, max_size, max_age, keep } = self;
+        let file = file.as_ref().map(|file| (env::LOG_FILE, file.value.clone().into()));
+        let others = [
+            (env::LOG_FORMAT, format.value.to_string().into()),
+            (env::LOG_LEVEL, level.value.to_string().into()),
+            (env::LOG_MAX_SIZE, max_size.value.to_string().into()),
+            (env::LOG_MAX_AGE, max_age.value.to_string().into()),
+            (env::LOG_KEEP, keep.value.to_string().into()),
+        ];
+        file.into_iter().chain(others).collect()
     }
 }
 

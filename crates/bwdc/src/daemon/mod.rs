@@ -10,6 +10,7 @@ mod notify;
 mod signals;
 pub(crate) mod status;
 pub(crate) mod timetable;
+pub(crate) mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
@@ -18,8 +19,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bwdc_core::check::Removals;
-use bwdc_core::plan::Summary;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
@@ -28,9 +27,11 @@ pub(crate) use self::engine::Timetable;
 use self::engine::{Ended, Engine, Spread, Wanted};
 use self::signals::{Asked, Signals};
 use self::status::{Finished, Status};
+use self::worker::Done;
+pub(crate) use self::worker::Workers;
 use crate::error::{Exit, Result};
-use crate::job::Job;
-use crate::session::TokenMemory;
+use crate::job::Errand;
+use crate::session::KeptToken;
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);
@@ -52,13 +53,13 @@ pub(crate) struct Configuration<T> {
     pub(crate) timetable: T,
     /// When it last ran to a good end.
     pub(crate) last: Option<Timestamp>,
-    pub(crate) job: Job,
+    pub(crate) errand: Errand,
 }
 
 /// What is run again and again.
 struct Standing {
-    job: Job,
-    tokens: TokenMemory,
+    errand: Errand,
+    token: Option<KeptToken>,
 }
 
 /// What those who ask are told.
@@ -75,12 +76,16 @@ impl Shared {
 }
 
 /// Runs until it is asked to end. `folder` is where the configuration is, `load` reads it.
-pub(crate) async fn run<T: Timetable>(folder: &Path, load: impl Fn() -> Result<Configured<T>>) -> Result<()> {
+pub(crate) async fn run<T: Timetable>(
+    folder: &Path,
+    workers: Workers,
+    load: impl Fn() -> Result<Configured<T>>,
+) -> Result<()> {
     let mut signals = Signals::listen()?;
     let configured = load()?;
     #[cfg(unix)]
     let listener = control::Listener::open(control::path(folder)).await?;
-    let mut daemon = Daemon::new(configured.spread);
+    let mut daemon = Daemon::new(configured.spread, workers);
     if let Some(address) = configured.metrics {
         metrics::serve(address, Arc::clone(&daemon.shared)).await?;
     }
@@ -116,12 +121,13 @@ pub(crate) async fn run<T: Timetable>(folder: &Path, load: impl Fn() -> Result<C
 struct Daemon<T> {
     engine: Engine<T>,
     jobs: BTreeMap<String, Standing>,
+    workers: Workers,
     runs: Runs,
     shared: Arc<Shared>,
 }
 
 impl<T: Timetable> Daemon<T> {
-    fn new(spread: SignedDuration) -> Self {
+    fn new(spread: SignedDuration, workers: Workers) -> Self {
         let now = Timestamp::now();
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -133,6 +139,7 @@ impl<T: Timetable> Daemon<T> {
         Self {
             engine: Engine::new(1, Spread::seeded(seed, spread), now),
             jobs: BTreeMap::new(),
+            workers,
             runs: Runs::default(),
             shared: Arc::new(Shared(Mutex::new(status))),
         }
@@ -140,9 +147,11 @@ impl<T: Timetable> Daemon<T> {
 
     fn configure(&mut self, configured: Configured<T>) {
         let mut wanted = BTreeMap::new();
-        self.jobs.clear();
-        for (name, Configuration { timetable, last, job }) in configured.instances {
-            self.jobs.insert(name.clone(), Standing { job, tokens: TokenMemory::default() });
+        let mut before = std::mem::take(&mut self.jobs);
+        for (name, Configuration { timetable, last, errand }) in configured.instances {
+            let same = before.remove(&name).filter(|standing| standing.errand == errand);
+            let token = same.and_then(|standing| standing.token);
+            self.jobs.insert(name.clone(), Standing { errand, token });
             wanted.insert(name, Wanted { timetable, last });
         }
         let mut status = self.shared.lock();
@@ -172,21 +181,27 @@ impl<T: Timetable> Daemon<T> {
     fn start(&mut self) {
         let now = Timestamp::now();
         for name in self.engine.start(now) {
-            let Some(Standing { job, tokens }) = self.jobs.get(&name) else { continue };
-            self.runs.start(name.clone(), job.again().with_tokens(tokens));
+            let Some(Standing { errand, token }) = self.jobs.get(&name) else { continue };
+            let order = self.workers.order(errand.clone(), token.clone());
+            self.runs.start(name.clone(), self.workers.clone().run(order));
             self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
         }
         self.tell();
     }
 
-    fn ended(&mut self, id: Id, result: std::result::Result<Finished, JoinError>) {
+    fn ended(&mut self, id: Id, result: std::result::Result<Done, JoinError>) {
         let Some((name, since)) = self.runs.names.remove(&id) else { return };
-        let finished = result.unwrap_or_else(|error| Finished {
-            at: Timestamp::now(),
-            seconds: since.elapsed().as_secs_f64(),
-            exit: Exit::Failure as u8,
-            message: format!("an error in this program: {error}"),
-        });
+        let (exit, message) = match result {
+            Ok(Done { exit, message, token }) => {
+                if let Some(standing) = self.jobs.get_mut(&name) {
+                    standing.token = token;
+                }
+                (exit, message)
+            }
+            Err(error) => (Exit::Failure as u8, format!("an error in this program: {error}")),
+        };
+        let finished =
+            Finished { at: Timestamp::now(), seconds: since.elapsed().as_secs_f64(), exit, message };
         let is_failure = is_failure(finished.exit);
         self.engine.ended(&name, if is_failure { Ended::Badly } else { Ended::Well }, finished.at);
         let mut status = self.shared.lock();
@@ -247,35 +262,22 @@ fn is_failure(exit: u8) -> bool {
 /// The runs under way.
 #[derive(Default)]
 struct Runs {
-    tasks: JoinSet<Finished>,
+    tasks: JoinSet<Done>,
     names: HashMap<Id, (String, Instant)>,
 }
 
 impl Runs {
-    fn start(&mut self, name: String, job: Job) {
-        let handle = self.tasks.spawn(sync(job));
+    fn start(&mut self, name: String, run: impl Future<Output = Done> + Send + 'static) {
+        let handle = self.tasks.spawn(run);
         self.names.insert(handle.id(), (name, Instant::now()));
     }
 
     /// The next one that ends; waits for ever if there is none.
-    async fn ended(&mut self) -> (Id, std::result::Result<Finished, JoinError>) {
+    async fn ended(&mut self) -> (Id, std::result::Result<Done, JoinError>) {
         match poll_fn(|context| self.tasks.poll_join_next_with_id(context)).await {
-            Some(Ok((id, finished))) => (id, Ok(finished)),
+            Some(Ok((id, done))) => (id, Ok(done)),
             Some(Err(error)) => (error.id(), Err(error)),
             None => std::future::pending().await,
         }
     }
-}
-
-/// One sync, and how it ended.
-async fn sync(job: Job) -> Finished {
-    let started = Instant::now();
-    let (exit, message) = match job.sync(Removals::Few).await.result {
-        Ok(outcome) => {
-            let Summary { groups, users, .. } = outcome.sent;
-            (outcome.exit(), format!("Synced {groups} group(s) and {users} user(s)."))
-        }
-        Err(error) => (error.exit, error.to_string()),
-    };
-    Finished { at: Timestamp::now(), seconds: started.elapsed().as_secs_f64(), exit: exit as u8, message }
 }

@@ -47,18 +47,6 @@ pub(crate) struct Member {
 }
 
 impl Merge {
-    /// The same for another run.
-    pub(crate) fn again(&self) -> Self {
-        let again =
-            |member: &Member| Member { context: member.context.again(), prefix: member.prefix.clone() };
-        Self {
-            name: self.name.clone(),
-            members: self.members.iter().map(again).collect(),
-            path: self.path.clone(),
-            at_once: self.at_once,
-        }
-    }
-
     /// With the tokens of earlier runs of the same program.
     #[must_use]
     pub(crate) fn with_tokens(self, tokens: &TokenMemory) -> Self {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bwdc_sandbox::Options;
@@ -236,6 +236,118 @@ fn killed_at_any_moment_it_loses_nothing() {
         })
     });
     assert_eq!(organization.emails().len(), 3);
+    assert_eq!(daemon.end(), 0);
+}
+
+/// What the daemon does for each sync, without the waits between two.
+#[test]
+fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files("id,email\n1,ada@example.org\n", "id,name,members\n", &organization);
+    // Otherwise data.json has it.
+    instance.unset_env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS");
+    let place = json!({ "folder": instance.data_folder(), "name": "company", "company": "alone" });
+    let run = |token: &Value| {
+        let order = json!({ "errand": { "one": place }, "token": token, "quiet": true });
+        let mut worker = instance.command(&["worker"]);
+        let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        worker.stdin.take().unwrap().write_all(order.to_string().as_bytes()).unwrap();
+        let ran: Ran = worker.wait_with_output().unwrap().into();
+        let answer: Value = serde_json::from_str(&ran.ok().out).unwrap();
+        answer["data"].clone()
+    };
+    let first = run(&Value::Null);
+    assert_eq!((&first["exit"], &first["message"]), (&json!(0), &json!("Synced 0 group(s) and 1 user(s).")));
+    assert!(first["token"]["token"].is_string(), "{first}");
+    let second = run(&first["token"]);
+    assert_eq!(second["token"], first["token"]);
+    organization.sandbox.expire_tokens();
+    instance.company("id,email\n1,ada@example.org\n2,grace@example.org\n", "id,name,members\n");
+    let third = run(&second["token"]);
+    assert_eq!(third["exit"], json!(0), "{third}");
+    assert!(third["token"]["token"].is_string() && third["token"] != first["token"], "{third}");
+    assert_eq!(organization.emails(), ["ada@example.org", "grace@example.org"]);
+}
+
+#[test]
+fn a_worker_is_no_command_of_people() {
+    let ran = Instance::empty().run(&["worker"]);
+    ran.fails_with_response("its order makes no sense");
+    for shown in [&["--help"][..], &["completions", "bash"]] {
+        let shown = Instance::empty().run(shown).ok();
+        assert!(!shown.out.contains("worker"), "{}", shown.out);
+    }
+}
+
+/// The processes that a process has started.
+#[cfg(target_os = "linux")]
+fn children(parent: u32) -> Vec<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sync_that_the_system_kills_is_a_failed_one() {
+    let organization = Organization::start(Options::default());
+    let mut company = Company::of(1, &organization);
+    company.instance.unset_env("BW_CLIENTSECRET");
+    company.instance.set_env("BW_CLIENTSECRET_EXEC", "sleep 60");
+    let daemon = company.start(&[]);
+    let started = Instant::now();
+    let worker = loop {
+        match children(daemon.0.id()).first() {
+            Some(worker) if !children(*worker).is_empty() => break *worker,
+            _ => assert!(started.elapsed() < Duration::from_secs(30), "no sync was started"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let sleep = children(worker)[0];
+    assert!(
+        Command::new("kill")
+            .args(["-KILL", &worker.to_string(), &sleep.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = company.wait_for("a run", |status| company.all_ran(status));
+    let state = company.state(&status, "i0");
+    assert_eq!((&state["last"]["exit"], &state["failuresInARow"]), (&json!(1), &json!(1)), "{state}");
+    let message = state["last"]["message"].as_str().unwrap();
+    assert!(message.contains("ended without a word: signal: 9"), "{message}");
+    let log = fs::read_to_string(company.instance.folder.path().join("daemon.log")).unwrap();
+    let last = log.lines().find(|line| line.contains("sync failed")).unwrap_or_else(|| panic!("{log}"));
+    assert!(last.contains("instance=i0") && last.contains("without a word"), "{last}");
+    assert_eq!(daemon.end(), 0);
+}
+
+/// A package is updated while the daemon runs.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_program_may_be_replaced_under_way() {
+    let organization = Organization::start(Options::default());
+    let mut company = Company::of(2, &organization);
+    let program = company.instance.folder.path().join("bwdc");
+    fs::copy(env!("CARGO_BIN_EXE_bwdc"), &program).unwrap();
+    // The first sync waits, so that the second is started by a program that is gone.
+    let go = company.instance.folder.path().join("go");
+    let key = organization.sandbox.client_secret();
+    let wait = format!("sh -c 'while [ ! -e {} ]; do sleep 0.05; done; echo {key}'", go.display());
+    company.instance.unset_env("BW_CLIENTSECRET");
+    company.instance.set_env("BW_CLIENTSECRET_EXEC", &wait);
+    let arguments = ["daemon", "--spread", "0", "--at-once", "1", "--appdata", "i0", "--appdata", "i1"];
+    let mut command = company.instance.command_of(&program, &arguments);
+    let daemon = Daemon(command.stderr(Stdio::null()).spawn().unwrap());
+    let started = Instant::now();
+    while children(daemon.0.id()).is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(30), "no sync was started");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    fs::remove_file(&program).unwrap();
+    fs::write(&go, "").unwrap();
+    company.wait_for("runs of both", |status| company.all_ran(status));
+    assert_eq!(organization.emails(), ["i0@example.org", "i1@example.org"]);
     assert_eq!(daemon.end(), 0);
 }
 

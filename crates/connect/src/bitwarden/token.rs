@@ -41,6 +41,16 @@ impl Token {
         Self { secret: token.into(), expires_at: expiry(token).unwrap_or(Timestamp::UNIX_EPOCH) }
     }
 
+    /// A token kept from an earlier run, with what was known of it.
+    pub fn kept(token: String, expires_at: Timestamp) -> Self {
+        Self { secret: token.into(), expires_at }
+    }
+
+    /// When it opens nothing any more.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
     /// Whether more than five minutes are left.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.expires_at.duration_since(now) > MARGIN

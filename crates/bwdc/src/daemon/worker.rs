@@ -1,0 +1,192 @@
+//! One sync in a process of its own: what it took of memory is given back when it ends, and if it crashes, or the system kills it
+//! for want of memory, the daemon and the other syncs go on.
+//!
+//! The daemon starts its own program as `bwdc worker`, hands it an [`Order`] on stdin, and gets a [`Done`] on stdout: both have
+//! the access token, which command lines, variables and files would show to others.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use bwdc_core::check::Removals;
+use bwdc_core::plan::Summary;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+use crate::config::{Environment, setup};
+use crate::error::{Error, Exit, Result};
+use crate::job::{self, Errand};
+use crate::log;
+use crate::session::{KeptToken, TokenMemory};
+use crate::ui::{Answer, Style};
+
+/// The first argument of a worker.
+pub(crate) const COMMAND: &str = "worker";
+
+/// What a worker is to do.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Order {
+    errand: Errand,
+    /// Of an earlier run.
+    token: Option<KeptToken>,
+    /// Whether the daemon was told to print nothing.
+    quiet: bool,
+}
+
+/// What became of it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Done {
+    /// As the command `sync` would have ended.
+    pub(super) exit: u8,
+    pub(super) message: String,
+    /// For the next run.
+    pub(super) token: Option<KeptToken>,
+}
+
+/// How workers are started.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    /// The settings of the log, as variables: the worker reads no `bwdc.toml`, which may say something else by now.
+    log: Vec<(&'static str, OsString)>,
+    quiet: bool,
+}
+
+impl Workers {
+    pub(crate) fn new(log: &setup::Log, style: Style) -> Self {
+        Self { log: log.variables(), quiet: style.quiet }
+    }
+
+    pub(super) fn order(&self, errand: Errand, token: Option<KeptToken>) -> Order {
+        Order { errand, token, quiet: self.quiet }
+    }
+
+    /// Has it done. A worker that cannot be started, or ends without a word, has failed; then there is a line in the log, too.
+    pub(super) async fn run(self, order: Order) -> Done {
+        match self.done(&order).await {
+            Ok(done) => done,
+            Err(error) => {
+                let report = job::refused(order.errand.name(), error).await;
+                let message = report.result.map_or_else(|error| error.to_string(), |_| String::new());
+                Done { exit: Exit::Failure as u8, message, token: order.token }
+            }
+        }
+    }
+
+    async fn done(&self, order: &Order) -> Result<Done> {
+        let program = program()?;
+        let attempted = |error: std::io::Error| {
+            Error::new(format!("Running the sync in a process of its own, {}: {error}", program.display()))
+                .hint("The machine may be short of memory or processes; the next try is by the schedule.")
+        };
+        let order = serde_json::to_vec(order)
+            .map_err(|error| Error::new(format!("Handing the sync to a process of its own: {error}")))?;
+        let mut child = self.command(&program).spawn().map_err(attempted)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends before it has read all is told by its end.
+            let _ = stdin.write_all(&order).await;
+        }
+        let mut printed = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_end(&mut printed).await.map_err(attempted)?;
+        }
+        let ended = child.wait().await.map_err(attempted)?;
+        understood(&printed).ok_or_else(|| without_a_word(ended))
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.arg(COMMAND).env_remove("NOTIFY_SOCKET");
+        command.envs(self.log.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        apart(&mut command);
+        command
+    }
+}
+
+/// Ctrl-C in a terminal is for the daemon, which lets its workers come to their end.
+#[cfg(unix)]
+fn apart(command: &mut Command) {
+    command.process_group(0).arg0("bwdc");
+}
+
+/// Likewise; and a daemon without a window opens none for a worker
+/// (<https://learn.microsoft.com/windows/win32/procthread/process-creation-flags>).
+#[cfg(windows)]
+fn apart(command: &mut Command) {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+    const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
+}
+
+/// This very program, also after an update has put another in its place: the two may not understand each other.
+fn program() -> Result<PathBuf> {
+    const RUNNING: &str = "/proc/self/exe";
+    let path = env::current_exe()
+        .map_err(|error| Error::new(format!("Finding this program's own file: {error}")))?;
+    // Linux tells of one that was replaced as "... (deleted)".
+    Ok(if !path.exists() && cfg!(target_os = "linux") { RUNNING.into() } else { path })
+}
+
+/// The worker's answer: the last line that it printed.
+fn understood(printed: &[u8]) -> Option<Done> {
+    #[derive(Deserialize)]
+    struct Response {
+        data: Done,
+    }
+    let last = printed.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice(last).map(|Response { data }| data).ok()
+}
+
+fn without_a_word(ended: ExitStatus) -> Error {
+    Error::new(format!("The sync's own process ended without a word: {ended}.")).hint(
+        "Its last words may be in the service's log. The system kills processes when it is short of memory.",
+    )
+}
+
+/// The worker's side: does what stands in the order.
+pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) -> Result<Answer> {
+    let Order { errand, token, quiet } = serde_json::from_slice(order).map_err(|error| {
+        Error::new(format!(
+            "This is what `bwdc daemon` starts for each sync; its order makes no sense: {error}."
+        ))
+        .hint("To sync, run `bwdc sync`.")
+    })?;
+    let log = setup::Log::of_variables(environment)?;
+    log::start(environment, Style { quiet, ..style }, Some(&log));
+    if !quiet {
+        log::on_stderr(&log);
+    }
+    let tokens = TokenMemory::with(token);
+    // What happens is in the log; the daemon tells the rest.
+    let job = errand.job(environment, Style { quiet: true, ..style }).with_tokens(&tokens);
+    let (exit, message) = match job.sync(Removals::Few).await.result {
+        Ok(outcome) => {
+            let Summary { groups, users, .. } = outcome.sent;
+            (outcome.exit(), format!("Synced {groups} group(s) and {users} user(s)."))
+        }
+        Err(error) => (error.exit, error.to_string()),
+    };
+    let done = Done { exit: exit as u8, message, token: tokens.kept() };
+    let value = serde_json::to_value(done)
+        .map_err(|error| Error::new(format!("Writing what became of the sync as JSON: {error}")))?;
+    Ok(Answer::Object(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts() {
+        let answer = r#"{"success":true,"data":{"exit":4,"message":"done","token":null}}"#;
+        let done = understood(format!("some library's line\n{answer}\n").as_bytes()).unwrap();
+        assert_eq!((done.exit, done.message.as_str()), (4, "done"));
+        for other in ["", "\n", "{", "{\"success\":false,\"message\":\"no\"}", &format!("{answer}\nmore")] {
+            assert!(understood(other.as_bytes()).is_none(), "{other}");
+        }
+    }
+}
