@@ -166,7 +166,7 @@ async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
 
 /// One line of the list.
 struct Shown {
-    name: &'static str,
+    name: String,
     state: State,
 }
 
@@ -193,7 +193,7 @@ impl Shown {
             None if setting.default.is_empty() => State::NotSet,
             None => State::Default(setting.default),
         };
-        Self { name: setting.name, state }
+        Self { name: setting.name.to_owned(), state }
     }
 
     async fn secret(context: &Context, data: &Data, known: &secrets::Known, name: &'static str) -> Self {
@@ -202,7 +202,7 @@ impl Shown {
             Ok(None) => State::NotSet,
             Err(error) => State::Unknown(error.message),
         };
-        Self { name, state }
+        Self { name: name.to_owned(), state }
     }
 
     /// What `get` prints.
@@ -228,7 +228,7 @@ impl Shown {
     }
 
     fn line(&self, width: usize) -> String {
-        let name = self.name;
+        let name = &self.name;
         match (self.value(), &self.state) {
             (Some(value), State::Default(_) | State::OfProcess(..)) => {
                 format!("{name:width$}  {value}  ({})", self.source())

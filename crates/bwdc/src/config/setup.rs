@@ -85,7 +85,7 @@ impl Setup {
     }
 
     /// Each value by its key in `bwdc.toml`, as text, with where it came from. Empty if nothing was configured at all.
-    pub(crate) fn listing(&self) -> Vec<(&'static str, Option<(String, Origin)>)> {
+    pub(crate) fn listing(&self) -> Vec<(String, Option<(String, Origin)>)> {
         fn shown<T: fmt::Display>(chosen: &Chosen<T>) -> Option<(String, Origin)> {
             Some((chosen.value.to_string(), chosen.origin))
         }
@@ -103,7 +103,12 @@ impl Setup {
         let is_default = |(_, row): &(_, Option<(String, Origin)>)| {
             row.as_ref().is_none_or(|(_, origin)| *origin == Origin::Default)
         };
-        if self.installation.is_none() && rows.iter().all(is_default) { Vec::new() } else { rows }
+        if self.installation.is_none() && rows.iter().all(is_default) {
+            return Vec::new();
+        }
+        let named = self.installation.iter().flat_map(Installation::listing);
+        let named = named.map(|(name, value)| (name, Some((value, Origin::BwdcToml))));
+        rows.into_iter().map(|(name, row)| (name.to_owned(), row)).chain(named).collect()
     }
 }
 

@@ -61,6 +61,33 @@ fn the_list_shows_where_each_value_came_from() {
 }
 
 #[test]
+fn the_list_shows_instances_and_merges() {
+    let mut machine = Machine::new();
+    machine.toml(
+        "schedule.every = \"15m\"\n[instance.berlin]\nfolder = \"berlin\"\n[instance.bonn]\nfolder = \"/srv/bonn\"\n\
+         [instance.rome]\nfolder = \"rome\"\nschedule.cron = \"0 12 * * 1\"\n\
+         [organization.acme]\nmerge = [\"bonn\", \"berlin\"]\nprefix = { bonn = \"Bonn / \" }\n",
+    );
+    let shown = machine.run(&["config", "list"]).ok().out;
+    let rows: Vec<Vec<&str>> = shown
+        .lines()
+        .filter(|line| line.starts_with("instance.") || line.starts_with("organization."))
+        .map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect())
+        .collect();
+    let (berlin, rome) = (machine.path("berlin"), machine.path("rome"));
+    let wanted = [
+        ["instance.berlin.folder", &berlin.display().to_string(), "(bwdc.toml)"],
+        ["instance.bonn.folder", "/srv/bonn", "(bwdc.toml)"],
+        ["instance.rome.folder", &rome.display().to_string(), "(bwdc.toml)"],
+        ["instance.rome.schedule.cron", "0 12 * * 1", "(bwdc.toml)"],
+        ["organization.acme.merge", "bonn, berlin", "(bwdc.toml)"],
+        ["organization.acme.prefix.bonn", "Bonn /", "(bwdc.toml)"],
+        ["organization.acme.schedule.every", "15m", "(bwdc.toml)"],
+    ];
+    assert_eq!(rows, wanted, "{shown}");
+}
+
+#[test]
 fn it_is_found_beside_data_json_by_variable_and_by_option() {
     let instance = Instance::empty();
     fs::create_dir_all(instance.data_folder()).unwrap();

@@ -170,6 +170,33 @@ impl Installation {
         }
     }
 
+    /// What it names, and what applies to each: keys as in the file, folders absolute, a schedule also where it is the whole file's.
+    pub(crate) fn listing(&self) -> Vec<(String, String)> {
+        let mut rows = Vec::new();
+        let scheduled = |of: &str, schedule: &Option<Schedule>| {
+            schedule.as_ref().map(|schedule| {
+                let (key, text) = schedule.written();
+                (format!("{of}.schedule.{key}"), text.to_owned())
+            })
+        };
+        for Named { name, folder, schedule } in &self.instances {
+            let key = format!("instance.{name}");
+            rows.push((format!("{key}.folder"), folder.display().to_string()));
+            rows.extend(scheduled(&key, schedule));
+        }
+        for Organization { name, members, schedule } in &self.organizations {
+            let key = format!("organization.{name}");
+            let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+            rows.push((format!("{key}.merge"), names.join(", ")));
+            let prefixed = members.iter().filter(|member| !member.prefix.is_empty());
+            rows.extend(
+                prefixed.map(|member| (format!("{key}.prefix.{}", member.name), member.prefix.clone())),
+            );
+            rows.extend(scheduled(&key, schedule));
+        }
+        rows
+    }
+
     /// The log file, absolute.
     pub(crate) fn log_file(&self) -> Option<PathBuf> {
         self.log.file.as_ref().map(|file| self.resolve(file.get_ref()))

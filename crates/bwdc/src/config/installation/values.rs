@@ -286,6 +286,16 @@ pub(crate) enum Schedule {
 }
 
 impl Schedule {
+    /// Its key and its value in the file.
+    pub(crate) fn written(&self) -> (&'static str, &str) {
+        match self {
+            Self::Every(text) => ("every", text),
+            Self::Cron(text) => ("cron", text),
+            Self::At(text) => ("at", text),
+            Self::Weekly(text) => ("weekly", text),
+        }
+    }
+
     /// The times that it stands for.
     pub(crate) fn times(&self) -> error::Result<expression::Schedule> {
         let times = match self {
