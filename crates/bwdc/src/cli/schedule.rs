@@ -305,6 +305,7 @@ fn explain(arguments: &ExplainArguments) -> Result<Answer> {
         "schedule": schedule.to_string(),
         "english": english,
         "next": values(&runs),
+        "nextBySystemd": values(&schedule.systemd_runs_after(now).take(5).collect::<Vec<_>>()),
         "onCalendar": calendar,
         "warnings": warnings,
     });
@@ -342,7 +343,10 @@ fn runs_of(installed: &Installed, now: &ZonedDateTime, count: usize) -> Result<V
         (_, Schedule::Every(_)) => return Ok(Vec::new()),
         _ => schedule,
     };
-    Ok(schedule.runs_after(now.clone()).take(count).collect())
+    Ok(match installed.scheduler {
+        Scheduler::Systemd => schedule.systemd_runs_after(now.clone()).take(count).collect(),
+        _ => schedule.runs_after(now.clone()).take(count).collect(),
+    })
 }
 
 fn told(installed: &Installed) -> String {

@@ -85,6 +85,18 @@ impl Schedule {
     pub(crate) fn runs_after(&self, moment: ZonedDateTime) -> impl Iterator<Item = ZonedDateTime> + use<'_> {
         std::iter::successors(self.next_after(&moment), |run| self.next_after(run))
     }
+
+    /// The same by systemd's calendar events: nothing for a time that a clock change leaves out, and of one that it shows twice the
+    /// first.
+    pub(crate) fn systemd_runs_after(
+        &self,
+        moment: ZonedDateTime,
+    ) -> impl Iterator<Item = ZonedDateTime> + use<'_> {
+        self.runs_after(moment).filter(|run| match self {
+            Self::Cron(cron) => cron.is_at(run.datetime()) && is_first_showing(run),
+            Self::Every(_) | Self::Boot => true,
+        })
+    }
 }
 
 /// As `parse` takes it.
@@ -486,6 +498,10 @@ impl Cron {
             }
     }
 
+    fn is_at(&self, time: DateTime) -> bool {
+        self.is_on(time.date()) && self.on_day(time.time()) == Some(time.time())
+    }
+
     /// The first time on the clock, at `earliest` or later, without regard to clock changes.
     fn on_clock(&self, earliest: DateTime) -> Option<DateTime> {
         if let Some(time) = self.is_on(earliest.date()).then(|| self.on_day(earliest.time())).flatten() {
@@ -572,6 +588,12 @@ fn not_five(text: &str, pieces: &[Piece<'_>]) -> Error {
         None => fault(text, text.len(), &format!("a cron expression has five fields, and here are {count}"))
             .hint(names),
     }
+}
+
+/// Whether the clocks have not shown this time shortly before.
+fn is_first_showing(run: &ZonedDateTime) -> bool {
+    let earlier = run.time_zone().to_ambiguous_zoned_datetime(run.datetime()).earlier();
+    earlier.is_ok_and(|earlier| earlier.timestamp() == run.timestamp())
 }
 
 /// The first whole minute after a time.

@@ -192,19 +192,20 @@ fn agree(cases: &[Case]) {
             .run(&["--response", "schedule", "explain", expression, "--tz", zone, "--from", &from_text])
             .ok();
         let answer: Value = serde_json::from_str(&ran.out).unwrap();
-        let runs = answer["data"]["next"].as_array().unwrap().iter().map(|run| {
-            let run: Timestamp = run.as_str().unwrap().parse().unwrap();
-            run.as_second()
-        });
-        let runs: Vec<_> = runs.collect();
-        assert_eq!(runs, seconds(&expected["cron"]), "`{expression}` in {zone} after {from}");
+        let runs = |key: &str| -> Vec<i64> {
+            let second = |run: &Value| run.as_str().unwrap().parse::<Timestamp>().unwrap().as_second();
+            answer["data"][key].as_array().unwrap().iter().map(second).collect()
+        };
+        assert_eq!(runs("next"), seconds(&expected["cron"]), "`{expression}` in {zone} after {from}");
+        let systemd = seconds(&expected["systemd"]);
+        assert_eq!(
+            runs("nextBySystemd"),
+            systemd,
+            "as we say, systemd: `{expression}` in {zone} after {from}"
+        );
         if *zone != "Pacific/Chatham" {
             let by_systemd = by_systemd(&answer["data"]["onCalendar"], case);
-            assert_eq!(
-                by_systemd,
-                seconds(&expected["systemd"]),
-                "systemd: `{expression}` in {zone} after {from}"
-            );
+            assert_eq!(by_systemd, systemd, "systemd: `{expression}` in {zone} after {from}");
         }
         later += usize::from(expected["cron"] != expected["systemd"]);
     }
