@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES ...]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,7 @@
 )]
 
 mod clouds;
+mod daemon;
 mod ranges;
 
 use std::fmt::Write as _;
@@ -32,6 +33,8 @@ const RANGES: usize = 50_000;
 const MEMBERS: usize = 100;
 /// People in each played cloud; a tenth as many groups.
 const CLOUDS: usize = 10_000;
+/// Instances of the daemon.
+const INSTANCES: usize = 200;
 const SIZES: [(usize, usize); 4] = [(1_000, 50), (10_000, 500), (50_000, 2_000), (200_000, 8_000)];
 const CLIENT_ID: &str = "organization.11111111-2222-3333-4444-555555555555";
 
@@ -43,6 +46,7 @@ struct Plan {
     sizes: Vec<(usize, usize)>,
     ranges: Vec<usize>,
     clouds: Vec<usize>,
+    daemons: Vec<usize>,
     targets: Vec<Target>,
 }
 
@@ -112,6 +116,14 @@ fn main() {
             writeln!(report, "{row}").unwrap();
         }
     }
+    if !plan.daemons.is_empty() {
+        report.push_str(daemon::HEAD);
+    }
+    for &instances in &plan.daemons {
+        let row = daemon::measure(&plan, instances);
+        println!("{row}");
+        writeln!(report, "{row}").unwrap();
+    }
     println!("\n{report}");
     if let Some(path) = &plan.save {
         save(path, &report);
@@ -130,6 +142,7 @@ fn arguments() -> Plan {
         sizes: Vec::new(),
         ranges: Vec::new(),
         clouds: Vec::new(),
+        daemons: Vec::new(),
         targets: vec![Target::Sink],
     };
     while let Some(word) = words.next() {
@@ -138,21 +151,24 @@ fn arguments() -> Plan {
             "--save" => plan.save = Some(PathBuf::from(words.next().expect("--save FILE"))),
             "--with-sandbox" => plan.targets.push(Target::Sandbox),
             size => {
-                let (users, groups) =
-                    size.split_once('/').expect("USERS/GROUPS, ranges/PEOPLE or clouds/USERS");
+                let (users, groups) = size
+                    .split_once('/')
+                    .expect("USERS/GROUPS, ranges/PEOPLE, clouds/USERS or daemon/INSTANCES");
                 let groups = groups.parse().expect("a number");
                 match users {
                     "ranges" => plan.ranges.push(groups),
                     "clouds" => plan.clouds.push(groups),
+                    "daemon" => plan.daemons.push(groups),
                     users => plan.sizes.push((users.parse().expect("a number"), groups)),
                 }
             }
         }
     }
-    if plan.sizes.is_empty() && plan.ranges.is_empty() && plan.clouds.is_empty() {
+    if plan.sizes.is_empty() && plan.ranges.is_empty() && plan.clouds.is_empty() && plan.daemons.is_empty() {
         plan.sizes = SIZES.to_vec();
         plan.ranges.push(RANGES);
         plan.clouds.push(CLOUDS);
+        plan.daemons.push(INSTANCES);
     }
     plan
 }
