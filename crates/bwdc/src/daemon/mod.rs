@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Interval, timeout};
 
 pub(crate) use self::engine::Timetable;
 use self::engine::{Ended, Engine, Spread, Wanted};
@@ -90,7 +90,7 @@ pub(crate) async fn run<T: Timetable>(
         metrics::serve(address, Arc::clone(&daemon.shared)).await?;
     }
     daemon.configure(configured);
-    let watchdog = notify::watchdog();
+    let mut heartbeat = notify::watchdog().map(tokio::time::interval);
     notify::ready();
     loop {
         daemon.start();
@@ -107,7 +107,7 @@ pub(crate) async fn run<T: Timetable>(
                 #[cfg(not(unix))]
                 let () = stream;
             }
-            () = alive(watchdog) => notify::alive(),
+            () = beat(&mut heartbeat) => notify::alive(),
             asked = signals.next() => match asked {
                 Asked::Reload => daemon.reload(&load),
                 Asked::Stop => break,
@@ -246,10 +246,10 @@ impl<T: Timetable> Daemon<T> {
     }
 }
 
-/// The time to say that we are alive, if anybody wants to hear it.
-async fn alive(interval: Option<Duration>) {
-    match interval {
-        Some(interval) => tokio::time::sleep(interval).await,
+/// The time to say that we are alive, if anybody wants to hear it: whatever else happens meanwhile.
+async fn beat(heartbeat: &mut Option<Interval>) {
+    match heartbeat {
+        Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,
     }
 }

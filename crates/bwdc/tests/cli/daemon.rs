@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -349,6 +350,48 @@ fn the_program_may_be_replaced_under_way() {
     company.wait_for("runs of both", |status| company.all_ran(status));
     assert_eq!(organization.emails(), ["i0@example.org", "i1@example.org"]);
     assert_eq!(daemon.end(), 0);
+}
+
+/// Whoever asks all the time does not keep it from telling systemd's watchdog that it lives.
+#[test]
+fn the_watchdog_is_told_however_much_there_is_to_do() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let path = company.instance.folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    let mut command = company.command(&[]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "2000000");
+    let daemon = Daemon(command.spawn().unwrap());
+    company.wait_for("a run", |status| company.all_ran(status));
+    systemd.set_nonblocking(true).unwrap();
+    let told = || {
+        let mut buffer = [0; 4096];
+        let mut lines = Vec::new();
+        while let Ok(length) = systemd.recv(&mut buffer) {
+            let text = std::str::from_utf8(&buffer[..length]).unwrap();
+            lines.extend(text.lines().map(str::to_owned));
+        }
+        lines
+    };
+    let lines = told();
+    assert!(lines.iter().any(|line| line == "READY=1"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("STATUS=1 instances, ")), "{lines:?}");
+    let mut beats = 0;
+    for _ in 0..4 {
+        let until = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until {
+            company.ask();
+        }
+        beats += told().iter().filter(|line| *line == "WATCHDOG=1").count();
+    }
+    assert!(beats >= 3, "every second, not {beats} times in four");
+    daemon.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    let lines = told();
+    let place = |wanted: &str| lines.iter().position(|line| line == wanted);
+    assert!(place("RELOADING=1") < place("READY=1") && place("RELOADING=1").is_some(), "{lines:?}");
+    assert_eq!(daemon.end(), 0);
+    assert!(told().iter().any(|line| line == "STOPPING=1"));
 }
 
 fn read(path: &Path) -> Value {
