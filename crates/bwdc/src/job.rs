@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use crate::config::Environment;
 use crate::error::{Error, Exit, Result};
-use crate::log::{ENTRIES, SHOWN};
+use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
 use crate::run::{self, Context, Outcome, Place, Rehearsal};
 use crate::session::TokenMemory;
@@ -255,7 +255,7 @@ fn log_failure(verb: &str, duration: f64, error: &Error) {
 fn log_notes(notes: &[Note]) {
     for group in by_cause(notes) {
         match group.severity {
-            Severity::Warning => tracing::warn!(target: SHOWN, "{}", ui::sentence(&group)),
+            Severity::Warning => tracing::warn!("{}", ui::sentence(&group)),
             Severity::Info => tracing::info!(count = group.entries.len(), "{}", group.reason),
         }
     }

@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Environment, Instance, Secrets, env, installation, instance};
 use crate::error::{Error, Exit, Result};
-use crate::log::SHOWN;
 use crate::session::{self, Account, TokenMemory};
 use crate::state::{Data, DataFile, RunLock, key, people};
 use crate::ui::{self, Style};
@@ -97,10 +96,12 @@ impl Context {
         Self { company: Company::AmongOthers, ..self }
     }
 
-    /// Says something on stderr and in the log.
+    /// Says something in the log, and on stderr unless that is the journal, which has it from the log.
     pub(crate) fn warn(&self, text: &str) {
-        tracing::warn!(target: SHOWN, "{text}");
-        ui::warning(&self.labelled(text), self.style);
+        tracing::warn!("{text}");
+        if !self.style.journal {
+            ui::warning(&self.labelled(text), self.style);
+        }
     }
 
     /// With the name before it, where there are others.

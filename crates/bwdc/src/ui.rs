@@ -139,12 +139,12 @@ pub(crate) fn hint(text: &str) {
 /// At most so many entries are named for one cause.
 const NAMED: usize = 5;
 
-/// Prints counted notes on stderr.
+/// Prints counted notes on stderr. The journal has the warnings among them from the log.
 pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
     if style.quiet {
         return;
     }
-    for group in groups {
+    for group in groups.iter().filter(|group| !style.journal || group.severity != Severity::Warning) {
         let (label, priority) = match group.severity {
             Severity::Warning => ("Warning", Priority::Warning),
             Severity::Info => ("Note", Priority::Info),
@@ -161,10 +161,10 @@ pub(crate) fn notes_of(name: &str, groups: &[NoteGroup<'_>], style: Style) {
     }
 }
 
-/// One of several errors, on stderr; where JSON was asked for it is in the answer.
+/// One of several errors, on stderr; where JSON was asked for it is in the answer, and the journal has it from the log.
 pub(crate) fn error_of(name: &str, error: &Error, style: Style) {
-    if !style.quiet && !style.response {
-        told(&red(&format!("{name}: {error}"), style), Priority::Error, style);
+    if !style.quiet && !style.response && !style.journal {
+        err(&red(&format!("{name}: {error}"), style));
     }
 }
 

@@ -28,6 +28,11 @@ pub(super) struct Line {
     pub(super) value: Map<String, Value>,
 }
 
+/// The error of the only run. Where stderr is the journal, the last line of the run has told it.
+pub(super) fn alone(error: Error, style: Style) -> Result<(Answer, Exit)> {
+    if style.journal && !style.response { Ok((Answer::Nothing, error.exit)) } else { Err(error) }
+}
+
 /// Runs all, so many at a time. What each has to say on stderr is said when it ends; the order of the answer is that of the jobs.
 pub(super) async fn side_by_side<'a, T, F: Future<Output = Report<T>>>(
     jobs: &'a [Job],

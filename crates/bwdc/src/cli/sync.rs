@@ -39,10 +39,14 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
-            if let Some(why) = several::refused(std::slice::from_ref(&job), given).await.remove(job.name()) {
-                return job.refuse(why).await.result.map(|_| (Answer::Nothing, Exit::Failure));
-            }
-            let outcome = job.sync(removals).await.result?;
+            let report = match several::refused(std::slice::from_ref(&job), given).await.remove(job.name()) {
+                Some(why) => job.refuse(why).await,
+                None => job.sync(removals).await,
+            };
+            let outcome = match report.result {
+                Ok(outcome) => outcome,
+                Err(error) => return several::alone(error, given.style),
+            };
             ui::notes(&warnings(&outcome.notes), given.style);
             let message = Some(format!("{}.", synced(&outcome.facts())));
             Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))

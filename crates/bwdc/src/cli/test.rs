@@ -32,7 +32,10 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Test)? {
         Jobs::One(job) => {
-            let prepared = job.rehearse(what, removals).await.result?;
+            let prepared = match job.rehearse(what, removals).await.result {
+                Ok(prepared) => prepared,
+                Err(error) => return several::alone(error, given.style),
+            };
             ui::notes(&by_cause(&prepared.notes), given.style);
             Ok((Answer::Object(listing(&prepared)), Exit::Success))
         }

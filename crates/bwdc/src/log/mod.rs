@@ -22,8 +22,6 @@ use crate::config::installation::Format;
 use crate::config::{Environment, env, setup};
 use crate::ui::{self, Style};
 
-/// The target of events that are printed on stderr besides: the journal has them from there.
-pub(crate) const SHOWN: &str = "bwdc::shown";
 /// The target of events about single entries, as many as the directory has: for files only.
 pub(crate) const ENTRIES: &str = "bwdc::entries";
 
@@ -36,8 +34,7 @@ pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup:
     });
     let is_journal = style.journal && !style.quiet;
     let journal = log.filter(|_| is_journal).map(|log| {
-        let targets = ours(log.level.value.into());
-        let targets = targets.with_target(SHOWN, LevelFilter::OFF).with_target(ENTRIES, LevelFilter::OFF);
+        let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
         lines(journal::Stderr, log, targets)
     });
     if console.is_none() && file.is_none() && journal.is_none() {

@@ -201,7 +201,7 @@ fn a_full_disk_fails_nothing() {
 /// As systemd starts it: stderr is a socket to the journal, and a variable names it.
 #[test]
 fn under_systemd_lines_carry_their_priority() {
-    let (_organization, mut instance) = scene();
+    let (organization, mut instance) = scene();
     let under_systemd = |instance: &Instance, arguments: &[&str]| {
         let (ours, theirs) = UnixDatagram::pair().unwrap();
         let theirs = std::os::fd::OwnedFd::from(theirs);
@@ -232,6 +232,14 @@ fn under_systemd_lines_carry_their_priority() {
     assert_eq!(code, Some(1));
     assert!(text.lines().any(|line| line.starts_with("<3>bwdc: sync failed instance=data")), "{text}");
     assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("<3>")).count(), 1, "told once: {text}");
+    instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
+    instance.change(|data| data["sync"]["onBadRecord"] = "skip".into());
+    instance.company("id,email\nann,ann@example.org\nodd,no address\n", GROUPS);
+    let (code, text) = under_systemd(&instance, &["sync"]);
+    assert_eq!(code, Some(4), "{text}");
+    assert_eq!(text.matches("x left out:").count(), 1, "told once: {text}");
+    assert!(text.lines().any(|line| line.starts_with("<4>bwdc: 1 x left out: ") && line.contains(" run=")));
     let (_, text) = under_systemd(&instance, &["--quiet", "sync"]);
     assert_eq!(text, "");
     // A variable that was inherited and names another socket changes nothing.
