@@ -121,6 +121,14 @@ fn errors_name_file_and_line() {
     let renamed = folder(&[("users.csv", b"id\n1\n"), ("groups.csv", b"id,name,members\ng,A,1\ng,B,1\n")]);
     assert!(read(renamed.path()).unwrap_err().contains("groups.csv, line 3: the group `g` is called `A`"));
     assert!(read(Path::new("/nowhere")).unwrap_err().contains("no such file or folder"));
+    let next_step = |path: &str| {
+        let error = Files::open(Config { path: path.into() }).unwrap_err();
+        error.next_step().unwrap().to_owned()
+    };
+    assert!(next_step("/nowhere").contains("a relative path starts at"));
+    assert!(
+        next_step("/home/nobody/nowhere").contains("A service of systemd may see neither homes nor /tmp")
+    );
     assert!(read(folder(&[]).path()).unwrap_err().contains("neither users.csv nor users.json"));
 }
 

@@ -107,10 +107,10 @@ const SYSTEM: &[&str] = &[
     "RemoveIPC=yes",
 ];
 
-/// Homes are out of sight, unless the instance or the program is in one.
+/// Homes are empty, unless the instance or the program is in one: so that `BindReadOnlyPaths=` can show a folder of one.
 fn protect_home(job: &Job) -> &'static str {
     let is_home = |path: &str| ["/home/", "/root/", "/run/user/"].iter().any(|home| path.starts_with(home));
-    if is_home(&job.folder) || is_home(&job.program) { "read-only" } else { "yes" }
+    if is_home(&job.folder) || is_home(&job.program) { "read-only" } else { "tmpfs" }
 }
 
 fn timer(job: &Job, options: &Options) -> Result<String> {

@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod convert;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bwdc_core::note::{Note, Step};
@@ -14,6 +15,16 @@ use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
+/// Services are often kept from seeing homes and /tmp (`ProtectHome=`, `PrivateTmp=`).
+fn where_to_look(path: &Path) -> &'static str {
+    let hidden = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+    if hidden.iter().any(|folder| path.starts_with(folder)) {
+        "Check file.path. A service of systemd may see neither homes nor /tmp: docs/schedule.md says how to show it a folder."
+    } else {
+        "Check file.path; a relative path starts at the folder of data.json."
+    }
+}
+
 /// A directory of files.
 #[derive(Debug)]
 pub struct Files {
@@ -23,15 +34,18 @@ pub struct Files {
 impl Files {
     /// Checks that the path is there.
     pub fn open(config: Config) -> Result<Self> {
-        if !config.path.exists() {
-            return Err(Error::new(
-                Kind::Configuration,
-                format!("Opening {}", config.path.display()),
-                "there is no such file or folder",
-            )
-            .hint("Check file.path; a relative path starts at the folder of data.json."));
+        let path = &config.path;
+        let cannot = |why: &str, next_step: &str| {
+            Err(Error::new(Kind::Configuration, format!("Opening {}", path.display()), why).hint(next_step))
+        };
+        match path.try_exists() {
+            Ok(true) => Ok(Self { config }),
+            Ok(false) => cannot("there is no such file or folder", where_to_look(path)),
+            Err(error) => cannot(
+                &error.to_string(),
+                "The user who runs bwdc must be able to read it, and to get through the folders above it.",
+            ),
         }
-        Ok(Self { config })
     }
 
     fn snapshot(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
