@@ -789,8 +789,7 @@ fn run_now(environment: &Environment, selection: Selection) -> Result<Answer> {
     for installed in &chosen {
         let ran = installed.run_now().and_then(|command| plan::run(&command, None));
         if let Err(error) = ran {
-            let folder = &installed.marker.folder;
-            failure = Some(error.hint(format!("What it said is in the journal, or in {folder}/bwdc.log.")));
+            failure = Some(error.hint(installed.said()));
         }
     }
     match failure {

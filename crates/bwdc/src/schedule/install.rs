@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::{self, Account};
 use super::cron::{Access, Block, Crontab, Entry, Origin};
+use super::expression::Schedule;
 use super::launchd::Domain;
 use super::plan::{self, Plan, Step};
 use super::systemd::Manager;
@@ -264,13 +265,21 @@ pub(crate) fn into_systemd(job: &Job, options: &systemd::Options, folder: &Path)
         of_this_folder(&path, job)?;
         plan.write(path, text);
     }
-    if !plan.is_empty() {
-        let timer = format!("{}.timer", job.name());
-        for words in [&["daemon-reload"][..], &["enable", "--quiet", &timer], &["restart", &timer]] {
+    let timer = format!("{}.timer", job.name());
+    // One that counts from the boot would run at once: that moment is over.
+    let now = if job.schedule == Schedule::Boot { "stop" } else { "restart" };
+    if !plan.is_empty() || !is_on(&timer, job, options.manager) {
+        for words in [&["daemon-reload"][..], &["enable", "--quiet", &timer], &[now, &timer]] {
             plan.0.push(Step::Run { command: systemctl(options.manager, words), input: None });
         }
     }
     Ok(plan)
+}
+
+/// Whether a timer whose files are there is in use as well.
+fn is_on(timer: &str, job: &Job, manager: Manager) -> bool {
+    let is = |state: &str| plan::run(&systemctl(manager, &[state, "--quiet", timer]), None).is_ok();
+    is("is-enabled") && (job.schedule == Schedule::Boot || is("is-active"))
 }
 
 /// Two folders can have one name; a file of another's is left alone.
@@ -289,8 +298,14 @@ fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Plan {
     let timer = format!("{name}.timer");
     let service = format!("{name}.service");
     let attempt = |words: &[&str]| Step::Try { command: systemctl(manager, words) };
+    // A manager that goes on with what it knows has to hear of it; where none runs, the link is what it would do.
+    let disable = if Scheduler::Systemd.is_here() {
+        Step::Run { command: systemctl(manager, &["disable", "--now", "--quiet", &timer]), input: None }
+    } else {
+        Step::Remove { path: folder.join("timers.target.wants").join(&timer) }
+    };
     Plan(vec![
-        attempt(&["disable", "--now", "--quiet", &timer]),
+        disable,
         // When it ran last, which Persistent= remembers.
         attempt(&["clean", "--what=state", &timer]),
         Step::Remove { path: folder.join(&timer) },
@@ -490,6 +505,17 @@ impl Installed {
                 ]))
             }
             Place::Task { path } => Ok(Plan(vec![Step::run(&["schtasks", "/Delete", "/TN", path, "/F"])])),
+        }
+    }
+
+    /// Where to read what a run said.
+    pub(crate) fn said(&self) -> String {
+        match &self.place {
+            Place::Units { name, manager, .. } => {
+                let own = if *manager == Manager::User { "--user " } else { "" };
+                format!("What it said: `journalctl {own}-u {name} -n 20`.")
+            }
+            _ => format!("What it said is in {}/bwdc.log.", self.marker.folder),
         }
     }
 

@@ -226,5 +226,14 @@ pub(crate) fn run(command: &[String], input: Option<&str>) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = [said(&output.stderr), said(&output.stdout)].join("\n");
-    Err(Error::new(format!("`{shown}` ended with {}: {}", output.status, words.trim())))
+    let failed = Error::new(format!("`{shown}` ended with {}: {}", output.status, words.trim()));
+    Err(if program == "systemctl" && words.contains("Failed to connect to") {
+        failed.hint(if arguments.iter().any(|word| word == "--user") { NO_USER_MANAGER } else { NO_SYSTEMD })
+    } else {
+        failed
+    })
 }
+
+const NO_USER_MANAGER: &str = "The systemd of this user was not found: log in as them, or have it run by `loginctl enable-linger` \
+                               and set XDG_RUNTIME_DIR=/run/user/$(id -u).";
+const NO_SYSTEMD: &str = "systemd does not run here: choose another scheduler by `--using`.";

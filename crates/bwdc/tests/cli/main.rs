@@ -32,6 +32,7 @@ mod ranges;
 mod recordings;
 mod schedule;
 mod schedule_cron;
+mod schedule_systemd;
 mod schedule_times;
 mod secrets;
 mod server;
