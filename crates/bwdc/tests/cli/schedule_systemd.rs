@@ -399,3 +399,89 @@ fn the_systemd_of_a_user() {
     assert_eq!(machine.sh("find /home/ann/.config /home/ann/.local -type f -o -type l"), "");
     assert_eq!(run(&bus, "systemctl --user list-units -a --no-legend 'bwdc*'").ok().out, "");
 }
+
+/// The unit of docs/daemon.md, with the commands there.
+#[test]
+fn the_daemon_of_the_documentation() {
+    let Some(machine) = Machine::boot() else { return };
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/daemon.md");
+    let page = fs::read_to_string(page).unwrap();
+    let page = page.split("## As a systemd service").nth(1).unwrap();
+    let block = |kind: &str, number: usize| {
+        let rest = page.split(&format!("\n```{kind}\n")).nth(number + 1).unwrap();
+        rest.split("\n```").next().unwrap().to_owned()
+    };
+    let unit = block("ini", 0).replace("organization.CLIENT-ID", &machine.id);
+    let secret = machine.sh(&format!("cat {SECRET}; rm {SECRET}"));
+    let mut child = machine.command(&["sh", "-ec", &block("sh", 0)]).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    machine.write("/etc/systemd/system/bwdc.service", &unit);
+    // As open as a unit is that `schedule install` makes, and no more.
+    let exposure = machine
+        .sh("systemd-analyze security --offline=yes --no-pager /etc/systemd/system/bwdc.service | tail -1");
+    let level: f64 = exposure.split(": ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(level <= 2.0, "{exposure}");
+    let hardened = machine
+        .schedule(&words(&[install(&machine, &["--at", "1:00"]), vec!["--dry-run".to_owned()]].concat()))
+        .ok()
+        .out;
+    let hardened = hardened.split("UMask=").nth(1).unwrap().split("ReadWritePaths=").next().unwrap();
+    assert!(unit.contains(hardened), "the same lines:\n{hardened}");
+
+    // At once, and again soon.
+    let soon = "[Service]\nExecStart=\nExecStart=/usr/local/bin/bwdc daemon --spread 0\nRestartSec=1\n";
+    machine.write("/etc/systemd/system/bwdc.service.d/soon.conf", soon);
+    machine.set_up(FOLDER, "bwdc");
+    machine.people(FOLDER, "jane,jane@example.org\\nodd,no address\\n");
+    machine.sh(&block("sh", 1));
+    machine.wait_for("sync", "journalctl -u bwdc -o cat | grep -q '^bwdc: sync ok'");
+    let told = machine.sh(&block("sh", 2));
+    assert!(told.contains("\nbwdc\n") && told.contains("x left out: "), "{told}");
+    assert_eq!(machine.emails(), ["jane@example.org"]);
+    let state = |name: &str| machine.property("bwdc", name);
+    assert_eq!(state("StatusText"), "1 instances, 0 running, 0 failing");
+    assert!(machine.run(&["runuser", "-u", "bwdc", "--", "bwdc", "status", "--appdata", FOLDER]).code == 0);
+    // A warning is in the journal, once, with its run.
+    let journal = machine.journal("bwdc");
+    let warnings: Vec<_> = journal.iter().filter(|(_, text)| text.contains("x left out: ")).collect();
+    assert!(matches!(warnings[..], [(4, text)] if text.contains(" run=")), "{journal:?}");
+
+    machine.sh("systemctl reload bwdc");
+    machine.wait_for("reload", "journalctl -u bwdc -o cat | grep -c '^bwdc: configured' | grep -qx 2");
+
+    // A configuration that makes no sense: the old one stays, and the journal says so.
+    machine.sh(&format!(
+        "cp {FOLDER}/data.json /run/data.json; echo '{{' >{FOLDER}/data.json; systemctl reload bwdc"
+    ));
+    machine.wait_for("error", "journalctl -u bwdc -o cat -p err | grep -q 'The configuration was not taken'");
+    machine.sh(&format!("cat /run/data.json >{FOLDER}/data.json"));
+    assert_eq!(state("ActiveState"), "active");
+
+    // Killed, it is started again; silent, it is killed.
+    let first = state("MainPID");
+    machine.sh("systemctl kill --signal=KILL bwdc");
+    machine.wait_for("another start", &format!("p=$(systemctl show bwdc -p MainPID --value); [ $p != 0 ] && [ $p != {first} ] && bwdc status --appdata {FOLDER}"));
+    assert_eq!(state("NRestarts"), "1");
+    machine.write("/etc/systemd/system/bwdc.service.d/x.conf", "[Service]\nWatchdogSec=2\n");
+    machine.sh("systemctl daemon-reload; systemctl restart bwdc");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(
+        (state("NRestarts").as_str(), state("ActiveState").as_str()),
+        ("0", "active"),
+        "it tells that it lives"
+    );
+    machine.sh("systemctl kill --signal=STOP bwdc");
+    machine.wait_for("kill by the watchdog", "journalctl -u bwdc -o cat | grep -q 'Watchdog timeout'");
+    machine.wait_for("start after that", &format!("bwdc status --appdata {FOLDER}"));
+
+    // A sync under way comes to its end, with what it has started.
+    machine.sh(&format!("echo '[Service]\nLoadCredential=' >>/etc/systemd/system/bwdc.service.d/x.conf; install -o bwdc -m 600 {SECRET} /run/key; runuser -u bwdc -- env BITWARDENCLI_CONNECTOR_APPDATA_DIR={FOLDER} bwdc config exec.login.clientSecret \"/bin/sh -c 'sleep 5; cat /run/key'\"; runuser -u bwdc -- env BITWARDENCLI_CONNECTOR_APPDATA_DIR={FOLDER} bwdc clear-cache; systemctl daemon-reload; systemctl restart bwdc"));
+    machine.wait_for("run", "systemctl show bwdc -p StatusText --value | grep -q ', 1 running,'");
+    machine.sh("systemctl stop bwdc");
+    assert_eq!(state("Result"), "success");
+    let log = machine.sh("journalctl -u bwdc -o cat");
+    let end = log.split("bwdc: asked to end running=1").nth(1).unwrap();
+    assert!(end.contains("bwdc: sync ok "), "{log}");
+    assert_eq!(machine.sh(&format!("ls {FOLDER}/daemon.sock || true")), "");
+}
