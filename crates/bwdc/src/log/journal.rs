@@ -18,19 +18,23 @@ pub(crate) enum Priority {
 
 /// Whether stderr leads to the journal: `JOURNAL_STREAM` has the device and inode number of the socket that systemd made it
 /// (systemd.exec(5)); a program further down may have led stderr elsewhere since.
-#[cfg(unix)]
 pub(crate) fn is_on_stderr(environment: &Environment) -> bool {
     let Some(named) = environment.text(env::JOURNAL_STREAM) else { return false };
     let numbers =
         named.split_once(':').and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
-    let actual = rustix::fs::fstat(std::io::stderr()).ok().map(|stat| (stat.st_dev, stat.st_ino));
-    numbers.is_some_and(|numbers: (u64, u64)| actual == Some(numbers))
+    numbers.is_some_and(|numbers| stderr() == Some(numbers))
+}
+
+/// The device and inode number of stderr.
+#[cfg(target_os = "linux")]
+fn stderr() -> Option<(u64, u64)> {
+    rustix::fs::fstat(std::io::stderr()).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 /// There is no systemd.
-#[cfg(not(unix))]
-pub(crate) fn is_on_stderr(_environment: &Environment) -> bool {
-    false
+#[cfg(not(target_os = "linux"))]
+fn stderr() -> Option<(u64, u64)> {
+    None
 }
 
 /// Each line with its priority.
