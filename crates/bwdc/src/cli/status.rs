@@ -28,7 +28,7 @@ pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, 
         Some(folder) => folder,
         None => home(&Which::default(), given)?,
     };
-    let status = control::ask(&control::path(&folder)).await?;
+    let status = control::ask(&folder).await?;
     let is_failing = status.instances.values().any(|instance| instance.failures_in_a_row > 0);
     let value = serde_json::to_value(&status)
         .map_err(|error| Error::new(format!("Writing the status as JSON: {error}")))?;

@@ -25,7 +25,7 @@ use tokio::time::{Interval, timeout};
 
 pub(crate) use self::engine::Timetable;
 use self::engine::{Ended, Engine, Spread, Wanted};
-use self::signals::{Asked, Signals};
+use self::signals::Signals;
 use self::status::{Finished, Status};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
@@ -83,38 +83,29 @@ pub(crate) async fn run<T: Timetable>(
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
     let configured = load()?;
-    #[cfg(unix)]
-    let listener = control::Listener::open(control::path(folder)).await?;
+    let listener = control::Listener::open(folder).await?;
     let mut daemon = Daemon::new(configured.spread, workers);
     if let Some(address) = configured.metrics {
         metrics::serve(address, Arc::clone(&daemon.shared)).await?;
     }
+    let control = tokio::spawn(control::serve(listener, Arc::clone(&daemon.shared)));
     daemon.configure(configured);
     let mut heartbeat = notify::watchdog().map(tokio::time::interval);
     notify::ready();
     loop {
         daemon.start();
-        #[cfg(unix)]
-        let asks = listener.accept();
-        #[cfg(not(unix))]
-        let asks = std::future::pending::<()>();
         tokio::select! {
             () = clock::until(daemon.engine.wake_at()) => {}
             (id, result) = daemon.runs.ended() => daemon.ended(id, result),
-            stream = asks => {
-                #[cfg(unix)]
-                tokio::spawn(control::tell(stream, daemon.shared.status()));
-                #[cfg(not(unix))]
-                let () = stream;
-            }
             () = beat(&mut heartbeat) => notify::alive(),
-            asked = signals.next() => match asked {
-                Asked::Reload => daemon.reload(&load),
-                Asked::Stop => break,
-            },
+            () = signals.reload.asked() => daemon.reload(&load),
+            () = signals.stop.asked() => break,
         }
     }
     daemon.stop().await;
+    control.abort();
+    // Its end, with which the socket goes.
+    let _ = control.await;
     Ok(())
 }
 

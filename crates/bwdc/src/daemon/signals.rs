@@ -1,68 +1,115 @@
 //! What the system asks of a daemon.
 
+#[cfg(unix)]
+mod system {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use crate::error::Result;
+
+    fn listen(kind: SignalKind) -> Result<Signal> {
+        signal(kind).map_err(super::cannot_listen)
+    }
+
+    /// Read the configuration again: SIGHUP.
+    pub(in super::super) struct Reload(Signal);
+
+    impl Reload {
+        pub(super) fn listen() -> Result<Self> {
+            Ok(Self(listen(SignalKind::hangup())?))
+        }
+
+        pub(in super::super) async fn asked(&mut self) {
+            self.0.recv().await;
+        }
+    }
+
+    /// End: SIGTERM and SIGINT.
+    pub(in super::super) struct Stop {
+        terminate: Signal,
+        interrupt: Signal,
+    }
+
+    impl Stop {
+        pub(super) fn listen() -> Result<Self> {
+            Ok(Self {
+                terminate: listen(SignalKind::terminate())?,
+                interrupt: listen(SignalKind::interrupt())?,
+            })
+        }
+
+        pub(in super::super) async fn asked(&mut self) {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    use crate::error::Result;
+
+    /// Read the configuration again: Windows has no signal that means it, so that the daemon is started again instead.
+    pub(in super::super) struct Reload;
+
+    impl Reload {
+        pub(super) fn listen() -> Result<Self> {
+            Ok(Self)
+        }
+
+        pub(in super::super) async fn asked(&mut self) {
+            std::future::pending().await
+        }
+    }
+
+    /// End: Ctrl-C, Ctrl-Break, the console is closed, the machine goes down.
+    pub(in super::super) struct Stop {
+        ctrl_c: CtrlC,
+        ctrl_break: CtrlBreak,
+        close: CtrlClose,
+        shutdown: CtrlShutdown,
+    }
+
+    impl Stop {
+        pub(super) fn listen() -> Result<Self> {
+            Ok(Self {
+                ctrl_c: ctrl_c().map_err(super::cannot_listen)?,
+                ctrl_break: ctrl_break().map_err(super::cannot_listen)?,
+                close: ctrl_close().map_err(super::cannot_listen)?,
+                shutdown: ctrl_shutdown().map_err(super::cannot_listen)?,
+            })
+        }
+
+        pub(in super::super) async fn asked(&mut self) {
+            tokio::select! {
+                _ = self.ctrl_c.recv() => {}
+                _ = self.ctrl_break.recv() => {}
+                _ = self.close.recv() => {}
+                _ = self.shutdown.recv() => {}
+            }
+        }
+    }
+}
+
+use self::system::{Reload, Stop};
 use crate::error::{Error, Result};
 
-/// What was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// Read the configuration again (SIGHUP).
-    Reload,
-    /// End (SIGTERM, SIGINT, Ctrl-C, a shutdown).
-    Stop,
-}
-
-/// Where it comes from.
-#[cfg(unix)]
+/// Each way of asking, to be waited for.
 pub(super) struct Signals {
-    hangup: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    pub(super) reload: Reload,
+    pub(super) stop: Stop,
 }
 
-#[cfg(unix)]
 impl Signals {
     pub(super) fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| {
-            signal(kind).map_err(|error| Error::new(format!("Listening for the system's signals: {error}")))
-        };
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.hangup.recv() => Asked::Reload,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-        }
+        Ok(Self { reload: Reload::listen()?, stop: Stop::listen()? })
     }
 }
 
-/// Where it comes from.
-#[cfg(windows)]
-pub(super) struct Signals {
-    ctrl_c: tokio::signal::windows::CtrlC,
-    shutdown: tokio::signal::windows::CtrlShutdown,
-}
-
-#[cfg(windows)]
-impl Signals {
-    pub(super) fn listen() -> Result<Self> {
-        let told = |error| Error::new(format!("Listening for the system's signals: {error}"));
-        Ok(Self {
-            ctrl_c: tokio::signal::windows::ctrl_c().map_err(told)?,
-            shutdown: tokio::signal::windows::ctrl_shutdown().map_err(told)?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.ctrl_c.recv() => Asked::Stop,
-            _ = self.shutdown.recv() => Asked::Stop,
-        }
-    }
+fn cannot_listen(error: std::io::Error) -> Error {
+    Error::new(format!("Listening for the system's signals: {error}"))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -173,6 +173,30 @@ fn one_daemon_for_one_configuration() {
     let second: Ran = company.command(&[]).output().unwrap().into();
     second.fails(1, &["Another daemon answers at ", "Stop it first"]);
     company.wait_for("an answer of the first", |status| status["pid"] == json!(daemon.0.id()));
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn one_who_does_not_ask_keeps_nobody_waiting() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let daemon = company.start(&[]);
+    company.wait_for("a run", |status| company.all_ran(status));
+    let come = || UnixStream::connect(company.folder("i0").join("daemon.sock")).unwrap();
+    let mut silent: Vec<UnixStream> = (0..20).map(|_| come()).collect();
+    let mut wrong = come();
+    wrong.write_all(b"secret\n").unwrap();
+    let started = Instant::now();
+    company.ask().ok();
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    // They are told nothing, and sent away.
+    silent.push(wrong);
+    for mut stream in silent {
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        assert_eq!(told, "");
+    }
     assert_eq!(daemon.end(), 0);
 }
 
