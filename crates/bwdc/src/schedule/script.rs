@@ -2,7 +2,7 @@
 
 use super::cron::quoted;
 use super::on_one_line;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What the script is about.
 #[derive(Clone, Debug)]
@@ -49,30 +49,34 @@ impl Script {
     pub(crate) fn powershell(&self) -> Result<String> {
         self.check()?;
         let client_id = match &self.client_id {
-            Some(id) => format!("$env:BW_CLIENTID = {}\n", literal(id)?),
+            Some(id) => format!("$env:BW_CLIENTID = {}\n", literal(id)),
             None => "# The client id is the one that `bwdc login` has kept.\n".to_owned(),
         };
         let mut calls = String::new();
         for folder in &self.folders {
-            let file = literal(&self.secret_file(folder, '\\'))?;
-            calls.push_str(&format!("Sync-One {} {file}\n", literal(folder)?));
+            let file = literal(&self.secret_file(folder, '\\'));
+            calls.push_str(&format!("Sync-One {} {file}\n", literal(folder)));
         }
         Ok(POWERSHELL
-            .replace("@PROGRAM@", &literal(&self.program)?)
+            .replace("@PROGRAM@", &literal(&self.program))
             .replace("@CLIENT_ID@\n", &client_id)
             .replace("@CALLS@\n", &calls))
     }
 }
 
-/// A text for PowerShell, taken as it is. It takes typographic quotation marks for quotes, too.
-fn literal(text: &str) -> Result<String> {
-    if text.contains(['\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}']) {
-        return Err(Error::new(format!(
-            "`{text}` has a typographic quotation mark, which ends a text in PowerShell."
-        ))
-        .hint("Use a path without."));
-    }
-    Ok(format!("'{}'", text.replace('\'', "''")))
+/// A text for PowerShell, taken as it is. What is not ASCII is spelled: PowerShell 5.1 takes a script without a byte order mark for
+/// one in the machine's old code page, and every PowerShell takes typographic quotation marks for quotes.
+pub(super) fn literal(text: &str) -> String {
+    let units = |c: char| {
+        c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("' + [char]0x{unit:04x} + '")).collect()
+    };
+    let spelled = |c: char| match c {
+        '\'' => "''".to_owned(),
+        _ if c.is_ascii() => c.to_string(),
+        _ => units(c),
+    };
+    let literal = format!("'{}'", text.chars().map(spelled).collect::<String>());
+    if text.is_ascii() { literal } else { format!("({literal})") }
 }
 
 const SH: &str = r#"#!/bin/sh
@@ -112,9 +116,14 @@ exit $failed
 
 const POWERSHELL: &str = r#"# Syncs each instance in turn. Goes on after one has failed, and fails itself at the end if any has.
 # What they say is appended to bwdc.log in the instance's folder.
+$ErrorActionPreference = 'Continue'
 $bwdc = @PROGRAM@
 $script:failed = 0
 @CLIENT_ID@
+
+# bwdc speaks UTF-8, Windows PowerShell expects the console's code page. Without a console there is nothing to set.
+$encoding = [Console]::OutputEncoding
+try { [Console]::OutputEncoding = [Text.Encoding]::UTF8 } catch { }
 
 # The first line of a file that nobody but this user, the system and its administrators can read.
 function Read-Secret($File) {
@@ -149,5 +158,102 @@ function Sync-One($Folder, $SecretFile) {
 }
 
 @CALLS@
+try { [Console]::OutputEncoding = $encoding } catch { }
 exit $script:failed
 "#;
+
+#[cfg(test)]
+mod tests {
+    use tree_sitter::{Node, Parser};
+
+    use super::super::expression::Schedule;
+    use super::super::{Job, windows};
+    use super::*;
+
+    /// All words in quotes that PowerShell finds in a text that it understands; `Err` with what it does not.
+    fn read_by_powershell(text: &str) -> std::result::Result<Vec<String>, String> {
+        fn walk(node: Node<'_>, text: &str, quoted: &mut Vec<String>) -> std::result::Result<(), String> {
+            let own = &text[node.byte_range()];
+            if node.is_error() || node.is_missing() {
+                return Err(format!("line {}: {own}", node.start_position().row + 1));
+            }
+            if node.kind() == "verbatim_string_characters" {
+                quoted.push(own.to_owned());
+            }
+            node.children(&mut node.walk()).try_for_each(|child| walk(child, text, quoted))
+        }
+        let mut parser = Parser::new();
+        parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
+        let mut quoted = Vec::new();
+        walk(parser.parse(text, None).unwrap().root_node(), text, &mut quoted)?;
+        Ok(quoted)
+    }
+
+    const FOLDERS: [&str; 6] = [
+        "C:\\ProgramData\\bwdc",
+        "C:\\it's $HOME `n; exit & \"x\"",
+        "C:\\{a} (b) [c] #d @e",
+        "C:\\M\u{fc}ller",
+        "\u{2018}C\u{2019}",
+        "C:\\\u{1f980}\\'",
+    ];
+
+    fn script() -> Script {
+        Script {
+            program: "C:\\Program Files\\bwdc\\bwdc.exe".to_owned(),
+            folders: FOLDERS.map(str::to_owned).to_vec(),
+            client_id: Some("organization.1".to_owned()),
+            secret_file: None,
+        }
+    }
+
+    #[test]
+    fn powershell_understands_the_script_in_every_code_page() {
+        for client_id in [Some("organization.1".to_owned()), None] {
+            let text = Script { client_id, ..script() }.powershell().unwrap();
+            assert!(text.is_ascii());
+            let quoted = read_by_powershell(&text).unwrap();
+            for folder in FOLDERS {
+                let literal = literal(folder);
+                assert!(text.contains(&format!("Sync-One {literal} ")), "{text}");
+                if folder.is_ascii() {
+                    assert!(quoted.contains(&literal), "{literal} is not one text: {quoted:?}");
+                }
+            }
+            read_by_powershell(&text.replace("catch", "cach")).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_spelled() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("M\u{fc}ller"), "('M' + [char]0x00fc + 'ller')");
+        assert_eq!(
+            literal("\u{2019}\u{1f980}"),
+            "('' + [char]0x2019 + '' + [char]0xd83e + '' + [char]0xdd80 + '')"
+        );
+    }
+
+    #[test]
+    fn powershell_understands_the_registration() {
+        let job = Job {
+            schedule: Schedule::parse("@weekly").unwrap(),
+            program: "bwdc.exe".to_owned(),
+            folder: FOLDERS[0].to_owned(),
+            user: "CORP\\O'Brien".to_owned(),
+            variables: Vec::new(),
+        };
+        let [_, text] = windows::registering(&job, "task.xml");
+        let quoted = read_by_powershell(&text).unwrap();
+        assert!(quoted.contains(&"'CORP\\O''Brien'".to_owned()), "{quoted:?}");
+    }
+
+    #[test]
+    fn powershell_understands_the_commands_of_the_documentation() {
+        let page = include_str!("../../../../docs/schedule.md");
+        let blocks: Vec<&str> =
+            page.split("\n```powershell\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+        assert_eq!(blocks.len(), 1);
+        read_by_powershell(blocks[0]).unwrap();
+    }
+}

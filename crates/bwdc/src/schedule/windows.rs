@@ -2,6 +2,7 @@
 
 use super::explain::MONTHS;
 use super::expression::{Cron, Days, Field, Schedule};
+use super::script::literal;
 use super::{Job, check, xml};
 use crate::error::{Error, Result};
 
@@ -90,13 +91,13 @@ fn plain(text: &str) -> Result<&str> {
 /// What registers the task: for the command prompt, and for PowerShell. Both ask for the user's password.
 pub(crate) fn registering(job: &Job, file: &str) -> [String; 2] {
     let (path, user) = (path(job), &job.user);
-    let name = job.name();
+    let (name, literal_user) = (job.name(), literal(user));
     [
         format!("schtasks /Create /TN \"{path}\" /XML \"{file}\" /RU \"{user}\" /RP * /F"),
         format!(
-            "$password = (Get-Credential -UserName '{user}' -Message 'bwdc').GetNetworkCredential().Password\n\
-             Register-ScheduledTask -TaskPath '\\bwdc\\' -TaskName '{name}' -Xml (Get-Content -Raw '{file}') -User '{user}' \
-             -Password $password -Force"
+            "$password = (Get-Credential -UserName {literal_user} -Message 'bwdc').GetNetworkCredential().Password\n\
+             Register-ScheduledTask -TaskPath '\\bwdc\\' -TaskName '{name}' -Xml (Get-Content -Raw -Encoding UTF8 '{file}') \
+             -User {literal_user} -Password $password -Force"
         ),
     ]
 }
