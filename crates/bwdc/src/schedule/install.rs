@@ -287,11 +287,15 @@ fn of_this_folder(path: &Path, job: &Job) -> Result<()> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
     match Marker::all_in(&text).pop() {
         Some(marker) if marker.folder == job.folder => Ok(()),
-        Some(marker) => Err(Error::new(format!("{} is for the folder {}.", path.display(), marker.folder))
-            .hint("Rename one of the folders: their names are too much alike.")),
+        Some(marker) => Err(of_another(&path.display().to_string(), &marker)),
         None => Err(Error::new(format!("{} was not made by `bwdc schedule install`.", path.display()))
             .hint("Move it away, then install again.")),
     }
+}
+
+fn of_another(place: &str, marker: &Marker) -> Error {
+    Error::new(format!("{place} is for the folder {}.", marker.folder))
+        .hint("Rename one of the folders: their names are too much alike.")
 }
 
 fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Plan {
@@ -385,12 +389,13 @@ fn in_launchd(folder: &Path, domain: Domain) -> Vec<Installed> {
 /// The file with the task, then the command that registers it.
 pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
     let text = windows::task(job)?;
-    let is_same = in_task_scheduler().iter().any(|known| known.marker == job.marker());
-    if Scheduler::Windows.is_here() && is_same {
-        return Ok(Plan::default());
+    let path = windows::path(job);
+    match in_task_scheduler().into_iter().find(|known| known.place() == path) {
+        Some(known) if known.marker == job.marker() => return Ok(Plan::default()),
+        Some(known) if known.marker.folder != job.folder => return Err(of_another(&path, &known.marker)),
+        _ => {}
     }
     let name = file.display().to_string();
-    let path = windows::path(job);
     Ok(Plan(vec![
         Step::WriteUtf16 { path: file.to_owned(), text },
         // It asks for the user's password.

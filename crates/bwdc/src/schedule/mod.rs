@@ -77,9 +77,15 @@ impl Marker {
         format!("{MARKER}{}", serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// For a comment in XML, which cannot hold two hyphens in a row.
+    /// For a text or a comment in XML, found again in the raw file even if that has gone through another code page: everything
+    /// but ASCII, the signs of XML and two hyphens in a row (which no comment can hold) as JSON escapes it.
     fn xml_text(&self) -> String {
-        self.text().replace("--", "-\\u002d")
+        let escaped = |c: char| match c {
+            '&' | '<' | '>' => format!("\\u{:04x}", u32::from(c)),
+            _ if c.is_ascii() => c.to_string(),
+            _ => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        };
+        self.text().replace("--", "-\\u002d").chars().map(escaped).collect()
     }
 
     /// All markers in a text.
@@ -109,4 +115,22 @@ fn check(job: &Job) -> Result<()> {
 /// As text between XML tags.
 fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_found_again_in_xml() {
+        let marker = Marker {
+            schedule: "@daily".to_owned(),
+            folder: "C:\\a & b\\<M\u{fc}ller>--\u{1f980}\\\"'".to_owned(),
+            user: "CORP\\j\u{f8}rgen".to_owned(),
+            program: "bwdc".to_owned(),
+        };
+        let text = marker.xml_text();
+        assert!(text.is_ascii() && !text.contains("--") && xml(&text) == text, "{text}");
+        assert_eq!(Marker::all_in(&format!("<x>{text}</x>")), [marker]);
+    }
 }

@@ -12,6 +12,9 @@ const VERSION: &str = "1.2";
 /// The most triggers of a task ("triggersType").
 const MOST: usize = 48;
 
+/// The longest path ("pathType").
+const LONGEST_PATH: usize = 260;
+
 /// Times before this do not matter: triggers have to begin somewhere. A Monday.
 const BEGIN: &str = "2024-01-01";
 
@@ -23,6 +26,7 @@ pub(crate) fn path(job: &Job) -> String {
 /// The XML. Without an encoding in its head it is valid as a UTF-16 file, for `schtasks`, and as a text in PowerShell, alike.
 pub(crate) fn task(job: &Job) -> Result<String> {
     check(job)?;
+    short(&job.folder)?;
     let triggers: String = triggers(&job.schedule)?.into_iter().map(|trigger| trigger + "\n").collect();
     let user = xml(&job.user);
     Ok(format!(
@@ -61,9 +65,20 @@ pub(crate) fn task(job: &Job) -> Result<String> {
 </Task>
 ",
         folder = xml(&job.folder),
-        marker = xml(&job.marker().text()),
+        marker = job.marker().xml_text(),
         arguments = xml(&arguments(job)?),
     ))
+}
+
+/// Fails if a path is longer than a task takes ("pathType").
+fn short(path: &str) -> Result<()> {
+    if path.encode_utf16().count() > LONGEST_PATH {
+        return Err(Error::new(format!(
+            "`{path}` is longer than the {LONGEST_PATH} characters that a task takes."
+        ))
+        .hint("Use a folder nearer to the root."));
+    }
+    Ok(())
 }
 
 /// A task has no variables of its own, so that the command processor sets them.
@@ -284,5 +299,17 @@ mod tests {
         assert_eq!(of("*/15 9-17 * * *"), [Series { first: 540, step: 15, count: 36 }]);
         assert_eq!(of("*/7 * * * *").len(), 9);
         assert_eq!(of("0,1,3 5,8 * * *").len(), 3);
+    }
+
+    fn job(folder: String) -> Job {
+        let schedule = Schedule::parse("@daily").unwrap();
+        Job { schedule, program: "bwdc".to_owned(), folder, user: "me".to_owned(), variables: Vec::new() }
+    }
+
+    #[test]
+    fn a_folder_that_no_task_takes_is_refused() {
+        task(&job(format!("C:\\{}", "\u{fc}".repeat(257)))).unwrap();
+        let error = task(&job(format!("C:\\{}", "x".repeat(258)))).unwrap_err();
+        assert!(error.to_string().contains("longer than the 260"), "{error}");
     }
 }
