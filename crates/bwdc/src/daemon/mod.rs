@@ -83,7 +83,7 @@ pub(crate) async fn run<T: Timetable>(
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
     let configured = load()?;
-    let listener = control::Listener::open(folder).await?;
+    let listener = control::open(folder).await?;
     let mut daemon = Daemon::new(configured.spread, workers);
     if let Some(address) = configured.metrics {
         metrics::serve(address, Arc::clone(&daemon.shared)).await?;

@@ -35,6 +35,16 @@ const QUESTION: &[u8] = b"status\n";
 /// Asking and answering take no longer.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// The daemon's end, unless there is another daemon.
+pub(super) async fn open(folder: &Path) -> Result<Listener> {
+    let place = system::place(folder);
+    match timeout(LIMIT, system::connect(&place)).await {
+        Ok(Err(_)) => Listener::open(place),
+        // One that has no time is one, too.
+        Ok(Ok(_)) | Err(_) => Err(another_daemon(&place)),
+    }
+}
+
 /// Answers whoever asks, each by itself, so that one who is silent keeps nobody waiting.
 pub(super) async fn serve(mut listener: Listener, shared: Arc<Shared>) {
     loop {

@@ -27,15 +27,11 @@ pub(in super::super) struct Listener {
 
 impl Listener {
     /// Takes the place of a socket that nobody answers at any more.
-    pub(in super::super) async fn open(folder: &Path) -> Result<Self> {
-        let place = place(folder);
+    pub(super) fn open(place: PathBuf) -> Result<Self> {
         let attempted = |error: io::Error| {
             Error::new(format!("Opening the daemon's socket {}: {error}", place.display()))
                 .hint("The user who runs the daemon must own this folder.")
         };
-        if connect(&place).await.is_ok() {
-            return Err(super::another_daemon(&place));
-        }
         match fs::remove_file(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(attempted(error)),
             _ => {}

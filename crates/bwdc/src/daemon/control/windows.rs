@@ -47,9 +47,8 @@ pub(in super::super) struct Listener {
 }
 
 impl Listener {
-    /// Fails if the pipe is there already, whoever has it.
-    pub(in super::super) async fn open(folder: &Path) -> Result<Self> {
-        let place = place(folder);
+    /// Fails if the pipe is there already, even if it is another user's.
+    pub(super) fn open(place: PathBuf) -> Result<Self> {
         match options().first_pipe_instance(true).create(&place) {
             Ok(waiting) => Ok(Self { waiting, place }),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
