@@ -395,15 +395,10 @@ pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
         Some(known) if known.marker.folder != job.folder => return Err(of_another(&path, &known.marker)),
         _ => {}
     }
-    let name = file.display().to_string();
     Ok(Plan(vec![
         Step::WriteUtf16 { path: file.to_owned(), text },
         // It asks for the user's password.
-        Step::Ask {
-            command: ["schtasks", "/Create", "/TN", &path, "/XML", &name, "/RU", &job.user, "/RP", "*", "/F"]
-                .map(str::to_owned)
-                .to_vec(),
-        },
+        Step::Ask { command: windows::create(job, &file.display().to_string()) },
         Step::Remove { path: file.to_owned() },
     ]))
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::cron::quoted;
+use super::windows;
 use crate::error::{Error, Result};
 
 /// One change.
@@ -82,7 +83,7 @@ impl Step {
             Self::Write { path, text } | Self::WriteUtf16 { path, text } => {
                 format!("# The file {}:\n{text}", path.display())
             }
-            Self::Remove { path } => format!("rm {}", quoted(&path.display().to_string())?),
+            Self::Remove { path } => command_line(&owned(&[REMOVE, &path.display().to_string()]))?,
             Self::Append { path, line } => {
                 format!("echo {} >>{}", quoted(line)?, quoted(&path.display().to_string())?)
             }
@@ -136,7 +137,14 @@ impl Step {
     }
 }
 
+/// What takes a file away, for the shell of this system.
+const REMOVE: &str = if cfg!(windows) { "del" } else { "rm" };
+
+/// A command as the shell of this system takes it.
 fn command_line(command: &[String]) -> Result<String> {
+    if cfg!(windows) {
+        return Ok(windows::command_line(command));
+    }
     Ok(command.iter().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?.join(" "))
 }
 

@@ -103,16 +103,32 @@ fn plain(text: &str) -> Result<&str> {
     Ok(text)
 }
 
+/// The command that registers the task from a file, and asks for the user's password.
+pub(crate) fn create(job: &Job, file: &str) -> Vec<String> {
+    ["schtasks", "/Create", "/TN", &path(job), "/XML", file, "/RU", &job.user, "/RP", "*", "/F"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A command as the command prompt takes it.
+pub(crate) fn command_line(command: &[String]) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "\\/:*._-".contains(c);
+    let word = |word: &String| {
+        let needs_none = !word.is_empty() && word.chars().all(is_plain);
+        if needs_none { word.clone() } else { format!("\"{word}\"") }
+    };
+    command.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// What registers the task: for the command prompt, and for PowerShell. Both ask for the user's password.
 pub(crate) fn registering(job: &Job, file: &str) -> [String; 2] {
-    let (path, user) = (path(job), &job.user);
-    let (name, literal_user) = (job.name(), literal(user));
+    let (name, user) = (job.name(), literal(&job.user));
     [
-        format!("schtasks /Create /TN \"{path}\" /XML \"{file}\" /RU \"{user}\" /RP * /F"),
+        command_line(&create(job, file)),
         format!(
-            "$password = (Get-Credential -UserName {literal_user} -Message 'bwdc').GetNetworkCredential().Password\n\
+            "$password = (Get-Credential -UserName {user} -Message 'bwdc').GetNetworkCredential().Password\n\
              Register-ScheduledTask -TaskPath '\\bwdc\\' -TaskName '{name}' -Xml (Get-Content -Raw -Encoding UTF8 '{file}') \
-             -User {literal_user} -Password $password -Force"
+             -User {user} -Password $password -Force"
         ),
     ]
 }

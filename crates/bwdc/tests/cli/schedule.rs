@@ -277,7 +277,7 @@ fn tasks_are_valid_by_the_schema() {
     }
     assert_eq!(
         tasks[0]["schtasks"],
-        "schtasks /Create /TN \"\\bwdc\\bwdc-c-programdata-a-b\" /XML \"bwdc-c-programdata-a-b.xml\" /RU \"bwdc\" /RP * /F"
+        "schtasks /Create /TN \\bwdc\\bwdc-c-programdata-a-b /XML bwdc-c-programdata-a-b.xml /RU bwdc /RP * /F"
     );
 }
 
