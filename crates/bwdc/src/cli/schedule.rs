@@ -1,6 +1,6 @@
 //! `bwdc schedule`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::DateTime;
@@ -690,8 +690,9 @@ fn homes(environment: &Environment, user: Option<String>) -> Result<Homes> {
 }
 
 fn nothing_installed() -> Error {
-    Error::new("There is no schedule.")
-        .hint("Make one with `bwdc schedule install`; as root, others' are seen as well.")
+    Error::new("There is no schedule.").hint(
+        "Make one with `bwdc schedule install`; as root or as an administrator, others' are seen as well.",
+    )
 }
 
 fn list(environment: &Environment, user: Option<String>) -> Result<Answer> {
@@ -761,6 +762,9 @@ fn remove(environment: &Environment, arguments: RemoveArguments) -> Result<Answe
     } else {
         selected(environment, arguments.selection)?
     };
+    if chosen.is_empty() {
+        return Ok(Answer::message("There is no schedule to remove."));
+    }
     let mut shown = Plan::default();
     for installed in &chosen {
         // One after the other: two can be in one crontab.
@@ -792,9 +796,17 @@ fn run_now(environment: &Environment, selection: Selection) -> Result<Answer> {
             failure = Some(error.hint(installed.said()));
         }
     }
+    let only_started = chosen.iter().filter(|installed| !installed.is_awaited());
+    let logs: Vec<String> = only_started
+        .map(|installed| Path::new(&installed.marker.folder).join("bwdc.log").display().to_string())
+        .collect();
     match failure {
         Some(error) => Err(error),
-        None => Ok(Answer::message("The sync has run as it will by itself.")),
+        None if logs.is_empty() => Ok(Answer::message("The sync has run as it will by itself.")),
+        None => Ok(Answer::Message {
+            title: "The sync was started, as it will be by itself.".to_owned(),
+            message: Some(format!("How it ends is in {}.", logs.join(", "))),
+        }),
     }
 }
 

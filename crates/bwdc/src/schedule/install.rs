@@ -390,7 +390,7 @@ fn in_launchd(folder: &Path, domain: Domain) -> Vec<Installed> {
 pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
     let text = windows::task(job)?;
     let path = windows::path(job);
-    match in_task_scheduler().into_iter().find(|known| known.place() == path) {
+    match in_task_scheduler()?.into_iter().find(|known| known.place() == path) {
         Some(known) if known.marker == job.marker() => return Ok(Plan::default()),
         Some(known) if known.marker.folder != job.folder => return Err(of_another(&path, &known.marker)),
         _ => {}
@@ -403,17 +403,17 @@ pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
     ]))
 }
 
-fn in_task_scheduler() -> Vec<Installed> {
+fn in_task_scheduler() -> Result<Vec<Installed>> {
     if !Scheduler::Windows.is_here() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let query = ["schtasks", "/Query", "/XML", "ONE"].map(str::to_owned);
-    let text = plan::run(&query, None).unwrap_or_default();
+    let text = plan::run(&query, None)?;
     let installed = |marker: Marker| {
         let path = format!("\\bwdc\\{}", super::name_of(&marker.folder));
         Installed { scheduler: Scheduler::Windows, marker, place: Place::Task { path } }
     };
-    Marker::all_in(&text).into_iter().map(installed).collect()
+    Ok(Marker::all_in(&text).into_iter().map(installed).collect())
 }
 
 // ---- all ----
@@ -441,7 +441,7 @@ pub(crate) fn all(homes: &Homes) -> Result<Vec<Installed>> {
             all.extend(in_crontab(&user)?);
         }
     }
-    all.extend(in_task_scheduler());
+    all.extend(in_task_scheduler()?);
     Ok(all)
 }
 
@@ -517,6 +517,11 @@ impl Installed {
             }
             _ => format!("What it said is in {}/bwdc.log.", self.marker.folder),
         }
+    }
+
+    /// Whether the command that runs it now ends with the sync; the others only start it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self.place, Place::Crontab { .. } | Place::Units { .. })
     }
 
     /// What runs it now, as the scheduler would.

@@ -195,6 +195,7 @@ fn a_user_is_made_and_everything_is_as_before_after_the_removal() {
     namespace.schedule(&install(&["--fix"])).ok();
     assert!(namespace.crontab().starts_with(THEIRS));
     namespace.schedule(&["remove", "--all"]).ok();
+    assert_eq!(namespace.schedule(&["remove", "--all"]).ok().out, "There is no schedule to remove.\n");
     namespace.sh("rm /etc/cron.allow");
     assert_eq!(namespace.crontab(), THEIRS);
     namespace.sh("echo bwdc >/etc/cron.deny");
