@@ -112,3 +112,60 @@ async fn question(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result
     BufReader::new(stream).read_line(&mut answer).await?;
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn shared(pid: u32) -> Arc<Shared> {
+        let version = "1.0.0".to_owned();
+        let status = Status { version, pid, started: Timestamp::UNIX_EPOCH, instances: BTreeMap::new() };
+        Arc::new(Shared(Mutex::new(status)))
+    }
+
+    #[tokio::test]
+    async fn one_daemon_answers_all_and_there_is_no_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("one & a h\u{e4}lf"), folder.path().join("other"));
+        std::fs::create_dir(&one).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        let daemons = [(&one, 7), (&other, 8)];
+        let mut tasks = Vec::new();
+        for (folder, pid) in daemons {
+            tasks.push(tokio::spawn(serve(open(folder).await.unwrap(), shared(pid))));
+        }
+        let silent = system::connect(&system::place(&one)).await.unwrap();
+        for (folder, pid) in daemons {
+            let asks = futures_util::future::join_all((0..50).map(|_| ask(folder))).await;
+            assert!(asks.iter().all(|asked| asked.as_ref().unwrap().pid == pid));
+            let second = open(folder).await.unwrap_err().to_string();
+            assert!(second.starts_with("Another daemon answers at "), "{second}");
+        }
+        drop(silent);
+        for task in tasks {
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        let error = ask(&one).await.unwrap_err().to_string();
+        assert!(error.starts_with("No daemon answers at "), "{error}");
+        open(&one).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_the_question_is_answered() {
+        for asked in ["", "stat", "secret\n"] {
+            let (ours, mut theirs) = tokio::io::duplex(64);
+            theirs.write_all(asked.as_bytes()).await.unwrap();
+            theirs.shutdown().await.unwrap();
+            tell(ours, shared(1)).await;
+            let mut told = String::new();
+            theirs.read_to_string(&mut told).await.unwrap();
+            assert_eq!(told, "", "{asked}");
+        }
+    }
+}
