@@ -250,7 +250,9 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
         Command::Status(arguments) => status::run(arguments, &given()?).await,
         Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
-        Command::Schedule(arguments) => schedule::run(&environment, arguments, style),
+        Command::Schedule(arguments) => {
+            schedule::run(&environment, arguments, cli.global.config.as_deref(), style)
+        }
         Command::Update => update::run(&context()?).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),

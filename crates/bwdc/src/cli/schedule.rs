@@ -1,5 +1,6 @@
 //! `bwdc schedule`
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,6 +10,7 @@ use jiff::{Timestamp, ZonedDateTime};
 use serde_json::{Value, json};
 
 use crate::config::env::{self, Environment};
+use crate::config::installation::{self, Installation};
 use crate::config::{place, secrets};
 use crate::error::{Error, Exit, Result};
 use crate::schedule::account::{self, Account};
@@ -18,7 +20,7 @@ use crate::schedule::launchd::Domain;
 use crate::schedule::plan::{self, Plan, Step};
 use crate::schedule::script::Script;
 use crate::schedule::systemd::Manager;
-use crate::schedule::{Job, cron, explain, kubernetes, systemd, windows};
+use crate::schedule::{Job, Marker, Syncs, Writes, cron, explain, kubernetes, systemd, windows};
 use crate::ui::{self, Answer, Style};
 
 #[derive(Debug, Args)]
@@ -125,6 +127,9 @@ struct InstallArguments {
     /// The folder of data.json; more than one for several instances.
     #[arg(long, value_name = "DIR")]
     appdata: Vec<PathBuf>,
+    /// Sync everything that bwdc.toml names (in that folder, or named by --config), not the one instance in the folder.
+    #[arg(long)]
+    all: bool,
     /// Show every file and every command, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -223,11 +228,16 @@ enum Shell {
     Powershell,
 }
 
-pub(super) fn run(environment: &Environment, arguments: Arguments, style: Style) -> Result<(Answer, Exit)> {
+pub(super) fn run(
+    environment: &Environment,
+    arguments: Arguments,
+    config: Option<&Path>,
+    style: Style,
+) -> Result<(Answer, Exit)> {
     let done = |answer: Answer| (answer, Exit::Success);
     match arguments.command {
         Command::Explain(arguments) => explain(&arguments).map(done),
-        Command::Install(arguments) => install(environment, &arguments, style).map(done),
+        Command::Install(arguments) => install(environment, &arguments, config, style).map(done),
         Command::List(arguments) => list(environment, arguments.user).map(done),
         Command::Show(selection) => show(environment, selection).map(done),
         Command::Remove(arguments) => remove(environment, arguments).map(done),
@@ -350,7 +360,12 @@ fn runs_of(installed: &Installed, now: &ZonedDateTime, count: usize) -> Result<V
 }
 
 fn told(installed: &Installed) -> String {
-    format!("{}, by {}", installed.marker.schedule, installed.scheduler.name())
+    let Marker { schedule, syncs, .. } = &installed.marker;
+    let all = match syncs {
+        Syncs::Instance => "",
+        Syncs::Everything => "everything that bwdc.toml names, ",
+    };
+    format!("{all}{schedule}, by {}", installed.scheduler.name())
 }
 
 // ---- install ----
@@ -364,24 +379,41 @@ struct Target {
     program: String,
 }
 
-fn install(environment: &Environment, arguments: &InstallArguments, style: Style) -> Result<Answer> {
+fn install(
+    environment: &Environment,
+    arguments: &InstallArguments,
+    config: Option<&Path>,
+    style: Style,
+) -> Result<Answer> {
     let schedule = arguments.when.schedule()?.ok_or_else(|| {
         Error::new("It was not said when to sync.")
             .hint("Give one of --every 15m, --cron \"0 12 * * 1\", --at 02:30 and --weekly mon@20:00.")
     })?;
     let target = target(environment, arguments)?;
-    let variables = arguments.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>>>()?;
+    let mut variables = arguments.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>>>()?;
+    if let Some(path) = config {
+        let path = if target.is_elsewhere() { path.display().to_string() } else { whole(path)? };
+        variables.push((env::CONFIG.to_owned(), path));
+    }
     for warning in forgotten(environment, &variables, &target) {
         ui::warning(&warning, style);
     }
-    let job = |folder: &String| Job {
-        schedule: schedule.clone(),
-        program: target.program.clone(),
-        folder: folder.clone(),
-        user: target.user.clone(),
-        variables: variables.clone(),
+    let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
+    let config = variables.iter().find(|(name, _)| name == env::CONFIG).map(|(_, path)| Path::new(path));
+    let job = |folder: &String| {
+        let writes =
+            if target.is_elsewhere() { Writes::default() } else { writes(Path::new(folder), config, syncs)? };
+        Ok(Job {
+            schedule: schedule.clone(),
+            program: target.program.clone(),
+            folder: folder.clone(),
+            syncs,
+            writes,
+            user: target.user.clone(),
+            variables: variables.clone(),
+        })
     };
-    let jobs: Vec<Job> = target.folders.iter().map(job).collect();
+    let jobs = target.folders.iter().map(job).collect::<Result<Vec<Job>>>()?;
     match target.using {
         Using::Kubernetes => cron_job(&jobs, arguments),
         Using::TaskScheduler if !Scheduler::Windows.is_here() => tasks(&jobs),
@@ -392,6 +424,64 @@ fn install(environment: &Environment, arguments: &InstallArguments, style: Style
     }
 }
 
+impl Target {
+    /// Whether the paths are those of another machine.
+    fn is_elsewhere(&self) -> bool {
+        is_elsewhere(self.using)
+    }
+}
+
+fn is_elsewhere(using: Using) -> bool {
+    using == Using::Kubernetes || (using == Using::TaskScheduler && !cfg!(windows))
+}
+
+/// Where a job of this folder writes besides it, by what `bwdc.toml` says.
+///
+/// # Errors
+/// That such a job would fail every time.
+fn writes(folder: &Path, config: Option<&Path>, syncs: Syncs) -> Result<Writes> {
+    let nothing = Environment::default();
+    let Some(installation) = installation::find(config, &nothing, folder)? else {
+        return match syncs {
+            Syncs::Instance => Ok(Writes::default()),
+            Syncs::Everything => Err(Error::new(format!("There is no bwdc.toml in {}.", folder.display()))
+                .hint("Name it with --config FILE, or leave out --all.")),
+        };
+    };
+    let is_elsewhere = |path: &&Path| !path.starts_with(folder);
+    let log = installation.log_file();
+    let log = log.as_deref().and_then(Path::parent).filter(is_elsewhere).map(whole).transpose()?;
+    let instances = match syncs {
+        Syncs::Everything => {
+            let folders = installation.instances.iter().map(|instance| instance.folder.as_path());
+            folders.filter(is_elsewhere).map(whole).collect::<Result<_>>()?
+        }
+        Syncs::Instance => {
+            may_run_alone(&installation, folder)?;
+            Vec::new()
+        }
+    };
+    Ok(Writes { log, instances })
+}
+
+fn may_run_alone(installation: &Installation, folder: &Path) -> Result<()> {
+    let path = installation.path.display();
+    let instance = installation.instance_in(folder);
+    let refused = match instance.and_then(|instance| installation.merging(&instance.name)) {
+        Some(merge) => {
+            format!("{} is merged into {} by {path}, and not synced alone.", folder.display(), merge.name)
+        }
+        None if instance.is_none()
+            && !installation.instances.is_empty()
+            && !folder.join("data.json").exists() =>
+        {
+            format!("There is no data.json in {}, and {path} names instances.", folder.display())
+        }
+        None => return Ok(()),
+    };
+    Err(Error::new(refused).hint("Give --all to sync everything that it names."))
+}
+
 fn target(environment: &Environment, arguments: &InstallArguments) -> Result<Target> {
     let using = arguments.using.unwrap_or(match Scheduler::usual() {
         Scheduler::Cron => Using::Cron,
@@ -399,8 +489,7 @@ fn target(environment: &Environment, arguments: &InstallArguments) -> Result<Tar
         Scheduler::Launchd => Using::Launchd,
         Scheduler::Windows => Using::TaskScheduler,
     });
-    let is_elsewhere = using == Using::Kubernetes || (using == Using::TaskScheduler && !cfg!(windows));
-    if is_elsewhere {
+    if is_elsewhere(using) {
         return Ok(elsewhere(using, arguments));
     }
     if using == Using::TaskScheduler {
@@ -469,19 +558,25 @@ fn folders(environment: &Environment, given: &[PathBuf], other_home: Option<Path
         ([], Some(home)) => vec![place::in_home(&home)],
         (given, _) => given.to_vec(),
     };
-    let mut whole = Vec::new();
+    let mut all = Vec::new();
     for folder in folders {
-        let path = std::path::absolute(&folder)
-            .map_err(|error| Error::new(format!("Finding the folder {}: {error}", folder.display())))?;
-        let path: PathBuf = path.components().collect();
-        let text = path.to_str().ok_or_else(|| {
-            Error::new(format!("The name of the folder {} is no UTF-8.", path.display())).hint("Rename it.")
-        })?;
-        if !whole.iter().any(|known| known == text) {
-            whole.push(text.to_owned());
+        let text = whole(&folder)?;
+        if !all.contains(&text) {
+            all.push(text);
         }
     }
-    Ok(whole)
+    Ok(all)
+}
+
+/// A path from the root on, as text: as schedulers are given it.
+fn whole(path: &Path) -> Result<String> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Error::new(format!("Finding {}: {error}", path.display())))?;
+    let path: PathBuf = absolute.components().collect();
+    let text = path
+        .to_str()
+        .ok_or_else(|| Error::new(format!("The name {} is no UTF-8.", path.display())).hint("Rename it."))?;
+    Ok(text.to_owned())
 }
 
 fn program(given: Option<&PathBuf>) -> Result<String> {
@@ -518,7 +613,8 @@ fn forgotten(environment: &Environment, given: &[(String, String)], target: &Tar
     if target.using == Using::Kubernetes {
         return Vec::new();
     }
-    let plain = [env::PLAINTEXT_SECRETS, env::SECRETS_FILE, env::CA_FILE, env::NODE_EXTRA_CA_CERTS];
+    let plain =
+        [env::PLAINTEXT_SECRETS, env::SECRETS_FILE, env::CA_FILE, env::NODE_EXTRA_CA_CERTS, env::CONFIG];
     let is_forgotten =
         |name: &&str| environment.is_set(name) && !given.iter().any(|(known, _)| known == name);
     let mut warnings: Vec<String> = plain
@@ -544,7 +640,7 @@ fn plan(
     jobs: &[Job],
 ) -> Result<Plan> {
     let mut plan = Plan(new_user(target));
-    plan.0.extend(new_folders(target)?);
+    plan.0.extend(new_folders(target, jobs)?);
     let homes = homes(environment, None)?;
     let is_own = target.user == account::own_name().unwrap_or_default();
     match target.using {
@@ -614,11 +710,13 @@ fn new_user(target: &Target) -> Vec<Step> {
 }
 
 /// A scheduler cannot begin in a folder that is not there.
-fn new_folders(target: &Target) -> Result<Vec<Step>> {
-    let missing = target.folders.iter().filter(|folder| !PathBuf::from(folder).is_dir());
+fn new_folders(target: &Target, jobs: &[Job]) -> Result<Vec<Step>> {
     if target.using == Using::TaskScheduler {
         return Ok(Vec::new());
     }
+    let all: BTreeSet<&String> =
+        jobs.iter().flat_map(|job| job.writes.log.iter().chain([&job.folder])).collect();
+    let missing = all.into_iter().filter(|folder| !Path::new(folder).is_dir());
     let is_own = target.user == account::own_name()?;
     let step = |folder: &String| {
         if is_own {
@@ -640,16 +738,15 @@ fn carry_out(plan: &Plan, arguments: &InstallArguments, jobs: &[Job]) -> Result<
     plan.apply()?;
     let mut lines: Vec<String> =
         jobs.iter().map(|job| format!("{}: {}", job.folder, explain::english(&job.schedule))).collect();
-    lines.extend(jobs.iter().filter(|job| !PathBuf::from(&job.folder).join("data.json").exists()).map(
-        |job| {
-            format!(
-                "{} is not set up yet: see `bwdc init`, with {}={} before it.",
-                job.folder,
-                env::APPDATA_DIR,
-                job.folder
-            )
-        },
-    ));
+    let instances = jobs.iter().filter(|job| job.syncs == Syncs::Instance);
+    lines.extend(instances.filter(|job| !Path::new(&job.folder).join("data.json").exists()).map(|job| {
+        format!(
+            "{} is not set up yet: see `bwdc init`, with {}={} before it.",
+            job.folder,
+            env::APPDATA_DIR,
+            job.folder
+        )
+    }));
     lines.push("Try it with `bwdc schedule run-now`.".to_owned());
     Ok(Answer::Message { title: "The schedule is installed.".to_owned(), message: Some(lines.join("\n")) })
 }
@@ -713,6 +810,7 @@ fn list(environment: &Environment, user: Option<String>) -> Result<Answer> {
         ));
         list.push(json!({
             "folder": marker.folder,
+            "syncs": marker.syncs,
             "schedule": marker.schedule,
             "using": installed.scheduler.name(),
             "user": marker.user,

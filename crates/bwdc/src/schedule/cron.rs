@@ -177,7 +177,7 @@ fn command(job: &Job, mail: Option<&str>) -> Result<String> {
         words.push(format!("{name}={}", quoted(value)?));
     }
     words.push(quoted(&job.program)?);
-    words.push(format!("sync >>{log} 2>&1"));
+    words.push(format!("{} >>{log} 2>&1", job.syncs.words().join(" ")));
     if mail.is_some() {
         words.push(format!("|| tail -n 20 {log}"));
     }
@@ -227,6 +227,7 @@ fn nearest_even(minutes: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Syncs, Writes};
     use super::*;
 
     fn job(folder: &str) -> Job {
@@ -234,6 +235,8 @@ mod tests {
             schedule: Schedule::parse("15m").unwrap(),
             program: "/usr/bin/bwdc".to_owned(),
             folder: folder.to_owned(),
+            syncs: Syncs::Instance,
+            writes: Writes::default(),
             user: "bwdc".to_owned(),
             variables: vec![("BWDC_CA_FILE".to_owned(), "/etc/100% ours.pem".to_owned())],
         }

@@ -85,7 +85,7 @@ spec:
             - name: bwdc
               image: {image}
               command: [{program}]
-              args: [sync]
+              args: [{sync}]
               env:
 {variables}              securityContext:
                 allowPrivilegeEscalation: false
@@ -117,6 +117,7 @@ spec:
         time = text(&time(&job.schedule)?),
         image = text(&options.image),
         program = text(&job.program),
+        sync = job.syncs.words().join(", "),
         folder = text(&job.folder),
     ))
 }

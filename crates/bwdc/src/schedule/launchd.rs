@@ -30,6 +30,7 @@ pub(crate) fn property_list(job: &Job, domain: Domain) -> Result<String> {
         Domain::System => format!("{}{}", key(1, "UserName"), string(1, &job.user)),
         Domain::User => String::new(),
     };
+    let words: String = job.syncs.words().iter().map(|word| string(2, word)).collect();
     Ok([
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
@@ -39,7 +40,7 @@ pub(crate) fn property_list(job: &Job, domain: Domain) -> Result<String> {
         format!("{}{}", key(1, "Label"), string(1, &label(job))),
         user,
         key(1, "ProgramArguments"),
-        format!("\t<array>\n{}{}\t</array>\n", string(2, &job.program), string(2, "sync")),
+        format!("\t<array>\n{}{words}\t</array>\n", string(2, &job.program)),
         format!("{}\t<dict>\n{variables}\t</dict>\n", key(1, "EnvironmentVariables")),
         format!("{}{}", key(1, "WorkingDirectory"), string(1, &job.folder)),
         // 077, in decimal.

@@ -27,9 +27,51 @@ pub(crate) struct Job {
     pub(crate) program: String,
     /// The folder of data.json.
     pub(crate) folder: String,
+    pub(crate) syncs: Syncs,
+    pub(crate) writes: Writes,
     pub(crate) user: String,
     /// Besides the folder's, for the environment that a scheduler leaves bare.
     pub(crate) variables: Vec<(String, String)>,
+}
+
+/// Where a job writes besides its folder, by what bwdc.toml says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writes {
+    /// The folder of the log file.
+    pub(crate) log: Option<String>,
+    pub(crate) instances: Vec<String>,
+}
+
+impl Writes {
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.log.iter().chain(&self.instances)
+    }
+}
+
+/// What a job syncs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Syncs {
+    /// The instance in the folder.
+    #[default]
+    Instance,
+    /// Everything that bwdc.toml names.
+    Everything,
+}
+
+impl Syncs {
+    /// The words behind the program's name.
+    pub(crate) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Instance => &["sync"],
+            Self::Everything => &["sync", "--all"],
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_instance(&self) -> bool {
+        *self == Self::Instance
+    }
 }
 
 impl Job {
@@ -49,6 +91,7 @@ impl Job {
         Marker {
             schedule: self.schedule.to_string(),
             folder: self.folder.clone(),
+            syncs: self.syncs,
             user: self.user.clone(),
             program: self.program.clone(),
         }
@@ -66,6 +109,8 @@ pub(crate) fn name_of(folder: &str) -> String {
 pub(crate) struct Marker {
     pub(crate) schedule: String,
     pub(crate) folder: String,
+    #[serde(default, skip_serializing_if = "Syncs::is_instance")]
+    pub(crate) syncs: Syncs,
     pub(crate) user: String,
     pub(crate) program: String,
 }
@@ -109,6 +154,7 @@ fn check(job: &Job) -> Result<()> {
     on_one_line("folder", &job.folder)?;
     on_one_line("program", &job.program)?;
     on_one_line("user", &job.user)?;
+    job.writes.all().try_for_each(|folder| on_one_line("folder", folder))?;
     job.variables.iter().try_for_each(|(name, value)| on_one_line(&format!("variable {name}"), value))
 }
 
@@ -126,6 +172,7 @@ mod tests {
         let marker = Marker {
             schedule: "@daily".to_owned(),
             folder: "C:\\a & b\\<M\u{fc}ller>--\u{1f980}\\\"'".to_owned(),
+            syncs: Syncs::Everything,
             user: "CORP\\j\u{f8}rgen".to_owned(),
             program: "bwdc".to_owned(),
         };

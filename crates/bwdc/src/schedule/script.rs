@@ -168,6 +168,7 @@ mod tests {
 
     use super::super::expression::Schedule;
     use super::super::{Job, windows};
+    use super::super::{Syncs, Writes};
     use super::*;
 
     /// All words in quotes that PowerShell finds in a text that it understands; `Err` with what it does not.
@@ -240,6 +241,8 @@ mod tests {
             schedule: Schedule::parse("@weekly").unwrap(),
             program: "bwdc.exe".to_owned(),
             folder: FOLDERS[0].to_owned(),
+            syncs: Syncs::Everything,
+            writes: Writes::default(),
             user: "CORP\\O'Brien".to_owned(),
             variables: Vec::new(),
         };

@@ -55,7 +55,7 @@ fn service(job: &Job, options: &Options) -> String {
         lines.push(format!("LoadCredential={}", word(&format!("{name}:{file}"))));
     }
     lines.push(format!("WorkingDirectory={}", escaped(&job.folder)));
-    lines.push(format!("ExecStart={} sync", word(&job.program)));
+    lines.push(format!("ExecStart={} {}", word(&job.program), job.syncs.words().join(" ")));
     lines.push("# Another sync is running (3); done, with entries left out (4).".to_owned());
     lines.push("SuccessExitStatus=3 4".to_owned());
     lines.push("TimeoutStartSec=1h".to_owned());
@@ -65,6 +65,9 @@ fn service(job: &Job, options: &Options) -> String {
         lines.extend(SYSTEM.iter().map(|line| (*line).to_owned()));
         lines.push(format!("ProtectHome={}", protect_home(job)));
         lines.push(format!("ReadWritePaths={}", word(&job.folder)));
+        // Without one that is not there the others still run.
+        lines
+            .extend(job.writes.all().map(|folder| format!("ReadWritePaths={}", word(&format!("-{folder}")))));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -110,7 +113,11 @@ const SYSTEM: &[&str] = &[
 /// Homes are empty, unless the instance or the program is in one: so that `BindReadOnlyPaths=` can show a folder of one.
 fn protect_home(job: &Job) -> &'static str {
     let is_home = |path: &str| ["/home/", "/root/", "/run/user/"].iter().any(|home| path.starts_with(home));
-    if is_home(&job.folder) || is_home(&job.program) { "read-only" } else { "tmpfs" }
+    if is_home(&job.folder) || is_home(&job.program) || job.writes.all().any(|folder| is_home(folder)) {
+        "read-only"
+    } else {
+        "tmpfs"
+    }
 }
 
 fn timer(job: &Job, options: &Options) -> Result<String> {

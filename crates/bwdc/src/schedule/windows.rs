@@ -88,7 +88,8 @@ fn arguments(job: &Job) -> Result<String> {
         words.push(format!("set \"{name}={}\"&&", plain(value)?));
     }
     let (program, folder) = (plain(&job.program)?, plain(&job.folder)?);
-    words.push(format!("\"{program}\" sync >>\"{}\\bwdc.log\" 2>&1", folder.trim_end_matches('\\')));
+    let sync = job.syncs.words().join(" ");
+    words.push(format!("\"{program}\" {sync} >>\"{}\\bwdc.log\" 2>&1", folder.trim_end_matches('\\')));
     Ok(format!("/d /s /c \"{}\"", words.join(" ")))
 }
 
@@ -290,6 +291,7 @@ fn months_of(field: &Field) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Syncs, Writes};
     use super::*;
 
     fn of(expression: &str) -> Vec<Series> {
@@ -319,7 +321,15 @@ mod tests {
 
     fn job(folder: String) -> Job {
         let schedule = Schedule::parse("@daily").unwrap();
-        Job { schedule, program: "bwdc".to_owned(), folder, user: "me".to_owned(), variables: Vec::new() }
+        Job {
+            schedule,
+            program: "bwdc".to_owned(),
+            folder,
+            syncs: Syncs::Instance,
+            writes: Writes::default(),
+            user: "me".to_owned(),
+            variables: Vec::new(),
+        }
     }
 
     #[test]

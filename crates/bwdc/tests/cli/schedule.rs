@@ -118,6 +118,59 @@ fn install_asks_for_what_it_needs() {
         .fails(1, &["no secret `x`", "login.clientSecret"]);
 }
 
+#[test]
+fn everything_that_bwdc_toml_names() {
+    let instance = Instance::empty();
+    let place = |name: &str| instance.folder.path().join(name).display().to_string();
+    let (home, away, log) = (place("home"), place("away"), place("log"));
+    fs::create_dir_all(&home).unwrap();
+    let toml = format!(
+        "[log]\nfile = \"{log}/bwdc.log\"\n[instance.hq]\nfolder = \"hq\"\n[instance.away]\nfolder = \"{away}\"\n\
+         [organization.acme]\nmerge = [\"hq\", \"away\"]\n"
+    );
+    fs::write(format!("{home}/bwdc.toml"), &toml).unwrap();
+    let me = me();
+    let install = |words: &[&str]| {
+        let always =
+            ["schedule", "install", "--dry-run", "--at", "02:30", "--user", &me, "--program", "/bin/true"];
+        instance.run(&[&always[..], words].concat())
+    };
+    let all = |using: &str| install(&["--using", using, "--all", "--appdata", &home]).ok().out;
+    let systemd = all("systemd");
+    for line in [
+        "ExecStart=/bin/true sync --all".to_owned(),
+        format!("ReadWritePaths={home}"),
+        format!("ReadWritePaths=-{log}"),
+        format!("ReadWritePaths=-{away}"),
+        format!("install -d -m 700 {log}"),
+    ] {
+        let is_there = systemd.lines().any(|known| known == line);
+        assert!(is_there || (me != "root" && line.starts_with("Read")), "no {line} in {systemd}");
+    }
+    assert!(
+        !systemd.contains(&format!("install -d -m 700 {away}")),
+        "instances are not made for a slip of the pen"
+    );
+    assert!(all("cron").contains("/bin/true sync --all >>"), "{}", all("cron"));
+    let launchd = all("launchd");
+    assert!(launchd.contains("<string>sync</string>\n\t\t<string>--all</string>"), "{launchd}");
+    assert!(all("task-scheduler").contains("sync --all &gt;&gt;"), "{}", all("task-scheduler"));
+    assert!(all("kubernetes").contains("args: [sync, --all]"), "{}", all("kubernetes"));
+    let files = written(&instance, &["--using", "systemd", "--at", "02:30", "--all", "--appdata", &home]);
+    let user = if me == "root" { "--system" } else { "--user" };
+    assert_eq!(accepted("systemd-analyze", &["verify", "--man=no", user, files[0].to_str().unwrap()]), "");
+
+    let named = ["--config", &format!("{home}/bwdc.toml"), "--using", "cron"];
+    let hq = format!("{home}/hq");
+    let elsewhere = install(&[&named[..], &["--all", "--appdata", &away]].concat()).ok().out;
+    assert!(elsewhere.contains(&format!("BWDC_CONFIG={home}/bwdc.toml ")), "{elsewhere}");
+    // What would fail every night fails now.
+    install(&["--using", "cron", "--appdata", &home]).fails(1, &["no data.json", "names instances", "--all"]);
+    install(&[&named[..], &["--appdata", &hq]].concat()).fails(1, &["is merged into acme", "--all"]);
+    install(&["--using", "cron", "--all", "--appdata", &away])
+        .fails(1, &["There is no bwdc.toml", "--config"]);
+}
+
 /// Whatever is accepted here, cron accepts.
 #[test]
 fn cron_accepts_what_we_accept() {

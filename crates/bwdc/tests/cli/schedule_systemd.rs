@@ -368,6 +368,36 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts, "this machine is as it was");
 }
 
+/// Two directories into one organization, in folders that the service may write to because bwdc.toml names them.
+#[test]
+fn everything_that_bwdc_toml_names() {
+    let Some(machine) = Machine::boot() else { return };
+    let toml = "[log]\nfile = \"/var/log/bwdc/bwdc.log\"\n[instance.hq]\nfolder = \"hq\"\n[instance.away]\nfolder = \"/srv/away\"\n\
+                [organization.acme]\nmerge = [\"hq\", \"away\"]\n";
+    machine.sh(
+        "useradd --system --create-home --home-dir /var/lib/bwdc bwdc; mkdir -p /var/lib/bwdc/hq /srv/away",
+    );
+    machine.write("/var/lib/bwdc/bwdc.toml", toml);
+    for (folder, person) in [("/var/lib/bwdc/hq", "ann"), ("/srv/away", "bob")] {
+        machine.set_up(folder, "bwdc");
+        machine.people(folder, &format!("{person},{person}@example.org\\n"));
+    }
+    let all = install(&machine, &["--at", "03:30", "--all"]);
+    machine.schedule(&words(&all)).ok();
+    machine.schedule(&["run-now"]).ok();
+    assert_eq!(machine.emails(), ["ann@example.org", "bob@example.org"]);
+    let log = machine.sh("cat /var/log/bwdc/bwdc.log");
+    assert!(log.lines().any(|line| line.contains("sync ok instance=acme")), "{log}");
+    assert!(machine.sh("ls /srv/away").contains("known-people.json"));
+    let listed = machine.schedule(&["list"]).ok().out;
+    assert!(
+        listed.starts_with("/var/lib/bwdc: everything that bwdc.toml names, 30 3 * * *, by systemd"),
+        "{listed}"
+    );
+    assert!(machine.schedule(&words(&all)).ok().out.contains("Nothing to change"));
+    machine.schedule(&["remove"]).ok();
+}
+
 #[test]
 fn the_systemd_of_a_user() {
     let Some(machine) = Machine::boot() else { return };
