@@ -94,6 +94,7 @@ impl Job {
             syncs: self.syncs,
             user: self.user.clone(),
             program: self.program.clone(),
+            variables: self.variables.clone(),
         }
     }
 }
@@ -113,6 +114,9 @@ pub(crate) struct Marker {
     pub(crate) syncs: Syncs,
     pub(crate) user: String,
     pub(crate) program: String,
+    /// So that another value is a change, even where a scheduler writes its files in its own way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 const MARKER: &str = "bwdc-schedule: ";
@@ -175,6 +179,7 @@ mod tests {
             syncs: Syncs::Everything,
             user: "CORP\\j\u{f8}rgen".to_owned(),
             program: "bwdc".to_owned(),
+            variables: vec![("BWDC_CA_FILE".to_owned(), "C:\\<ca>.pem".to_owned())],
         };
         let text = marker.xml_text();
         assert!(text.is_ascii() && !text.contains("--") && xml(&text) == text, "{text}");
