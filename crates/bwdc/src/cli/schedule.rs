@@ -1,6 +1,6 @@
 //! `bwdc schedule`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -414,6 +414,9 @@ fn install(
         })
     };
     let jobs = target.folders.iter().map(job).collect::<Result<Vec<Job>>>()?;
+    if target.using != Using::Cron {
+        no_name_twice(&jobs)?;
+    }
     match target.using {
         Using::Kubernetes => cron_job(&jobs, arguments),
         Using::TaskScheduler if !Scheduler::Windows.is_here() => tasks(&jobs),
@@ -422,6 +425,19 @@ fn install(
             carry_out(&plan, arguments, &jobs)
         }
     }
+}
+
+/// Files and units are named after folders, and these can be too much alike.
+fn no_name_twice(jobs: &[Job]) -> Result<()> {
+    let mut names = HashMap::new();
+    for job in jobs {
+        if let Some(other) = names.insert(job.name(), &job.folder) {
+            let name = job.name();
+            return Err(Error::new(format!("{other} and {} would both be called {name}.", job.folder))
+                .hint("Rename one of the folders: their names are too much alike."));
+        }
+    }
+    Ok(())
 }
 
 impl Target {

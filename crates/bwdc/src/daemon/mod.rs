@@ -212,7 +212,7 @@ impl<T: Timetable> Daemon<T> {
         }
         let failing = status.instances.values().filter(|instance| instance.failures_in_a_row > 0).count();
         notify::doing(&format!(
-            "{} instances, {} running, {failing} failing",
+            "{} instance(s), {} running, {failing} failing",
             status.instances.len(),
             self.engine.running()
         ));

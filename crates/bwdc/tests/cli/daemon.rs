@@ -304,6 +304,23 @@ fn a_worker_is_no_command_of_people() {
     }
 }
 
+#[test]
+fn what_it_starts_logs_where_and_how_it_does() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    let toml = company.folder("i0").join("bwdc.toml");
+    let log = "[log]\nfile = \"../logs/bwdc.log\"\nlevel = \"warn\"\nmax_size = \"1500KB\"\nmax_age = \"36h\"\nkeep = 0\n";
+    fs::write(&toml, log).unwrap();
+    fs::remove_dir_all(company.folder("i1").join("company")).unwrap();
+    let daemon = company.start(&["--config", toml.to_str().unwrap(), "--log-format", "json"]);
+    company.wait_for("runs of both", |status| company.all_ran(status));
+    let log = fs::read_to_string(company.instance.folder.path().join("logs/bwdc.log")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [failed] = &lines[..] else { panic!("{log}") };
+    assert_eq!((&failed["message"], &failed["instance"]), (&json!("sync failed"), &json!("i1")));
+    assert_eq!(daemon.end(), 0);
+}
+
 /// The processes that a process has started.
 #[cfg(target_os = "linux")]
 fn children(parent: u32) -> Vec<u32> {
@@ -347,10 +364,10 @@ fn a_sync_that_the_system_kills_is_a_failed_one() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// A package is updated while the daemon runs.
+/// A package is updated while the daemon runs, and somebody is about to change the configuration.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_program_may_be_replaced_under_way() {
+fn program_and_configuration_may_change_under_way() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(2, &organization);
     let program = company.instance.folder.path().join("bwdc");
@@ -362,6 +379,9 @@ fn the_program_may_be_replaced_under_way() {
     company.instance.unset_env("BW_CLIENTSECRET");
     company.instance.set_env("BW_CLIENTSECRET_EXEC", &wait);
     let arguments = ["daemon", "--spread", "0", "--at-once", "1", "--appdata", "i0", "--appdata", "i1"];
+    let toml = company.folder("i0").join("bwdc.toml");
+    fs::write(&toml, "[limits]\nat_once = 1\n").unwrap();
+    company.instance.set_env("BWDC_CONFIG", toml.to_str().unwrap());
     let mut command = company.instance.command_of(&program, &arguments);
     let daemon = Daemon(command.stderr(Stdio::null()).spawn().unwrap());
     let started = Instant::now();
@@ -370,6 +390,8 @@ fn the_program_may_be_replaced_under_way() {
         std::thread::sleep(Duration::from_millis(5));
     }
     fs::remove_file(&program).unwrap();
+    fs::write(&toml, "limits = \"none\"\n").unwrap();
+    company.instance.unset_env("BWDC_CONFIG");
     fs::write(&go, "").unwrap();
     company.wait_for("runs of both", |status| company.all_ran(status));
     assert_eq!(organization.emails(), ["i0@example.org", "i1@example.org"]);
@@ -399,7 +421,7 @@ fn the_watchdog_is_told_however_much_there_is_to_do() {
     };
     let lines = told();
     assert!(lines.iter().any(|line| line == "READY=1"), "{lines:?}");
-    assert!(lines.iter().any(|line| line.starts_with("STATUS=1 instances, ")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("STATUS=1 instance(s), ")), "{lines:?}");
     let mut beats = 0;
     for _ in 0..4 {
         let until = Instant::now() + Duration::from_secs(1);

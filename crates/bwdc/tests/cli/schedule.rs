@@ -113,6 +113,8 @@ fn install_asks_for_what_it_needs() {
     using("task-scheduler", &["--cron", "*/7 1,5,6 */5 * 1"]).fails(1, &["both day fields"]);
     using("task-scheduler", &["--cron", "1,5,8,21,33,34,36 1,2,6,9,13,14,16 1 * 1"])
         .fails(1, &["triggers", "at most 48"]);
+    let alike = ["--at", "1:00", "--appdata", "/srv/a-b", "--appdata", "/srv/a/b"];
+    using("systemd", &alike).fails(1, &["would both be called bwdc-srv-a-b", "Rename"]);
     using("kubernetes", &["--cron", "@reboot"]).fails(1, &["no start of a machine"]);
     using("systemd", &["--at", "1:00", "--credential", "x=/y"])
         .fails(1, &["no secret `x`", "login.clientSecret"]);
