@@ -470,7 +470,7 @@ fn the_daemon_of_the_documentation() {
     assert!(told.contains("\nbwdc\n") && told.contains("x left out: "), "{told}");
     assert_eq!(machine.emails(), ["jane@example.org"]);
     let state = |name: &str| machine.property("bwdc", name);
-    assert_eq!(state("StatusText"), "1 instances, 0 running, 0 failing");
+    assert_eq!(state("StatusText"), "1 instance(s), 0 running, 0 failing");
     assert!(machine.run(&["runuser", "-u", "bwdc", "--", "bwdc", "status", "--appdata", FOLDER]).code == 0);
     // A warning is in the journal, once, with its run.
     let journal = machine.journal("bwdc");
