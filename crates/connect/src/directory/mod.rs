@@ -4,6 +4,7 @@ pub mod entra;
 pub mod file;
 pub mod google;
 pub mod ldap;
+mod lists;
 pub mod okta;
 pub mod onelogin;
 

@@ -22,7 +22,8 @@ pub use self::config::{Authority, Config, Credential, OutsideGroups};
 use self::convert::People;
 pub use self::filter::Filter;
 use self::filter::{Circles, Memberships};
-use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones};
+use super::lists::Members;
+use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
@@ -211,21 +212,14 @@ impl Entra {
         notes: &mut Vec<Note>,
         progress: &Progress,
     ) -> Result<Vec<Group>> {
-        let members: Vec<_> = records.iter().map(|record| self.members(record, progress)).collect();
-        let read: Vec<_> = stream::iter(members).buffered(AT_ONCE).try_collect().await?;
-        let mut groups = Vec::with_capacity(records.len());
-        for (record, members) in records.iter().zip(read) {
-            match members {
-                Members::All(members) => groups.push(convert::group(record, &members)),
-                Members::None(reason) => {
-                    notes.push(Note::warning(Step::Read, &record.display_name, reason));
-                }
-            }
-        }
-        Ok(groups)
+        let members = |record| self.members(record, progress);
+        let (read, more) =
+            lists::with_members(records, AT_ONCE, |record| &record.display_name, members).await?;
+        notes.extend(more);
+        Ok(read.iter().map(|(record, members)| convert::group(record, members)).collect())
     }
 
-    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members> {
+    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members<MemberRecord>> {
         let what = format!("the members of the group {}", record.display_name);
         let path = ["groups", &record.id, "members"];
         let wanted = Wanted { what: &what, path: &path, query: &[IDS, TOP], needs: Permission::Groups };
@@ -233,7 +227,7 @@ impl Entra {
         progress.group();
         let members = match listed {
             Listed::Refused(refusal) if refusal.is_missing() => {
-                return Ok(Members::None("the group was deleted while it was read and was left out"));
+                return Ok(Members::None(lists::DELETED));
             }
             listed => listed.complete()?.entries,
         };
@@ -244,12 +238,6 @@ impl Entra {
         }
         Ok(Members::All(members))
     }
-}
-
-/// The members of one group, or why there are none to be had.
-enum Members {
-    All(Vec<MemberRecord>),
-    None(&'static str),
 }
 
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use super::config::{Config, Part};
 use super::failure;
 use super::login::Login;
 use crate::directory::Progress;
+use crate::directory::lists::Listed;
 use crate::http::{
     Authorized, Concurrency, Http, Pace, Pages, Passing, Request, Response, Settings, Turn, Vendor,
 };
@@ -123,13 +124,6 @@ impl<T> Written<T> {
 #[derive(Debug)]
 pub(super) enum Page<T> {
     Entries(Vec<T>),
-    Gone,
-}
-
-/// A list, or that what it belongs to is there no more.
-#[derive(Debug)]
-pub(super) enum Listed<T> {
-    All(Vec<T>),
     Gone,
 }
 

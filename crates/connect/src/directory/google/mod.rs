@@ -12,13 +12,13 @@ use std::sync::Arc;
 use bwdc_core::entry::{Group, User};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use self::client::{Client, GroupRecord, Listed, MemberRecord, Page, Record, UserRecord};
+use self::client::{Client, GroupRecord, MemberRecord, Page, Record, UserRecord};
 pub use self::config::{Config, KeyFile, Part, ServiceAccount};
 use self::convert::Listing;
 use self::login::SCOPES;
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use super::lists::{Listed, Members};
+use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
@@ -81,14 +81,11 @@ impl Google {
             return Ok(Vec::new());
         }
         let native = self.config.user_query.as_deref();
-        let (mut users, left) = tokio::try_join!(
+        let (living, left) = tokio::try_join!(
             self.users("users", Listing::Living, native, progress),
             self.users("deleted users", Listing::Deleted, native, progress),
         )?;
-        // Whoever was restored while we read is in both.
-        let known: HashSet<_> = users.iter().map(|user| user.external_id.clone()).collect();
-        users.extend(left.into_iter().filter(|user| !known.contains(&user.external_id)));
-        Ok(users)
+        Ok(lists::with_leavers(living, left))
     }
 
     /// The rest of the living, where it matters who they are.
@@ -97,10 +94,8 @@ impl Google {
         if is_everybody || !ask.needs_others(asked_for) {
             return Ok(Vec::new());
         }
-        let mut users = self.users("all users", Listing::Living, None, progress).await?;
-        let known: HashSet<_> = asked_for.iter().map(|user| &user.external_id).collect();
-        users.retain(|user| !known.contains(&user.external_id));
-        Ok(users)
+        let users = self.users("all users", Listing::Living, None, progress).await?;
+        Ok(lists::but_for(users, asked_for))
     }
 
     /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
@@ -114,34 +109,26 @@ impl Google {
         let mut seen = HashSet::new();
         records.retain(|record| seen.insert(record.id.clone()));
         progress.expect_requests(records.len());
-        let members: Vec<_> = records.iter().map(|record| self.members(record, progress)).collect();
-        let listed: Vec<Listed<MemberRecord>> = stream::iter(members).buffered(AT_ONCE).try_collect().await?;
-        let (mut groups, mut notes) = (Vec::new(), Vec::new());
-        for (record, listed) in records.iter().zip(listed) {
-            match listed {
-                Listed::All(members) => {
-                    let (group, more) = convert::group(record, &members);
-                    groups.push(group);
-                    notes.extend(more);
-                }
-                Listed::Gone => notes.push(Note::warning(
-                    Step::Read,
-                    &record.name,
-                    "the group was deleted while it was read and was left out",
-                )),
-            }
+        let members = |record| self.members(record, progress);
+        let (read, mut notes) =
+            lists::with_members(&records, AT_ONCE, |record| &record.name, members).await?;
+        let mut groups = Vec::with_capacity(read.len());
+        for (record, members) in read {
+            let (group, more) = convert::group(record, &members);
+            groups.push(group);
+            notes.extend(more);
         }
         Ok((groups, notes))
     }
 
-    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Listed<MemberRecord>> {
+    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members<MemberRecord>> {
         let what = format!("the members of the group {}", record.name);
         let listed = self
             .client
             .list(&what, &[GroupRecord::LIST, &record.id, MemberRecord::LIST], &[], progress)
             .await?;
         progress.group();
-        Ok(listed)
+        Ok(listed.into())
     }
 }
 

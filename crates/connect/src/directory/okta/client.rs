@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::config::{Config, Credentials};
 use super::login::Login;
 use crate::directory::Progress;
+use crate::directory::lists::Listed;
 use crate::http::{Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, Vendor};
 use crate::{Error, Kind, Result};
 
@@ -60,13 +61,6 @@ struct Refusal {
     error_code: String,
     error_summary: String,
     error_id: Option<String>,
-}
-
-/// A list, or that what it belongs to is there no more.
-#[derive(Debug)]
-pub(super) enum Listed<T> {
-    All(Vec<T>),
-    Gone,
 }
 
 #[derive(Debug)]

@@ -5,17 +5,16 @@ mod config;
 mod convert;
 mod login;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bwdc_core::entry::{Group, User};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use self::client::{Client, GroupRecord, Listed, MemberRecord, UserRecord};
+use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use super::lists::{Listed, Members};
+use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
@@ -90,10 +89,8 @@ impl Okta {
             };
             self.users("deprovisioned users", Some(&filter), progress).await
         };
-        let (mut users, left) = tokio::try_join!(living, left)?;
-        let known: HashSet<_> = users.iter().map(|user| user.external_id.clone()).collect();
-        users.extend(left.into_iter().filter(|user| !known.contains(&user.external_id)));
-        Ok(users)
+        let (living, left) = tokio::try_join!(living, left)?;
+        Ok(lists::with_leavers(living, left))
     }
 
     /// The rest of the living, where it matters who they are.
@@ -102,10 +99,8 @@ impl Okta {
         if is_everybody || !ask.needs_others(asked_for) {
             return Ok(Vec::new());
         }
-        let mut users = self.users("all users", None, progress).await?;
-        let known: HashSet<_> = asked_for.iter().map(|user| &user.external_id).collect();
-        users.retain(|user| !known.contains(&user.external_id));
-        Ok(users)
+        let users = self.users("all users", None, progress).await?;
+        Ok(lists::but_for(users, asked_for))
     }
 
     /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
@@ -117,28 +112,19 @@ impl Okta {
         query.extend(self.config.group_filter.as_deref().map(|filter| ("filter", filter)));
         let records: Vec<GroupRecord> = self.all("groups", &["groups"], &query, progress).await?;
         progress.expect_requests(records.len());
-        let members: Vec<_> = records.iter().map(|record| self.members(record, progress)).collect();
-        let listed: Vec<Listed<MemberRecord>> = stream::iter(members).buffered(AT_ONCE).try_collect().await?;
-        let (mut groups, mut notes) = (Vec::new(), Vec::new());
-        for (record, listed) in records.iter().zip(listed) {
-            match listed {
-                Listed::All(members) => groups.push(convert::group(record, &members)),
-                Listed::Gone => notes.push(Note::warning(
-                    Step::Read,
-                    &record.profile.name,
-                    "the group was deleted while it was read and was left out",
-                )),
-            }
-        }
+        let members = |record| self.members(record, progress);
+        let (read, notes) =
+            lists::with_members(&records, AT_ONCE, |record| &record.profile.name, members).await?;
+        let groups = read.iter().map(|(record, members)| convert::group(record, members)).collect();
         Ok((groups, notes))
     }
 
-    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Listed<MemberRecord>> {
+    async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members<MemberRecord>> {
         let what = format!("the members of the group {}", record.profile.name);
         let path = ["groups", &record.id, "users"];
         let listed = self.client.list(&what, &path, &[("limit", MEMBERS_PAGE)], progress).await?;
         progress.group();
-        Ok(listed)
+        Ok(listed.into())
     }
 
     async fn check<T: serde::de::DeserializeOwned>(

@@ -1,0 +1,78 @@
+//! What the directories in the cloud have in common: lists of people that are put together, and groups whose members are asked for
+//! group by group.
+
+use std::collections::HashSet;
+
+use bwdc_core::entry::User;
+use bwdc_core::note::{Note, Step};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::Result;
+
+/// A list, or that what it belongs to is there no more.
+#[derive(Debug)]
+pub(super) enum Listed<T> {
+    /// To its last page.
+    All(Vec<T>),
+    /// Deleted while we read.
+    Gone,
+}
+
+/// The members of a group.
+#[derive(Debug)]
+pub(super) enum Members<M> {
+    All(Vec<M>),
+    /// The group cannot be had whole, for this reason: it is left out, and stays in the organization as it was.
+    None(&'static str),
+}
+
+/// Why there are no members of a group that was in the list before.
+pub(super) const DELETED: &str = "the group was deleted while it was read and was left out";
+
+impl<M> From<Listed<M>> for Members<M> {
+    fn from(listed: Listed<M>) -> Self {
+        match listed {
+            Listed::All(members) => Self::All(members),
+            Listed::Gone => Self::None(DELETED),
+        }
+    }
+}
+
+/// Groups with their members, and notes about those that were left out.
+pub(super) type WithMembers<'a, R, M> = (Vec<(&'a R, Vec<M>)>, Vec<Note>);
+
+/// Asks for the members of each group, `at_once` at a time; how many requests that may be, the client decides.
+///
+/// # Errors
+/// The first list that cannot be had, other than by its group's end.
+pub(super) async fn with_members<'a, R, M, F: Future<Output = Result<Members<M>>>>(
+    records: &'a [R],
+    at_once: usize,
+    name: impl Fn(&R) -> &str,
+    members: impl Fn(&'a R) -> F,
+) -> Result<WithMembers<'a, R, M>> {
+    let asked: Vec<F> = records.iter().map(members).collect();
+    let read: Vec<Members<M>> = stream::iter(asked).buffered(at_once).try_collect().await?;
+    let (mut groups, mut notes) = (Vec::with_capacity(records.len()), Vec::new());
+    for (record, members) in records.iter().zip(read) {
+        match members {
+            Members::All(members) => groups.push((record, members)),
+            Members::None(reason) => notes.push(Note::warning(Step::Read, name(record), reason)),
+        }
+    }
+    Ok((groups, notes))
+}
+
+/// The living with those who left. Whoever was restored while we read is in both lists, and lives.
+pub(super) fn with_leavers(mut living: Vec<User>, left: Vec<User>) -> Vec<User> {
+    let left = but_for(left, &living);
+    living.extend(left);
+    living
+}
+
+/// Without those who are known.
+pub(super) fn but_for(mut users: Vec<User>, known: &[User]) -> Vec<User> {
+    let known: HashSet<_> = known.iter().map(|user| &user.external_id).collect();
+    users.retain(|user| !known.contains(&user.external_id));
+    users
+}
