@@ -8,6 +8,7 @@ mod error;
 mod harden;
 mod job;
 mod log;
+mod rivals;
 mod run;
 mod schedule;
 mod session;

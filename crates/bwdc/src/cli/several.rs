@@ -1,19 +1,12 @@
 //! Several instances in one run: side by side, one summary, one exit code. One that fails stops no other.
 
-use std::collections::HashMap;
-
-use bwdc_core::rules::ExistingMembers;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
 use super::Given;
 use crate::config::installation::AtOnce;
-use crate::config::{Instance, instance};
 use crate::error::{Error, Exit, Result};
 use crate::job::{Facts, Job, Report, worst};
-use crate::run::Context;
-use crate::session::Account;
-use crate::state::key;
 use crate::ui::{self, Answer, Style};
 
 /// What the summary says of one.
@@ -124,77 +117,4 @@ fn total(lines: &[Line]) -> Value {
         "groups": sum(|facts| facts.groups),
         "removed": sum(|facts| facts.removed),
     })
-}
-
-/// An instance, and whom it would remove.
-struct Rival<'a> {
-    name: &'a str,
-    organization: (String, String),
-    existing: ExistingMembers,
-    turn: Turn,
-}
-
-/// Whether a job is part of this run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Now,
-    Another,
-}
-
-/// Two instances that are synced into one organization without a merge: with `sync.overwriteExisting` each removes whom the other
-/// added, so that both are refused; without, only people who leave one directory and are in the other are at risk, which is told.
-/// By the name of the job.
-pub(super) async fn refused(jobs: &[Job], given: &Given) -> HashMap<String, Error> {
-    let rest = given.others(jobs);
-    if jobs.len() + rest.len() < 2 {
-        return HashMap::new();
-    }
-    let running = jobs.iter().map(|job| (job, Turn::Now)).chain(rest.iter().map(|job| (job, Turn::Another)));
-    let mut rivals: Vec<Rival<'_>> = Vec::new();
-    for (job, turn) in running {
-        rivals.extend(rival(job, turn).await);
-    }
-    let mut refused = HashMap::new();
-    for (at, one) in rivals.iter().enumerate() {
-        for other in rivals[at + 1..].iter().filter(|other| other.organization == one.organization) {
-            match judged(one, other) {
-                Err(error) => {
-                    refused.extend([one, other].map(|rival| (rival.name.to_owned(), error.clone())))
-                }
-                Ok(_) if one.turn == Turn::Another => {}
-                Ok(warning) => ui::warning(&warning, given.style),
-            }
-        }
-    }
-    refused
-}
-
-/// What to warn of, or why neither may run.
-fn judged(one: &Rival<'_>, other: &Rival<'_>) -> Result<String> {
-    let names = format!("{} and {}", one.name, other.name);
-    let (api_url, id) = &one.organization;
-    let both = format!("{names} are both synced into organization.{id} on {api_url}");
-    let hint =
-        "Merge them in bwdc.toml: [organization.NAME] merge = [...]; docs/many-directories.md says how.";
-    if [one.existing, other.existing].contains(&ExistingMembers::Overwrite) {
-        return Err(Error::new(format!(
-            "{both}, and with sync.overwriteExisting each would remove the people of the other."
-        ))
-        .hint(format!("{hint} Neither was synced.")));
-    }
-    Ok(format!("{both}: who leaves one is removed, even if the other has the person too. {hint}"))
-}
-
-/// Where a job goes, as far as it can be told; what is wrong with it is told when it runs. Of one that does not run now only
-/// what data.json says: no command is run for its secrets.
-async fn rival(job: &Job, turn: Turn) -> Option<Rival<'_>> {
-    let context: &Context = job.contexts().into_iter().next()?;
-    let data = context.file.load().ok()?;
-    let id = match turn {
-        Turn::Now => Account::of(&data, &context.secrets).await.ok()?.organization_id,
-        Turn::Another => data.text(key::ORGANIZATION_ID)?.to_owned(),
-    };
-    let api_url = instance::endpoints(&data).ok()?.api_url().to_owned();
-    let existing = Instance::existing_members(&data).ok()?;
-    Some(Rival { name: job.name(), organization: (api_url, id), existing, turn })
 }

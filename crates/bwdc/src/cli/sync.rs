@@ -1,5 +1,7 @@
 //! `bwdc sync`
 
+use std::collections::HashMap;
+
 use bwdc_core::check::Removals;
 use bwdc_core::note::{Note, Severity, by_cause};
 use clap::Args;
@@ -7,8 +9,9 @@ use serde_json::{Map, json};
 
 use super::several;
 use super::which::{Jobs, Which, Wish};
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::job::{Facts, Job, Report, Told as _};
+use crate::rivals::{self, Judgement};
 use crate::run::Outcome;
 use crate::ui::{self, Answer, Style};
 
@@ -39,7 +42,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
-            let report = match several::refused(std::slice::from_ref(&job), given).await.remove(job.name()) {
+            let report = match refused(std::slice::from_ref(&job), given).await.remove(job.name()) {
                 Some(why) => job.refuse(why).await,
                 None => job.sync(removals).await,
             };
@@ -52,7 +55,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
             Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))
         }
         Jobs::Several(jobs) => {
-            let refused = &several::refused(&jobs, given).await;
+            let refused = &refused(&jobs, given).await;
             let sync = async |job: &Job| match refused.get(job.name()) {
                 Some(why) => job.refuse(why.clone()).await,
                 None => job.sync(removals).await,
@@ -61,6 +64,13 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
             Ok(several::answer(told, "synced", |line| format!("{}.", synced(line))))
         }
     }
+}
+
+/// Who may not run; what is only doubtful is told.
+async fn refused(jobs: &[Job], given: &super::Given) -> HashMap<String, Error> {
+    let Judgement { refused, warnings } = rivals::judgement(jobs, &given.others(jobs)).await;
+    warnings.iter().for_each(|warning| ui::warning(warning, given.style));
+    refused
 }
 
 /// What is as configured is told by `test`; a sync that runs every few minutes keeps to what wants action.
