@@ -399,6 +399,10 @@ fn install(
         ui::warning(&warning, style);
     }
     let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
+    if arguments.all && target.folders.len() > 1 {
+        return Err(Error::new("With --all there is one job for everything, and here are several folders.")
+            .hint("Name the folder of bwdc.toml, or any one together with --config FILE."));
+    }
     let config = variables.iter().find(|(name, _)| name == env::CONFIG).map(|(_, path)| Path::new(path));
     let job = |folder: &String| {
         let writes =
@@ -707,7 +711,7 @@ fn credentials(given: &[String]) -> Result<Vec<(String, String)>> {
                 Error::new(format!("There is no secret `{name}`.")).hint(format!("There are {known}."))
             );
         }
-        Ok((name.to_owned(), file.to_owned()))
+        Ok((name.to_owned(), whole(Path::new(file))?))
     };
     given.iter().map(credential).collect()
 }

@@ -392,7 +392,10 @@ pub(crate) fn into_task_scheduler(job: &Job, file: &Path) -> Result<Plan> {
     let path = windows::path(job);
     match in_task_scheduler()?.into_iter().find(|known| known.place() == path) {
         Some(known) if known.marker == job.marker() => return Ok(Plan::default()),
-        Some(known) if known.marker.folder != job.folder => return Err(of_another(&path, &known.marker)),
+        // Windows takes large and small letters of a path for the same.
+        Some(known) if known.marker.folder.to_lowercase() != job.folder.to_lowercase() => {
+            return Err(of_another(&path, &known.marker));
+        }
         _ => {}
     }
     Ok(Plan(vec![

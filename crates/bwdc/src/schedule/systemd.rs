@@ -52,7 +52,8 @@ fn service(job: &Job, options: &Options) -> String {
         lines.push(format!("Environment={}", word(&format!("{name}={value}"))));
     }
     for (name, file) in &options.credentials {
-        lines.push(format!("LoadCredential={}", word(&format!("{name}:{file}"))));
+        // Taken as it is, blanks included: quotes would become a part of the name.
+        lines.push(format!("LoadCredential={name}:{}", escaped(file)));
     }
     lines.push(format!("WorkingDirectory={}", escaped(&job.folder)));
     lines.push(format!("ExecStart={} {}", word(&job.program), job.syncs.words().join(" ")));
@@ -110,10 +111,13 @@ const SYSTEM: &[&str] = &[
     "RemoveIPC=yes",
 ];
 
-/// Homes are empty, unless the instance or the program is in one: so that `BindReadOnlyPaths=` can show a folder of one.
+/// Homes are empty, unless something that the job needs is in one: so that `BindReadOnlyPaths=` can show a folder of one.
 fn protect_home(job: &Job) -> &'static str {
     let is_home = |path: &str| ["/home/", "/root/", "/run/user/"].iter().any(|home| path.starts_with(home));
-    if is_home(&job.folder) || is_home(&job.program) || job.writes.all().any(|folder| is_home(folder)) {
+    let paths = [job.folder.as_str(), &job.program].into_iter();
+    // A variable may name a file: bwdc.toml, certificates, secrets.
+    let values = job.variables.iter().map(|(_, value)| value.as_str());
+    if paths.chain(job.writes.all().map(String::as_str)).chain(values).any(is_home) {
         "read-only"
     } else {
         "tmpfs"

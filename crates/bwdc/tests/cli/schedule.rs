@@ -166,6 +166,14 @@ fn everything_that_bwdc_toml_names() {
     let hq = format!("{home}/hq");
     let elsewhere = install(&[&named[..], &["--all", "--appdata", &away]].concat()).ok().out;
     assert!(elsewhere.contains(&format!("BWDC_CONFIG={home}/bwdc.toml ")), "{elsewhere}");
+    install(&["--using", "cron", "--all", "--appdata", &home, "--appdata", &away])
+        .fails(1, &["several folders"]);
+    // A home that the job needs is not hidden from it; a credential's path is taken as it is.
+    let in_home =
+        ["--env", "BWDC_CA_FILE=/home/adm/ca.pem", "--credential", "login.clientSecret=/etc/my keys/5%"];
+    let units = install(&[&["--using", "systemd", "--appdata", &away], &in_home[..]].concat()).ok().out;
+    assert!(units.contains("\nLoadCredential=login.clientSecret:/etc/my keys/5%%\n"), "{units}");
+    assert!(me != "root" || units.contains("\nProtectHome=read-only\n"), "{units}");
     // What would fail every night fails now.
     install(&["--using", "cron", "--appdata", &home]).fails(1, &["no data.json", "names instances", "--all"]);
     install(&[&named[..], &["--appdata", &hq]].concat()).fails(1, &["is merged into acme", "--all"]);
