@@ -1,6 +1,6 @@
 //! What is synced as one: an instance, or several that are merged; with its lines in the log.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::time::Instant;
 
 use bwdc_core::Prepared;
@@ -67,7 +67,7 @@ impl Job {
                     .iter()
                     .map(|member| (member.context.place(), member.prefix.clone()))
                     .collect(),
-                path: path.clone(),
+                path: path.clone().into(),
                 at_once: *at_once,
             },
         }
@@ -130,7 +130,7 @@ pub(crate) enum Errand {
         name: String,
         /// With what their groups' names begin with.
         members: Vec<(Place, String)>,
-        path: PathBuf,
+        path: OsString,
         at_once: usize,
     },
 }
@@ -151,7 +151,8 @@ impl Errand {
             Self::One(place) => Job::One(Box::new(context(place))),
             Self::Merged { name, members, path, at_once } => {
                 let member = |(place, prefix)| Member { context: context(place), prefix };
-                Job::Merged(Merge { name, members: members.into_iter().map(member).collect(), path, at_once })
+                let members = members.into_iter().map(member).collect();
+                Job::Merged(Merge { name, members, path: path.into(), at_once })
             }
         }
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod merged;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ pub(crate) struct Context {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Place {
-    folder: PathBuf,
+    /// Not every name of a folder is a text.
+    folder: OsString,
     pub(crate) name: String,
     company: Company,
 }
@@ -66,12 +68,12 @@ impl Context {
     /// The one in this place.
     pub(crate) fn at(place: Place, environment: Environment, style: Style) -> Self {
         let Place { folder, name, company } = place;
-        Self { company, ..Self::new(DataFile::in_folder(folder), environment, style).named(&name) }
+        Self { company, ..Self::new(DataFile::in_folder(folder.into()), environment, style).named(&name) }
     }
 
     pub(crate) fn place(&self) -> Place {
         let Self { file, name, company, .. } = self;
-        Place { folder: file.folder().to_owned(), name: name.clone(), company: *company }
+        Place { folder: file.folder().into(), name: name.clone(), company: *company }
     }
 
     /// One whose folder somebody named, on the command line or in `bwdc.toml`.

@@ -72,12 +72,14 @@ pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
 
 fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> {
     let jobs = arguments.which.standing(&given)?;
+    let others = given.others(&jobs).iter().map(Job::errand).collect();
     let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(|job| configuration(job, &given)).collect();
     Ok(Configured {
         at_once: arguments.at_once.unwrap_or(given.setup.at_once.value.0),
         spread: SignedDuration::from_secs(arguments.spread.into()),
         metrics: arguments.metrics.or(given.setup.listen.map(|listen| listen.value.0)),
         instances: instances?,
+        others,
     })
 }
 

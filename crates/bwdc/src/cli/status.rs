@@ -29,10 +29,11 @@ pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, 
         None => home(&Which::default(), given)?,
     };
     let status = control::ask(&folder).await?;
-    let is_failing = status.instances.values().any(|instance| instance.failures_in_a_row > 0);
+    let now = Timestamp::now();
+    let is_failing = !status.in_trouble(now).is_empty();
     let value = serde_json::to_value(&status)
         .map_err(|error| Error::new(format!("Writing the status as JSON: {error}")))?;
-    let answer = Answer::Table { text: told(&status, Timestamp::now()), value };
+    let answer = Answer::Table { text: told(&status, now), value };
     Ok((answer, if is_failing { Exit::Failure } else { Exit::Success }))
 }
 
@@ -45,8 +46,8 @@ fn told(status: &Status, now: Timestamp) -> String {
     );
     for (name, instance) in &status.instances {
         let _ = write!(text, "\n{name}\n  {}\n  {}\n", doing(instance, now), last(instance, now));
-        if instance.failures_in_a_row > 0 {
-            let _ = writeln!(text, "  failed {} times in a row", instance.failures_in_a_row);
+        if let Some(trouble) = instance.trouble(now) {
+            let _ = writeln!(text, "  {trouble}");
         }
     }
     text.trim_end().to_owned()

@@ -35,8 +35,12 @@ pub(crate) trait Timetable {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// Done, or somebody else was at it: back to the timetable.
+    /// Back to the timetable.
     Well,
+    /// Somebody else was at it: back to the timetable, and what failed before still counts.
+    Busy,
+    /// What ran is not what is wanted by now: that runs at once.
+    Replaced,
     /// Try again after a while.
     Badly,
 }
@@ -195,6 +199,8 @@ impl<T: Timetable> Engine<T> {
         }
         let (failures, until) = match ended {
             Ended::Well => (0, self.next(name, &instance.timetable, now)),
+            Ended::Busy => (instance.failures, self.next(name, &instance.timetable, now)),
+            Ended::Replaced => (0, Some(now)),
             Ended::Badly => {
                 let failures = instance.failures.saturating_add(1);
                 (failures, now.checked_add(wait_after(failures)).ok())
@@ -325,6 +331,10 @@ mod tests {
             now = engine.wake_at().unwrap();
         }
         assert_eq!(engine.failures("i0"), 6);
+        engine.start(now);
+        engine.ended("i0", Ended::Busy, now);
+        assert_eq!(engine.failures("i0"), 6);
+        now = engine.wake_at().unwrap();
         engine.start(now);
         engine.ended("i0", Ended::Well, now);
         assert_eq!(engine.failures("i0"), 0);

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -45,12 +46,7 @@ pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()
 
 /// 200 while no instance fails, else 503 with their names.
 fn healthz(status: &Status) -> Response {
-    let failing: Vec<&str> = status
-        .instances
-        .iter()
-        .filter(|(_, instance)| instance.failures_in_a_row > 0)
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let failing = status.in_trouble(Timestamp::now());
     if failing.is_empty() {
         return "ok\n".into_response();
     }
@@ -91,7 +87,7 @@ const FIGURES: [Figure; 6] = [
     }),
 ];
 
-fn seconds(time: jiff::Timestamp) -> f64 {
+fn seconds(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
 }
 
@@ -109,7 +105,8 @@ fn rendered(status: &Status) -> std::result::Result<String, std::fmt::Error> {
     }
     let runs = Family::<ByInstance, prometheus_client::metrics::counter::Counter>::default();
     for (instance, state) in &status.instances {
-        for (result, count) in [("success", state.runs - state.failed), ("failure", state.failed)] {
+        let good = state.runs - state.failed - state.busy;
+        for (result, count) in [("success", good), ("failure", state.failed), ("busy", state.busy)] {
             let labels = vec![("instance", instance.clone()), ("result", result.to_owned())];
             runs.get_or_create(&labels).inc_by(count);
         }

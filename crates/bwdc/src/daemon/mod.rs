@@ -26,7 +26,7 @@ use tokio::time::{Interval, timeout};
 pub(crate) use self::engine::Timetable;
 use self::engine::{Ended, Engine, Spread, Wanted};
 use self::signals::Signals;
-use self::status::{Finished, Status};
+use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
 use crate::error::{Exit, Result};
@@ -46,6 +46,8 @@ pub(crate) struct Configured<T> {
     pub(crate) metrics: Option<SocketAddr>,
     /// By name.
     pub(crate) instances: BTreeMap<String, Configuration<T>>,
+    /// What else is configured on this machine, and not run by this daemon.
+    pub(crate) others: Vec<Errand>,
 }
 
 /// One instance.
@@ -112,6 +114,7 @@ pub(crate) async fn run<T: Timetable>(
 struct Daemon<T> {
     engine: Engine<T>,
     jobs: BTreeMap<String, Standing>,
+    others: Vec<Errand>,
     workers: Workers,
     runs: Runs,
     shared: Arc<Shared>,
@@ -130,6 +133,7 @@ impl<T: Timetable> Daemon<T> {
         Self {
             engine: Engine::new(1, Spread::seeded(seed, spread), now),
             jobs: BTreeMap::new(),
+            others: Vec::new(),
             workers,
             runs: Runs::default(),
             shared: Arc::new(Shared(Mutex::new(status))),
@@ -138,6 +142,7 @@ impl<T: Timetable> Daemon<T> {
 
     fn configure(&mut self, configured: Configured<T>) {
         let mut wanted = BTreeMap::new();
+        self.others = configured.others;
         let mut before = std::mem::take(&mut self.jobs);
         for (name, Configuration { timetable, last, errand }) in configured.instances {
             let same = before.remove(&name).filter(|standing| standing.errand == errand);
@@ -173,15 +178,25 @@ impl<T: Timetable> Daemon<T> {
         let now = Timestamp::now();
         for name in self.engine.start(now) {
             let Some(Standing { errand, token }) = self.jobs.get(&name) else { continue };
-            let order = self.workers.order(errand.clone(), token.clone());
-            self.runs.start(name.clone(), self.workers.clone().run(order));
+            let beside =
+                self.jobs.iter().filter(|(other, _)| **other != name).map(|(_, other)| &other.errand);
+            let others = beside.chain(&self.others).cloned().collect();
+            let order = self.workers.order(errand.clone(), others, token.clone());
+            let run = Run { name: name.clone(), errand: errand.clone(), since: Instant::now() };
+            self.runs.start(run, self.workers.clone().run(order));
             self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
         }
         self.tell();
     }
 
     fn ended(&mut self, id: Id, result: std::result::Result<Done, JoinError>) {
-        let Some((name, since)) = self.runs.names.remove(&id) else { return };
+        let Some(Run { name, errand, since }) = self.runs.under_way.remove(&id) else { return };
+        let now = Timestamp::now();
+        if self.jobs.get(&name).is_some_and(|standing| standing.errand != errand) {
+            self.engine.ended(&name, Ended::Replaced, now);
+            self.shared.lock().instances.entry(name).or_default().running_since = None;
+            return;
+        }
         let (exit, message) = match result {
             Ok(Done { exit, message, token }) => {
                 if let Some(standing) = self.jobs.get_mut(&name) {
@@ -191,13 +206,16 @@ impl<T: Timetable> Daemon<T> {
             }
             Err(error) => (Exit::Failure as u8, format!("an error in this program: {error}")),
         };
-        let finished =
-            Finished { at: Timestamp::now(), seconds: since.elapsed().as_secs_f64(), exit, message };
-        let is_failure = is_failure(finished.exit);
-        self.engine.ended(&name, if is_failure { Ended::Badly } else { Ended::Well }, finished.at);
+        let finished = Finished { at: now, seconds: since.elapsed().as_secs_f64(), exit, message };
+        let ended = match Verdict::of(exit) {
+            Verdict::Good => Ended::Well,
+            Verdict::Busy => Ended::Busy,
+            Verdict::Bad => Ended::Badly,
+        };
+        self.engine.ended(&name, ended, now);
         let mut status = self.shared.lock();
         if self.jobs.contains_key(&name) {
-            status.instances.entry(name).or_default().finish(finished, is_failure);
+            status.instances.entry(name).or_default().finish(finished);
         } else {
             status.instances.remove(&name);
         }
@@ -210,7 +228,7 @@ impl<T: Timetable> Daemon<T> {
             instance.next_run = self.engine.next_run(name);
             instance.failures_in_a_row = self.engine.failures(name);
         }
-        let failing = status.instances.values().filter(|instance| instance.failures_in_a_row > 0).count();
+        let failing = status.in_trouble(Timestamp::now()).len();
         notify::doing(&format!(
             "{} instance(s), {} running, {failing} failing",
             status.instances.len(),
@@ -245,22 +263,25 @@ async fn beat(heartbeat: &mut Option<Interval>) {
     }
 }
 
-/// Whether the next try is to be earlier, or later, than the timetable says. Another run at the same time is no failure.
-fn is_failure(exit: u8) -> bool {
-    exit != Exit::Success as u8 && exit != Exit::LeftOut as u8 && exit != Exit::Locked as u8
-}
-
 /// The runs under way.
 #[derive(Default)]
 struct Runs {
     tasks: JoinSet<Done>,
-    names: HashMap<Id, (String, Instant)>,
+    under_way: HashMap<Id, Run>,
+}
+
+/// One of them.
+struct Run {
+    name: String,
+    /// A reload may want another by the same name meanwhile.
+    errand: Errand,
+    since: Instant,
 }
 
 impl Runs {
-    fn start(&mut self, name: String, run: impl Future<Output = Done> + Send + 'static) {
-        let handle = self.tasks.spawn(run);
-        self.names.insert(handle.id(), (name, Instant::now()));
+    fn start(&mut self, run: Run, work: impl Future<Output = Done> + Send + 'static) {
+        let handle = self.tasks.spawn(work);
+        self.under_way.insert(handle.id(), run);
     }
 
     /// The next one that ends; waits for ever if there is none.

@@ -8,28 +8,40 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use bwdc_core::check::Removals;
 use bwdc_core::plan::Summary;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::config::{Environment, setup};
 use crate::error::{Error, Exit, Result};
-use crate::job::{self, Errand};
+use crate::job::{self, Errand, Job};
 use crate::log;
+use crate::rivals::{self, Judgement};
 use crate::session::{KeptToken, TokenMemory};
 use crate::ui::{Answer, Style};
 
 /// The first argument of a worker.
 pub(crate) const COMMAND: &str = "worker";
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// No sync takes longer, as with `bwdc schedule`: one that hangs must not take another's place for ever.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
 /// What a worker is to do.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
+    /// Of the daemon: another may have taken its place on the disk.
+    version: String,
     errand: Errand,
+    /// What else is configured, to see whether one removes the people of the other.
+    others: Vec<Errand>,
     /// Of an earlier run.
     token: Option<KeptToken>,
     /// Whether the daemon was told to print nothing.
@@ -60,13 +72,14 @@ impl Workers {
         Self { log: log.variables(), quiet: style.quiet }
     }
 
-    pub(super) fn order(&self, errand: Errand, token: Option<KeptToken>) -> Order {
-        Order { errand, token, quiet: self.quiet }
+    pub(super) fn order(&self, errand: Errand, others: Vec<Errand>, token: Option<KeptToken>) -> Order {
+        Order { version: VERSION.to_owned(), errand, others, token, quiet: self.quiet }
     }
 
     /// Has it done. A worker that cannot be started, or ends without a word, has failed; then there is a line in the log, too.
     pub(super) async fn run(self, order: Order) -> Done {
-        match self.done(&order).await {
+        let done = timeout(LIMIT, self.done(&order)).await.unwrap_or_else(|_| Err(too_long()));
+        match done {
             Ok(done) => done,
             Err(error) => {
                 let report = job::refused(order.errand.name(), error).await;
@@ -80,7 +93,7 @@ impl Workers {
         let program = program()?;
         let attempted = |error: std::io::Error| {
             Error::new(format!("Running the sync in a process of its own, {}: {error}", program.display()))
-                .hint("The machine may be short of memory or processes; the next try is by the schedule.")
+                .hint("If the program was updated, restart the daemon; else the machine may be short of memory or processes.")
         };
         let order = serde_json::to_vec(order)
             .map_err(|error| Error::new(format!("Handing the sync to a process of its own: {error}")))?;
@@ -94,7 +107,7 @@ impl Workers {
             stdout.read_to_end(&mut printed).await.map_err(attempted)?;
         }
         let ended = child.wait().await.map_err(attempted)?;
-        understood(&printed).ok_or_else(|| without_a_word(ended))
+        understood(&printed).unwrap_or_else(|| Err(without_a_word(ended)))
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -131,14 +144,24 @@ fn program() -> Result<PathBuf> {
     Ok(if !path.exists() && cfg!(target_os = "linux") { RUNNING.into() } else { path })
 }
 
-/// The worker's answer: the last line that it printed.
-fn understood(printed: &[u8]) -> Option<Done> {
+/// The worker's answer, or why it did not even begin: the last line that it printed.
+fn understood(printed: &[u8]) -> Option<Result<Done>> {
     #[derive(Deserialize)]
-    struct Response {
-        data: Done,
+    #[serde(untagged)]
+    enum Response {
+        Done { data: Done },
+        Failed { message: String },
     }
     let last = printed.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
-    serde_json::from_slice(last).map(|Response { data }| data).ok()
+    Some(match serde_json::from_slice(last).ok()? {
+        Response::Done { data } => Ok(data),
+        Response::Failed { message } => Err(Error::new(message)),
+    })
+}
+
+fn too_long() -> Error {
+    Error::new(format!("The sync took longer than {} minutes and was cut off.", LIMIT.as_secs() / 60))
+        .hint("See in the log how far it came: something that it reads may hang.")
 }
 
 fn without_a_word(ended: ExitStatus) -> Error {
@@ -147,14 +170,30 @@ fn without_a_word(ended: ExitStatus) -> Error {
     )
 }
 
-/// The worker's side: does what stands in the order.
-pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) -> Result<Answer> {
-    let Order { errand, token, quiet } = serde_json::from_slice(order).map_err(|error| {
+fn read(order: &[u8]) -> Result<Order> {
+    #[derive(Deserialize)]
+    struct Daemon {
+        version: String,
+    }
+    let no_sense = |error: serde_json::Error| {
         Error::new(format!(
             "This is what `bwdc daemon` starts for each sync; its order makes no sense: {error}."
         ))
         .hint("To sync, run `bwdc sync`.")
-    })?;
+    };
+    let Daemon { version } = serde_json::from_slice(order).map_err(no_sense)?;
+    if version != VERSION {
+        return Err(Error::new(format!(
+            "The daemon is of version {version}, and the program in its place is by now of version {VERSION}."
+        ))
+        .hint("Restart the daemon."));
+    }
+    serde_json::from_slice(order).map_err(no_sense)
+}
+
+/// The worker's side: does what stands in the order.
+pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) -> Result<Answer> {
+    let Order { errand, others, token, quiet, .. } = read(order)?;
     let log = setup::Log::of_variables(environment)?;
     log::start(environment, Style { quiet, ..style }, Some(&log));
     if !quiet {
@@ -162,8 +201,16 @@ pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) 
     }
     let tokens = TokenMemory::with(token);
     // What happens is in the log; the daemon tells the rest.
-    let job = errand.job(environment, Style { quiet: true, ..style }).with_tokens(&tokens);
-    let (exit, message) = match job.sync(Removals::Few).await.result {
+    let style = Style { quiet: true, ..style };
+    let job = errand.job(environment, style).with_tokens(&tokens);
+    let others: Vec<Job> = others.into_iter().map(|errand| errand.job(environment, style)).collect();
+    let Judgement { mut refused, warnings } = rivals::judgement(std::slice::from_ref(&job), &others).await;
+    warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
+    let report = match refused.remove(job.name()) {
+        Some(why) => job.refuse(why).await,
+        None => job.sync(Removals::Few).await,
+    };
+    let (exit, message) = match report.result {
         Ok(outcome) => {
             let Summary { groups, users, .. } = outcome.sent;
             (outcome.exit(), format!("Synced {groups} group(s) and {users} user(s)."))
@@ -183,9 +230,11 @@ mod tests {
     #[test]
     fn the_last_line_counts() {
         let answer = r#"{"success":true,"data":{"exit":4,"message":"done","token":null}}"#;
-        let done = understood(format!("some library's line\n{answer}\n").as_bytes()).unwrap();
+        let done = understood(format!("some library's line\n{answer}\n").as_bytes()).unwrap().unwrap();
         assert_eq!((done.exit, done.message.as_str()), (4, "done"));
-        for other in ["", "\n", "{", "{\"success\":false,\"message\":\"no\"}", &format!("{answer}\nmore")] {
+        let failed = understood(b"{\"success\":false,\"message\":\"no\"}").unwrap();
+        assert_eq!(failed.err().unwrap().message, "no");
+        for other in ["", "\n", "{", &format!("{answer}\nmore")] {
             assert!(understood(other.as_bytes()).is_none(), "{other}");
         }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -235,6 +236,7 @@ fn a_sync_by_somebody_else_is_no_failure() {
     let status = company.wait_for("a run", |status| company.all_ran(status));
     let state = company.state(&status, "i0");
     assert_eq!((&state["last"]["exit"], &state["failuresInARow"]), (&json!(3), &json!(0)), "{state}");
+    assert_eq!((&state["lastSuccess"], &state["busy"]), (&Value::Null, &json!(1)), "{state}");
     assert_eq!(organization.imports(), 0);
     assert_eq!(daemon.end(), 0);
 }
@@ -243,11 +245,17 @@ fn a_sync_by_somebody_else_is_no_failure() {
 fn killed_at_any_moment_it_loses_nothing() {
     let organization = Organization::start(Options::default());
     let company = Company::of(3, &organization);
-    for moment in 0..12_u64 {
+    for moment in 0..24_u64 {
         let mut daemon = company.start(&[]);
-        std::thread::sleep(Duration::from_millis(40 * moment));
+        std::thread::sleep(Duration::from_millis(15 * moment));
+        let workers = children(daemon.0.id());
         daemon.0.kill().unwrap();
         daemon.0.wait().unwrap();
+        // In every other round they are left to come to their end.
+        if moment % 2 == 0 {
+            let workers = workers.iter().map(u32::to_string);
+            let _ = Command::new("kill").arg("-KILL").args(workers).stderr(Stdio::null()).status();
+        }
         for name in &company.names {
             let data = read(&company.folder(name).join("data.json"));
             assert_eq!(data["sync"]["interval"], json!(5), "{data}");
@@ -255,10 +263,7 @@ fn killed_at_any_moment_it_loses_nothing() {
     }
     let daemon = company.start(&[]);
     company.wait_for("runs of all or their turn", |status| {
-        company.names.iter().all(|name| {
-            let state = company.state(status, name);
-            state["last"]["exit"] == json!(0) || state["lastSuccess"].is_string()
-        })
+        company.names.iter().all(|name| company.state(status, name)["lastSuccess"].is_string())
     });
     assert_eq!(organization.emails().len(), 3);
     assert_eq!(daemon.end(), 0);
@@ -271,9 +276,11 @@ fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
     let mut instance = Instance::files("id,email\n1,ada@example.org\n", "id,name,members\n", &organization);
     // Otherwise data.json has it.
     instance.unset_env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS");
-    let place = json!({ "folder": instance.data_folder(), "name": "company", "company": "alone" });
+    let folder = json!({ "Unix": instance.data_folder().as_os_str().as_encoded_bytes() });
+    let place = json!({ "folder": folder, "name": "company", "company": "alone" });
     let run = |token: &Value| {
-        let order = json!({ "errand": { "one": place }, "token": token, "quiet": true });
+        let version = env!("CARGO_PKG_VERSION");
+        let order = json!({ "version": version, "errand": { "one": place }, "others": [], "token": token, "quiet": true });
         let mut worker = instance.command(&["worker"]);
         let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         worker.stdin.take().unwrap().write_all(order.to_string().as_bytes()).unwrap();
@@ -298,6 +305,11 @@ fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
 fn a_worker_is_no_command_of_people() {
     let ran = Instance::empty().run(&["worker"]);
     ran.fails_with_response("its order makes no sense");
+    let instance = Instance::empty();
+    let mut worker = instance.command(&["worker"]);
+    let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    worker.stdin.take().unwrap().write_all(br#"{"version":"0.0.1","more":1}"#).unwrap();
+    Ran::from(worker.wait_with_output().unwrap()).fails_with_response("The daemon is of version 0.0.1");
     for shown in [&["--help"][..], &["completions", "bash"]] {
         let shown = Instance::empty().run(shown).ok();
         assert!(!shown.out.contains("worker"), "{}", shown.out);
@@ -316,7 +328,12 @@ fn what_it_starts_logs_where_and_how_it_does() {
     company.wait_for("runs of both", |status| company.all_ran(status));
     let log = fs::read_to_string(company.instance.folder.path().join("logs/bwdc.log")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [failed] = &lines[..] else { panic!("{log}") };
+    let [failed] = lines.iter().filter(|line| line["level"] == "ERROR").collect::<Vec<_>>()[..] else {
+        panic!("{log}")
+    };
+    let warns =
+        |line: &&Value| line["message"].as_str().unwrap().contains(" are both synced into organization.");
+    assert_eq!(lines.iter().filter(warns).count(), 2, "{log}");
     assert_eq!((&failed["message"], &failed["instance"]), (&json!("sync failed"), &json!("i1")));
     assert_eq!(daemon.end(), 0);
 }
@@ -327,6 +344,76 @@ fn children(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// As `bwdc sync` refuses them.
+#[test]
+fn two_that_would_remove_each_others_people_are_refused() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    for name in &company.names {
+        let file = company.folder(name).join("data.json");
+        let mut data = read(&file);
+        data["sync"]["overwriteExisting"] = json!(true);
+        fs::write(&file, data.to_string()).unwrap();
+    }
+    let daemon = company.start(&[]);
+    let status = company.wait_for("runs of both", |status| company.all_ran(status));
+    for name in &company.names {
+        let last = &company.state(&status, name)["last"];
+        assert_eq!(last["exit"], json!(1), "{last}");
+        assert!(
+            last["message"].as_str().unwrap().contains("each would remove the people of the other"),
+            "{last}"
+        );
+    }
+    assert_eq!(organization.imports(), 0);
+    assert_eq!(daemon.end(), 0);
+}
+
+/// Names of folders are bytes.
+#[test]
+fn a_folder_whose_name_is_no_text() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let odd = company.instance.folder.path().join(std::ffi::OsStr::from_bytes(b"M\xfcller"));
+    fs::rename(company.folder("i0"), &odd).unwrap();
+    let mut command = company.instance.command(&["daemon", "--spread", "0"]);
+    let daemon = Daemon(command.arg("--appdata").arg(&odd).stderr(Stdio::null()).spawn().unwrap());
+    let started = Instant::now();
+    while organization.emails().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(30), "nobody was imported");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(daemon.end(), 0);
+}
+
+/// What ran by a name that means another folder by now is no run of that.
+#[test]
+fn a_reload_during_a_run_may_change_what_a_name_means() {
+    let organization = Organization::start(Options::default());
+    let mut company = Company::of(2, &organization);
+    let go = company.instance.folder.path().join("go");
+    let key = organization.sandbox.client_secret();
+    let wait = format!("sh -c 'while [ ! -e {} ]; do sleep 0.05; done; echo {key}'", go.display());
+    company.instance.unset_env("BW_CLIENTSECRET");
+    company.instance.set_env("BW_CLIENTSECRET_EXEC", &wait);
+    let toml = company.folder("i0").join("bwdc.toml");
+    let means = |folder: &str| fs::write(&toml, format!("[instance.x]\nfolder = \"../{folder}\"\n")).unwrap();
+    means("i0");
+    let mut command =
+        company.instance.command(&["--config", toml.to_str().unwrap(), "daemon", "--spread", "0"]);
+    let daemon = Daemon(command.stderr(Stdio::null()).spawn().unwrap());
+    let state = |status: &Value| status["instances"]["x"].clone();
+    company.wait_for("a run", |status| state(status)["runningSince"].is_string());
+    means("i1");
+    daemon.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    fs::write(&go, "").unwrap();
+    let status = company.wait_for("the run of the other", |status| state(status)["last"].is_object());
+    assert_eq!(state(&status)["runs"], json!(1), "{status}");
+    assert_eq!(organization.emails(), ["i0@example.org", "i1@example.org"]);
+    assert_eq!(daemon.end(), 0);
 }
 
 #[cfg(target_os = "linux")]

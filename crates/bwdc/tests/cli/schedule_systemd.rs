@@ -441,6 +441,7 @@ fn the_daemon_of_the_documentation() {
         let rest = page.split(&format!("\n```{kind}\n")).nth(number + 1).unwrap();
         rest.split("\n```").next().unwrap().to_owned()
     };
+    assert!(block("ini", 0).contains("\nOOMPolicy=continue\n"), "one large sync must not end the others");
     let unit = block("ini", 0).replace("organization.CLIENT-ID", &machine.id);
     let secret = machine.sh(&format!("cat {SECRET}; rm {SECRET}"));
     let mut child = machine.command(&["sh", "-ec", &block("sh", 0)]).stdin(Stdio::piped()).spawn().unwrap();

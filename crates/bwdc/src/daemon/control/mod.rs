@@ -39,7 +39,11 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(super) async fn open(folder: &Path) -> Result<Listener> {
     let place = system::place(folder);
     match timeout(LIMIT, system::connect(&place)).await {
-        Ok(Err(_)) => Listener::open(place),
+        Ok(Err(error)) if system::is_nobody(&error) => Listener::open(place),
+        Ok(Err(error)) => {
+            Err(Error::new(format!("Looking for another daemon at {}: {error}", place.display()))
+                .hint("Another user's daemon may be there: stop it first, or use another folder."))
+        }
         // One that has no time is one, too.
         Ok(Ok(_)) | Err(_) => Err(another_daemon(&place)),
     }

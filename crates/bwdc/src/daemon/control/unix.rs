@@ -18,6 +18,11 @@ pub(super) async fn connect(place: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(place).await
 }
 
+/// Whether it failed because there is no daemon, not even one that is busy or somebody else's.
+pub(super) fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 /// The daemon's end. The socket is removed when it is dropped.
 #[derive(Debug)]
 pub(in super::super) struct Listener {

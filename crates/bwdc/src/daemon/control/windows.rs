@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 
 /// Every instance of the pipe is taken (`winerror.h`).
 const ERROR_PIPE_BUSY: i32 = 231;
+/// Whoever came is gone again.
+const ERROR_NO_DATA: i32 = 232;
 
 /// Where the pipe of a daemon is whose configuration is in this folder. Pipes have no folders, so that a digest names it.
 pub(super) fn place(folder: &Path) -> PathBuf {
@@ -39,6 +41,11 @@ pub(super) async fn connect(place: &Path) -> io::Result<NamedPipeClient> {
     }
 }
 
+/// Whether it failed because there is no daemon, not even one that is somebody else's.
+pub(super) fn is_nobody(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
 /// The daemon's end. There is always one instance of the pipe that waits, so that nobody else can have its name.
 #[derive(Debug)]
 pub(in super::super) struct Listener {
@@ -60,15 +67,19 @@ impl Listener {
 
     /// The next one who comes.
     pub(super) async fn accept(&mut self) -> io::Result<NamedPipeServer> {
-        let next = match self.waiting.connect().await {
-            Ok(()) => options().create(&self.place),
-            Err(error) => Err(error),
-        };
-        match next {
-            Ok(next) => Ok(mem::replace(&mut self.waiting, next)),
-            Err(error) => {
-                self.waiting.disconnect()?;
-                Err(error)
+        loop {
+            let next = match self.waiting.connect().await {
+                Ok(()) => options().create(&self.place),
+                Err(error) => Err(error),
+            };
+            match next {
+                Ok(next) => return Ok(mem::replace(&mut self.waiting, next)),
+                Err(error) => {
+                    self.waiting.disconnect()?;
+                    if error.raw_os_error() != Some(ERROR_NO_DATA) {
+                        return Err(error);
+                    }
+                }
             }
         }
     }
