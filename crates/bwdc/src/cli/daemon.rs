@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +33,9 @@ pub(super) struct Arguments {
     /// time between two.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     spread: u32,
+    /// After how many seconds a sync is cut off: one that hangs must not take another's place for ever.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    longest: u64,
     /// Serve /metrics (for Prometheus) and /healthz on this address of this machine, such as 127.0.0.1:9464, instead of
     /// daemon.listen of bwdc.toml.
     #[arg(long, value_name = "ADDRESS")]
@@ -42,7 +46,7 @@ pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
     if !given.style.quiet {
         log::on_stderr(&given.setup.log);
     }
-    let workers = Workers::new(&given.setup.log, given.style);
+    let workers = Workers::new(&given.setup.log, given.style, Duration::from_secs(arguments.longest));
     // What happens is in the log; nobody waits for answers.
     let given = given.quietly();
     let home = home(&arguments.which, &given)?;

@@ -30,9 +30,6 @@ pub(crate) const COMMAND: &str = "worker";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// No sync takes longer, as with `bwdc schedule`: one that hangs must not take another's place for ever.
-const LIMIT: Duration = Duration::from_secs(60 * 60);
-
 /// What a worker is to do.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -65,11 +62,13 @@ pub(crate) struct Workers {
     /// The settings of the log, as variables: the worker reads no `bwdc.toml`, which may say something else by now.
     log: Vec<(&'static str, OsString)>,
     quiet: bool,
+    /// No sync may take longer.
+    longest: Duration,
 }
 
 impl Workers {
-    pub(crate) fn new(log: &setup::Log, style: Style) -> Self {
-        Self { log: log.variables(), quiet: style.quiet }
+    pub(crate) fn new(log: &setup::Log, style: Style, longest: Duration) -> Self {
+        Self { log: log.variables(), quiet: style.quiet, longest }
     }
 
     pub(super) fn order(&self, errand: Errand, others: Vec<Errand>, token: Option<KeptToken>) -> Order {
@@ -78,7 +77,8 @@ impl Workers {
 
     /// Has it done. A worker that cannot be started, or ends without a word, has failed; then there is a line in the log, too.
     pub(super) async fn run(self, order: Order) -> Done {
-        let done = timeout(LIMIT, self.done(&order)).await.unwrap_or_else(|_| Err(too_long()));
+        let done = timeout(self.longest, self.done(&order)).await;
+        let done = done.unwrap_or_else(|_| Err(too_long(self.longest)));
         match done {
             Ok(done) => done,
             Err(error) => {
@@ -159,8 +159,8 @@ fn understood(printed: &[u8]) -> Option<Result<Done>> {
     })
 }
 
-fn too_long() -> Error {
-    Error::new(format!("The sync took longer than {} minutes and was cut off.", LIMIT.as_secs() / 60))
+fn too_long(longest: Duration) -> Error {
+    Error::new(format!("The sync took longer than {} s and was cut off.", longest.as_secs()))
         .hint("See in the log how far it came: something that it reads may hang.")
 }
 

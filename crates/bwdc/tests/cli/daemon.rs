@@ -416,6 +416,26 @@ fn a_reload_during_a_run_may_change_what_a_name_means() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// And the next one has its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sync_that_hangs_is_cut_off() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    let people = company.folder("i0").join("company/users.csv");
+    fs::remove_file(&people).unwrap();
+    assert!(Command::new("mkfifo").arg(&people).status().unwrap().success());
+    let daemon = company.start(&["--at-once", "1", "--longest", "2"]);
+    let status = company.wait_for("runs of both", |status| company.all_ran(status));
+    let last = &company.state(&status, "i0")["last"];
+    assert_eq!(last["exit"], json!(1), "{last}");
+    assert!(last["message"].as_str().unwrap().contains("took longer than 2 s and was cut off"), "{last}");
+    assert_eq!(organization.emails(), ["i1@example.org"]);
+    assert_eq!(children(daemon.0.id()), [0; 0], "it is gone");
+    fs::File::create(company.folder("i0").join("bwdc.lock")).unwrap().try_lock().unwrap();
+    assert_eq!(daemon.end(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_sync_that_the_system_kills_is_a_failed_one() {
