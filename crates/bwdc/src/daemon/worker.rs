@@ -14,7 +14,7 @@ use bwdc_core::check::Removals;
 use bwdc_core::plan::Summary;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::config::{Environment, setup};
@@ -98,6 +98,7 @@ impl Workers {
         let order = serde_json::to_vec(order)
             .map_err(|error| Error::new(format!("Handing the sync to a process of its own: {error}")))?;
         let mut child = self.command(&program).spawn().map_err(attempted)?;
+        let group = Group::of(&child);
         if let Some(mut stdin) = child.stdin.take() {
             // One that ends before it has read all is told by its end.
             let _ = stdin.write_all(&order).await;
@@ -107,6 +108,7 @@ impl Workers {
             stdout.read_to_end(&mut printed).await.map_err(attempted)?;
         }
         let ended = child.wait().await.map_err(attempted)?;
+        group.ended();
         understood(&printed).unwrap_or_else(|| Err(without_a_word(ended)))
     }
 
@@ -133,6 +135,44 @@ fn apart(command: &mut Command) {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
     const CREATE_NO_WINDOW: u32 = 0x0800_0000;
     command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
+}
+
+/// A worker under way, with the commands that it runs. If it is dropped before its end, all of them are killed.
+#[cfg(unix)]
+struct Group(Option<rustix::process::Pid>);
+
+#[cfg(unix)]
+impl Group {
+    fn of(child: &Child) -> Self {
+        let leader = child.id().and_then(|pid| i32::try_from(pid).ok());
+        Self(leader.and_then(rustix::process::Pid::from_raw))
+    }
+
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Only the worker itself is killed there, by tokio.
+#[cfg(windows)]
+struct Group;
+
+#[cfg(windows)]
+impl Group {
+    fn of(_child: &Child) -> Self {
+        Self
+    }
+
+    fn ended(self) {}
 }
 
 /// This very program, also after an update has put another in its place: the two may not understand each other.

@@ -441,6 +441,27 @@ fn a_sync_that_hangs_is_cut_off() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn commands_of_a_sync_that_is_cut_off_end_with_it() {
+    let organization = Organization::start(Options::default());
+    let mut company = Company::of(1, &organization);
+    let pid = company.instance.folder.path().join("pid");
+    company.instance.unset_env("BW_CLIENTSECRET");
+    let command = format!("sh -c 'echo $$ >{}; exec sleep 60'", pid.display());
+    company.instance.set_env("BW_CLIENTSECRET_EXEC", &command);
+    let daemon = company.start(&["--longest", "1"]);
+    company.wait_for("a run", |status| company.all_ran(status));
+    let command = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
+    let is_there = || fs::read_to_string(&command).is_ok_and(|stat| !stat.contains(") Z "));
+    let started = Instant::now();
+    while is_there() {
+        assert!(started.elapsed() < Duration::from_secs(30), "it is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(daemon.end(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_sync_that_the_system_kills_is_a_failed_one() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(1, &organization);
