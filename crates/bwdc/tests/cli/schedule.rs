@@ -53,7 +53,9 @@ fn written(instance: &Instance, words: &[&str]) -> Vec<PathBuf> {
 
 #[track_caller]
 fn accepted(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
+    // The user's systemd would have it from their session.
+    let mut command = Command::new(program);
+    let output = command.args(arguments).env("XDG_RUNTIME_DIR", std::env::temp_dir()).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "{program} {arguments:?}: {text}");
