@@ -12,6 +12,7 @@ mod rivals;
 mod run;
 mod schedule;
 mod session;
+mod signals;
 mod state;
 mod ui;
 

@@ -18,6 +18,7 @@ use crate::config::{Environment, env};
 use crate::error::{Error, Result};
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
+use crate::signals::Stop;
 use crate::state::{DataFile, key};
 use crate::ui::{self, Answer, Style};
 
@@ -169,6 +170,7 @@ impl Stage {
             );
             return Ok(());
         }
+        let mut stop = Stop::listen()?;
         let url = self.sandbox.url();
         ui::say(&format!(
             "\nLeft for playing until Ctrl-C:\n  the company        {company}\n  the organization   {url}/sandbox/members\n  \
@@ -178,7 +180,7 @@ impl Stage {
             folder = self.context.file.folder().display(),
             plaintext = env::PLAINTEXT_SECRETS,
         ));
-        let _ = tokio::signal::ctrl_c().await;
+        stop.asked().await;
         self.sandbox.stop().await;
         let folder = self.folder.keep();
         ui::say(&format!("\nThe server has stopped; the folder stays: {}", folder.display()));

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::config::env;
 use crate::error::{Error, Result};
+use crate::signals::Stop;
 use crate::state::replace_private;
 use crate::ui::{self, Answer};
 
@@ -149,6 +150,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
                 .map_err(|error| Error::new(format!("Starting the sandbox directory: {error}")))?,
         ),
     };
+    // So that a temporary folder goes, whoever ends it.
+    let mut stop = Stop::listen()?;
     let sandbox = start(options).await?;
     ui::say(&format!(
         "A sandbox organization is at {url}\n\n  \
@@ -171,7 +174,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
     }
     tokio::select! {
         ended = sandbox.run() => ended.map_err(Error::new)?,
-        _ = tokio::signal::ctrl_c() => {}
+        () = stop.asked() => {}
     }
     Ok(Answer::Nothing)
 }

@@ -7,7 +7,6 @@ pub(crate) mod control;
 mod engine;
 mod metrics;
 mod notify;
-mod signals;
 pub(crate) mod status;
 pub(crate) mod timetable;
 pub(crate) mod worker;
@@ -25,13 +24,13 @@ use tokio::time::{Interval, timeout};
 
 pub(crate) use self::engine::Timetable;
 use self::engine::{Ended, Engine, Spread, Wanted};
-use self::signals::Signals;
 use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
 use crate::error::{Exit, Result};
 use crate::job::Errand;
 use crate::session::KeptToken;
+use crate::signals::Signals;
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);

@@ -417,7 +417,11 @@ impl Drop for Running {
 
 #[test]
 fn what_the_sandbox_says_can_be_typed() {
-    let instance = Instance::empty();
+    let mut instance = Instance::empty();
+    let temporary = instance.folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    instance.set_env("TMPDIR", temporary.to_str().unwrap());
+    let left = || std::fs::read_dir(&temporary).unwrap().count();
     for name in ["google", "gsuite"] {
         let mut sandbox = Running(instance.spawn(&["sandbox", "--directory", name]));
         let mut commands = Vec::new();
@@ -433,5 +437,9 @@ fn what_the_sandbox_says_can_be_typed() {
         let shell = instance.command_of(Path::new("/bin/sh"), &["-c", &script]).output().unwrap();
         let ran = Ran::from(shell).ok();
         assert!(ran.out.contains("Synced 5 group(s) and 12 user(s)."), "{name}: {}\n{}", ran.out, ran.err);
+        assert_eq!(left(), 1, "the key file's folder");
+        let ended = std::process::Command::new("kill").arg(sandbox.0.id().to_string()).status().unwrap();
+        assert!(ended.success() && sandbox.0.wait().unwrap().success());
+        assert_eq!(left(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What the system asks of a daemon.
+//! What the system asks of what runs until it is told to end: the daemon, a sandbox.
 
 #[cfg(unix)]
 mod system {
@@ -11,33 +11,33 @@ mod system {
     }
 
     /// Read the configuration again: SIGHUP.
-    pub(in super::super) struct Reload(Signal);
+    pub(crate) struct Reload(Signal);
 
     impl Reload {
-        pub(super) fn listen() -> Result<Self> {
+        pub(crate) fn listen() -> Result<Self> {
             Ok(Self(listen(SignalKind::hangup())?))
         }
 
-        pub(in super::super) async fn asked(&mut self) {
+        pub(crate) async fn asked(&mut self) {
             self.0.recv().await;
         }
     }
 
     /// End: SIGTERM and SIGINT.
-    pub(in super::super) struct Stop {
+    pub(crate) struct Stop {
         terminate: Signal,
         interrupt: Signal,
     }
 
     impl Stop {
-        pub(super) fn listen() -> Result<Self> {
+        pub(crate) fn listen() -> Result<Self> {
             Ok(Self {
                 terminate: listen(SignalKind::terminate())?,
                 interrupt: listen(SignalKind::interrupt())?,
             })
         }
 
-        pub(in super::super) async fn asked(&mut self) {
+        pub(crate) async fn asked(&mut self) {
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
@@ -54,20 +54,20 @@ mod system {
     use crate::error::Result;
 
     /// Read the configuration again: Windows has no signal that means it, so that the daemon is started again instead.
-    pub(in super::super) struct Reload;
+    pub(crate) struct Reload;
 
     impl Reload {
-        pub(super) fn listen() -> Result<Self> {
+        pub(crate) fn listen() -> Result<Self> {
             Ok(Self)
         }
 
-        pub(in super::super) async fn asked(&mut self) {
+        pub(crate) async fn asked(&mut self) {
             std::future::pending().await
         }
     }
 
     /// End: Ctrl-C, Ctrl-Break, the console is closed, the machine goes down.
-    pub(in super::super) struct Stop {
+    pub(crate) struct Stop {
         ctrl_c: CtrlC,
         ctrl_break: CtrlBreak,
         close: CtrlClose,
@@ -75,7 +75,7 @@ mod system {
     }
 
     impl Stop {
-        pub(super) fn listen() -> Result<Self> {
+        pub(crate) fn listen() -> Result<Self> {
             Ok(Self {
                 ctrl_c: ctrl_c().map_err(super::cannot_listen)?,
                 ctrl_break: ctrl_break().map_err(super::cannot_listen)?,
@@ -84,7 +84,7 @@ mod system {
             })
         }
 
-        pub(in super::super) async fn asked(&mut self) {
+        pub(crate) async fn asked(&mut self) {
             tokio::select! {
                 _ = self.ctrl_c.recv() => {}
                 _ = self.ctrl_break.recv() => {}
@@ -95,17 +95,17 @@ mod system {
     }
 }
 
-use self::system::{Reload, Stop};
+pub(crate) use self::system::{Reload, Stop};
 use crate::error::{Error, Result};
 
 /// Each way of asking, to be waited for.
-pub(super) struct Signals {
-    pub(super) reload: Reload,
-    pub(super) stop: Stop,
+pub(crate) struct Signals {
+    pub(crate) reload: Reload,
+    pub(crate) stop: Stop,
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         Ok(Self { reload: Reload::listen()?, stop: Stop::listen()? })
     }
 }
