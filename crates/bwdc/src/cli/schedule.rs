@@ -127,7 +127,8 @@ struct InstallArguments {
     /// The folder of data.json; more than one for several instances.
     #[arg(long, value_name = "DIR")]
     appdata: Vec<PathBuf>,
-    /// Sync everything that bwdc.toml names (in that folder, or named by --config), not the one instance in the folder.
+    /// Sync everything that bwdc.toml names (in that folder, or named by --config), not the one instance in the folder; at the time
+    /// that the file says for all, if none is given.
     #[arg(long)]
     all: bool,
     /// Show every file and every command, and change nothing.
@@ -385,10 +386,10 @@ fn install(
     config: Option<&Path>,
     style: Style,
 ) -> Result<Answer> {
-    let schedule = arguments.when.schedule()?.ok_or_else(|| {
-        Error::new("It was not said when to sync.")
-            .hint("Give one of --every 15m, --cron \"0 12 * * 1\", --at 02:30 and --weekly mon@20:00.")
-    })?;
+    let when = match arguments.when.schedule()? {
+        None if !arguments.all => return Err(not_said_when()),
+        when => when,
+    };
     let target = target(environment, arguments)?;
     let mut variables = arguments.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = config {
@@ -398,21 +399,27 @@ fn install(
     for warning in forgotten(environment, &variables, &target) {
         ui::warning(&warning, style);
     }
-    let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
     if arguments.all && target.folders.len() > 1 {
         return Err(Error::new("With --all there is one job for everything, and here are several folders.")
             .hint("Name the folder of bwdc.toml, or any one together with --config FILE."));
     }
     let config = variables.iter().find(|(name, _)| name == env::CONFIG).map(|(_, path)| Path::new(path));
     let job = |folder: &String| {
-        let writes =
-            if target.is_elsewhere() { Writes::default() } else { writes(Path::new(folder), config, syncs)? };
+        let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
+        let path = Path::new(folder);
+        let installation = if target.is_elsewhere() { None } else { installation_of(path, config, syncs)? };
+        let schedule = match (&when, &installation) {
+            (Some(when), _) => when.clone(),
+            (None, Some(installation)) => same_for_all(installation)?,
+            (None, None) => return Err(not_said_when()),
+        };
+        let writes = installation.map(|installation| writes(&installation, path, syncs)).transpose()?;
         Ok(Job {
-            schedule: schedule.clone(),
+            schedule,
             program: target.program.clone(),
             folder: folder.clone(),
             syncs,
-            writes,
+            writes: writes.unwrap_or_default(),
             user: target.user.clone(),
             variables: variables.clone(),
         })
@@ -455,19 +462,42 @@ fn is_elsewhere(using: Using) -> bool {
     using == Using::Kubernetes || (using == Using::TaskScheduler && !cfg!(windows))
 }
 
+fn not_said_when() -> Error {
+    Error::new("It was not said when to sync.")
+        .hint("Give one of --every 15m, --cron \"0 12 * * 1\", --at 02:30 and --weekly mon@20:00.")
+}
+
+/// The `bwdc.toml` that a job of this folder will find.
+fn installation_of(folder: &Path, config: Option<&Path>, syncs: Syncs) -> Result<Option<Installation>> {
+    let nothing = Environment::default();
+    match installation::find(config, &nothing, folder)? {
+        None if syncs == Syncs::Everything => {
+            Err(Error::new(format!("There is no bwdc.toml in {}.", folder.display()))
+                .hint("Name it with --config FILE, or leave out --all."))
+        }
+        found => Ok(found),
+    }
+}
+
+/// When everything is synced by `bwdc.toml`, if it says one time for all.
+fn same_for_all(installation: &Installation) -> Result<Schedule> {
+    let alone = installation.instances.iter().filter(|one| installation.merging(&one.name).is_none());
+    let alone = alone.map(|instance| instance.schedule.as_ref());
+    let mut all = alone.chain(installation.organizations.iter().map(|merge| merge.schedule.as_ref()));
+    let first = all.next().flatten();
+    let path = installation.path.display();
+    match first {
+        Some(first) if all.all(|other| other == Some(first)) => first.times(),
+        _ => Err(Error::new(format!("{path} does not say one time for everything."))
+            .hint("Give the time, such as --every 15m; or have each synced at its own by `bwdc daemon`.")),
+    }
+}
+
 /// Where a job of this folder writes besides it, by what `bwdc.toml` says.
 ///
 /// # Errors
 /// That such a job would fail every time.
-fn writes(folder: &Path, config: Option<&Path>, syncs: Syncs) -> Result<Writes> {
-    let nothing = Environment::default();
-    let Some(installation) = installation::find(config, &nothing, folder)? else {
-        return match syncs {
-            Syncs::Instance => Ok(Writes::default()),
-            Syncs::Everything => Err(Error::new(format!("There is no bwdc.toml in {}.", folder.display()))
-                .hint("Name it with --config FILE, or leave out --all.")),
-        };
-    };
+fn writes(installation: &Installation, folder: &Path, syncs: Syncs) -> Result<Writes> {
     let is_elsewhere = |path: &&Path| !path.starts_with(folder);
     let log = installation.log_file();
     let log = log.as_deref().and_then(Path::parent).filter(is_elsewhere).map(whole).transpose()?;
@@ -477,7 +507,7 @@ fn writes(folder: &Path, config: Option<&Path>, syncs: Syncs) -> Result<Writes> 
             folders.filter(is_elsewhere).map(whole).collect::<Result<_>>()?
         }
         Syncs::Instance => {
-            may_run_alone(&installation, folder)?;
+            may_run_alone(installation, folder)?;
             Vec::new()
         }
     };

@@ -176,6 +176,27 @@ fn everything_that_bwdc_toml_names() {
     let units = install(&[&["--using", "systemd", "--appdata", &away], &in_home[..]].concat()).ok().out;
     assert!(units.contains("\nLoadCredential=login.clientSecret:/etc/my keys/5%%\n"), "{units}");
     assert!(me != "root" || units.contains("\nProtectHome=read-only\n"), "{units}");
+    // The file may say when.
+    let by_file = |more: &str| {
+        fs::write(format!("{home}/bwdc.toml"), format!("{more}\n{toml}")).unwrap();
+        let words = [
+            "schedule",
+            "install",
+            "--dry-run",
+            "--using",
+            "cron",
+            "--all",
+            "--user",
+            &me,
+            "--appdata",
+            &home,
+        ];
+        instance.run(&words)
+    };
+    assert!(by_file("schedule.at = \"03:15\"").ok().out.contains("\n15 3 * * * "));
+    by_file("").fails(1, &["does not say one time for everything", "--every 15m"]);
+    let other = "schedule.at = \"03:15\"\n[instance.rome]\nfolder = \"rome\"\nschedule.every = \"1h\"";
+    by_file(other).fails(1, &["does not say one time for everything"]);
     // What would fail every night fails now.
     install(&["--using", "cron", "--appdata", &home]).fails(1, &["no data.json", "names instances", "--all"]);
     install(&[&named[..], &["--appdata", &hq]].concat()).fails(1, &["is merged into acme", "--all"]);
