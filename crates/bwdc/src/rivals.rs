@@ -4,19 +4,29 @@ use std::collections::HashMap;
 
 use bwdc_core::rules::ExistingMembers;
 
-use crate::config::{Instance, env, instance};
+use crate::config::Instance;
+use crate::config::secrets::CLIENT_ID;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::run::Context;
 use crate::session::{Account, organization_of};
-use crate::state::key;
+use crate::state::{Data, key};
 
 /// An instance, and whom it would remove.
 struct Rival<'a> {
     name: &'a str,
-    organization: (String, String),
+    organization: Organization,
     existing: ExistingMembers,
     turn: Turn,
+}
+
+/// Whom a job is synced into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Organization {
+    /// The id, which no two servers share, however their addresses are written.
+    Known(String),
+    /// `data.json` cannot be read.
+    Unknown,
 }
 
 /// Whether a job is part of this run.
@@ -47,6 +57,9 @@ pub(crate) async fn judgement(jobs: &[Job], rest: &[Job]) -> Judgement {
     for (job, turn) in running {
         rivals.extend(rival(job, turn).await);
     }
+    for (name, error) in in_the_dark(&rivals) {
+        judgement.refused.insert(name, error);
+    }
     for rivals in by_organization(rivals) {
         match judged(&rivals) {
             Err(error) => {
@@ -58,10 +71,26 @@ pub(crate) async fn judgement(jobs: &[Job], rest: &[Job]) -> Judgement {
     judgement
 }
 
+/// Who may remove people while it is not known whose they are: the one that cannot be read may be of the same organization.
+fn in_the_dark(rivals: &[Rival<'_>]) -> Vec<(String, Error)> {
+    let Some(unknown) = rivals.iter().find(|rival| rival.organization == Organization::Unknown) else {
+        return Vec::new();
+    };
+    let refused = |rival: &Rival<'_>| {
+        let error = Error::new(format!(
+            "The data.json of {} cannot be read, so that it is not known whether its people are in the same organization, and with \
+             sync.overwriteExisting {} would remove them.",
+            unknown.name, rival.name
+        ));
+        (rival.name.to_owned(), error.hint(format!("Mend {}, or take it out of bwdc.toml.", unknown.name)))
+    };
+    rivals.iter().filter(|rival| rival.existing == ExistingMembers::Overwrite).map(refused).collect()
+}
+
 /// Two or more each, of whom one at least runs now.
 fn by_organization(rivals: Vec<Rival<'_>>) -> Vec<Vec<Rival<'_>>> {
     let mut groups: Vec<Vec<Rival<'_>>> = Vec::new();
-    for rival in rivals {
+    for rival in rivals.into_iter().filter(|rival| rival.organization != Organization::Unknown) {
         match groups.iter_mut().find(|group| group[0].organization == rival.organization) {
             Some(group) => group.push(rival),
             None => groups.push(vec![rival]),
@@ -73,16 +102,19 @@ fn by_organization(rivals: Vec<Rival<'_>>) -> Vec<Vec<Rival<'_>>> {
 
 /// What to warn of, or why none of them may run.
 fn judged(rivals: &[Rival<'_>]) -> Result<String> {
-    let (api_url, id) = &rivals[0].organization;
     let all = if rivals.len() == 2 { "both" } else { "all" };
-    let all = format!("{} are {all} synced into organization.{id} on {api_url}", names(rivals));
+    let of = match &rivals[0].organization {
+        Organization::Known(id) => id,
+        Organization::Unknown => "",
+    };
+    let all = format!("{} are {all} synced into organization.{of}", names(rivals));
     let hint =
         "Merge them in bwdc.toml: [organization.NAME] merge = [...]; docs/many-directories.md says how.";
     if rivals.iter().any(|rival| rival.existing == ExistingMembers::Overwrite) {
         return Err(Error::new(format!(
             "{all}, and with sync.overwriteExisting each would remove the people of the other."
         ))
-        .hint(format!("{hint} Neither was synced.")));
+        .hint(format!("{hint} Until then none of them is synced.")));
     }
     Ok(format!("{all}: who leaves one is removed, even if the other has the person too. {hint}"))
 }
@@ -98,19 +130,31 @@ fn names(rivals: &[Rival<'_>]) -> String {
     }
 }
 
-/// Where a job goes, as far as it can be told; what is wrong with it is told when it runs. Of one that does not run now only
-/// what data.json and the variable for all say: no command is run for its secrets.
+/// Where a job goes. `None` if nothing says so: then it cannot sync either.
 async fn rival(job: &Job, turn: Turn) -> Option<Rival<'_>> {
     let context: &Context = job.contexts().into_iter().next()?;
-    let data = context.file.load().ok()?;
-    let id = match turn {
-        Turn::Now => Account::of(&data, &context.secrets).await.ok()?.organization_id,
-        Turn::Another => match data.text(key::ORGANIZATION_ID) {
-            Some(id) => id.to_owned(),
-            None => organization_of(&context.environment.text(env::CLIENT_ID)?).ok()?.to_owned(),
-        },
+    let name = job.name();
+    if !context.file.path().exists() && turn == Turn::Another {
+        return None;
+    }
+    let Ok(data) = context.file.load() else {
+        // It goes somewhere, and will again when that is mended.
+        let (organization, existing) = (Organization::Unknown, ExistingMembers::Keep);
+        return Some(Rival { name, organization, existing, turn });
     };
-    let api_url = instance::endpoints(&data).ok()?.api_url().to_owned();
-    let existing = Instance::existing_members(&data).ok()?;
-    Some(Rival { name: job.name(), organization: (api_url, id), existing, turn })
+    let id = match turn {
+        Turn::Now => Account::of(&data, &context.secrets).await.ok().map(|account| account.organization_id),
+        Turn::Another => None,
+    };
+    let id =
+        id.or_else(|| data.text(key::ORGANIZATION_ID).map(str::to_owned)).or_else(|| told(context, &data))?;
+    // What cannot be understood is told when it runs.
+    let existing = Instance::existing_members(&data).unwrap_or(ExistingMembers::Keep);
+    Some(Rival { name, organization: Organization::Known(id.to_lowercase()), existing, turn })
+}
+
+/// The organization in the client id that it is given, if no command has to be run for that.
+fn told(context: &Context, data: &Data) -> Option<String> {
+    let found = context.secrets.given_without_command(data, &CLIENT_ID).ok().flatten()?;
+    organization_of(found.secret.reveal()).ok().map(str::to_owned)
 }

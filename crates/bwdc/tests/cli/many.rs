@@ -178,7 +178,7 @@ fn two_instances_of_one_organization_are_told_or_refused() {
         "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n[instance.rome]\nfolder = \"rome\"\n",
     );
     let imports = organization.imports();
-    let words = ["each would remove the people of the other", "Neither was synced."];
+    let words = ["each would remove the people of the other", "Until then none of them is synced."];
     let ran = machine.run(&["sync", "--all"]).fails(1, &words);
     assert!(
         ran.out.contains("rome: Synced 0 group(s) and 1 user(s).") && ran.out.contains("Total: 1 of 3"),
@@ -188,6 +188,26 @@ fn two_instances_of_one_organization_are_told_or_refused() {
     machine.run(&["sync", "--appdata", "hq", "--appdata", "berlin"]).fails(1, &words);
     // Also where only one of them runs.
     machine.run(&["sync", "--instance", "berlin"]).fails(1, &words);
+    machine.run(&["sync", "--instance", "rome"]).ok();
+    // Whatever the server's address is called, and whether the other could log in.
+    machine.change("berlin", |data| {
+        let base = organization.sandbox.url().replace("127.0.0.1", "localhost");
+        data["environmentUrls"]["base"] = base.into();
+    });
+    machine.run(&["sync", "--instance", "hq"]).fails(1, &words);
+    machine.change("berlin", |data| {
+        data.as_object_mut()
+            .unwrap()
+            .retain(|key, _| !key.starts_with("apiKey") && !key.starts_with("access"));
+    });
+    for run in [&["sync", "--instance", "hq"][..], &["sync", "--all"]] {
+        machine.run(run).fails(1, &words);
+    }
+    // Where nobody knows, nobody is removed.
+    std::fs::write(machine.path("berlin").join("data.json"), "{").unwrap();
+    machine
+        .run(&["sync", "--instance", "hq"])
+        .fails(1, &["data.json of berlin cannot be read", "hq would remove them"]);
     machine.run(&["sync", "--instance", "rome"]).ok();
     assert_eq!((organization.imports(), organization.emails().len()), (imports, 3));
 }
