@@ -330,6 +330,7 @@ fn told(text: &str, priority: Priority, style: Style) {
     if style.journal { err(&with_priority(text, priority)) } else { err(text) }
 }
 
+/// In one piece: stderr has no buffer, and a daemon and what it starts write to the same one.
 fn err(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
