@@ -315,6 +315,7 @@ mod tests {
         refused("[daemon]\nlisten = \"0.0.0.0:80\"", &["line 2", "loopback"]);
         refused("schedule = { evry = \"15m\" }", &["line 1", "`evry`", "`every`"]);
         refused("schedule = { every = \" \" }", &["line 1", "an interval is from one minute"]);
+        refused("schedule = { cron = \"0 0 31 2 *\" }", &["line 1", "never runs: there is no such day"]);
         refused("a = 1\na = 2", &["line 2"]);
         refused("[log", &["line 1"]);
     }
