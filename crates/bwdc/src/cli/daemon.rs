@@ -13,7 +13,7 @@ use super::which::Which;
 use crate::config::Environment;
 use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::worker;
-use crate::daemon::{self, Configuration, Configured, Workers};
+use crate::daemon::{self, Configuration, Configured, Moment, Workers};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::log;
@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
     // What happens is in the log; nobody waits for answers.
     let given = given.quietly();
     let home = home(&arguments.which, &given)?;
-    let load = || configured(&arguments, given.again()?);
+    let load = |moment| configured(&arguments, given.again()?, moment);
     daemon::run(&home, workers, load).await?;
     Ok(Answer::Nothing)
 }
@@ -74,10 +74,11 @@ pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
     Ok(first.unwrap_or_else(|| given.folder.clone()))
 }
 
-fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> {
+fn configured(arguments: &Arguments, given: Given, moment: Moment) -> Result<Configured<Times>> {
     let jobs = arguments.which.standing(&given)?;
     let others = given.others(&jobs).iter().map(Job::errand).collect();
-    let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(|job| configuration(job, &given)).collect();
+    let configuration = |job| configuration(job, &given, moment);
+    let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(configuration).collect();
     Ok(Configured {
         at_once: arguments.at_once.unwrap_or(given.setup.at_once.value.0),
         spread: SignedDuration::from_secs(arguments.spread.into()),
@@ -87,8 +88,21 @@ fn configured(arguments: &Arguments, given: Given) -> Result<Configured<Times>> 
     })
 }
 
-fn configuration(job: Job, given: &Given) -> Result<(String, Configuration<Times>)> {
-    let (timetable, last) = (times(&job, given)?, last(&job)?);
+/// One that cannot be understood is left as it was by a reload. At the start it runs as usual, which tells what is wrong with it, and
+/// keeps nobody else from running.
+fn configuration(job: Job, given: &Given, moment: Moment) -> Result<(String, Configuration<Times>)> {
+    let understood = times(&job, given).and_then(|times| Ok((times, last(&job)?)));
+    let (timetable, last) = match (understood, moment) {
+        (Ok(understood), _) => understood,
+        (Err(error), Moment::Reload) => return Err(error.while_doing(job.name())),
+        (Err(error), Moment::Start) => {
+            tracing::error!(
+                instance = job.name(),
+                "when to sync is not clear, so that it is every few minutes: {error}"
+            );
+            (Times::usual(), None)
+        }
+    };
     Ok((job.name().to_owned(), Configuration { timetable, last, errand: job.errand() }))
 }
 

@@ -136,7 +136,10 @@ impl<T: Timetable> Engine<T> {
         if timetable.has_passed(last, now) {
             return now.checked_add(self.spread.offset(name, CATCH_UP)).ok();
         }
-        self.next(name, timetable, now)
+        // An interval counts from the last run, whenever it is looked at; a clock that was ahead then must not put it off.
+        let next = self.next(name, timetable, now)?;
+        let after_last = last.and_then(|last| self.next(name, timetable, last)).filter(|time| *time > now);
+        Some(after_last.map_or(next, |time| time.min(next)))
     }
 
     /// The next time by the timetable, with the offset.
@@ -318,6 +321,30 @@ mod tests {
         assert!(engine.start(first).is_empty());
         engine.ended("i", Ended::Well, first);
         assert!(engine.wake_at().unwrap() > at(600));
+    }
+
+    /// After each time a fixed while, as an interval is.
+    #[derive(Clone, Copy, Debug)]
+    struct After(i64);
+
+    impl Timetable for After {
+        fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+            time.checked_add(SignedDuration::from_mins(self.0)).ok()
+        }
+    }
+
+    #[test]
+    fn an_interval_counts_from_the_last_run_however_often_it_is_read() {
+        let mut engine = Engine::new(1, Spread::seeded(1, SignedDuration::ZERO), at(0));
+        let wanted =
+            |last| BTreeMap::from([("i".to_owned(), Wanted { timetable: After(60), last: Some(last) })]);
+        for now in [0, 600, 1_200] {
+            engine.configure(1, wanted(at(-600)), at(now));
+            assert_eq!(engine.wake_at(), Some(at(3_000)), "at {now}");
+        }
+        // A clock that was ahead.
+        engine.configure(1, wanted(at(90_000)), at(1_200));
+        assert_eq!(engine.wake_at(), Some(at(4_800)));
     }
 
     #[test]

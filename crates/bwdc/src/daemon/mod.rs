@@ -49,6 +49,14 @@ pub(crate) struct Configured<T> {
     pub(crate) others: Vec<Errand>,
 }
 
+/// When the configuration is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Start,
+    /// There is an older one to go on with.
+    Reload,
+}
+
 /// One instance.
 pub(crate) struct Configuration<T> {
     pub(crate) timetable: T,
@@ -80,10 +88,10 @@ impl Shared {
 pub(crate) async fn run<T: Timetable>(
     folder: &Path,
     workers: Workers,
-    load: impl Fn() -> Result<Configured<T>>,
+    load: impl Fn(Moment) -> Result<Configured<T>>,
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
-    let configured = load()?;
+    let configured = load(Moment::Start)?;
     let listener = control::open(folder).await?;
     let mut daemon = Daemon::new(configured.spread, workers);
     if let Some(address) = configured.metrics {
@@ -163,9 +171,9 @@ impl<T: Timetable> Daemon<T> {
     }
 
     /// A configuration that cannot be understood changes nothing.
-    fn reload(&mut self, load: &impl Fn() -> Result<Configured<T>>) {
+    fn reload(&mut self, load: &impl Fn(Moment) -> Result<Configured<T>>) {
         notify::reloading();
-        match load() {
+        match load(Moment::Reload) {
             Ok(configured) => self.configure(configured),
             Err(error) => tracing::error!("The configuration was not taken, the old one stays: {error}"),
         }

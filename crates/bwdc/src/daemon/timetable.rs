@@ -33,6 +33,9 @@ impl Timetable for Times {
     fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
         match self {
             Self::Every(every) => every.has_passed(last, now),
+            Self::By(Schedule::Every(_)) => {
+                last.and_then(|last| self.next_after(last)).is_none_or(|time| time <= now)
+            }
             // What never ran waits for its time.
             Self::By(_) => last.and_then(|last| self.next_after(last)).is_some_and(|time| time <= now),
         }

@@ -370,6 +370,19 @@ fn two_that_would_remove_each_others_people_are_refused() {
     assert_eq!(daemon.end(), 0);
 }
 
+#[test]
+fn a_damaged_instance_keeps_nobody_from_starting() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    fs::write(company.folder("i1").join("data.json"), "{").unwrap();
+    let daemon = company.start(&[]);
+    let status = company.wait_for("runs of both", |status| company.all_ran(status));
+    assert_eq!(company.state(&status, "i0")["last"]["exit"], json!(0), "{status}");
+    assert_eq!(company.state(&status, "i1")["failuresInARow"], json!(1), "{status}");
+    assert_eq!(organization.emails(), ["i0@example.org"]);
+    assert_eq!(daemon.end(), 0);
+}
+
 /// Names of folders are bytes.
 #[test]
 fn a_folder_whose_name_is_no_text() {
