@@ -393,7 +393,7 @@ fn install(
     let target = target(environment, arguments)?;
     let mut variables = arguments.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = config {
-        let path = if target.is_elsewhere() { path.display().to_string() } else { whole(path)? };
+        let path = if target.is_elsewhere() { absolute_there(path)? } else { whole(path)? };
         variables.push((env::CONFIG.to_owned(), path));
     }
     for warning in forgotten(environment, &variables, &target) {
@@ -460,6 +460,18 @@ impl Target {
 
 fn is_elsewhere(using: Using) -> bool {
     using == Using::Kubernetes || (using == Using::TaskScheduler && !cfg!(windows))
+}
+
+/// A path of another machine, which has no folder to begin at.
+fn absolute_there(path: &Path) -> Result<String> {
+    let text = path.display().to_string();
+    let has_drive = text.get(1..3).is_some_and(|after| after == ":\\" || after == ":/");
+    if text.starts_with('/') || text.starts_with("\\\\") || has_drive {
+        return Ok(text);
+    }
+    Err(Error::new(format!("`--config {text}` is no whole path on the machine that runs it.")).hint(
+        "Write it from the root on, such as /var/lib/bwdc/bwdc.toml or C:\\ProgramData\\bwdc\\bwdc.toml.",
+    ))
 }
 
 fn not_said_when() -> Error {

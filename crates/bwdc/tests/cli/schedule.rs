@@ -176,6 +176,8 @@ fn everything_that_bwdc_toml_names() {
     let units = install(&[&["--using", "systemd", "--appdata", &away], &in_home[..]].concat()).ok().out;
     assert!(units.contains("\nLoadCredential=login.clientSecret:/etc/my keys/5%%\n"), "{units}");
     assert!(me != "root" || units.contains("\nProtectHome=read-only\n"), "{units}");
+    let there = ["--config", "a/bwdc.toml", "--using", "kubernetes", "--all"];
+    install(&there).fails(1, &["is no whole path", "/var/lib/bwdc/bwdc.toml"]);
     // The file may say when.
     let by_file = |more: &str| {
         fs::write(format!("{home}/bwdc.toml"), format!("{more}\n{toml}")).unwrap();
