@@ -85,6 +85,11 @@ impl Job {
 
     /// A whole sync.
     pub(crate) async fn sync(&self, removals: Removals) -> Report<Outcome> {
+        self.sync_as(new_run(), removals).await
+    }
+
+    /// The same, by a name that somebody else knows this run by.
+    pub(crate) async fn sync_as(&self, run: String, removals: Removals) -> Report<Outcome> {
         let work = async {
             self.check_folders()?;
             match self {
@@ -92,12 +97,17 @@ impl Job {
                 Self::Merged(merge) => merged::sync(merge, removals).await,
             }
         };
-        logged(self.name(), "sync", Box::pin(work)).await
+        logged(self.name(), run, "sync", Box::pin(work)).await
     }
 
     /// A sync that is not to be.
     pub(crate) async fn refuse(&self, why: Error) -> Report<Outcome> {
-        refused(self.name(), why).await
+        self.refuse_as(new_run(), why).await
+    }
+
+    /// The same, by a name that somebody else knows this run by.
+    pub(crate) async fn refuse_as(&self, run: String, why: Error) -> Report<Outcome> {
+        logged(self.name(), run, "sync", std::future::ready(Err(why))).await
     }
 
     /// What a sync would do.
@@ -109,7 +119,7 @@ impl Job {
                 Self::Merged(merge) => merged::rehearse(merge, removals).await,
             }
         };
-        logged(self.name(), "test", Box::pin(work)).await
+        logged(self.name(), new_run(), "test", Box::pin(work)).await
     }
 
     fn check_folders(&self) -> Result<()> {
@@ -158,20 +168,35 @@ impl Errand {
     }
 }
 
-/// A sync that could not even begin.
-pub(crate) async fn refused(name: &str, why: Error) -> Report<Outcome> {
-    logged(name, "sync", std::future::ready(Err(why))).await
+/// Names a run in the log.
+pub(crate) fn new_run() -> String {
+    uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect()
 }
 
-async fn logged<T: Told>(name: &str, verb: &str, work: impl Future<Output = Result<T>>) -> Report<T> {
-    let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
+/// The last line of a sync that cannot write it itself: it was cut off, or did not even begin. The duration is in seconds.
+pub(crate) fn log_lost(name: &str, run: &str, duration: f64, error: &Error) {
+    let span = tracing::error_span!("run", instance = name, run);
+    span.in_scope(|| log_failure("sync", rounded(duration), error));
+}
+
+/// To milliseconds.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+async fn logged<T: Told>(
+    name: &str,
+    run: String,
+    verb: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Report<T> {
     let started = Instant::now();
     // At the highest level, so that what is logged at any has the instance.
     let span = tracing::error_span!("run", instance = name, run);
     let work = async {
         tracing::info!("{verb} started");
         let result = work.await;
-        let duration = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        let duration = rounded(started.elapsed().as_secs_f64());
         match &result {
             Ok(done) => log_success(verb, duration, done),
             Err(error) => log_failure(verb, duration, error),

@@ -27,8 +27,8 @@ use self::engine::{Ended, Engine, Spread, Wanted};
 use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
-use crate::error::{Exit, Result};
-use crate::job::Errand;
+use crate::error::{Error, Exit, Result};
+use crate::job::{self, Errand};
 use crate::session::KeptToken;
 use crate::signals::Signals;
 
@@ -189,7 +189,12 @@ impl<T: Timetable> Daemon<T> {
                 self.jobs.iter().filter(|(other, _)| **other != name).map(|(_, other)| &other.errand);
             let others = beside.chain(&self.others).cloned().collect();
             let order = self.workers.order(errand.clone(), others, token.clone());
-            let run = Run { name: name.clone(), errand: errand.clone(), since: Instant::now() };
+            let run = Run {
+                name: name.clone(),
+                id: order.run.clone(),
+                errand: errand.clone(),
+                since: Instant::now(),
+            };
             self.runs.start(run, self.workers.clone().run(order));
             self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
         }
@@ -197,7 +202,7 @@ impl<T: Timetable> Daemon<T> {
     }
 
     fn ended(&mut self, id: Id, result: std::result::Result<Done, JoinError>) {
-        let Some(Run { name, errand, since }) = self.runs.under_way.remove(&id) else { return };
+        let Some(Run { name, errand, since, .. }) = self.runs.under_way.remove(&id) else { return };
         let now = Timestamp::now();
         if self.jobs.get(&name).is_some_and(|standing| standing.errand != errand) {
             self.engine.ended(&name, Ended::Replaced, now);
@@ -254,10 +259,14 @@ impl<T: Timetable> Daemon<T> {
             }
         };
         if timeout(GRACE, all).await.is_err() {
-            tracing::warn!(
-                "syncs that took longer than {} s were cut off; the next run repeats them",
-                GRACE.as_secs()
-            );
+            let seconds = GRACE.as_secs();
+            let error = Error::new(format!(
+                "The daemon was asked to end, and the sync was not done within {seconds} s: it was cut off."
+            ))
+            .hint("The next run repeats it.");
+            for Run { name, id, since, .. } in self.runs.under_way.values() {
+                job::log_lost(name, id, since.elapsed().as_secs_f64(), &error);
+            }
         }
     }
 }
@@ -280,6 +289,8 @@ struct Runs {
 /// One of them.
 struct Run {
     name: String,
+    /// In the log.
+    id: String,
     /// A reload may want another by the same name meanwhile.
     errand: Errand,
     since: Instant,

@@ -104,6 +104,9 @@ impl InstanceStatus {
         if self.busy_in_a_row >= BUSY {
             return Some(format!("another sync was under way {} times in a row", self.busy_in_a_row));
         }
+        if self.next_run.is_none() && self.running_since.is_none() {
+            return Some("not to run again".to_owned());
+        }
         let late = self.next_run.map(|next| now.duration_since(next)).filter(|late| *late > LATE)?;
         Some(format!("{} minutes late: other syncs take all the room", late.as_mins()))
     }
@@ -128,8 +131,8 @@ mod tests {
 
     #[test]
     fn another_sync_at_it_is_no_success_and_not_for_ever_well() {
-        let mut instance = InstanceStatus::default();
         let now = Timestamp::from_second(100).unwrap();
+        let mut instance = InstanceStatus { next_run: Some(now), ..Default::default() };
         ended(&mut instance, Exit::LeftOut, 1);
         ended(&mut instance, Exit::Locked, 2);
         ended(&mut instance, Exit::Locked, 3);

@@ -8,7 +8,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bwdc_core::check::Removals;
 use bwdc_core::plan::Summary;
@@ -36,6 +36,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) struct Order {
     /// Of the daemon: another may have taken its place on the disk.
     version: String,
+    /// Names the run in the log.
+    pub(super) run: String,
     errand: Errand,
     /// What else is configured, to see whether one removes the people of the other.
     others: Vec<Errand>,
@@ -72,19 +74,19 @@ impl Workers {
     }
 
     pub(super) fn order(&self, errand: Errand, others: Vec<Errand>, token: Option<KeptToken>) -> Order {
-        Order { version: VERSION.to_owned(), errand, others, token, quiet: self.quiet }
+        Order { version: VERSION.to_owned(), run: job::new_run(), errand, others, token, quiet: self.quiet }
     }
 
     /// Has it done. A worker that cannot be started, or ends without a word, has failed; then there is a line in the log, too.
     pub(super) async fn run(self, order: Order) -> Done {
+        let started = Instant::now();
         let done = timeout(self.longest, self.done(&order)).await;
         let done = done.unwrap_or_else(|_| Err(too_long(self.longest)));
         match done {
             Ok(done) => done,
             Err(error) => {
-                let report = job::refused(order.errand.name(), error).await;
-                let message = report.result.map_or_else(|error| error.to_string(), |_| String::new());
-                Done { exit: Exit::Failure as u8, message, token: order.token }
+                job::log_lost(order.errand.name(), &order.run, started.elapsed().as_secs_f64(), &error);
+                Done { exit: Exit::Failure as u8, message: error.to_string(), token: order.token }
             }
         }
     }
@@ -233,7 +235,7 @@ fn read(order: &[u8]) -> Result<Order> {
 
 /// The worker's side: does what stands in the order.
 pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) -> Result<Answer> {
-    let Order { errand, others, token, quiet, .. } = read(order)?;
+    let Order { run, errand, others, token, quiet, .. } = read(order)?;
     let log = setup::Log::of_variables(environment)?;
     log::start(environment, Style { quiet, ..style }, Some(&log));
     if !quiet {
@@ -247,8 +249,8 @@ pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) 
     let Judgement { mut refused, warnings } = rivals::judgement(std::slice::from_ref(&job), &others).await;
     warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
     let report = match refused.remove(job.name()) {
-        Some(why) => job.refuse(why).await,
-        None => job.sync(Removals::Few).await,
+        Some(why) => job.refuse_as(run, why).await,
+        None => job.sync_as(run, Removals::Few).await,
     };
     let (exit, message) = match report.result {
         Ok(outcome) => {

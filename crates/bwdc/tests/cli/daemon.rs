@@ -280,7 +280,7 @@ fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
     let place = json!({ "folder": folder, "name": "company", "company": "alone" });
     let run = |token: &Value| {
         let version = env!("CARGO_PKG_VERSION");
-        let order = json!({ "version": version, "errand": { "one": place }, "others": [], "token": token, "quiet": true });
+        let order = json!({ "version": version, "run": "r1", "errand": { "one": place }, "others": [], "token": token, "quiet": true });
         let mut worker = instance.command(&["worker"]);
         let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         worker.stdin.take().unwrap().write_all(order.to_string().as_bytes()).unwrap();
@@ -442,6 +442,15 @@ fn a_sync_that_hangs_is_cut_off() {
     let last = &company.state(&status, "i0")["last"];
     assert_eq!(last["exit"], json!(1), "{last}");
     assert!(last["message"].as_str().unwrap().contains("took longer than 2 s and was cut off"), "{last}");
+    let log = fs::read_to_string(company.instance.folder.path().join("daemon.log")).unwrap();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(" instance=i0 run=")).collect();
+    let run = |line: &str| line.split("run=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let [begun, ended] = lines[..] else { panic!("{log}") };
+    assert!(
+        begun.contains("sync started") && ended.contains("sync failed") && ended.contains(" duration=2."),
+        "{log}"
+    );
+    assert_eq!(run(begun), run(ended));
     assert_eq!(organization.emails(), ["i1@example.org"]);
     let started = Instant::now();
     while !children(daemon.0.id()).is_empty() {
