@@ -61,7 +61,9 @@ fn installation(server: &Server, instances: usize) -> TempDir {
 }
 
 fn start(plan: &Plan, server: &Server, folder: &Path) -> Child {
-    Command::new(&plan.bwdc)
+    // From the root on, because it is started in another folder.
+    let bwdc = plan.bwdc.canonicalize().expect("the program");
+    Command::new(bwdc)
         .args(["--config", "bwdc.toml", "daemon", "--spread", "0"])
         .current_dir(folder)
         .env_clear()
