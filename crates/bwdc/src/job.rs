@@ -83,14 +83,10 @@ impl Job {
         }
     }
 
-    /// A whole sync.
-    pub(crate) async fn sync(&self, removals: Removals) -> Report<Outcome> {
-        self.sync_as(new_run(), removals).await
-    }
-
-    /// The same, by a name that somebody else knows this run by.
-    pub(crate) async fn sync_as(&self, run: String, removals: Removals) -> Report<Outcome> {
+    /// A whole sync, if there is a permit for it. `run` names it in the log.
+    pub(crate) async fn sync(&self, run: String, permit: Result<()>, removals: Removals) -> Report<Outcome> {
         let work = async {
+            permit?;
             self.check_folders()?;
             match self {
                 Self::Usual(context) | Self::One(context) => run::sync(context, removals).await,
@@ -98,16 +94,6 @@ impl Job {
             }
         };
         logged(self.name(), run, "sync", Box::pin(work)).await
-    }
-
-    /// A sync that is not to be.
-    pub(crate) async fn refuse(&self, why: Error) -> Report<Outcome> {
-        self.refuse_as(new_run(), why).await
-    }
-
-    /// The same, by a name that somebody else knows this run by.
-    pub(crate) async fn refuse_as(&self, run: String, why: Error) -> Report<Outcome> {
-        logged(self.name(), run, "sync", std::future::ready(Err(why))).await
     }
 
     /// What a sync would do.
@@ -214,6 +200,13 @@ pub(crate) struct Facts {
     pub(crate) groups: usize,
     pub(crate) removed: usize,
     pub(crate) left_out: usize,
+}
+
+impl Facts {
+    /// In the words of the existing connector.
+    pub(crate) fn synced(&self) -> String {
+        format!("Synced {} group(s) and {} user(s).", self.groups, self.users)
+    }
 }
 
 /// What can be told of a run that succeeded.

@@ -40,8 +40,15 @@ enum Turn {
 #[derive(Debug, Default)]
 pub(crate) struct Judgement {
     /// Who may not run, and why, by the name of the job.
-    pub(crate) refused: HashMap<String, Error>,
+    refused: HashMap<String, Error>,
     pub(crate) warnings: Vec<String>,
+}
+
+impl Judgement {
+    /// Whether a job may run, or why not.
+    pub(crate) fn permit(&self, job: &Job) -> Result<()> {
+        self.refused.get(job.name()).map_or(Ok(()), |why| Err(why.clone()))
+    }
 }
 
 /// Two instances that are synced into one organization without a merge: with `sync.overwriteExisting` each removes whom the other

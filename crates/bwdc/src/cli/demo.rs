@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::sandbox::start;
 use crate::config::{Environment, env};
 use crate::error::{Error, Result};
+use crate::job::Told as _;
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
 use crate::signals::Stop;
@@ -148,7 +149,7 @@ impl Stage {
     async fn sync(&self, title: &str) -> Result<()> {
         self.command(&format!("bwdc sync    # {}", title.to_lowercase()));
         let outcome = run::sync(&self.context, Removals::Few).await?;
-        ui::say(&format!("  Synced {} group(s) and {} user(s).", outcome.sent.groups, outcome.sent.users));
+        ui::say(&format!("  {}", outcome.facts().synced()));
         Ok(())
     }
 

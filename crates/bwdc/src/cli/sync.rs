@@ -1,7 +1,5 @@
 //! `bwdc sync`
 
-use std::collections::HashMap;
-
 use bwdc_core::check::Removals;
 use bwdc_core::note::{Note, Severity, by_cause};
 use clap::Args;
@@ -9,8 +7,8 @@ use serde_json::{Map, json};
 
 use super::several;
 use super::which::{Jobs, Which, Wish};
-use crate::error::{Error, Exit, Result};
-use crate::job::{Facts, Job, Report, Told as _};
+use crate::error::{Exit, Result};
+use crate::job::{Facts, Job, Report, Told as _, new_run};
 use crate::rivals::{self, Judgement};
 use crate::run::Outcome;
 use crate::ui::{self, Answer, Style};
@@ -42,44 +40,35 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
-            let report = match refused(std::slice::from_ref(&job), given).await.remove(job.name()) {
-                Some(why) => job.refuse(why).await,
-                None => job.sync(removals).await,
-            };
+            let judgement = judgement(std::slice::from_ref(&job), given).await;
+            let report = job.sync(new_run(), judgement.permit(&job), removals).await;
             let outcome = match report.result {
                 Ok(outcome) => outcome,
                 Err(error) => return several::alone(error, given.style),
             };
             ui::notes(&warnings(&outcome.notes), given.style);
-            let message = Some(format!("{}.", synced(&outcome.facts())));
+            let message = Some(outcome.facts().synced());
             Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))
         }
         Jobs::Several(jobs) => {
-            let refused = &refused(&jobs, given).await;
-            let sync = async |job: &Job| match refused.get(job.name()) {
-                Some(why) => job.refuse(why.clone()).await,
-                None => job.sync(removals).await,
-            };
+            let judgement = &judgement(&jobs, given).await;
+            let sync = async |job: &Job| job.sync(new_run(), judgement.permit(job), removals).await;
             let told = several::side_by_side(&jobs, given, sync, told).await;
-            Ok(several::answer(told, "synced", |line| format!("{}.", synced(line))))
+            Ok(several::answer(told, "synced", Facts::synced))
         }
     }
 }
 
-/// Who may not run; what is only doubtful is told.
-async fn refused(jobs: &[Job], given: &super::Given) -> HashMap<String, Error> {
-    let Judgement { refused, warnings } = rivals::judgement(jobs, &given.others(jobs)).await;
-    warnings.iter().for_each(|warning| ui::warning(warning, given.style));
-    refused
+/// Who may run; what is only doubtful is told.
+async fn judgement(jobs: &[Job], given: &super::Given) -> Judgement {
+    let judgement = rivals::judgement(jobs, &given.others(jobs)).await;
+    judgement.warnings.iter().for_each(|warning| ui::warning(warning, given.style));
+    judgement
 }
 
 /// What is as configured is told by `test`; a sync that runs every few minutes keeps to what wants action.
 fn warnings(notes: &[Note]) -> Vec<bwdc_core::note::NoteGroup<'_>> {
     by_cause(notes).into_iter().filter(|note| note.severity == Severity::Warning).collect()
-}
-
-fn synced(facts: &Facts) -> String {
-    format!("Synced {} group(s) and {} user(s)", facts.groups, facts.users)
 }
 
 /// One of several: warnings at once, the rest in the summary.

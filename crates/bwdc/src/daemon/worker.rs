@@ -11,7 +11,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use bwdc_core::check::Removals;
-use bwdc_core::plan::Summary;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -19,9 +18,9 @@ use tokio::time::timeout;
 
 use crate::config::{Environment, setup};
 use crate::error::{Error, Exit, Result};
-use crate::job::{self, Errand, Job};
+use crate::job::{self, Errand, Job, Told as _};
 use crate::log;
-use crate::rivals::{self, Judgement};
+use crate::rivals;
 use crate::session::{KeptToken, TokenMemory};
 use crate::ui::{Answer, Style};
 
@@ -246,17 +245,11 @@ pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) 
     let style = Style { quiet: true, ..style };
     let job = errand.job(environment, style).with_tokens(&tokens);
     let others: Vec<Job> = others.into_iter().map(|errand| errand.job(environment, style)).collect();
-    let Judgement { mut refused, warnings } = rivals::judgement(std::slice::from_ref(&job), &others).await;
-    warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
-    let report = match refused.remove(job.name()) {
-        Some(why) => job.refuse_as(run, why).await,
-        None => job.sync_as(run, Removals::Few).await,
-    };
+    let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
+    judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
+    let report = job.sync(run, judgement.permit(&job), Removals::Few).await;
     let (exit, message) = match report.result {
-        Ok(outcome) => {
-            let Summary { groups, users, .. } = outcome.sent;
-            (outcome.exit(), format!("Synced {groups} group(s) and {users} user(s)."))
-        }
+        Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
         Err(error) => (error.exit, error.to_string()),
     };
     let done = Done { exit: exit as u8, message, token: tokens.kept() };
