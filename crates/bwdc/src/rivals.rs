@@ -67,8 +67,8 @@ pub(crate) async fn judgement(jobs: &[Job], rest: &[Job]) -> Judgement {
     for (name, error) in in_the_dark(&rivals) {
         judgement.refused.insert(name, error);
     }
-    for rivals in by_organization(rivals) {
-        match judged(&rivals) {
+    for (id, rivals) in by_organization(rivals) {
+        match judged(&id, &rivals) {
             Err(error) => {
                 judgement.refused.extend(rivals.iter().map(|rival| (rival.name.to_owned(), error.clone())));
             }
@@ -95,26 +95,23 @@ fn in_the_dark(rivals: &[Rival<'_>]) -> Vec<(String, Error)> {
 }
 
 /// Two or more each, of whom one at least runs now.
-fn by_organization(rivals: Vec<Rival<'_>>) -> Vec<Vec<Rival<'_>>> {
-    let mut groups: Vec<Vec<Rival<'_>>> = Vec::new();
-    for rival in rivals.into_iter().filter(|rival| rival.organization != Organization::Unknown) {
-        match groups.iter_mut().find(|group| group[0].organization == rival.organization) {
-            Some(group) => group.push(rival),
-            None => groups.push(vec![rival]),
+fn by_organization(rivals: Vec<Rival<'_>>) -> Vec<(String, Vec<Rival<'_>>)> {
+    let mut groups: Vec<(String, Vec<Rival<'_>>)> = Vec::new();
+    for rival in rivals {
+        let Organization::Known(id) = &rival.organization else { continue };
+        match groups.iter_mut().find(|(known, _)| known == id) {
+            Some((_, group)) => group.push(rival),
+            None => groups.push((id.clone(), vec![rival])),
         }
     }
-    groups.retain(|group| group.len() > 1 && group.iter().any(|rival| rival.turn == Turn::Now));
+    groups.retain(|(_, group)| group.len() > 1 && group.iter().any(|rival| rival.turn == Turn::Now));
     groups
 }
 
 /// What to warn of, or why none of them may run.
-fn judged(rivals: &[Rival<'_>]) -> Result<String> {
+fn judged(id: &str, rivals: &[Rival<'_>]) -> Result<String> {
     let all = if rivals.len() == 2 { "both" } else { "all" };
-    let of = match &rivals[0].organization {
-        Organization::Known(id) => id,
-        Organization::Unknown => "",
-    };
-    let all = format!("{} are {all} synced into organization.{of}", names(rivals));
+    let all = format!("{} are {all} synced into organization.{id}", names(rivals));
     let hint =
         "Merge them in bwdc.toml: [organization.NAME] merge = [...]; docs/many-directories.md says how.";
     if rivals.iter().any(|rival| rival.existing == ExistingMembers::Overwrite) {
