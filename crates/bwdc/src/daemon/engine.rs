@@ -26,9 +26,9 @@ pub(crate) trait Timetable {
     /// The first time after this one; `None` if there is none.
     fn next_after(&self, time: Timestamp) -> Option<Timestamp>;
 
-    /// Whether a time passed since the last good run; what never ran has missed nothing.
-    fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
-        last.and_then(|last| self.next_after(last)).is_some_and(|time| time <= now)
+    /// Whether what never ran is due at once; else it has missed nothing, and waits for its time.
+    fn is_due_at_first(&self) -> bool {
+        false
     }
 }
 
@@ -133,7 +133,8 @@ impl<T: Timetable> Engine<T> {
 
     /// When an instance runs first: at once if a time passed since its last run.
     fn first(&self, name: &str, timetable: &T, last: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
-        if timetable.has_passed(last, now) {
+        let due = last.and_then(|last| timetable.next_after(last));
+        if due.map_or(timetable.is_due_at_first(), |due| due <= now) {
             return now.checked_add(self.spread.offset(name, CATCH_UP)).ok();
         }
         // An interval counts from the last run, whenever it is looked at; a clock that was ahead then must not put it off.

@@ -22,7 +22,7 @@ pub(crate) enum Times {
 impl Timetable for Times {
     fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::Every(every) => every.next_after(time),
+            Self::Every(Every(interval)) => time.checked_add(*interval).ok(),
             Self::By(schedule) => {
                 let local = time.to_zoned_datetime(TimeZone::system());
                 schedule.next_after(&local).map(|next| next.timestamp())
@@ -30,15 +30,9 @@ impl Timetable for Times {
         }
     }
 
-    fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
-        match self {
-            Self::Every(every) => every.has_passed(last, now),
-            Self::By(Schedule::Every(_)) => {
-                last.and_then(|last| self.next_after(last)).is_none_or(|time| time <= now)
-            }
-            // What never ran waits for its time.
-            Self::By(_) => last.and_then(|last| self.next_after(last)).is_some_and(|time| time <= now),
-        }
+    /// What is to run every so often.
+    fn is_due_at_first(&self) -> bool {
+        matches!(self, Self::Every(_) | Self::By(Schedule::Every(_)))
     }
 }
 
@@ -57,17 +51,6 @@ impl Times {
 /// Again after so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Every(SignedDuration);
-
-impl Timetable for Every {
-    fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
-        time.checked_add(self.0).ok()
-    }
-
-    /// What never ran is to run at once.
-    fn has_passed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
-        last.and_then(|last| self.next_after(last)).is_none_or(|time| time <= now)
-    }
-}
 
 impl Every {
     /// `sync.interval`, in minutes: at least 5; 0 and less mean that it is not to run by itself.
