@@ -264,14 +264,19 @@ impl Secrets {
         if let Some(command) = command::named(&self.environment, data, known) {
             return self.printed_by(&command, known).await.map(Some);
         }
-        self.given_without_command(data, known)
+        self.written_down(data, known)
     }
 
     /// The same for one that is no secret and only to be looked at: a command could ask somebody.
     pub(crate) fn given_without_command(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
-        if let Some(found) = variable::find(&self.environment, known)? {
-            return Ok(Some(found));
+        match variable::find(&self.environment, known)? {
+            Some(found) => Ok(Some(found)),
+            None => self.written_down(data, known),
         }
+    }
+
+    /// In a file of the system's or of the administrator's.
+    fn written_down(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         if let Some(found) = credentials::find(&self.environment, known)? {
             return Ok(Some(found));
         }
