@@ -393,7 +393,7 @@ fn install(
     let target = target(environment, arguments)?;
     let mut variables = arguments.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = config {
-        let path = if target.is_elsewhere() { absolute_there(path)? } else { whole(path)? };
+        let path = if target.using.is_elsewhere() { absolute_there(path)? } else { whole(path)? };
         variables.push((env::CONFIG.to_owned(), path));
     }
     for warning in forgotten(environment, &variables, &target) {
@@ -407,7 +407,8 @@ fn install(
     let job = |folder: &String| {
         let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
         let path = Path::new(folder);
-        let installation = if target.is_elsewhere() { None } else { installation_of(path, config, syncs)? };
+        let installation =
+            if target.using.is_elsewhere() { None } else { installation_of(path, config, syncs)? };
         let schedule = match (&when, &installation) {
             (Some(when), _) => when.clone(),
             (None, Some(installation)) => same_for_all(installation)?,
@@ -451,15 +452,11 @@ fn no_name_twice(jobs: &[Job]) -> Result<()> {
     Ok(())
 }
 
-impl Target {
+impl Using {
     /// Whether the paths are those of another machine.
-    fn is_elsewhere(&self) -> bool {
-        is_elsewhere(self.using)
+    fn is_elsewhere(self) -> bool {
+        self == Self::Kubernetes || (self == Self::TaskScheduler && !cfg!(windows))
     }
-}
-
-fn is_elsewhere(using: Using) -> bool {
-    using == Using::Kubernetes || (using == Using::TaskScheduler && !cfg!(windows))
 }
 
 /// A path of another machine, which has no folder to begin at.
@@ -493,8 +490,7 @@ fn installation_of(folder: &Path, config: Option<&Path>, syncs: Syncs) -> Result
 
 /// When everything is synced by `bwdc.toml`, if it says one time for all.
 fn same_for_all(installation: &Installation) -> Result<Schedule> {
-    let alone = installation.instances.iter().filter(|one| installation.merging(&one.name).is_none());
-    let alone = alone.map(|instance| instance.schedule.as_ref());
+    let alone = installation.alone().map(|instance| instance.schedule.as_ref());
     let mut all = alone.chain(installation.organizations.iter().map(|merge| merge.schedule.as_ref()));
     let first = all.next().flatten();
     let path = installation.path.display();
@@ -551,7 +547,7 @@ fn target(environment: &Environment, arguments: &InstallArguments) -> Result<Tar
         Scheduler::Launchd => Using::Launchd,
         Scheduler::Windows => Using::TaskScheduler,
     });
-    if is_elsewhere(using) {
+    if using.is_elsewhere() {
         return Ok(elsewhere(using, arguments));
     }
     if using == Using::TaskScheduler {

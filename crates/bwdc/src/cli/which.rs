@@ -161,9 +161,7 @@ impl Given {
     /// Every instance that is not merged, and every merge.
     fn all(&self) -> Result<Vec<Job>> {
         let installation = self.installation()?;
-        let alone =
-            installation.instances.iter().filter(|instance| installation.merging(&instance.name).is_none());
-        let alone = alone.map(|instance| Job::One(Box::new(self.named(instance))));
+        let alone = installation.alone().map(|instance| Job::One(Box::new(self.named(instance))));
         let merged =
             installation.organizations.iter().map(|organization| self.merged(installation, organization));
         let jobs: Vec<Job> = alone.chain(merged).collect();

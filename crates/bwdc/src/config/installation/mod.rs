@@ -159,6 +159,11 @@ impl Installation {
         self.organizations.iter().find(is_member)
     }
 
+    /// The instances that are not merged.
+    pub(crate) fn alone(&self) -> impl Iterator<Item = &Named> {
+        self.instances.iter().filter(|instance| self.merging(&instance.name).is_none())
+    }
+
     /// When an instance or an organization of this name is synced, if the file says so.
     pub(crate) fn schedule_of(&self, name: &str) -> Option<&Schedule> {
         let organization = self.organizations.iter().find(|known| known.name == name);
