@@ -62,6 +62,25 @@ impl Company {
         Daemon(self.command(more).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
     }
 
+    /// The API key comes from this command.
+    fn key_by(&mut self, command: &str) {
+        self.instance.unset_env("BW_CLIENTSECRET");
+        self.instance.set_env("BW_CLIENTSECRET_EXEC", command);
+    }
+
+    /// The API key comes once the file that is returned is there.
+    fn key_waits(&mut self, organization: &Organization) -> PathBuf {
+        let go = self.instance.folder.path().join("go");
+        let key = organization.sandbox.client_secret();
+        self.key_by(&format!("sh -c 'while [ ! -e {} ]; do sleep 0.05; done; echo {key}'", go.display()));
+        go
+    }
+
+    /// What a daemon that was started by `start` has logged.
+    fn log(&self) -> String {
+        fs::read_to_string(self.instance.folder.path().join("daemon.log")).unwrap()
+    }
+
     fn ask(&self) -> Ran {
         self.instance.run(&["--response", "status", "--appdata", "i0"])
     }
@@ -87,6 +106,19 @@ impl Company {
     /// Whether each has run.
     fn all_ran(&self, status: &Value) -> bool {
         self.names.iter().all(|name| self.state(status, name)["last"].is_object())
+    }
+}
+
+/// What is there, once it is.
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -269,6 +301,14 @@ fn killed_at_any_moment_it_loses_nothing() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// What a worker makes of an order.
+fn work(instance: &Instance, order: &str) -> Ran {
+    let mut worker = instance.command(&["worker"]);
+    let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    worker.stdin.take().unwrap().write_all(order.as_bytes()).unwrap();
+    worker.wait_with_output().unwrap().into()
+}
+
 /// What the daemon does for each sync, without the waits between two.
 #[test]
 fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
@@ -281,10 +321,7 @@ fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
     let run = |token: &Value| {
         let version = env!("CARGO_PKG_VERSION");
         let order = json!({ "version": version, "run": "r1", "errand": { "one": place }, "others": [], "token": token, "quiet": true });
-        let mut worker = instance.command(&["worker"]);
-        let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        worker.stdin.take().unwrap().write_all(order.to_string().as_bytes()).unwrap();
-        let ran: Ran = worker.wait_with_output().unwrap().into();
+        let ran = work(&instance, &order.to_string());
         let answer: Value = serde_json::from_str(&ran.ok().out).unwrap();
         answer["data"].clone()
     };
@@ -305,11 +342,8 @@ fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
 fn a_worker_is_no_command_of_people() {
     let ran = Instance::empty().run(&["worker"]);
     ran.fails_with_response("its order makes no sense");
-    let instance = Instance::empty();
-    let mut worker = instance.command(&["worker"]);
-    let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    worker.stdin.take().unwrap().write_all(br#"{"version":"0.0.1","more":1}"#).unwrap();
-    Ran::from(worker.wait_with_output().unwrap()).fails_with_response("The daemon is of version 0.0.1");
+    let ran = work(&Instance::empty(), r#"{"version":"0.0.1","more":1}"#);
+    ran.fails_with_response("The daemon is of version 0.0.1");
     for shown in [&["--help"][..], &["completions", "bash"]] {
         let shown = Instance::empty().run(shown).ok();
         assert!(!shown.out.contains("worker"), "{}", shown.out);
@@ -343,6 +377,14 @@ fn children(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// A worker that is at its command for the API key, and that command.
+fn at_its_command(daemon: &Daemon) -> [u32; 2] {
+    until("no sync was started", || {
+        let worker = *children(daemon.0.id()).first()?;
+        Some([worker, *children(worker).first()?])
+    })
 }
 
 /// As `bwdc sync` refuses them.
@@ -392,11 +434,7 @@ fn a_folder_whose_name_is_no_text() {
     fs::rename(company.folder("i0"), &odd).unwrap();
     let mut command = company.instance.command(&["daemon", "--spread", "0"]);
     let daemon = Daemon(command.arg("--appdata").arg(&odd).stderr(Stdio::null()).spawn().unwrap());
-    let started = Instant::now();
-    while organization.emails().is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(30), "nobody was imported");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("nobody was imported", || (!organization.emails().is_empty()).then_some(()));
     assert_eq!(daemon.end(), 0);
 }
 
@@ -405,22 +443,17 @@ fn a_folder_whose_name_is_no_text() {
 fn a_reload_during_a_run_may_change_what_a_name_means() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(2, &organization);
-    let go = company.instance.folder.path().join("go");
-    let key = organization.sandbox.client_secret();
-    let wait = format!("sh -c 'while [ ! -e {} ]; do sleep 0.05; done; echo {key}'", go.display());
-    company.instance.unset_env("BW_CLIENTSECRET");
-    company.instance.set_env("BW_CLIENTSECRET_EXEC", &wait);
+    let go = company.key_waits(&organization);
     let toml = company.folder("i0").join("bwdc.toml");
     let means = |folder: &str| fs::write(&toml, format!("[instance.x]\nfolder = \"../{folder}\"\n")).unwrap();
     means("i0");
-    let mut command =
-        company.instance.command(&["--config", toml.to_str().unwrap(), "daemon", "--spread", "0"]);
-    let daemon = Daemon(command.stderr(Stdio::null()).spawn().unwrap());
+    company.names.clear();
+    let daemon = company.start(&["--config", toml.to_str().unwrap()]);
     let state = |status: &Value| status["instances"]["x"].clone();
     company.wait_for("a run", |status| state(status)["runningSince"].is_string());
     means("i1");
     daemon.signal("HUP");
-    std::thread::sleep(Duration::from_millis(300));
+    until("no reload", || (company.log().matches(" configured ").count() == 2).then_some(()));
     fs::write(&go, "").unwrap();
     let status = company.wait_for("the run of the other", |status| state(status)["last"].is_object());
     assert_eq!(state(&status)["runs"], json!(1), "{status}");
@@ -442,7 +475,7 @@ fn a_sync_that_hangs_is_cut_off() {
     let last = &company.state(&status, "i0")["last"];
     assert_eq!(last["exit"], json!(1), "{last}");
     assert!(last["message"].as_str().unwrap().contains("took longer than 2 s and was cut off"), "{last}");
-    let log = fs::read_to_string(company.instance.folder.path().join("daemon.log")).unwrap();
+    let log = company.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(" instance=i0 run=")).collect();
     let run = |line: &str| line.split("run=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     let [begun, ended] = lines[..] else { panic!("{log}") };
@@ -452,11 +485,7 @@ fn a_sync_that_hangs_is_cut_off() {
     );
     assert_eq!(run(begun), run(ended));
     assert_eq!(organization.emails(), ["i1@example.org"]);
-    let started = Instant::now();
-    while !children(daemon.0.id()).is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(30), "it is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("it is still there", || children(daemon.0.id()).is_empty().then_some(()));
     fs::File::create(company.folder("i0").join("bwdc.lock")).unwrap().try_lock().unwrap();
     assert_eq!(daemon.end(), 0);
 }
@@ -467,18 +496,12 @@ fn commands_of_a_sync_that_is_cut_off_end_with_it() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(1, &organization);
     let pid = company.instance.folder.path().join("pid");
-    company.instance.unset_env("BW_CLIENTSECRET");
-    let command = format!("sh -c 'echo $$ >{}; exec sleep 60'", pid.display());
-    company.instance.set_env("BW_CLIENTSECRET_EXEC", &command);
+    company.key_by(&format!("sh -c 'echo $$ >{}; exec sleep 60'", pid.display()));
     let daemon = company.start(&["--longest", "1"]);
     company.wait_for("a run", |status| company.all_ran(status));
     let command = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
     let is_there = || fs::read_to_string(&command).is_ok_and(|stat| !stat.contains(") Z "));
-    let started = Instant::now();
-    while is_there() {
-        assert!(started.elapsed() < Duration::from_secs(30), "it is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("it is still there", || (!is_there()).then_some(()));
     assert_eq!(daemon.end(), 0);
 }
 
@@ -487,31 +510,16 @@ fn commands_of_a_sync_that_is_cut_off_end_with_it() {
 fn a_sync_that_the_system_kills_is_a_failed_one() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(1, &organization);
-    company.instance.unset_env("BW_CLIENTSECRET");
-    company.instance.set_env("BW_CLIENTSECRET_EXEC", "sleep 60");
+    company.key_by("sleep 60");
     let daemon = company.start(&[]);
-    let started = Instant::now();
-    let worker = loop {
-        match children(daemon.0.id()).first() {
-            Some(worker) if !children(*worker).is_empty() => break *worker,
-            _ => assert!(started.elapsed() < Duration::from_secs(30), "no sync was started"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let sleep = children(worker)[0];
-    assert!(
-        Command::new("kill")
-            .args(["-KILL", &worker.to_string(), &sleep.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let killed = at_its_command(&daemon).map(|pid| pid.to_string());
+    assert!(Command::new("kill").arg("-KILL").args(killed).status().unwrap().success());
     let status = company.wait_for("a run", |status| company.all_ran(status));
     let state = company.state(&status, "i0");
     assert_eq!((&state["last"]["exit"], &state["failuresInARow"]), (&json!(1), &json!(1)), "{state}");
     let message = state["last"]["message"].as_str().unwrap();
     assert!(message.contains("ended without a word: signal: 9"), "{message}");
-    let log = fs::read_to_string(company.instance.folder.path().join("daemon.log")).unwrap();
+    let log = company.log();
     let last = log.lines().find(|line| line.contains("sync failed")).unwrap_or_else(|| panic!("{log}"));
     assert!(last.contains("instance=i0") && last.contains("without a word"), "{last}");
     assert_eq!(daemon.end(), 0);
@@ -526,22 +534,14 @@ fn program_and_configuration_may_change_under_way() {
     let program = company.instance.folder.path().join("bwdc");
     fs::copy(env!("CARGO_BIN_EXE_bwdc"), &program).unwrap();
     // The first sync waits, so that the second is started by a program that is gone.
-    let go = company.instance.folder.path().join("go");
-    let key = organization.sandbox.client_secret();
-    let wait = format!("sh -c 'while [ ! -e {} ]; do sleep 0.05; done; echo {key}'", go.display());
-    company.instance.unset_env("BW_CLIENTSECRET");
-    company.instance.set_env("BW_CLIENTSECRET_EXEC", &wait);
+    let go = company.key_waits(&organization);
     let arguments = ["daemon", "--spread", "0", "--at-once", "1", "--appdata", "i0", "--appdata", "i1"];
     let toml = company.folder("i0").join("bwdc.toml");
     fs::write(&toml, "[limits]\nat_once = 1\n").unwrap();
     company.instance.set_env("BWDC_CONFIG", toml.to_str().unwrap());
     let mut command = company.instance.command_of(&program, &arguments);
     let daemon = Daemon(command.stderr(Stdio::null()).spawn().unwrap());
-    let started = Instant::now();
-    while children(daemon.0.id()).is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(30), "no sync was started");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    at_its_command(&daemon);
     fs::remove_file(&program).unwrap();
     fs::write(&toml, "limits = \"none\"\n").unwrap();
     company.instance.unset_env("BWDC_CONFIG");
@@ -585,8 +585,11 @@ fn the_watchdog_is_told_however_much_there_is_to_do() {
     }
     assert!(beats >= 3, "every second, not {beats} times in four");
     daemon.signal("HUP");
-    std::thread::sleep(Duration::from_millis(300));
-    let lines = told();
+    let mut lines = Vec::new();
+    until("not ready again", || {
+        lines.extend(told());
+        lines.iter().any(|line| line == "READY=1").then_some(())
+    });
     let place = |wanted: &str| lines.iter().position(|line| line == wanted);
     assert!(place("RELOADING=1") < place("READY=1") && place("RELOADING=1").is_some(), "{lines:?}");
     assert_eq!(daemon.end(), 0);
