@@ -38,18 +38,17 @@ pub(crate) struct Counters {
 impl Counters {
     /// How long to wait, in seconds, if a login has to.
     pub(crate) fn login(&self) -> Option<u64> {
-        self.logins.take(LOGINS)
+        self.logins.take(LOGINS, Instant::now())
     }
 
     /// How long to wait, in seconds, if a POST has to.
     pub(crate) fn post(&self) -> Option<u64> {
-        self.posts.take(POSTS)
+        self.posts.take(POSTS, Instant::now())
     }
 }
 
 impl Counter {
-    fn take(&self, rules: &[Rule]) -> Option<u64> {
-        let now = Instant::now();
+    fn take(&self, rules: &[Rule], now: Instant) -> Option<u64> {
         let mut passed = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         while passed.front().is_some_and(|at| now.duration_since(*at) > Duration::from_secs(60)) {
             passed.pop_front();
@@ -62,5 +61,39 @@ impl Counter {
         }
         passed.push_back(now);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds to wait of so many POSTs, the first at 0 s and each `apart` after the one before.
+    fn waits(count: u32, apart: Duration) -> Vec<Option<u64>> {
+        let counter = Counter::default();
+        let start = Instant::now();
+        (0..count).map(|at| counter.take(POSTS, start + apart * at)).collect()
+    }
+
+    #[test]
+    fn five_posts_pass_in_a_second() {
+        let waits = waits(7, Duration::from_millis(100));
+        assert_eq!(waits, [None, None, None, None, None, Some(1), Some(1)]);
+    }
+
+    #[test]
+    fn sixty_posts_pass_in_a_minute() {
+        let waits = waits(64, Duration::from_millis(900));
+        assert_eq!(waits.iter().filter(|wait| wait.is_none()).count(), 60);
+        assert_eq!(waits[60..], [Some(60); 4]);
+    }
+
+    #[test]
+    fn ten_logins_pass_in_a_minute_and_the_eleventh_after_it() {
+        let counter = Counter::default();
+        let start = Instant::now();
+        let at = |seconds| counter.take(LOGINS, start + Duration::from_secs(seconds));
+        assert!((0..10).all(|second| at(second).is_none()));
+        assert_eq!((at(10), at(61)), (Some(60), None));
     }
 }

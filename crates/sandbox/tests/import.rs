@@ -310,11 +310,15 @@ async fn the_clouds_limits() {
     assert_eq!(client.import(&import).await.1["message"], "You cannot import this much data at once.");
     import["largeImport"] = json!(true);
     assert_eq!(client.import(&import).await.0, 200);
-    let mut statuses = Vec::new();
-    for _ in 0..7 {
-        statuses.push(client.import(&body(json!([]), json!([]))).await.0);
+    // Of 60 a minute the next is refused, of 5 a second on a fast machine an earlier one; limits.rs tests which.
+    let mut refused = 0;
+    for _ in 0..400 {
+        refused = client.import(&body(json!([]), json!([]))).await.0;
+        if refused == 429 {
+            break;
+        }
     }
-    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(refused, 429);
 }
 
 #[tokio::test]

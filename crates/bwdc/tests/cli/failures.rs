@@ -1,7 +1,5 @@
 //! What goes wrong between us and the directory: a clear error, nothing imported, `data.json` as it was.
 
-use std::time::{Duration, Instant};
-
 use bwdc_sandbox::Options;
 use bwdc_testkit::proxy::{canned_server, mute_server};
 use bwdc_testkit::slapd::Quirk;
@@ -127,9 +125,7 @@ fn a_server_that_never_answers_is_given_up() {
     for ldap in [json!({ "port": mute_server() }), json!({ "port": mute_server(), "ssl": true })] {
         let mut instance = prepared(&slapd, &organization, ldap);
         instance.set_env("BWDC_SILENCE_SECONDS", "0.4");
-        let started = Instant::now();
         refuses(&instance, &organization, &["no answer within 0.4 s"]);
-        assert!(started.elapsed() < Duration::from_secs(10));
     }
 }
 

@@ -77,7 +77,6 @@ struct Trial {
     contents: Contents,
     imports: usize,
     requests: usize,
-    took: Duration,
 }
 
 fn trial(played: &dyn Played, runtime: &Runtime, faults: HashMap<usize, Fault>, patience: &str) -> Trial {
@@ -85,14 +84,12 @@ fn trial(played: &dyn Played, runtime: &Runtime, faults: HashMap<usize, Fault>, 
     let organization = Organization::start(Options::default());
     let mut instance = instance(played, &cloud, &organization);
     instance.set_env("BWDC_RETRY_SECONDS", patience);
-    let started = std::time::Instant::now();
     let ran = instance.run(&["sync"]);
     Trial {
         ran,
         contents: contents(&organization),
         imports: organization.imports(),
         requests: cloud.requests(),
-        took: started.elapsed(),
     }
 }
 
@@ -139,7 +136,7 @@ pub fn one_fault_at_every_request(played: &dyn Played) {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), jobs.len(), failed.join("\n"));
 }
 
-/// From one request on, for good: an error within the bound, and no import.
+/// From one request on, for good: an error, and no import.
 pub fn faults_that_stay(played: &dyn Played) {
     let runtime = runtime();
     let requests = trial(played, &runtime, HashMap::new(), "1").requests;
@@ -149,10 +146,9 @@ pub fn faults_that_stay(played: &dyn Played) {
         starts.into_iter().flat_map(|start| faults.map(|fault| (start, fault))).collect();
     in_parallel(&jobs, |&(start, fault)| {
         let faults = (start..start + 10_000).map(|number| (number, fault)).collect();
-        let Trial { ran, imports, took, .. } = trial(played, &runtime, faults, "1");
+        let Trial { ran, imports, .. } = trial(played, &runtime, faults, "1");
         assert_eq!((ran.code, imports), (1, 0), "{fault:?} from {start}: {}", ran.err);
         assert!(!ran.err.contains("panicked") && ran.err.len() > 20, "{fault:?} from {start}: {}", ran.err);
-        assert!(took < Duration::from_secs(30), "{fault:?} from {start} took {took:?}");
     });
 }
 
