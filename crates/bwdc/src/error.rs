@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Map, Value};
+
 /// How the program ends. Documented in `docs/exit-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -42,6 +44,14 @@ impl Error {
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
+    }
+
+    /// `message`, and `hint` where there is a next step: what the existing connector answers with stays a sentence of its own, so
+    /// that it can be compared.
+    pub(crate) fn json(&self) -> Map<String, Value> {
+        let message = ("message".to_owned(), self.message.as_str().into());
+        let hint = self.next_step.as_deref().map(|next_step| ("hint".to_owned(), next_step.into()));
+        std::iter::once(message).chain(hint).collect()
     }
 
     /// Says first what was going on.

@@ -89,7 +89,7 @@ impl Context {
             return Ok(());
         }
         Err(Error::new(format!("There is no folder {}.", folder.display()))
-            .hint(format!("Correct its name, or set it up: {}=DIR bwdc init.", env::APPDATA_DIR)))
+            .hint(format!("Correct its name, or set it up: bwdc init --appdata {}", folder.display())))
     }
 
     /// One of several in this run: warnings say which one, and no line counts.

@@ -10,7 +10,7 @@ use bwdc_connect::directory::{Counts, Progress};
 use bwdc_core::note::{NoteGroup, Severity};
 use futures_util::future::Either;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Exit};
 use crate::log::journal::{Priority, with_priority};
@@ -50,7 +50,19 @@ impl Answer {
         Self::Message { title: title.into(), message: None }
     }
 
-    fn data(&self) -> Value {
+    /// As it is printed without JSON.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Message { title, message: Some(message) } => format!("{title}\n{message}"),
+            Self::Message { title, message: None } => title.clone(),
+            Self::Text(text) => text.clone().unwrap_or_default(),
+            Self::Object(value) => value.to_string(),
+            Self::Table { text, .. } | Self::Failures { text, .. } => text.clone(),
+            Self::Nothing => String::new(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> Value {
         match self {
             Self::Message { title, message } => {
                 json!({ "noColor": false, "object": "message", "title": title, "message": message })
@@ -94,7 +106,9 @@ pub(crate) fn answer(answer: &Answer, style: Style) {
 pub(crate) fn error(error: &Error, style: Style) -> Exit {
     if !style.quiet {
         if style.response {
-            out(&render(&json!({ "success": false, "message": error.to_string() }), style));
+            let mut whole = Map::from_iter([("success".to_owned(), false.into())]);
+            whole.extend(error.json());
+            out(&render(&whole.into(), style));
         } else {
             told(&red(&error.to_string(), style), Priority::Error, style);
         }

@@ -6,6 +6,7 @@ use bwdc_connect::Secret;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::which::WhichOne;
 use crate::config::secrets::{self, Keeping, Source};
 use crate::config::settings::{self, Setting, Type};
 use crate::config::setup::Origin;
@@ -29,6 +30,8 @@ pub(super) struct Arguments {
     /// Take the value from the first line of this file; a private key (PEM) or a JSON key file is taken whole.
     #[arg(long, value_name = "filename")]
     secretfile: Option<PathBuf>,
+    #[command(flatten)]
+    which: WhichOne,
 }
 
 impl Arguments {
@@ -45,7 +48,7 @@ pub(super) fn schema() -> Answer {
 }
 
 pub(super) async fn run(given: &super::Given, arguments: &Arguments) -> Result<Answer> {
-    let context = &given.context();
+    let context = &arguments.which.context(given)?;
     let name = arguments.setting.to_lowercase();
     match (name.as_str(), &arguments.value) {
         ("list", None) => list(context, &given.setup).await,

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::which::{Contexts, Which};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::{Instance, instance, settings};
 use crate::error::{Error, Exit, Result};
@@ -25,12 +26,21 @@ pub(super) struct Arguments {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
-    let context = &given.context();
     let mut findings = of_machine(given);
-    findings.extend(Examination::new(context).whole().await);
+    match arguments.which.contexts(given)? {
+        Contexts::One(context) => findings.extend(Examination::new(&context).whole().await),
+        Contexts::Several(contexts) => {
+            for context in &contexts {
+                let found = Examination::new(context).whole().await;
+                findings.extend(found.into_iter().map(|finding| finding.of(&context.name)));
+            }
+        }
+    }
     let failed = findings.iter().filter(|finding| finding.mark == Mark::Fail).count();
     let doubtful = findings.iter().filter(|finding| finding.mark == Mark::Warn).count();
     let value = json!({
@@ -42,7 +52,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     if arguments.json {
         return Ok((Answer::Object(value), exit));
     }
-    let mut text: Vec<String> = findings.iter().map(|finding| finding.line(context.style)).collect();
+    let mut text: Vec<String> = findings.iter().map(|finding| finding.line(given.style)).collect();
     text.push(match (failed, doubtful) {
         (0, 0) => "\nEverything is as it should be.".to_owned(),
         (0, _) => format!("\nIt works; {doubtful} thing(s) to look at."),
@@ -74,6 +84,11 @@ impl Finding {
 
     fn skipped(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self { what: what.into(), mark: Mark::Skip, found: why.into(), next_step: None }
+    }
+
+    /// Of one of several instances.
+    fn of(self, name: &str) -> Self {
+        Self { what: format!("{name}: {}", self.what), ..self }
     }
 
     fn line(&self, style: Style) -> String {

@@ -9,8 +9,9 @@ use bwdc_connect::probe::{Check, Outcome};
 use clap::Args;
 use serde_json::Value;
 
-use super::Interaction;
 use super::login::{self, Origin};
+use super::which::WhichOne;
+use super::{Given, Interaction};
 use crate::config::presets::{self, Preset};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::settings::{self, Setting};
@@ -35,9 +36,12 @@ pub(super) struct Arguments {
     /// Save without trying the directory and the login.
     #[arg(long)]
     untested: bool,
+    #[command(flatten)]
+    which: WhichOne,
 }
 
-pub(super) async fn run(context: &Context, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+    let context = &arguments.which.new_context(given)?;
     let mut draft = Draft::new(context, interaction)?;
     draft.given(&arguments)?;
     draft.question("server").await?;

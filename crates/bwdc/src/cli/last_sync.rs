@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use crate::error::{Error, Result};
+use super::which::Which;
+use super::{Given, several};
+use crate::error::{Error, Exit, Result};
 use crate::run::Context;
 use crate::session;
 use crate::state::key;
@@ -12,14 +14,20 @@ use crate::ui::Answer;
 pub(super) struct Arguments {
     /// `users` or `groups`
     object: String,
+    #[command(flatten)]
+    which: Which,
 }
 
-pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Answer> {
+pub(super) async fn run(given: &Given, Arguments { object, which }: Arguments) -> Result<(Answer, Exit)> {
+    several::each(which.contexts(given)?, given.style, async |context| of(context, &object).await).await
+}
+
+async fn of(context: &Context, object: &str) -> Result<Answer> {
     let data = context.file.load()?;
     if !session::is_logged_in(&data, &context.secrets).await? {
         return Err(session::not_logged_in(&context.secrets, &data).await);
     }
-    let key = match arguments.object.to_lowercase().as_str() {
+    let key = match object.to_lowercase().as_str() {
         "users" => key::LAST_USER_SYNC,
         "groups" => key::LAST_GROUP_SYNC,
         _ => return Err(Error::new("Unknown object.")),

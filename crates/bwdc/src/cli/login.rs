@@ -4,7 +4,8 @@ use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Credentials, Token};
 use clap::Args;
 
-use super::Interaction;
+use super::which::WhichOne;
+use super::{Given, Interaction};
 use crate::config::env;
 use crate::config::secrets::{self, Found, Keeping, Known, Source};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub(super) struct Arguments {
     /// The organization's API key. Others on this machine can see it here: better give it in BW_CLIENTSECRET.
     #[arg(value_name = "CLIENT_SECRET")]
     client_secret: Option<Secret>,
+    #[command(flatten)]
+    which: WhichOne,
 }
 
 /// Where a key came from, which decides whether it is kept.
@@ -33,7 +36,8 @@ pub(super) enum Origin {
     Lasting(Source),
 }
 
-pub(super) async fn run(context: &Context, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+    let context = &arguments.which.context(given)?;
     let data = context.file.load()?;
     if is_logged_in(context, &data).await? {
         let organization = data.text(key::ORGANIZATION_ID).unwrap_or("(unknown)");

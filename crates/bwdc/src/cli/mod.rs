@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use self::which::Which;
 use crate::config::{Environment, Setup, env, place, setup};
 use crate::error::{Exit, Result};
 use crate::log;
@@ -88,7 +89,7 @@ enum Command {
     /// Log in with the organization's API key.
     Login(login::Arguments),
     /// Forget the API key and the tokens.
-    Logout,
+    Logout(Which),
     /// Show what a sync would import, and change nothing.
     Test(test::Arguments),
     /// Import the directory into the organization.
@@ -98,9 +99,9 @@ enum Command {
     /// Show and change settings.
     Config(config::Arguments),
     /// Show where data.json is.
-    DataFile,
+    DataFile(Which),
     /// Forget what was synced, so that the next sync reads and sends everything.
-    ClearCache,
+    ClearCache(Which),
     /// Set up: asks what it needs or takes it by options, tries it, and saves it.
     Init(init::Arguments),
     /// Look at this installation from end to end, and say what is wrong with it.
@@ -235,25 +236,29 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
     };
     let done = |answer: Answer| (answer, Exit::Success);
     let given = || Given::of(cli.global.clone(), environment.clone(), style);
-    let context = || given().map(|given| given.context());
     match cli.command {
-        Command::Login(arguments) => login::run(&context()?, arguments, interaction).await.map(done),
-        Command::Logout => logout::run(&context()?).await.map(done),
+        Command::Login(arguments) => login::run(&given()?, arguments, interaction).await.map(done),
+        Command::Logout(which) => several::each(which.contexts(&given()?)?, style, logout::run).await,
         Command::Test(arguments) => test::run(&given()?, arguments).await,
         Command::Sync(arguments) => sync::run(&given()?, arguments).await,
-        Command::LastSync(arguments) => last_sync::run(&context()?, &arguments).await.map(done),
+        Command::LastSync(arguments) => last_sync::run(&given()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
         Command::Config(arguments) => config::run(&given()?, &arguments).await.map(done),
-        Command::DataFile => Ok(done(data_file::run(&context()?))),
-        Command::ClearCache => clear_cache::run(&context()?).map(done),
-        Command::Init(arguments) => init::run(&context()?, arguments, interaction).await.map(done),
+        Command::DataFile(which) => {
+            several::each(which.contexts(&given()?)?, style, async |context| Ok(data_file::run(context)))
+                .await
+        }
+        Command::ClearCache(which) => {
+            several::each(which.contexts(&given()?)?, style, async |context| clear_cache::run(context)).await
+        }
+        Command::Init(arguments) => init::run(&given()?, arguments, interaction).await.map(done),
         Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
         Command::Status(arguments) => status::run(arguments, &given()?).await,
         Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
         Command::Schedule(arguments) => {
             schedule::run(&environment, arguments, cli.global.config.as_deref(), style)
         }
-        Command::Update => update::run(&context()?).await.map(done),
+        Command::Update => update::run(&environment).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),
         Command::Sandbox(arguments) => {

@@ -4,9 +4,11 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
 use super::Given;
+use super::which::Contexts;
 use crate::config::installation::AtOnce;
 use crate::error::{Error, Exit, Result};
 use crate::job::{Facts, Job, Report, worst};
+use crate::run::Context;
 use crate::ui::{self, Answer, Style};
 
 /// What the summary says of one.
@@ -24,6 +26,49 @@ pub(super) struct Line {
 /// The error of the only run. Where stderr is the journal, the last line of the run has told it.
 pub(super) fn alone(error: Error, style: Style) -> Result<(Answer, Exit)> {
     if style.journal && !style.response { Ok((Answer::Nothing, error.exit)) } else { Err(error) }
+}
+
+/// Does the same with each instance, one after the other. Of one alone it is that one's answer.
+pub(super) async fn each(
+    contexts: Contexts,
+    style: Style,
+    work: impl AsyncFn(&Context) -> Result<Answer>,
+) -> Result<(Answer, Exit)> {
+    let contexts = match contexts {
+        Contexts::One(context) => return work(&context).await.map(|answer| (answer, Exit::Success)),
+        Contexts::Several(contexts) => contexts,
+    };
+    let mut done = Vec::new();
+    for context in &contexts {
+        let result = work(context).await;
+        if let Err(error) = &result {
+            ui::error_of(&context.name, error, style);
+        }
+        done.push((context.name.as_str(), result));
+    }
+    Ok(answers(&done))
+}
+
+fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
+    let told = |(name, result): &(&str, Result<Answer>)| match result {
+        Ok(answer) => format!("{name}: {}", answer.text()).trim_end().to_owned(),
+        Err(error) => format!("{name}: {}", failed(error)),
+    };
+    let data = |(name, result): &(&str, Result<Answer>)| match result {
+        Ok(answer) => json!({ "instance": name, "success": true, "data": answer.data() }),
+        Err(error) => {
+            let mut all = error.json();
+            all.insert("instance".to_owned(), (*name).into());
+            all.insert("success".to_owned(), false.into());
+            Value::Object(all)
+        }
+    };
+    let text = done.iter().map(told).collect::<Vec<_>>().join("\n");
+    let value = json!({ "object": "list", "data": done.iter().map(data).collect::<Vec<_>>() });
+    let exit = worst(done.iter().filter_map(|(_, result)| result.as_ref().err()).map(|error| error.exit));
+    let failed: Vec<&str> =
+        done.iter().filter(|(_, result)| result.is_err()).map(|(name, _)| *name).collect();
+    (some_failed(&failed, done.len(), text, value), exit)
 }
 
 /// Runs all, so many at a time. What each has to say on stderr is said when it ends; the order of the answer is that of the jobs.
@@ -75,11 +120,16 @@ fn whole(lines: Vec<Line>, text: String, total: Value) -> (Answer, Exit) {
         json!({ "object": "list", "data": lines.iter().map(json_of).collect::<Vec<_>>(), "total": total });
     let failed: Vec<&str> =
         lines.iter().filter(|line| line.error.is_some()).map(|line| line.name.as_str()).collect();
+    (some_failed(&failed, lines.len(), text, value), exit)
+}
+
+/// The answer of several, of whom these failed.
+fn some_failed(failed: &[&str], count: usize, text: String, value: Value) -> Answer {
     if failed.is_empty() {
-        return (Answer::Table { text, value }, exit);
+        return Answer::Table { text, value };
     }
-    let message = format!("{} of {} failed: {}", failed.len(), lines.len(), failed.join(", "));
-    (Answer::Failures { text, message, value }, exit)
+    let message = format!("{} of {count} failed: {}", failed.len(), failed.join(", "));
+    Answer::Failures { text, message, value }
 }
 
 /// The whole error was told on stderr; here is which kind it was.
@@ -100,7 +150,7 @@ fn json_of(line: &Line) -> Value {
     all.insert("run".to_owned(), run.as_str().into());
     all.insert("duration".to_owned(), (*duration).into());
     if let Some(error) = error {
-        all.insert("message".to_owned(), error.to_string().into());
+        all.extend(error.json());
     }
     all.extend(value.clone());
     Value::Object(all)

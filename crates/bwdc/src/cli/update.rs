@@ -4,15 +4,14 @@ use bwdc_connect::http::Settings;
 use bwdc_connect::release::{self, Release};
 use semver::Version;
 
-use crate::config::env;
+use crate::config::{Environment, env};
 use crate::error::{Error, Result};
-use crate::run::Context;
 use crate::ui::Answer;
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
-pub(super) async fn run(context: &Context) -> Result<Answer> {
-    let Some(address) = context.environment.text(env::UPDATE_URL) else {
+pub(super) async fn run(environment: &Environment) -> Result<Answer> {
+    let Some(address) = environment.text(env::UPDATE_URL) else {
         return Ok(Answer::Message {
             title: format!("This is bwdc {OURS}."),
             message: Some(format!(
@@ -22,7 +21,7 @@ pub(super) async fn run(context: &Context) -> Result<Answer> {
             )),
         });
     };
-    let settings = Settings { network: context.environment.network()?, ..Settings::default() };
+    let settings = Settings { network: environment.network()?, ..Settings::default() };
     let newest = release::latest(&address, settings).await.map_err(|error| {
         Error::from(error).hint(format!("This is bwdc {OURS}. Syncs do not depend on this; try again later."))
     })?;

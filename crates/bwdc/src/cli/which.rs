@@ -28,6 +28,45 @@ pub(super) struct Which {
     all: bool,
 }
 
+/// One instance: the usual folder of data.json, unless another is named.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct WhichOne {
+    /// The folder of the instance's data.json.
+    #[arg(long = "appdata", value_name = "DIR", conflicts_with = "name")]
+    folder: Option<PathBuf>,
+    /// An instance of bwdc.toml, by name.
+    #[arg(long = "instance", value_name = "NAME")]
+    name: Option<String>,
+}
+
+impl WhichOne {
+    /// The instance, in a folder that is there if it was named.
+    pub(super) fn context(&self, given: &Given) -> Result<Context> {
+        let context = self.new_context(given)?;
+        let is_named = self.folder.is_some() || self.name.is_some();
+        if is_named {
+            context.check_folder()?;
+        }
+        Ok(context)
+    }
+
+    /// The same, in a folder that may not be there yet.
+    pub(super) fn new_context(&self, given: &Given) -> Result<Context> {
+        match (&self.folder, &self.name) {
+            (Some(folder), _) => given.context_of_folder(folder),
+            (None, Some(name)) => given.context_by_name(name),
+            (None, None) => Ok(given.usual_context()),
+        }
+    }
+}
+
+/// The instances that a command looks at or changes one by one.
+pub(super) enum Contexts {
+    One(Box<Context>),
+    /// Answers name each.
+    Several(Vec<Context>),
+}
+
 /// What is to be done: one as the existing connector does it, or several with a summary.
 pub(super) enum Jobs {
     One(Job),
@@ -54,7 +93,7 @@ impl Which {
         } else {
             vec![given.usual(wish)?]
         };
-        no_folder_twice(&jobs)?;
+        no_folder_twice(&jobs.iter().flat_map(Job::contexts).collect::<Vec<_>>())?;
         match jobs.pop() {
             Some(job) if jobs.is_empty() && !self.all => Ok(Jobs::One(job)),
             Some(job) => {
@@ -67,13 +106,44 @@ impl Which {
 }
 
 impl Which {
+    /// The instances themselves, whether or not they are merged: of a merged organization all of its directories.
+    pub(super) fn contexts(&self, given: &Given) -> Result<Contexts> {
+        let mut contexts = self.named_contexts(given)?;
+        no_folder_twice(&contexts.iter().collect::<Vec<_>>())?;
+        if self.is_named() {
+            contexts.iter().try_for_each(Context::check_folder)?;
+        }
+        match contexts.pop() {
+            Some(context) if contexts.is_empty() && !self.all => Ok(Contexts::One(Box::new(context))),
+            last => {
+                Ok(Contexts::Several(contexts.into_iter().chain(last).map(Context::among_others).collect()))
+            }
+        }
+    }
+
+    fn named_contexts(&self, given: &Given) -> Result<Vec<Context>> {
+        if self.all {
+            return given.all_contexts();
+        }
+        let by_name = self.names.iter().map(|name| given.contexts_by_name(name));
+        let by_name: Vec<Vec<Context>> = by_name.collect::<Result<_>>()?;
+        let in_folders = self.folders.iter().map(|folder| given.context_of_folder(folder));
+        let in_folders: Vec<Context> = in_folders.collect::<Result<_>>()?;
+        let named: Vec<Context> = by_name.into_iter().flatten().chain(in_folders).collect();
+        Ok(if named.is_empty() { vec![given.usual_context()] } else { named })
+    }
+
+    /// Whether anything was named.
+    pub(super) fn is_named(&self) -> bool {
+        self.all || !self.names.is_empty() || !self.folders.is_empty()
+    }
+
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.
     pub(super) fn standing(&self, given: &Given) -> Result<Vec<Job>> {
-        let is_named = self.all || !self.names.is_empty() || !self.folders.is_empty();
         let has_instances =
             given.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
         let all = Self { all: true, ..Self::default() };
-        let which = if !is_named && has_instances { &all } else { self };
+        let which = if !self.is_named() && has_instances { &all } else { self };
         match which.jobs(given, Wish::Sync)? {
             Jobs::One(job) => Ok(vec![job]),
             Jobs::Several(jobs) => Ok(jobs),
@@ -89,18 +159,14 @@ fn among_others(job: Job) -> Job {
 }
 
 /// The second would only find that the first is running.
-fn no_folder_twice(jobs: &[Job]) -> Result<()> {
+fn no_folder_twice(contexts: &[&Context]) -> Result<()> {
     let mut seen: HashMap<PathBuf, &str> = HashMap::new();
-    for context in jobs.iter().flat_map(Job::contexts) {
-        let folder = context.file.folder();
+    for Context { file, name, .. } in contexts {
+        let folder = file.folder();
         let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        if let Some(other) = seen.insert(real, &context.name) {
-            return Err(Error::new(format!(
-                "{other} and {} are the same folder: {}.",
-                context.name,
-                folder.display()
-            ))
-            .hint("Name it once."));
+        if let Some(other) = seen.insert(real, name) {
+            return Err(Error::new(format!("{other} and {name} are the same folder: {}.", folder.display()))
+                .hint("Name it once."));
         }
     }
     Ok(())
@@ -124,7 +190,20 @@ impl Given {
         one_of(installation, context, wish)
     }
 
-    fn in_folder(&self, folder: &Path, wish: Wish) -> Result<Job> {
+    /// The same, by the name that it has in `bwdc.toml`.
+    fn usual_context(&self) -> Context {
+        self.known_by_name(self.context())
+    }
+
+    fn known_by_name(&self, context: Context) -> Context {
+        let installation = self.setup.installation.as_ref();
+        match installation.and_then(|known| known.instance_in(context.file.folder())) {
+            Some(instance) => context.named(&instance.name),
+            None => context,
+        }
+    }
+
+    fn context_of_folder(&self, folder: &Path) -> Result<Context> {
         if folder.starts_with("~") {
             return Err(Error::new(format!("`{}` is understood by shells only.", folder.display()))
                 .hint("Write the home folder out, or without quotes."));
@@ -133,6 +212,11 @@ impl Given {
         let absolute = absolute
             .map_err(|error| Error::new(format!("Finding the folder {}: {error}", folder.display())))?;
         let context = self.context_in(absolute).named(&folder.display().to_string());
+        Ok(self.known_by_name(context))
+    }
+
+    fn in_folder(&self, folder: &Path, wish: Wish) -> Result<Job> {
+        let context = self.context_of_folder(folder)?;
         match &self.setup.installation {
             Some(installation) => one_of(installation, context, wish),
             None => Ok(Job::One(Box::new(context))),
@@ -146,16 +230,42 @@ impl Given {
         }
         match installation.instances.iter().find(|known| known.name == name) {
             Some(instance) => one_of(installation, self.named(instance), wish),
-            None => {
-                let names = names(installation);
-                let error =
-                    Error::new(format!("{} names no instance `{name}`.", installation.path.display()));
-                Err(error.hint(match did_you_mean(name, names.iter().copied()) {
-                    Some(near) => format!("Did you mean {near}?"),
-                    None => format!("It names: {}.", names.join(", ")),
-                }))
-            }
+            None => Err(not_named(name, installation)),
         }
+    }
+
+    /// One instance; a merged organization is several.
+    fn context_by_name(&self, name: &str) -> Result<Context> {
+        let installation = self.installation()?;
+        let organization = installation.organizations.iter().find(|known| known.name == name);
+        let instance = installation.instances.iter().find(|known| known.name == name);
+        match (organization, instance) {
+            (Some(organization), _) => {
+                let members: Vec<&str> =
+                    organization.members.iter().map(|member| member.name.as_str()).collect();
+                Err(Error::new(format!("{name} is several directories merged, and this is about one."))
+                    .hint(format!("Name one of them: {}.", members.join(", "))))
+            }
+            (None, Some(instance)) => Ok(self.named(instance)),
+            (None, None) => Err(not_named(name, installation)),
+        }
+    }
+
+    fn contexts_by_name(&self, name: &str) -> Result<Vec<Context>> {
+        let installation = self.installation()?;
+        match installation.organizations.iter().find(|known| known.name == name) {
+            Some(organization) => {
+                organization.members.iter().map(|member| self.context_by_name(&member.name)).collect()
+            }
+            None => self.context_by_name(name).map(|context| vec![context]),
+        }
+    }
+
+    /// Every instance, merged or not.
+    fn all_contexts(&self) -> Result<Vec<Context>> {
+        let installation = self.installation()?;
+        let all: Vec<Context> = installation.instances.iter().map(|instance| self.named(instance)).collect();
+        if all.is_empty() { Err(names_none(installation)) } else { Ok(all) }
     }
 
     /// Every instance that is not merged, and every merge.
@@ -166,8 +276,7 @@ impl Given {
             installation.organizations.iter().map(|organization| self.merged(installation, organization));
         let jobs: Vec<Job> = alone.chain(merged).collect();
         if jobs.is_empty() {
-            return Err(Error::new(format!("{} names no instance.", installation.path.display()))
-                .hint("Add one: [instance.NAME] and folder = \"...\"."));
+            return Err(names_none(installation));
         }
         Ok(jobs)
     }
@@ -205,6 +314,20 @@ impl Given {
     fn context_in(&self, folder: PathBuf) -> Context {
         Context::new(DataFile::in_folder(folder), self.environment.clone(), self.style)
     }
+}
+
+fn not_named(name: &str, installation: &Installation) -> Error {
+    let names = names(installation);
+    let error = Error::new(format!("{} names no instance `{name}`.", installation.path.display()));
+    error.hint(match did_you_mean(name, names.iter().copied()) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => format!("It names: {}.", names.join(", ")),
+    })
+}
+
+fn names_none(installation: &Installation) -> Error {
+    Error::new(format!("{} names no instance.", installation.path.display()))
+        .hint("Add one: [instance.NAME] and folder = \"...\".")
 }
 
 /// An instance by the name that it has in `bwdc.toml`, if it may be run alone.

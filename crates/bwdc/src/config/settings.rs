@@ -434,17 +434,17 @@ impl Setting {
         self.kind.parse(text, data).map_err(|why| self.refused(text, &why))
     }
 
-    /// Begins as the existing connector does, for the two types that it checks.
+    /// In the sentence of the existing connector, for the two types that it checks.
     fn refused(&self, text: &str, why: &str) -> Error {
         let Self { name, kind, .. } = self;
         let told = format!("The setting {name} cannot be `{text}`: {why}.").replace("?.", "?");
-        let message = match kind {
-            Type::Flag => format!("Value must be 'true' or 'false'.\n{told}"),
-            Type::Directory => format!("Invalid directory type value.\n{told}"),
-            Type::Secret => format!("The secret {name} cannot be that: {why}."),
-            _ => told,
-        };
-        Error::new(message).hint(format!("Allowed: {}. Nothing was saved.", kind.allowed()))
+        let allowed = format!("Allowed: {}. Nothing was saved.", kind.allowed());
+        match kind {
+            Type::Flag => Error::new("Value must be 'true' or 'false'.").hint(format!("{told}\n{allowed}")),
+            Type::Directory => Error::new("Invalid directory type value.").hint(format!("{told}\n{allowed}")),
+            Type::Secret => Error::new(format!("The secret {name} cannot be that: {why}.")).hint(allowed),
+            _ => Error::new(told).hint(allowed),
+        }
     }
 
     /// What is wrong with the value in `data.json`, if anything is. Secrets are not looked at.

@@ -191,12 +191,12 @@ fn understood(printed: &[u8]) -> Option<Result<Done>> {
     #[serde(untagged)]
     enum Response {
         Done { data: Done },
-        Failed { message: String },
+        Failed { message: String, hint: Option<String> },
     }
     let last = printed.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
     Some(match serde_json::from_slice(last).ok()? {
         Response::Done { data } => Ok(data),
-        Response::Failed { message } => Err(Error::new(message)),
+        Response::Failed { message, hint } => Err(Error { next_step: hint, ..Error::new(message) }),
     })
 }
 

@@ -292,3 +292,44 @@ fn the_demo_ends_by_itself_and_leaves_nothing() {
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
     assert!(!instance.data_folder().exists());
 }
+
+/// Scripts compare them: nothing stands in the same line, and what to do next has a place of its own.
+#[test]
+fn sentences_of_the_existing_connector_stand_alone() {
+    let organization = Organization::start(Options::default());
+    let large = json!({
+        "stateVersion": 8, "directoryType": "file", "directoryFile": { "path": "company" },
+        "environmentUrls": { "base": organization.sandbox.url() },
+        "sync": { "users": true, "overwriteExisting": true, "largeImport": true },
+    });
+    let mut instance = Instance::empty();
+    let people: String = (0..2001).map(|at| format!("{at},{at}@example.org,\n")).collect();
+    instance.company(&format!("id,email,status\n{people}"), "id,name,members\n");
+    instance.write(&large);
+    instance.key(&organization.sandbox);
+    let out = Instance::empty();
+    let incomplete = Instance::empty();
+    incomplete.write(&json!({ "stateVersion": 8, "directoryType": 0, "sync": { "users": true }, "accessToken": "x",
+        "organizationId": "11111111-2222-3333-4444-555555555555", "apiKeyClientId": "x", "apiKeyClientSecret": "x" }));
+    let large_import = "You cannot use the 'Remove and re-add organization users during the next sync' option with large imports.";
+    for (instance, arguments, sentence, has_hint) in [
+        (&out, &["sync"][..], "You are not logged in.", false),
+        (&out, &["--nointeraction", "login"], "Client ID is required.", false),
+        (&out, &["--nointeraction", "login", "organization.x"], "Client Secret is required.", false),
+        (&out, &["config", "directory", "9"], "Invalid directory type value.", true),
+        (&out, &["config", "ldap.ssl", "maybe"], "Value must be 'true' or 'false'.", true),
+        (&out, &["config", "bogus", "x"], "Unknown setting.", true),
+        (&incomplete, &["last-sync", "bad"], "Unknown object.", false),
+        (&incomplete, &["test"], "Directory configuration incomplete.", true),
+        (&instance, &["sync"], large_import, true),
+    ] {
+        let ran = instance.run(arguments);
+        assert_eq!((ran.code, ran.err.lines().next()), (1, Some(sentence)), "{arguments:?} {}", ran.err);
+        assert_eq!(ran.err.lines().count() > 1, has_hint, "{}", ran.err);
+        let told: Value =
+            serde_json::from_str(&instance.run(&[&["--response"], arguments].concat()).out).unwrap();
+        assert_eq!(told["message"], sentence);
+        let hint = told["hint"].as_str().unwrap_or_default();
+        assert_eq!(ran.err, format!("{sentence}\n{hint}{}", if has_hint { "\n" } else { "" }));
+    }
+}

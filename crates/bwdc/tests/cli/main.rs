@@ -37,3 +37,4 @@ mod schedule_times;
 mod secrets;
 mod server;
 mod state;
+mod which;

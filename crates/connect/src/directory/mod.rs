@@ -173,10 +173,10 @@ pub trait Directory {
     fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
 }
 
-/// The message of the existing connector, with the setting's name.
+/// The sentence of the existing connector; the setting's name is in the next step.
 pub fn incomplete(setting: &str, next_step: &str) -> Error {
-    Error::new(Kind::Configuration, "", format!("Directory configuration incomplete. Setting: {setting}."))
-        .hint(next_step)
+    Error::new(Kind::Configuration, "", "Directory configuration incomplete.")
+        .hint(format!("Setting: {setting}. {next_step}"))
 }
 
 macro_rules! directories {

@@ -220,11 +220,10 @@ mod tests {
         let email = |text: &str| Some(text.to_owned());
         let file = || Some(parsed(FILE).unwrap());
         let error = ServiceAccount::new(None, key(), None).unwrap_err();
-        assert!(
-            error.to_string().contains("Directory configuration incomplete. Setting: gsuite.clientEmail.")
-        );
+        assert_eq!(error.to_string(), "Directory configuration incomplete.");
+        assert!(error.next_step().unwrap().starts_with("Setting: gsuite.clientEmail. "), "{error:?}");
         let error = ServiceAccount::new(email("a@b"), None, None).unwrap_err();
-        assert!(error.to_string().contains("gsuite.key."), "{error}");
+        assert!(error.next_step().unwrap().contains("gsuite.key."), "{error:?}");
         assert!(ServiceAccount::new(email("A@p.iam.gserviceaccount.com"), None, file()).is_ok());
         let error = ServiceAccount::new(email("b@p.iam.gserviceaccount.com"), None, file()).unwrap_err();
         assert!(error.to_string().contains("key.json is of a@p.iam"), "{error}");
