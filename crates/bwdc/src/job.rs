@@ -1,12 +1,14 @@
 //! What is synced as one: an instance, or several that are merged; with its lines in the log.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Instant;
 
 use bwdc_core::Prepared;
 use bwdc_core::check::Removals;
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_core::prepare::Fate;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
@@ -15,6 +17,7 @@ use crate::error::{Error, Exit, Result};
 use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
 use crate::run::{self, Context, Outcome, Place, Rehearsal};
+use crate::runs;
 use crate::session::TokenMemory;
 use crate::ui::{self, Style};
 
@@ -85,6 +88,7 @@ impl Job {
 
     /// A whole sync, if there is a permit for it. `run` names it in the log.
     pub(crate) async fn sync(&self, run: String, permit: Result<()>, removals: Removals) -> Report<Outcome> {
+        let at = Timestamp::now();
         let work = async {
             permit?;
             self.check_folders()?;
@@ -93,7 +97,19 @@ impl Job {
                 Self::Merged(merge) => merged::sync(merge, removals).await,
             }
         };
-        logged(self.name(), run, "sync", Box::pin(work)).await
+        let report = logged(self.name(), run, "sync", Box::pin(work)).await;
+        self.keep(&report, at);
+        report
+    }
+
+    /// Keeps how it went in each of its folders.
+    fn keep(&self, report: &Report<Outcome>, at: Timestamp) {
+        let Report { run, duration, result, .. } = report;
+        let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
+        let end = runs::End { at, duration: *duration, run, result };
+        for context in self.contexts() {
+            runs::end(&context.file, &context.environment, &end);
+        }
     }
 
     /// What a sync would do.
@@ -108,7 +124,8 @@ impl Job {
         logged(self.name(), new_run(), "test", Box::pin(work)).await
     }
 
-    fn check_folders(&self) -> Result<()> {
+    /// Folders that were named are there.
+    pub(crate) fn check_folders(&self) -> Result<()> {
         match self {
             Self::Usual(_) => Ok(()),
             Self::One(_) | Self::Merged(_) => self.contexts().into_iter().try_for_each(Context::check_folder),
@@ -136,6 +153,14 @@ impl Errand {
         match self {
             Self::Usual(place) | Self::One(place) => &place.name,
             Self::Merged { name, .. } => name,
+        }
+    }
+
+    /// Where its state is; of a merge that of its first directory.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Usual(place) | Self::One(place) => Some(place.folder()),
+            Self::Merged { members, .. } => members.first().map(|(place, _)| place.folder()),
         }
     }
 
@@ -194,7 +219,8 @@ async fn logged<T: Told>(
 }
 
 /// What the last line of a run says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Facts {
     pub(crate) users: usize,
     pub(crate) groups: usize,

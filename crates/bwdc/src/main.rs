@@ -10,6 +10,7 @@ mod job;
 mod log;
 mod rivals;
 mod run;
+mod runs;
 mod schedule;
 mod session;
 mod signals;

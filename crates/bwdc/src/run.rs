@@ -4,7 +4,7 @@
 pub(crate) mod merged;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Environment, Instance, Secrets, env, installation, instance};
 use crate::error::{Error, Exit, Result};
+use crate::runs;
 use crate::session::{self, Account, TokenMemory};
 use crate::state::{Data, DataFile, RunLock, key, people};
 use crate::ui::{self, Style};
@@ -46,6 +47,12 @@ pub(crate) struct Place {
     folder: OsString,
     pub(crate) name: String,
     company: Company,
+}
+
+impl Place {
+    pub(crate) fn folder(&self) -> &Path {
+        Path::new(&self.folder)
+    }
 }
 
 /// Whether what is told has to say whom it is about.
@@ -174,7 +181,7 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
     let data = context.file.load()?;
     not_merged(context, &data)?;
     let account = account(context, &data).await?;
-    let _lock = RunLock::take(context.file.folder(), &iso(started))?;
+    let _lock = lock(context, started)?;
     let data = context.file.load()?;
     let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
     warn(&instance, context);
@@ -210,6 +217,13 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
     };
     commit(&[record], sent)?;
     Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
+}
+
+/// Nobody else syncs the folder meanwhile, and whoever looks sees that a sync is running.
+fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
+    let lock = RunLock::take(context.file.folder(), &iso(started))?;
+    runs::begin(&context.file, &context.environment, started);
+    Ok(lock)
 }
 
 /// A folder that is merged with others is not synced alone: somebody whom only this directory calls deleted may be alive in

@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Given;
-use super::which::Which;
+use super::which::{Which, Wish};
 use crate::config::Environment;
 use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::worker;
@@ -69,13 +69,13 @@ pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
     if let Some(folder) = given.setup.installation.as_ref().and_then(|found| found.path.parent()) {
         return Ok(folder.to_owned());
     }
-    let jobs = which.standing(given)?;
+    let jobs = which.standing(given, Wish::Sync)?;
     let first = jobs.iter().flat_map(Job::contexts).next().map(|context| context.file.folder().to_owned());
     Ok(first.unwrap_or_else(|| given.folder.clone()))
 }
 
 fn configured(arguments: &Arguments, given: Given, moment: Moment) -> Result<Configured<Times>> {
-    let jobs = arguments.which.standing(&given)?;
+    let jobs = arguments.which.standing(&given, Wish::Sync)?;
     let others = given.others(&jobs).iter().map(Job::errand).collect();
     let configuration = |job| configuration(job, &given, moment);
     let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(configuration).collect();

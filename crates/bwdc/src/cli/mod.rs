@@ -108,7 +108,7 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Run syncs by themselves, without a scheduler.
     Daemon(daemon::Arguments),
-    /// Show what the daemon is doing.
+    /// Show how the last sync of each instance went, and when the next is due.
     Status(status::Arguments),
     /// Run syncs at set times: by cron, systemd, launchd, the Task Scheduler or Kubernetes.
     Schedule(schedule::Arguments),

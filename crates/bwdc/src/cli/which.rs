@@ -138,13 +138,18 @@ impl Which {
         self.all || !self.names.is_empty() || !self.folders.is_empty()
     }
 
+    /// The first of the folders that were named.
+    pub(super) fn first_folder(&self) -> Option<&Path> {
+        self.folders.first().map(PathBuf::as_path)
+    }
+
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.
-    pub(super) fn standing(&self, given: &Given) -> Result<Vec<Job>> {
+    pub(super) fn standing(&self, given: &Given, wish: Wish) -> Result<Vec<Job>> {
         let has_instances =
             given.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
         let all = Self { all: true, ..Self::default() };
         let which = if !self.is_named() && has_instances { &all } else { self };
-        match which.jobs(given, Wish::Sync)? {
+        match which.jobs(given, wish)? {
             Jobs::One(job) => Ok(vec![job]),
             Jobs::Several(jobs) => Ok(jobs),
         }

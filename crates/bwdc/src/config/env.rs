@@ -56,6 +56,10 @@ variables! {
     DAEMON_LISTEN = "BWDC_DAEMON_LISTEN";
     /// Set by systemd: where the journal listens. Lines on stderr carry their priority then.
     JOURNAL_STREAM = "JOURNAL_STREAM";
+    /// Who starts this run, in a word, for `bwdc status`: `cron`, `systemd` and so on. Schedules that `bwdc schedule` installs set it.
+    STARTED_BY = "BWDC_STARTED_BY";
+    /// Set by systemd for what it starts.
+    INVOCATION_ID = "INVOCATION_ID";
     /// Where `update` looks for a newer release: the address of a JSON with `tag_name`, as GitHub's latest release has it.
     UPDATE_URL = "BWDC_UPDATE_URL";
     /// The base URL of OneLogin's API, where it is not the one that follows from `onelogin.region`.

@@ -29,8 +29,10 @@ use self::worker::Done;
 pub(crate) use self::worker::Workers;
 use crate::error::{Error, Exit, Result};
 use crate::job::{self, Errand};
+use crate::runs::{Run as KeptRun, Runs as KeptRuns};
 use crate::session::KeptToken;
 use crate::signals::Signals;
+use crate::state::RunLock;
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);
@@ -164,6 +166,7 @@ impl<T: Timetable> Daemon<T> {
         for (name, Wanted { last, .. }) in &wanted {
             let known = status.instances.entry(name.clone()).or_default();
             known.last_success = known.last_success.max(*last);
+            known.last_run = self.jobs.get(name).and_then(|standing| kept(&standing.errand));
         }
         drop(status);
         tracing::info!(instances = wanted.len(), at_once = configured.at_once, "configured");
@@ -227,7 +230,9 @@ impl<T: Timetable> Daemon<T> {
         self.engine.ended(&name, ended, now);
         let mut status = self.shared.lock();
         if self.jobs.contains_key(&name) {
-            status.instances.entry(name).or_default().finish(finished);
+            let instance = status.instances.entry(name).or_default();
+            instance.finish(finished);
+            instance.last_run = kept(&errand);
         } else {
             status.instances.remove(&name);
         }
@@ -269,6 +274,13 @@ impl<T: Timetable> Daemon<T> {
             }
         }
     }
+}
+
+/// The last run, as its folder keeps it.
+fn kept(errand: &Errand) -> Option<KeptRun> {
+    let folder = errand.folder()?;
+    let lock = RunLock::holder(folder);
+    KeptRuns::load(folder).ok()?.last(lock.as_deref())
 }
 
 /// The time to say that we are alive, if anybody wants to hear it: whatever else happens meanwhile.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Exit;
+use crate::runs::Run;
 
 /// The whole daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub(crate) struct InstanceStatus {
     pub(crate) failures_in_a_row: u32,
     /// When a run last ended well.
     pub(crate) last_success: Option<Timestamp>,
+    /// The last run, as its folder keeps it, also from before this daemon.
+    #[serde(default)]
+    pub(crate) last_run: Option<Run>,
 }
 
 /// A run that is over.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::config::env::STARTED_BY;
 use crate::config::{Environment, setup};
 use crate::error::{Error, Exit, Result};
 use crate::job::{self, Errand, Job, Told as _};
@@ -115,7 +116,7 @@ impl Workers {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.arg(COMMAND).env_remove("NOTIFY_SOCKET");
+        command.arg(COMMAND).env_remove("NOTIFY_SOCKET").env(STARTED_BY, "daemon");
         command.envs(self.log.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         apart(&mut command);

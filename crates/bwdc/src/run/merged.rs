@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Context, Organization, Outcome, RunRecord, account, blocked, commit, iso, limits, notes, snapshot, warn,
+    Context, Organization, Outcome, RunRecord, account, blocked, commit, limits, lock, notes, snapshot, warn,
 };
 use crate::config::{Instance, instance};
 use crate::error::{Error, Exit, Result};
@@ -89,8 +89,7 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
 /// Nobody else syncs any of the folders meanwhile.
 fn locks(merge: &Merge, started: Timestamp) -> Result<Vec<RunLock>> {
     let take = |Member { context, .. }: &Member| {
-        let taken = RunLock::take(context.file.folder(), &iso(started));
-        taken.map_err(|error| error.while_doing(&context.name))
+        lock(context, started).map_err(|error| error.while_doing(&context.name))
     };
     merge.members.iter().map(take).collect()
 }

@@ -69,6 +69,12 @@ impl DataFile {
         Ok(result)
     }
 
+    /// Does something to another file of the folder under the same lock.
+    pub(crate) fn beside<T>(&self, change: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+        let _lock = self.lock_for_writing()?;
+        change(&self.folder)
+    }
+
     /// A copy of a file that is about to be migrated; never in the place of another copy.
     fn keep(&self, older: &Older) -> Result<()> {
         let name = |number: u32| match number {

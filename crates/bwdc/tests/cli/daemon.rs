@@ -174,6 +174,16 @@ fn every_instance_runs_and_a_failing_one_delays_nobody() {
     let failing = company.state(&status, "i2");
     assert_eq!((&failing["last"]["exit"], &failing["failuresInARow"]), (&json!(1), &json!(1)));
     assert!(failing["last"]["message"].as_str().unwrap().contains("there is no such file or folder"));
+    assert_eq!(failing["lastRun"]["result"], json!("failed"), "{failing}");
+    let one: Value =
+        serde_json::from_str(&company.instance.run(&["status", "--appdata", "i0", "--json"]).out).unwrap();
+    let listed = &one["instances"][0];
+    assert_eq!((&one["object"], &one["daemon"]["pid"]), (&json!("status"), &status["pid"]));
+    assert_eq!(
+        (&listed["name"], &listed["lastRun"]["by"], &listed["lastRun"]["result"]),
+        (&json!("i0"), &json!("daemon"), &json!("ok"))
+    );
+    assert!(listed["lastSuccess"].is_string() && listed["nextRun"].is_string(), "{listed}");
 
     let ran = company.instance.run(&["status", "--appdata", "i0"]);
     assert_eq!(ran.code, 1, "one fails: {}", ran.out);
@@ -194,7 +204,14 @@ fn every_instance_runs_and_a_failing_one_delays_nobody() {
 
     assert_eq!(daemon.end(), 0);
     assert!(!company.folder("i0").join("daemon.sock").exists());
-    company.ask().fails_with_response("No daemon answers");
+    // What is told without it comes from the folders.
+    let told: Value = serde_json::from_str(&company.ask().ok().out).unwrap();
+    let instance = &told["data"]["instances"][0];
+    assert_eq!(
+        (&instance["lastRun"]["by"], &instance["lastRun"]["exit"]),
+        (&json!("daemon"), &json!(0)),
+        "{told}"
+    );
 }
 
 #[test]

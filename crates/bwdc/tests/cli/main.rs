@@ -37,4 +37,5 @@ mod schedule_times;
 mod secrets;
 mod server;
 mod state;
+mod status;
 mod which;

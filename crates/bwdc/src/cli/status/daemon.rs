@@ -1,0 +1,79 @@
+//! What a daemon says of itself.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{length, shown};
+use crate::daemon::status::{InstanceStatus, Status};
+use crate::error::{Error, Result};
+
+/// As the daemon tells it, with the names of the instances in them, too.
+pub(super) fn response(status: &Status) -> Result<Value> {
+    let mut value = json(status)?;
+    if let Some(instances) = value.get_mut("instances").and_then(Value::as_object_mut) {
+        name(instances);
+    }
+    Ok(value)
+}
+
+/// In the form that is the same without a daemon.
+pub(super) fn listing(status: &Status) -> Result<Value> {
+    let mut value = response(status)?;
+    let instances = value.get_mut("instances").and_then(Value::as_object_mut).map(std::mem::take);
+    let list: Vec<Value> = instances.into_iter().flatten().map(|(_, instance)| instance).collect();
+    let Status { version, pid, started, .. } = status;
+    let daemon = json!({ "version": version, "pid": pid, "started": started });
+    Ok(json!({ "object": "status", "daemon": daemon, "instances": list }))
+}
+
+fn name(instances: &mut Map<String, Value>) {
+    for (name, instance) in instances {
+        instance["name"] = name.as_str().into();
+    }
+}
+
+fn json(status: &Status) -> Result<Value> {
+    serde_json::to_value(status).map_err(|error| Error::new(format!("Writing the status as JSON: {error}")))
+}
+
+pub(super) fn told(status: &Status, now: Timestamp) -> String {
+    let mut text = format!(
+        "bwdc {} (process {}), running for {}\n",
+        status.version,
+        status.pid,
+        length(now.duration_since(status.started))
+    );
+    for (name, instance) in &status.instances {
+        let _ = write!(text, "\n{name}\n  {}\n  {}\n", doing(instance, now), last(instance, now));
+        if let Some(trouble) = instance.trouble(now) {
+            let _ = writeln!(text, "  {trouble}");
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn doing(instance: &InstanceStatus, now: Timestamp) -> String {
+    match (instance.running_since, instance.next_run) {
+        (Some(since), _) => format!("running for {}", length(now.duration_since(since))),
+        (None, Some(next)) => {
+            format!("next run in {}, at {}", length(next.duration_since(now)), shown(next))
+        }
+        (None, None) => "not to run again".to_owned(),
+    }
+}
+
+fn last(instance: &InstanceStatus, now: Timestamp) -> String {
+    match (&instance.last, instance.last_success) {
+        (Some(last), _) => format!(
+            "last run {} ago, {:.1} s, exit {}: {}",
+            length(now.duration_since(last.at)),
+            last.seconds,
+            last.exit,
+            last.message.replace('\n', "\n    ")
+        ),
+        (None, Some(success)) => format!("last good run at {}, before this daemon", shown(success)),
+        (None, None) => "never ran".to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! What is known of the runs of each instance, whoever started them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Form, length, shown};
+use crate::cli::Given;
+use crate::daemon::timetable::{Times, last_run};
+use crate::error::{Error, Exit, Result};
+use crate::job::Job;
+use crate::run::Context;
+use crate::runs::health::{Evidence, Trouble};
+use crate::runs::{Begun, Run, Runs};
+use crate::state::RunLock;
+use crate::ui::Answer;
+
+pub(super) async fn answer(jobs: &[Job], given: &Given, form: Form) -> Result<(Answer, Exit)> {
+    let now = Timestamp::now();
+    let mut all = Vec::new();
+    for job in jobs {
+        all.push(Instance::of(job, given, now).await);
+    }
+    let is_good = all.iter().all(Instance::is_good);
+    let value = json!({
+        "object": "status",
+        "ok": is_good,
+        "instances": all.iter().map(Instance::json).collect::<Vec<_>>(),
+    });
+    let exit = if is_good { Exit::Success } else { Exit::Failure };
+    let texts: Vec<String> = all.iter().map(|instance| instance.text(now)).collect();
+    Ok(match form {
+        Form::Json => (Answer::Object(value), exit),
+        Form::Usual => (Answer::Table { text: texts.join("\n\n"), value }, exit),
+    })
+}
+
+/// One that is synced as one.
+struct Instance {
+    name: String,
+    folder: String,
+    state: Result<State>,
+}
+
+/// How it is.
+struct State {
+    runs: Runs,
+    /// Who holds the lock of the folder.
+    lock: Option<String>,
+    last_success: Option<Timestamp>,
+    due: Due,
+    trouble: Option<Trouble>,
+}
+
+/// When it runs by itself.
+#[derive(Default)]
+struct Due {
+    next: Option<Timestamp>,
+    by: Option<&'static str>,
+}
+
+impl Instance {
+    async fn of(job: &Job, given: &Given, now: Timestamp) -> Self {
+        let contexts = job.contexts();
+        let folder = contexts.first().map(|context| context.file.folder().display().to_string());
+        let state = match contexts.first() {
+            Some(context) => State::of(job, context, given, now).await,
+            None => Err(Error::new("It has no folder.")),
+        };
+        Self { name: job.name().to_owned(), folder: folder.unwrap_or_default(), state }
+    }
+
+    fn is_good(&self) -> bool {
+        self.state.as_ref().is_ok_and(|state| state.trouble.is_none())
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({ "name": self.name, "folder": self.folder, "ok": self.is_good() });
+        match &self.state {
+            Ok(State { runs, lock, last_success, due, trouble }) => {
+                value["lastRun"] = json!(runs.last(lock.as_deref()));
+                value["lastSuccess"] = json!(last_success);
+                value["nextRun"] = json!(due.next);
+                value["scheduler"] = json!(due.by);
+                value["runningSince"] = json!(runs.running(lock.as_deref()).map(|begun| begun.at));
+                value["trouble"] = json!(trouble.as_ref().map(|trouble| &trouble.what));
+                value["nextStep"] = json!(trouble.as_ref().map(|trouble| &trouble.next_step));
+            }
+            Err(error) => {
+                value["trouble"] = json!(error.message);
+                value["nextStep"] = json!(error.next_step);
+            }
+        }
+        value
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let mut lines = vec![format!("{} ({})", self.name, self.folder)];
+        match &self.state {
+            Ok(state) => lines.extend(state.lines(now)),
+            Err(error) => lines.push(line("trouble", &error.to_string())),
+        }
+        lines.join("\n")
+    }
+}
+
+impl State {
+    async fn of(job: &Job, context: &Context, given: &Given, now: Timestamp) -> Result<Self> {
+        job.check_folders()?;
+        let folder = context.file.folder();
+        let (runs, lock) = look(folder).await.map_err(|error| not_ours(folder, error))?;
+        let data = context.file.load().map_err(|error| not_ours(folder, error))?;
+        let times = times(job, given)?;
+        let evidence = Evidence {
+            runs: &runs,
+            lock: lock.as_deref(),
+            earlier_success: last_run(&data),
+            times: times.as_ref(),
+            now,
+        };
+        let (trouble, last_success) = (evidence.trouble(), evidence.last_success());
+        Ok(Self { due: due(times.as_ref(), now), runs, lock, last_success, trouble })
+    }
+
+    fn lines(&self, now: Timestamp) -> Vec<String> {
+        let Self { runs, lock, last_success, due, trouble } = self;
+        let running = runs.running(lock.as_deref()).map(|begun| line("running", &of_begun(begun, now)));
+        let last = runs.last(lock.as_deref());
+        let told = match &last {
+            Some(run) => of_run(run, now),
+            None => "none is known".to_owned(),
+        };
+        let success = match (last_success, &last) {
+            (Some(at), Some(run)) if run.at == *at => "the same".to_owned(),
+            (Some(at), _) => when(*at, now),
+            (None, _) => "never".to_owned(),
+        };
+        let next = match (due.next, due.by) {
+            (Some(next), Some(by)) => {
+                format!("{} (in {}), by {by}", shown(next), length(next.duration_since(now)))
+            }
+            (Some(next), None) => format!("{} (in {})", shown(next), length(next.duration_since(now))),
+            (None, _) => "not known: no schedule for it is seen here (`bwdc schedule install`)".to_owned(),
+        };
+        let trouble = trouble.as_ref().map(|Trouble { what, next_step }| {
+            let what = if last.is_some_and(|run| run.message == *what) { "" } else { what.as_str() };
+            line("to do", format!("{what}\n{next_step}").trim_start())
+        });
+        let known = [line("last run", &told), line("last success", &success), line("next run", &next)];
+        running.into_iter().chain(known).chain(trouble).collect()
+    }
+}
+
+/// `  NAME          TEXT`, further lines of the text below.
+fn line(name: &str, text: &str) -> String {
+    format!("  {name:<14}{}", text.replace('\n', "\n                "))
+}
+
+fn when(time: Timestamp, now: Timestamp) -> String {
+    format!("{} ({} ago)", shown(time), length(now.duration_since(time)))
+}
+
+fn of_begun(begun: &Begun, now: Timestamp) -> String {
+    format!("since {}, by {}", when(begun.at, now), begun.by.as_str())
+}
+
+fn of_run(run: &Run, now: Timestamp) -> String {
+    let Run { at, by, result, exit, duration_seconds, message, .. } = run;
+    let exit = exit.map(|exit| format!(", exit {exit}")).unwrap_or_default();
+    let duration = duration_seconds.map(|seconds| format!(", {seconds:.1} s")).unwrap_or_default();
+    let head = format!("{}, by {}: {}{exit}{duration}", when(*at, now), by.as_str(), result.word());
+    let removed = run.counts.filter(|counts| counts.removed > 0 || counts.left_out > 0);
+    let more = removed.map(|counts| format!(" {} left, {} were left out.", counts.removed, counts.left_out));
+    format!("{head}\n{message}{}", more.unwrap_or_default())
+}
+
+/// What the files say. One that seems to be cut off may just be about to tell its end.
+async fn look(folder: &Path) -> Result<(Runs, Option<String>)> {
+    const TIMES: usize = 5;
+    const MEANWHILE: Duration = Duration::from_millis(100);
+    for _ in 1..TIMES {
+        let lock = RunLock::holder(folder);
+        let runs = Runs::load(folder)?;
+        if lock.is_some() || !runs.has_begun() {
+            return Ok((runs, lock));
+        }
+        tokio::time::sleep(MEANWHILE).await;
+    }
+    Ok((Runs::load(folder)?, RunLock::holder(folder)))
+}
+
+fn not_ours(folder: &Path, error: Error) -> Error {
+    if error.next_step.is_some() {
+        return error;
+    }
+    error.hint(format!("Run this as the user who owns {}.", folder.display()))
+}
+
+/// When it is due, by `bwdc.toml`.
+fn times(job: &Job, given: &Given) -> Result<Option<Times>> {
+    let schedule = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()));
+    schedule.map(|schedule| schedule.times().map(Times::By)).transpose()
+}
+
+fn due(times: Option<&Times>, now: Timestamp) -> Due {
+    use crate::daemon::Timetable as _;
+    let next = times.and_then(|times| times.next_after(now));
+    Due { next, by: None }
+}

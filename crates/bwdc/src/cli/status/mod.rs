@@ -1,0 +1,81 @@
+//! `bwdc status`: did the last sync work, and when is the next?
+
+mod daemon;
+mod instances;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Given;
+use super::daemon::home;
+use super::which::{Which, Wish};
+use crate::daemon::control;
+use crate::daemon::status::Status;
+use crate::error::{Exit, Result};
+use crate::ui::Answer;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    which: Which,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// To read, or with `--response` in an envelope.
+    Usual,
+    /// One JSON object, alike with and without a daemon.
+    Json,
+}
+
+/// Ends with 1 while an instance is not in step.
+pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, Exit)> {
+    let Arguments { which, json } = arguments;
+    let form = if json { Form::Json } else { Form::Usual };
+    match control::ask(&place(&which, given)?).await? {
+        Some(status) => of_daemon(&status, form),
+        None => instances::answer(&which.standing(given, Wish::Test)?, given, form).await,
+    }
+}
+
+/// The first folder that the daemon was given, where it was given some.
+fn place(which: &Which, given: &Given) -> Result<PathBuf> {
+    match which.first_folder() {
+        Some(folder) => Ok(folder.to_owned()),
+        None => home(&Which::default(), given),
+    }
+}
+
+fn of_daemon(status: &Status, form: Form) -> Result<(Answer, Exit)> {
+    let now = Timestamp::now();
+    let exit = if status.in_trouble(now).is_empty() { Exit::Success } else { Exit::Failure };
+    let answer = match form {
+        Form::Json => Answer::Object(daemon::listing(status)?),
+        Form::Usual => Answer::Table { text: daemon::told(status, now), value: daemon::response(status)? },
+    };
+    Ok((answer, exit))
+}
+
+/// In local time.
+fn shown(time: Timestamp) -> String {
+    time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// Days and hours, hours and minutes, minutes and seconds.
+fn length(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}

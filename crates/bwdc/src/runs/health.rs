@@ -1,0 +1,213 @@
+//! Whether an instance is in step, judged by how its runs went and when they are due.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Ending, Run, Runs};
+use crate::daemon::Timetable;
+
+/// What an instance is judged by.
+pub(crate) struct Evidence<'a, T> {
+    pub(crate) runs: &'a Runs,
+    /// Who holds the lock of the folder.
+    pub(crate) lock: Option<&'a str>,
+    /// A success that only `data.json` knows of.
+    pub(crate) earlier_success: Option<Timestamp>,
+    /// When runs are due, if that is known.
+    pub(crate) times: Option<&'a T>,
+    pub(crate) now: Timestamp,
+}
+
+/// What is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) what: String,
+    pub(crate) next_step: String,
+}
+
+/// Where nobody knows when runs are due, one a day is expected.
+const USUAL: SignedDuration = SignedDuration::from_hours(24);
+
+/// So many intervals may pass without a good run.
+const INTERVALS: usize = 3;
+
+impl<T: Timetable> Evidence<'_, T> {
+    /// When somebody last saw the directory and the organization in step.
+    pub(crate) fn last_success(&self) -> Option<Timestamp> {
+        self.runs.last_success.as_ref().map(|run| run.at).max(self.earlier_success)
+    }
+
+    /// Why somebody should look at it.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.hanging().or_else(|| self.failed()).or_else(|| self.locked()).or_else(|| self.overdue())
+    }
+
+    fn hanging(&self) -> Option<Trouble> {
+        let begun = self.runs.running(self.lock)?;
+        self.is_long_ago(begun.at).then(|| Trouble {
+            what: "The sync that is running began more than three intervals ago.".to_owned(),
+            next_step: format!(
+                "It may hang: see `bwdc log`, and end it ({}).",
+                self.lock.unwrap_or("unknown")
+            ),
+        })
+    }
+
+    fn failed(&self) -> Option<Trouble> {
+        let Run { result, message, hint, .. } = self.runs.last(self.lock)?;
+        let is_failure = matches!(result, Ending::Failed | Ending::Blocked | Ending::CutOff);
+        is_failure.then(|| Trouble {
+            what: message,
+            next_step: hint.unwrap_or_else(|| "See `bwdc log --errors` and `bwdc doctor`.".to_owned()),
+        })
+    }
+
+    fn locked(&self) -> Option<Trouble> {
+        let since = self.runs.locked_since?;
+        self.is_long_ago(since).then(|| Trouble {
+            what: "Each run for more than three intervals has found another sync running.".to_owned(),
+            next_step: match self.lock {
+                Some(holder) => format!("That one may hang: see `bwdc log`, and end it ({holder})."),
+                None => "It has ended by now: run `bwdc sync`, and schedule syncs further apart.".to_owned(),
+            },
+        })
+    }
+
+    fn overdue(&self) -> Option<Trouble> {
+        let Some(at) = self.last_success() else {
+            return Some(Trouble {
+                what: "No run has succeeded yet.".to_owned(),
+                next_step: "Run `bwdc sync`, or `bwdc doctor` to look for the reason.".to_owned(),
+            });
+        };
+        let ended = self.runs.last_success.as_ref().map(Run::ended).max(Some(at)).unwrap_or(at);
+        self.is_long_ago(ended).then(|| Trouble {
+            what: match self.times {
+                Some(_) => "No run has succeeded for three intervals.".to_owned(),
+                None => "No run has succeeded for three days.".to_owned(),
+            },
+            next_step: "See whether its scheduler runs it: `bwdc schedule list`, and `bwdc log`.".to_owned(),
+        })
+    }
+
+    /// Whether so many runs have become due since.
+    fn is_long_ago(&self, time: Timestamp) -> bool {
+        let next = |time: Timestamp| match self.times {
+            Some(times) => times.next_after(time),
+            None => time.checked_add(USUAL).ok(),
+        };
+        (0..INTERVALS).try_fold(time, |time, _| next(time)).is_some_and(|due| due < self.now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Begun, By};
+    use super::*;
+    use crate::error::{Error, Exit};
+    use crate::job::Facts;
+    use crate::runs::End;
+
+    /// Every quarter of an hour.
+    struct Quarterly;
+
+    impl Timetable for Quarterly {
+        fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+            time.checked_add(SignedDuration::from_mins(15)).ok()
+        }
+
+        fn is_due_at_first(&self) -> bool {
+            false
+        }
+    }
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
+    }
+
+    fn by() -> By {
+        By("cron".to_owned())
+    }
+
+    /// One that began then and took a minute.
+    fn run(minutes: i64, exit: Exit) -> Run {
+        let error = Error::new("no").exit(exit);
+        let facts = Facts { users: 1, groups: 0, removed: 0, left_out: 0 };
+        let result = match exit {
+            Exit::Success | Exit::LeftOut => Ok((exit, facts)),
+            _ => Err(&error),
+        };
+        Run::of(&End { at: at(minutes), duration: 60.0, run: "r", result }, by())
+    }
+
+    fn trouble(runs: &Runs, lock: Option<&str>, now: i64) -> Option<String> {
+        let evidence = Evidence { runs, lock, earlier_success: None, times: Some(&Quarterly), now: at(now) };
+        evidence.trouble().map(|trouble| trouble.what)
+    }
+
+    fn after(runs: &[Run]) -> Runs {
+        runs.iter().cloned().fold(Runs::default(), Runs::and)
+    }
+
+    #[test]
+    fn a_failure_is_trouble_and_keeps_the_last_good_run() {
+        let runs = after(&[run(0, Exit::Success), run(15, Exit::Failure)]);
+        assert_eq!(trouble(&runs, None, 16).as_deref(), Some("no"));
+        assert_eq!(runs.last_success.as_ref().unwrap().at, at(0));
+        let runs = runs.and(run(30, Exit::LeftOut));
+        assert_eq!(trouble(&runs, None, 31), None);
+        assert_eq!(runs.last_success.unwrap().at, at(30));
+    }
+
+    #[test]
+    fn three_intervals_without_a_good_run_are_trouble() {
+        let runs = after(&[run(0, Exit::Success)]);
+        assert_eq!(trouble(&runs, None, 46), None);
+        assert_eq!(trouble(&runs, None, 47).unwrap(), "No run has succeeded for three intervals.");
+        assert_eq!(trouble(&Runs::default(), None, 0).unwrap(), "No run has succeeded yet.");
+        let unknown = Evidence::<Quarterly> {
+            runs: &runs,
+            lock: None,
+            earlier_success: None,
+            times: None,
+            now: at(3 * 24 * 60),
+        };
+        assert_eq!(unknown.trouble(), None);
+        let later = Evidence { now: at(3 * 24 * 60 + 2), ..unknown };
+        assert_eq!(later.trouble().unwrap().what, "No run has succeeded for three days.");
+        let known = Evidence { earlier_success: Some(at(4000)), ..later };
+        assert_eq!((known.trouble(), known.last_success()), (None, Some(at(4000))));
+    }
+
+    /// Cron's script may count exit code 3 as a success; here it does not stay hidden.
+    #[test]
+    fn a_lock_that_is_held_for_three_intervals_is_trouble() {
+        let begun = Begun { at: at(15), by: by(), process: 0 };
+        let runs = Runs { running: Some(begun), ..after(&[run(0, Exit::Success)]) };
+        let holder = Some("process 7, since then");
+        assert_eq!(trouble(&runs, holder, 40), None);
+        let runs = runs.and(run(30, Exit::Locked)).and(run(45, Exit::Locked));
+        assert_eq!(runs.last.as_ref().unwrap().result, Ending::Locked);
+        assert!(trouble(&runs, holder, 61).unwrap().contains("began more than three intervals ago"));
+        // Another holder each time.
+        let runs = Runs { running: None, ..runs };
+        let late = Evidence {
+            runs: &runs,
+            lock: None,
+            earlier_success: Some(at(70)),
+            times: Some(&Quarterly),
+            now: at(76),
+        };
+        assert!(late.trouble().unwrap().what.contains("found another sync running"));
+        assert_eq!(trouble(&runs.and(run(75, Exit::Success)), None, 77), None);
+    }
+
+    #[test]
+    fn one_that_never_told_its_end_was_cut_off() {
+        let begun = Begun { at: at(15), by: by(), process: 0 };
+        let runs = Runs { running: Some(begun), ..after(&[run(0, Exit::Success)]) };
+        let last = runs.last(None).unwrap();
+        assert_eq!((last.at, last.result, last.exit), (at(15), Ending::CutOff, None));
+        assert!(trouble(&runs, None, 16).unwrap().contains("cut off"));
+        assert_eq!(runs.last(Some("somebody")).unwrap().at, at(0));
+    }
+}
