@@ -243,8 +243,8 @@ pub(crate) trait Told {
 
 impl Told for Outcome {
     fn facts(&self) -> Facts {
-        let Self { sent, left_out, .. } = self;
-        Facts { users: sent.users, groups: sent.groups, removed: sent.leavers, left_out: *left_out }
+        let Self { sent, left_out, changes, .. } = self;
+        Facts { users: sent.users, groups: sent.groups, removed: changes.leavers(), left_out: *left_out }
     }
 
     fn notes(&self) -> &[Note] {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
 use bwdc_connect::directory::{self, Abilities, Ask, Directory as _, Extent, Others, Progress, Tombstones};
+use bwdc_core::changes::{Baseline, Basis, Changes, Imported};
 use bwdc_core::check::{Cause, Finding, Removals, ServerLimits, Verdict};
 use bwdc_core::known::KnownPeople;
 use bwdc_core::note::{Note, Step};
@@ -22,8 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Environment, Instance, Secrets, env, installation, instance};
 use crate::error::{Error, Exit, Result};
+use crate::log;
 use crate::runs;
 use crate::session::{self, Account, TokenMemory};
+use crate::state::imported::{self, LastImport};
 use crate::state::{Data, DataFile, RunLock, key, people};
 use crate::ui::{self, Style};
 
@@ -140,6 +143,8 @@ pub(crate) struct Outcome {
     pub(crate) notes: Vec<Note>,
     /// Entries that had to be left out.
     pub(crate) left_out: usize,
+    /// Who came and who left, as far as this run did it.
+    pub(crate) changes: Changes,
 }
 
 /// What `test` reads.
@@ -195,6 +200,8 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
         organization_id: organization.account.organization_id.clone(),
         server,
     };
+    let memory = Memory::of(context, &target);
+    let (changes, imported) = Changes::of(memory.baseline(&data), &reading.prepared, &instance.rules, server);
     let plan = bwdc_core::plan(reading.prepared, &instance.rules, &target);
     let last_digest = data.text(key::LAST_SYNC_HASH);
     let sent = match bwdc_core::check(&plan, &instance.rules, limits(&data)?, removals, last_digest) {
@@ -205,6 +212,7 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
             plan.summary
         }
     };
+    let changes = done(changes, sent);
     let record = RunRecord {
         file: &context.file,
         started,
@@ -216,7 +224,55 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
         merged_by: None,
     };
     commit(&[record], sent)?;
-    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
+    memory.keep(imported);
+    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
+}
+
+/// What a folder remembers of the import before.
+struct Memory<'a> {
+    context: &'a Context,
+    organization_id: &'a str,
+    last: Option<LastImport>,
+}
+
+impl<'a> Memory<'a> {
+    fn of(context: &'a Context, target: &'a Target) -> Self {
+        let last = imported::load(context.file.folder());
+        Self { context, organization_id: &target.organization_id, last }
+    }
+
+    /// By what an import is compared. What went into another organization says nothing about this one.
+    fn baseline(&self, data: &Data) -> Baseline<'_> {
+        let is_same = data.text(key::ORGANIZATION_ID) == Some(self.organization_id);
+        match &self.last {
+            Some(last) if last.organization_id == self.organization_id => Baseline::Known(&last.imported),
+            None if is_same && data.text(key::LAST_SYNC_HASH).is_some() => Baseline::Unknown,
+            Some(_) | None => Baseline::Nothing,
+        }
+    }
+
+    /// A run is worth more than what the next one can tell.
+    fn keep(self, imported: Imported) {
+        let import = LastImport { organization_id: self.organization_id.to_owned(), imported };
+        if self.last.as_ref() == Some(&import) {
+            return;
+        }
+        if let Err(error) = imported::store(self.context.file.folder(), &import) {
+            tracing::warn!("who is new at the next run will not be known: {error}");
+        }
+    }
+}
+
+/// Logs what an import changed, as soon as it did.
+fn done(changes: Changes, sent: Summary) -> Changes {
+    let changes = if sent.is_nothing() {
+        tracing::info!("nothing has changed since the last import, so nothing was sent");
+        changes.unsent()
+    } else {
+        changes
+    };
+    log::changes(&changes.list);
+    changes
 }
 
 /// Nobody else syncs the folder meanwhile, and whoever looks sees that a sync is running.
@@ -252,7 +308,8 @@ impl Outcome {
     fn nothing() -> Self {
         let note =
             Note::warning(Step::Read, "", "neither sync.users nor sync.groups is on, so nothing was read");
-        Self { sent: Summary::default(), notes: vec![note], left_out: 0 }
+        let changes = Changes { basis: Basis::Unknown, list: Vec::new() };
+        Self { sent: Summary::default(), notes: vec![note], left_out: 0, changes }
     }
 }
 

@@ -74,6 +74,11 @@ impl Answer {
     }
 }
 
+/// Whether somebody reads stdout as it comes.
+pub(crate) fn is_read(style: Style) -> bool {
+    !style.quiet && !style.response && !style.raw && std::io::stdout().is_terminal()
+}
+
 /// Prints an answer on stdout.
 pub(crate) fn answer(answer: &Answer, style: Style) {
     if style.quiet || *answer == Answer::Nothing {

@@ -9,6 +9,7 @@
 //! about each. [`plan()`] lays the requests out. [`check()`] has the last word. Everything
 //! here takes values and returns values: no IO, no async, no clock, no environment.
 
+pub mod changes;
 pub mod check;
 pub mod entry;
 pub mod filter;

@@ -57,6 +57,13 @@ pub struct Summary {
     pub leavers: usize,
 }
 
+impl Summary {
+    /// Whether nobody and nothing is in it.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A whole import.
 #[derive(Clone, Debug)]
 pub struct Plan {

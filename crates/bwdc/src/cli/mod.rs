@@ -12,6 +12,7 @@ mod last_sync;
 mod login;
 mod logout;
 mod man;
+mod news;
 mod sandbox;
 mod schedule;
 mod several;

@@ -5,8 +5,8 @@ use bwdc_core::note::{Note, Severity, by_cause};
 use clap::Args;
 use serde_json::{Map, json};
 
-use super::several;
 use super::which::{Jobs, Which, Wish};
+use super::{news, several};
 use crate::error::{Exit, Result};
 use crate::job::{Facts, Job, Report, Told as _, new_run};
 use crate::rivals::{self, Judgement};
@@ -47,7 +47,9 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
                 Err(error) => return several::alone(error, given.style),
             };
             ui::notes(&warnings(&outcome.notes), given.style);
-            let message = Some(outcome.facts().synced());
+            let mut lines = vec![outcome.facts().synced()];
+            lines.extend(news::lines(&outcome, given.style));
+            let message = Some(lines.join("\n"));
             Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))
         }
         Jobs::Several(jobs) => {
@@ -77,6 +79,7 @@ fn told(report: Report<Outcome>, style: Style) -> several::Line {
     let mut value = Map::new();
     if let Ok(outcome) = &result {
         ui::notes_of(&name, &warnings(&outcome.notes), style);
+        news::lines(outcome, style).iter().for_each(|line| ui::say(&format!("{name}: {line}")));
         let Facts { users, groups, removed, left_out } = outcome.facts();
         let facts = json!({
             "users": users,

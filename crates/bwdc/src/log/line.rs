@@ -153,7 +153,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// Without anything that ends a line or moves a cursor: what a directory holds must not forge a line.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let is_harmful = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     if !text.contains(is_harmful) {
         return text.to_owned();

@@ -4,11 +4,14 @@
 //! (docs/log.md). No crate appends from several processes, rotates by size and age and opens files safely in folders that
 //! others can write to, so that is ours too: [`file::Appender`].
 
+mod changes;
 mod file;
 pub(crate) mod journal;
 mod line;
 
+pub(crate) use self::changes::changes;
 pub(crate) use self::file::can_append;
+pub(crate) use self::line::escaped;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;

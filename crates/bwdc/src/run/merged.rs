@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bwdc_connect::directory::{Ask, Extent, Others, Scope};
+use bwdc_core::changes::Changes;
 use bwdc_core::check::Removals;
 use bwdc_core::merge::{self, Merged, Part, Share, Source};
 use bwdc_core::plan::{Plan, Server, Summary, Target};
@@ -19,7 +20,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Context, Organization, Outcome, RunRecord, account, blocked, commit, limits, lock, notes, snapshot, warn,
+    Context, Memory, Organization, Outcome, RunRecord, account, blocked, commit, done, limits, lock, notes,
+    snapshot, warn,
 };
 use crate::config::{Instance, instance};
 use crate::error::{Error, Exit, Result};
@@ -70,6 +72,9 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
     let server = organization.server(&prepared).await?;
     let api_url = organization.client.api_url().to_owned();
     let target = Target { api_url, organization_id: id.clone(), server };
+    let memory = Memory::of(first.context, &target);
+    let (changes, imported) =
+        Changes::of(memory.baseline(&first.data), &prepared, &first.instance.rules, server);
     let plan = bwdc_core::plan(prepared, &first.instance.rules, &target);
     let sent = match verdict(&opened, &plan, &parts, removals)? {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
@@ -79,11 +84,13 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
             plan.summary
         }
     };
+    let changes = done(changes, sent);
     let merged_by = merge.path.display().to_string();
     let record = |(opened, part)| record(opened, part, &plan, started, &id, &merged_by);
     let records: Vec<RunRecord<'_>> = opened.iter().zip(&parts).map(record).collect();
     commit(&records, sent)?;
-    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan) })
+    memory.keep(imported);
+    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
 }
 
 /// Nobody else syncs any of the folders meanwhile.

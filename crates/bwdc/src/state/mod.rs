@@ -4,6 +4,7 @@
 //! and replaces it in one step, so that neither a crash nor a second process ever loses a setting.
 
 mod file;
+pub(crate) mod imported;
 mod lock;
 mod migrate;
 pub(crate) mod people;

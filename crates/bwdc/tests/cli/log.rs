@@ -291,3 +291,108 @@ fn secrets_are_never_logged() {
         assert!(!printed.contains(secret), "{secret} was printed");
     }
 }
+
+/// The lines about single people and groups that the last run left.
+fn events(instance: &Instance) -> Vec<String> {
+    let text = log(instance);
+    let run = field(text.lines().last().unwrap(), "run").to_owned();
+    let of_run = text.lines().filter(|line| line.contains(&run) && line.contains(" event="));
+    of_run.map(|line| line.split(&format!("run={run} ")).nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn everybody_who_comes_goes_or_is_left_out_is_named_with_the_reason() {
+    let (organization, instance) = scene();
+    let sync = || instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
+    let removed = || field(log(&instance).lines().last().unwrap(), "removed").to_owned();
+    sync();
+    assert_eq!(
+        events(&instance),
+        [
+            "event=invite email=ann@example.org externalId=1 reason=\"new among the people to import\"",
+            "event=invite email=joe@example.org externalId=2 reason=\"new among the people to import\"",
+            "event=group-create externalId=g name=Staff reason=\"new, with 2 member(s)\"",
+            "event=leave-out entry=3 reason=\"no e-mail address\"",
+        ]
+    );
+    // Nothing is told twice.
+    assert_eq!(sync().out, "Syncing complete.\nSynced 0 group(s) and 0 user(s).\n");
+    assert!(events(&instance).is_empty());
+    assert!(log(&instance).contains("nothing has changed since the last import, so nothing was sent"));
+    instance.company(
+        "id,email,status\n1,ann@example.org,\n2,joe@example.org,deleted\n3,,\n",
+        "id,name,members\ng,Staff,1\n",
+    );
+    sync();
+    assert_eq!(
+        events(&instance),
+        [
+            "event=remove email=joe@example.org externalId=2 reason=\"deleted in the directory\"",
+            "event=group-change externalId=g name=Staff reason=\"1 member(s), 2 before\"",
+        ]
+    );
+    assert_eq!((removed(), organization.emails().len()), ("1".to_owned(), 1));
+    // Who has left is still in the request, and left before this run.
+    instance.company(
+        "id,email,status\n1,ann@example.org,\n2,joe@example.org,deleted\n4,eve@example.org,\n",
+        "id,name,members\ng,Crew,1\n",
+    );
+    sync();
+    assert_eq!(
+        events(&instance),
+        [
+            "event=invite email=eve@example.org externalId=4 reason=\"new among the people to import\"",
+            "event=group-change externalId=g name=Crew reason=\"was called Staff\"",
+        ]
+    );
+    assert_eq!(removed(), "0");
+    instance.company(
+        "id,email,status\n1,ann@example.org,\n2,joe@example.org,\n4,eve@example.org,disabled\n",
+        GROUPS,
+    );
+    instance.change(|data| data["sync"]["removeDisabled"] = true.into());
+    sync();
+    let told = events(&instance).join("\n");
+    assert!(told.contains("event=restore email=joe@example.org externalId=2 "), "{told}");
+    assert!(told.contains("event=remove email=eve@example.org externalId=4 reason=\"disabled in the directory (sync.removeDisabled)\""), "{told}");
+    let path = instance.data_folder().join("last-import.json");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// After an update of the program, or with a file that is damaged, the whole company is not told as new.
+#[test]
+fn nobody_is_told_as_new_where_it_is_not_known() {
+    let (_organization, instance) = scene();
+    let sync = || instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
+    sync();
+    fs::remove_file(instance.data_folder().join("last-import.json")).unwrap();
+    instance.company("id,email,status\n1,ann@example.org,\n2,joe@example.org,\n4,eve@example.org,\n", GROUPS);
+    sync();
+    assert!(events(&instance).is_empty(), "{:?}", events(&instance));
+    fs::write(instance.data_folder().join("last-import.json"), "{").unwrap();
+    instance.company(USERS, GROUPS);
+    sync();
+    assert!(log(&instance).contains("what was imported last is not known"));
+}
+
+/// On a terminal people see it; scripts have what they know.
+#[test]
+fn people_at_a_terminal_see_who_joined_and_left() {
+    let (_organization, instance) = scene();
+    let at_terminal = || {
+        let program = env!("CARGO_BIN_EXE_bwdc");
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &format!("{program} sync"), "/dev/null"]).env_clear().stdin(Stdio::null());
+        script.envs(instance.environment.iter().map(|(name, value)| (name, value))).env("NO_COLOR", "1");
+        String::from_utf8(script.output().unwrap().stdout).unwrap().replace("\r\n", "\n")
+    };
+    let out = at_terminal();
+    let end = "Synced 1 group(s) and 2 user(s).\nJoined: ann@example.org (new among the people to import)\n\
+               Joined: joe@example.org (new among the people to import)\nGroup: Staff (new, with 2 member(s))\n";
+    assert!(out.ends_with(end), "{out}");
+    let out = at_terminal();
+    assert!(out.ends_with("Nothing has changed since the last sync, so nothing was sent.\n"), "{out}");
+    instance.company("id,email,status\n1,ann@example.org,\n2,joe@example.org,deleted\n", GROUPS);
+    let out = at_terminal();
+    assert!(out.contains("Left: joe@example.org (deleted in the directory)"), "{out}");
+}

@@ -1,0 +1,50 @@
+//! What a sync changed, for people at a terminal. Scripts have the sentence that they know, and the log.
+
+use bwdc_core::changes::{Basis, Change, Kind, Subject};
+
+use crate::log::escaped;
+use crate::run::Outcome;
+use crate::ui::{self, Style};
+
+/// At most so many of a kind are named.
+const NAMED: usize = 20;
+
+/// Empty unless somebody reads it.
+pub(super) fn lines(outcome: &Outcome, style: Style) -> Vec<String> {
+    if ui::is_read(style) { told(outcome) } else { Vec::new() }
+}
+
+fn told(outcome: &Outcome) -> Vec<String> {
+    let list = &outcome.changes.list;
+    let named: Vec<String> = [
+        named(list, "Joined", |kind| matches!(kind, Kind::Invite | Kind::Restore)),
+        named(list, "Left", Kind::is_leaving),
+        named(list, "Group", |kind| matches!(kind, Kind::GroupCreate | Kind::GroupChange)),
+    ]
+    .concat();
+    match (outcome.changes.basis, named.is_empty(), outcome.sent.is_nothing()) {
+        (_, _, true) => vec!["Nothing has changed since the last sync, so nothing was sent.".to_owned()],
+        (Basis::Unknown, _, _) => {
+            [named, vec!["Who is new is told from the next sync on.".to_owned()]].concat()
+        }
+        (Basis::Compared, true, _) => vec!["Nobody joined or left, and no group changed.".to_owned()],
+        (Basis::Compared, false, _) => named,
+    }
+}
+
+fn named(list: &[Change], word: &str, is_meant: impl Fn(Kind) -> bool) -> Vec<String> {
+    let meant: Vec<&Change> = list.iter().filter(|change| is_meant(change.kind)).collect();
+    let shown = meant.iter().take(NAMED);
+    let shown = shown.map(|Change { subject, reason, .. }| format!("{word}: {} ({reason})", name(subject)));
+    let more = (meant.len() > NAMED).then(|| format!("{word}: {} more, see the log", meant.len() - NAMED));
+    shown.map(|line| escaped(&line)).chain(more).collect()
+}
+
+fn name(subject: &Subject) -> &str {
+    match subject {
+        Subject::Person { email: Some(email), .. } => email,
+        Subject::Person { email: None, external_id } => external_id.as_str(),
+        Subject::Group { name, .. } => name,
+        Subject::Entry(entry) => entry,
+    }
+}
