@@ -40,6 +40,21 @@ impl Error {
         self
     }
 
+    /// The same, where no next step is known yet.
+    #[must_use]
+    pub(crate) fn or_hint(self, next_step: impl Into<String>) -> Self {
+        if self.next_step.is_some() { self } else { self.hint(next_step) }
+    }
+
+    /// With one more next step, on a line of its own.
+    #[must_use]
+    pub(crate) fn also(self, next_step: &str) -> Self {
+        match &self.next_step {
+            Some(first) => Self { next_step: Some(format!("{first}\n{next_step}")), ..self },
+            None => self.hint(next_step),
+        }
+    }
+
     #[must_use]
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;

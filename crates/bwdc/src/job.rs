@@ -87,14 +87,28 @@ impl Job {
     }
 
     /// A whole sync, if there is a permit for it. `run` names it in the log.
-    pub(crate) async fn sync(&self, run: String, permit: Result<()>, removals: Removals) -> Report<Outcome> {
+    ///
+    /// `cut_off` comes when somebody wants the sync to end before its time; what it gives is how the sync failed then.
+    pub(crate) async fn sync(
+        &self,
+        run: String,
+        permit: Result<()>,
+        removals: Removals,
+        cut_off: impl Future<Output = Error>,
+    ) -> Report<Outcome> {
         let at = Timestamp::now();
-        let work = async {
+        let whole = async {
             permit?;
             self.check_folders()?;
             match self {
                 Self::Usual(context) | Self::One(context) => run::sync(context, removals).await,
                 Self::Merged(merge) => merged::sync(merge, removals).await,
+            }
+        };
+        let work = async {
+            tokio::select! {
+                result = Box::pin(whole) => result,
+                error = cut_off => Err(error),
             }
         };
         let report = logged(self.name(), run, "sync", Box::pin(work)).await;
@@ -156,11 +170,11 @@ impl Errand {
         }
     }
 
-    /// Where its state is; of a merge that of its first directory.
-    pub(crate) fn folder(&self) -> Option<&Path> {
+    /// Where it reads and keeps its state.
+    pub(crate) fn folders(&self) -> Vec<&Path> {
         match self {
-            Self::Usual(place) | Self::One(place) => Some(place.folder()),
-            Self::Merged { members, .. } => members.first().map(|(place, _)| place.folder()),
+            Self::Usual(place) | Self::One(place) => vec![place.folder()],
+            Self::Merged { members, .. } => members.iter().map(|(place, _)| place.folder()).collect(),
         }
     }
 

@@ -8,6 +8,8 @@ mod error;
 mod harden;
 mod job;
 mod log;
+mod privileges;
+mod process_tree;
 mod rivals;
 mod run;
 mod runs;

@@ -355,7 +355,10 @@ async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<(S
     let directory = directory::open(instance.directory.clone())?;
     let progress = Arc::new(Progress::default());
     let reading = directory.read(&ask, &progress);
-    let snapshot = ui::with_progress(&progress, context.style_of_progress(), reading).await?;
+    let snapshot = match ui::with_progress(&progress, context.style_of_progress(), reading).await {
+        Ok(snapshot) => snapshot,
+        Err(error) => return Err(context.secrets.refused(error).await),
+    };
     let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
     tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
     Ok((snapshot, directory.abilities()))

@@ -134,7 +134,11 @@ pub(crate) fn organization_of(client_id: &str) -> Result<&str> {
         Error::new(format!(
             "The client id `{client_id}` is not an organization's: it reads organization.<id>."
         ))
-        .hint("An owner finds it in the web vault under Settings > Organization info > View API key.")
+        .hint(if crate::config::secrets::is_quoted(&Secret::from(client_id.trim())) {
+            "It begins and ends with a quote: take the quotes away where it is set."
+        } else {
+            "An owner finds it in the web vault under Settings > Organization info > View API key."
+        })
     })
 }
 
@@ -211,7 +215,10 @@ impl Account {
         file: &DataFile,
         secrets: &Secrets,
     ) -> Result<Token> {
-        let token = client.token(self.credentials()?).await?;
+        let token = match client.token(self.credentials()?).await {
+            Ok(token) => token,
+            Err(error) => return Err(secrets.refused(error).await),
+        };
         match self.new_tokens {
             NewTokens::InMemory => secrets.tokens().keep(&self.credentials()?.client_id, &token),
             NewTokens::InDataFile => file.update(|data| {

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
 
 use std::convert::Infallible;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use futures_util::future::Either;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Result};
 use crate::log::journal::{Priority, with_priority};
 
 /// How answers are printed.
@@ -80,9 +80,27 @@ pub(crate) fn is_read(style: Style) -> bool {
 }
 
 /// Prints an answer on stdout.
-pub(crate) fn answer(answer: &Answer, style: Style) {
+///
+/// # Errors
+/// It could not be written: a full disk, for example.
+pub(crate) fn answer(answer: &Answer, style: Style) -> Result<()> {
+    match text_of(answer, style) {
+        Some(text) => printed(&text),
+        None => Ok(()),
+    }
+}
+
+fn printed(text: &str) -> Result<()> {
+    out(text).map_err(|error| {
+        Error::new(format!("Writing the answer to stdout: {error}"))
+            .hint("The command itself is done. Make room, or let the output lead elsewhere.")
+    })
+}
+
+/// What is printed, if anything.
+fn text_of(answer: &Answer, style: Style) -> Option<String> {
     if style.quiet || *answer == Answer::Nothing {
-        return;
+        return None;
     }
     if style.response {
         let whole = match answer {
@@ -91,19 +109,19 @@ pub(crate) fn answer(answer: &Answer, style: Style) {
             }
             _ => json!({ "success": true, "data": answer.data() }),
         };
-        return out(&render(&whole, style));
+        return Some(render(&whole, style));
     }
     match answer {
-        Answer::Message { .. } if style.raw => {}
-        Answer::Message { title, message } => {
-            out(&green(title, style));
-            if let Some(message) = message {
-                out(message);
-            }
+        Answer::Message { .. } if style.raw => None,
+        Answer::Message { title, message: Some(message) } => {
+            Some(format!("{}\n{message}", green(title, style)))
         }
-        Answer::Text(Some(text)) | Answer::Table { text, .. } | Answer::Failures { text, .. } => out(text),
-        Answer::Object(value) => out(&render(value, style)),
-        Answer::Text(None) | Answer::Nothing => {}
+        Answer::Message { title, message: None } => Some(green(title, style)),
+        Answer::Text(Some(text)) | Answer::Table { text, .. } | Answer::Failures { text, .. } => {
+            Some(text.clone())
+        }
+        Answer::Object(value) => Some(render(value, style)),
+        Answer::Text(None) | Answer::Nothing => None,
     }
 }
 
@@ -113,7 +131,7 @@ pub(crate) fn error(error: &Error, style: Style) -> Exit {
         if style.response {
             let mut whole = Map::from_iter([("success".to_owned(), false.into())]);
             whole.extend(error.json());
-            out(&render(&whole.into(), style));
+            let _ = out(&render(&whole.into(), style));
         } else {
             told(&red(&error.to_string(), style), Priority::Error, style);
         }
@@ -126,9 +144,9 @@ pub(crate) fn usage(text: &str) {
     err(text.trim_end());
 }
 
-/// Help and version, on stdout.
-pub(crate) fn help(text: &str) {
-    out(text.trim_end());
+/// Prints help or the version on stdout.
+pub(crate) fn help(text: &str) -> Result<()> {
+    printed(text.trim_end())
 }
 
 /// One warning on stderr.
@@ -279,7 +297,7 @@ pub(crate) fn internal_error(panic: &std::panic::PanicHookInfo<'_>) {
 
 /// A line of a longer story, such as the demo.
 pub(crate) fn say(text: &str) {
-    out(text);
+    let _ = out(text);
 }
 
 /// A line that stands out on a terminal.
@@ -341,8 +359,13 @@ fn painted(text: &str, [on, off]: [u8; 2], target: &impl IsTerminal, style: Styl
 }
 
 /// A closed pipe ends the output, not the program.
-fn out(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+/// A reader who has seen enough, such as `head`, is no failure.
+fn out(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 fn told(text: &str, priority: Priority, style: Style) {

@@ -1,11 +1,12 @@
 //! `bwdc config`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bwdc_connect::Secret;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::login;
 use super::which::WhichOne;
 use crate::config::secrets::{self, Keeping, Source};
 use crate::config::settings::{self, Setting, Type};
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "filename")]
     secretfile: Option<PathBuf>,
     #[command(flatten)]
-    which: WhichOne,
+    pub(super) which: WhichOne,
 }
 
 impl Arguments {
@@ -78,6 +79,9 @@ async fn set(context: &Context, setting: &Setting, arguments: &Arguments) -> Res
     let parsed = setting.parse(&value, &context.file.load()?)?;
     match secrets::of_setting(setting.name) {
         Some(known) => {
+            if arguments.value.as_ref().is_some_and(|value| !value.is_empty()) {
+                login::warn_of_argument(context, setting.name, "--secretfile FILE or --secretenv NAME");
+            }
             let secret = Secret::from(value);
             let change = Some(&secret).filter(|secret| !secret.is_empty());
             let keeping = context.secrets.keep(&[(&known.kept, change)], |_| Ok(())).await?;
@@ -114,12 +118,12 @@ fn value(arguments: &Arguments) -> Result<Option<String>> {
             || Error::new(format!("The variable {name} is not set or empty.")).hint("Nothing was saved."),
         );
     }
-    arguments.secretfile.as_ref().map(secret_in).transpose()
+    arguments.secretfile.as_deref().map(secret_in).transpose()
 }
 
 /// The first line, as the existing connector takes it; of a key all of them.
-fn secret_in(path: &PathBuf) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+fn secret_in(path: &Path) -> Result<String> {
+    let text = crate::state::read_text(path).map_err(|error| {
         Error::new(format!("Reading {}: {error}", path.display())).hint("Nothing was saved.")
     })?;
     let line = text.lines().next().unwrap_or_default().trim_end();

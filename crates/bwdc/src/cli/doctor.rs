@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
 }
 
 pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
@@ -211,6 +211,11 @@ impl<'a> Examination<'a> {
                 "data.json",
                 format!("{} can be read by others (mode {mode:o})", path.display()),
                 format!("Run: chmod 600 '{}'", path.display()),
+            ),
+            Ok(None) if state::is_mounted(&path) => Finding::doubtful(
+                "data.json",
+                format!("{} is mounted by itself, so that it is written in place", path.display()),
+                "Mount its folder instead: there it is replaced in one step, and the lock and the log last as well.",
             ),
             Ok(None) => Finding::good("data.json", path.display().to_string()),
         };

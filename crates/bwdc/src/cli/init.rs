@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     untested: bool,
     #[command(flatten)]
-    which: WhichOne,
+    pub(super) which: WhichOne,
 }
 
 pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {

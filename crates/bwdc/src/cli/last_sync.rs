@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     /// `users` or `groups`
     object: String,
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
 }
 
 pub(super) async fn run(given: &Given, Arguments { object, which }: Arguments) -> Result<(Answer, Exit)> {

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "CLIENT_SECRET")]
     client_secret: Option<Secret>,
     #[command(flatten)]
-    which: WhichOne,
+    pub(super) which: WhichOne,
 }
 
 /// Where a key came from, which decides whether it is kept.
@@ -49,7 +49,10 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
         return Err(why);
     }
     let client = run::client(&context.file, &data, &context.environment)?;
-    let token = client.token(&credentials).await?;
+    let token = match client.token(&credentials).await {
+        Ok(token) => token,
+        Err(error) => return Err(context.secrets.refused(error).await),
+    };
     keep(context, &data, &credentials, &token, origin).await?;
     Ok(Answer::message("You are logged in!"))
 }
@@ -147,11 +150,16 @@ fn ask(question: &str, echo: Echo, interaction: Interaction) -> Result<Option<St
 }
 
 fn warn_of_arguments(context: &Context) {
+    let secret = env::CLIENT_SECRET;
+    warn_of_argument(context, "The API key", &format!("{secret}, {secret}_FILE or the prompt"));
+}
+
+/// Says that a secret was where everybody sees it.
+pub(super) fn warn_of_argument(context: &Context, what: &str, better: &str) {
     ui::warning(
         &format!(
-            "The API key on the command line is visible to other users of this machine, and stays in the shell's history. \
-             Better: {secret}, {secret}_FILE or the prompt.",
-            secret = env::CLIENT_SECRET
+            "{what} on the command line is visible to other users of this machine, and stays in the shell's history. \
+             Better: {better}."
         ),
         context.style,
     );

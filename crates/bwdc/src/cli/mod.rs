@@ -13,6 +13,7 @@ mod login;
 mod logout;
 mod man;
 mod news;
+mod root;
 mod sandbox;
 mod schedule;
 mod several;
@@ -129,7 +130,7 @@ enum Command {
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.get(1).is_some_and(|first| first == daemon::WORKER) {
-        return work(&Environment::of_process());
+        return work(&Environment::of_process(), &arguments[2..]);
     }
     let arguments = usage::without_leading_escape(arguments);
     match Cli::try_parse_from(&arguments) {
@@ -143,13 +144,9 @@ fn not_run(error: &clap::Error, arguments: &[OsString]) -> Exit {
     match error.kind() {
         ErrorKind::DisplayVersion => {
             let text = error.to_string();
-            ui::help(text.strip_prefix("bwdc ").unwrap_or(&text));
-            Exit::Success
+            helped(text.strip_prefix("bwdc ").unwrap_or(&text))
         }
-        ErrorKind::DisplayHelp => {
-            ui::help(&error.to_string());
-            Exit::Success
-        }
+        ErrorKind::DisplayHelp => helped(&error.to_string()),
         ErrorKind::MissingSubcommand => {
             ui::usage(&Cli::command().render_help().to_string());
             Exit::Failure
@@ -165,24 +162,39 @@ fn not_run(error: &clap::Error, arguments: &[OsString]) -> Exit {
     }
 }
 
+fn helped(text: &str) -> Exit {
+    match ui::help(text) {
+        Ok(()) => Exit::Success,
+        Err(error) => ui::error(&error, Style::default()),
+    }
+}
+
 fn run(cli: Cli, environment: Environment) -> Exit {
     let style = style(&cli.global, &environment);
+    if let Err(error) = root::become_owner(&cli, &environment, style) {
+        return told(Err(error), style);
+    }
     told(block_on(dispatch(cli, environment, style)).flatten(), style)
 }
 
 /// What a daemon starts for each sync. It is no command of people's, so that no help and no completion has it.
-fn work(environment: &Environment) -> Exit {
+fn work(environment: &Environment, folders: &[OsString]) -> Exit {
     let style = Style { response: true, journal: journal::is_on_stderr(environment), ..Style::default() };
+    if let Err(error) = root::worker_becomes_owner(folders) {
+        return told(Err(error), style);
+    }
     let work = async { daemon::work(environment, style).await.map(|answer| (answer, Exit::Success)) };
     told(block_on(work).flatten(), style)
 }
 
 fn told(result: Result<(Answer, Exit)>, style: Style) -> Exit {
     match result {
-        Ok((answer, exit)) => {
-            ui::answer(&answer, style);
-            if style.clean_exit { Exit::Success } else { exit }
-        }
+        Ok((answer, exit)) => match ui::answer(&answer, style) {
+            Ok(()) if style.clean_exit => Exit::Success,
+            Ok(()) => exit,
+            // Nor could it be written there as JSON.
+            Err(error) => ui::error(&error, Style { response: false, ..style }),
+        },
         Err(error) => ui::error(&error, style),
     }
 }
@@ -198,13 +210,18 @@ struct Given {
 }
 
 impl Given {
-    fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
+    /// What is configured, before anything is done: no log is opened.
+    fn find(global: Global, environment: Environment, style: Style) -> Result<Self> {
         let folder = place::folder(&environment)?;
         let Global { config, log_file, log_format, .. } = global;
         let options = setup::Options { config, log_file, log_format };
         let setup = Setup::of(&options, &environment, &folder)?;
-        log::start(&environment, style, Some(&setup.log));
-        let given = Self { environment, style, options, setup, folder };
+        Ok(Self { environment, style, options, setup, folder })
+    }
+
+    fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
+        let given = Self::find(global, environment, style)?;
+        log::start(&given.environment, style, Some(&given.setup.log));
         if let Some(warning) = given.setup.installation.as_ref().and_then(|found| found.warning()) {
             given.context().warn(&warning);
         }

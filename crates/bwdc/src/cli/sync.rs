@@ -7,10 +7,11 @@ use serde_json::{Map, json};
 
 use super::which::{Jobs, Which, Wish};
 use super::{news, several};
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::job::{Facts, Job, Report, Told as _, new_run};
 use crate::rivals::{self, Judgement};
 use crate::run::Outcome;
+use crate::signals::Stop;
 use crate::ui::{self, Answer, Style};
 
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
             let judgement = judgement(std::slice::from_ref(&job), given).await;
-            let report = job.sync(new_run(), judgement.permit(&job), removals).await;
+            let report = job.sync(new_run(), judgement.permit(&job), removals, asked_to_end()).await;
             let outcome = match report.result {
                 Ok(outcome) => outcome,
                 Err(error) => return several::alone(error, given.style),
@@ -54,11 +55,22 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
         }
         Jobs::Several(jobs) => {
             let judgement = &judgement(&jobs, given).await;
-            let sync = async |job: &Job| job.sync(new_run(), judgement.permit(job), removals).await;
+            let sync =
+                async |job: &Job| job.sync(new_run(), judgement.permit(job), removals, asked_to_end()).await;
             let told = several::side_by_side(&jobs, given, sync, told).await;
             Ok(several::answer(told, "synced", Facts::synced))
         }
     }
+}
+
+/// Waits for SIGTERM or Ctrl-C, so that the run ends with a line in the log.
+async fn asked_to_end() -> Error {
+    match Stop::listen() {
+        Ok(mut stop) => stop.asked().await,
+        Err(_) => std::future::pending().await,
+    }
+    Error::new("The sync was asked to end before it was done.")
+        .hint("An import may have been under way. The next run repeats it.")
 }
 
 /// Who may run; what is only doubtful is told.

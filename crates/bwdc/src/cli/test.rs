@@ -19,7 +19,7 @@ use crate::ui::{self, Answer, Style};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
     /// Only what changed since the last sync.
     #[arg(short, long)]
     last: bool,

@@ -121,6 +121,11 @@ impl Which {
         }
     }
 
+    /// All of them, or none where what is named cannot be found: the command tells that.
+    pub(super) fn all_contexts(&self, given: &Given) -> Vec<Context> {
+        self.named_contexts(given).unwrap_or_default()
+    }
+
     fn named_contexts(&self, given: &Given) -> Result<Vec<Context>> {
         if self.all {
             return given.all_contexts();

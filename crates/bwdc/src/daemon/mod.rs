@@ -278,7 +278,7 @@ impl<T: Timetable> Daemon<T> {
 
 /// The last run, as its folder keeps it.
 fn kept(errand: &Errand) -> Option<KeptRun> {
-    let folder = errand.folder()?;
+    let folder = *errand.folders().first()?;
     let lock = RunLock::holder(folder);
     KeptRuns::load(folder).ok()?.last(lock.as_deref())
 }

@@ -93,13 +93,14 @@ impl Workers {
 
     async fn done(&self, order: &Order) -> Result<Done> {
         let program = program()?;
+        let folders = order.errand.folders();
         let attempted = |error: std::io::Error| {
             Error::new(format!("Running the sync in a process of its own, {}: {error}", program.display()))
                 .hint("If the program was updated, restart the daemon; else the machine may be short of memory or processes.")
         };
         let order = serde_json::to_vec(order)
             .map_err(|error| Error::new(format!("Handing the sync to a process of its own: {error}")))?;
-        let mut child = self.command(&program).spawn().map_err(attempted)?;
+        let mut child = self.command(&program, folders).spawn().map_err(attempted)?;
         let group = Group::of(&child);
         if let Some(mut stdin) = child.stdin.take() {
             // One that ends before it has read all is told by its end.
@@ -114,9 +115,10 @@ impl Workers {
         understood(&printed).unwrap_or_else(|| Err(without_a_word(ended)))
     }
 
-    fn command(&self, program: &Path) -> Command {
+    /// The folders are arguments: a worker of root's becomes their owner before it reads anything.
+    fn command(&self, program: &Path, folders: Vec<&Path>) -> Command {
         let mut command = Command::new(program);
-        command.arg(COMMAND).env_remove("NOTIFY_SOCKET").env(STARTED_BY, "daemon");
+        command.arg(COMMAND).args(folders).env_remove("NOTIFY_SOCKET").env(STARTED_BY, "daemon");
         command.envs(self.log.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         apart(&mut command);
@@ -248,7 +250,7 @@ pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) 
     let others: Vec<Job> = others.into_iter().map(|errand| errand.job(environment, style)).collect();
     let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
     judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
-    let report = job.sync(run, judgement.permit(&job), Removals::Few).await;
+    let report = job.sync(run, judgement.permit(&job), Removals::Few, std::future::pending()).await;
     let (exit, message) = match report.result {
         Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
         Err(error) => (error.exit, error.to_string()),

@@ -1,18 +1,29 @@
 //! Reading and replacing the file itself.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
+#[cfg(unix)]
+use rustix::fs::OFlags;
 use serde_json::{Map, Value};
+use tempfile::PersistError;
 use zeroize::Zeroizing;
 
 use super::migrate::{self, Age};
-use super::{Data, VERSION, key};
+use super::{Data, VERSION, in_place, key, ownership, temporary, text};
 use crate::error::{Error, Result};
+use crate::privileges;
 
 const FILE: &str = "data.json";
 const WRITE_LOCK: &str = "data.json.lock";
+/// A change takes milliseconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const PIPE_PATIENCE: Duration = Duration::from_secs(5);
+/// A private key has some thousand bytes, a secrets file a few of them.
+const LARGEST_TEXT: u64 = 1 << 20;
 
 /// The `data.json` of one instance.
 #[derive(Clone, Debug)]
@@ -40,9 +51,15 @@ impl DataFile {
 
     fn read(&self) -> Result<Loaded> {
         let path = self.path();
-        match fs::read(&path) {
-            Ok(bytes) => understand(&path, Zeroizing::new(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Loaded::default()),
+        if let Some(bytes) = in_place::unfinished(&path)? {
+            return understand(&path, bytes);
+        }
+        match read_regular(&path) {
+            Ok(bytes) => understand(&path, bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(&path) {
+                Ok(to) => Err(dangling(&path, &to)),
+                Err(_) => Ok(Loaded::default()),
+            },
             Err(error) => Err(cannot("Reading", &path, &error)),
         }
     }
@@ -52,6 +69,7 @@ impl DataFile {
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Data) -> Result<T>) -> Result<T> {
         make_folder(&self.folder)?;
         let _lock = self.lock_for_writing()?;
+        temporary::remove_left_behind(&self.folder);
         let Loaded { data: before, older } = self.read()?;
         let mut after = before.clone();
         if after.is_new() {
@@ -95,13 +113,32 @@ impl DataFile {
         Ok(())
     }
 
-    /// Held for the moment of one change only. Waiting is right: whoever holds it is about to let go.
+    /// Held for the moment of one change only. Waiting is right: whoever holds it is about to let go. Whoever is stopped while
+    /// it has it does not stop others for ever.
     fn lock_for_writing(&self) -> Result<File> {
         let path = self.folder.join(WRITE_LOCK);
         let file = open_private(&path).map_err(|error| cannot("Opening", &path, &error))?;
-        file.lock().map_err(|error| cannot("Locking", &path, &error))?;
-        Ok(file)
+        if let Ok(()) = file.try_lock() {
+            return Ok(file);
+        }
+        let (sender, locked) = mpsc::channel();
+        // Ends with the process, if it never gets the lock.
+        std::thread::spawn(move || sender.send(file.lock().map(|()| file)));
+        match locked.recv_timeout(LOCK_PATIENCE) {
+            Ok(locked) => locked.map_err(|error| cannot("Locking", &path, &error)),
+            Err(_) => Err(Error::new(format!(
+                "Locking {}: another process has held it for {} s.",
+                path.display(),
+                LOCK_PATIENCE.as_secs()
+            ))
+            .hint(format!("Find out who: fuser -v '{}'. Nothing was changed.", path.display()))),
+        }
     }
+}
+
+fn dangling(path: &Path, to: &Path) -> Error {
+    Error::new(format!("{} is a link to {}, which is not there.", path.display(), to.display()))
+        .hint("Bring that file back, or remove the link. Nothing was changed.")
 }
 
 /// The content of the file, as it is used.
@@ -129,12 +166,12 @@ fn understand(path: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Loaded> {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let bytes = text::utf8(bytes);
     let damaged = |reason: String| {
         Error::new(format!("The file {} is damaged: {reason}. It was left as it is.", path.display()))
             .hint("Mend it or put a backup in its place; if it holds nothing of value, move it away.")
     };
-    match serde_json::from_slice(bytes) {
+    match serde_json::from_slice(&bytes) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(damaged("it holds no JSON object".to_owned())),
@@ -151,29 +188,90 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
     builder.create(folder).map_err(|error| cannot("Making the folder", folder, &error))
 }
 
-/// Opens or makes a file that only its owner may read.
+/// Opens or makes a file that only its owner may read. No link is followed: a lock has no business elsewhere.
 pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK));
+    }
+    let file = options.open(path)?;
+    regular(&file)?;
+    ownership::like_the_folder(&file, path)?;
+    Ok(file)
+}
+
+/// The whole content of a file. A pipe or a device is refused at once, where reading it could wait for ever.
+pub(crate) fn read_regular(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags(OFlags::NONBLOCK));
+    let mut file = options.open(path)?;
+    regular(&file)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A text that somebody keeps in a file, or hands over by a pipe (`<(pass show bwdc)`). A pipe into which nobody writes is
+/// given up; neither may be larger than any secret is.
+pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
+    if fs::metadata(path)?.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let (sender, read) = mpsc::channel();
+    let path = path.to_owned();
+    // Ends with the process, if it never comes to an end.
+    std::thread::spawn(move || sender.send(text_of(&path)));
+    read.recv_timeout(PIPE_PATIENCE).unwrap_or_else(|_| {
+        let silence = format!("it gave no end of its text for {} s", PIPE_PATIENCE.as_secs());
+        Err(std::io::Error::new(ErrorKind::TimedOut, silence))
+    })
+}
+
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST_TEXT + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_TEXT {
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, "it is too large for a secret"));
+    }
+    Ok(text)
+}
+
+fn regular(file: &File) -> std::io::Result<()> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() { Ok(()) } else { Err(std::io::Error::other("it is no regular file")) }
+}
+
+#[cfg(unix)]
+fn flags(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or_default()
 }
 
 /// Replaces a file in one step: a new one beside it, written to the disk, then renamed. Whatever happens meanwhile,
-/// the file is as it was before or as it is after. Readable by its owner only.
+/// the file is as it was before or as it is after. It keeps its owner, its group and what its group may do; a new one is for the
+/// owner of its folder only.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let target = target(path);
     let folder = target.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".bwdc-").suffix(".tmp").tempfile_in(folder)?;
+        let mut file = temporary::new_in(folder)?;
         file.write_all(content)?;
+        ownership::like_the_one_before(file.as_file(), &target)?;
         file.as_file().sync_all()?;
-        file.persist(&target).map_err(|error| error.error)?;
-        sync_folder(folder)
+        match file.persist(&target) {
+            Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder)),
+            Err(PersistError { error, file }) if in_place::is_fixed(&error) => {
+                in_place::write(file, &target, content)
+            }
+            Err(PersistError { error, .. }) => Err(error),
+        }
     };
     replace().map_err(|error| {
-        cannot("Writing", path, &error).hint(match error.kind() {
+        cannot("Writing", path, &error).or_hint(match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                 "The disk is full: make room. The file is as it was."
             }
@@ -188,14 +286,14 @@ fn target(path: &Path) -> PathBuf {
 }
 
 /// Makes the rename survive a power cut. Windows has no such call and needs none.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Whether a file could be made in a folder, tried.
 pub(crate) fn can_write(folder: &Path) -> Result<()> {
     make_folder(folder)?;
-    let tried = tempfile::Builder::new().prefix(".bwdc-").suffix(".tmp").tempfile_in(folder);
+    let tried = temporary::new_in(folder);
     tried.and_then(|mut file| file.write_all(b"bwdc")).map_err(|error| cannot("Writing to", folder, &error))
 }
 
@@ -212,6 +310,14 @@ pub(crate) fn too_open(_metadata: &Metadata) -> Option<u32> {
     None
 }
 
+/// What failed; where the file is another user's, with the way to run as that user.
 pub(super) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::new(format!("{what} {}: {error}", path.display()))
+    let failed = Error::new(format!("{what} {}: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::PermissionDenied => match privileges::cannot_as(path) {
+            Some(remedy) => failed.hint(remedy),
+            None => failed,
+        },
+        _ => failed,
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use super::file::{cannot, make_folder, open_private};
+use super::temporary;
 use crate::error::{Error, Exit, Result};
 
 const FILE: &str = "bwdc.lock";
@@ -26,6 +27,7 @@ impl RunLock {
             Err(TryLockError::WouldBlock) => return Err(held(folder, &mut file)),
             Err(TryLockError::Error(error)) => return Err(cannot("Locking", &path, &error)),
         }
+        temporary::remove_left_behind(folder);
         let holder = format!("process {}, since {started}\n", std::process::id());
         file.set_len(0)
             .and_then(|()| file.rewind())

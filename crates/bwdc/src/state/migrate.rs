@@ -32,6 +32,7 @@ pub(super) fn age(data: &Map<String, Value>) -> Result<Age> {
         Some(version) => version,
         None if data.contains_key(GLOBAL) => return Ok(Age::Older(FIRST_FLAT - 1)),
         None if data.contains_key(key::STATE_VERSION) => return Err(unreadable()),
+        None if has_accounts(data) => return Err(versionless()),
         None => return Ok(Age::New),
     };
     match version {
@@ -62,6 +63,19 @@ fn unreadable() -> Error {
     Error::new("The file has no state version that could be understood.").hint(
         "It was left as it is. Set \"stateVersion\" to the number it had, or put a backup in its place.",
     )
+}
+
+/// Whether settings stand below an account's id, as no version since 5 has them.
+fn has_accounts(data: &Map<String, Value>) -> bool {
+    let is_account = |value: &Value| {
+        ["directoryConfigurations", "directorySettings"].iter().any(|key| value.get(key).is_some())
+    };
+    data.values().any(is_account)
+}
+
+fn versionless() -> Error {
+    Error::new("The file has no stateVersion, and its settings stand where versions 3 and 4 kept them: they would be ignored.")
+        .hint("It was left as it is. Set \"stateVersion\": 4 at its top to have it brought up to date, or move it away and run `bwdc init`.")
 }
 
 const GLOBAL: &str = "global";

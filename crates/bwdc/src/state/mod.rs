@@ -5,14 +5,19 @@
 
 mod file;
 pub(crate) mod imported;
+mod in_place;
 mod lock;
 mod migrate;
+mod ownership;
 pub(crate) mod people;
+mod temporary;
+mod text;
 
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
-pub(crate) use self::file::{DataFile, can_write, too_open, write_atomically as replace_private};
+pub(crate) use self::file::{DataFile, can_write, read_text, too_open, write_atomically as replace_private};
+pub(crate) use self::in_place::is_mounted;
 pub(crate) use self::lock::RunLock;
 
 /// The version of the format.

@@ -232,3 +232,18 @@ pub fn ldap_data(slapd: &Slapd, url: &str) -> Value {
         },
     })
 }
+
+/// Says that a test cannot do its work on this machine; `scripts/test` counts these lines.
+#[expect(clippy::print_stderr, reason = "the summary is counted from it")]
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// Whether the test runs as root; where it does not, it is skipped.
+pub fn is_root(what: &str) -> bool {
+    let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0;
+    if !is_root {
+        skipped(&format!("only root can {what}"));
+    }
+    is_root
+}

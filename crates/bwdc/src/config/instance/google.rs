@@ -87,6 +87,6 @@ fn read(folder: &Path, path: &str, warnings: &mut Vec<String>) -> Result<KeyFile
             "The service account's key file {shown} can be read or written by others (mode {mode:o}). Run: chmod 600 '{shown}'"
         ));
     }
-    let text = Secret::from(fs::read_to_string(&path).map_err(failed)?);
+    let text = Secret::from(crate::state::read_text(&path).map_err(failed)?);
     Ok(KeyFile::parse(&shown.to_string(), &text)?)
 }

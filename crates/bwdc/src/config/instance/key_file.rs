@@ -25,7 +25,7 @@ pub(super) fn read(setting: &str, folder: &Path, path: &str) -> Result<KeyFile> 
         Error::new(format!("Reading {named}: {error}"))
             .hint("A relative path starts at the folder of data.json; the user who runs bwdc must be able to read the file.")
     };
-    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let text = crate::state::read_text(&path).map_err(failed)?;
     let mode = std::fs::metadata(&path).ok().and_then(|metadata| too_open(&metadata));
     let warning = |mode| {
         format!("Others than its owner can read {named} (mode {mode:o}). Run: chmod 600 '{}'", path.display())

@@ -2,49 +2,84 @@
 //!
 //! It is split into words as a shell would, but no shell runs it. It has a minute.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bwdc_connect::Secret;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
 
 use super::{Found, Known, Source, looking_for, not_empty, trimmed};
 use crate::config::Environment;
 use crate::error::{Error, Result};
+use crate::process_tree::ProcessTree;
 use crate::state::{Data, key};
 
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// No secret is larger; a private key has some thousand bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// A command that is to print a secret.
 pub(super) struct Command {
     /// As configured.
     pub(super) line: String,
-    /// The variable or the setting.
-    named_by: String,
+    named_by: NamedBy,
+}
+
+/// Who has chosen the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedBy {
+    /// Whoever started this process.
+    Variable,
+    /// Whoever can write to `data.json`.
+    Setting,
 }
 
 /// The command for this secret, if there is one.
 pub(super) fn named(environment: &Environment, data: &Data, known: &Known) -> Option<Command> {
     let variable = known.command_variable();
     if let Some(line) = environment.text(&variable) {
-        return Some(Command { line, named_by: variable });
+        return Some(Command { line, named_by: NamedBy::Variable });
     }
     let line = data.section(key::SECRET_COMMANDS).value(known.name).and_then(Value::as_str)?;
     let is_set = !line.trim().is_empty();
-    is_set.then(|| Command { line: line.to_owned(), named_by: format!("exec.{}", known.name) })
+    is_set.then(|| Command { line: line.to_owned(), named_by: NamedBy::Setting })
 }
 
 impl Command {
+    /// Whether somebody else than whoever started this process may have chosen it.
+    pub(super) fn is_of_data_file(&self) -> bool {
+        self.named_by == NamedBy::Setting
+    }
+
     pub(super) async fn run(&self, known: &Known) -> Result<Found> {
-        let named_by = self.named_by.clone();
+        let named_by = match self.named_by {
+            NamedBy::Variable => known.command_variable(),
+            NamedBy::Setting => format!("exec.{}", known.name),
+        };
         let words = words(&self.line).map_err(|error| error.while_doing(looking_for(known)))?;
         let program = words.first().cloned().unwrap_or_default();
-        let secret = run(&words).await.map_err(|why| {
+        let failed = |why: String| {
             Error::new(format!("{}: the command {program} ({named_by}) {why}", looking_for(known)))
-                .hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
+        };
+        if is_relative(&program) {
+            return Err(failed(
+                "is a relative path, which leads elsewhere whenever a scheduler starts it.".to_owned(),
+            )
+            .hint("Write the whole path of the program, or its bare name if it is in PATH."));
+        }
+        let secret = run(&words).await.map_err(|why| {
+            failed(why).hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
         })?;
         not_empty(secret, Source::Command { program, named_by }, known)
     }
+}
+
+/// A bare name is looked up in PATH.
+fn is_relative(program: &str) -> bool {
+    program.contains('/') && !program.starts_with('/')
 }
 
 /// The words of a command line, quotes and backslashes understood as in a POSIX shell.
@@ -58,17 +93,85 @@ pub(crate) fn words(line: &str) -> Result<Vec<String>> {
 async fn run(words: &[String]) -> std::result::Result<Secret, String> {
     let (program, arguments) = words.split_first().ok_or("is empty")?;
     let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(LIMIT, command.output())
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| format!("could not be run: {error}."))?;
+    // What it has started ends with it.
+    let tree = ProcessTree::of(&child);
+    let ended = tokio::time::timeout(LIMIT, output(&mut child))
         .await
-        .map_err(|_| format!("did not end within {} seconds.", LIMIT.as_secs()))?
-        .map_err(|error| format!("could not be run: {error}."))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        .map_err(|_| format!("did not end within {} seconds.", LIMIT.as_secs()))?;
+    let (status, printed, said) = ended?;
+    tree.ended();
+    if !status.success() {
+        let said = String::from_utf8_lossy(&said);
         let said = said.trim().lines().last().unwrap_or("it said nothing");
-        return Err(format!("failed ({}): {said}", output.status));
+        return Err(format!("failed ({status}): {said}"));
     }
-    String::from_utf8(output.stdout)
-        .map(trimmed)
-        .map_err(|_| "answered something that is no UTF-8.".to_owned())
+    String::from_utf8(printed).map(trimmed).map_err(|_| "answered something that is no UTF-8.".to_owned())
+}
+
+/// How it ended, with what it printed and what it said on stderr, both within bounds.
+async fn output(child: &mut Child) -> std::result::Result<(ExitStatus, Vec<u8>, Vec<u8>), String> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (printed, said) = tokio::join!(bounded(stdout), bounded(stderr));
+    let (printed, said) = (printed?, said?);
+    let status = child.wait().await.map_err(|error| format!("was lost: {error}."))?;
+    Ok((status, printed, said))
+}
+
+async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> std::result::Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let Some(stream) = stream else { return Ok(bytes) };
+    let read = stream.take(LARGEST + 1).read_to_end(&mut bytes).await;
+    read.map_err(|error| format!("could not be read: {error}."))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("printed more than {} KiB, which is no secret.", LARGEST >> 10));
+    }
+    Ok(bytes)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    async fn ran(line: &str) -> std::result::Result<Secret, String> {
+        run(&words(line).map_err(|error| error.to_string())?).await
+    }
+
+    #[tokio::test]
+    async fn a_command_that_prints_without_end_is_ended() {
+        assert_eq!(ran("yes").await.unwrap_err(), "printed more than 1024 KiB, which is no secret.");
+        assert_eq!(ran("sh -c 'echo \"a b\"; echo no >&2'").await.unwrap().reveal(), "a b");
+        assert!(ran("sh -c 'echo locked >&2; exit 3'").await.unwrap_err().contains("): locked"));
+    }
+
+    /// What a command has started ends with it, when it is given up.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_command_that_is_given_up_leaves_nobody_behind() {
+        use tokio::io::AsyncBufReadExt as _;
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", "cat /dev/zero >/dev/null & echo $!; wait"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut printed = tokio::io::BufReader::new(child.stdout.take().unwrap());
+        printed.read_line(&mut line).await.unwrap();
+        drop(ProcessTree::of(&child));
+        // Its end of the pipe closes with the last of them.
+        assert_eq!(printed.read_line(&mut line).await.unwrap(), 0);
+        child.wait().await.unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", line.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+
+    #[test]
+    fn a_relative_path_is_told_from_a_name() {
+        assert!(is_relative("./get-secret") && is_relative("bin/get-secret"));
+        assert!(!is_relative("pass") && !is_relative("/usr/bin/pass"));
+    }
 }

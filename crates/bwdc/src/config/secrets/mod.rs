@@ -19,7 +19,7 @@ mod os_store;
 mod secrets_file;
 mod variable;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,7 @@ pub(crate) use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
 use crate::error::{Error, Result};
+use crate::privileges;
 use crate::session::TokenMemory;
 use crate::state::{Data, DataFile, key};
 
@@ -228,13 +229,15 @@ pub(crate) struct Secrets {
     os_store: OnceCell<std::result::Result<OsStore, String>>,
     /// What commands printed, by command line.
     printed: Mutex<HashMap<String, Found>>,
+    /// Secrets in quotes, by variable.
+    quoted: Mutex<BTreeMap<&'static str, Source>>,
     tokens: TokenMemory,
 }
 
 impl Secrets {
     pub(crate) fn new(environment: Environment, file: DataFile) -> Self {
-        let (os_store, printed) = (OnceCell::new(), Mutex::default());
-        Self { environment, file, os_store, printed, tokens: TokenMemory::default() }
+        let (os_store, printed, quoted) = (OnceCell::new(), Mutex::default(), Mutex::default());
+        Self { environment, file, os_store, printed, quoted, tokens: TokenMemory::default() }
     }
 
     /// With the tokens of earlier runs of the same program.
@@ -258,10 +261,36 @@ impl Secrets {
 
     /// The secret, from a place that is not ours to write to: these come first, and nothing of them is copied.
     pub(crate) async fn given(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+        let found = self.given_as_it_is(data, known).await?;
+        if let Some(found) = found.as_ref().filter(|found| is_quoted(&found.secret)) {
+            self.quoted.lock().await.insert(known.variable, found.source.clone());
+        }
+        Ok(found)
+    }
+
+    /// A login that failed; with a hint at quotes that belong to a file and not to the secret.
+    pub(crate) async fn refused(&self, error: bwdc_connect::Error) -> Error {
+        let is_of_credentials = error.kind() == bwdc_connect::Kind::Credentials;
+        let error = Error::from(error);
+        let quoted = self.quoted.lock().await;
+        let Some((variable, source)) = quoted.iter().next().filter(|_| is_of_credentials) else {
+            return error;
+        };
+        let hint = format!(
+            "{variable}, from {source}, begins and ends with a quote: if the quotes are not part of the secret, take them away there."
+        );
+        error.also(&hint)
+    }
+
+    async fn given_as_it_is(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         if let Some(found) = variable::find(&self.environment, known)? {
             return Ok(Some(found));
         }
         if let Some(command) = command::named(&self.environment, data, known) {
+            if command.is_of_data_file() {
+                privileges::check_commands_of(&self.file.path())
+                    .map_err(|error| error.while_doing(looking_for(known)))?;
+            }
             return self.printed_by(&command, known).await.map(Some);
         }
         self.written_down(data, known)
@@ -506,6 +535,14 @@ fn choices() -> String {
 fn trimmed(mut text: String) -> Secret {
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Secret::from(text)
+}
+
+/// Files for shells and for `docker --env-file` quote differently: what one takes off, the other keeps.
+pub(crate) fn is_quoted(secret: &Secret) -> bool {
+    ['"', '\''].into_iter().any(|quote| {
+        let inner = secret.reveal().strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        inner.is_some_and(|inner| !inner.is_empty())
+    })
 }
 
 /// A secret that is nothing is a mistake: an import must not start with it.

@@ -10,7 +10,7 @@ pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Fo
     }
     let variable = known.file_variable();
     let Some(path) = environment.path(&variable) else { return Ok(None) };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = crate::state::read_text(&path).map_err(|error| {
         cannot_read(known, &path, error).hint(format!(
             "The variable {variable} names this file: correct it, or let the user who runs bwdc read the file."
         ))

@@ -1,0 +1,73 @@
+//! Root at the command line: in the folder of another user it goes on as that user.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::{Cli, Command, Given};
+use crate::config::{Environment, env};
+use crate::error::Result;
+use crate::privileges::{self, Owner};
+use crate::run::Context;
+use crate::ui::{self, Style};
+
+/// Returns where there is nothing to give up. Otherwise the program has started again as the owner of the folder.
+///
+/// # Errors
+/// Several owners, or the system does not let root become the owner.
+pub(super) fn become_owner(cli: &Cli, environment: &Environment, style: Style) -> Result<()> {
+    // What is wrong with the command line or the configuration is told by the command itself.
+    let Ok(given) = Given::find(cli.global.clone(), environment.clone(), style) else { return Ok(()) };
+    let folders = folders(&cli.command, &given);
+    match privileges::owner_of_all(&folders)? {
+        Owner::Ourselves => Ok(()),
+        Owner::Another(user) => {
+            if !style.response && !style.journal {
+                let folder = folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
+                ui::progress(&format!("Running as {user}, who owns {folder}."), style);
+            }
+            let mut variables = vec![(env::APPDATA_DIR, given.folder.as_path())];
+            if let Some(installation) = &given.setup.installation {
+                variables.push((env::CONFIG, &installation.path));
+            }
+            Err(user.run_this_program_again(&variables))
+        }
+    }
+}
+
+/// The same for a worker of a daemon that root runs, before it has read its order.
+pub(super) fn worker_becomes_owner(folders: &[OsString]) -> Result<()> {
+    let folders: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
+    match privileges::owner_of_all(&folders)? {
+        Owner::Ourselves => Ok(()),
+        Owner::Another(user) => Err(user.run_this_program_again(&[])),
+    }
+}
+
+/// The folders in which the command works as their owner; none for commands that are the machine's.
+fn folders(command: &Command, given: &Given) -> Vec<PathBuf> {
+    let contexts = match command {
+        Command::Login(arguments) => one(arguments.which.new_context(given)),
+        Command::Init(arguments) => one(arguments.which.new_context(given)),
+        Command::Config(arguments) if !arguments.is_schema() => one(arguments.which.new_context(given)),
+        Command::Test(arguments) => arguments.which.all_contexts(given),
+        Command::Sync(arguments) => arguments.which.all_contexts(given),
+        Command::LastSync(arguments) => arguments.which.all_contexts(given),
+        Command::Doctor(arguments) => arguments.which.all_contexts(given),
+        Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(given),
+        Command::Config(_)
+        | Command::DataFile(_)
+        | Command::Daemon(_)
+        | Command::Status(_)
+        | Command::Schedule(_)
+        | Command::Update
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Sandbox(_)
+        | Command::Demo(_) => Vec::new(),
+    };
+    contexts.iter().map(|context| context.file.folder().to_owned()).collect()
+}
+
+fn one(context: Result<Context>) -> Vec<Context> {
+    context.into_iter().collect()
+}

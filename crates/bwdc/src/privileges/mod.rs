@@ -1,0 +1,12 @@
+//! Root's rights, given up where an instance belongs to another user: what root writes there the user's own syncs could not
+//! replace, and what that user put there (links, commands that print secrets) must not be followed or run with root's rights.
+
+#[cfg(not(unix))]
+mod elsewhere;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+pub(crate) use self::elsewhere::{Owner, cannot_as, check_commands_of, owner_of_all};
+#[cfg(unix)]
+pub(crate) use self::unix::{Owner, cannot_as, check_commands_of, owner_of_all};

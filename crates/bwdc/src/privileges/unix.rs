@@ -1,0 +1,239 @@
+//! A process's user, and whom folders belong to.
+
+use std::ffi::CString;
+use std::fmt;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd;
+
+use crate::error::{Error, Result};
+
+const ROOT: u32 = 0;
+
+/// Whom a folder belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This process's own user; also whenever that is not root, since nobody else can become another.
+    Ourselves,
+    Another(User),
+}
+
+/// A user of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    uid: u32,
+    gid: u32,
+    /// As in /etc/passwd; a container may have folders of users that it has no names for.
+    account: Option<Account>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Account {
+    name: String,
+    home: PathBuf,
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(Account { name, .. }) => f.write_str(name),
+            None => write!(f, "user {}", self.uid),
+        }
+    }
+}
+
+impl User {
+    fn of(uid: u32, gid: u32) -> Result<Self> {
+        let found = unistd::User::from_uid(uid.into())
+            .map_err(|error| Error::new(format!("Looking up the user {uid}: {}", error.desc())))?;
+        Ok(match found {
+            Some(user) => Self {
+                uid,
+                gid: user.gid.as_raw(),
+                account: Some(Account { name: user.name, home: user.dir }),
+            },
+            None => Self { uid, gid, account: None },
+        })
+    }
+
+    /// What to write before a command to run it as this user.
+    fn prefix(&self) -> String {
+        match &self.account {
+            Some(Account { name, .. }) => format!("sudo -u {name}"),
+            None => format!("setpriv --reuid {} --regid {} --clear-groups", self.uid, self.gid),
+        }
+    }
+
+    /// Goes on as this user: takes the user and the groups, then starts this very program again with the same arguments, so that
+    /// nothing (a home folder, a session's secret store) is left of root's environment. Returns only if that failed.
+    pub(crate) fn run_this_program_again(&self, variables: &[(&str, &Path)]) -> Error {
+        if let Err(error) = self.take_over() {
+            return error;
+        }
+        let program = program();
+        let mut command = Command::new(&program);
+        command.arg0(std::env::args_os().next().unwrap_or_default()).args(std::env::args_os().skip(1));
+        self.set_environment(&mut command);
+        let error = command.envs(variables.iter().copied()).exec();
+        Error::new(format!("Starting {} as {self}: {error}", program.display())).hint(
+            "Let this user read and run the program: put it into a folder such as /usr/local/bin, with mode 755.",
+        )
+    }
+
+    fn take_over(&self) -> Result<()> {
+        let gid = unistd::Gid::from_raw(self.gid);
+        let groups = match &self.account {
+            Some(Account { name, .. }) => CString::new(name.as_str())
+                .map_err(|_| nix::errno::Errno::EINVAL)
+                .and_then(|name| unistd::initgroups(&name, gid)),
+            None => unistd::setgroups(&[gid]),
+        };
+        groups
+            .and_then(|()| unistd::setgid(gid))
+            .and_then(|()| unistd::setuid(self.uid.into()))
+            .map_err(|error| {
+                Error::new(format!("Going on as {self}, who owns the folder: {}", error.desc())).hint(format!(
+                    "Here root may not become another user. Run this as that user ({}), or give the folder to root.",
+                    self.prefix()
+                ))
+            })
+    }
+
+    fn set_environment(&self, command: &mut Command) {
+        const OF_ROOTS_SESSION: [&str; 9] = [
+            "XDG_CONFIG_HOME",
+            "XDG_CACHE_HOME",
+            "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
+            "XDG_RUNTIME_DIR",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "MAIL",
+            "KRB5CCNAME",
+            "SSH_AUTH_SOCK",
+        ];
+        for name in OF_ROOTS_SESSION {
+            command.env_remove(name);
+        }
+        if let Some(Account { name, home }) = &self.account {
+            command.env("HOME", home).env("USER", name).env("LOGNAME", name);
+        } else {
+            command.env("HOME", "/").env_remove("USER").env_remove("LOGNAME");
+        }
+    }
+}
+
+/// This very program, also where the user may not enter the folders above it.
+fn program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return PathBuf::from("/proc/self/exe");
+    }
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bwdc"))
+}
+
+/// The one user to whom all these folders belong.
+///
+/// # Errors
+/// They belong to several users: a process is one user only.
+pub(crate) fn owner_of_all(folders: &[PathBuf]) -> Result<Owner> {
+    if !unistd::geteuid().is_root() {
+        return Ok(Owner::Ourselves);
+    }
+    let mut owners: Vec<(&PathBuf, Owner)> = Vec::new();
+    for folder in folders {
+        owners.push((folder, owner(folder)?));
+    }
+    let Some((first, owner)) = owners.first().cloned() else { return Ok(Owner::Ourselves) };
+    match owners.iter().find(|(_, other)| *other != owner) {
+        None => Ok(owner),
+        Some((folder, other)) => Err(Error::new(format!(
+            "The folders belong to different users: {} to {}, {} to {}. One run is one user's.",
+            first.display(),
+            name(&owner),
+            folder.display(),
+            name(other)
+        ))
+        .hint("Run it once for each of the users (--instance, --appdata), run `bwdc daemon`, or give the folders to one user.")),
+    }
+}
+
+fn name(owner: &Owner) -> String {
+    match owner {
+        Owner::Ourselves => "root".to_owned(),
+        Owner::Another(user) => user.to_string(),
+    }
+}
+
+fn owner(folder: &Path) -> Result<Owner> {
+    let (uid, gid) = responsible(folder)?;
+    if uid == ROOT { Ok(Owner::Ourselves) } else { User::of(uid, gid).map(Owner::Another) }
+}
+
+/// The owner of the folder; of the nearest one above it while there is none; and where the way there leads over another
+/// user's link, that user: such a link is worth no more than the rights of whoever made it.
+fn responsible(folder: &Path) -> Result<(u32, u32)> {
+    for part in folder.ancestors().collect::<Vec<_>>().into_iter().rev() {
+        match std::fs::symlink_metadata(part) {
+            Ok(found) if found.is_symlink() && found.uid() != ROOT => return Ok((found.uid(), found.gid())),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
+            Err(error) => return Err(cannot_look(part, &error)),
+        }
+    }
+    for part in folder.ancestors() {
+        match std::fs::metadata(part) {
+            Ok(found) => return Ok((found.uid(), found.gid())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot_look(part, &error)),
+        }
+    }
+    Ok((ROOT, ROOT))
+}
+
+fn cannot_look(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("Looking whom {} belongs to: {error}", path.display()))
+}
+
+/// Whom a file or the nearest folder above it belongs to, whoever we are.
+fn owner_of_path(path: &Path) -> Option<User> {
+    let found = path.ancestors().find_map(|part| std::fs::metadata(part).ok())?;
+    User::of(found.uid(), found.gid()).ok()
+}
+
+/// What to do where this user has no right to a path of another's.
+pub(crate) fn cannot_as(path: &Path) -> Option<String> {
+    let owner = owner_of_path(path)?;
+    let ourselves = unistd::geteuid().as_raw();
+    (owner.uid != ourselves).then(|| {
+        let us = User::of(ourselves, ROOT).map_or_else(|_| ourselves.to_string(), |user| user.to_string());
+        format!(
+            "It belongs to {owner}, and this runs as {us}. Run it as that user: {} bwdc ...",
+            owner.prefix()
+        )
+    })
+}
+
+/// Refuses root the commands that a file names which somebody else has written or could.
+pub(crate) fn check_commands_of(path: &Path) -> Result<()> {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
+    let is_safe = found.uid() == ROOT && found.mode() & WRITABLE_BY_OTHERS == 0;
+    if is_safe || !unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = User::of(found.uid(), found.gid())?;
+    let remedy = format!("make the file root's alone: chown root '{0}'; chmod 600 '{0}'", path.display());
+    Err(Error::new(format!(
+        "{} names a command that prints a secret, and root does not run what another user could have written there (owner \
+         {owner}, mode {:o}).",
+        path.display(),
+        found.mode() & 0o777
+    ))
+    .hint(match owner.uid {
+        ROOT => format!("To run it, {remedy}"),
+        _ => format!("Run this as the owner ({} bwdc ...), or {remedy}", owner.prefix()),
+    }))
+}

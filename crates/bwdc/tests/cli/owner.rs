@@ -1,0 +1,203 @@
+//! Folders and files of another user: root goes on as that user, owners stay, and whoever has no right is told whose it is. As root.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use bwdc_sandbox::Options;
+
+use crate::harness::{Instance, Organization, Ran, is_root};
+
+/// The user `nobody`, who is there on every system.
+const NOBODY: u32 = 65_534;
+/// Users without a name.
+const NAMELESS: u32 = 54_321;
+
+/// Everything in a folder, with the folder, becomes this user's; whoever wants may come as far as there.
+fn give(instance: &Instance, uid: u32) {
+    fs::set_permissions(instance.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = instance.data_folder();
+    for path in paths(&folder) {
+        chown(path, Some(uid), Some(uid)).unwrap();
+    }
+}
+
+fn paths(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut all = vec![folder.to_owned()];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all.extend(paths(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+#[track_caller]
+fn all_belong_to(instance: &Instance, uid: u32) {
+    for path in paths(&instance.data_folder()) {
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert_eq!(found.uid(), uid, "{}", path.display());
+    }
+}
+
+fn as_user(instance: &Instance, uid: u32, arguments: &[&str]) -> Ran {
+    let id = uid.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(env!("CARGO_BIN_EXE_bwdc"));
+    command.args(arguments).env_clear().envs(instance.environment.iter().map(|(name, value)| (name, value)));
+    command.output().unwrap().into()
+}
+
+#[test]
+fn root_leaves_nothing_behind_that_the_owner_cannot_use() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
+    give(&instance, NOBODY);
+    instance.run(&["login"]).ok();
+    for uid in [NOBODY, NAMELESS] {
+        give(&instance, uid);
+        for arguments in [
+            &["config", "sync.removeDisabled", "true"] as &[&str],
+            &["test"],
+            &["sync"],
+            &["clear-cache"],
+            &["sync", "--log-file", "bwdc.log"],
+            &["doctor"],
+            &["last-sync", "users"],
+            &["logout"],
+        ] {
+            let mut ran = instance.run(arguments);
+            if arguments[0] == "doctor" {
+                ran.code = 0;
+            }
+            let ran = ran.ok();
+            let who = if uid == NOBODY { "nobody".to_owned() } else { format!("user {uid}") };
+            assert_eq!(
+                ran.err.matches(&format!("Running as {who}, who owns ")).count(),
+                1,
+                "{arguments:?}: {}",
+                ran.err
+            );
+            all_belong_to(&instance, uid);
+        }
+        // The owner goes on where root was.
+        let ran = as_user(&instance, uid, &["sync"]).ok();
+        assert!(!ran.err.contains("Running as"), "{}", ran.err);
+    }
+    assert_eq!(organization.emails(), ["ada@example.org"]);
+    // In its own folder it stays root, and says nothing.
+    give(&instance, 0);
+    let ran = instance.run(&["sync"]).ok();
+    assert_eq!(ran.err, "");
+    all_belong_to(&instance, 0);
+}
+
+#[test]
+fn what_the_owner_may_not_read_root_does_not_read_for_him() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\n", &organization);
+    give(&instance, NOBODY);
+    let secret = instance.folder.path().join("secret");
+    fs::write(&secret, "hunter2").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    instance.set_env("BW_CLIENTSECRET_FILE", &secret.display().to_string());
+    instance.environment.retain(|(name, _)| name != "BW_CLIENTSECRET");
+    instance.run(&["login"]).fails(1, &["Permission denied", "BW_CLIENTSECRET_FILE"]);
+    // A command that the owner of the folder has chosen runs with the owner's rights.
+    let seen = instance.data_folder().join("seen");
+    instance.environment.retain(|(name, _)| name != "BW_CLIENTSECRET_FILE");
+    let command = format!("sh -c 'id -u >{}; echo {}'", seen.display(), organization.sandbox.client_secret());
+    instance.run(&["config", "exec.login.clientSecret", &command]).ok();
+    instance.run(&["login"]).ok();
+    assert_eq!(fs::read_to_string(seen).unwrap().trim(), NOBODY.to_string());
+    // And in a folder of root's, where others could have written it, not at all.
+    give(&instance, 0);
+    fs::set_permissions(instance.data_folder().join("data.json"), fs::Permissions::from_mode(0o660)).unwrap();
+    instance
+        .run(&["sync"])
+        .fails(1, &["root does not run what another user could have written", "chmod 600"]);
+}
+
+#[test]
+fn another_users_link_is_followed_with_that_users_rights() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let mut instance = Instance::empty();
+    instance.write(&serde_json::json!({ "stateVersion": 8 }));
+    give(&instance, 0);
+    let link = instance.folder.path().join("link");
+    symlink(instance.data_folder(), &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(NOBODY), Some(NOBODY)).unwrap();
+    let before = instance.text();
+    instance.set_env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", &link.display().to_string());
+    instance.run(&["config", "sync.interval", "17"]).fails(1, &["Running as nobody", "Permission denied"]);
+    instance.set_env(
+        "BITWARDENCLI_CONNECTOR_APPDATA_DIR",
+        &instance.folder.path().join("data").display().to_string(),
+    );
+    assert_eq!(instance.text(), before);
+}
+
+#[test]
+fn who_is_neither_root_nor_the_owner_is_told_whose_it_is() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let instance = Instance::empty();
+    instance.write(&serde_json::json!({ "stateVersion": 8 }));
+    give(&instance, NOBODY);
+    fs::set_permissions(instance.data_folder(), fs::Permissions::from_mode(0o700)).unwrap();
+    for arguments in [&["config", "sync.interval", "17"] as &[&str], &["sync"], &["test"]] {
+        as_user(&instance, NAMELESS, arguments).fails(
+            1,
+            &[
+                "Permission denied",
+                "It belongs to nobody, and this runs as user 54321",
+                "sudo -u nobody bwdc",
+            ],
+        );
+    }
+}
+
+#[test]
+fn folders_of_several_users_are_no_single_run() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let instance = Instance::empty();
+    instance.write(&serde_json::json!({ "stateVersion": 8 }));
+    give(&instance, NOBODY);
+    let other = instance.folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let folder = instance.data_folder().display().to_string();
+    let ran = instance.run(&["sync", "--appdata", &folder, "--appdata", &other.display().to_string()]);
+    ran.fails(1, &["belong to different users", "to nobody", "to root", "--instance"]);
+}
+
+/// Owner, group and what the group was given stay, whoever replaces the file; others get nothing.
+#[test]
+fn a_file_that_is_replaced_keeps_its_owner_group_and_mode() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let instance = Instance::empty();
+    instance.write(&serde_json::json!({ "stateVersion": 8 }));
+    let path = instance.data_folder().join("data.json");
+    chown(&path, Some(NOBODY), Some(NAMELESS)).unwrap();
+    for (interval, before, after) in
+        [("17", 0o640, 0o640), ("18", 0o600, 0o600), ("19", 0o660, 0o660), ("20", 0o644, 0o600)]
+    {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        instance.run(&["config", "sync.interval", interval]).ok();
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (NOBODY, NAMELESS, after));
+        assert_eq!(instance.data()["sync"]["interval"].to_string(), interval);
+    }
+}
