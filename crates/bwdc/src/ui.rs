@@ -113,6 +113,7 @@ fn text_of(answer: &Answer, style: Style) -> Option<String> {
     }
     match answer {
         Answer::Message { .. } if style.raw => None,
+        Answer::Table { text, .. } if text.is_empty() => None,
         Answer::Message { title, message: Some(message) } => {
             Some(format!("{}\n{message}", green(title, style)))
         }
@@ -298,6 +299,13 @@ pub(crate) fn internal_error(panic: &std::panic::PanicHookInfo<'_>) {
 /// A line of a longer story, such as the demo.
 pub(crate) fn say(text: &str) {
     let _ = out(text);
+}
+
+/// A line of something that goes on for as long as somebody reads it.
+pub(crate) fn stream(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
 }
 
 /// A line that stands out on a terminal.

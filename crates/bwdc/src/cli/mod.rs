@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod init;
 mod last_sync;
+mod log;
 mod login;
 mod logout;
 mod man;
@@ -16,6 +17,7 @@ mod news;
 mod root;
 mod sandbox;
 mod schedule;
+mod scheduled;
 mod several;
 mod status;
 mod sync;
@@ -33,7 +35,6 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::which::Which;
 use crate::config::{Environment, Setup, env, place, setup};
 use crate::error::{Exit, Result};
-use crate::log;
 use crate::log::journal;
 use crate::run::Context;
 use crate::state::DataFile;
@@ -112,6 +113,8 @@ enum Command {
     Daemon(daemon::Arguments),
     /// Show how the last sync of each instance went, and when the next is due.
     Status(status::Arguments),
+    /// Show the log of an instance, wherever it is.
+    Log(log::Arguments),
     /// Run syncs at set times: by cron, systemd, launchd, the Task Scheduler or Kubernetes.
     Schedule(schedule::Arguments),
     /// Look for a newer release.
@@ -221,7 +224,7 @@ impl Given {
 
     fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
         let given = Self::find(global, environment, style)?;
-        log::start(&given.environment, style, Some(&given.setup.log));
+        crate::log::start(&given.environment, style, Some(&given.setup.log));
         if let Some(warning) = given.setup.installation.as_ref().and_then(|found| found.warning()) {
             given.context().warn(&warning);
         }
@@ -272,6 +275,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Init(arguments) => init::run(&given()?, arguments, interaction).await.map(done),
         Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
         Command::Status(arguments) => status::run(arguments, &given()?).await,
+        Command::Log(arguments) => log::run(arguments, &given()?).await,
         Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
         Command::Schedule(arguments) => {
             schedule::run(&environment, arguments, cli.global.config.as_deref(), style)
@@ -280,11 +284,11 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),
         Command::Sandbox(arguments) => {
-            log::start(&environment, style, None);
+            crate::log::start(&environment, style, None);
             sandbox::run(arguments).await.map(done)
         }
         Command::Demo(arguments) => {
-            log::start(&environment, style, None);
+            crate::log::start(&environment, style, None);
             demo::run(arguments, style).await.map(done)
         }
     }

@@ -58,6 +58,7 @@ fn folders(command: &Command, given: &Given) -> Vec<PathBuf> {
         | Command::DataFile(_)
         | Command::Daemon(_)
         | Command::Status(_)
+        | Command::Log(_)
         | Command::Schedule(_)
         | Command::Update
         | Command::Completions(_)

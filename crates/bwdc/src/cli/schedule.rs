@@ -347,7 +347,11 @@ fn next(environment: &Environment, arguments: NextArguments) -> Result<Answer> {
 }
 
 /// The next runs, as the scheduler will have them. When an interval began is known to the scheduler only: then there are none.
-fn runs_of(installed: &Installed, now: &ZonedDateTime, count: usize) -> Result<Vec<ZonedDateTime>> {
+pub(super) fn runs_of(
+    installed: &Installed,
+    now: &ZonedDateTime,
+    count: usize,
+) -> Result<Vec<ZonedDateTime>> {
     let schedule = Schedule::parse(&installed.marker.schedule)?;
     let schedule = match (installed.scheduler, &schedule) {
         (Scheduler::Cron, _) => Schedule::cron(&cron::time(&schedule)?)?,
@@ -838,7 +842,7 @@ fn tasks(jobs: &[Job]) -> Result<Answer> {
 
 // ---- list, show, remove, run-now ----
 
-fn homes(environment: &Environment, user: Option<String>) -> Result<Homes> {
+pub(super) fn homes(environment: &Environment, user: Option<String>) -> Result<Homes> {
     let home = environment.path(env::HOME).unwrap_or_default();
     let config_home = environment.path(env::XDG_CONFIG_HOME).unwrap_or_else(|| home.join(".config"));
     Ok(Homes { user, home, config_home })

@@ -67,6 +67,15 @@ pub(super) enum Contexts {
     Several(Vec<Context>),
 }
 
+impl Contexts {
+    pub(super) fn into_vec(self) -> Vec<Context> {
+        match self {
+            Self::One(context) => vec![*context],
+            Self::Several(contexts) => contexts,
+        }
+    }
+}
+
 /// What is to be done: one as the existing connector does it, or several with a summary.
 pub(super) enum Jobs {
     One(Job),
@@ -143,6 +152,18 @@ impl Which {
         self.all || !self.names.is_empty() || !self.folders.is_empty()
     }
 
+    /// What is named, else everything that `bwdc.toml` names, if it names anything.
+    pub(super) fn or_everything(&self, given: &Given) -> Self {
+        let has_instances =
+            given.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
+        if !self.is_named() && has_instances { Self { all: true, ..Self::default() } } else { self.clone() }
+    }
+
+    /// The instances that were named.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The first of the folders that were named.
     pub(super) fn first_folder(&self) -> Option<&Path> {
         self.folders.first().map(PathBuf::as_path)
@@ -150,11 +171,7 @@ impl Which {
 
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.
     pub(super) fn standing(&self, given: &Given, wish: Wish) -> Result<Vec<Job>> {
-        let has_instances =
-            given.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
-        let all = Self { all: true, ..Self::default() };
-        let which = if !self.is_named() && has_instances { &all } else { self };
-        match which.jobs(given, wish)? {
+        match self.or_everything(given).jobs(given, wish)? {
             Jobs::One(job) => Ok(vec![job]),
             Jobs::Several(jobs) => Ok(jobs),
         }

@@ -396,3 +396,67 @@ fn people_at_a_terminal_see_who_joined_and_left() {
     let out = at_terminal();
     assert!(out.contains("Left: joe@example.org (deleted in the directory)"), "{out}");
 }
+
+#[test]
+fn the_log_is_found_wherever_it_is() {
+    let (_organization, mut instance) = scene();
+    instance.run(&["log"]).fails(1, &["No log of ", "bwdc status", "docs/log.md"]);
+    // What a job of cron writes in the folder.
+    let usual = instance.data_folder().join("bwdc.log");
+    instance.run(&["sync", "--log-file", &usual.display().to_string()]).ok();
+    let all = instance.run(&["log"]).ok().out;
+    assert_eq!(all, fs::read_to_string(&usual).unwrap());
+    let last = instance.run(&["log", "-n", "1"]).ok().out;
+    assert!(last.contains("bwdc: sync ok ") && last.lines().count() == 1, "{last}");
+    assert_eq!(instance.run(&["log", "--errors"]).ok().out, "");
+    // One that is named comes first; what others write there cannot move a terminal.
+    let other = instance.folder.path().join("other.log");
+    fs::write(&other, "2026-03-04T05:06:09.112Z ERROR bwdc: sync failed instance=data\nsh: 1: \u{1b}[2Jno\nSyncing complete.\n").unwrap();
+    instance.set_env("BWDC_LOG_FILE", &other.display().to_string());
+    assert_eq!(
+        instance.run(&["log", "--errors"]).ok().out,
+        "2026-03-04T05:06:09.112Z ERROR bwdc: sync failed instance=data\nsh: 1: \\u{1b}[2Jno\n"
+    );
+    let told: Value =
+        serde_json::from_str(&instance.run(&["--response", "log", "-n", "1"]).ok().out).unwrap();
+    assert_eq!(told["data"]["logs"][0]["lines"], serde_json::json!(["Syncing complete."]));
+    // Lines of files that were put aside.
+    fs::rename(&other, instance.folder.path().join("other.log.1")).unwrap();
+    fs::write(&other, "2026-03-05T05:06:09.112Z INFO  bwdc: sync ok instance=data\n").unwrap();
+    assert_eq!(instance.run(&["log", "-n", "2"]).ok().out.lines().next(), Some("Syncing complete."));
+}
+
+#[test]
+fn the_log_is_followed_across_rotation() {
+    let (_organization, mut instance) = scene();
+    for (name, value) in
+        [("BWDC_LOG_FILE", "bwdc.log"), ("BWDC_LOG_MAX_SIZE", "1KB"), ("BWDC_LOG_LEVEL", "debug")]
+    {
+        instance.set_env(name, value);
+    }
+    let mut child = instance.spawn(&["log", "-f", "-n", "0"]);
+    let (tell, lines) = std::sync::mpsc::channel();
+    let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let lines = std::io::BufRead::lines(stdout).map_while(Result::ok);
+        lines.for_each(|line| tell.send(line).unwrap_or_default());
+    });
+    // Once it shows something, nothing is lost any more.
+    while lines.try_recv().is_err() {
+        instance.run(&["test"]).ok();
+    }
+    let marker = || log(&instance).lines().last().unwrap().to_owned();
+    let wanted: Vec<String> = (0..4)
+        .map(|_| {
+            instance.run(&["test"]).ok();
+            marker()
+        })
+        .collect();
+    for line in wanted {
+        assert!(lines.iter().any(|shown| shown == line), "{line}");
+    }
+    assert!(files(&instance).len() > 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
+}

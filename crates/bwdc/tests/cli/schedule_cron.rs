@@ -224,6 +224,13 @@ fn cron_runs_what_is_installed() {
         log.contains("Syncing complete.") && !log.contains(organization.sandbox.client_secret()),
         "{log}"
     );
+    let status = namespace.run(&[PROGRAM, "status", "--json", "--appdata", FOLDER]).ok();
+    let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    let told = &status["instances"][0];
+    assert_eq!((&told["lastRun"]["result"], &told["scheduler"]), (&json!("ok"), &json!("cron")), "{told}");
+    assert!(told["nextRun"].is_string() && told["lastSuccess"].is_string(), "{told}");
+    let shown = namespace.run(&[PROGRAM, "log", "-n", "1", "--appdata", FOLDER]).ok().out;
+    assert_eq!(Some(shown.trim_end()), log.lines().last());
     people(&namespace, "carol");
     namespace.schedule(&["run-now"]).ok();
     assert_eq!(organization.imports(), 3, "run as it runs by itself");

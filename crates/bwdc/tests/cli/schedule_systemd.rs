@@ -290,6 +290,16 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     assert!(again.out.contains("Nothing to change"), "{}", again.out);
     let listed = machine.schedule(&["list"]).ok().out;
     assert!(listed.starts_with("/var/lib/bwdc: 30 3 * * *, by systemd as bwdc, next "), "{listed}");
+    let status = machine.run(&["bwdc", "status", "--json", "--appdata", FOLDER]).ok().out;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let told = &status["instances"][0];
+    assert_eq!(
+        (&told["lastRun"]["by"], &told["lastRun"]["result"]),
+        (&json!("systemd"), &json!("ok")),
+        "{told}"
+    );
+    assert_eq!(told["scheduler"], "systemd");
+    assert!(told["nextRun"].as_str().is_some_and(|time| time.contains(":30:00")), "{told}");
     let timers = machine.sh("systemctl list-timers --no-legend 'bwdc*'");
     assert!(timers.contains(&format!("{UNIT}.timer")) && timers.contains(":30:"), "{timers}");
     let show = machine.schedule(&["show"]).ok().out;
@@ -327,6 +337,14 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     assert!(machine.sh("systemctl --failed --no-legend").contains(&format!("{UNIT}.service")));
     let status = machine.run(&["systemctl", "status", UNIT]).out;
     assert!(status.contains("status=1/FAILURE"), "{status}");
+
+    // The log is the unit's journal, and the status knows of the failure.
+    let log = machine.run(&["bwdc", "log", "-n", "5", "--appdata", FOLDER]).ok().out;
+    assert!(log.lines().count() == 5 && log.contains("bwdc: sync failed instance=bwdc run="), "{log}");
+    let errors = machine.run(&["bwdc", "log", "--errors", "--appdata", FOLDER]).ok().out;
+    assert!(errors.contains("bwdc: sync failed ") && !errors.contains("bwdc: sync started"), "{errors}");
+    let status = machine.run(&["bwdc", "status", "--appdata", FOLDER]).fails(1, &[]).out;
+    assert!(status.contains("by systemd: failed, exit 1") && status.contains("/home/hr/company"), "{status}");
 
     // Each warning and each failure once, with its priority and its run, and nothing secret.
     let journal = machine.journal(UNIT);

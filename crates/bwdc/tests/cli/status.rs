@@ -189,3 +189,31 @@ fn an_earlier_success_is_known_from_the_data_file() {
     instance.run(&["sync"]).ok();
     assert_eq!(status(&instance).1, 0);
 }
+
+/// A schedule that is installed says when the next run is, and by whom; bwdc.toml alone says nothing about who runs it.
+#[test]
+fn the_next_run_is_that_of_the_schedule_that_is_installed() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files(USERS, GROUPS, &organization);
+    instance.run(&["sync"]).ok();
+    let (told, _) = status(&instance);
+    assert_eq!((&told["nextRun"], &told["scheduler"]), (&Value::Null, &Value::Null));
+    let units = instance.folder.path().join("config/systemd/user");
+    fs::create_dir_all(&units).unwrap();
+    instance.set_env("XDG_CONFIG_HOME", &instance.folder.path().join("config").display().to_string());
+    let timer = |schedule: &str| {
+        let folder = instance.data_folder().display().to_string();
+        let marker =
+            json!({ "schedule": schedule, "folder": folder, "user": "bwdc", "program": "/usr/bin/bwdc" });
+        fs::write(units.join("bwdc-x.timer"), format!("# bwdc-schedule: {marker}\n")).unwrap();
+    };
+    timer("30 3 * * *");
+    let (told, code) = status(&instance);
+    assert_eq!((&told["scheduler"], code), (&json!("systemd"), 0), "{told}");
+    assert!(told["nextRun"].as_str().unwrap().contains(":30:00"), "{told}");
+    timer("15m");
+    let (told, _) = status(&instance);
+    let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let interval = time(&told["nextRun"]).duration_since(time(&told["lastRun"]["at"]));
+    assert_eq!(interval, jiff::SignedDuration::from_mins(15));
+}

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Form, length, shown};
 use crate::cli::Given;
+use crate::cli::scheduled::{self, Scheduled};
+use crate::daemon::Timetable as _;
 use crate::daemon::timetable::{Times, last_run};
 use crate::error::{Error, Exit, Result};
 use crate::job::Job;
@@ -15,7 +17,7 @@ use crate::run::Context;
 use crate::runs::health::{Evidence, Trouble};
 use crate::runs::{Begun, Run, Runs};
 use crate::state::RunLock;
-use crate::ui::Answer;
+use crate::ui::{self, Answer};
 
 pub(super) async fn answer(jobs: &[Job], given: &Given, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
@@ -55,8 +57,8 @@ struct State {
 }
 
 /// When it runs by itself.
-#[derive(Default)]
 struct Due {
+    times: Option<Times>,
     next: Option<Timestamp>,
     by: Option<&'static str>,
 }
@@ -112,16 +114,17 @@ impl State {
         let folder = context.file.folder();
         let (runs, lock) = look(folder).await.map_err(|error| not_ours(folder, error))?;
         let data = context.file.load().map_err(|error| not_ours(folder, error))?;
-        let times = times(job, given)?;
+        let due = due(job, context, given)?;
+        let due = Due { next: next(&due, &runs, now), ..due };
         let evidence = Evidence {
             runs: &runs,
             lock: lock.as_deref(),
             earlier_success: last_run(&data),
-            times: times.as_ref(),
+            times: due.times.as_ref(),
             now,
         };
         let (trouble, last_success) = (evidence.trouble(), evidence.last_success());
-        Ok(Self { due: due(times.as_ref(), now), runs, lock, last_success, trouble })
+        Ok(Self { due, runs, lock, last_success, trouble })
     }
 
     fn lines(&self, now: Timestamp) -> Vec<String> {
@@ -142,7 +145,8 @@ impl State {
                 format!("{} (in {}), by {by}", shown(next), length(next.duration_since(now)))
             }
             (Some(next), None) => format!("{} (in {})", shown(next), length(next.duration_since(now))),
-            (None, _) => "not known: no schedule for it is seen here (`bwdc schedule install`)".to_owned(),
+            (None, Some(by)) => format!("not known to this program, by {by}"),
+            (None, None) => "not known: no schedule for it is seen here (`bwdc schedule install`)".to_owned(),
         };
         let trouble = trouble.as_ref().map(|Trouble { what, next_step }| {
             let what = if last.is_some_and(|run| run.message == *what) { "" } else { what.as_str() };
@@ -198,14 +202,25 @@ fn not_ours(folder: &Path, error: Error) -> Error {
     error.hint(format!("Run this as the user who owns {}.", folder.display()))
 }
 
-/// When it is due, by `bwdc.toml`.
-fn times(job: &Job, given: &Given) -> Result<Option<Times>> {
+/// When a run is due: by the schedules that are installed, else by `bwdc.toml`, which says nothing about who runs it.
+fn due(job: &Job, context: &Context, given: &Given) -> Result<Due> {
+    let seen = scheduled::of_folder(context.file.folder(), given);
+    let mut scheduled = seen.unwrap_or_else(|error| {
+        let text = format!("Which schedules are installed cannot be seen: {error}");
+        ui::warning(&context.labelled(&text), given.style);
+        Vec::new()
+    });
+    if !scheduled.is_empty() {
+        let Scheduled { by, times, next, .. } = scheduled.swap_remove(0);
+        return Ok(Due { times: Some(times), next, by: Some(by) });
+    }
     let schedule = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()));
-    schedule.map(|schedule| schedule.times().map(Times::By)).transpose()
+    let times = schedule.map(|schedule| schedule.times().map(Times::By)).transpose()?;
+    Ok(Due { times, next: None, by: None })
 }
 
-fn due(times: Option<&Times>, now: Timestamp) -> Due {
-    use crate::daemon::Timetable as _;
-    let next = times.and_then(|times| times.next_after(now));
-    Due { next, by: None }
+/// An interval counts from the last run, by whatever clock the scheduler has.
+fn next(due: &Due, runs: &Runs, now: Timestamp) -> Option<Timestamp> {
+    let by_interval = || due.times.as_ref()?.next_after(runs.last(None)?.at);
+    due.next.or_else(|| due.by.and_then(|_| by_interval()).filter(|next| *next > now))
 }

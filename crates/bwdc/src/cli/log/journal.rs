@@ -1,0 +1,68 @@
+//! systemd's journal of a unit, by `journalctl`.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use super::lines::Severity;
+use crate::error::{Error, Result};
+use crate::log::escaped;
+use crate::schedule::plan;
+use crate::schedule::systemd::Manager;
+use crate::ui;
+
+/// What a unit wrote.
+pub(super) struct Journal {
+    pub(super) unit: String,
+    pub(super) manager: Manager,
+    pub(super) severity: Severity,
+}
+
+impl Journal {
+    pub(super) fn name(&self) -> String {
+        self.words().join(" ")
+    }
+
+    fn words(&self) -> Vec<String> {
+        let unit = match self.manager {
+            Manager::System => "--unit",
+            Manager::User => "--user-unit",
+        };
+        let mut words = vec!["journalctl".to_owned(), format!("{unit}={}.service", self.unit)];
+        if self.severity == Severity::Trouble {
+            words.push("--priority=warning".to_owned());
+        }
+        words
+    }
+
+    pub(super) fn last(&self, count: usize) -> Result<Vec<String>> {
+        let more = ["--no-pager".to_owned(), "--quiet".to_owned(), format!("--lines={count}")];
+        let text = plan::run(&[self.words(), more.to_vec()].concat(), None)?;
+        if text.is_empty() && self.severity == Severity::Any {
+            ui::hint(&format!(
+                "The journal shows this user no line of {}. As root: `{}`.",
+                self.unit,
+                self.name()
+            ));
+        }
+        Ok(text.lines().map(escaped).collect())
+    }
+
+    pub(super) async fn follow(self) -> Result<()> {
+        let words = self.words();
+        let attempted = |error: std::io::Error| Error::new(format!("Running `{}`: {error}", self.name()));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["--quiet", "--follow", "--lines=0"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(attempted)?;
+        let Some(stdout) = child.stdout.take() else { return Ok(()) };
+        let mut lines = BufReader::new(stdout).lines();
+        while let Some(line) = lines.next_line().await.map_err(attempted)? {
+            if ui::stream(&escaped(&line)).is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

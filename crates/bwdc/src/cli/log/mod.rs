@@ -1,0 +1,151 @@
+//! `bwdc log`: the log of an instance, wherever it is.
+
+mod file;
+mod journal;
+mod lines;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::journal::Journal;
+use self::lines::{Choice, Severity};
+use super::Given;
+use super::scheduled::{self, Scheduled};
+use super::which::Which;
+use crate::error::{Error, Exit, Result};
+use crate::run::Context;
+use crate::schedule::install::Place as Installed;
+use crate::ui::{self, Answer};
+
+/// What a job of cron writes in the instance's folder.
+const USUAL: &str = "bwdc.log";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How many of the last lines to show.
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
+    lines: usize,
+    /// Go on with what is written from now on, until Ctrl-C.
+    #[arg(short, long)]
+    follow: bool,
+    /// Only warnings and errors.
+    #[arg(long)]
+    errors: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, Exit)> {
+    let Arguments { lines, follow, errors, which } = arguments;
+    let severity = if errors { Severity::Trouble } else { Severity::Any };
+    let logs = logs(&which, given, severity)?;
+    let is_one = logs.len() == 1;
+    let mut shown = Vec::new();
+    for log in &logs {
+        shown.push(log.last(lines)?);
+    }
+    if follow {
+        shown.iter().for_each(|lines| lines.iter().for_each(|line| ui::say(line)));
+        follow_all(logs).await?;
+        return Ok((Answer::Nothing, Exit::Success));
+    }
+    let pairs = || logs.iter().zip(&shown);
+    let value: Vec<Value> =
+        pairs().map(|(log, lines)| json!({ "place": log.name(), "lines": lines })).collect();
+    let texts = pairs().map(|(log, lines)| match (is_one, lines.join("\n")) {
+        (true, text) => text,
+        (false, text) => format!("==> {} <==\n{text}", log.name()),
+    });
+    let text = texts.collect::<Vec<_>>().join("\n\n");
+    Ok((Answer::Table { text, value: json!({ "object": "log", "logs": value }) }, Exit::Success))
+}
+
+async fn follow_all(logs: Vec<Log>) -> Result<()> {
+    futures_util::future::try_join_all(logs.into_iter().map(Log::follow)).await.map(drop)
+}
+
+/// One log.
+enum Log {
+    File(PathBuf, Choice),
+    Journal(Journal),
+}
+
+impl Log {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path, _) => path.display().to_string(),
+            Self::Journal(journal) => journal.name(),
+        }
+    }
+
+    fn last(&self, count: usize) -> Result<Vec<String>> {
+        match self {
+            Self::File(path, choice) => file::last(path, count, choice),
+            Self::Journal(journal) => journal.last(count),
+        }
+    }
+
+    async fn follow(self) -> Result<()> {
+        match self {
+            Self::File(path, choice) => file::follow(&path, &choice).await,
+            Self::Journal(journal) => journal.follow().await,
+        }
+    }
+}
+
+/// The log that everything of this process is in, or each instance's.
+fn logs(which: &Which, given: &Given, severity: Severity) -> Result<Vec<Log>> {
+    if let Some(file) = &given.setup.log.file {
+        let choice = Choice { severity, instances: which.names().to_vec() };
+        return Ok(vec![Log::File(file.value.clone(), choice)]);
+    }
+    let contexts = which.or_everything(given).contexts(given)?.into_vec();
+    let found: Vec<Log> =
+        contexts.iter().map(|context| log_of(context, given, severity)).collect::<Result<_>>()?;
+    Ok(found.into_iter().fold(Vec::new(), |mut all, log| {
+        if all.iter().all(|known: &Log| known.name() != log.name()) {
+            all.push(log);
+        }
+        all
+    }))
+}
+
+/// Where its schedule has it, else where it would be.
+fn log_of(context: &Context, given: &Given, severity: Severity) -> Result<Log> {
+    let folder = context.file.folder();
+    let choice = Choice { severity, instances: Vec::new() };
+    let usual = folder.join(USUAL);
+    let scheduled = scheduled::of_folder(folder, given).unwrap_or_default();
+    match scheduled.first().and_then(|scheduled| place(scheduled, &usual, severity)) {
+        Some(Log::File(path, _)) => Ok(Log::File(path, choice)),
+        Some(journal) => Ok(journal),
+        None if usual.exists() => Ok(Log::File(usual, choice)),
+        None => Err(nowhere(folder)),
+    }
+}
+
+fn place(scheduled: &Scheduled, usual: &Path, severity: Severity) -> Option<Log> {
+    let choice = Choice { severity, instances: Vec::new() };
+    if let Some(path) = &scheduled.log_file {
+        return Some(Log::File(path.clone(), choice));
+    }
+    match &scheduled.place {
+        Installed::Units { name, manager, .. } => {
+            Some(Log::Journal(Journal { unit: name.clone(), manager: *manager, severity }))
+        }
+        _ if usual.exists() => Some(Log::File(usual.to_owned(), choice)),
+        _ => None,
+    }
+}
+
+fn nowhere(folder: &Path) -> Error {
+    Error::new(format!(
+        "No log of {} is known: no log file is named, there is no {USUAL} in it, and no systemd unit runs it.",
+        folder.display()
+    ))
+    .hint(
+        "How the last run went is in `bwdc status`. To have a log, name a file: --log-file, or log.file in bwdc.toml (docs/log.md).",
+    )
+}
