@@ -10,7 +10,7 @@ pub(crate) struct Evidence<'a, T> {
     pub(crate) runs: &'a Runs,
     /// Who holds the lock of the folder.
     pub(crate) lock: Option<&'a str>,
-    /// A success that only `data.json` knows of.
+    /// When `data.json` says that a sync succeeded, whoever did it.
     pub(crate) earlier_success: Option<Timestamp>,
     /// When runs are due, if that is known.
     pub(crate) times: Option<&'a T>,
@@ -33,7 +33,12 @@ const INTERVALS: usize = 3;
 impl<T: Timetable> Evidence<'_, T> {
     /// When somebody last saw the directory and the organization in step.
     pub(crate) fn last_success(&self) -> Option<Timestamp> {
-        self.runs.last_success.as_ref().map(|run| run.at).max(self.earlier_success)
+        match (&self.runs.last_success, self.earlier_success) {
+            (Some(run), Some(other)) if other > run.ended() => Some(other),
+            // `data.json` has a moment within the same run.
+            (Some(run), _) => Some(run.at),
+            (None, other) => other,
+        }
     }
 
     /// Why somebody should look at it.
@@ -174,7 +179,9 @@ mod tests {
         assert_eq!(unknown.trouble(), None);
         let later = Evidence { now: at(3 * 24 * 60 + 2), ..unknown };
         assert_eq!(later.trouble().unwrap().what, "No run has succeeded for three days.");
-        let known = Evidence { earlier_success: Some(at(4000)), ..later };
+        let within = Evidence { earlier_success: Some(at(1)), ..later };
+        assert_eq!(within.last_success(), Some(at(0)));
+        let known = Evidence { earlier_success: Some(at(4000)), ..within };
         assert_eq!((known.trouble(), known.last_success()), (None, Some(at(4000))));
     }
 
