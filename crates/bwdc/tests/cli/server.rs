@@ -286,3 +286,19 @@ fn with_response_a_refused_import_is_json() {
     assert_eq!((ran.code, &json["success"]), (1, &json!(false)));
     assert!(json["message"].as_str().unwrap().contains("HTTP 401"));
 }
+
+/// Nothing was imported by a login, so that there is nothing to repeat.
+#[test]
+fn a_login_that_fails_says_nothing_of_imports() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let failing = Router::new().fallback(|| async { StatusCode::SERVICE_UNAVAILABLE });
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async { axum::serve(listener, failing).await });
+    let mut instance = Instance::empty();
+    instance.write(&json!({ "stateVersion": 8, "environmentUrls": { "base": url } }));
+    instance.set_env("BW_CLIENTID", "organization.11111111-2222-3333-4444-555555555555");
+    instance.set_env("BW_CLIENTSECRET", "s3cret-value");
+    let ran = instance.run(&["login"]).fails(1, &["HTTP 503", "try again later"]);
+    assert!(!ran.err.contains("import") && !ran.err.contains("next run"), "{}", ran.err);
+}

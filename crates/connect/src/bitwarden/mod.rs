@@ -273,6 +273,7 @@ fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (K
             "The import is too large for the server or a proxy before it: set sync.largeImport to true.",
         ),
         429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
+        500..=599 if is_login => (Kind::Refused, "The server failed: try again later. Its log says more."),
         500..=599 => (
             Kind::Refused,
             "The server failed, and may have done a part. The next run repeats the import, which is safe. Its log says \

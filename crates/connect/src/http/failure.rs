@@ -103,11 +103,11 @@ fn network_hint(error: &reqwest::Error) -> &'static str {
     if says("proxy") || says("tunnel") {
         "The proxy refused. Check HTTPS_PROXY, and NO_PROXY for servers that need none."
     } else if error.is_timeout() {
-        "The server did not answer in time. It may still be working; the next run repeats the request, which is safe."
+        "The server did not answer in time: try again later. A scheduled sync does so by itself."
     } else if error.is_connect() {
         "Check the server's URL, DNS, the firewall, and the proxy variables (HTTPS_PROXY, NO_PROXY)."
     } else {
-        "The connection broke. The next run repeats the request, which is safe."
+        "The connection broke: try again later. A scheduled sync does so by itself."
     }
 }
 
