@@ -121,8 +121,16 @@ impl Job {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at, duration: *duration, run, result };
-        for context in self.contexts() {
-            runs::end(&context.file, &context.environment, &end);
+        let contexts = self.contexts();
+        let known = contexts.iter().filter_map(|one| runs::end(&one.file, &one.environment, &end));
+        if let Some(count) = known.filter_map(|runs| runs.busy()).max() {
+            let instance = self.name();
+            tracing::error!(
+                instance,
+                run,
+                count,
+                "each of the last runs found another sync running, which may hang"
+            );
         }
     }
 
