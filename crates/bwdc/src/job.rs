@@ -121,16 +121,8 @@ impl Job {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at, duration: *duration, run, result };
-        let contexts = self.contexts();
-        let known = contexts.iter().filter_map(|one| runs::end(&one.file, &one.environment, &end));
-        if let Some(count) = known.filter_map(|runs| runs.busy()).max() {
-            let instance = self.name();
-            tracing::error!(
-                instance,
-                run,
-                count,
-                "each of the last runs found another sync running, which may hang"
-            );
+        for context in self.contexts() {
+            runs::end(&context.file, &context.environment, &end);
         }
     }
 

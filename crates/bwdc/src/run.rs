@@ -2,6 +2,7 @@
 //! directories that make one import do in [`merged`].
 
 pub(crate) mod merged;
+mod under_way;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use bwdc_core::{Prepared, Rules, Snapshot};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::under_way::Ended;
 use crate::config::{Environment, Instance, Secrets, env, installation, instance};
 use crate::error::{Error, Exit, Result};
 use crate::log;
@@ -208,7 +210,7 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
         Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
         Verdict::Ready => {
-            organization.import(&plan, token).await?;
+            organization.import(&plan, token, &[&context.file]).await?;
             plan.summary
         }
     };
@@ -473,21 +475,33 @@ impl<'a> Organization<'a> {
         })
     }
 
-    async fn import(&self, plan: &Plan, mut token: Token) -> Result<()> {
+    /// `files` are those of the folders that are synced by it.
+    async fn import(&self, plan: &Plan, token: Token, files: &[&DataFile]) -> Result<()> {
+        under_way::begin(self.context, files).await?;
+        let Err(failed) = self.send(plan, token).await else { return Ok(()) };
+        under_way::failed(files, failed.ended)?;
+        Err(failed.error)
+    }
+
+    async fn send(&self, plan: &Plan, mut token: Token) -> std::result::Result<(), FailedImport> {
         let count = plan.requests.len();
         for (request, number) in plan.requests.iter().zip(1..) {
             if !token.is_fresh(Timestamp::now()) {
-                token = self.token().await?;
+                token = self.token().await.map_err(FailedImport::before)?;
             }
             let sent = match self.client.import(&token, request).await {
                 Err(error) if error.kind() == bwdc_connect::Kind::Credentials => {
-                    token = self.renew(error).await?;
+                    token = self.renew(error).await.map_err(FailedImport::before)?;
                     self.client.import(&token, request).await
                 }
                 other => other,
             };
             if let Err(error) = sent {
-                return Err(self.explain(error, number, count).await);
+                let ended = match error.kind() {
+                    bwdc_connect::Kind::Unclear => Ended::Unclear,
+                    _ => Ended::Surely,
+                };
+                return Err(FailedImport { error: self.explain(error, number, count).await, ended });
             }
         }
         Ok(())
@@ -511,9 +525,22 @@ impl<'a> Organization<'a> {
             return error;
         }
         error.while_doing(format!(
-            "Batch {number} of {count} failed (the {} before it are in; the next run repeats all, which is safe)",
+            "Batch {number} of {count} failed (the {} before it are in; the next run repeats all)",
             number - 1
         ))
+    }
+}
+
+/// An import that failed, and whether the server has done with it.
+struct FailedImport {
+    error: Error,
+    ended: Ended,
+}
+
+impl FailedImport {
+    /// It failed before a request was sent that nobody has answered.
+    fn before(error: Error) -> Self {
+        Self { error, ended: Ended::Surely }
     }
 }
 
@@ -563,6 +590,7 @@ impl RunRecord<'_> {
         if data.text(key::ORGANIZATION_ID) != Some(self.organization_id) {
             session::belong_to(data, self.organization_id);
         }
+        data.remove(key::IMPORT_BEGUN);
         if let Some(digest) = self.digest {
             data.set(key::LAST_SYNC_HASH, digest);
         }

@@ -15,6 +15,8 @@ pub enum Kind {
     Credentials,
     /// The other side understood and said no.
     Refused,
+    /// Nobody knows whether the other side has done it, or is still at it.
+    Unclear,
     /// The read could not be finished: nothing of it is used.
     Incomplete,
     /// What came back, or a file's content, makes no sense.

@@ -6,7 +6,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
-use crate::http::{Http, Request, Settings};
+use crate::http::{Http, Repeat, Request, Settings};
 use crate::{Error, Kind, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,7 +32,8 @@ pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     // GitHub refuses requests without one.
     headers.insert(USER_AGENT, HeaderValue::from_static("bwdc"));
-    let request = Request { method: Method::GET, url, headers, body: None, timeout: TIMEOUT };
+    let request =
+        Request { method: Method::GET, url, headers, body: None, timeout: TIMEOUT, repeat: Repeat::Always };
     let answer = Http::new(settings)?.send(attempted, &request).await?;
     if !answer.status.is_success() {
         return Err(Error::new(

@@ -11,6 +11,7 @@ pub(super) fn run(context: &Context) -> Result<Answer> {
     context.file.update(|data| {
         data.forget_cursors();
         data.set(key::LAST_SYNC_HASH, Value::Null);
+        data.remove(key::IMPORT_BEGUN);
         Ok(())
     })?;
     Ok(Answer::message("The sync cache has been cleared."))

@@ -19,8 +19,6 @@ pub(super) struct Line {
     pub(super) exit: Exit,
     pub(super) facts: Option<Facts>,
     pub(super) error: Option<Error>,
-    /// What changed, for people at a terminal.
-    pub(super) news: Vec<String>,
     /// What else there is as JSON.
     pub(super) value: Map<String, Value>,
 }
@@ -99,8 +97,7 @@ pub(super) fn answer(lines: Vec<Line>, done: &str, sentence: impl Fn(&Facts) -> 
         (None, Some(error)) => format!("{}: {}", line.name, failed(error)),
         (None, None) => line.name.clone(),
     };
-    let with_news = |line: &Line| [vec![of_one(line)], line.news.clone()].concat().join("\n  ");
-    let mut text: Vec<String> = lines.iter().map(with_news).collect();
+    let mut text: Vec<String> = lines.iter().map(of_one).collect();
     let total = total(&lines);
     text.push(format!(
         "Total: {} of {} {done}, {} group(s) and {} user(s).",

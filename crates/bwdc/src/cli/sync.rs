@@ -91,6 +91,7 @@ fn told(report: Report<Outcome>, style: Style) -> several::Line {
     let mut value = Map::new();
     if let Ok(outcome) = &result {
         ui::notes_of(&name, &warnings(&outcome.notes), style);
+        news::lines(outcome, style).iter().for_each(|line| ui::say(&format!("{name}: {line}")));
         let Facts { users, groups, removed, left_out } = outcome.facts();
         let facts = json!({
             "users": users,
@@ -104,7 +105,6 @@ fn told(report: Report<Outcome>, style: Style) -> several::Line {
     several::Line {
         exit: result.as_ref().map_or_else(|error| error.exit, Outcome::exit),
         facts: result.as_ref().ok().map(Outcome::facts),
-        news: result.as_ref().map(|outcome| news::lines(outcome, style)).unwrap_or_default(),
         error: result.err(),
         name,
         run,

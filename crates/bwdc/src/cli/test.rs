@@ -58,7 +58,6 @@ fn told(report: Report<Prepared>, style: Style) -> several::Line {
         exit: result.as_ref().map_or_else(|error| error.exit, |_| Exit::Success),
         facts: result.as_ref().ok().map(Prepared::facts),
         error: result.err(),
-        news: Vec::new(),
         name,
         run,
         duration,

@@ -26,7 +26,7 @@ use super::{
 use crate::config::{Instance, instance};
 use crate::error::{Error, Exit, Result};
 use crate::session::TokenMemory;
-use crate::state::{Data, RunLock, key, people};
+use crate::state::{Data, DataFile, RunLock, key, people};
 
 /// The directories of one organization, the most important first.
 #[derive(Debug)]
@@ -80,7 +80,8 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
         Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
         Verdict::Ready => {
-            organization.import(&plan, token).await?;
+            let files: Vec<&DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
+            organization.import(&plan, token, &files).await?;
             plan.summary
         }
     };

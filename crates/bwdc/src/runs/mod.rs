@@ -28,12 +28,7 @@ pub(crate) struct Runs {
     last_success: Option<Run>,
     /// When the first of those was started that found another one running, since one ended otherwise.
     locked_since: Option<Timestamp>,
-    /// How many of them there were.
-    locked_in_a_row: u32,
 }
-
-/// So many runs in a row may find another one running before something is wrong with that one.
-const BUSY: u32 = 3;
 
 /// A run under way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,11 +218,6 @@ impl Runs {
         }
     }
 
-    /// How many runs in a row have found another one running, if that is too many.
-    pub(crate) fn busy(&self) -> Option<u32> {
-        Some(self.locked_in_a_row).filter(|count| *count >= BUSY)
-    }
-
     /// With the end of one.
     #[must_use]
     fn and(self, run: Run) -> Self {
@@ -236,7 +226,6 @@ impl Runs {
         Self {
             running: self.running.filter(|begun| is_locked || !is_own(begun)),
             locked_since: is_locked.then(|| self.locked_since.unwrap_or(run.at)),
-            locked_in_a_row: if is_locked { self.locked_in_a_row.saturating_add(1) } else { 0 },
             last_success: Some(run.clone()).filter(|run| run.result.is_success()).or(self.last_success),
             last: Some(run),
         }
@@ -249,27 +238,25 @@ pub(crate) fn begin(file: &DataFile, environment: &Environment, at: Timestamp) {
     change(file, |runs| Runs { running: Some(begun), ..runs });
 }
 
-/// Notes how a run ended. What is known then, if it could be kept.
-pub(crate) fn end(file: &DataFile, environment: &Environment, end: &End<'_>) -> Option<Runs> {
-    change(file, |runs| runs.and(Run::of(end, By::of(environment))))
+/// Notes how a run ended.
+pub(crate) fn end(file: &DataFile, environment: &Environment, end: &End<'_>) {
+    change(file, |runs| runs.and(Run::of(end, By::of(environment))));
 }
 
 /// A folder that is not there is not made for it.
-fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) -> Option<Runs> {
+fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) {
     if !file.folder().is_dir() {
-        return None;
+        return;
     }
     let changed = file.beside(|folder| {
         // One that cannot be understood is of no use to anybody.
         let runs = change(Runs::load(folder).unwrap_or_default());
         let text = serde_json::to_vec_pretty(&runs).map_err(Error::new)?;
-        replace_private(&folder.join(FILE), &text)?;
-        Ok(runs)
+        replace_private(&folder.join(FILE), &text)
     });
-    let not_kept = |error: &Error| {
+    if let Err(error) = changed {
         tracing::warn!("how this run goes is not kept, so `bwdc status` tells of an earlier one: {error}");
-    };
-    changed.inspect_err(not_kept).ok()
+    }
 }
 
 /// To milliseconds, as everywhere else.

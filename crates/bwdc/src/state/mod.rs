@@ -34,6 +34,8 @@ pub(crate) mod key {
     pub(crate) const GROUP_DELTA: &str = "groupDeltaToken";
     pub(crate) const LAST_USER_SYNC: &str = "lastUserSync";
     pub(crate) const LAST_GROUP_SYNC: &str = "lastGroupSync";
+    /// Ours: since when an import may be under way on the server.
+    pub(crate) const IMPORT_BEGUN: &str = "importBegun";
     pub(crate) const URLS: &str = "environmentUrls";
     pub(crate) const APP_ID: &str = "appId";
     pub(crate) const SYNC: &str = "sync";

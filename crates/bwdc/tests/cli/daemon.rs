@@ -184,10 +184,6 @@ fn every_instance_runs_and_a_failing_one_delays_nobody() {
         (&json!("i0"), &json!("daemon"), &json!("ok"))
     );
     assert!(listed["lastSuccess"].is_string() && listed["nextRun"].is_string(), "{listed}");
-    assert_eq!(
-        (&one["ok"], &listed["ok"], &one["instances"][2]["ok"]),
-        (&json!(false), &json!(true), &json!(false))
-    );
 
     let ran = company.instance.run(&["status", "--appdata", "i0"]);
     assert_eq!(ran.code, 1, "one fails: {}", ran.out);

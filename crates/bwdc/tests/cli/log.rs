@@ -460,33 +460,3 @@ fn the_log_is_followed_across_rotation() {
     child.wait().unwrap();
     reader.join().unwrap();
 }
-
-/// A merge is one import, whose changes are told by it; alone nobody is new twice.
-#[test]
-fn a_merge_names_who_comes_and_goes() {
-    let organization = Organization::start(Options::default());
-    let mut machine = crate::machine::Machine::new();
-    machine.add("hq", &organization, "1,ann@example.org,\n", "");
-    machine.add("berlin", &organization, "2,bob@example.org,\n", "");
-    let instances = ["hq", "berlin"].map(|name| format!("[instance.{name}]\nfolder = \"{name}\"\n")).concat();
-    machine.toml(&format!("{instances}[organization.both]\nmerge = [\"hq\", \"berlin\"]\n"));
-    let sync = || machine.run(&["sync", "--all", "--log-file", "bwdc.log"]).ok();
-    sync();
-    let told = events(&machine.usual);
-    assert!(
-        told.len() == 2 && told[1].starts_with("event=invite email=bob@example.org externalId=2 "),
-        "{told:?}"
-    );
-    machine.people("berlin", "2,bob@example.org,deleted\n3,,\n", "");
-    let ran = sync();
-    assert_eq!(
-        ran.out,
-        "both: Synced 0 group(s) and 2 user(s).\nTotal: 1 of 1 synced, 0 group(s) and 2 user(s).\n"
-    );
-    let told = events(&machine.usual);
-    assert!(told[0].starts_with("event=remove email=bob@example.org externalId=2 reason="), "{told:?}");
-    assert!(told[1].starts_with("event=leave-out entry=\"berlin: 3\" reason="), "{told:?}");
-    assert_eq!(told.len(), 2);
-    sync();
-    assert!(events(&machine.usual).is_empty());
-}

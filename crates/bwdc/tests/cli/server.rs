@@ -131,6 +131,98 @@ fn passing_troubles_are_got_over() {
     assert_eq!(server.asked.load(Ordering::SeqCst), 3);
 }
 
+/// A body that breaks off: whoever reads it sees the connection end.
+fn broken_off() -> Response {
+    let part = futures_util::stream::iter([
+        Ok(axum::body::Bytes::from("{")),
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+    ]);
+    axum::body::Body::from_stream(part).into_response()
+}
+
+/// Behind a gateway that waits no longer, or a connection that broke, the server may still be at it.
+#[test]
+fn no_second_import_is_sent_while_the_first_may_be_under_way() {
+    type Answer = fn() -> Response;
+    let answers: [Answer; 4] =
+        [|| status(502, ""), || status(504, "<h1>Gateway Time-out</h1>"), || status(408, ""), broken_off];
+    for answer in answers {
+        let server = Faulty::start(vec![|| status(200, ""), answer, || status(200, "")]);
+        let mut instance = server.instance();
+        instance.set_env("BWDC_RETRY_SECONDS", "5");
+        instance.run(&["sync"]).ok();
+        let first = instance.data();
+        assert!(first["lastSyncHash"].is_string() && first["importBegun"].is_null());
+        instance.company("id,email\n1,a@example.org\n", "name,members\n");
+        let ran = instance.run(&["sync"]).fails(1, &["It may have been done, or still be under way"]);
+        assert_eq!(server.asked.load(Ordering::SeqCst), 2, "{}", ran.err);
+        // The directory is as it was at the first import. What is in the organization nobody knows: it is sent, and not at once.
+        instance.company(USERS, "name,members\nAll,1;2\n");
+        let data = instance.data();
+        assert!(data["lastSyncHash"].is_null() && data["importBegun"].is_string(), "{data}");
+        assert_eq!(data["lastUserSync"], first["lastUserSync"]);
+        instance.set_env("BWDC_RETRY_SECONDS", "1");
+        let ran = instance.run(&["sync"]).ok();
+        assert!(
+            ran.out.contains("2 user(s)") && ran.err.contains("may still be under way"),
+            "{} {}",
+            ran.out,
+            ran.err
+        );
+        assert_eq!(server.asked.load(Ordering::SeqCst), 3);
+        assert_eq!(instance.data()["lastSyncHash"], first["lastSyncHash"]);
+        assert!(instance.data()["importBegun"].is_null());
+    }
+}
+
+/// The process ends after the server has done it, and before that is recorded.
+#[test]
+fn an_import_that_a_killed_run_has_sent_is_not_taken_for_unsent() {
+    let server =
+        Faulty::start(vec![|| status(200, ""), || status(400, r#"{"message":"No."}"#), || status(200, "")]);
+    let instance = server.instance();
+    instance.run(&["sync"]).ok();
+    let before = instance.data();
+    instance.company("id,email\n1,a@example.org\n", "name,members\n");
+    // An answer of no is the end of it: nothing is under way, and the next run need not wait.
+    instance.run(&["sync"]).fails(1, &["No."]);
+    assert!(instance.data()["lastSyncHash"].is_null() && instance.data()["importBegun"].is_null());
+    instance.company(USERS, "name,members\nAll,1;2\n");
+    let ran = instance.run(&["sync"]).ok();
+    assert!(ran.out.contains("2 user(s)") && ran.err.is_empty(), "{} {}", ran.out, ran.err);
+    assert_eq!(instance.data()["lastSyncHash"], before["lastSyncHash"]);
+}
+
+/// A sign-in page, a maintenance notice, a firewall's word.
+#[test]
+fn a_page_in_the_place_of_an_answer_is_no_import() {
+    type Answer = fn() -> Response;
+    let pages: [Answer; 3] = [
+        || status(200, "<html><title>Sign in</title></html>"),
+        || status(202, "Down for maintenance"),
+        || status(200, "{\"cut\":"),
+    ];
+    for page in pages {
+        let server = Faulty::start(vec![page]);
+        let instance = server.instance();
+        instance
+            .run(&["sync"])
+            .fails(1, &["this is no answer of a Bitwarden server", "Nothing is taken for imported"]);
+        let data = instance.data();
+        assert!(data["lastSyncHash"].is_null() && data["lastUserSync"].is_null());
+    }
+    let answers: [Answer; 4] = [
+        || status(200, ""),
+        || status(204, ""),
+        || status(201, " {\"object\":\"import\"}\n"),
+        || status(200, "null"),
+    ];
+    for answer in answers {
+        let server = Faulty::start(vec![answer]);
+        server.instance().run(&["sync"]).ok();
+    }
+}
+
 #[test]
 fn an_answer_of_no_is_not_asked_again() {
     let server = Faulty::start(vec![|| status(400, r#"{"message":"No."}"#)]);

@@ -20,7 +20,8 @@ use serde_json::Value;
 
 pub use self::endpoints::Endpoints;
 pub use self::token::{Credentials, Token};
-use crate::http::{Http, Network, Pace, Request, Response, Settings};
+use crate::http::failure::UNCLEAR;
+use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings};
 use crate::{Error, Kind, Result};
 
 /// How long a token may take.
@@ -117,7 +118,8 @@ impl Client {
         })
     }
 
-    /// Sends one request of an import. Any 2xx is success; the body tells nothing.
+    /// Sends one request of an import, never a second time while the first may still be under way. Any 2xx with an empty body or JSON
+    /// is success; what the JSON says tells nothing.
     pub async fn import(&self, token: &Token, import: &ImportRequest) -> Result<()> {
         let attempted = format!(
             "Importing {} users and {} groups into {}",
@@ -135,9 +137,13 @@ impl Client {
             headers,
             body: Some(Bytes::from(body)),
             timeout: IMPORT_TIMEOUT,
+            repeat: Repeat::OnceOver,
         };
         let response = self.http.send(&attempted, &request).await?;
-        if response.status.is_success() { Ok(()) } else { Err(refused(attempted, &response, Some(import))) }
+        if !response.status.is_success() {
+            return Err(refused(attempted, &response, Some(import)));
+        }
+        if is_an_answer(&response) { Ok(()) } else { Err(no_answer(attempted, &response)) }
     }
 
     /// By how much this machine's clock is ahead of the server's, by the `Date` of an answer (RFC 9110, section 6.6.1).
@@ -155,6 +161,7 @@ impl Client {
             headers: HeaderMap::new(),
             body: None,
             timeout: TOKEN_TIMEOUT,
+            repeat: Repeat::Always,
         };
         self.http.send(attempted, &request).await
     }
@@ -210,6 +217,21 @@ fn issued(response: &Response) -> Option<Token> {
     let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
     let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(0);
     Some(Token::issued(token.to_owned(), Duration::from_secs(seconds)))
+}
+
+/// Whether Bitwarden's server, and nothing before it, has answered: with nothing, or with JSON.
+fn is_an_answer(response: &Response) -> bool {
+    let body = response.body.trim_ascii();
+    body.is_empty() || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+/// A page in the place of an answer: a sign-in, a maintenance notice, a firewall's word.
+fn no_answer(attempted: String, response: &Response) -> Error {
+    let told = message::of(response, None);
+    Error::new(Kind::Data, attempted, format!("{told}: this is no answer of a Bitwarden server")).hint(
+        "Something before the server (a sign-in page, a firewall, a maintenance page) answered in its place: let this machine through. \
+         Nothing is taken for imported.",
+    )
 }
 
 /// An answer that is no success, with what is known to help.
@@ -274,6 +296,7 @@ fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (K
         ),
         429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
         500..=599 if is_login => (Kind::Refused, "The server failed: try again later. Its log says more."),
+        408 | 502 | 504 if !is_login => (Kind::Unclear, UNCLEAR),
         500..=599 => (
             Kind::Refused,
             "The server failed, and may have done a part. The next run repeats the import, which is safe. Its log says \

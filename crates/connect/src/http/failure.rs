@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::retry::Backoff;
+use super::{Repeat, Request};
 use crate::tls;
 use crate::{Error, Kind};
 
@@ -44,6 +45,20 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether the other side cannot have the whole request: there was no connection, or it broke while the request was being sent.
+    pub(super) fn did_not_arrive(&self) -> bool {
+        let Self::Library(error) = self else { return false };
+        error.is_connect() || is_write_error(error)
+    }
+}
+
+/// Only writing meets a broken pipe (write(2), EPIPE): the last bytes were not sent.
+fn is_write_error(error: &reqwest::Error) -> bool {
+    let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// The last cause in the chain, which is the other side's or the system's own word.
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
@@ -67,8 +82,8 @@ fn unwrapped<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 }
 
 /// The error for whoever asked.
-pub(super) fn told(attempted: &str, failure: &Failure, url: &Url, backoff: &Backoff) -> Error {
-    let place = place(url);
+pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backoff: &Backoff) -> Error {
+    let place = place(&request.url);
     let tried = match backoff.attempts {
         0 | 1 => String::new(),
         n => format!(" (tried {n} times in {} s)", backoff.elapsed.as_secs()),
@@ -82,6 +97,9 @@ pub(super) fn told(attempted: &str, failure: &Failure, url: &Url, backoff: &Back
                 "name the authority's PEM file in the variable BWDC_CA_FILE (or NODE_EXTRA_CA_CERTS)",
                 "the server's URL",
             )),
+            None if request.repeat == Repeat::OnceOver && !failure.did_not_arrive() => {
+                Error::new(Kind::Unclear, attempted, reason).hint(UNCLEAR)
+            }
             None => Error::new(Kind::Unreachable, attempted, reason).hint(network_hint(error)),
         },
     }
@@ -97,6 +115,11 @@ pub(super) fn used_up(attempted: &str, url: &Url, wait: Duration) -> Error {
     Error::new(Kind::Unreachable, attempted, reason)
         .hint("Run it again then. Something else may be using the limit up: other programs of the same account count, too.")
 }
+
+/// What to do where nobody knows whether a request was carried out.
+pub(crate) const UNCLEAR: &str = "It may have been done, or still be under way on the server, so it was not sent a second time. The \
+                                  next run sends everything again. If that happens often, let the proxy before the server wait longer, \
+                                  or set sync.largeImport to true for smaller requests.";
 
 fn network_hint(error: &reqwest::Error) -> &'static str {
     let says = |text: &str| causes(error).any(|cause| cause.to_string().to_lowercase().contains(text));

@@ -5,7 +5,7 @@ mod allowance;
 pub mod assertion;
 mod authorized;
 mod concurrency;
-mod failure;
+pub(crate) mod failure;
 mod jwk;
 mod pace;
 mod pages;
@@ -95,12 +95,31 @@ pub struct Request {
     pub body: Option<bytes::Bytes>,
     /// How long the server may take for the whole answer.
     pub timeout: Duration,
+    /// When it may be sent again.
+    pub repeat: Repeat,
+}
+
+/// Whether a request may be sent again after an answer, or the lack of one, that tells of a passing trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Always: to do it twice, or twice at once, is as good as once.
+    Always,
+    /// Only where the first one surely does nothing any more: it did not arrive, was turned away, or failed. After a gateway's error
+    /// (502, 504), a time-out or a broken connection the server may still be at it.
+    OnceOver,
 }
 
 impl Request {
     /// Without a body.
     pub fn get(url: Url, timeout: Duration) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None, timeout }
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            timeout,
+            repeat: Repeat::Always,
+        }
     }
 
     /// With a form for a body. What is secret in it stays out of logs, as every body does.
@@ -109,14 +128,28 @@ impl Request {
         form.extend_pairs(fields);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        Self { method: Method::POST, url, headers, body: Some(form.finish().into()), timeout }
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body: Some(form.finish().into()),
+            timeout,
+            repeat: Repeat::Always,
+        }
     }
 
     /// With JSON for a body.
     pub fn post_json(url: Url, value: &serde_json::Value, timeout: Duration) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { method: Method::POST, url, headers, body: Some(value.to_string().into()), timeout }
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body: Some(value.to_string().into()),
+            timeout,
+            repeat: Repeat::Always,
+        }
     }
 }
 
@@ -214,10 +247,10 @@ impl Http {
             permit.end(self.went(&result));
             let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());
             log(request, &result, elapsed);
-            let wait = match retry::judge(&result, self.passing, &mut backoff, elapsed) {
+            let wait = match retry::judge(&result, self.passing, request.repeat, &mut backoff, elapsed) {
                 Next::Again(wait) => wait,
                 Next::Done => {
-                    return result.map_err(|error| failure::told(attempted, &error, &request.url, &backoff));
+                    return result.map_err(|error| failure::told(attempted, &error, request, &backoff));
                 }
             };
             tokio::time::sleep(wait).await;

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::allowance::until_reset;
 use super::failure::Failure;
-use super::{Passing, Response};
+use super::{Passing, Repeat, Response};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -47,6 +47,7 @@ impl Backoff {
 pub(super) fn judge(
     result: &Result<Response, Failure>,
     Passing(also): Passing,
+    repeat: Repeat,
     backoff: &mut Backoff,
     elapsed: Duration,
 ) -> Next {
@@ -57,9 +58,21 @@ pub(super) fn judge(
         Err(failure) if failure.may_pass() => None,
         Err(_) => return Next::Done,
     };
+    if repeat == Repeat::OnceOver && !is_over(result) {
+        return Next::Done;
+    }
     let wait = asked.unwrap_or_else(|| backoff.wait());
     backoff.attempts += 1;
     if elapsed + wait > backoff.bound { Next::Done } else { Next::Again(wait) }
+}
+
+/// Whether the server surely does nothing any more for this attempt: nothing came to it, it had no room for it, or it has answered
+/// itself that it failed. A gateway's error says only that the gateway waits no longer.
+fn is_over(result: &Result<Response, Failure>) -> bool {
+    match result {
+        Ok(answer) => !matches!(answer.status.as_u16(), 408 | 502 | 504),
+        Err(failure) => failure.did_not_arrive(),
+    }
 }
 
 /// Statuses that tell of a passing trouble.
@@ -106,8 +119,9 @@ mod tests {
     #[test]
     fn passing_troubles_are_tried_again_within_the_bound() {
         let bound = Duration::from_secs(60);
-        let judge_at =
-            |result: &_, elapsed| judge(result, Passing::default(), &mut Backoff::new(bound), elapsed);
+        let judge_at = |result: &_, elapsed| {
+            judge(result, Passing::default(), Repeat::Always, &mut Backoff::new(bound), elapsed)
+        };
         assert_eq!(judge_at(&answer(429, Some("7")), Duration::ZERO), Next::Again(Duration::from_secs(7)));
         assert_eq!(
             judge_at(&answer(429, Some("2.125")), Duration::ZERO),
@@ -124,5 +138,28 @@ mod tests {
             assert_eq!(judge_at(&answer(status, None), Duration::ZERO), Next::Done, "{status}");
         }
         assert_eq!(judge_at(&Err(Failure::TooLarge), Duration::ZERO), Next::Done);
+    }
+
+    /// The first may still be under way behind the gateway.
+    #[test]
+    fn what_must_not_be_under_way_twice_is_repeated_only_when_it_is_over() {
+        let bound = Duration::from_secs(60);
+        let is_repeated = |status| {
+            let result = answer(status, None);
+            let next = judge(
+                &result,
+                Passing::default(),
+                Repeat::OnceOver,
+                &mut Backoff::new(bound),
+                Duration::ZERO,
+            );
+            next != Next::Done
+        };
+        for status in [425, 429, 500, 503] {
+            assert!(is_repeated(status), "{status}");
+        }
+        for status in [200, 400, 408, 502, 504] {
+            assert!(!is_repeated(status), "{status}");
+        }
     }
 }

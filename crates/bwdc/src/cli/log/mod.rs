@@ -118,27 +118,25 @@ fn log_of(context: &Context, given: &Given, severity: Severity) -> Result<Log> {
     let choice = Choice { severity, instances: Vec::new() };
     let usual = folder.join(USUAL);
     let scheduled = scheduled::of_folder(folder, given).unwrap_or_default();
-    match scheduled.first().and_then(|scheduled| place(scheduled, severity)) {
-        Some(log) => Ok(log),
-        None if may_be(&usual) => Ok(Log::File(usual, choice)),
+    match scheduled.first().and_then(|scheduled| place(scheduled, &usual, severity)) {
+        Some(Log::File(path, _)) => Ok(Log::File(path, choice)),
+        Some(journal) => Ok(journal),
+        None if usual.exists() => Ok(Log::File(usual, choice)),
         None => Err(nowhere(folder)),
     }
 }
 
-/// Also one that cannot be seen: reading it tells why.
-fn may_be(path: &Path) -> bool {
-    path.try_exists().unwrap_or(true)
-}
-
-fn place(scheduled: &Scheduled, severity: Severity) -> Option<Log> {
+fn place(scheduled: &Scheduled, usual: &Path, severity: Severity) -> Option<Log> {
+    let choice = Choice { severity, instances: Vec::new() };
     if let Some(path) = &scheduled.log_file {
-        return Some(Log::File(path.clone(), Choice { severity, instances: Vec::new() }));
+        return Some(Log::File(path.clone(), choice));
     }
     match &scheduled.place {
         Installed::Units { name, manager, .. } => {
             Some(Log::Journal(Journal { unit: name.clone(), manager: *manager, severity }))
         }
-        Installed::Crontab { .. } | Installed::PropertyList { .. } | Installed::Task { .. } => None,
+        _ if usual.exists() => Some(Log::File(usual.to_owned(), choice)),
+        _ => None,
     }
 }
 

@@ -19,21 +19,13 @@ pub(super) fn response(status: &Status) -> Result<Value> {
 }
 
 /// In the form that is the same without a daemon.
-pub(super) fn listing(status: &Status, now: Timestamp) -> Result<Value> {
+pub(super) fn listing(status: &Status) -> Result<Value> {
     let mut value = response(status)?;
     let instances = value.get_mut("instances").and_then(Value::as_object_mut).map(std::mem::take);
-    let told = |(name, mut instance): (String, Value)| {
-        let trouble = status.instances.get(&name).and_then(|instance| instance.trouble(now));
-        instance["ok"] = trouble.is_none().into();
-        instance["trouble"] = trouble.into();
-        instance["scheduler"] = "daemon".into();
-        instance
-    };
-    let list: Vec<Value> = instances.into_iter().flatten().map(told).collect();
+    let list: Vec<Value> = instances.into_iter().flatten().map(|(_, instance)| instance).collect();
     let Status { version, pid, started, .. } = status;
     let daemon = json!({ "version": version, "pid": pid, "started": started });
-    let is_good = status.in_trouble(now).is_empty();
-    Ok(json!({ "object": "status", "ok": is_good, "daemon": daemon, "instances": list }))
+    Ok(json!({ "object": "status", "daemon": daemon, "instances": list }))
 }
 
 fn name(instances: &mut Map<String, Value>) {

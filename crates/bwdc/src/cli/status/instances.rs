@@ -136,7 +136,7 @@ impl State {
             None => "none is known".to_owned(),
         };
         let success = match (last_success, &last) {
-            (Some(at), Some(run)) if run.at == *at => "the same".to_owned(),
+            (Some(_), Some(run)) if run.result.is_success() => "the same".to_owned(),
             (Some(at), _) => when(*at, now),
             (None, _) => "never".to_owned(),
         };

@@ -57,7 +57,7 @@ fn of_daemon(status: &Status, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
     let exit = if status.in_trouble(now).is_empty() { Exit::Success } else { Exit::Failure };
     let answer = match form {
-        Form::Json => Answer::Object(daemon::listing(status, now)?),
+        Form::Json => Answer::Object(daemon::listing(status)?),
         Form::Usual => Answer::Table { text: daemon::told(status, now), value: daemon::response(status)? },
     };
     Ok((answer, exit))

@@ -1,0 +1,93 @@
+//! An import that may be under way on the server. Before its first request is sent, it stands in `data.json`, and the digest of the
+//! import before is forgotten: whatever becomes of this run, the next one takes nothing for unchanged, and sends nothing while the
+//! server may still be at the last import.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{Context, iso};
+use crate::error::Result;
+use crate::state::{Data, DataFile, key};
+
+/// How long a server is given to come to the end of an import that nobody waits for any more, in times of what one request is tried
+/// for: two minutes, unless BWDC_RETRY_SECONDS says otherwise.
+const TIMES: u32 = 2;
+const USUAL_RETRY: Duration = Duration::from_secs(60);
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The server has answered: it does nothing any more.
+    Surely,
+    /// Nobody knows.
+    Unclear,
+}
+
+/// Waits until the last import is surely over, then writes down that another begins. On the disk when it returns.
+pub(super) async fn begin(context: &Context, files: &[&DataFile]) -> Result<()> {
+    for file in files {
+        wait(context, &file.load()?).await?;
+    }
+    let begin = |data: &mut Data| {
+        data.set(key::IMPORT_BEGUN, iso(Timestamp::now()));
+        if data.text(key::LAST_SYNC_HASH).is_some() {
+            data.set(key::LAST_SYNC_HASH, Value::Null);
+        }
+    };
+    change(files, begin)
+}
+
+async fn wait(context: &Context, data: &Data) -> Result<()> {
+    let Some(begun) = data.text(key::IMPORT_BEGUN).and_then(|text| text.parse::<Timestamp>().ok()) else {
+        return Ok(());
+    };
+    let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
+    let Some(left) = left(begun, Timestamp::now(), retry.saturating_mul(TIMES)) else { return Ok(()) };
+    context.warn(&format!(
+        "The import of {begun} did not come to a clear end and may still be under way on the server: waiting for {} s before the next.",
+        left.as_secs().max(1)
+    ));
+    tokio::time::sleep(left).await;
+    Ok(())
+}
+
+/// What is left of the time that the server is given. A time in the future is a clock that was set back, and says nothing.
+fn left(begun: Timestamp, now: Timestamp, quiet: Duration) -> Option<Duration> {
+    let since = now.duration_since(begun);
+    if since < SignedDuration::ZERO {
+        return None;
+    }
+    quiet.checked_sub(since.unsigned_abs()).filter(|left| !left.is_zero())
+}
+
+/// Keeps how an import ended that failed. One that succeeded is over with the record of the run.
+pub(super) fn failed(files: &[&DataFile], ended: Ended) -> Result<()> {
+    change(files, |data| match ended {
+        Ended::Surely => data.remove(key::IMPORT_BEGUN),
+        Ended::Unclear => data.set(key::IMPORT_BEGUN, iso(Timestamp::now())),
+    })
+}
+
+fn change(files: &[&DataFile], change: impl Fn(&mut Data)) -> Result<()> {
+    files.iter().try_for_each(|file| {
+        file.update(|data| {
+            change(data);
+            Ok(())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_given_its_time_and_no_more() {
+        let begun: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let at = |seconds| left(begun, begun + SignedDuration::from_secs(seconds), Duration::from_secs(120));
+        assert_eq!(at(20), Some(Duration::from_secs(100)));
+        assert_eq!((at(120), at(500), at(-5)), (None, None, None));
+    }
+}
