@@ -113,7 +113,7 @@ impl Context {
     /// Says something in the log, and on stderr unless that is the journal, which has it from the log.
     pub(crate) fn warn(&self, text: &str) {
         tracing::warn!("{text}");
-        if !self.style.journal {
+        if !self.style.has_log() {
             ui::warning(&self.labelled(text), self.style);
         }
     }

@@ -12,7 +12,9 @@ use futures_util::future::Either;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use crate::config::installation::Format;
 use crate::error::{Error, Exit, Result};
+use crate::log;
 use crate::log::journal::{Priority, with_priority};
 
 /// How answers are printed.
@@ -24,8 +26,30 @@ pub(crate) struct Style {
     pub(crate) clean_exit: bool,
     pub(crate) quiet: bool,
     pub(crate) no_color: bool,
-    /// stderr leads to systemd's journal.
-    pub(crate) journal: bool,
+    pub(crate) stderr: Stderr,
+}
+
+/// Where stderr leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stderr {
+    #[default]
+    Plain,
+    /// To systemd's journal.
+    Journal,
+    /// To the file that is the log, whose lines have this form.
+    Log(Format),
+}
+
+impl Style {
+    /// Whether whoever reads stderr reads the log there.
+    pub(crate) fn has_log(self) -> bool {
+        self.stderr != Stderr::Plain
+    }
+
+    /// Whether everything that is printed stands in the log already, and would stand there twice.
+    pub(crate) fn is_in_log(self) -> bool {
+        matches!(self.stderr, Stderr::Log(_)) && !self.response
+    }
 }
 
 /// What a command has to say.
@@ -182,7 +206,7 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
     if style.quiet {
         return;
     }
-    for group in groups.iter().filter(|group| !style.journal || group.severity != Severity::Warning) {
+    for group in groups.iter().filter(|group| !style.has_log() || group.severity != Severity::Warning) {
         let (label, priority) = match group.severity {
             Severity::Warning => ("Warning", Priority::Warning),
             Severity::Info => ("Note", Priority::Info),
@@ -201,7 +225,7 @@ pub(crate) fn notes_of(name: &str, groups: &[NoteGroup<'_>], style: Style) {
 
 /// One of several errors, on stderr; where JSON was asked for it is in the answer, and the journal has it from the log.
 pub(crate) fn error_of(name: &str, error: &Error, style: Style) {
-    if !style.quiet && !style.response && !style.journal {
+    if !style.quiet && !style.response && !style.has_log() {
         err(&red(&format!("{name}: {error}"), style));
     }
 }
@@ -377,7 +401,11 @@ fn out(text: &str) -> std::io::Result<()> {
 }
 
 fn told(text: &str, priority: Priority, style: Style) {
-    if style.journal { err(&with_priority(text, priority)) } else { err(text) }
+    match style.stderr {
+        Stderr::Plain => err(text),
+        Stderr::Journal => err(&with_priority(text, priority)),
+        Stderr::Log(format) => err(&log::line_of(text, priority, format)),
+    }
 }
 
 /// In one piece: stderr has no buffer, and a daemon and what it starts write to the same one.

@@ -35,7 +35,6 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::which::Which;
 use crate::config::{Environment, Setup, env, place, setup};
 use crate::error::{Exit, Result};
-use crate::log::journal;
 use crate::run::Context;
 use crate::state::DataFile;
 use crate::ui::{self, Answer, Style};
@@ -85,6 +84,13 @@ struct Global {
     /// Print the version.
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+}
+
+impl Global {
+    fn setup(&self) -> setup::Options {
+        let Self { config, log_file, log_format, .. } = self.clone();
+        setup::Options { config, log_file, log_format }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,7 +188,11 @@ fn run(cli: Cli, environment: Environment) -> Exit {
 
 /// What a daemon starts for each sync. It is no command of people's, so that no help and no completion has it.
 fn work(environment: &Environment, folders: &[OsString]) -> Exit {
-    let style = Style { response: true, journal: journal::is_on_stderr(environment), ..Style::default() };
+    let style = Style {
+        response: true,
+        stderr: crate::log::stderr(environment, &setup::Options::default()),
+        ..Style::default()
+    };
     if let Err(error) = root::worker_becomes_owner(folders) {
         return told(Err(error), style);
     }
@@ -216,8 +226,7 @@ impl Given {
     /// What is configured, before anything is done: no log is opened.
     fn find(global: Global, environment: Environment, style: Style) -> Result<Self> {
         let folder = place::folder(&environment)?;
-        let Global { config, log_file, log_format, .. } = global;
-        let options = setup::Options { config, log_file, log_format };
+        let options = global.setup();
         let setup = Setup::of(&options, &environment, &folder)?;
         Ok(Self { environment, style, options, setup, folder })
     }
@@ -277,9 +286,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Status(arguments) => status::run(arguments, &given()?).await,
         Command::Log(arguments) => log::run(arguments, &given()?).await,
         Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
-        Command::Schedule(arguments) => {
-            schedule::run(&environment, arguments, cli.global.config.as_deref(), style)
-        }
+        Command::Schedule(arguments) => schedule::run(&environment, arguments, &cli.global.setup(), style),
         Command::Update => update::run(&environment).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),
@@ -309,7 +316,7 @@ fn style(global: &Global, environment: &Environment) -> Style {
         clean_exit: global.cleanexit || environment.is_set(env::CLEAN_EXIT),
         quiet: global.quiet || environment.is_true(env::QUIET),
         no_color: environment.is_set(env::NO_COLOR),
-        journal: journal::is_on_stderr(environment),
+        stderr: crate::log::stderr(environment, &global.setup()),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn become_owner(cli: &Cli, environment: &Environment, style: Style) -
     match privileges::owner_of_all(&folders)? {
         Owner::Ourselves => Ok(()),
         Owner::Another(user) => {
-            if !style.response && !style.journal {
+            if !style.response && !style.has_log() {
                 let folder = folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
                 ui::progress(&format!("Running as {user}, who owns {folder}."), style);
             }

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::config::env::{self, Environment};
 use crate::config::installation::{self, Installation};
-use crate::config::{place, secrets};
+use crate::config::{place, secrets, setup};
 use crate::error::{Error, Exit, Result};
+use crate::log::{self, escaped};
 use crate::schedule::account::{self, Account};
 use crate::schedule::expression::Schedule;
 use crate::schedule::install::{self, Fix, Homes, Installed, Mode, Scheduler};
@@ -20,7 +21,8 @@ use crate::schedule::launchd::Domain;
 use crate::schedule::plan::{self, Plan, Step};
 use crate::schedule::script::Script;
 use crate::schedule::systemd::Manager;
-use crate::schedule::{Job, Marker, Syncs, Writes, cron, explain, kubernetes, systemd, windows};
+use crate::schedule::trial::{self, By};
+use crate::schedule::{Job, Marker, Syncs, USUAL_LOG, Writes, cron, explain, kubernetes, systemd, windows};
 use crate::ui::{self, Answer, Style};
 
 #[derive(Debug, Args)]
@@ -140,9 +142,12 @@ struct InstallArguments {
     /// The program, if it is not to be this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// cron: add the user to cron.allow where that is needed.
+    /// Mend what stands in the way: give the folder and root's files in it to the user, add the user to cron.allow.
     #[arg(long)]
     fix: bool,
+    /// Install without trying everything as that user beforehand.
+    #[arg(long)]
+    untried: bool,
     /// cron: mail the end of the log to this address when a sync fails.
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
@@ -232,18 +237,18 @@ enum Shell {
 pub(super) fn run(
     environment: &Environment,
     arguments: Arguments,
-    config: Option<&Path>,
+    options: &setup::Options,
     style: Style,
 ) -> Result<(Answer, Exit)> {
     let done = |answer: Answer| (answer, Exit::Success);
     match arguments.command {
         Command::Explain(arguments) => explain(&arguments).map(done),
-        Command::Install(arguments) => install(environment, &arguments, config, style).map(done),
-        Command::List(arguments) => list(environment, arguments.user).map(done),
-        Command::Show(selection) => show(environment, selection).map(done),
-        Command::Remove(arguments) => remove(environment, arguments).map(done),
-        Command::Next(arguments) => next(environment, arguments).map(done),
-        Command::RunNow(selection) => run_now(environment, selection).map(done),
+        Command::Install(arguments) => install(environment, &arguments, options, style).map(done),
+        Command::List(arguments) => list(environment, arguments.user, style).map(done),
+        Command::Show(selection) => show(environment, selection, style).map(done),
+        Command::Remove(arguments) => remove(environment, arguments, style).map(done),
+        Command::Next(arguments) => next(environment, arguments, style).map(done),
+        Command::RunNow(selection) => run_now(environment, selection, style).map(done),
         Command::Script(arguments) => script(environment, &arguments).map(done),
     }
 }
@@ -323,7 +328,7 @@ fn explain(arguments: &ExplainArguments) -> Result<Answer> {
     Ok(Answer::Table { text: parts.join("\n\n"), value })
 }
 
-fn next(environment: &Environment, arguments: NextArguments) -> Result<Answer> {
+fn next(environment: &Environment, arguments: NextArguments, style: Style) -> Result<Answer> {
     let now = arguments.clock.now()?;
     let count = arguments.count;
     if let Some(schedule) = arguments.when.schedule()? {
@@ -331,37 +336,20 @@ fn next(environment: &Environment, arguments: NextArguments) -> Result<Answer> {
         let lines: Vec<_> = runs.iter().map(in_both).collect();
         return Ok(Answer::Table { text: lines.join("\n"), value: values(&runs) });
     }
-    let all = install::all(&homes(environment, arguments.user.user)?)?;
+    let all = found(environment, arguments.user.user, style)?;
     if all.is_empty() {
         return Err(nothing_installed());
     }
     let mut parts = Vec::new();
     let mut list = Vec::new();
     for installed in &all {
-        let runs = runs_of(installed, &now, count)?;
+        let runs = installed.runs(&now, count)?;
         let lines: Vec<_> = runs.iter().map(|run| format!("  {}", in_both(run))).collect();
-        parts.push(format!("{} ({})\n{}", installed.marker.folder, told(installed), lines.join("\n")));
+        let folder = escaped(&installed.marker.folder);
+        parts.push(format!("{folder} ({})\n{}", told(installed), lines.join("\n")));
         list.push(json!({ "folder": installed.marker.folder, "next": values(&runs) }));
     }
     Ok(Answer::Table { text: parts.join("\n"), value: list.into() })
-}
-
-/// The next runs, as the scheduler will have them. When an interval began is known to the scheduler only: then there are none.
-pub(super) fn runs_of(
-    installed: &Installed,
-    now: &ZonedDateTime,
-    count: usize,
-) -> Result<Vec<ZonedDateTime>> {
-    let schedule = Schedule::parse(&installed.marker.schedule)?;
-    let schedule = match (installed.scheduler, &schedule) {
-        (Scheduler::Cron, _) => Schedule::cron(&cron::time(&schedule)?)?,
-        (_, Schedule::Every(_)) => return Ok(Vec::new()),
-        _ => schedule,
-    };
-    Ok(match installed.scheduler {
-        Scheduler::Systemd => schedule.systemd_runs_after(now.clone()).take(count).collect(),
-        _ => schedule.runs_after(now.clone()).take(count).collect(),
-    })
 }
 
 fn told(installed: &Installed) -> String {
@@ -370,7 +358,7 @@ fn told(installed: &Installed) -> String {
         Syncs::Instance => "",
         Syncs::Everything => "everything that bwdc.toml names, ",
     };
-    format!("{all}{schedule}, by {}", installed.scheduler.name())
+    format!("{all}{}, by {}", escaped(schedule), installed.scheduler.name())
 }
 
 // ---- install ----
@@ -387,7 +375,7 @@ struct Target {
 fn install(
     environment: &Environment,
     arguments: &InstallArguments,
-    config: Option<&Path>,
+    options: &setup::Options,
     style: Style,
 ) -> Result<Answer> {
     let when = match arguments.when.schedule()? {
@@ -396,10 +384,7 @@ fn install(
     };
     let target = target(environment, arguments)?;
     let mut variables = arguments.env.iter().map(|text| variable(text)).collect::<Result<Vec<_>>>()?;
-    if let Some(path) = config {
-        let path = if target.using.is_elsewhere() { absolute_there(path)? } else { whole(path)? };
-        variables.push((env::CONFIG.to_owned(), path));
-    }
+    variables.extend(on_the_command_line(options, target.using)?);
     for warning in forgotten(environment, &variables, &target) {
         ui::warning(&warning, style);
     }
@@ -407,7 +392,9 @@ fn install(
         return Err(Error::new("With --all there is one job for everything, and here are several folders.")
             .hint("Name the folder of bwdc.toml, or any one together with --config FILE."));
     }
-    let config = variables.iter().find(|(name, _)| name == env::CONFIG).map(|(_, path)| Path::new(path));
+    let value =
+        |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, path)| Path::new(path));
+    let (config, log_file) = (value(env::CONFIG), value(env::LOG_FILE));
     let job = |folder: &String| {
         let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
         let path = Path::new(folder);
@@ -418,15 +405,24 @@ fn install(
             (None, Some(installation)) => same_for_all(installation)?,
             (None, None) => return Err(not_said_when()),
         };
+        let written = installation.as_ref().and_then(Installation::log_file);
         let writes = installation.map(|installation| writes(&installation, path, syncs)).transpose()?;
+        let mut writes = writes.unwrap_or_default();
+        if let Some(log_file) = log_file.filter(|_| !target.using.is_elsewhere()) {
+            writes.log = elsewhere_than(path, log_file.parent())?;
+        }
+        let usual = match log_file {
+            None => usual_log(target.using, folder, written.as_deref())?,
+            Some(_) => None,
+        };
         Ok(Job {
             schedule,
             program: target.program.clone(),
             folder: folder.clone(),
             syncs,
-            writes: writes.unwrap_or_default(),
+            writes,
             user: target.user.clone(),
-            variables: variables.clone(),
+            variables: variables.iter().cloned().chain(usual).collect(),
         })
     };
     let jobs = target.folders.iter().map(job).collect::<Result<Vec<Job>>>()?;
@@ -437,8 +433,19 @@ fn install(
         Using::Kubernetes => cron_job(&jobs, arguments),
         Using::TaskScheduler if !Scheduler::Windows.is_here() => tasks(&jobs),
         _ => {
-            let plan = plan(environment, arguments, &target, &jobs)?;
-            carry_out(&plan, arguments, &jobs)
+            let options = systemd_options(arguments, &target)?;
+            before_anything(arguments, &target, &jobs)?;
+            let preparation = preparation(arguments, &target, &jobs)?;
+            let jobs_of = (&jobs[..], &options);
+            // What cannot be is told before anything is done.
+            let only_shown = plan_of(environment, arguments, &target, jobs_of, Mode::Show)?;
+            if arguments.dry_run {
+                return shown_only(preparation, only_shown);
+            }
+            preparation.apply()?;
+            try_all(environment, arguments, &target, jobs_of)?;
+            let plan = plan_of(environment, arguments, &target, jobs_of, Mode::Do)?;
+            carry_out(&preparation, &plan, &target, &jobs)
         }
     }
 }
@@ -464,13 +471,13 @@ impl Using {
 }
 
 /// A path of another machine, which has no folder to begin at.
-fn absolute_there(path: &Path) -> Result<String> {
+fn absolute_there(path: &Path, option: &str) -> Result<String> {
     let text = path.display().to_string();
     let has_drive = text.get(1..3).is_some_and(|after| after == ":\\" || after == ":/");
     if text.starts_with('/') || text.starts_with("\\\\") || has_drive {
         return Ok(text);
     }
-    Err(Error::new(format!("`--config {text}` is no whole path on the machine that runs it.")).hint(
+    Err(Error::new(format!("`{option} {text}` is no whole path on the machine that runs it.")).hint(
         "Write it from the root on, such as /var/lib/bwdc/bwdc.toml or C:\\ProgramData\\bwdc\\bwdc.toml.",
     ))
 }
@@ -511,8 +518,7 @@ fn same_for_all(installation: &Installation) -> Result<Schedule> {
 /// That such a job would fail every time.
 fn writes(installation: &Installation, folder: &Path, syncs: Syncs) -> Result<Writes> {
     let is_elsewhere = |path: &&Path| !path.starts_with(folder);
-    let log = installation.log_file();
-    let log = log.as_deref().and_then(Path::parent).filter(is_elsewhere).map(whole).transpose()?;
+    let log = elsewhere_than(folder, installation.log_file().as_deref().and_then(Path::parent))?;
     let instances = match syncs {
         Syncs::Everything => {
             let folders = installation.instances.iter().map(|instance| instance.folder.as_path());
@@ -524,6 +530,38 @@ fn writes(installation: &Installation, folder: &Path, syncs: Syncs) -> Result<Wr
         }
     };
     Ok(Writes { log, instances })
+}
+
+/// A folder, unless it is in the instance's, or that itself.
+fn elsewhere_than(folder: &Path, other: Option<&Path>) -> Result<Option<String>> {
+    other.filter(|other| !other.starts_with(folder)).map(whole).transpose()
+}
+
+/// Where the program logs if nothing was said: what bwdc.toml names, else `bwdc.log` in the folder. A service has the journal, and
+/// a container its output.
+fn usual_log(using: Using, folder: &str, written: Option<&Path>) -> Result<Option<(String, String)>> {
+    let path = match (using, written) {
+        (Using::Systemd | Using::Kubernetes, _) => return Ok(None),
+        (_, Some(written)) => whole(written)?,
+        (Using::TaskScheduler, None) => format!("{}\\{USUAL_LOG}", folder.trim_end_matches('\\')),
+        (Using::Cron | Using::Launchd, None) => format!("{}/{USUAL_LOG}", folder.trim_end_matches('/')),
+    };
+    Ok(Some((env::LOG_FILE.to_owned(), path)))
+}
+
+/// What holds for every command, as variables of the job.
+fn on_the_command_line(options: &setup::Options, using: Using) -> Result<Vec<(String, String)>> {
+    let setup::Options { config, log_file, log_format } = options;
+    let path = |path: &PathBuf, option| {
+        if using.is_elsewhere() { absolute_there(path, option) } else { whole(path) }
+    };
+    let paths = [(env::CONFIG, config, "--config"), (env::LOG_FILE, log_file, "--log-file")];
+    let given = paths.into_iter().filter_map(|(name, given, option)| Some((name, given.as_ref()?, option)));
+    let mut all = given
+        .map(|(name, given, option)| Ok((name.to_owned(), path(given, option)?)))
+        .collect::<Result<Vec<_>>>()?;
+    all.extend(log_format.iter().map(|format| (env::LOG_FORMAT.to_owned(), format.clone())));
+    Ok(all)
 }
 
 fn may_run_alone(installation: &Installation, folder: &Path) -> Result<()> {
@@ -695,35 +733,115 @@ fn forgotten(environment: &Environment, given: &[(String, String)], target: &Tar
     warnings
 }
 
-fn plan(
+fn systemd_options(arguments: &InstallArguments, target: &Target) -> Result<systemd::Options> {
+    let is_own = target.user == account::own_name().unwrap_or_default();
+    let manager = if arguments.user_manager || (is_own && !account::is_root()) {
+        Manager::User
+    } else {
+        Manager::System
+    };
+    let credentials = credentials(&arguments.credential)?;
+    Ok(systemd::Options { manager, spread: arguments.random_delay, credentials })
+}
+
+/// What can be told without a change.
+fn before_anything(arguments: &InstallArguments, target: &Target, jobs: &[Job]) -> Result<()> {
+    if arguments.untried || arguments.dry_run || target.using == Using::TaskScheduler {
+        return Ok(());
+    }
+    if target.account.is_none() {
+        trial::program_for_a_stranger(&target.program)?;
+    }
+    // Whoever may not look hears of that from the trial.
+    let is_missing = |job: &&Job| {
+        let data = Path::new(&job.folder).join("data.json");
+        job.syncs == Syncs::Instance && data.try_exists().is_ok_and(|is_there| !is_there)
+    };
+    match jobs.iter().find(is_missing) {
+        Some(job) => Err(trial::not_set_up(&job.folder)),
+        None => Ok(()),
+    }
+}
+
+/// The user and the folders, which a trial needs already.
+fn preparation(arguments: &InstallArguments, target: &Target, jobs: &[Job]) -> Result<Plan> {
+    let mut plan = Plan(new_user(target));
+    plan.0.extend(new_folders(target, jobs)?);
+    let may_give =
+        account::is_root() && target.user != account::own_name()? && target.using != Using::TaskScheduler;
+    // A user who is made for it gets it, too.
+    if may_give && (arguments.fix || target.account.is_none()) {
+        let home = target.account.is_none().then(|| account::home_of_new(&target.user));
+        let folders = jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]));
+        let folders: BTreeSet<PathBuf> = folders.map(PathBuf::from).chain(home.clone()).collect();
+        let in_home =
+            |folder: &Path| home.as_ref().is_some_and(|home| folder != home && folder.starts_with(home));
+        let roots = folders.into_iter().filter(|folder| !in_home(folder) && has_what_is_roots(folder, 3));
+        plan.0.extend(roots.map(|path| Step::Own { path, user: target.user.clone() }));
+    }
+    Ok(plan)
+}
+
+/// Whether a folder of an instance, or something in it, is root's.
+#[cfg(unix)]
+fn has_what_is_roots(path: &Path, depth: usize) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(found) = path.symlink_metadata() else { return false };
+    let within = || {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| has_what_is_roots(&path, depth - 1))
+    };
+    (found.uid() == 0 && !found.is_symlink()) || (found.is_dir() && depth > 0 && within())
+}
+
+#[cfg(not(unix))]
+fn has_what_is_roots(_path: &Path, _depth: usize) -> bool {
+    false
+}
+
+fn try_all(
     environment: &Environment,
     arguments: &InstallArguments,
     target: &Target,
-    jobs: &[Job],
+    (jobs, options): (&[Job], &systemd::Options),
+) -> Result<()> {
+    if arguments.untried {
+        return Ok(());
+    }
+    let homes = Homes::of(environment, None);
+    let folder = install::unit_folder(options.manager, &homes.config_home);
+    jobs.iter().try_for_each(|job| match target.using {
+        Using::Cron => trial::run(job, By::Cron),
+        Using::Launchd => trial::run(job, By::Launchd),
+        Using::Systemd if Scheduler::Systemd.is_here() => {
+            trial::run(job, By::Systemd { options, added: &install::added_to_service(&folder, job) })
+        }
+        // Without a systemd that runs, that is what fails.
+        Using::Systemd | Using::TaskScheduler | Using::Kubernetes => Ok(()),
+    })
+}
+
+fn plan_of(
+    environment: &Environment,
+    arguments: &InstallArguments,
+    target: &Target,
+    (jobs, options): (&[Job], &systemd::Options),
+    mode: Mode,
 ) -> Result<Plan> {
-    let mut plan = Plan(new_user(target));
-    plan.0.extend(new_folders(target, jobs)?);
-    let homes = homes(environment, None)?;
+    let mut plan = Plan::default();
+    let homes = Homes::of(environment, None);
     let is_own = target.user == account::own_name().unwrap_or_default();
     match target.using {
         Using::Cron => {
             let fix = if arguments.fix { Fix::Yes } else { Fix::No };
-            let mode = if arguments.dry_run { Mode::Show } else { Mode::Do };
             let user = (target.user.as_str(), target.account.as_ref());
             let entries = install::into_crontab(jobs, arguments.mail_to.as_deref(), user, (fix, mode))?;
             plan.0.extend(entries.0);
         }
         Using::Systemd => {
-            let manager = if arguments.user_manager || (is_own && !account::is_root()) {
-                Manager::User
-            } else {
-                Manager::System
-            };
-            let credentials = credentials(&arguments.credential)?;
-            let options = systemd::Options { manager, spread: arguments.random_delay, credentials };
-            let folder = install::unit_folder(manager, &homes.config_home);
+            let folder = install::unit_folder(options.manager, &homes.config_home);
             for job in jobs {
-                plan.0.extend(install::into_systemd(job, &options, &folder)?.0);
+                plan.0.extend(install::into_systemd(job, options, &folder)?.0);
             }
         }
         Using::Launchd => {
@@ -779,38 +897,71 @@ fn new_folders(target: &Target, jobs: &[Job]) -> Result<Vec<Step>> {
     let all: BTreeSet<&String> =
         jobs.iter().flat_map(|job| job.writes.log.iter().chain([&job.folder])).collect();
     let missing = all.into_iter().filter(|folder| !Path::new(folder).is_dir());
-    let is_own = target.user == account::own_name()?;
-    let step = |folder: &String| {
-        if is_own {
-            Step::run(&["install", "-d", "-m", "700", folder])
-        } else {
-            Step::run(&["install", "-d", "-m", "700", "-o", &target.user, folder])
-        }
-    };
-    Ok(missing.map(step).collect())
+    let user = &target.user;
+    Ok(missing.map(|folder| Step::MakeFolder { path: folder.into(), user: user.clone() }).collect())
 }
 
-fn carry_out(plan: &Plan, arguments: &InstallArguments, jobs: &[Job]) -> Result<Answer> {
+fn shown_only(mut plan: Plan, more: Plan) -> Result<Answer> {
+    plan.0.extend(more.0);
     if plan.is_empty() {
-        return Ok(Answer::message("Nothing to change: it is installed so already."));
+        return Ok(nothing_to_change());
     }
-    if arguments.dry_run {
-        return Ok(Answer::Table { text: plan.text()?, value: plan.value() });
+    Ok(Answer::Table { text: plan.text()?, value: plan.value() })
+}
+
+fn nothing_to_change() -> Answer {
+    Answer::message("Nothing to change: it is installed so already.")
+}
+
+fn carry_out(preparation: &Plan, plan: &Plan, target: &Target, jobs: &[Job]) -> Result<Answer> {
+    let mut lines: Vec<String> = preparation.0.iter().filter_map(given).collect();
+    if plan.is_empty() && lines.is_empty() {
+        return Ok(nothing_to_change());
     }
     plan.apply()?;
-    let mut lines: Vec<String> =
-        jobs.iter().map(|job| format!("{}: {}", job.folder, explain::english(&job.schedule))).collect();
-    let instances = jobs.iter().filter(|job| job.syncs == Syncs::Instance);
-    lines.extend(instances.filter(|job| !Path::new(&job.folder).join("data.json").exists()).map(|job| {
-        format!(
-            "{} is not set up yet: see `bwdc init`, with {}={} before it.",
-            job.folder,
-            env::APPDATA_DIR,
-            job.folder
-        )
-    }));
-    lines.push("Try it with `bwdc schedule run-now`.".to_owned());
+    let now = ZonedDateTime::now();
+    for job in jobs {
+        lines.push(format!("{}: {}", job.folder, explain::english(&job.schedule)));
+        lines.extend(first_run(job, target.using, &now).map(|first| format!("The first run is {first}.")));
+    }
+    let folder = jobs.first().map(|job| job.folder.as_str()).unwrap_or_default();
+    let name = if jobs.len() == 1 {
+        format!(" --appdata {}", cron::quoted(folder)?)
+    } else {
+        " --appdata DIR".to_owned()
+    };
+    lines.push("Run it now with `bwdc schedule run-now`.".to_owned());
+    lines.push(format!("See how it went with `bwdc status{name}`, and more with `bwdc log{name}`."));
     Ok(Answer::Message { title: "The schedule is installed.".to_owned(), message: Some(lines.join("\n")) })
+}
+
+/// What was mended.
+fn given(step: &Step) -> Option<String> {
+    match step {
+        Step::Own { path, user } => {
+            Some(format!("{} and what was root's in it belong to {user} now.", path.display()))
+        }
+        _ => None,
+    }
+}
+
+/// When it first runs by itself.
+fn first_run(job: &Job, using: Using, now: &ZonedDateTime) -> Option<String> {
+    match (&job.schedule, using) {
+        (Schedule::Boot, _) => Some("at the next start of the machine".to_owned()),
+        (Schedule::Every(_), Using::Systemd) => Some("a minute from now".to_owned()),
+        (Schedule::Every(interval), Using::Launchd | Using::TaskScheduler) => {
+            Some(format!("{interval} from now"))
+        }
+        (schedule, Using::Cron) => {
+            let schedule = Schedule::cron(&cron::time(schedule).ok()?).ok()?;
+            schedule.next_after(now).map(|run| format!("at {}", shown(&run)))
+        }
+        (schedule, Using::Systemd) => {
+            schedule.systemd_runs_after(now.clone()).next().map(|run| format!("at {}", shown(&run)))
+        }
+        (schedule, _) => schedule.next_after(now).map(|run| format!("at {}", shown(&run))),
+    }
 }
 
 fn cron_job(jobs: &[Job], arguments: &InstallArguments) -> Result<Answer> {
@@ -842,10 +993,18 @@ fn tasks(jobs: &[Job]) -> Result<Answer> {
 
 // ---- list, show, remove, run-now ----
 
-pub(super) fn homes(environment: &Environment, user: Option<String>) -> Result<Homes> {
-    let home = environment.path(env::HOME).unwrap_or_default();
-    let config_home = environment.path(env::XDG_CONFIG_HOME).unwrap_or_else(|| home.join(".config"));
-    Ok(Homes { user, home, config_home })
+/// The schedules that can be seen, with a warning for what could not be read.
+fn found(environment: &Environment, user: Option<String>, style: Style) -> Result<Vec<Installed>> {
+    let found = install::all(&Homes::of(environment, user))?;
+    for skipped in &found.skipped {
+        ui::warning(&escaped_lines(&format!("Left out: {skipped}")), style);
+    }
+    Ok(found.all)
+}
+
+/// Lines stay, for what is said in several.
+fn escaped_lines(text: &str) -> String {
+    text.lines().map(escaped).collect::<Vec<_>>().join("\n")
 }
 
 fn nothing_installed() -> Error {
@@ -854,20 +1013,20 @@ fn nothing_installed() -> Error {
     )
 }
 
-fn list(environment: &Environment, user: Option<String>) -> Result<Answer> {
-    let all = install::all(&homes(environment, user)?)?;
+fn list(environment: &Environment, user: Option<String>, style: Style) -> Result<Answer> {
+    let all = found(environment, user, style)?;
     let now = ZonedDateTime::now();
     let mut lines = Vec::new();
     let mut list = Vec::new();
     for installed in &all {
-        let next = runs_of(installed, &now, 1)?;
-        let when = next.first().map(|run| format!(", next {}", shown(run))).unwrap_or_default();
+        let next = installed.next(&now).map(|next| next.to_zoned_datetime(now.time_zone().clone()));
+        let when = next.as_ref().map(|run| format!(", next {}", shown(run))).unwrap_or_default();
         let marker = &installed.marker;
         lines.push(format!(
             "{}: {} as {}{when}\n  in {}",
-            marker.folder,
+            escaped(&marker.folder),
             told(installed),
-            marker.user,
+            escaped(&marker.user),
             installed.place()
         ));
         list.push(json!({
@@ -878,7 +1037,7 @@ fn list(environment: &Environment, user: Option<String>) -> Result<Answer> {
             "user": marker.user,
             "program": marker.program,
             "place": installed.place(),
-            "next": values(&next).get(0),
+            "next": next.map(|next| values(&[next])[0].take()),
         }));
     }
     let text = if lines.is_empty() { "There is no schedule.".to_owned() } else { lines.join("\n") };
@@ -886,15 +1045,15 @@ fn list(environment: &Environment, user: Option<String>) -> Result<Answer> {
 }
 
 /// What is meant: all of the folders that are named, or the only one.
-fn selected(environment: &Environment, selection: Selection) -> Result<Vec<Installed>> {
-    let all = install::all(&homes(environment, selection.user.user)?)?;
+fn selected(environment: &Environment, selection: Selection, style: Style) -> Result<Vec<Installed>> {
+    let all = found(environment, selection.user.user, style)?;
     if selection.appdata.is_empty() {
         return match all.len() {
             0 => Err(nothing_installed()),
             1 => Ok(all),
             _ => {
                 let folders: Vec<_> =
-                    all.iter().map(|one| format!("--appdata {}", one.marker.folder)).collect();
+                    all.iter().map(|one| format!("--appdata {}", escaped(&one.marker.folder))).collect();
                 Err(Error::new("There is more than one schedule.")
                     .hint(format!("Say which is meant: {}.", folders.join(", "))))
             }
@@ -909,18 +1068,21 @@ fn selected(environment: &Environment, selection: Selection) -> Result<Vec<Insta
     }
 }
 
-fn show(environment: &Environment, selection: Selection) -> Result<Answer> {
+fn show(environment: &Environment, selection: Selection, style: Style) -> Result<Answer> {
     let texts: Vec<_> =
-        selected(environment, selection)?.iter().map(Installed::text).collect::<Result<Vec<_>>>()?;
+        selected(environment, selection, style)?.iter().map(Installed::text).collect::<Result<Vec<_>>>()?;
     let text = texts.join("\n");
-    Ok(Answer::Table { value: json!({ "object": "string", "data": text }), text: text.trim_end().to_owned() })
+    Ok(Answer::Table {
+        text: escaped_lines(text.trim_end()),
+        value: json!({ "object": "string", "data": text }),
+    })
 }
 
-fn remove(environment: &Environment, arguments: RemoveArguments) -> Result<Answer> {
+fn remove(environment: &Environment, arguments: RemoveArguments, style: Style) -> Result<Answer> {
     let chosen = if arguments.all {
-        install::all(&homes(environment, arguments.selection.user.user)?)?
+        found(environment, arguments.selection.user.user, style)?
     } else {
-        selected(environment, arguments.selection)?
+        selected(environment, arguments.selection, style)?
     };
     if chosen.is_empty() {
         return Ok(Answer::message("There is no schedule to remove."));
@@ -937,7 +1099,7 @@ fn remove(environment: &Environment, arguments: RemoveArguments) -> Result<Answe
     if arguments.dry_run {
         return Ok(Answer::Table { text: shown.text()?, value: shown.value() });
     }
-    let folders: Vec<_> = chosen.iter().map(|one| one.marker.folder.clone()).collect();
+    let folders: Vec<_> = chosen.iter().map(|one| escaped(&one.marker.folder)).collect();
     Ok(Answer::Message {
         title: "The schedule is removed.".to_owned(),
         message: Some(format!(
@@ -947,27 +1109,65 @@ fn remove(environment: &Environment, arguments: RemoveArguments) -> Result<Answe
     })
 }
 
-fn run_now(environment: &Environment, selection: Selection) -> Result<Answer> {
-    let chosen = selected(environment, selection)?;
-    let mut failure = None;
-    for installed in &chosen {
-        let ran = installed.run_now().and_then(|command| plan::run(&command, None));
-        if let Err(error) = ran {
-            failure = Some(error.hint(installed.said()));
-        }
+/// All that there are, or those that were named.
+fn run_now(environment: &Environment, selection: Selection, style: Style) -> Result<Answer> {
+    let chosen = if selection.appdata.is_empty() {
+        found(environment, selection.user.user, style)?
+    } else {
+        selected(environment, selection, style)?
+    };
+    if chosen.is_empty() {
+        return Err(nothing_installed());
     }
-    let only_started = chosen.iter().filter(|installed| !installed.is_awaited());
-    let logs: Vec<String> = only_started
-        .map(|installed| Path::new(&installed.marker.folder).join("bwdc.log").display().to_string())
-        .collect();
-    match failure {
-        Some(error) => Err(error),
-        None if logs.is_empty() => Ok(Answer::message("The sync has run as it will by itself.")),
-        None => Ok(Answer::Message {
-            title: "The sync was started, as it will be by itself.".to_owned(),
-            message: Some(format!("How it ends is in {}.", logs.join(", "))),
+    let runs: Vec<(&Installed, Result<String>)> =
+        chosen.iter().map(|one| (one, one.run_now().and_then(|command| plan::run(&command, None)))).collect();
+    let text: Vec<String> = runs.iter().map(|(one, ran)| ran_told(one, ran)).collect();
+    let failed = runs.iter().filter(|(_, ran)| ran.is_err()).count();
+    let is_awaited = chosen.iter().all(Installed::is_awaited);
+    match failed {
+        0 => Ok(Answer::Message {
+            title: if is_awaited {
+                "The sync has run as it will by itself.".to_owned()
+            } else {
+                "The sync was started, as it will be by itself.".to_owned()
+            },
+            message: Some(text.join("\n")),
         }),
+        _ => Err(Error::new(format!("{failed} of {} failed.\n{}", runs.len(), text.join("\n")))
+            .hint("What is quoted says why; `bwdc doctor` looks at everything.")),
     }
+}
+
+/// What became of one, what it printed, and the end of its log.
+fn ran_told(installed: &Installed, ran: &Result<String>) -> String {
+    let mut lines = vec![format!("{}:", escaped(&installed.marker.folder))];
+    let printed = match ran {
+        Ok(printed) => printed.clone(),
+        Err(error) => error.to_string(),
+    };
+    let quoted = |text: &str| text.lines().map(|line| format!("  {}", escaped(line))).collect::<Vec<_>>();
+    lines.extend(quoted(&printed));
+    if let Some((place, end)) = end_of_log(installed) {
+        lines.push(format!("  {place}"));
+        lines.extend(end.lines().map(|line| format!("    {}", escaped(line))));
+    }
+    lines.join("\n")
+}
+
+/// Where it logs, if there is a log yet, and the last lines there.
+fn end_of_log(installed: &Installed) -> Option<(String, String)> {
+    let (place, end) = match installed.in_journal() {
+        Some(command) => {
+            let read = [&command[..], &["--no-pager", "-o", "cat"].map(str::to_owned)].concat();
+            (format!("What it said: `{}`.", command.join(" ")), plan::run(&read, None).ok()?)
+        }
+        None => {
+            let path = installed.marker.log_file();
+            let end = log::end(&path, 5).ok()?;
+            (format!("What it said is in {}, which ends with", escaped(&path.display().to_string())), end)
+        }
+    };
+    (!end.trim().is_empty()).then_some((place, end))
 }
 
 // ---- script ----

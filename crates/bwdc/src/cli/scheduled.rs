@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::{Given, schedule};
+use super::Given;
 use crate::config::env;
 use crate::daemon::timetable::Times;
 use crate::error::Result;
 use crate::schedule::Syncs;
 use crate::schedule::expression::Schedule;
-use crate::schedule::install::{self, Installed, Place};
+use crate::schedule::install::{self, Homes, Installed, Place};
 
 /// One of them.
 pub(super) struct Scheduled {
@@ -24,14 +24,18 @@ pub(super) struct Scheduled {
 
 /// Those that this user can see, the next to run first.
 pub(super) fn of_folder(folder: &Path, given: &Given) -> Result<Vec<Scheduled>> {
-    let all = install::all(&schedule::homes(&given.environment, None)?)?;
-    let theirs = all.into_iter().filter(|installed| is_of(installed, folder, given));
+    // What cannot be read is told by `schedule list`.
+    let found = install::all(&Homes::of(&given.environment, None))?;
+    let theirs = found.all.into_iter().filter(|installed| is_of(installed, folder, given));
     let mut theirs: Vec<Scheduled> = theirs.map(scheduled).collect::<Result<_>>()?;
     theirs.sort_by_key(|scheduled| (scheduled.next.is_none(), scheduled.next));
     Ok(theirs)
 }
 
 fn is_of(installed: &Installed, folder: &Path, given: &Given) -> bool {
+    if matches!(installed.place, Place::Orphan { .. }) {
+        return false;
+    }
     let marked = Path::new(&installed.marker.folder);
     match installed.marker.syncs {
         Syncs::Instance => is_same(marked, folder),
@@ -50,13 +54,13 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn scheduled(installed: Installed) -> Result<Scheduled> {
-    let runs = schedule::runs_of(&installed, &ZonedDateTime::now(), 1)?;
+    let next = installed.next(&ZonedDateTime::now());
     let Installed { scheduler, marker, place } = installed;
     let log_file = marker.variables.iter().find(|(name, _)| name == env::LOG_FILE);
     Ok(Scheduled {
         by: scheduler.name(),
         times: Times::By(Schedule::parse(&marker.schedule)?),
-        next: runs.first().map(ZonedDateTime::timestamp),
+        next,
         log_file: log_file.map(|(_, path)| PathBuf::from(path)),
         place,
     })

@@ -25,7 +25,7 @@ pub(super) struct Line {
 
 /// The error of the only run. Where stderr is the journal, the last line of the run has told it.
 pub(super) fn alone(error: Error, style: Style) -> Result<(Answer, Exit)> {
-    if style.journal && !style.response { Ok((Answer::Nothing, error.exit)) } else { Err(error) }
+    if style.has_log() && !style.response { Ok((Answer::Nothing, error.exit)) } else { Err(error) }
 }
 
 /// Does the same with each instance, one after the other. Of one alone it is that one's answer.

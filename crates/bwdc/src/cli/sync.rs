@@ -51,16 +51,23 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
             let mut lines = vec![outcome.facts().synced()];
             lines.extend(news::lines(&outcome, given.style));
             let message = Some(lines.join("\n"));
-            Ok((Answer::Message { title: "Syncing complete.".to_owned(), message }, outcome.exit()))
+            let answer = Answer::Message { title: "Syncing complete.".to_owned(), message };
+            Ok((unless_in_log(answer, given.style), outcome.exit()))
         }
         Jobs::Several(jobs) => {
             let judgement = &judgement(&jobs, given).await;
             let sync =
                 async |job: &Job| job.sync(new_run(), judgement.permit(job), removals, asked_to_end()).await;
             let told = several::side_by_side(&jobs, given, sync, told).await;
-            Ok(several::answer(told, "synced", Facts::synced))
+            let (answer, exit) = several::answer(told, "synced", Facts::synced);
+            Ok((unless_in_log(answer, given.style), exit))
         }
     }
+}
+
+/// Where stderr is the log, as under cron, its last line says it all.
+fn unless_in_log(answer: Answer, style: Style) -> Answer {
+    if style.is_in_log() { Answer::Nothing } else { answer }
 }
 
 /// Waits for SIGTERM or Ctrl-C, so that the run ends with a line in the log.

@@ -113,6 +113,19 @@ impl Setup {
 }
 
 impl Log {
+    /// The form of the lines, if the file that an option or a variable names is where stderr leads. What bwdc.toml says does not
+    /// count: what is wrong with that has to be told as well.
+    pub(crate) fn is_on_stderr(
+        environment: &Environment,
+        options: &Options,
+        is_stderr: impl Fn(&Path) -> bool,
+    ) -> Option<Format> {
+        let file = options.log_file.clone().or_else(|| environment.path(env::LOG_FILE))?;
+        let format = options.log_format.clone().or_else(|| environment.text(env::LOG_FORMAT));
+        let format = format.and_then(|text| text.parse().ok()).unwrap_or_default();
+        is_stderr(&file).then_some(format)
+    }
+
     fn of(options: &Options, environment: &Environment, written: Option<&Installation>) -> Result<Self> {
         let log = written.map(|installation| &installation.log);
         let format = match &options.log_format {

@@ -180,6 +180,30 @@ fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
+/// The last lines of a log, whoever it belongs to: only of a regular file, and a bounded part of that.
+pub(crate) fn end(path: &Path, lines: usize) -> io::Result<String> {
+    const MOST: u64 = 64 * 1024;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let mut file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    file.seek(io::SeekFrom::Start(metadata.len().saturating_sub(MOST)))?;
+    let mut text = Vec::new();
+    file.take(MOST).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    Ok(all[all.len().saturating_sub(lines)..].join("\n"))
+}
+
 /// Whether lines could be written, tried.
 pub(crate) fn can_append(path: &Path) -> io::Result<()> {
     open_in_folder(path).map(drop)

@@ -16,6 +16,17 @@ pub(crate) enum Priority {
     Debug = 7,
 }
 
+impl From<Priority> for Level {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Error => Self::ERROR,
+            Priority::Warning => Self::WARN,
+            Priority::Info => Self::INFO,
+            Priority::Debug => Self::DEBUG,
+        }
+    }
+}
+
 /// Whether stderr leads to the journal: `JOURNAL_STREAM` has the device and inode number of the socket that systemd made it
 /// (systemd.exec(5)); a program further down may have led stderr elsewhere since.
 pub(crate) fn is_on_stderr(environment: &Environment) -> bool {
@@ -26,14 +37,16 @@ pub(crate) fn is_on_stderr(environment: &Environment) -> bool {
 }
 
 /// The device and inode number of stderr.
-#[cfg(target_os = "linux")]
-fn stderr() -> Option<(u64, u64)> {
-    rustix::fs::fstat(std::io::stderr()).ok().map(|stat| (stat.st_dev, stat.st_ino))
+#[cfg(unix)]
+pub(super) fn stderr() -> Option<(u64, u64)> {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().ok()?;
+    std::fs::File::from(stderr).metadata().ok().map(|stderr| (stderr.dev(), stderr.ino()))
 }
 
-/// There is no systemd.
-#[cfg(not(target_os = "linux"))]
-fn stderr() -> Option<(u64, u64)> {
+#[cfg(not(unix))]
+pub(super) fn stderr() -> Option<(u64, u64)> {
     None
 }
 

@@ -107,6 +107,11 @@ impl Fields {
 }
 
 impl Record {
+    /// Something said now that belongs to no run.
+    pub(super) fn of(level: Level, message: &str) -> Self {
+        Self { time: Timestamp::now(), level, message: message.to_owned(), fields: Fields::default() }
+    }
+
     /// With the time, ending with a line end.
     pub(super) fn line(&self, format: Format) -> String {
         match format {

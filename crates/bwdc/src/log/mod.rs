@@ -10,7 +10,7 @@ pub(crate) mod journal;
 mod line;
 
 pub(crate) use self::changes::changes;
-pub(crate) use self::file::can_append;
+pub(crate) use self::file::{can_append, end};
 pub(crate) use self::line::escaped;
 
 use tracing::level_filters::LevelFilter;
@@ -28,6 +28,35 @@ use crate::ui::{self, Style};
 /// The target of events about single entries, as many as the directory has: for files only.
 pub(crate) const ENTRIES: &str = "bwdc::entries";
 
+/// Where stderr leads: to systemd's journal; or, as in a schedule for cron, to the very file that the log is appended to. Then
+/// what the log says is not said again on stderr.
+pub(crate) fn stderr(environment: &Environment, options: &setup::Options) -> ui::Stderr {
+    if journal::is_on_stderr(environment) {
+        return ui::Stderr::Journal;
+    }
+    match setup::Log::is_on_stderr(environment, options, is_stderr) {
+        Some(format) => ui::Stderr::Log(format),
+        None => ui::Stderr::Plain,
+    }
+}
+
+#[cfg(unix)]
+fn is_stderr(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+    file.is_some_and(|file| journal::stderr() == Some((file.dev(), file.ino())))
+}
+
+#[cfg(not(unix))]
+fn is_stderr(_path: &std::path::Path) -> bool {
+    false
+}
+
+/// What is said on stderr, as a line of the log, without its line end.
+pub(crate) fn line_of(text: &str, priority: journal::Priority, format: Format) -> String {
+    line::Record::of(priority.into(), text).line(format).trim_end().to_owned()
+}
+
 /// Starts logging, as far as anything asks for it. Fails never: a sync is worth more than its log.
 pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup::Log>) {
     let console = environment.is_true(env::DEBUG).then(|| console(style));
@@ -35,7 +64,7 @@ pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup:
         let appender = file::Appender::new(log, style)?;
         Some(lines(appender, log, ours(log.level.value.into())))
     });
-    let is_journal = style.journal && !style.quiet;
+    let is_journal = style.stderr == ui::Stderr::Journal && !style.quiet;
     let journal = log.filter(|_| is_journal).map(|log| {
         let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
         lines(journal::Stderr, log, targets)

@@ -35,6 +35,18 @@ pub(crate) fn own_name() -> Result<String> {
         .ok_or_else(|| Error::new("Asking for the user's name: `id -un` failed."))
 }
 
+/// What to write before a command so that it runs as a user.
+pub(crate) fn as_user(name: &str) -> Result<Vec<String>> {
+    let words: &[&str] = if name == own_name()? {
+        &[]
+    } else if cfg!(target_os = "linux") {
+        &["runuser", "-u", name, "--"]
+    } else {
+        &["sudo", "-n", "-u", name, "--"]
+    };
+    Ok(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
 /// A user by name, if there is one.
 ///
 /// # Errors

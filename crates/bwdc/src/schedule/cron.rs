@@ -5,7 +5,8 @@
 //! the block, which are somebody else's.
 
 use super::expression::{Interval, Schedule};
-use super::{Job, Marker, check};
+use super::install::Scheduler;
+use super::{Job, Marker, USUAL_LOG, check, on_one_line};
 use crate::error::{Error, Result};
 
 const BEGIN: &str = "# BEGIN bwdc schedule: made by `bwdc schedule install`, do not edit";
@@ -57,13 +58,12 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A job's lines; a failure is mailed to `mail`, if that is given.
-    pub(crate) fn of(job: &Job, mail: Option<&str>) -> Result<Self> {
+    pub(crate) fn of(job: &Job, mail: Option<&str>, above: &Settings<'_>) -> Result<Self> {
+        mail.map_or(Ok(()), |mail| on_one_line("address", mail))?;
         let line = line(job, mail)?;
-        let lines = match mail {
-            None => vec![line],
-            // What follows has the crontab's usual address again: that of its owner.
-            Some(mail) => vec![format!("MAILTO={mail}"), line, format!("MAILTO={}", job.user)],
-        };
+        let around = [for_shell(above), mail.map(|mail| for_mail(above, mail, &job.user))];
+        let (set, restore): (Vec<_>, Vec<_>) = around.into_iter().flatten().unzip();
+        let lines = set.into_iter().chain([line]).chain(restore).collect();
         Ok(Self { marker: job.marker(), lines })
     }
 
@@ -75,13 +75,77 @@ impl Entry {
             .join("\n")
     }
 
+    fn job(&self) -> Option<&String> {
+        self.lines.iter().find(|line| Setting::of(line).is_none())
+    }
+
+    /// The settings that the entry makes for its own line.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = Setting<'_>> {
+        self.lines.iter().map_while(|line| Setting::of(line))
+    }
+
     /// The command as cron hands it to the shell.
     pub(crate) fn command(&self) -> Option<String> {
-        let line = self.lines.iter().find(|line| !line.starts_with("MAILTO="))?;
+        let line = self.job()?;
         let fields = if line.starts_with('@') { 1 } else { 5 };
         let command = line.splitn(fields + 1, ' ').nth(fields)?;
         Some(command.replace("\\%", "%"))
     }
+}
+
+/// A line `NAME=value` of a crontab, which holds for the lines below it (crontab(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting<'a> {
+    line: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a str,
+}
+
+impl<'a> Setting<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (name, value) = line.split_once('=')?;
+        let (name, value) = (unquoted(name), unquoted(value));
+        let is_name = |name: &str| {
+            !name.starts_with(|c: char| c.is_ascii_digit())
+                && !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        is_name(name).then_some(Self { line, name, value })
+    }
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let inner = |quote| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}
+
+/// The settings above a line, in their order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings<'a>(pub(crate) Vec<Setting<'a>>);
+
+impl<'a> Settings<'a> {
+    fn last(&self, name: &str) -> Option<Setting<'a>> {
+        self.0.iter().rev().find(|setting| setting.name == name).copied()
+    }
+}
+
+/// What is set before a line, and what is set again after it.
+type Around = (String, String);
+
+/// The line is for a POSIX shell, whatever shell the crontab has for its others: csh and fish understand neither variables before
+/// a command nor all redirections.
+fn for_shell(above: &Settings<'_>) -> Option<Around> {
+    const POSIX: [&str; 7] = ["sh", "dash", "bash", "ash", "ksh", "mksh", "zsh"];
+    let shell = above.last("SHELL")?;
+    let name = shell.value.rsplit('/').next().unwrap_or_default();
+    (!POSIX.contains(&name)).then(|| ("SHELL=/bin/sh".to_owned(), shell.line.to_owned()))
+}
+
+/// What follows has the address again that it had: the crontab's own, else that of its owner.
+fn for_mail(above: &Settings<'_>, mail: &str, owner: &str) -> Around {
+    let before = above.last("MAILTO").map(|setting| setting.line.to_owned());
+    (format!("MAILTO={mail}"), before.unwrap_or_else(|| format!("MAILTO={owner}")))
 }
 
 impl<'a> Crontab<'a> {
@@ -103,6 +167,11 @@ impl<'a> Crontab<'a> {
             block: Some(Block::parse(&text[begin + BEGIN.len()..end])),
             after: &text[end + closing.len()..],
         })
+    }
+
+    /// What holds in the block.
+    pub(crate) fn settings(&self) -> Settings<'a> {
+        Settings(self.before.lines().filter_map(Setting::of).collect())
     }
 
     /// The crontab with a block, in its place or at the end; without, if nothing is in it. `None` for no crontab at all.
@@ -169,11 +238,13 @@ fn line(job: &Job, mail: Option<&str>) -> Result<String> {
     Ok(format!("{time} {command}"))
 }
 
-/// For the shell. What it says goes to bwdc.log beside data.json; the end of that is mailed after a failure.
+/// For the shell. The program appends to its log itself; what is said before it runs goes to the same file, where the program says
+/// nothing twice. The end of that is mailed after a failure.
 fn command(job: &Job, mail: Option<&str>) -> Result<String> {
-    let log = quoted(&format!("{}/bwdc.log", job.folder))?;
+    let usual = format!("{}/{USUAL_LOG}", job.folder);
+    let log = quoted(job.log_file().unwrap_or(&usual))?;
     let mut words = Vec::new();
-    for (name, value) in job.environment() {
+    for (name, value) in job.environment(Scheduler::Cron.name()) {
         words.push(format!("{name}={}", quoted(value)?));
     }
     words.push(quoted(&job.program)?);
@@ -185,7 +256,7 @@ fn command(job: &Job, mail: Option<&str>) -> Result<String> {
 }
 
 /// A word for a POSIX shell.
-pub(super) fn quoted(word: &str) -> Result<String> {
+pub(crate) fn quoted(word: &str) -> Result<String> {
     let quoted = shlex::try_quote(word);
     quoted.map(Into::into).map_err(|error| Error::new(format!("Quoting `{}`: {error}", word.escape_debug())))
 }
@@ -230,6 +301,8 @@ mod tests {
     use super::super::{Syncs, Writes};
     use super::*;
 
+    const NOTHING: Settings<'static> = Settings(Vec::new());
+
     fn job(folder: &str) -> Job {
         Job {
             schedule: Schedule::parse("15m").unwrap(),
@@ -248,13 +321,13 @@ mod tests {
             [("", Origin::Nothing), ("", Origin::Crontab), ("# mine\n\n5 4 * * * x%y\n", Origin::Crontab)]
         {
             let mut block = Block { origin, ..Block::default() };
-            block.put(Entry::of(&job("/srv/one"), None).unwrap());
-            block.put(Entry::of(&job("/srv/two"), Some("ops@example.org")).unwrap());
+            block.put(Entry::of(&job("/srv/one"), None, &NOTHING).unwrap());
+            block.put(Entry::of(&job("/srv/two"), Some("ops@example.org"), &NOTHING).unwrap());
             let with = Crontab::parse(text).unwrap().with(block.clone()).unwrap();
             let after = format!("{with}7 7 * * * theirs\n");
             let parsed = Crontab::parse(&after).unwrap();
             assert_eq!(parsed.block.as_ref(), Some(&block), "{after}");
-            block.put(Entry::of(&job("/srv/two"), Some("ops@example.org")).unwrap());
+            block.put(Entry::of(&job("/srv/two"), Some("ops@example.org"), &NOTHING).unwrap());
             assert_eq!(parsed.with(block.clone()).as_ref(), Some(&after), "the same again");
             block.entries.clear();
             assert_eq!(parsed.with(block.clone()), Some(format!("{text}7 7 * * * theirs\n")));
@@ -266,20 +339,45 @@ mod tests {
 
     #[test]
     fn a_line() {
-        let entry = Entry::of(&job("/srv/o'ne"), None).unwrap();
+        let entry = Entry::of(&job("/srv/o'ne"), None, &NOTHING).unwrap();
         assert_eq!(
             entry.lines,
             [
-                "*/15 * * * * BITWARDENCLI_CONNECTOR_APPDATA_DIR=\"/srv/o'ne\" BWDC_CA_FILE='/etc/100\\% ours.pem' \
+                "*/15 * * * * BITWARDENCLI_CONNECTOR_APPDATA_DIR=\"/srv/o'ne\" BWDC_STARTED_BY=cron BWDC_CA_FILE='/etc/100\\% ours.pem' \
               /usr/bin/bwdc sync >>\"/srv/o'ne/bwdc.log\" 2>&1"
             ]
         );
         assert!(entry.command().unwrap().contains("100% ours"));
-        let mailed = Entry::of(&job("/srv/one"), Some("ops")).unwrap();
+        let mailed = Entry::of(&job("/srv/one"), Some("ops"), &NOTHING).unwrap();
         assert!(mailed.lines[1].ends_with("2>&1 || tail -n 20 /srv/one/bwdc.log"));
         assert_eq!((mailed.lines[0].as_str(), mailed.lines[2].as_str()), ("MAILTO=ops", "MAILTO=bwdc"));
-        assert!(Entry::of(&job("/srv/a\nb"), None).is_err());
-        assert!(Entry::of(&job(&"/x".repeat(500)), None).unwrap_err().message.contains("cron takes 998"));
+        assert!(Entry::of(&job("/srv/a\nb"), None, &NOTHING).is_err());
+        assert!(
+            Entry::of(&job(&"/x".repeat(500)), None, &NOTHING)
+                .unwrap_err()
+                .message
+                .contains("cron takes 998")
+        );
+    }
+
+    /// The settings of a crontab for its other lines hold for those still, and not for ours.
+    #[test]
+    fn shells_and_addresses_of_others() {
+        for (above, expected) in [
+            ("SHELL=/bin/bash\n", &["MAILTO=ops", "MAILTO=bwdc"][..]),
+            (
+                "SHELL=/bin/sh\n SHELL = \"/usr/bin/fish\"\nMAILTO=''\n# SHELL=/bin/sh\n1 2 3 4 5 SHELL=x y\n",
+                &["SHELL=/bin/sh", "MAILTO=ops", " SHELL = \"/usr/bin/fish\"", "MAILTO=''"],
+            ),
+        ] {
+            let crontab = Crontab::parse(above).unwrap();
+            let entry = Entry::of(&job("/srv/one"), Some("ops"), &crontab.settings()).unwrap();
+            let set: Vec<_> = entry.lines.iter().filter(|line| Setting::of(line).is_some()).collect();
+            assert_eq!(set, expected, "{above}");
+            assert!(entry.command().unwrap().contains("/usr/bin/bwdc sync"), "{above}");
+        }
+        let forged = Entry::of(&job("/srv/one"), Some("ops\n* * * * * evil"), &NOTHING).unwrap_err();
+        assert!(forged.message.contains("line end"), "{forged}");
     }
 
     #[test]

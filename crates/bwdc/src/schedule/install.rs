@@ -1,15 +1,19 @@
 //! Schedules on this machine: what has to be done to install and remove them, and which there are.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::{Timestamp, ZonedDateTime};
+
 use super::account::{self, Account};
-use super::cron::{Access, Block, Crontab, Entry, Origin};
+use super::cron::{self, Access, Block, Crontab, Entry, Origin, Setting, Settings};
 use super::expression::Schedule;
 use super::launchd::Domain;
 use super::plan::{self, Plan, Step};
 use super::systemd::Manager;
 use super::{Job, Marker, launchd, systemd, windows};
+use crate::config::env::{self, Environment};
 use crate::error::{Error, Result};
 
 /// Who runs the syncs.
@@ -68,6 +72,14 @@ pub(crate) enum Fix {
     No,
 }
 
+/// The schedules of this machine, as far as this user can see them.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) all: Vec<Installed>,
+    /// Why some could not be read.
+    pub(crate) skipped: Vec<Error>,
+}
+
 /// A schedule that is installed.
 #[derive(Clone, Debug)]
 pub(crate) struct Installed {
@@ -79,10 +91,29 @@ pub(crate) struct Installed {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Crontab { user: String, entry: Entry },
-    Units { folder: PathBuf, name: String, manager: Manager },
-    PropertyList { path: PathBuf, domain: Domain },
-    Task { path: String },
+    Crontab {
+        user: String,
+        entry: Entry,
+        above: Vec<(String, String)>,
+    },
+    /// A crontab whose user is gone: cron leaves it alone, until somebody gets the name again.
+    Orphan {
+        user: String,
+        path: PathBuf,
+        entry: Entry,
+    },
+    Units {
+        folder: PathBuf,
+        name: String,
+        manager: Manager,
+    },
+    PropertyList {
+        path: PathBuf,
+        domain: Domain,
+    },
+    Task {
+        path: String,
+    },
 }
 
 // ---- cron ----
@@ -156,7 +187,10 @@ pub(crate) fn into_crontab(
     (user, account): (&str, Option<&Account>),
     (fix, mode): (Fix, Mode),
 ) -> Result<Plan> {
-    let entries = jobs.iter().map(|job| Entry::of(job, mail)).collect::<Result<Vec<_>>>()?;
+    // What is wrong with them is told before anything is done.
+    let entries =
+        |above: &Settings<'_>| jobs.iter().map(|job| Entry::of(job, mail, above)).collect::<Result<Vec<_>>>();
+    entries(&Settings::default())?;
     let addition = addition_to_allow(user, fix)?;
     let mut plan = Plan::default();
     // Until then not even root can see the crontab.
@@ -172,7 +206,7 @@ pub(crate) fn into_crontab(
     if addition.is_some() {
         block.access = Access::Added;
     }
-    entries.into_iter().for_each(|entry| block.put(entry));
+    entries(&known.settings())?.into_iter().for_each(|entry| block.put(entry));
     plan.0.extend(replacing(user, text.as_deref(), known.with(block).as_deref())?);
     Ok(plan)
 }
@@ -225,22 +259,71 @@ fn out_of_crontab(user: &str, folder: &str) -> Result<Plan> {
 
 fn in_crontab(user: &str) -> Result<Vec<Installed>> {
     let text = crontab(user)?.unwrap_or_default();
-    let entries = Crontab::parse(&text)?.block.map(|block| block.entries).unwrap_or_default();
+    let crontab =
+        Crontab::parse(&text).map_err(|error| error.while_doing(format!("The crontab of {user}")))?;
+    let owned = |setting: &Setting<'_>| (setting.name.to_owned(), setting.value.to_owned());
+    let above: Vec<_> = crontab.settings().0.iter().map(owned).collect();
+    let entries = crontab.block.map(|block| block.entries).unwrap_or_default();
     let installed = |entry: Entry| Installed {
         scheduler: Scheduler::Cron,
         marker: entry.marker.clone(),
-        place: Place::Crontab { user: user.to_owned(), entry },
+        place: Place::Crontab { user: user.to_owned(), entry, above: above.clone() },
     };
     Ok(entries.into_iter().map(installed).collect())
 }
 
-/// Those who have a crontab: for root only, who may look.
-fn crontab_users() -> Vec<String> {
-    let spools = ["/var/spool/cron/crontabs", "/var/spool/cron", "/var/at/tabs"];
-    let files = spools.iter().filter_map(|spool| fs::read_dir(spool).ok()).flatten().flatten();
+/// Where cron keeps crontabs: Debian, others, macOS.
+const SPOOLS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron", "/var/at/tabs"];
+
+/// A crontab's file, which is named after its user.
+#[derive(Debug)]
+struct Spooled {
+    user: String,
+    path: PathBuf,
+}
+
+/// Every crontab's: for root only, who may look. What `crontab` itself is about to write is none.
+fn spooled() -> Vec<Spooled> {
+    let files = SPOOLS.iter().filter_map(|spool| fs::read_dir(spool).ok()).flatten().flatten();
     let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
-    let names = files.filter_map(|file| file.file_name().into_string().ok());
-    names.filter(|name| account::find(name).is_ok_and(|account| account.is_some())).collect()
+    let spooled = |file: fs::DirEntry| {
+        let user = file.file_name().into_string().ok()?;
+        (!user.starts_with("tmp.")).then(|| Spooled { user, path: file.path() })
+    };
+    files.filter_map(spooled).collect()
+}
+
+/// What is in the crontab of somebody who is gone.
+fn in_orphan(spooled: &Spooled) -> Result<Vec<Installed>> {
+    let Spooled { user, path } = spooled;
+    let what = format!("The crontab {}, whose user is gone", path.display());
+    let text = fs::read_to_string(path).map_err(|error| Error::new(format!("{what}: {error}")))?;
+    let crontab = Crontab::parse(&text).map_err(|error| error.while_doing(what))?;
+    let entries = crontab.block.map(|block| block.entries).unwrap_or_default();
+    let installed = |entry: Entry| Installed {
+        scheduler: Scheduler::Cron,
+        marker: entry.marker.clone(),
+        place: Place::Orphan { user: user.clone(), path: path.clone(), entry },
+    };
+    Ok(entries.into_iter().map(installed).collect())
+}
+
+/// Takes a folder out of such a crontab. One that was made for it goes; `crontab` has put comments of its own at its head.
+fn out_of_orphan(path: &Path, folder: &str) -> Result<Plan> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Error::new(format!("Reading {}: {error}", path.display())))?;
+    let known = Crontab::parse(&text)?;
+    let Some(mut block) = known.block.clone() else { return Ok(Plan::default()) };
+    block.entries.retain(|entry| entry.marker.folder != folder);
+    let was_made = block.origin == Origin::Nothing;
+    let rest = known.with(block).unwrap_or_default();
+    let is_empty = rest.lines().all(|line| line.is_empty() || line.starts_with('#'));
+    let path = path.to_owned();
+    Ok(Plan(vec![if was_made && is_empty {
+        Step::Remove { path }
+    } else {
+        Step::Replace { path, text: rest }
+    }]))
 }
 
 // ---- systemd ----
@@ -251,6 +334,17 @@ pub(crate) fn unit_folder(manager: Manager, config_home: &Path) -> PathBuf {
         Manager::System => PathBuf::from("/etc/systemd/system"),
         Manager::User => config_home.join("systemd/user"),
     }
+}
+
+/// What an administrator has added to a job's service.
+pub(crate) fn added_to_service(folder: &Path, job: &Job) -> Vec<String> {
+    let files =
+        fs::read_dir(folder.join(format!("{}.service.d", job.name()))).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
+    paths.sort();
+    let texts = paths.iter().filter_map(|path| fs::read_to_string(path).ok());
+    texts.flat_map(|text| systemd::properties_in(&text)).collect()
 }
 
 fn systemctl(manager: Manager, words: &[&str]) -> Vec<String> {
@@ -430,9 +524,17 @@ pub(crate) struct Homes {
     pub(crate) config_home: PathBuf,
 }
 
+impl Homes {
+    pub(crate) fn of(environment: &Environment, user: Option<String>) -> Self {
+        let home = environment.path(env::HOME).unwrap_or_default();
+        let config_home = environment.path(env::XDG_CONFIG_HOME).unwrap_or_else(|| home.join(".config"));
+        Self { user, home, config_home }
+    }
+}
+
 /// Every schedule on this machine that this user can see.
-pub(crate) fn all(homes: &Homes) -> Result<Vec<Installed>> {
-    let mut all = Vec::new();
+pub(crate) fn all(homes: &Homes) -> Result<Found> {
+    let Found { mut all, skipped } = if cfg!(unix) { in_crontabs(homes)? } else { Found::default() };
     if cfg!(unix) {
         for manager in [Manager::System, Manager::User] {
             all.extend(in_systemd(&unit_folder(manager, &homes.config_home), manager));
@@ -440,35 +542,84 @@ pub(crate) fn all(homes: &Homes) -> Result<Vec<Installed>> {
         for domain in [Domain::System, Domain::User] {
             all.extend(in_launchd(&list_folder(domain, &homes.home), domain));
         }
-        for user in users(homes)? {
-            all.extend(in_crontab(&user)?);
-        }
     }
     all.extend(in_task_scheduler()?);
-    Ok(all)
+    Ok(Found { all, skipped })
 }
 
-/// Whose crontabs are looked at. Where there is no cron, nobody's.
-fn users(homes: &Homes) -> Result<Vec<String>> {
-    let has_crontab = plan::run(&["crontab".to_owned(), "-l".to_owned()], None)
-        .err()
-        .is_none_or(|error| error.message.contains("no crontab for"));
-    match &homes.user {
-        Some(user) => Ok(vec![user.clone()]),
-        None if !has_crontab => Ok(Vec::new()),
-        // Whom cron does not let have one any more, not even root can ask about.
-        None if account::is_root() => {
-            Ok(crontab_users().into_iter().filter(|user| crontab(user).is_ok()).collect())
-        }
-        None => Ok(vec![account::own_name()?]),
+/// What is in the crontabs that are looked at. Where there is no cron, nobody's.
+fn in_crontabs(homes: &Homes) -> Result<Found> {
+    let has_crontab = || {
+        let own = plan::run(&["crontab".to_owned(), "-l".to_owned()], None);
+        own.err().is_none_or(|error| error.message.contains("no crontab for"))
+    };
+    let all = match &homes.user {
+        Some(user) => in_crontab_or_orphan(user)?,
+        None if account::is_root() => return Ok(in_all_crontabs()),
+        None if has_crontab() => in_crontab(&account::own_name()?)?,
+        None => Vec::new(),
+    };
+    Ok(Found { all, skipped: Vec::new() })
+}
+
+fn in_crontab_or_orphan(user: &str) -> Result<Vec<Installed>> {
+    let orphan = || spooled().into_iter().find(|spooled| spooled.user == user);
+    match account::find(user)?.is_none().then(orphan).flatten() {
+        Some(orphan) => in_orphan(&orphan),
+        None => in_crontab(user),
     }
+}
+
+/// Everybody's. What one user has broken does not hide the others'.
+fn in_all_crontabs() -> Found {
+    let mut found = Found::default();
+    for spooled in spooled() {
+        let read = match account::find(&spooled.user) {
+            Ok(Some(_)) => in_crontab(&spooled.user),
+            // Whom cron does not let have one any more, not even root can ask about.
+            _ => in_orphan(&spooled),
+        };
+        match read {
+            Ok(installed) => found.all.extend(installed),
+            Err(error) => found.skipped.push(error),
+        }
+    }
+    found
 }
 
 impl Installed {
+    /// The next run, as its scheduler will have it.
+    pub(crate) fn next(&self, now: &ZonedDateTime) -> Option<Timestamp> {
+        if let Place::Units { name, manager, .. } = &self.place
+            && let Some(next) = elapses(*manager, name)
+        {
+            return Some(next);
+        }
+        self.runs(now, 1).ok()?.first().map(ZonedDateTime::timestamp)
+    }
+
+    /// The next runs, as the scheduler will have them. When an interval began is known to the scheduler only: then there are none.
+    pub(crate) fn runs(&self, now: &ZonedDateTime, count: usize) -> Result<Vec<ZonedDateTime>> {
+        let schedule = Schedule::parse(&self.marker.schedule)?;
+        let schedule = match (self.scheduler, &schedule) {
+            _ if matches!(self.place, Place::Orphan { .. }) => return Ok(Vec::new()),
+            (Scheduler::Cron, _) => Schedule::cron(&cron::time(&schedule)?)?,
+            (_, Schedule::Every(_)) => return Ok(Vec::new()),
+            _ => schedule,
+        };
+        Ok(match self.scheduler {
+            Scheduler::Systemd => schedule.systemd_runs_after(now.clone()).take(count).collect(),
+            _ => schedule.runs_after(now.clone()).take(count).collect(),
+        })
+    }
+
     /// Where it is, to read.
     pub(crate) fn place(&self) -> String {
         match &self.place {
             Place::Crontab { user, .. } => format!("the crontab of {user}"),
+            Place::Orphan { user, path, .. } => {
+                format!("{}: the user {user} is gone, and it does not run", path.display())
+            }
             Place::Units { folder, name, .. } => folder.join(format!("{name}.timer")).display().to_string(),
             Place::PropertyList { path, .. } => path.display().to_string(),
             Place::Task { path } => path.clone(),
@@ -483,7 +634,9 @@ impl Installed {
             Ok(format!("# The file {}:\n{text}", path.display()))
         };
         match &self.place {
-            Place::Crontab { entry, .. } => Ok(format!("# In {}:\n{}", self.place(), entry.text())),
+            Place::Crontab { entry, .. } | Place::Orphan { entry, .. } => {
+                Ok(format!("# In {}:\n{}", self.place(), entry.text()))
+            }
             Place::Units { folder, name, .. } => {
                 let units = ["service", "timer"].map(|kind| read(&folder.join(format!("{name}.{kind}"))));
                 Ok(units.into_iter().collect::<Result<Vec<_>>>()?.join("\n"))
@@ -498,6 +651,7 @@ impl Installed {
     pub(crate) fn removal(&self) -> Result<Plan> {
         match &self.place {
             Place::Crontab { user, .. } => out_of_crontab(user, &self.marker.folder),
+            Place::Orphan { path, .. } => out_of_orphan(path, &self.marker.folder),
             Place::Units { folder, name, manager } => Ok(out_of_systemd(folder, name, *manager)),
             Place::PropertyList { path, domain } => {
                 let label = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -511,15 +665,12 @@ impl Installed {
         }
     }
 
-    /// Where to read what a run said.
-    pub(crate) fn said(&self) -> String {
-        match &self.place {
-            Place::Units { name, manager, .. } => {
-                let own = if *manager == Manager::User { "--user " } else { "" };
-                format!("What it said: `journalctl {own}-u {name} -n 20`.")
-            }
-            _ => format!("What it said is in {}/bwdc.log.", self.marker.folder),
-        }
+    /// The command that shows what it said, where that is in the journal.
+    pub(crate) fn in_journal(&self) -> Option<Vec<String>> {
+        let Place::Units { name, manager, .. } = &self.place else { return None };
+        let own = (*manager == Manager::User).then_some("--user");
+        let words = ["journalctl"].into_iter().chain(own).chain(["-u", name, "-n", "20"]);
+        Some(words.map(str::to_owned).collect())
     }
 
     /// Whether the command that runs it now ends with the sync; the others only start it.
@@ -530,7 +681,9 @@ impl Installed {
     /// What runs it now, as the scheduler would.
     pub(crate) fn run_now(&self) -> Result<Vec<String>> {
         match &self.place {
-            Place::Crontab { user, entry } => as_cron(user, entry),
+            Place::Crontab { user, entry, above } => as_cron(user, entry, above),
+            Place::Orphan { user, .. } => Err(Error::new(format!("There is no user {user} any more."))
+                .hint("`bwdc schedule remove` takes away what is left of this schedule.")),
             Place::Units { name, manager, .. } => {
                 Ok(systemctl(*manager, &["start", &format!("{name}.service")]))
             }
@@ -544,18 +697,31 @@ impl Installed {
     }
 }
 
-/// The command in the environment of a cron job (crontab(5)), as its user and in their home.
-fn as_cron(user: &str, entry: &Entry) -> Result<Vec<String>> {
+/// The command in the environment of a cron job (crontab(5)), as its user, by the shell of the crontab and in the user's home.
+fn as_cron(user: &str, entry: &Entry, above: &[(String, String)]) -> Result<Vec<String>> {
     let account = account::find(user)?.ok_or_else(|| Error::new(format!("There is no user {user}.")))?;
     let command = entry.command().ok_or_else(|| Error::new("The entry in the crontab has no command."))?;
-    let home = account.home.display();
-    let mut words = if user == account::own_name()? {
-        Vec::new()
-    } else {
-        ["runuser", "-u", user, "--"].map(str::to_owned).to_vec()
-    };
-    words.extend(["env".to_owned(), "-i".to_owned(), format!("HOME={home}"), format!("LOGNAME={user}")]);
-    words.extend(["SHELL=/bin/sh", "PATH=/usr/bin:/bin", "/bin/sh", "-c"].map(str::to_owned));
-    words.push(format!("cd && {command}"));
+    let home = account.home.display().to_string();
+    let own = entry.settings().map(|setting| (setting.name.to_owned(), setting.value.to_owned()));
+    let usual = [("HOME", home.as_str()), ("SHELL", "/bin/sh"), ("PATH", "/usr/bin:/bin")];
+    let mut variables: BTreeMap<String, String> =
+        usual.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    variables.extend(above.iter().cloned().chain(own));
+    variables.insert("LOGNAME".to_owned(), user.to_owned());
+    let shell = variables["SHELL"].clone();
+    let mut words = account::as_user(user)?;
+    words.extend(["env", "-i"].map(str::to_owned));
+    words.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
+    words.extend([shell, "-c".to_owned(), format!("cd && {command}")]);
     Ok(words)
+}
+
+/// When a timer is due next, by its manager's own word.
+fn elapses(manager: Manager, name: &str) -> Option<Timestamp> {
+    let timer = format!("{name}.timer");
+    let text =
+        plan::run(&systemctl(manager, &["list-timers", "--all", "--output=json", &timer]), None).ok()?;
+    let timers: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let microseconds = timers.get(0)?.get("next")?.as_i64().filter(|next| *next > 0)?;
+    Timestamp::from_microsecond(microseconds).ok()
 }

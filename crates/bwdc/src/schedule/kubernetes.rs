@@ -26,7 +26,7 @@ pub(crate) fn manifests(job: &Job, options: &Options) -> Result<String> {
     }
     let zone = options.zone.as_ref().map(|zone| format!("  timeZone: {}\n", text(zone))).unwrap_or_default();
     let variables: String = job
-        .environment()
+        .environment("kubernetes")
         .chain([("CREDENTIALS_DIRECTORY", "/run/secrets/bwdc")])
         .map(|(name, value)| {
             format!("                - name: {}\n                  value: {}\n", text(name), text(value))

@@ -1,7 +1,8 @@
 //! A property list for launchd (launchd.plist(5)).
 
 use super::expression::{Cron, Days, Field, Schedule};
-use super::{Job, check, xml};
+use super::install::Scheduler;
+use super::{Job, USUAL_LOG, check, xml};
 use crate::error::{Error, Result};
 
 /// More dictionaries than this are a sign of an expression that is not meant for launchd.
@@ -23,9 +24,12 @@ pub(crate) enum Domain {
 
 pub(crate) fn property_list(job: &Job, domain: Domain) -> Result<String> {
     check(job)?;
-    let log = format!("{}/bwdc.log", job.folder);
-    let variables: String =
-        job.environment().map(|(name, value)| format!("{}{}", key(2, name), string(2, value))).collect();
+    // The program appends to the same file, and says nothing twice there.
+    let log = job.log_file().map_or_else(|| format!("{}/{USUAL_LOG}", job.folder), str::to_owned);
+    let variables: String = job
+        .environment(Scheduler::Launchd.name())
+        .map(|(name, value)| format!("{}{}", key(2, name), string(2, value)))
+        .collect();
     let user = match domain {
         Domain::System => format!("{}{}", key(1, "UserName"), string(1, &job.user)),
         Domain::User => String::new(),

@@ -6,18 +6,27 @@ pub(crate) mod account;
 pub(crate) mod cron;
 pub(crate) mod explain;
 pub(crate) mod expression;
+#[cfg(unix)]
+pub(crate) mod folders;
 pub(crate) mod install;
 pub(crate) mod kubernetes;
 pub(crate) mod launchd;
 pub(crate) mod plan;
 pub(crate) mod script;
 pub(crate) mod systemd;
+pub(crate) mod trial;
 pub(crate) mod windows;
+
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use self::expression::Schedule;
+use crate::config::env;
 use crate::error::{Error, Result};
+
+/// The log in an instance's folder, where nothing else is said.
+pub(crate) const USUAL_LOG: &str = "bwdc.log";
 
 /// The sync of one instance, as every scheduler is given it.
 #[derive(Clone, Debug)]
@@ -75,11 +84,17 @@ impl Syncs {
 }
 
 impl Job {
-    /// All variables of the job, the folder's first.
-    fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
-        let folder = (crate::config::env::APPDATA_DIR, self.folder.as_str());
-        std::iter::once(folder)
+    /// All variables of the job, the folder's first, and who starts it.
+    fn environment<'a>(&'a self, by: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let folder = (env::APPDATA_DIR, self.folder.as_str());
+        [folder, (env::STARTED_BY, by)]
+            .into_iter()
             .chain(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// The log file, if it has one.
+    fn log_file(&self) -> Option<&str> {
+        log_file(&self.variables)
     }
 
     /// A name for its files and units, of its folder.
@@ -105,6 +120,10 @@ pub(crate) fn name_of(folder: &str) -> String {
     std::iter::once("bwdc").chain(words).collect::<Vec<_>>().join("-").to_lowercase()
 }
 
+fn log_file(variables: &[(String, String)]) -> Option<&str> {
+    variables.iter().find(|(name, _)| name == env::LOG_FILE).map(|(_, path)| path.as_str())
+}
+
 /// What a file says about its job, on one line of a comment: so that it is found again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Marker {
@@ -122,6 +141,11 @@ pub(crate) struct Marker {
 const MARKER: &str = "bwdc-schedule: ";
 
 impl Marker {
+    /// Where the job logs: what it was given, else where schedules of older versions have it.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        log_file(&self.variables).map_or_else(|| Path::new(&self.folder).join(USUAL_LOG), PathBuf::from)
+    }
+
     fn text(&self) -> String {
         format!("{MARKER}{}", serde_json::to_string(self).unwrap_or_default())
     }

@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::account;
 use super::cron::quoted;
+#[cfg(unix)]
+use super::folders;
 use super::windows;
 use crate::error::{Error, Result};
 
@@ -18,6 +21,12 @@ pub(crate) enum Step {
     Write { path: PathBuf, text: String },
     /// The same, in the UTF-16 of Windows' own tools.
     WriteUtf16 { path: PathBuf, text: String },
+    /// Makes a folder for a user, who alone may look into it.
+    MakeFolder { path: PathBuf, user: String },
+    /// Gives a folder, and what in it is root's, to a user.
+    Own { path: PathBuf, user: String },
+    /// Replaces a file that is somebody else's: owner and mode stay.
+    Replace { path: PathBuf, text: String },
     /// Takes a file away.
     Remove { path: PathBuf },
     /// Puts a line at the end of a file that is somebody else's.
@@ -80,9 +89,21 @@ impl Plan {
 impl Step {
     fn text(&self) -> Result<String> {
         Ok(match self {
-            Self::Write { path, text } | Self::WriteUtf16 { path, text } => {
+            Self::Write { path, text } | Self::WriteUtf16 { path, text } | Self::Replace { path, text } => {
                 format!("# The file {}:\n{text}", path.display())
             }
+            Self::MakeFolder { path, user } => {
+                let path = path.display().to_string();
+                let owner: &[&str] = if *user == account::own_name()? { &[] } else { &["-o", user] };
+                command_line(&owned(&[&["install", "-d", "-m", "700"], owner, &[&path]].concat()))?
+            }
+            Self::Own { path, user } => command_line(&owned(&[
+                "chown",
+                "-hR",
+                "--from=root",
+                &format!("{user}:"),
+                &path.display().to_string(),
+            ]))?,
             Self::Remove { path } => command_line(&owned(&[REMOVE, &path.display().to_string()]))?,
             Self::Append { path, line } => {
                 format!("echo {} >>{}", quoted(line)?, quoted(&path.display().to_string())?)
@@ -99,9 +120,11 @@ impl Step {
 
     fn value(&self) -> Value {
         match self {
-            Self::Write { path, text } | Self::WriteUtf16 { path, text } => {
+            Self::Write { path, text } | Self::WriteUtf16 { path, text } | Self::Replace { path, text } => {
                 json!({ "write": path, "text": text })
             }
+            Self::MakeFolder { path, user } => json!({ "makeFolder": path, "user": user }),
+            Self::Own { path, user } => json!({ "own": path, "user": user }),
             Self::Remove { path } => json!({ "remove": path }),
             Self::Append { path, line } => json!({ "append": path, "line": line }),
             Self::TakeOut { path, line } => json!({ "takeOut": path, "line": line }),
@@ -117,6 +140,16 @@ impl Step {
                 let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
                 write(path, &units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
             }
+            Self::Replace { path, text } => {
+                replace(path, text).map_err(|error| cannot("Writing", path, &error))
+            }
+            #[cfg(unix)]
+            Self::MakeFolder { path, user } => folders::make(path, user),
+            #[cfg(unix)]
+            Self::Own { path, user } => folders::own(path, user),
+            // Windows has other owners, and no plan has these.
+            #[cfg(not(unix))]
+            Self::MakeFolder { .. } | Self::Own { .. } => Ok(()),
             Self::Ask { command } => ask(command),
             Self::Remove { path } => match fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -163,12 +196,28 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     replace().map_err(|error| cannot("Writing", path, &error))
 }
 
-/// In place: the file's owner and mode are somebody else's choice.
+/// In one step, with the owner and the mode that it has: these are somebody else's choice. A link stays one.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new().prefix(".bwdc-").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    let known = fs::metadata(&path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::os::unix::fs::fchown(file.as_file(), Some(known.uid()), Some(known.gid()))?;
+    }
+    file.as_file().set_permissions(known.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
 fn append(path: &Path, line: &str) -> Result<()> {
     let add = || -> std::io::Result<()> {
         let text = fs::read_to_string(path)?;
         let line_end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        fs::OpenOptions::new().append(true).open(path)?.write_all(format!("{line_end}{line}\n").as_bytes())
+        replace(path, &format!("{text}{line_end}{line}\n"))
     };
     add().map_err(|error| cannot("Writing", path, &error))
 }
@@ -177,7 +226,7 @@ fn take_out(path: &Path, line: &str) -> Result<()> {
     let take = || -> std::io::Result<()> {
         let text = fs::read_to_string(path)?;
         let rest: String = text.split_inclusive('\n').filter(|known| known.trim_end() != line).collect();
-        if rest == text { Ok(()) } else { fs::write(path, rest) }
+        if rest == text { Ok(()) } else { replace(path, &rest) }
     };
     take().map_err(|error| cannot("Writing", path, &error))
 }
@@ -235,11 +284,18 @@ pub(crate) fn run(command: &[String], input: Option<&str>) -> Result<String> {
     }
     let words = [said(&output.stderr), said(&output.stdout)].join("\n");
     let failed = Error::new(format!("`{shown}` ended with {}: {}", output.status, words.trim()));
-    Err(if program == "systemctl" && words.contains("Failed to connect to") {
-        failed.hint(if arguments.iter().any(|word| word == "--user") { NO_USER_MANAGER } else { NO_SYSTEMD })
-    } else {
-        failed
+    Err(match hint_of_systemd(command, &words) {
+        Some(hint) => failed.hint(hint),
+        None => failed,
     })
+}
+
+/// What to do where a command of systemd says that it reaches none.
+pub(crate) fn hint_of_systemd(command: &[String], said: &str) -> Option<&'static str> {
+    let is_systemds = command.first().is_some_and(|program| program.starts_with("system"));
+    let is_users = command.iter().any(|word| word == "--user");
+    let hint = if is_users { NO_USER_MANAGER } else { NO_SYSTEMD };
+    (is_systemds && said.contains("Failed to connect to")).then_some(hint)
 }
 
 const NO_USER_MANAGER: &str = "The systemd of this user was not found: log in as them, or have it run by `loginctl enable-linger` \

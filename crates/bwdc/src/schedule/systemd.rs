@@ -1,6 +1,7 @@
 //! A service and a timer of systemd (systemd.service(5), systemd.timer(5), systemd.exec(5)).
 
 use super::expression::{Cron, Days, Field, Schedule};
+use super::install::Scheduler;
 use super::{Job, check};
 use crate::error::{Error, Result};
 
@@ -25,8 +26,22 @@ pub(crate) struct Options {
 /// Both units, by file name.
 pub(crate) fn units(job: &Job, options: &Options) -> Result<[(String, String); 2]> {
     check(job)?;
+    let texts = [("folder", &job.folder), ("program", &job.program)].into_iter();
+    let files = options.credentials.iter().map(|(_, file)| ("file", file));
+    texts.chain(files).try_for_each(|(what, text)| ends_well(what, text))?;
     let name = job.name();
     Ok([(format!("{name}.service"), service(job, options)), (format!("{name}.timer"), timer(job, options)?)])
+}
+
+/// systemd drops blanks at the end of a line, and takes a `\\` there for a line that goes on.
+fn ends_well(what: &str, text: &str) -> Result<()> {
+    if text.ends_with(|c: char| c.is_whitespace() || c == '\\') {
+        return Err(Error::new(format!(
+            "The {what} `{text}` ends in a blank or a backslash, which no unit of systemd can hold."
+        ))
+        .hint("Rename it, or choose another scheduler by `--using`."));
+    }
+    Ok(())
 }
 
 fn head(job: &Job) -> String {
@@ -35,6 +50,21 @@ fn head(job: &Job) -> String {
     format!(
         "# Made by `bwdc schedule install`; `bwdc schedule remove` takes it away.\n# {marker}\n[Unit]\nDescription=bwdc: sync of {folder}\n"
     )
+}
+
+/// What the service is run with, for one that is run once. No file reads these, so that `%` begins nothing.
+pub(crate) fn properties(job: &Job, options: &Options) -> Vec<String> {
+    properties_in(&service(job, options))
+}
+
+/// The same of any unit's text, or of what is added to one.
+pub(crate) fn properties_in(text: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| *line != "[Service]").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let lines = lines.filter(|line| line.contains('=') && !line.starts_with(['#', ';']));
+    let others = ["Type=", "Exec", "SuccessExitStatus=", "TimeoutStartSec="];
+    let lines = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
+    lines.map(|line| line.replace("%%", "%")).collect()
 }
 
 fn service(job: &Job, options: &Options) -> String {
@@ -48,7 +78,7 @@ fn service(job: &Job, options: &Options) -> String {
     if options.manager == Manager::System {
         lines.push(format!("User={}", escaped(&job.user)));
     }
-    for (name, value) in job.environment() {
+    for (name, value) in job.environment(Scheduler::Systemd.name()) {
         lines.push(format!("Environment={}", word(&format!("{name}={value}"))));
     }
     for (name, file) in &options.credentials {

@@ -2,12 +2,16 @@
 
 use super::explain::MONTHS;
 use super::expression::{Cron, Days, Field, Schedule};
+use super::install::Scheduler;
 use super::script::literal;
 use super::{Job, check, xml};
 use crate::error::{Error, Result};
 
 /// Of the elements used here, the newest came with this version of the schema (Windows Vista, Windows Server 2008).
 const VERSION: &str = "1.2";
+
+/// What the last run printed.
+const LAST_OUTPUT: &str = "bwdc-last-output.txt";
 
 /// The most triggers of a task ("triggersType").
 const MOST: usize = 48;
@@ -84,12 +88,15 @@ fn short(path: &str) -> Result<()> {
 /// A task has no variables of its own, so that the command processor sets them.
 fn arguments(job: &Job) -> Result<String> {
     let mut words = Vec::new();
-    for (name, value) in job.environment() {
+    for (name, value) in job.environment(Scheduler::Windows.name()) {
         words.push(format!("set \"{name}={}\"&&", plain(value)?));
     }
     let (program, folder) = (plain(&job.program)?, plain(&job.folder)?);
     let sync = job.syncs.words().join(" ");
-    words.push(format!("\"{program}\" {sync} >>\"{}\\bwdc.log\" 2>&1", folder.trim_end_matches('\\')));
+    // The log is written by the program itself: the command processor lets nobody else append to what it has open. This has what
+    // the last run printed, or why it could not be started.
+    let folder = folder.trim_end_matches('\\');
+    words.push(format!("\"{program}\" {sync} >\"{folder}\\{LAST_OUTPUT}\" 2>&1"));
     Ok(format!("/d /s /c \"{}\"", words.join(" ")))
 }
 

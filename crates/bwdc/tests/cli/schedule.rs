@@ -156,9 +156,25 @@ fn everything_that_bwdc_toml_names() {
         "instances are not made for a slip of the pen"
     );
     assert!(all("cron").contains("/bin/true sync --all >>"), "{}", all("cron"));
+    assert!(
+        all("cron").contains(&format!(" BWDC_STARTED_BY=cron BWDC_LOG_FILE={log}/bwdc.log ")),
+        "{}",
+        all("cron")
+    );
+    let own =
+        install(&["--using", "cron", "--appdata", "/srv/one", "--log-file", "/var/log/b/x.log"]).ok().out;
+    assert!(
+        own.contains("BWDC_LOG_FILE=/var/log/b/x.log ") && own.contains(">>/var/log/b/x.log 2>&1"),
+        "{own}"
+    );
+    for (folder, using) in [("/srv/a ", "systemd"), ("/srv/a\\", "systemd")] {
+        install(&["--using", using, "--appdata", folder]).fails(1, &["ends in a blank or a backslash"]);
+    }
+    install(&["--using", "cron", "--appdata", "/srv/one", "--mail-to", "ops\n* * * * * evil"])
+        .fails(1, &["line end"]);
     let launchd = all("launchd");
     assert!(launchd.contains("<string>sync</string>\n\t\t<string>--all</string>"), "{launchd}");
-    assert!(all("task-scheduler").contains("sync --all &gt;&gt;"), "{}", all("task-scheduler"));
+    assert!(all("task-scheduler").contains("sync --all &gt;\""), "{}", all("task-scheduler"));
     assert!(all("kubernetes").contains("args: [sync, --all]"), "{}", all("kubernetes"));
     let files = written(&instance, &["--using", "systemd", "--at", "02:30", "--all", "--appdata", &home]);
     let user = if me == "root" { "--system" } else { "--user" };

@@ -120,8 +120,13 @@ fn install(more: &[&'static str]) -> Vec<&'static str> {
     [&INSTALL[..], &[FOLDER], more].concat()
 }
 
+/// Before there is anything to try.
+fn untried(more: &[&'static str]) -> Vec<&'static str> {
+    install(&[&["--untried"], more].concat())
+}
+
 /// People who are imported, with the secrets in a file that only bwdc can read.
-fn set_up(namespace: &Namespace, organization: &Organization) {
+fn set_up(namespace: &Namespace, organization: &Organization, owner: &str) {
     let source = namespace.folder.path().join("one");
     fs::create_dir_all(source.join("company")).unwrap();
     let data = json!({
@@ -137,7 +142,7 @@ fn set_up(namespace: &Namespace, organization: &Organization) {
     people(namespace, "jane");
     let one = source.display();
     namespace.sh(&format!(
-        "cp -r {one}/. {FOLDER}; chown -R bwdc: {FOLDER}; chmod 600 {FOLDER}/data.json {FOLDER}/secrets.env"
+        "cp -r {one}/. {FOLDER}; chown -R {owner}: {FOLDER}; chmod 600 {FOLDER}/data.json {FOLDER}/secrets.env"
     ));
 }
 
@@ -165,21 +170,25 @@ fn a_user_is_made_and_everything_is_as_before_after_the_removal() {
     let namespace = Namespace::start();
     namespace.sh("printf 'alice\\nbob' >/etc/cron.allow");
     let before = namespace.sh("cat /etc/passwd; cat /etc/cron.allow");
-    namespace.schedule(&install(&[])).fails(1, &["There is no user bwdc", "--create-user"]);
+    namespace.schedule(&untried(&[])).fails(1, &["There is no user bwdc", "--create-user"]);
     namespace
-        .schedule(&install(&["--create-user"]))
+        .schedule(&install(&["--create-user", "--fix"]))
+        .fails(1, &["is not set up yet", "bwdc init", "--untried"]);
+    assert_eq!(namespace.sh("cat /etc/passwd; cat /etc/cron.allow"), before, "nothing was changed");
+    namespace
+        .schedule(&untried(&["--create-user"]))
         .fails(1, &["/etc/cron.allow has no line `bwdc`", "--fix"]);
-    let dry = namespace.schedule(&install(&["--create-user", "--fix", "--dry-run"])).ok();
+    let dry = namespace.schedule(&untried(&["--create-user", "--fix", "--dry-run"])).ok();
     assert!(dry.out.contains("useradd") && dry.out.contains("crontab -u bwdc -"), "{}", dry.out);
     assert_eq!(namespace.sh("cat /etc/passwd; cat /etc/cron.allow"), before, "nothing was changed");
-    namespace.schedule(&install(&["--create-user", "--fix"])).ok();
+    namespace.schedule(&untried(&["--create-user", "--fix"])).ok();
     assert_eq!(
         namespace.sh("stat -c '%U %a' /var/lib/bwdc; getent passwd bwdc | cut -d: -f7"),
         "bwdc 700\n/usr/sbin/nologin\n"
     );
     assert_eq!(namespace.sh(&format!("stat -c '%U %a' {FOLDER}")), "bwdc 700\n");
     assert_eq!(namespace.sh("cat /etc/cron.allow"), "alice\nbob\nbwdc\n");
-    let again = namespace.schedule(&install(&["--create-user", "--fix"])).ok();
+    let again = namespace.schedule(&untried(&["--create-user", "--fix"])).ok();
     assert!(again.out.contains("Nothing to change"), "{}", again.out);
     let listed = namespace.schedule(&["list"]).ok();
     assert!(listed.out.contains("/var/lib/bwdc/one: 1m, by cron as bwdc, next "), "{}", listed.out);
@@ -191,15 +200,15 @@ fn a_user_is_made_and_everything_is_as_before_after_the_removal() {
     namespace.sh("mv /etc/cron.allow /etc/kept");
     namespace.crontab_is(THEIRS);
     namespace.sh("mv /etc/kept /etc/cron.allow");
-    namespace.schedule(&install(&[])).fails(1, &["--fix"]);
-    namespace.schedule(&install(&["--fix"])).ok();
+    namespace.schedule(&untried(&[])).fails(1, &["--fix"]);
+    namespace.schedule(&untried(&["--fix"])).ok();
     assert!(namespace.crontab().starts_with(THEIRS));
     namespace.schedule(&["remove", "--all"]).ok();
     assert_eq!(namespace.schedule(&["remove", "--all"]).ok().out, "There is no schedule to remove.\n");
     namespace.sh("rm /etc/cron.allow");
     assert_eq!(namespace.crontab(), THEIRS);
     namespace.sh("echo bwdc >/etc/cron.deny");
-    namespace.schedule(&install(&["--fix"])).fails(1, &["/etc/cron.deny has the line `bwdc`"]);
+    namespace.schedule(&untried(&["--fix"])).fails(1, &["/etc/cron.deny has the line `bwdc`"]);
 }
 
 #[test]
@@ -208,8 +217,12 @@ fn cron_runs_what_is_installed() {
     let organization = Organization::start(Options::default());
     namespace.sh("useradd --system --create-home --home-dir /var/lib/bwdc --shell /usr/sbin/nologin bwdc");
     namespace.crontab_is(THEIRS);
-    namespace.schedule(&install(&[])).ok();
-    set_up(&namespace, &organization);
+    namespace.sh(&format!("install -d -o bwdc -m 700 {FOLDER}"));
+    set_up(&namespace, &organization, "bwdc");
+    let installed = namespace.schedule(&install(&[])).ok();
+    for part in ["The first run is at ", "bwdc status --appdata", "bwdc log --appdata"] {
+        assert!(installed.out.contains(part), "{}", installed.out);
+    }
     let crontab = namespace.crontab();
     assert!(crontab.starts_with(THEIRS) && crontab.contains("\n* * * * * BITWARDENCLI"), "{crontab}");
     let cron = Daemon(namespace.command(&["cron", "-f"]).spawn().unwrap());
@@ -220,9 +233,11 @@ fn cron_runs_what_is_installed() {
     assert_eq!(organization.emails().len(), 2);
     assert_eq!(namespace.sh(&format!("stat -c '%U' {FOLDER}/bwdc.log")), "bwdc\n");
     let log = namespace.sh(&format!("cat {FOLDER}/bwdc.log"));
+    assert!(!log.contains(organization.sandbox.client_secret()), "{log}");
+    assert_eq!(log.matches("bwdc: sync ok instance=").count(), 2, "{log}");
     assert!(
-        log.contains("Syncing complete.") && !log.contains(organization.sandbox.client_secret()),
-        "{log}"
+        log.lines().all(|line| line.starts_with("20") && line.contains("Z ")),
+        "a log, nothing twice: {log}"
     );
     let status = namespace.run(&[PROGRAM, "status", "--json", "--appdata", FOLDER]).ok();
     let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
@@ -231,9 +246,15 @@ fn cron_runs_what_is_installed() {
     assert!(told["nextRun"].is_string() && told["lastSuccess"].is_string(), "{told}");
     let shown = namespace.run(&[PROGRAM, "log", "-n", "1", "--appdata", FOLDER]).ok().out;
     assert_eq!(Some(shown.trim_end()), log.lines().last());
+    assert_eq!(told["lastRun"]["by"], "cron", "{told}");
     people(&namespace, "carol");
-    namespace.schedule(&["run-now"]).ok();
+    let ran = namespace.schedule(&["run-now"]).ok();
     assert_eq!(organization.imports(), 3, "run as it runs by itself");
+    assert!(
+        ran.out.contains("bwdc.log, which ends with") && ran.out.contains("bwdc: sync ok "),
+        "{}",
+        ran.out
+    );
     namespace.schedule(&["remove"]).ok();
     assert_eq!(namespace.crontab(), THEIRS);
 }
@@ -250,6 +271,12 @@ fn the_commands_of_the_documentation() {
     let mut count = 0;
     for block in blocks {
         let block = block.replace("organization.CLIENT-ID", &organization.sandbox.client_id());
+        if block.contains("--create-user") {
+            // `bwdc init`, as root.
+            namespace.sh("install -d -m 700 /var/lib/bwdc/one /var/lib/bwdc/two");
+            set_up(&namespace, &organization, "root");
+            namespace.sh(&format!("cp -a {FOLDER}/. /var/lib/bwdc/two"));
+        }
         if block.contains("install -o bwdc") {
             // What was removed by then is set up again, without the secrets that `init` kept.
             namespace.sh("rm -f /var/lib/bwdc/*/secrets.env");
@@ -264,10 +291,6 @@ fn the_commands_of_the_documentation() {
         let secret = format!("{}\n", organization.sandbox.client_secret());
         let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes());
         Ran::from(child.wait_with_output().unwrap()).ok();
-        if block.contains("--create-user") {
-            set_up(&namespace, &organization);
-            namespace.sh(&format!("cp -a {FOLDER}/. /var/lib/bwdc/two"));
-        }
         count += 1;
     }
     assert_eq!(count, 7);
@@ -285,8 +308,149 @@ fn the_machine_keeps_its_own() {
     let own = || Command::new("ls").args(["-laR", "/var/spool/cron"]).output().unwrap().stdout;
     let before = own();
     let namespace = Namespace::start();
-    namespace.schedule(&install(&["--create-user"])).ok();
+    namespace.schedule(&untried(&["--create-user"])).ok();
     drop(namespace);
     assert_eq!(own(), before);
     assert!(!Path::new(FOLDER).exists());
+}
+
+/// README's order, as root: the folder is root's until the schedule is installed.
+#[test]
+fn what_root_has_set_up_runs_as_the_user() {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    let (folder, url) = ("/var/lib/bwdc", organization.sandbox.url());
+    let (id, secret) = (organization.sandbox.client_id(), organization.sandbox.client_secret());
+    namespace.sh(&format!(
+        "install -d -m 700 {folder}/company; printf 'id,email\\nann,ann@example.org\\n' >{folder}/company/users.csv\n\
+         export BITWARDENCLI_CONNECTOR_APPDATA_DIR={folder} BW_CLIENTID={id} BW_CLIENTSECRET={secret}\n\
+         {PROGRAM} --nointeraction init --server {url} --directory file --set file.path=company --set sync.users=true \
+         --set sync.groups=false --set secrets.file=secrets.env >/dev/null"
+    ));
+    assert_eq!(namespace.sh(&format!("stat -c '%U' {folder} {folder}/data.json")), "root\nroot\n");
+    let words = ["install", "--every", "1m", "--using", "cron", "--user", "bwdc", "--appdata", folder];
+    // The user is there: theirs it becomes only where that was asked for.
+    namespace.sh("useradd --system --no-create-home --home-dir /var/lib/bwdc bwdc");
+    namespace
+        .schedule(&words)
+        .fails(1, &["bwdc may not enter the folder /var/lib/bwdc", "belongs to root", "--fix"]);
+    namespace.sh("userdel bwdc");
+    assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "");
+    let installed = namespace.schedule(&[&words[..], &["--create-user"]].concat()).ok();
+    assert!(installed.out.contains("belong to bwdc now"), "{}", installed.out);
+    let _cron = Daemon(namespace.command(&["cron", "-f"]).spawn().unwrap());
+    wait_for(&organization, 1, &namespace);
+    namespace.sh(&format!("printf 'id,email\\nbob,bob@example.org\\n' >{folder}/company/users.csv"));
+    wait_for(&organization, 2, &namespace);
+    let status = || namespace.run(&[PROGRAM, "status", "--appdata", folder]);
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !status().out.contains("by cron") {
+        assert!(Instant::now() < patience, "{}", status().out);
+    }
+    status().ok();
+}
+
+/// What would fail every night fails now, and nothing is installed.
+#[test]
+fn a_trial_finds_what_the_user_cannot() {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    namespace.sh(&format!(
+        "useradd --system --create-home --home-dir /var/lib/bwdc bwdc; install -d -o bwdc -m 700 {FOLDER}; chmod 700 /root"
+    ));
+    set_up(&namespace, &organization, "bwdc");
+    let refused = |words: &[&str], parts: &[&str]| {
+        namespace.schedule(words).fails(1, &[parts, &["Nothing was installed."]].concat());
+        assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "");
+    };
+    let hidden = ["--every", "1m", "--using", "cron", "--user", "bwdc", "--appdata", FOLDER];
+    let hidden = [&["install"][..], &hidden, &["--program", "/root/bwdc"]].concat();
+    refused(&hidden, &["bwdc cannot run /root/bwdc", "may not enter /root.", "/usr/local/bin"]);
+    namespace.sh(&format!("chown root {FOLDER}/secrets.env"));
+    refused(&install(&[]), &["The trial of the sync of /var/lib/bwdc/one as bwdc failed"]);
+    let fixed = namespace.schedule(&install(&["--fix"])).ok();
+    assert!(fixed.out.contains("what was root's in it belong to bwdc now"), "{}", fixed.out);
+    assert_eq!(namespace.sh(&format!("stat -c %U {FOLDER}/secrets.env")), "bwdc\n");
+    namespace.schedule(&["remove"]).ok();
+    namespace.sh(&format!("sed -i 's/^BW_CLIENTSECRET=.*/BW_CLIENTSECRET=wrong/' {FOLDER}/secrets.env"));
+    refused(&install(&[]), &["Logging in to"]);
+    let untried = namespace.schedule(&untried(&[])).ok();
+    assert!(untried.out.contains("The schedule is installed."), "{}", untried.out);
+    // All there are, each with what it said; nothing is named that is not there.
+    namespace
+        .schedule(&[
+            "install",
+            "--every",
+            "1h",
+            "--using",
+            "cron",
+            "--user",
+            "bwdc",
+            "--untried",
+            "--program",
+            "/nowhere/bwdc",
+            "--appdata",
+            "/var/lib/bwdc/two",
+        ])
+        .ok();
+    let ran = namespace.schedule(&["run-now"]);
+    ran.fails(
+        1,
+        &[
+            "2 of 2 failed.",
+            "/var/lib/bwdc/one:",
+            "bwdc: sync failed",
+            "/var/lib/bwdc/two:",
+            "/nowhere/bwdc: not found",
+        ],
+    );
+}
+
+/// csh understands neither `NAME=value program` nor `2>&1`; those who have it keep it for their own lines.
+#[test]
+fn the_shell_of_a_crontab_is_for_its_other_lines() {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    namespace.sh(&format!(
+        "useradd --system --create-home --home-dir /var/lib/bwdc bwdc; install -d -o bwdc -m 700 {FOLDER}"
+    ));
+    set_up(&namespace, &organization, "bwdc");
+    let theirs = "SHELL=/bin/csh\n5 4 * * * echo hello\n";
+    namespace.crontab_is(theirs);
+    namespace.schedule(&install(&[])).ok();
+    assert!(namespace.crontab().contains("\nSHELL=/bin/sh\n* * * * * "), "{}", namespace.crontab());
+    assert!(namespace.crontab().contains("\nSHELL=/bin/csh\n# END bwdc"), "{}", namespace.crontab());
+    namespace.schedule(&["run-now"]).ok();
+    assert_eq!(organization.emails(), ["jane@example.org"]);
+    namespace.schedule(&["remove"]).ok();
+    assert_eq!(namespace.crontab(), theirs);
+}
+
+/// A user who went first, and one who has broken their crontab.
+#[test]
+fn what_others_have_left_or_broken() {
+    let namespace = Namespace::start();
+    namespace.schedule(&untried(&["--create-user"])).ok();
+    namespace.sh("userdel bwdc; useradd --no-create-home --home-dir / eve");
+    let evil = namespace.folder.path().join("evil");
+    let begin = "# BEGIN bwdc schedule: made by `bwdc schedule install`, do not edit\n";
+    fs::write(&evil, begin).unwrap();
+    namespace.run(&["crontab", "-u", "eve", evil.to_str().unwrap()]).ok();
+    let listed = namespace.schedule(&["list"]).ok();
+    assert!(
+        listed.out.contains("/var/lib/bwdc/one: 1m") && listed.out.contains("the user bwdc is gone"),
+        "{}",
+        listed.out
+    );
+    assert!(listed.err.contains("The crontab of eve"), "{}", listed.err);
+    namespace.schedule(&["run-now"]).fails(1, &["There is no user bwdc any more"]);
+    namespace.schedule(&["remove"]).ok();
+    assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "eve\n");
+    // Nor does a marker move the terminal of whoever lists it.
+    let marker =
+        r#"# bwdc-schedule: {"schedule":"1m","folder":"/x\u001b[2J\u009b","user":"eve","program":"x"}"#;
+    fs::write(&evil, format!("{begin}{marker}\n* * * * * x\n# END bwdc schedule\n")).unwrap();
+    namespace.run(&["crontab", "-u", "eve", evil.to_str().unwrap()]).ok();
+    let listed = namespace.schedule(&["list"]).ok().out;
+    assert!(!listed.contains(['\u{1b}', '\u{9b}']) && listed.contains("/x\\u{1b}[2J"), "{listed}");
 }

@@ -276,9 +276,14 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let files = "find /etc/systemd /var/lib/systemd /run/systemd/transient -type f -o -type l | sort; systemctl list-units -a --no-legend 'bwdc*'";
     let before = machine.sh(files);
     let nightly = install(&machine, &["--cron", "30 3 * * *"]);
-    machine.schedule(&words(&nightly)).ok();
-    machine.set_up(FOLDER, "bwdc");
+    machine.set_up(FOLDER, "root");
     machine.people(FOLDER, "jane,jane@example.org\\n");
+    // A file of somebody's home, which the service will not see.
+    machine.sh(&format!("mkdir /home/hr; mv {FOLDER}/company /home/hr; sed -i 's#\"company\"#\"/home/hr/company\"#' {FOLDER}/data.json"));
+    machine.schedule(&words(&nightly)).fails(1, &["The trial of the sync", "may see neither homes nor /tmp"]);
+    assert_eq!(machine.sh(files), before);
+    machine.sh(&format!("mv /home/hr/company {FOLDER}; rmdir /home/hr; sed -i 's#\"/home/hr/company\"#\"company\"#' {FOLDER}/data.json"));
+    machine.schedule(&[&words(&nightly)[..], &["--fix"]].concat()).ok();
 
     machine.schedule(&["run-now"]).ok();
     assert_eq!(machine.emails(), ["jane@example.org"]);
@@ -367,14 +372,16 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     );
     machine.sh("systemctl daemon-reload");
     machine.schedule(&["run-now"]).ok();
+    machine.schedule(&words(&nightly)).ok();
     machine.sh(&format!("rm -r /etc/systemd/system/{UNIT}.service.d"));
+    machine.schedule(&words(&nightly)).fails(1, &["The trial of the sync"]);
 
     machine.schedule(&["remove"]).ok();
     assert_eq!(machine.sh(files), before);
     machine.schedule(&["remove"]).fails(1, &["There is no schedule."]);
     // At the start of the machine means then, not now.
-    machine.schedule(&words(&install(&machine, &["--cron", "@reboot"]))).ok();
-    let again = machine.schedule(&words(&install(&machine, &["--cron", "@reboot"]))).ok();
+    machine.schedule(&words(&install(&machine, &["--cron", "@reboot", "--untried"]))).ok();
+    let again = machine.schedule(&words(&install(&machine, &["--cron", "@reboot", "--untried"]))).ok();
     assert!(again.out.contains("Nothing to change"), "{}", again.out);
     assert_eq!(machine.run(&["systemctl", "is-active", &format!("{UNIT}.timer")]).out, "inactive\n");
     machine.schedule(&["remove", "--all"]).ok();

@@ -1,0 +1,233 @@
+//! A trial before a job is installed: the program itself looks at everything, as the user of the job and in the bare environment
+//! that the scheduler gives it. Nothing of it is done as root.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde::Deserialize;
+
+use super::install::Scheduler;
+use super::{Job, Syncs, account, plan, systemd};
+use crate::config::env;
+use crate::error::{Error, Result};
+
+/// Who will run it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By<'a> {
+    Cron,
+    Launchd,
+    /// With what an administrator has added by `systemctl edit`.
+    Systemd {
+        options: &'a systemd::Options,
+        added: &'a [String],
+    },
+}
+
+/// Answers are there or not; a scheduled sync is more patient.
+const PATIENCE: (&str, &str) = (env::RETRY_SECONDS, "5");
+
+/// What `bwdc doctor --json` prints.
+#[derive(Deserialize)]
+struct Told {
+    checks: Vec<Check>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Check {
+    check: String,
+    status: String,
+    found: String,
+    next_step: Option<String>,
+}
+
+/// # Errors
+/// What would make the job fail, and what to do.
+pub(crate) fn run(job: &Job, by: By<'_>) -> Result<()> {
+    program(job)?;
+    folder(job)?;
+    let command = match by {
+        By::Cron => as_user(job, Scheduler::Cron)?,
+        By::Launchd => as_user(job, Scheduler::Launchd)?,
+        By::Systemd { options, added } => by_systemd(job, options, added),
+    };
+    judge(job, &command, &output(&command)?)
+}
+
+/// Before there is such a user: what no stranger may run, they may not.
+pub(crate) fn program_for_a_stranger(program: &str) -> Result<()> {
+    match way(Path::new(program)).find(|part| !is_open_to_all(part)) {
+        Some(closed) => Err(cannot_run("A new user", program, closed)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn is_open_to_all(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o001 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_path: &Path) -> bool {
+    true
+}
+
+/// Every folder on the way, then the file.
+fn way(path: &Path) -> impl Iterator<Item = &Path> {
+    path.ancestors().collect::<Vec<_>>().into_iter().rev()
+}
+
+fn program(job: &Job) -> Result<()> {
+    let path = Path::new(&job.program);
+    if may(job, "-x", path)? {
+        return Ok(());
+    }
+    let mut closed = path;
+    for part in way(path) {
+        if !may(job, "-x", part)? {
+            closed = part;
+            break;
+        }
+    }
+    Err(cannot_run(&job.user, &job.program, closed))
+}
+
+fn cannot_run(user: &str, program: &str, closed: &Path) -> Error {
+    let message = if closed == Path::new(program) {
+        format!("{user} cannot run {program}: it is not there for them, or they may not execute it.")
+    } else {
+        format!("{user} cannot run {program}: they may not enter {}.", closed.display())
+    };
+    Error::new(message).hint(format!(
+        "Nothing was installed. Put the program where everybody can run it, `install -m 755 {program} /usr/local/bin/bwdc`, and \
+         install again by /usr/local/bin/bwdc."
+    ))
+}
+
+fn folder(job: &Job) -> Result<()> {
+    let path = Path::new(&job.folder);
+    let (user, shown) = (&job.user, path.display());
+    if !may(job, "-x", path)? || !may(job, "-w", path)? {
+        let owner = owner(path).map(|owner| format!(" It belongs to {owner}.")).unwrap_or_default();
+        return Err(Error::new(format!("{user} may not enter the folder {shown} and write there.{owner}")).hint(format!(
+            "Nothing was installed. Install again with --fix, which gives the folder and root's files in it to {user}; or \
+             `chown -R {user}: {shown}`, and let {user} enter every folder above it."
+        )));
+    }
+    if job.syncs == Syncs::Instance && !may(job, "-e", &path.join("data.json"))? {
+        return Err(not_set_up(&job.folder));
+    }
+    Ok(())
+}
+
+/// There is nothing to sync yet.
+pub(crate) fn not_set_up(folder: &str) -> Error {
+    Error::new(format!("{folder} is not set up yet: there is no data.json in it.")).hint(format!(
+        "Nothing was installed. Set it up first (`bwdc init --appdata {folder}`), or install with --untried: every run fails until then."
+    ))
+}
+
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = std::fs::metadata(path).ok()?.uid();
+    nix::unistd::User::from_uid(uid.into()).ok()?.map(|user| user.name)
+}
+
+#[cfg(not(unix))]
+fn owner(_path: &Path) -> Option<String> {
+    None
+}
+
+/// What `test` says as the user.
+fn may(job: &Job, what: &str, path: &Path) -> Result<bool> {
+    let mut command = account::as_user(&job.user)?;
+    command.extend(["test", what, &path.display().to_string()].map(str::to_owned));
+    let output = output(&command)?;
+    match output.status.code() {
+        Some(0) => Ok(true),
+        Some(1) if output.stderr.is_empty() => Ok(false),
+        _ => Err(Error::new(format!("Trying it as {}: {}", job.user, said(&output)))
+            .hint("Run this as root or as that user, or install with --untried.")),
+    }
+}
+
+fn doctor(job: &Job) -> Vec<String> {
+    let all = (job.syncs == Syncs::Everything).then_some("--all");
+    let words = [job.program.as_str(), "--nointeraction", "doctor", "--json"].into_iter().chain(all);
+    words.map(str::to_owned).collect()
+}
+
+/// In the environment of cron (crontab(5)) or launchd, and where they begin: in the home or in the folder.
+fn as_user(job: &Job, scheduler: Scheduler) -> Result<Vec<String>> {
+    let account =
+        account::find(&job.user)?.ok_or_else(|| Error::new(format!("There is no user {}.", job.user)))?;
+    let home = account.home.display().to_string();
+    let begins = if scheduler == Scheduler::Cron { &home } else { &job.folder };
+    let mut words = account::as_user(&job.user)?;
+    words.extend(["env", "-i", "SHELL=/bin/sh", "PATH=/usr/bin:/bin"].map(str::to_owned));
+    words.extend([format!("HOME={home}"), format!("LOGNAME={}", job.user)]);
+    let variables = job.environment(scheduler.name()).chain([PATIENCE]);
+    words.extend(variables.map(|(name, value)| format!("{name}={value}")));
+    words.extend(["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", begins].map(str::to_owned));
+    words.extend(doctor(job));
+    Ok(words)
+}
+
+/// A service that is there once, with the properties of the one that will be installed.
+fn by_systemd(job: &Job, options: &systemd::Options, added: &[String]) -> Vec<String> {
+    let own = (options.manager == systemd::Manager::User).then_some("--user");
+    let fixed = ["--pipe", "--wait", "--quiet", "--collect"];
+    let mut words: Vec<String> =
+        ["systemd-run"].into_iter().chain(own).chain(fixed).map(str::to_owned).collect();
+    let properties = systemd::properties(job, options).into_iter().chain(added.iter().cloned());
+    let patience = format!("Environment={}={}", PATIENCE.0, PATIENCE.1);
+    words.extend(properties.chain([patience]).map(|line| format!("--property={line}")));
+    words.extend(["--".to_owned()].into_iter().chain(doctor(job)));
+    words
+}
+
+fn output(command: &[String]) -> Result<Output> {
+    let [program, arguments @ ..] = command else { return Err(Error::new("There is nothing to run.")) };
+    let mut command = Command::new(program);
+    let output = command.args(arguments).stdin(Stdio::null()).current_dir("/").output();
+    output.map_err(|error| {
+        Error::new(format!("Trying the job: running {program}: {error}"))
+            .hint("Install what has this command, or install with --untried.")
+    })
+}
+
+fn judge(job: &Job, command: &[String], output: &Output) -> Result<()> {
+    let what = format!("The trial of the sync of {} as {}", job.folder, job.user);
+    let Ok(Told { checks }) = serde_json::from_slice::<Told>(&output.stdout) else {
+        let said = said(output);
+        let hint = plan::hint_of_systemd(command, &said)
+            .unwrap_or("Mend that and install again; --untried installs without a trial.");
+        return Err(
+            Error::new(format!("{what} failed: {said}")).hint(format!("Nothing was installed. {hint}"))
+        );
+    };
+    let failed: Vec<String> =
+        checks.iter().filter(|check| check.status == "failed").map(Check::line).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(format!("{what} failed:\n{}", failed.join("\n")))
+        .hint("Nothing was installed. Mend that and install again; --fix mends owners, --untried installs without a trial."))
+}
+
+impl Check {
+    fn line(&self) -> String {
+        let next = self.next_step.as_ref().map(|next| format!("\n    -> {next}")).unwrap_or_default();
+        format!("  {}: {}{next}", self.check, self.found)
+    }
+}
+
+/// How it ended, in its own words.
+fn said(output: &Output) -> String {
+    let words =
+        [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
+    if words.is_empty() { output.status.to_string() } else { words.join("\n") }
+}
