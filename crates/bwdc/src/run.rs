@@ -248,7 +248,7 @@ impl<'a> Memory<'a> {
         let is_same = data.text(key::ORGANIZATION_ID) == Some(self.organization_id);
         match &self.last {
             Some(last) if last.organization_id == self.organization_id => Baseline::Known(&last.imported),
-            None if is_same && data.text(key::LAST_SYNC_HASH).is_some() => Baseline::Unknown,
+            None if is_same && has_synced(data) => Baseline::Unknown,
             Some(_) | None => Baseline::Nothing,
         }
     }
@@ -263,6 +263,13 @@ impl<'a> Memory<'a> {
             tracing::warn!("who is new at the next run will not be known: {error}");
         }
     }
+}
+
+/// Whether anything was ever synced from here.
+fn has_synced(data: &Data) -> bool {
+    [key::LAST_SYNC_HASH, key::LAST_USER_SYNC, key::LAST_GROUP_SYNC]
+        .iter()
+        .any(|key| data.text(key).is_some())
 }
 
 /// Logs what an import changed, as soon as it did.
