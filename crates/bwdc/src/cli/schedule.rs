@@ -24,6 +24,11 @@ use crate::schedule::systemd::Manager;
 use crate::schedule::trial::{self, By};
 use crate::schedule::{Job, Marker, Syncs, USUAL_LOG, Writes, cron, explain, kubernetes, systemd, windows};
 use crate::ui::{self, Answer, Style};
+#[cfg(unix)]
+use crate::{
+    config::secrets::Known,
+    state::{DataFile, key},
+};
 
 #[derive(Debug, Args)]
 #[command(
@@ -142,7 +147,8 @@ struct InstallArguments {
     /// The program, if it is not to be this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Mend what stands in the way: give the folder and root's files in it to the user, add the user to cron.allow.
+    /// Mend what stands in the way: give the folder, root's files in it and secret files that root has named to the user; add the
+    /// user to cron.allow.
     #[arg(long)]
     fix: bool,
     /// Install without trying everything as that user beforehand.
@@ -778,8 +784,41 @@ fn preparation(arguments: &InstallArguments, target: &Target, jobs: &[Job]) -> R
             |folder: &Path| home.as_ref().is_some_and(|home| folder != home && folder.starts_with(home));
         let roots = folders.into_iter().filter(|folder| !in_home(folder) && has_what_is_roots(folder, 3));
         plan.0.extend(roots.map(|path| Step::Own { path, user: target.user.clone() }));
+        let files: BTreeSet<PathBuf> = jobs.iter().flat_map(secret_files).collect();
+        plan.0.extend(files.into_iter().map(|path| Step::OwnFile { path, user: target.user.clone() }));
     }
     Ok(plan)
+}
+
+/// The files with secrets outside the folder that only root can read. They are named by root: on this command line, or in a
+/// data.json that nobody else could have written.
+#[cfg(unix)]
+fn secret_files(job: &Job) -> Vec<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = Path::new(&job.folder);
+    let is_roots_alone = |path: &Path| {
+        path.symlink_metadata().is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+    };
+    let file = DataFile::in_folder(folder.to_owned());
+    let data = if is_roots_alone(folder) && is_roots_alone(&file.path()) { file.load().ok() } else { None };
+    let in_data = data.and_then(|data| {
+        let path = data.section(key::SECRETS).value("file").and_then(Value::as_str)?.to_owned();
+        Some(place::resolve(folder, &path))
+    });
+    let names = secrets::ALL.into_iter().map(Known::file_variable).chain([env::SECRETS_FILE.to_owned()]);
+    let names: BTreeSet<String> = names.collect();
+    let given = job.variables.iter().filter(|(name, _)| names.contains(name));
+    let all = given.map(|(_, path)| PathBuf::from(path)).chain(in_data);
+    let is_hidden = |path: &Path| {
+        path.symlink_metadata()
+            .is_ok_and(|found| found.is_file() && found.uid() == 0 && found.mode() & 0o004 == 0)
+    };
+    all.filter(|path| !path.starts_with(folder) && is_hidden(path)).collect()
+}
+
+#[cfg(not(unix))]
+fn secret_files(_job: &Job) -> Vec<PathBuf> {
+    Vec::new()
 }
 
 /// Whether a folder of an instance, or something in it, is root's.
@@ -941,6 +980,7 @@ fn given(step: &Step) -> Option<String> {
         Step::Own { path, user } => {
             Some(format!("{} and what was root's in it belong to {user} now.", path.display()))
         }
+        Step::OwnFile { path, user } => Some(format!("{} belongs to {user} now.", path.display())),
         _ => None,
     }
 }

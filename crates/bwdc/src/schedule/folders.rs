@@ -134,6 +134,24 @@ pub(crate) fn own(path: &Path, user: &str) -> Result<()> {
     own_all(&here, &to, DEEPEST).map_err(|error| cannot(&what, path, error))
 }
 
+/// Gives one file of root's, in a folder that is root's alone, to a user.
+pub(crate) fn own_file_at(path: &Path, user: &str) -> Result<()> {
+    let to = find(user)?;
+    let what = format!("Giving to {user} the file");
+    let unsafe_place = || {
+        Error::new(format!("{what} {}: it is not in a folder of root's alone.", path.display()))
+            .hint("Give it to the user yourself, or move it below a folder of root, such as /etc.")
+    };
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(unsafe_place()) };
+    let way = walk(folder, &to).map_err(|error| cannot(&what, path, error))?;
+    let way = way.filter(|way| way.missing.is_empty() && way.trust == Trust::Whole);
+    let Way { here, .. } = way.ok_or_else(unsafe_place)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(&here, name, flags, Mode::empty())
+        .and_then(|file| own_file(&file, &to))
+        .map_err(|error| cannot(&what, path, error))
+}
+
 /// The folder last: until then nobody else gets in.
 fn own_all(folder: &OwnedFd, to: &User, depth: usize) -> rustix::io::Result<()> {
     if depth == 0 {

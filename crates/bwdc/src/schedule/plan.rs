@@ -25,6 +25,8 @@ pub(crate) enum Step {
     MakeFolder { path: PathBuf, user: String },
     /// Gives a folder, and what in it is root's, to a user.
     Own { path: PathBuf, user: String },
+    /// Gives one file of root's to a user.
+    OwnFile { path: PathBuf, user: String },
     /// Replaces a file that is somebody else's: owner and mode stay.
     Replace { path: PathBuf, text: String },
     /// Takes a file away.
@@ -97,6 +99,9 @@ impl Step {
                 let owner: &[&str] = if *user == account::own_name()? { &[] } else { &["-o", user] };
                 command_line(&owned(&[&["install", "-d", "-m", "700"], owner, &[&path]].concat()))?
             }
+            Self::OwnFile { path, user } => {
+                command_line(&owned(&["chown", "-h", "--from=root", user, &path.display().to_string()]))?
+            }
             Self::Own { path, user } => command_line(&owned(&[
                 "chown",
                 "-hR",
@@ -124,6 +129,7 @@ impl Step {
                 json!({ "write": path, "text": text })
             }
             Self::MakeFolder { path, user } => json!({ "makeFolder": path, "user": user }),
+            Self::OwnFile { path, user } => json!({ "ownFile": path, "user": user }),
             Self::Own { path, user } => json!({ "own": path, "user": user }),
             Self::Remove { path } => json!({ "remove": path }),
             Self::Append { path, line } => json!({ "append": path, "line": line }),
@@ -146,10 +152,12 @@ impl Step {
             #[cfg(unix)]
             Self::MakeFolder { path, user } => folders::make(path, user),
             #[cfg(unix)]
+            Self::OwnFile { path, user } => folders::own_file_at(path, user),
+            #[cfg(unix)]
             Self::Own { path, user } => folders::own(path, user),
             // Windows has other owners, and no plan has these.
             #[cfg(not(unix))]
-            Self::MakeFolder { .. } | Self::Own { .. } => Ok(()),
+            Self::MakeFolder { .. } | Self::Own { .. } | Self::OwnFile { .. } => Ok(()),
             Self::Ask { command } => ask(command),
             Self::Remove { path } => match fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -372,6 +372,23 @@ fn a_trial_finds_what_the_user_cannot() {
     assert!(fixed.out.contains("what was root's in it belong to bwdc now"), "{}", fixed.out);
     assert_eq!(namespace.sh(&format!("stat -c %U {FOLDER}/secrets.env")), "bwdc\n");
     namespace.schedule(&["remove"]).ok();
+    // A secret that root names and only root can read; what bwdc names is not given to them.
+    namespace.sh(&format!(
+        "install -d /etc/bwdc; mv {FOLDER}/secrets.env /etc/bwdc/secrets; chown root /etc/bwdc/secrets"
+    ));
+    let named = ["--fix", "--env", "BWDC_SECRETS_FILE=/etc/bwdc/secrets"];
+    refused(&install(&named[1..]), &["The trial of the sync"]);
+    let fixed = namespace.schedule(&install(&named)).ok();
+    assert!(fixed.out.contains("/etc/bwdc/secrets belongs to bwdc now."), "{}", fixed.out);
+    namespace.schedule(&["remove"]).ok();
+    namespace.sh(&format!(
+        "mv /etc/bwdc/secrets {FOLDER}/secrets.env; cp {FOLDER}/data.json {FOLDER}/data.kept; \
+         sed -i 's#\"stateVersion\"#\"secrets\":{{\"file\":\"/etc/shadow\"}},\"stateVersion\"#' {FOLDER}/data.json; \
+         grep -q /etc/shadow {FOLDER}/data.json; chown bwdc: {FOLDER}/data.json"
+    ));
+    refused(&install(&["--fix"]), &["The trial of the sync"]);
+    assert_eq!(namespace.sh("stat -c %U /etc/shadow"), "root\n");
+    namespace.sh(&format!("mv {FOLDER}/data.kept {FOLDER}/data.json; chown bwdc: {FOLDER}/data.json"));
     namespace.sh(&format!("sed -i 's/^BW_CLIENTSECRET=.*/BW_CLIENTSECRET=wrong/' {FOLDER}/secrets.env"));
     refused(&install(&[]), &["Logging in to"]);
     let untried = namespace.schedule(&untried(&[])).ok();
