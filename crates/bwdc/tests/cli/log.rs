@@ -460,3 +460,30 @@ fn the_log_is_followed_across_rotation() {
     child.wait().unwrap();
     reader.join().unwrap();
 }
+
+/// As under cron: the shell has led stdout and stderr to the log.
+#[test]
+fn what_is_printed_into_the_log_is_a_line_of_it_and_stands_there_once() {
+    let (_organization, instance) = scene();
+    let sync = |log: &str| {
+        let script = format!("exec {} sync {log} >>bwdc.log 2>&1", env!("CARGO_BIN_EXE_bwdc"));
+        let mut command = instance.command_of(std::path::Path::new("sh"), &["-c", &script]);
+        command.output().unwrap().status.code().unwrap()
+    };
+    let named = "--log-file bwdc.log";
+    assert_eq!(sync(named), 0);
+    let good = log(&instance);
+    assert_eq!(good.matches("bwdc: sync ok ").count(), 1, "{good}");
+    // One that has no run yet to log it.
+    fs::write(instance.data_folder().join("bwdc.toml"), "x = [").unwrap();
+    assert_eq!(sync(named), 1);
+    let broken = log(&instance);
+    let last = broken.lines().last().unwrap();
+    assert!(last.contains("ERROR bwdc: ") && last.contains("bwdc.toml line 1"), "{broken}");
+    assert!(broken.lines().all(|line| line.starts_with("20") && line.get(23..24) == Some("Z")), "{broken}");
+    // A line of one's own, without a log file, has what it always had.
+    fs::remove_file(instance.data_folder().join("bwdc.toml")).unwrap();
+    fs::remove_file(instance.folder.path().join("bwdc.log")).unwrap();
+    assert_eq!(sync(""), 0);
+    assert!(log(&instance).starts_with("Syncing complete.\n"), "{}", log(&instance));
+}
