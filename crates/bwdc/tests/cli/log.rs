@@ -412,6 +412,8 @@ fn the_log_is_found_wherever_it_is() {
     // One that is named comes first; what others write there cannot move a terminal.
     let other = instance.folder.path().join("other.log");
     fs::write(&other, "2026-03-04T05:06:09.112Z ERROR bwdc: sync failed instance=data\nsh: 1: \u{1b}[2Jno\nSyncing complete.\n").unwrap();
+    instance.set_env("BWDC_LOG_FILE", &instance.folder.path().join("later.log").display().to_string());
+    instance.run(&["log"]).fails(1, &["later.log is not there: nothing was logged yet."]);
     instance.set_env("BWDC_LOG_FILE", &other.display().to_string());
     assert_eq!(
         instance.run(&["log", "--errors"]).ok().out,

@@ -16,11 +16,9 @@ use super::scheduled::{self, Scheduled};
 use super::which::Which;
 use crate::error::{Error, Exit, Result};
 use crate::run::Context;
+use crate::schedule::USUAL_LOG;
 use crate::schedule::install::Place as Installed;
 use crate::ui::{self, Answer};
-
-/// What a job of cron writes in the instance's folder.
-const USUAL: &str = "bwdc.log";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -44,7 +42,8 @@ pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, 
     let is_one = logs.len() == 1;
     let mut shown = Vec::new();
     for log in &logs {
-        shown.push(log.last(lines)?);
+        // One that is followed may come later.
+        shown.push(if follow { log.last(lines).unwrap_or_default() } else { log.last(lines)? });
     }
     if follow {
         shown.iter().for_each(|lines| lines.iter().for_each(|line| ui::say(line)));
@@ -116,7 +115,7 @@ fn logs(which: &Which, given: &Given, severity: Severity) -> Result<Vec<Log>> {
 fn log_of(context: &Context, given: &Given, severity: Severity) -> Result<Log> {
     let folder = context.file.folder();
     let choice = Choice { severity, instances: Vec::new() };
-    let usual = folder.join(USUAL);
+    let usual = folder.join(USUAL_LOG);
     let scheduled = scheduled::of_folder(folder, given).unwrap_or_default();
     match scheduled.first().and_then(|scheduled| place(scheduled, &usual, severity)) {
         Some(Log::File(path, _)) => Ok(Log::File(path, choice)),
@@ -142,7 +141,7 @@ fn place(scheduled: &Scheduled, usual: &Path, severity: Severity) -> Option<Log>
 
 fn nowhere(folder: &Path) -> Error {
     Error::new(format!(
-        "No log of {} is known: no log file is named, there is no {USUAL} in it, and no systemd unit runs it.",
+        "No log of {} is known: no log file is named, there is no {USUAL_LOG} in it, and no systemd unit runs it.",
         folder.display()
     ))
     .hint(
