@@ -16,6 +16,7 @@ pub(crate) struct Preset {
 const STANDARD: &[(&str, &str)] = &[
     ("ldap.ad", "false"),
     ("sync.userObjectClass", "inetOrgPerson"),
+    ("sync.userFilter", ""),
     ("sync.userEmailAttribute", "mail"),
     ("sync.groupObjectClass", "groupOfNames"),
     ("sync.groupNameAttribute", "cn"),
@@ -31,6 +32,10 @@ impl Preset {
     }
 }
 
+/// Accounts of people (MS-SAMR, section 2.2.1.9, SAM_USER_OBJECT): no computers, managed service accounts or trusts; nor
+/// contacts, which are no accounts at all; nor the accounts of the key distribution centres.
+const AD_PEOPLE: &str = "(&(sAMAccountType=805306368)(!(sAMAccountName=krbtgt*)))";
+
 /// Microsoft Active Directory, Samba.
 const AD: Preset = Preset {
     name: "ad",
@@ -39,7 +44,8 @@ const AD: Preset = Preset {
         &[
             ("ldap.ad", "true"),
             ("ldap.disabledBy", "userAccountControl, accountExpires"),
-            ("sync.userObjectClass", "person"),
+            ("sync.userObjectClass", "user"),
+            ("sync.userFilter", AD_PEOPLE),
             ("sync.userEmailAttribute", "mail"),
             ("sync.groupObjectClass", "group"),
             ("sync.groupNameAttribute", "name"),
@@ -105,6 +111,11 @@ pub(crate) const NAMES: &[&str] =
 
 pub(crate) fn named(name: &str) -> Option<&'static Preset> {
     ALL.into_iter().find(|preset| preset.name.eq_ignore_ascii_case(name))
+}
+
+/// Whether a preset leaves a value alone: a filter that is none of a preset's is the administrator's own.
+pub(crate) fn is_own_filter(name: &str, stored: Option<&str>) -> bool {
+    name == "sync.userFilter" && stored.is_some_and(|filter| !filter.trim().is_empty() && filter != AD_PEOPLE)
 }
 
 /// What to propose for a server that says what it is.

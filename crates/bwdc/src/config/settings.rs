@@ -485,6 +485,7 @@ impl Setting {
                 data.set_in(section, key, value);
                 for (name, value) in preset.into_iter().flat_map(Preset::settings) {
                     if let Ok(setting) = find(name)
+                        && !presets::is_own_filter(name, setting.stored(data).and_then(Value::as_str))
                         && let Ok(value) = setting.parse(value, data)
                     {
                         setting.store(data, value);

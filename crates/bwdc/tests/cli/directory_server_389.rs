@@ -55,3 +55,19 @@ fn a_directory_from_start_to_end() {
         instance.run(&["doctor"]).ok().out.contains("ok    LDAP people: attribute nsUniqueId: has values")
     );
 }
+
+/// The server's cookie is the same on every page.
+#[test]
+fn a_list_of_many_pages() {
+    const MANY: usize = 12_000;
+    let all = ldif::small(MANY, 0, 0);
+    let server = Ds389::with(all.split_once("\n\n").unwrap().1);
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::empty();
+    instance.key(&organization.sandbox);
+    instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
+    instance.init(&organization, server.port(), MANAGER, &["--set", "sync.largeImport=true"]).ok();
+    let ran = instance.run(&["test"]).ok();
+    let read: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(read["enabledUsers"].as_array().unwrap().len(), MANY, "{}", ran.err);
+}

@@ -93,3 +93,18 @@ fn a_preset_names_things_and_leaves_the_identity() {
     assert!(data["directoryLdap"].get("externalIdAttribute").is_none());
     instance.run(&["config", "ldap.preset", "opneldap"]).fails(1, &["did you mean openldap?"]);
 }
+
+/// Contacts are `person`, computers `user`: neither is a person's account.
+#[test]
+fn the_preset_for_active_directory_means_accounts_of_people() {
+    let instance = Instance::empty();
+    instance.run(&["config", "ldap.preset", "ad"]).ok();
+    let sync = &instance.data()["sync"];
+    assert_eq!(sync["userObjectClass"], "user");
+    assert!(sync["userFilter"].as_str().unwrap().contains("(sAMAccountType=805306368)"), "{sync}");
+    instance.run(&["config", "ldap.preset", "openldap"]).ok();
+    assert!(!instance.data()["sync"]["userFilter"].to_string().contains("sAMAccountType"));
+    instance.run(&["config", "sync.userFilter", "(title=*)"]).ok();
+    instance.run(&["config", "ldap.preset", "ad"]).ok();
+    assert_eq!(instance.data()["sync"]["userFilter"], "(title=*)");
+}

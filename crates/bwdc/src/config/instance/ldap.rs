@@ -96,7 +96,10 @@ fn attributes(values: &Values<'_>) -> Result<Attributes> {
         values.text("sync.emailPrefixAttribute")?,
         values.text("sync.emailSuffix")?,
     ) {
-        (true, Some(prefix_attribute), Some(suffix)) => Some(MadeEmail { prefix_attribute, suffix }),
+        // Without a suffix the prefix alone is the address.
+        (true, Some(prefix_attribute), suffix) => {
+            Some(MadeEmail { prefix_attribute, suffix: suffix.unwrap_or_default() })
+        }
         _ => None,
     };
     Ok(Attributes {

@@ -1,6 +1,5 @@
 //! The wire: connections, binds and searches that end with every entry or with an error.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ldap3::asn1::{PL, StructureTag, parse_tag};
@@ -12,14 +11,11 @@ use tracing::Instrument as _;
 
 use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::failure;
+use super::paging::{SIZES, Sight, Tally};
 use crate::{Error, Kind, Result};
 
-/// What is asked for first: each page costs a round trip. Active Directory sends 1,000 at most (`MaxPageSize`) without
-/// complaint.
-const LARGE_PAGE: i32 = 5_000;
-
-/// What is asked for where a server refuses that (OpenLDAP's `size.pr`).
-const SMALL_PAGE: i32 = 1_000;
+/// Longer values of an attribute are none that is asked for: addresses, names, ids.
+const LONGEST_VALUE: usize = 1024 * 1024;
 
 /// How long the server may work on one search, in seconds.
 const SERVER_TIME_LIMIT: i32 = 300;
@@ -84,6 +80,19 @@ pub(super) struct Connection<'a> {
 /// What a search brings besides entries: where the rest of the tree is said to be. Each is a list of servers that hold the same.
 pub(super) type References = Vec<Vec<String>>;
 
+/// Why a search came to no good end.
+enum Ended {
+    /// A smaller page may get round it.
+    TooLarge(Error),
+    Failed(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl<'a> Connection<'a> {
     /// Connects, protects the connection and binds.
     pub(super) async fn open(config: &'a Config) -> Result<Self> {
@@ -121,38 +130,48 @@ impl<'a> Connection<'a> {
         failure::of_bind(&attempted, &answer)
     }
 
-    /// Hands over every entry, page after page. An error anywhere means that what was handed over is not all.
+    /// Hands over every entry once, page after page. An error anywhere means that what was handed over is not all.
     pub(super) async fn search(
         &mut self,
         request: &Request,
         mut on_entry: impl FnMut(Record) -> Result<()>,
     ) -> Result<References> {
+        let mut tally = Tally::default();
+        let mut sizes = SIZES.into_iter();
+        let mut refused = None;
+        loop {
+            let Some(size) = sizes.next() else {
+                return Err(refused.unwrap_or_else(|| failure::malformed(request.what)));
+            };
+            match self.pages(request, size, &mut tally, &mut on_entry).await {
+                Ok(references) => return Ok(references),
+                Err(Ended::Failed(error)) => return Err(error),
+                Err(Ended::TooLarge(error)) => refused = Some(error),
+            }
+            tally.start_over();
+        }
+    }
+
+    async fn pages(
+        &mut self,
+        request: &Request,
+        size: i32,
+        tally: &mut Tally,
+        on_entry: &mut impl FnMut(Record) -> Result<()>,
+    ) -> std::result::Result<References, Ended> {
         let mut references = Vec::new();
-        let delivered = AtomicU64::new(0);
-        let mut on_entry = |record| {
-            delivered.fetch_add(1, Ordering::Relaxed);
-            on_entry(record)
-        };
-        let first = self.page(request, LARGE_PAGE, 1, Vec::new(), &mut on_entry, &mut references).await;
-        let (size, mut next) = match first {
-            Err(error) if delivered.load(Ordering::Relaxed) == 0 && self.is_about_size(&error) => {
-                let first =
-                    self.page(request, SMALL_PAGE, 1, Vec::new(), &mut on_entry, &mut references).await?;
-                (SMALL_PAGE, first)
-            }
-            first => (LARGE_PAGE, first?),
-        };
-        for page in 2.. {
-            let Some(cookie) = next else { break };
-            next = self.page(request, size, page, cookie.clone(), &mut on_entry, &mut references).await?;
-            if next.as_ref() == Some(&cookie) {
-                return Err(Error::new(
-                    Kind::Incomplete,
-                    self.describe(request, page),
-                    "the server repeats the same page for ever (equal paging cookies)",
+        let mut cookie = Vec::new();
+        let mut page = 1;
+        while let Some(next) =
+            self.page(request, (size, cookie, page), tally, on_entry, &mut references).await?
+        {
+            tally.end_page().map_err(|reason| {
+                Error::new(Kind::Incomplete, self.describe(request, page), reason).hint(
+                    "Set ldap.pagedSearch to false, or ask the server's administrator. Nothing was imported.",
                 )
-                .hint("Set ldap.pagedSearch to false, or ask the server's administrator."));
-            }
+            })?;
+            cookie = next;
+            page += 1;
         }
         Ok(references)
     }
@@ -177,25 +196,19 @@ impl<'a> Connection<'a> {
             // One entry more than the limit is what was asked about.
             found = true;
         } else {
-            failure::of_search(&attempted, &result)?;
+            failure::of_search(&attempted, &result, self.config.paging)?;
         }
         Ok((found, references))
-    }
-
-    /// A refusal that a smaller page may get round.
-    fn is_about_size(&self, error: &Error) -> bool {
-        self.config.paging == Paging::Pages && matches!(error.kind(), Kind::Incomplete | Kind::Refused)
     }
 
     async fn page(
         &mut self,
         request: &Request,
-        size: i32,
-        page: u32,
-        cookie: Vec<u8>,
+        (size, cookie, page): (i32, Vec<u8>, u32),
+        tally: &mut Tally,
         on_entry: &mut impl FnMut(Record) -> Result<()>,
         references: &mut References,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> std::result::Result<Option<Vec<u8>>, Ended> {
         let attempted = &self.describe(request, page);
         let mut controls = request.controls.clone();
         if self.config.paging == Paging::Pages {
@@ -214,15 +227,26 @@ impl<'a> Connection<'a> {
                 references.push(reference_urls(entry.0));
                 continue;
             }
-            on_entry(record(entry.0).ok_or_else(|| failure::malformed(attempted))?)?;
+            let record = record(entry.0).ok_or_else(|| failure::malformed(attempted))?;
+            check_size(&record, attempted)?;
+            if tally.see(&record.dn) == Sight::First {
+                on_entry(record)?;
+            }
         }
         let result = stream.finish().await;
         if let Some(elsewhere) = self.followed(&result) {
             references.push(elsewhere);
             return Ok(None);
         }
-        failure::of_search(attempted, &result)?;
-        next_cookie(&result, attempted)
+        let paging = self.config.paging;
+        failure::of_search(attempted, &result, paging).map_err(|error| {
+            if paging == Paging::Pages && failure::is_about_size(&result) {
+                Ended::TooLarge(error)
+            } else {
+                Ended::Failed(error)
+            }
+        })?;
+        Ok(next_cookie(&result, attempted)?)
     }
 
     /// The servers to which a search as a whole is referred, if that is to be followed.
@@ -321,6 +345,19 @@ fn record(tag: StructureTag) -> Option<Record> {
         })
         .collect::<Option<_>>()?;
     Some(Record { dn, attributes })
+}
+
+/// No name and no value is so long, except on a server that means harm.
+fn check_size(record: &Record, attempted: &str) -> Result<()> {
+    let values =
+        record.attributes.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    let Some((name, value)) = values.into_iter().find(|(_, value)| value.len() > LONGEST_VALUE) else {
+        return Ok(());
+    };
+    let dn: String = record.dn.chars().take(200).collect();
+    let reason = format!("the entry {dn} has a value of {} bytes in the attribute {name}", value.len());
+    Err(Error::new(Kind::Data, attempted, reason)
+        .hint(format!("At most {LONGEST_VALUE} bytes are read. Shorten it, or leave the entry out by a filter. Nothing was imported.")))
 }
 
 fn reference_urls(tag: StructureTag) -> Vec<String> {

@@ -288,7 +288,11 @@ fn domain_root(root: &str) -> Option<String> {
 impl Search {
     /// The filter of a complete read.
     pub(super) fn filter(&self) -> String {
-        let class = format!("(&(objectClass={}))", ldap3::ldap_escape(self.object_class.trim()));
+        // `*` alone means every class.
+        let class = match self.object_class.trim() {
+            "*" => "(&(objectClass=*))".to_owned(),
+            class => format!("(&(objectClass={}))", ldap3::ldap_escape(class)),
+        };
         match &self.filter {
             Some(filter) => format!("(&{class}{})", filter.trim()),
             None => class,

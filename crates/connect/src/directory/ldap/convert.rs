@@ -234,6 +234,16 @@ pub(super) enum Rest {
     From(usize),
 }
 
+impl Rest {
+    /// Whether a list that was asked for from this number on has come further.
+    pub(super) fn is_after(self, from: usize) -> bool {
+        match self {
+            Self::Complete => true,
+            Self::From(next) => next > from,
+        }
+    }
+}
+
 /// One group; `None` if it has no name.
 pub(super) fn group(
     record: &Record,

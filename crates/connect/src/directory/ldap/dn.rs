@@ -1,7 +1,10 @@
 //! Distinguished names, compared as RFC 4514 and the usual matching rules say: without regard to case, to blanks
-//! around separators, to how a character is escaped and to the order of a multi-valued RDN.
+//! around separators, to how a character is escaped and to the order of a multi-valued RDN. Values are prepared as RFC 4518
+//! says: composed and decomposed accents, odd blanks and invisible characters make no difference.
 
 use std::fmt::Write as _;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
 /// One spelling for all spellings of a name: equal results mean equal names. `None` for what is no DN. The usual name,
 /// which only needs lower case, goes into the given buffer without a detour.
@@ -12,8 +15,10 @@ pub(super) fn normalise<'a>(dn: &str, buffer: &'a mut String) -> Option<&'a str>
     } else if dn.is_ascii() {
         buffer.push_str(dn);
         buffer.make_ascii_lowercase();
+    } else if is_prepared(dn) {
+        buffer.extend(dn.chars().flat_map(folded));
     } else {
-        *buffer = dn.to_lowercase();
+        *buffer = Parser { rest: dn }.dn()?;
     }
     Some(buffer)
 }
@@ -26,7 +31,7 @@ fn is_plain(dn: &str) -> bool {
     let mut commas = 0;
     for &byte in bytes {
         match byte {
-            b'\\' | b'"' | b'+' | b';' | b'<' | b'>' | b'#' => return false,
+            b'\\' | b'"' | b'+' | b';' | b'<' | b'>' | b'#' | ..b' ' | 0x7f => return false,
             b' ' if matches!(before, b' ' | b',' | b'=') => return false,
             b',' | b'=' if before == b' ' => return false,
             _ => {}
@@ -156,7 +161,7 @@ fn push(value: &mut Vec<u8>, c: char) {
 
 /// Lower case, runs of blanks as one (RFC 4518, section 2.6.1), separators escaped one way.
 fn canonical(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value).to_lowercase();
+    let text = prepared(&String::from_utf8_lossy(value));
     let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
     let mut out = String::with_capacity(text.len());
     for c in words.join(" ").chars() {
@@ -167,6 +172,33 @@ fn canonical(value: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Whether only the case is left to do.
+fn is_prepared(text: &str) -> bool {
+    let is_odd = |c: char| !c.is_ascii() && (c.is_whitespace() || is_nothing(c) || c == 'İ');
+    is_nfkc_quick(text.chars()) == IsNormalized::Yes && !text.chars().any(is_odd)
+}
+
+/// RFC 4518, sections 2.2 and 2.3: map, fold case, normalise.
+fn prepared(text: &str) -> String {
+    let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
+    let mapped = text.chars().map(blank).filter(|c| !is_nothing(*c)).nfkc();
+    let folded: String = mapped.flat_map(folded).nfkc().map(blank).filter(|c| !is_nothing(*c)).collect();
+    folded
+}
+
+/// One case, character by character: a sigma at the end of a word is a sigma.
+fn folded(c: char) -> impl Iterator<Item = char> {
+    c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
+}
+
+/// What is mapped to nothing: controls, soft hyphens, joiners and the like (RFC 4518, section 2.2).
+fn is_nothing(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{1806}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2063}' | '\u{206a}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffc}')
 }
 
 #[cfg(test)]
@@ -195,6 +227,11 @@ mod tests {
         same("cn=a;dc=x", "cn=a,dc=x");
         same("cn=a\\=b,dc=x", "cn=a=b,dc=x");
         same("cn=C\\#,dc=x", "cn=c#,dc=x");
+        same("cn=Jose\u{301},dc=x", "cn=JOSÉ,dc=x");
+        same("cn=Ju\u{308}rgen\u{a0}Groß,dc=x", "cn=jürgen groß,dc=x");
+        same("cn=\u{feff}Ju\u{ad}ne\u{3000} Roe,dc=x", "cn=june roe,dc=x");
+        same("cn=ΟΔΟΣ,dc=x", "cn=οδος,dc=x");
+        same("cn=ＡＢＣ,dc=x", "cn=abc,dc=x");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ldap3::{LdapError, LdapResult};
 
 use super::client::is_cut;
+use super::config::Paging;
 use crate::{Error, Kind, Result};
 
 /// `sizeLimitExceeded` of RFC 4511, appendix A.
@@ -101,13 +102,18 @@ fn bad_credentials(text: &str) -> &'static str {
 }
 
 /// The outcome of a search. Anything but success means that the entries are not all.
-pub(super) fn of_search(attempted: &str, result: &LdapResult) -> Result<()> {
+pub(super) fn of_search(attempted: &str, result: &LdapResult, paging: Paging) -> Result<()> {
     let (kind, hint) = match result.rc {
         0 => return Ok(()),
         3 => (
             Kind::Incomplete,
             "The search took longer than the server allows. Narrow the base or the filter, index the attributes in \
              the filter, or have the limit raised for this account. Nothing was imported.",
+        ),
+        4 if paging == Paging::Pages => (
+            Kind::Incomplete,
+            "The server sends no more entries than this to this account, in small pages neither. Have the limit raised for this \
+             account (389 Directory Server: nsSizeLimit, nsPagedSizeLimit; OpenLDAP: size.prtotal). Nothing was imported.",
         ),
         4 => (
             Kind::Incomplete,
@@ -124,11 +130,12 @@ pub(super) fn of_search(attempted: &str, result: &LdapResult) -> Result<()> {
             "The base is held by another server: set ldap.hostname to that server, correct the base, or set ldap.referrals to \
              follow.",
         ),
-        12 => (
+        12 if paging == Paging::Pages => (
             Kind::Refused,
             "The server does not support a control that the search needs. If it is paging, set ldap.pagedSearch to \
              false.",
         ),
+        12 => (Kind::Refused, "The server does not support a control that the search needs."),
         32 => (
             Kind::Configuration,
             "There is no entry with this base DN, or the account may not see it. Check ldap.rootPath, sync.userPath \
@@ -146,6 +153,11 @@ pub(super) fn of_search(attempted: &str, result: &LdapResult) -> Result<()> {
         error = Error::new(kind, attempted, format!("{} to {first}", told(result))).hint(hint);
     }
     Err(error)
+}
+
+/// Refusals that a smaller page may get round: the server's limits on entries, and OpenLDAP's on pages.
+pub(super) fn is_about_size(result: &LdapResult) -> bool {
+    matches!(result.rc, 4 | 11 | 53)
 }
 
 /// No TCP connection.

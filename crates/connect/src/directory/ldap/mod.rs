@@ -8,6 +8,7 @@ mod discovery;
 mod dn;
 mod failure;
 mod filter;
+mod paging;
 mod probe;
 mod referral;
 mod root_dse;
@@ -145,16 +146,9 @@ impl Ldap {
     }
 
     /// All groups, or none if none has changed.
-    async fn groups(
-        &self,
-        since: Option<Timestamp>,
-        progress: &Progress,
-    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
-        let filter = self.config.groups.filter();
+    async fn groups(&self, since: Since, progress: &Progress) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
         let bases = self.group_bases();
-        if let Some(filter) = self.changed_since(&filter, since)
-            && !self.exists("changed groups", &bases, &filter).await?
-        {
+        if self.is_unchanged(&bases, since).await? {
             return Ok((Vec::new(), Vec::new()));
         }
         let (mut groups, mut notes) = (Vec::new(), Vec::new());
@@ -167,6 +161,20 @@ impl Ldap {
             once_each(&mut groups, |record: &GroupRecord| record.group.reference_id.clone());
         }
         Ok((groups, notes))
+    }
+
+    /// Whether neither a group nor a user has changed. A user who has may be a member of groups that have not.
+    async fn is_unchanged(&self, group_bases: &[&str], since: Since) -> Result<bool> {
+        let Some(groups) = self.changed_since(&self.config.groups.filter(), since.groups) else {
+            return Ok(false);
+        };
+        if self.exists("changed groups", group_bases, &groups).await? {
+            return Ok(false);
+        }
+        match self.changed_since(&self.config.users.filter(), since.users) {
+            Some(users) => Ok(!self.exists("changed users", &self.user_bases(), &users).await?),
+            None => Ok(true),
+        }
     }
 
     /// Whether anything matches under any of these bases.
@@ -328,7 +336,7 @@ impl Ldap {
     async fn read_groups(
         &self,
         ask: &Ask,
-        since: Option<Timestamp>,
+        since: Since,
         progress: &Progress,
     ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
         if !ask.scope.has_groups() {
@@ -592,12 +600,12 @@ async fn rest_of_members(
             })
             .await?;
         match next {
-            Some(next) if !more.is_empty() => rest = next,
+            Some(next) if !more.is_empty() && next.is_after(from) => rest = next,
             _ => {
                 return Err(Error::new(
                     Kind::Incomplete,
                     format!("Reading the members of {dn} from number {from} on"),
-                    "the server sent none, though it had said that there are more",
+                    "the server sent none that are new, though it had said that there are more",
                 )
                 .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
             }
@@ -663,7 +671,7 @@ impl Directory for Ldap {
             }),
             on_own_thread({
                 let (this, ask, progress) = each();
-                async move { this.read_groups(&ask, since.groups, &progress).await }
+                async move { this.read_groups(&ask, since, &progress).await }
             }),
             this.read_tombstones(ask, since.users, progress),
         )?;

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::client::{References, Request};
-use super::config::{Config, Referrals};
+use super::config::{Bind, Config, Referrals, Security};
 use super::{dn, first_reachable};
 use crate::{Error, Kind, Result};
 
@@ -117,6 +117,11 @@ fn referred(from: &Place, url: &str) -> Result<Place> {
     if there != here && !there.ends_with(&format!(",{here}")) {
         return Err(refused(format!("`{base}` is not a part of `{}`", from.request.base)));
     }
+    if !may_have_password(from, host) {
+        return Err(refused(format!(
+            "the password would go to {host} without TLS, and that is neither the configured host nor one of its domain"
+        )));
+    }
     let scope = match parsed.query().and_then(|query| query.split('?').nth(1)) {
         Some("base") => Depth::Base,
         Some("one") => Depth::OneLevel,
@@ -125,6 +130,23 @@ fn referred(from: &Place, url: &str) -> Result<Place> {
     let mut config = from.config.on(host.trim_matches(['[', ']']).to_owned());
     config.port = parsed.port().unwrap_or(config.port);
     Ok(Place { config, request: Request { base, scope, ..from.request.clone() } })
+}
+
+/// A password goes over TLS, or to the host that is configured, or to one of the domain that is read.
+fn may_have_password(from: &Place, host: &str) -> bool {
+    let Config { security, bind, host: configured, .. } = &from.config;
+    let (Security::Plain, Bind::Simple { .. }) = (security, bind) else { return true };
+    let host = host.trim_end_matches('.').to_lowercase();
+    let domain = domain_of(&from.request.base);
+    host == configured.to_lowercase()
+        || (!domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}"))))
+}
+
+/// `dc=corp,dc=example` as `corp.example` (RFC 2247).
+fn domain_of(base: &str) -> String {
+    let base = normal(base);
+    let parts: Vec<&str> = base.split(',').filter_map(|part| part.strip_prefix("dc=")).collect();
+    parts.join(".")
 }
 
 fn normal(dn: &str) -> String {

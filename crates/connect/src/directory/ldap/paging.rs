@@ -1,0 +1,114 @@
+//! Whether page after page leads anywhere. Judged by the entries: the cookie is the server's own affair (RFC 2696), and 389
+//! Directory Server sends the same one with every page.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::RandomState;
+
+/// What is asked for, the largest first: each page costs a round trip, and a server may refuse a large one or cut it off (Active
+/// Directory's `MaxPageSize`, OpenLDAP's `size.pr`, 389 Directory Server's `nsslapd-sizelimit`).
+pub(super) const SIZES: [i32; 4] = [5_000, 1_000, 250, 50];
+
+/// More entries than any directory has.
+const MOST: usize = 20_000_000;
+
+/// Some servers send a page without entries while they look on; none sends so many.
+const MOST_EMPTY: u32 = 1_000;
+
+/// Which entries a search has brought, by two hashes of their names: no name is kept, and two names that share both do not occur.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    hashers: [RandomState; 2],
+    /// Each with the attempt that brought it last.
+    seen: foldhash::HashMap<[u64; 2], u32>,
+    attempt: u32,
+    empty: u32,
+    page: PageTally,
+}
+
+/// The same of one page.
+#[derive(Clone, Copy, Debug, Default)]
+struct PageTally {
+    entries: usize,
+    of_this_attempt: usize,
+}
+
+/// Whether an entry was handed over before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    First,
+    Again,
+}
+
+impl Tally {
+    /// The search begins anew, with smaller pages: what was handed over is not handed over again.
+    pub(super) fn start_over(&mut self) {
+        self.attempt += 1;
+        self.empty = 0;
+        self.page = PageTally::default();
+    }
+
+    pub(super) fn see(&mut self, dn: &str) -> Sight {
+        let [one, other] = &self.hashers;
+        let before = self.seen.insert([one.hash_one(dn), other.hash_one(dn)], self.attempt);
+        self.page.entries += 1;
+        self.page.of_this_attempt += usize::from(before != Some(self.attempt));
+        if before.is_none() { Sight::First } else { Sight::Again }
+    }
+
+    /// Why another page is not asked for, if there is a reason.
+    pub(super) fn end_page(&mut self) -> Result<(), String> {
+        let PageTally { entries, of_this_attempt } = std::mem::take(&mut self.page);
+        self.empty = if entries == 0 { self.empty + 1 } else { 0 };
+        if entries > 0 && of_this_attempt == 0 {
+            return Err(
+                "the server repeats the same page for ever: all of its entries were there before".to_owned()
+            );
+        }
+        if self.empty > MOST_EMPTY {
+            return Err(format!(
+                "the server has sent {MOST_EMPTY} pages without an entry, and says that there are more"
+            ));
+        }
+        if self.seen.len() > MOST {
+            return Err(format!(
+                "the server has sent more than {MOST} entries, and says that there are more"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_known_entries_is_a_loop() {
+        let mut tally = Tally::default();
+        assert_eq!((tally.see("cn=a"), tally.see("cn=b")), (Sight::First, Sight::First));
+        assert_eq!(tally.end_page(), Ok(()));
+        assert_eq!((tally.see("cn=b"), tally.see("cn=c")), (Sight::Again, Sight::First));
+        assert_eq!(tally.end_page(), Ok(()));
+        assert_eq!((tally.see("cn=a"), tally.see("cn=b")), (Sight::Again, Sight::Again));
+        assert!(tally.end_page().unwrap_err().contains("repeats"));
+    }
+
+    #[test]
+    fn with_smaller_pages_the_same_entries_are_progress() {
+        let mut tally = Tally::default();
+        tally.see("cn=a");
+        tally.start_over();
+        assert_eq!(tally.see("cn=a"), Sight::Again);
+        assert_eq!(tally.end_page(), Ok(()));
+        assert_eq!(tally.see("cn=a"), Sight::Again);
+        assert!(tally.end_page().is_err());
+    }
+
+    #[test]
+    fn pages_without_entries_come_to_an_end() {
+        let mut tally = Tally::default();
+        let ended = (0..=MOST_EMPTY).map(|_| tally.end_page()).find_map(Result::err);
+        assert!(ended.unwrap().contains("without an entry"));
+    }
+}
