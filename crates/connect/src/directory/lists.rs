@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use bwdc_core::entry::User;
 use bwdc_core::note::{Note, Step};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Deserializer};
 
 use crate::Result;
 
@@ -61,6 +62,34 @@ pub(super) async fn with_members<'a, R, M, F: Future<Output = Result<Members<M>>
         }
     }
     Ok((groups, notes))
+}
+
+/// What a vendor's schema allows to be null, as what it is where it is absent.
+pub(super) fn or_default<'de, T, D>(deserializer: D) -> std::result::Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Groups by whether they have a name.
+#[derive(Debug)]
+pub(super) struct ByName<R> {
+    pub(super) named: Vec<R>,
+    /// No group can be made of these; groups that they are in can still have their members.
+    pub(super) nameless: Vec<R>,
+    /// Which were left out, by id.
+    pub(super) notes: Vec<Note>,
+}
+
+/// Tells groups with a name from those that have none.
+pub(super) fn by_name<R>(records: Vec<R>, name: impl Fn(&R) -> &str, id: impl Fn(&R) -> String) -> ByName<R> {
+    let (named, nameless): (Vec<R>, Vec<R>) =
+        records.into_iter().partition(|record| !name(record).trim().is_empty());
+    let note = |record| Note::warning(Step::Read, id(record), "the group has no name and was left out");
+    let notes = nameless.iter().map(note).collect();
+    ByName { named, nameless, notes }
 }
 
 /// The living with those who left. Whoever was restored while we read is in both lists, and lives.

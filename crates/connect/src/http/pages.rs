@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::Response;
@@ -40,9 +40,15 @@ impl Vendor {
 pub struct Pages {
     vendor: Vendor,
     what: String,
+    first: Url,
     next: Option<Url>,
     seen: HashSet<Url>,
+    /// How often the list has been begun.
+    beginnings: usize,
 }
+
+/// A list whose way to the next page is refused is read again from its beginning; so often, and then given up.
+const MOST_BEGINNINGS: usize = 3;
 
 /// One page to be asked for.
 #[derive(Debug)]
@@ -58,7 +64,27 @@ pub struct Turn {
 impl Pages {
     /// From the first page on; `what` reads like "users".
     pub fn of(vendor: Vendor, what: impl Into<String>, first: Url) -> Self {
-        Self { vendor, what: what.into(), next: Some(first), seen: HashSet::new() }
+        let next = Some(first.clone());
+        Self { vendor, what: what.into(), first, next, seen: HashSet::new(), beginnings: 1 }
+    }
+
+    /// Begins the list again where the way to a later page is not accepted any more: tokens and links for it expire, and all that
+    /// such a page has besides the first one is its token. Whether there is such a new beginning; then what was read before does
+    /// not count.
+    pub fn begin_again(&mut self, turn: &Turn, status: StatusCode) -> bool {
+        let is_refused = matches!(status, StatusCode::BAD_REQUEST | StatusCode::GONE);
+        if turn.number == 1 || !is_refused || self.beginnings == MOST_BEGINNINGS {
+            return false;
+        }
+        tracing::warn!(
+            what = self.what,
+            page = turn.number,
+            "the way to the next page has expired: reading the list again"
+        );
+        self.beginnings += 1;
+        self.seen.clear();
+        self.next = Some(self.first.clone());
+        true
     }
 
     /// The page to read now; `None` at the end.
@@ -145,6 +171,20 @@ mod tests {
         }
         pages.link(&second, None).unwrap();
         assert!(pages.turn().is_none());
+    }
+
+    #[test]
+    fn a_later_page_that_is_refused_begins_the_list_again_and_not_for_ever() {
+        let mut pages = pages();
+        for beginning in 1..=3 {
+            let first = pages.turn().unwrap();
+            assert_eq!(first.number, 1);
+            assert!(!pages.begin_again(&first, StatusCode::BAD_REQUEST));
+            pages.link(&first, Some("https://example.org/users?after=2")).unwrap();
+            let second = pages.turn().unwrap();
+            assert!(!pages.begin_again(&second, StatusCode::FORBIDDEN));
+            assert_eq!(pages.begin_again(&second, StatusCode::BAD_REQUEST), beginning < 3);
+        }
     }
 
     #[test]

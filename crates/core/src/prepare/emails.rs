@@ -8,16 +8,20 @@ use crate::note::{Note, Step};
 /// The longest address that the server takes, in UTF-16 code units as it counts them.
 const LONGEST_EMAIL: usize = 256;
 
-/// Leaves out people who stay and have no usable address; fills in the last known address of those who leave.
-pub(super) fn require(mut draft: Draft, known: &KnownPeople) -> Draft {
+/// Fills in the last known address of those who leave and have lost theirs, so that a filter can judge them by it.
+pub(super) fn fill_in(mut draft: Draft, known: &KnownPeople) -> Draft {
+    for person in draft.people.iter_mut().filter(|person| person.fate == Fate::Leaves) {
+        person.email = usable(person.email.take()).or_else(|| usable(known.email(&person.external_id)));
+    }
+    draft
+}
+
+/// Leaves out people who stay and have no usable address.
+pub(super) fn require(mut draft: Draft) -> Draft {
     let mut people = Vec::with_capacity(draft.people.len());
-    for mut person in draft.people {
+    for person in draft.people {
         match person.fate {
-            Fate::Leaves => {
-                person.email =
-                    usable(person.email.take()).or_else(|| usable(known.email(&person.external_id)));
-                people.push(person);
-            }
+            Fate::Leaves => people.push(person),
             Fate::Stays => match reason_to_drop(&person) {
                 Some(reason) => draft.notes.push(Note::info(Step::Email, person.label(), reason)),
                 None => people.push(person),

@@ -113,9 +113,10 @@ pub(crate) fn decide(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> 
     let draft = Draft { notes, ..Draft::default() };
     let draft = groups::resolve(draft, &users, &others, groups, other_groups, rules);
     let draft = Draft { people: people(users, rules), ..draft };
+    let draft = emails::fill_in(draft, known);
     let draft = filters::people(draft, rules);
     let draft = filters::only_group_members(draft, rules);
-    let draft = emails::require(draft, known);
+    let draft = emails::require(draft);
     let draft = duplicates::resolve(draft, &taken);
     let draft = validate::refuse(draft);
     Decided { draft, vanished, cursor }

@@ -1,6 +1,7 @@
 //! What happens to a request before and after a vendor's own code: counting, latency, limits, tokens, faults.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{Behaviour, Fault, Quota};
@@ -32,6 +34,8 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     fn tell(&self, _standing: Standing, _headers: &mut HeaderMap) {}
     /// Whether the request comes from somebody who is logged in, or needs not be.
     fn is_authorized(&self, request: &Parts, engine: &Engine) -> bool;
+    /// Properties that its schema allows to be null or absent, of those that are asked for.
+    fn nullable(&self) -> &'static [&'static str];
 }
 
 /// Why a request is refused before it is looked at.
@@ -40,6 +44,8 @@ pub(crate) enum Refusal {
     Limited,
     Internal,
     Token,
+    /// The way to a page is not accepted any more.
+    Page,
 }
 
 /// What a request costs.
@@ -228,14 +234,52 @@ impl Engine {
             Some(Fault::RepeatedPage) => {
                 parts.extensions.insert(RepeatsPage);
             }
-            Some(Fault::Cut | Fault::Reset) | None => {}
+            Some(Fault::ExpiredPage) => return Ok(vendor.refusal(Refusal::Page)),
+            Some(Fault::Cut | Fault::Reset | Fault::Nulls(_)) | None => {}
         }
         if !vendor.is_authorized(&parts, self) {
             return Ok(vendor.refusal(Refusal::Token));
         }
         let request = Request::from_parts(parts, Body::from(body));
         let answer = routes.oneshot(request).await.map_err(io::Error::other)?;
-        if fault == Some(Fault::Cut) { cut(answer).await } else { Ok(answer) }
+        match fault {
+            Some(Fault::Cut) => cut(answer).await,
+            Some(Fault::Nulls(seed)) => with_nulls(answer, vendor.nullable(), seed).await,
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// The answer with some of the properties that may be missing null or absent: one in four.
+async fn with_nulls(answer: Response, nullable: &[&str], seed: u64) -> io::Result<Response> {
+    let (mut parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
+    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
+        return Ok(Response::from_parts(parts, Body::from(body)));
+    };
+    make_nulls(&mut value, nullable, (seed, ""));
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(value.to_string())))
+}
+
+/// The same entry, by its id, is the same on every page and in every list.
+fn make_nulls(value: &mut Value, nullable: &[&str], (seed, of): (u64, &str)) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| make_nulls(value, nullable, (seed, of))),
+        Value::Object(object) => {
+            let id = object.get("id").map_or_else(|| of.to_owned(), Value::to_string);
+            for key in nullable {
+                let mut hasher = DefaultHasher::new();
+                (&id, key, seed).hash(&mut hasher);
+                match hasher.finish() % 8 {
+                    0 if object.contains_key(*key) => drop(object.insert((*key).to_owned(), Value::Null)),
+                    1 => drop(object.shift_remove(*key)),
+                    _ => {}
+                }
+            }
+            object.values_mut().for_each(|value| make_nulls(value, nullable, (seed, &id)));
+        }
+        _ => {}
     }
 }
 

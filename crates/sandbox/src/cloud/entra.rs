@@ -102,6 +102,11 @@ impl Vendor for Entra {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
+    /// "user resource type", "group resource type": all but the id.
+    fn nullable(&self) -> &'static [&'static str] {
+        &["displayName", "mail", "userPrincipalName", "accountEnabled", "visibility"]
+    }
+
     fn refusal(&self, refusal: Refusal) -> Response {
         match refusal {
             Refusal::Limited => limited(),
@@ -114,6 +119,11 @@ impl Vendor for Entra {
                 StatusCode::UNAUTHORIZED,
                 "InvalidAuthenticationToken",
                 "Lifetime validation failed, the token is expired.",
+            ),
+            Refusal::Page => refused(
+                StatusCode::BAD_REQUEST,
+                "Directory_ExpiredPageToken",
+                "The specified page token value has expired and can no longer be included in your request.",
             ),
         }
     }
@@ -563,6 +573,9 @@ fn round(tenant: &Tenant, engine: &Engine, query: &HashMap<String, String>) -> R
         let text = "The sync token is badly formed.";
         Box::new(refused(StatusCode::BAD_REQUEST, "Directory_InvalidSyncToken", text))
     };
+    if tenant.keeps_no_changes() {
+        return Err(Box::new(refused_link(engine, LinkRefusal::NotKept)));
+    }
     if let Some(token) = query.get("$skiptoken") {
         return Round::of(token).ok_or_else(bad);
     }
@@ -584,6 +597,22 @@ fn refused_link(engine: &Engine, why: LinkRefusal) -> Response {
         LinkRefusal::Expired => {
             refused(StatusCode::BAD_REQUEST, "syncStateNotFound", "The sync state generation is not found.")
         }
+        LinkRefusal::Malformed => {
+            refused(StatusCode::BAD_REQUEST, "Request_BadRequest", "Badly formed token.")
+        }
+        LinkRefusal::Unavailable => {
+            refused(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "The service is unavailable.")
+        }
+        LinkRefusal::Denied => refused(
+            StatusCode::FORBIDDEN,
+            "Authorization_RequestDenied",
+            "Insufficient privileges to complete the operation.",
+        ),
+        LinkRefusal::NotKept => refused(
+            StatusCode::BAD_REQUEST,
+            "Request_UnsupportedQuery",
+            "Change enumeration is not supported for requested tenant.",
+        ),
         LinkRefusal::Reset => {
             let mut answer = refused(
                 StatusCode::GONE,

@@ -233,12 +233,18 @@ impl Vendor for Played {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
+    /// The discovery document requires nothing of a user, a group and a member.
+    fn nullable(&self) -> &'static [&'static str] {
+        &["primaryEmail", "suspended", "archived", "emails", "name", "status"]
+    }
+
     fn refusal(&self, refusal: Refusal) -> Response {
         match refusal {
             Refusal::Limited => {
                 Trouble::of(403, "quotaExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user' of service 'admin.googleapis.com'.")
             }
             Refusal::Internal => Trouble::of(500, "backendError", "Internal error encountered."),
+            Refusal::Page => Trouble::of(400, "invalid", "Invalid Input: pageToken"),
             Refusal::Token => Trouble::of(401, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential."),
         }
         .into_response()

@@ -43,6 +43,10 @@ pub enum Fault {
     ExpiredToken,
     /// The next page is said to be this one.
     RepeatedPage,
+    /// The way to this page is refused, as when its token has expired.
+    ExpiredPage,
+    /// What the vendor's schema allows to be null or absent is so here and there, by this seed.
+    Nulls(u64),
 }
 
 impl Fault {

@@ -155,6 +155,11 @@ impl Vendor for Okta {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
+    /// Profiles are the organization's own, and what a filter does not name need not be there.
+    fn nullable(&self) -> &'static [&'static str] {
+        &["email", "name", "created", "lastUpdated"]
+    }
+
     fn refusal(&self, refusal: Refusal) -> Response {
         match refusal {
             Refusal::Limited => refused(
@@ -165,6 +170,11 @@ impl Vendor for Okta {
             Refusal::Internal => {
                 refused(StatusCode::INTERNAL_SERVER_ERROR, "E0000009", "Internal Server Error")
             }
+            Refusal::Page => refused(
+                StatusCode::BAD_REQUEST,
+                "E0000031",
+                "Invalid search criteria: the page token has expired.",
+            ),
             Refusal::Token => refused(StatusCode::UNAUTHORIZED, "E0000011", "Invalid token provided"),
         }
     }

@@ -170,6 +170,11 @@ impl Vendor for Account {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
+    /// "User Resource", "Roles".
+    fn nullable(&self) -> &'static [&'static str] {
+        &["email", "username", "status", "name"]
+    }
+
     fn refusal(&self, refusal: Refusal) -> Response {
         match refusal {
             Refusal::Limited => {
@@ -178,6 +183,7 @@ impl Vendor for Account {
             Refusal::Internal => {
                 refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error")
             }
+            Refusal::Page => described("Invalid pagination cursor"),
             Refusal::Token => refused(StatusCode::UNAUTHORIZED, "UnauthorizedError", "Unauthorized"),
         }
     }

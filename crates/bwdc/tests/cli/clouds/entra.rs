@@ -53,6 +53,16 @@ fn faults_that_stay() {
     super::faults_that_stay(&PlayedEntra);
 }
 
+#[test]
+fn nulls_where_the_schema_allows_them() {
+    super::nulls_where_the_schema_allows_them(&PlayedEntra);
+}
+
+#[test]
+fn a_page_token_that_has_expired() {
+    super::a_page_token_that_has_expired(&PlayedEntra);
+}
+
 /// Microsoft tells no limit before it is met, so this is about the documented one, with more groups than it allows in a window.
 #[test]
 fn the_limit_is_never_exceeded() {
@@ -332,6 +342,7 @@ fn a_refused_link_loses_no_leavers() {
     for (why, told) in [
         (LinkRefusal::Reset, "HTTP 410, resyncRequired"),
         (LinkRefusal::Expired, "HTTP 400, syncStateNotFound"),
+        (LinkRefusal::Malformed, "Badly formed token"),
     ] {
         let world = World::with(tenant());
         world.instance.run(&["sync"]).ok();
@@ -355,6 +366,40 @@ fn a_refused_link_loses_no_leavers() {
     world.entra.change(|tenant| tenant.set_presence("ada", Presence::Deleted));
     let ran = world.instance.run(&["sync"]).ok();
     assert!(ran.err.contains("not one of this server"), "{}", ran.err);
+    assert_eq!(world.organization.emails(), mails(&["ben", "cleo", "dan"]));
+}
+
+/// What passes is no reason to give the link up: nobody else tells of those who were deleted for good meanwhile.
+#[test]
+fn a_link_that_is_refused_for_a_while_is_kept() {
+    for (why, told) in [(LinkRefusal::Unavailable, "HTTP 503"), (LinkRefusal::Denied, "HTTP 403")] {
+        let world = World::with(tenant());
+        world.instance.run(&["sync"]).ok();
+        let first = world.link().unwrap();
+        world.entra.change(|tenant| {
+            tenant.set_presence("ada", Presence::Purged);
+            tenant.refuse_links(why);
+        });
+        world.instance.run(&["sync"]).fails(1, &[told]);
+        assert_eq!(world.link().unwrap(), first);
+        assert_eq!(world.organization.emails(), mails(&["ada", "ben", "cleo", "dan"]));
+        world.entra.change(Tenant::accept_links);
+        world.instance.run(&["sync"]).ok();
+        assert_eq!(world.organization.emails(), mails(&["ben", "cleo", "dan"]));
+    }
+}
+
+/// Such as Azure AD B2C.
+#[test]
+fn a_tenant_without_changes_is_read_by_its_recycle_bin() {
+    let world = World::with(tenant());
+    world.entra.change(|tenant| tenant.refuse_links(LinkRefusal::NotKept));
+    let told = world.instance.run(&["test"]).ok();
+    assert!(told.err.contains("this tenant keeps no list of changes"), "{}", told.err);
+    world.instance.run(&["sync"]).ok();
+    assert_eq!(world.link(), None);
+    world.entra.change(|tenant| tenant.set_presence("ada", Presence::Deleted));
+    world.instance.run(&["sync"]).ok();
     assert_eq!(world.organization.emails(), mails(&["ben", "cleo", "dan"]));
 }
 

@@ -53,6 +53,16 @@ fn faults_that_stay() {
     super::faults_that_stay(&PlayedGoogle);
 }
 
+#[test]
+fn nulls_where_the_schema_allows_them() {
+    super::nulls_where_the_schema_allows_them(&PlayedGoogle);
+}
+
+#[test]
+fn a_page_token_that_has_expired() {
+    super::a_page_token_that_has_expired(&PlayedGoogle);
+}
+
 /// Google tells no limits in its answers: 1,200 requests go at once and 20 in each second after that, which is never more than the
 /// documented 2,400 in a minute, nor 1,300 in five seconds.
 #[test]

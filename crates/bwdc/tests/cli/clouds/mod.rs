@@ -136,6 +136,44 @@ pub fn one_fault_at_every_request(played: &dyn Played) {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), jobs.len(), failed.join("\n"));
 }
 
+/// The way to a page is refused at each request: a list that was begun is read again from its beginning, or there is an error and no
+/// import.
+pub fn a_page_token_that_has_expired(played: &dyn Played) {
+    let runtime = runtime();
+    let healthy = trial(played, &runtime, HashMap::new(), "4");
+    let requests: Vec<usize> = (0..healthy.requests).collect();
+    let complete = AtomicUsize::new(0);
+    in_parallel(&requests, |&request| {
+        let Trial { ran, contents, imports, .. } =
+            trial(played, &runtime, HashMap::from([(request, Fault::ExpiredPage)]), "4");
+        if ran.code == 0 {
+            assert_eq!(contents, healthy.contents, "at {request}: {}", ran.err);
+            complete.fetch_add(1, Ordering::Relaxed);
+        } else {
+            assert_eq!((ran.code, imports), (1, 0), "at {request}: {}", ran.err);
+        }
+    });
+    assert!(complete.into_inner() > 0, "no list was read again");
+}
+
+/// Everything that may be null or absent is so somewhere: nothing fails, and who is left out is told.
+pub fn nulls_where_the_schema_allows_them(played: &dyn Played) {
+    let runtime = runtime();
+    let seeds: Vec<u64> = (0..12).collect();
+    let nameless = AtomicUsize::new(0);
+    in_parallel(&seeds, |&seed| {
+        let faults = (0..1_000).map(|request| (request, Fault::Nulls(seed))).collect();
+        let Trial { ran, contents, .. } = trial(played, &runtime, faults, "4");
+        assert_eq!(ran.code, 0, "seed {seed}: {}", ran.err);
+        assert!(!contents.0.is_empty(), "seed {seed}");
+        let groups = Company::sample().groups.len();
+        let told = ran.err.contains("the group has no name and was left out");
+        assert_eq!(contents.1.len() < groups, told, "seed {seed}: {} {:?}", ran.err, contents.1);
+        nameless.fetch_add(usize::from(told), Ordering::Relaxed);
+    });
+    assert!(nameless.into_inner() > 0, "no group was without a name");
+}
+
 /// From one request on, for good: an error, and no import.
 pub fn faults_that_stay(played: &dyn Played) {
     let runtime = runtime();

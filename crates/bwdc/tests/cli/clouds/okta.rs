@@ -88,6 +88,16 @@ fn faults_that_stay() {
 }
 
 #[test]
+fn nulls_where_the_schema_allows_them() {
+    super::nulls_where_the_schema_allows_them(&PlayedOkta);
+}
+
+#[test]
+fn a_page_token_that_has_expired() {
+    super::a_page_token_that_has_expired(&PlayedOkta);
+}
+
+#[test]
 fn the_limit_is_never_exceeded() {
     super::the_limit_is_never_exceeded(&PlayedOkta, 12);
 }

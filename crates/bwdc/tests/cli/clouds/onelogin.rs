@@ -43,6 +43,11 @@ fn faults_that_stay() {
 }
 
 #[test]
+fn nulls_where_the_schema_allows_them() {
+    super::nulls_where_the_schema_allows_them(&PlayedOneLogin);
+}
+
+#[test]
 fn the_limit_is_never_exceeded() {
     super::the_limit_is_never_exceeded(&PlayedOneLogin, 3);
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::config::Config;
 use super::login::{Granted, Login};
 use crate::directory::Progress;
+use crate::directory::lists::or_default;
 use crate::http::{Authorized, Concurrency, Http, Pace, Pages, Request, Response, Settings, Turn, Vendor};
 use crate::{Error, Kind, Result};
 
@@ -63,11 +64,18 @@ pub(super) struct DeletedRecord {
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupRecord {
     pub(super) id: String,
+    /// Empty where there is none.
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) display_name: String,
     pub(super) visibility: Option<String>,
 }
 
 impl GroupRecord {
+    /// For messages.
+    pub(super) fn label(&self) -> &str {
+        if self.display_name.trim().is_empty() { &self.id } else { &self.display_name }
+    }
+
     /// Whether its members are shown to those only who have a permission of its own.
     pub(super) fn hides_members(&self) -> bool {
         self.visibility
@@ -97,7 +105,7 @@ pub(super) struct SecretRecord {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ApplicationRecord {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     password_credentials: Vec<SecretRecord>,
 }
 
@@ -119,9 +127,21 @@ struct Told {
 #[derive(Deserialize)]
 struct ToldError {
     code: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     message: String,
 }
+
+/// Codes and words by which Graph refuses a link that it has made itself ("Use delta query to track changes", synchronization reset;
+/// "Microsoft Graph error responses").
+const EXPIRED_LINK: [&str; 5] = [
+    "syncStateNotFound",
+    "resyncRequired",
+    "Request_UnsupportedQuery",
+    "InvalidSyncToken",
+    "Badly formed token",
+];
+/// What a tenant answers that tracks no changes (Azure AD B2C, external tenants).
+const NO_CHANGES: &str = "Change enumeration is not supported";
 
 /// An application permission, as an administrator grants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,14 +216,36 @@ pub(super) struct List<T> {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    page: usize,
+    /// Its code and its words.
+    told: String,
     pub(super) error: Error,
 }
 
 impl Refusal {
-    /// Whether there is no such thing, at the first look.
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::IM_A_TEAPOT)
+    }
+
+    /// Whether there is no such thing, or not any more.
     pub(super) fn is_missing(&self) -> bool {
-        self.status == 404 && self.page == 1
+        self.status == 404
+    }
+
+    /// Whether a stored link is of no use any more. Anything else, such as a limit, a failure or a missing right, passes, and the link
+    /// is good again then.
+    pub(super) fn is_expired_link(&self) -> bool {
+        let says = |words: &&str| self.told.to_lowercase().contains(&words.to_lowercase());
+        match self.status {
+            // It was not even asked for: the link is another server's.
+            0 | 410 => true,
+            400 => EXPIRED_LINK.iter().any(says) || self.is_without_changes(),
+            _ => false,
+        }
+    }
+
+    /// Whether the tenant keeps no list of changes.
+    pub(super) fn is_without_changes(&self) -> bool {
+        self.told.contains(NO_CHANGES)
     }
 }
 
@@ -219,7 +261,11 @@ impl<T> Listed<T> {
     /// `None` if there is no such list there at all.
     pub(super) fn supported(self) -> Result<Option<List<T>>> {
         match self {
-            Self::Refused(refusal) if matches!(refusal.status, 400 | 404 | 405 | 501) => Ok(None),
+            Self::Refused(refusal)
+                if matches!(refusal.status, 400 | 404 | 405 | 501) || refusal.is_without_changes() =>
+            {
+                Ok(None)
+            }
             listed => listed.complete().map(Some),
         }
     }
@@ -295,7 +341,7 @@ impl Client {
         let url = Url::parse(&self.here(link)).ok().filter(|url| url.origin() == self.graph_url.origin());
         let Some(url) = url else {
             let error = Error::new(Kind::Data, attempted, "the stored link is not one of this server");
-            return Ok(Listed::Refused(Refusal { status: 0, page: 1, error }));
+            return Ok(Listed::Refused(Refusal { status: 0, told: String::new(), error }));
         };
         self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
     }
@@ -308,11 +354,15 @@ impl Client {
     ) -> Result<Listed<T>> {
         let mut list = List { entries: Vec::new(), delta_link: None };
         while let Some(turn) = pages.turn() {
+            progress.request();
             let page = match self.page::<T>(&turn, needs).await? {
                 Ok(page) => page,
+                Err(refusal) if pages.begin_again(&turn, refusal.status()) => {
+                    list.entries.clear();
+                    continue;
+                }
                 Err(refusal) => return Ok(Listed::Refused(refusal)),
             };
-            progress.request();
             list.entries.extend(page.value);
             list.delta_link = page.delta;
             pages.link(&turn, page.next.map(|link| self.here(&link)).as_deref())?;
@@ -329,7 +379,7 @@ impl Client {
         let status = response.status.as_u16();
         if status != 200 {
             let error = refused(&turn.attempted, &response, needs);
-            return Ok(Err(Refusal { status, page: turn.number, error }));
+            return Ok(Err(Refusal { status, told: told(&response), error }));
         }
         ENTRA.decode(&turn.attempted, &response).map(Ok)
     }
@@ -389,6 +439,12 @@ fn cost(method: &Method, url: &Url) -> u32 {
     };
     let selects = url.query_pairs().any(|(name, _)| name == "$select");
     base.saturating_sub(u32::from(selects)).max(1)
+}
+
+/// Code and words of a refusal.
+fn told(response: &Response) -> String {
+    let told = serde_json::from_slice::<Told>(&response.body);
+    told.map_or_else(|_| String::new(), |Told { error }| format!("{}: {}", error.code, error.message))
 }
 
 fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {

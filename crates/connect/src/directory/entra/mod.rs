@@ -22,7 +22,7 @@ pub use self::config::{Authority, Config, Credential, OutsideGroups};
 use self::convert::People;
 pub use self::filter::Filter;
 use self::filter::{Circles, Memberships};
-use super::lists::Members;
+use super::lists::{ByName, Members};
 use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -89,6 +89,7 @@ impl Entra {
         let Some(link) = stored else { return self.all_departed(progress).await };
         match self.client.changes::<ChangeRecord>(link, progress).await? {
             Listed::All(list) => Departed::of_changes(list),
+            Listed::Refused(refusal) if !refusal.is_expired_link() => Err(refusal.error),
             Listed::Refused(refusal) => {
                 let mut departed = self.all_departed(progress).await?;
                 departed.notes.push(Note::warning(
@@ -106,10 +107,16 @@ impl Entra {
     /// list of changes from the beginning, which has everybody and need not have those who were deleted before.
     async fn all_departed(&self, progress: &Progress) -> Result<Departed> {
         let now = self.client.list::<ChangeRecord>(CHANGES_FROM_NOW, progress).await?.supported()?;
-        let Some(now) = now else { return self.changes_from_the_beginning(progress).await };
         let bin = self.client.list::<DeletedRecord>(DELETED, progress).await?.supported()?;
         let Some(bin) = bin else { return self.changes_from_the_beginning(progress).await };
-        let Departed { mut users, link, notes } = Departed::of_changes(now)?;
+        let Departed { mut users, link, mut notes } = match now {
+            Some(now) => Departed::of_changes(now)?,
+            None => Departed::default(),
+        };
+        if link.is_none() {
+            let reason = "this tenant keeps no list of changes: who left is read from the recycle bin, which has the last 30 days";
+            notes.push(Note::info(Step::Leavers, "", reason));
+        }
         users.extend(convert::deleted(&bin.entries));
         Ok(Departed { users, link, notes })
     }
@@ -190,16 +197,19 @@ impl Entra {
             self.memberships(Side::Groups, progress)
         )?;
         let circles = Circles::of(&self.config.group_filter, memberships);
-        let (kept, outside) = convert::by_circles(records, &circles);
-        let mut groups = Groups::default();
+        let ByName { named, nameless, notes } =
+            lists::by_name(records, |record| &record.display_name, |record| record.id.clone());
+        let (kept, outside) = convert::by_circles(named, &circles);
+        let mut groups = Groups { notes, ..Groups::default() };
         groups.notes.extend(outside.iter().map(|record| {
             let reason = "left out by the administrative units in the group filter";
             Note::info(Step::Filter, &record.display_name, reason)
         }));
-        let outside = match self.config.outside_groups {
+        let mut outside = match self.config.outside_groups {
             OutsideGroups::Read => outside,
             OutsideGroups::Ignored => Vec::new(),
         };
+        outside.extend(nameless);
         progress.expect_requests(kept.len() + outside.len());
         groups.kept = self.with_members(&kept, &mut groups.notes, progress).await?;
         groups.outside = self.with_members(&outside, &mut groups.notes, progress).await?;
@@ -213,14 +223,13 @@ impl Entra {
         progress: &Progress,
     ) -> Result<Vec<Group>> {
         let members = |record| self.members(record, progress);
-        let (read, more) =
-            lists::with_members(records, AT_ONCE, |record| &record.display_name, members).await?;
+        let (read, more) = lists::with_members(records, AT_ONCE, GroupRecord::label, members).await?;
         notes.extend(more);
         Ok(read.iter().map(|(record, members)| convert::group(record, members)).collect())
     }
 
     async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members<MemberRecord>> {
-        let what = format!("the members of the group {}", record.display_name);
+        let what = format!("the members of the group {}", record.label());
         let path = ["groups", &record.id, "members"];
         let wanted = Wanted { what: &what, path: &path, query: &[IDS, TOP], needs: Permission::Groups };
         let listed = self.client.list::<MemberRecord>(wanted, progress).await?;
@@ -312,7 +321,10 @@ const GROUPS: Wanted<'_> =
 const CHANGES: Wanted<'_> =
     Wanted { what: "deleted users", path: &["users", "delta"], query: &[IDS], needs: Permission::Users };
 /// No list, only where the next one starts ("Use delta query to track changes", sync from now).
-const CHANGES_FROM_NOW: Wanted<'_> = Wanted { query: &[IDS, ("$deltatoken", "latest")], ..CHANGES };
+///
+/// With a property besides the id, as the list knows only what it is asked for: an id never changes.
+const CHANGES_FROM_NOW: Wanted<'_> =
+    Wanted { query: &[("$select", "id,accountEnabled"), ("$deltatoken", "latest")], ..CHANGES };
 const DELETED: Wanted<'_> = Wanted {
     path: &["directory", "deletedItems", "microsoft.graph.user"],
     query: &[DELETED_FIELDS, TOP],

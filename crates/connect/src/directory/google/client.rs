@@ -12,7 +12,7 @@ use super::config::{Config, Part};
 use super::failure;
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::Listed;
+use crate::directory::lists::{Listed, or_default};
 use crate::http::{
     Authorized, Concurrency, Http, Pace, Pages, Passing, Request, Response, Settings, Turn, Vendor,
 };
@@ -50,14 +50,14 @@ pub(super) trait Record: DeserializeOwned + Send {
 pub(super) struct UserRecord {
     pub(super) id: String,
     pub(super) primary_email: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) suspended: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) archived: bool,
     /// Only in the list of the deleted.
     pub(super) deletion_time: Option<String>,
     /// Only whether there are any matters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) emails: serde_json::Value,
 }
 
@@ -71,7 +71,7 @@ impl Record for UserRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct GroupRecord {
     pub(super) id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) name: String,
 }
 
@@ -85,9 +85,10 @@ impl Record for GroupRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct MemberRecord {
+    #[serde(deserialize_with = "or_default")]
     pub(super) id: String,
     /// USER, GROUP, CUSTOMER, EXTERNAL.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     pub(super) kind: String,
     /// ACTIVE, SUSPENDED and so on; people from outside have none.
     pub(super) status: Option<String>,
@@ -124,6 +125,8 @@ impl<T> Written<T> {
 #[derive(Debug)]
 pub(super) enum Page<T> {
     Entries(Vec<T>),
+    /// Its token has expired: the list is read from its beginning.
+    BegunAgain,
     Gone,
 }
 
@@ -168,6 +171,7 @@ impl Client {
             progress.request();
             match page {
                 Page::Entries(more) => entries.extend(more),
+                Page::BegunAgain => entries.clear(),
                 Page::Gone => return Ok(Listed::Gone),
             }
         }
@@ -209,6 +213,9 @@ impl Client {
         match response.status.as_u16() {
             200 => {}
             404 if T::MAY_VANISH && failure::is_googles(&response) => return Ok(Page::Gone),
+            _ if failure::is_googles(&response) && pages.begin_again(turn, response.status) => {
+                return Ok(Page::BegunAgain);
+            }
             _ => return Err(self.refused(&turn.attempted, &response)),
         }
         let written: Written<T> = GOOGLE.decode(&turn.attempted, &response)?;

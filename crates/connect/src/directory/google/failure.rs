@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::config::Part;
 use super::login::Login;
+use crate::directory::lists::or_default;
 use crate::http::Response;
 use crate::{Error, Kind};
 
@@ -18,13 +19,13 @@ struct Refusal {
 
 #[derive(Debug, Deserialize)]
 struct Trouble {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     message: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     errors: Vec<Cause>,
     status: Option<String>,
     /// Newer parts of Google tell the reason here.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     details: Vec<Cause>,
 }
 

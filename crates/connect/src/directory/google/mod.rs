@@ -17,7 +17,7 @@ use self::client::{Client, GroupRecord, MemberRecord, Page, Record, UserRecord};
 pub use self::config::{Config, KeyFile, Part, ServiceAccount};
 use self::convert::Listing;
 use self::login::SCOPES;
-use super::lists::{Listed, Members};
+use super::lists::{ByName, Listed, Members};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -108,10 +108,12 @@ impl Google {
         // A list that changes while it is read may hold an entry twice.
         let mut seen = HashSet::new();
         records.retain(|record| seen.insert(record.id.clone()));
+        let ByName { named: records, mut notes, .. } =
+            lists::by_name(records, |record| &record.name, |record| record.id.clone());
         progress.expect_requests(records.len());
         let members = |record| self.members(record, progress);
-        let (read, mut notes) =
-            lists::with_members(&records, AT_ONCE, |record| &record.name, members).await?;
+        let (read, more) = lists::with_members(&records, AT_ONCE, |record| &record.name, members).await?;
+        notes.extend(more);
         let mut groups = Vec::with_capacity(read.len());
         for (record, members) in read {
             let (group, more) = convert::group(record, &members);
@@ -170,7 +172,7 @@ impl Google {
                 let or_more = if Some(count) == T::PAGE.parse().ok() { " or more" } else { "" };
                 (Check::good(what, format!("{count}{or_more} can be read")), found)
             }
-            Ok(Page::Gone) => (Check::bad(what, no_list(T::LIST)), Vec::new()),
+            Ok(Page::Gone | Page::BegunAgain) => (Check::bad(what, no_list(T::LIST)), Vec::new()),
             Err(error) => (Check::bad(what, error), Vec::new()),
         }
     }
@@ -182,7 +184,7 @@ impl Google {
         let what = format!("Google members of the group {}", group.name);
         Some(match self.client.first_page::<MemberRecord>("members", &path, &[]).await {
             Ok(Page::Entries(found)) => Check::good(what, format!("{} can be read", found.len())),
-            Ok(Page::Gone) => Check::good(what, "the group was deleted just now"),
+            Ok(Page::Gone | Page::BegunAgain) => Check::good(what, "the group was deleted just now"),
             Err(error) => Check::bad(what, error),
         })
     }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::config::{Config, Credentials};
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::Listed;
+use crate::directory::lists::{Listed, or_default};
 use crate::http::{Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, Vendor};
 use crate::{Error, Kind, Result};
 
@@ -27,7 +27,9 @@ const MOST_AT_ONCE: u32 = 25;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct UserRecord {
     pub(super) id: String,
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) status: String,
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) profile: UserProfile,
 }
 
@@ -40,11 +42,14 @@ pub(super) struct UserProfile {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct GroupRecord {
     pub(super) id: String,
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) profile: GroupProfile,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct GroupProfile {
+    /// Empty where there is none.
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) name: String,
 }
 
@@ -59,6 +64,7 @@ pub(super) struct MemberRecord {
 #[serde(rename_all = "camelCase")]
 struct Refusal {
     error_code: String,
+    #[serde(default, deserialize_with = "or_default")]
     error_summary: String,
     error_id: Option<String>,
 }
@@ -114,7 +120,11 @@ impl Client {
             progress.request();
             match response.status.as_u16() {
                 200 => {}
-                404 if turn.number == 1 => return Ok(Listed::Gone),
+                404 => return Ok(Listed::Gone),
+                _ if pages.begin_again(&turn, response.status) => {
+                    entries.clear();
+                    continue;
+                }
                 _ => return Err(refused(&turn.attempted, &response, self.refused_hint)),
             }
             entries.extend(OKTA.decode::<Vec<T>>(&turn.attempted, &response)?);

@@ -13,7 +13,7 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
-use super::lists::{Listed, Members};
+use super::lists::{ByName, Listed, Members};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -111,10 +111,13 @@ impl Okta {
         let mut query = vec![("limit", GROUPS_PAGE)];
         query.extend(self.config.group_filter.as_deref().map(|filter| ("filter", filter)));
         let records: Vec<GroupRecord> = self.all("groups", &["groups"], &query, progress).await?;
+        let ByName { named: records, mut notes, .. } =
+            lists::by_name(records, |record| &record.profile.name, |record| record.id.clone());
         progress.expect_requests(records.len());
         let members = |record| self.members(record, progress);
-        let (read, notes) =
+        let (read, more) =
             lists::with_members(&records, AT_ONCE, |record| &record.profile.name, members).await?;
+        notes.extend(more);
         let groups = read.iter().map(|(record, members)| convert::group(record, members)).collect();
         Ok((groups, notes))
     }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::config::Config;
 use crate::directory::Progress;
+use crate::directory::lists::or_default;
 use crate::http::{
     AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Response, Settings,
     TokenSource, Vendor,
@@ -91,6 +92,8 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opt
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct RoleRecord {
     pub(super) id: u64,
+    /// Empty where there is none.
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) name: String,
 }
 

@@ -70,13 +70,19 @@ async fn read<T: Record>(client: &Client, progress: &Progress) -> Result<Read<T>
     let mut read = Read { found: BTreeMap::new(), pages: 1, counted: first.total, began: first.asked_at };
     let mut is_followed = first.is_followed;
     read.add(first.records);
-    let rest: Vec<_> = (2..=pages).map(|number| client.page(number, progress)).collect();
-    let rest: Vec<Page<T>> = stream::iter(rest).buffered(AT_ONCE).try_collect().await?;
-    for page in rest {
+    // One after the other is asked for as room comes, however many there are said to be.
+    let asked = (2..=pages).map(|number| client.page(number, progress));
+    let mut rest = stream::iter(asked).buffered(AT_ONCE);
+    while let Some(page) = rest.try_next().await? {
         is_followed = page.is_followed;
+        read.pages += 1;
+        // A page without entries is behind the end, whatever the count of pages says.
+        if page.records.is_empty() {
+            break;
+        }
         read.add(page.records);
     }
-    read.pages = pages.max(1);
+    drop(rest);
     // The list may have grown, or be longer than its count says.
     while is_followed {
         read.pages += 1;

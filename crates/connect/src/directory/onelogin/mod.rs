@@ -14,7 +14,8 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, Page, Record, RoleIds, RoleRecord, UserRecord};
 pub use self::config::{Config, Region};
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use super::lists::ByName;
+use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::http::Limit;
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -49,11 +50,14 @@ impl OneLogin {
             roles = listing::all(&self.client, progress).await?;
         }
         roles.iter().for_each(|_| progress.group());
-        let notes = unlisted(users, &roles)
+        let unlisted = unlisted(users, &roles)
             .into_iter()
-            .map(|id| Note::info(Step::Read, id, "people have this role, but it is not listed (any more)"))
-            .collect();
-        Ok((convert::groups(roles, users), notes))
+            .map(|id| Note::info(Step::Read, id, "people have this role, but it is not listed (any more)"));
+        let mut notes: Vec<Note> = unlisted.collect();
+        let ByName { named, notes: more, .. } =
+            lists::by_name(roles, |role| &role.name, |role| role.id.to_string());
+        notes.extend(more);
+        Ok((convert::groups(named, users), notes))
     }
 
     /// Groups without members instead would take people's access away.

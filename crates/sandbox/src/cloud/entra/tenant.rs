@@ -126,6 +126,14 @@ pub enum LinkRefusal {
     Expired,
     /// The tenant was moved (the same, synchronization reset).
     Reset,
+    /// It cannot be read any more.
+    Malformed,
+    /// The service is not well; the link is good again when it is.
+    Unavailable,
+    /// The right to it was taken away.
+    Denied,
+    /// The tenant keeps no list of changes, and never did.
+    NotKept,
 }
 
 impl Kind {
@@ -260,6 +268,16 @@ impl Tenant {
     /// The links to changes that were given out so far are not accepted any more.
     pub fn refuse_links(&mut self, why: LinkRefusal) {
         self.links = (self.links.0, self.links.0, why);
+    }
+
+    /// Links that were refused for a while are good again.
+    pub fn accept_links(&mut self) {
+        self.links.1 = 0;
+    }
+
+    /// Whether there is no list of changes at all.
+    pub(super) fn keeps_no_changes(&self) -> bool {
+        self.links.2 == LinkRefusal::NotKept
     }
 
     /// The number of a new link.
