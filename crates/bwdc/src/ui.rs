@@ -274,7 +274,29 @@ fn reading(Counts { users, groups, requests, expected }: Counts) -> String {
     }
 }
 
-/// Asks on stderr and reads one line from stdin. `None` for an empty one and at the end.
+/// What somebody answers to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Text(String),
+    /// Enter alone.
+    Enter,
+    /// Back to the question before.
+    Back,
+    /// There is nobody, or nobody any more.
+    End,
+}
+
+/// Asks on stderr and reads one line from stdin.
+pub(crate) fn question(question: &str, echo: Echo) -> std::io::Result<Reply> {
+    Ok(match ask_line(question, echo)? {
+        None => Reply::End,
+        Some(line) if line.is_empty() => Reply::Enter,
+        Some(line) if line == "<" => Reply::Back,
+        Some(line) => Reply::Text(line),
+    })
+}
+
+/// The same where there is no question before. `None` for an empty line and at the end.
 pub(crate) fn ask(question: &str, echo: Echo) -> std::io::Result<Option<String>> {
     Ok(ask_line(question, echo)?.filter(|line| !line.is_empty()))
 }

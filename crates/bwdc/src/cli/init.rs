@@ -1,6 +1,7 @@
 //! `bwdc init`: sets up an instance. What is not given by options is asked; everything is tried before anything is saved.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Credentials, Token};
@@ -13,14 +14,14 @@ use super::login::{self, Origin};
 use super::which::WhichOne;
 use super::{Given, Interaction};
 use crate::config::presets::{self, Preset};
-use crate::config::secrets::{self, Keeping, Known};
+use crate::config::secrets::{self, Keeping, Known, Source};
 use crate::config::settings::{self, Setting};
 use crate::config::{Instance, env, instance};
 use crate::error::{Error, Result};
 use crate::run::{self, Context};
 use crate::session;
 use crate::state::{Data, key};
-use crate::ui::{self, Answer, Echo};
+use crate::ui::{self, Answer, Echo, Reply};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -44,27 +45,47 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
     let context = &arguments.which.new_context(given)?;
     let mut draft = Draft::new(context, interaction)?;
     draft.given(&arguments)?;
-    draft.question("server").await?;
-    draft.question("directory").await?;
+    draft.resume()?;
     loop {
-        draft.directory_questions().await?;
+        if draft.questions().await? == Turn::Back {
+            draft.go_back();
+            continue;
+        }
         let tried = if arguments.untested { Ok(()) } else { draft.try_directory().await };
         match tried {
             Ok(()) => break,
-            Err(error) if draft.again(&error)? => {}
-            Err(error) => return Err(error.hint("Nothing was saved.")),
+            Err(trouble) if draft.again(&trouble)? => {}
+            Err(trouble) => return Err(trouble.error.hint("Nothing was saved.")),
         }
     }
     let login = if arguments.untested { None } else { draft.log_in().await? };
+    draft.make_secrets_last(login.as_ref()).await?;
     draft.place_for_secrets(login.as_ref()).await?;
     draft.save(login).await?;
-    Ok(Answer::Message {
-        title: "bwdc is set up.".to_owned(),
-        message: Some(format!(
-            "Saved in {}. Next: `bwdc test` shows what a sync would do, `bwdc sync` does it, `bwdc doctor` looks at everything.",
-            context.file.path().display()
-        )),
-    })
+    let mut lines = vec![format!("Saved in {}.", context.file.path().display())];
+    lines.extend(where_secrets_are(context).await?);
+    lines.push("Next: `bwdc test` shows what a sync would do, `bwdc sync` does it, `bwdc doctor` looks at everything.".to_owned());
+    Ok(Answer::Message { title: "bwdc is set up.".to_owned(), message: Some(lines.join("\n")) })
+}
+
+/// Where the questions go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Next,
+    Back,
+}
+
+/// Why the directory cannot be read as it is described.
+struct Trouble {
+    error: Error,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The secret is not the right one.
+    Secret,
+    Anything,
 }
 
 /// What is to be saved, and nothing saved yet.
@@ -76,6 +97,10 @@ struct Draft<'a> {
     changes: Vec<(&'static Setting, Value)>,
     /// What needs not be asked any more.
     answered: HashSet<&'static str>,
+    /// What was asked, in this order.
+    asked: Vec<&'static str>,
+    /// Whether nothing was configured before.
+    is_new: bool,
     secrets: Vec<(&'static Known, Secret)>,
 }
 
@@ -106,8 +131,9 @@ fn required(directory: &str) -> &'static [&'static str] {
 impl<'a> Draft<'a> {
     fn new(context: &'a Context, interaction: Interaction) -> Result<Self> {
         let data = session::with_app_id(context.file.load()?);
-        let (changes, secrets) = (Vec::new(), Vec::new());
-        Ok(Self { context, interaction, data, changes, answered: HashSet::new(), secrets })
+        let is_new = !context.file.path().exists();
+        let (changes, secrets, asked) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { context, interaction, data, changes, answered: HashSet::new(), asked, is_new, secrets })
     }
 
     fn given(&mut self, arguments: &Arguments) -> Result<()> {
@@ -141,11 +167,38 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Everything that has to be known, one after the other.
+    async fn questions(&mut self) -> Result<Turn> {
+        for name in ["server", "directory"] {
+            if self.question(name).await? == Turn::Back {
+                return Ok(Turn::Back);
+            }
+        }
+        self.directory_questions().await
+    }
+
+    /// The last question is asked again, with what was answered as the proposal.
+    fn go_back(&mut self) {
+        let Some(name) = self.asked.pop() else {
+            ui::hint("This is the first question.");
+            return;
+        };
+        self.forget(name);
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.answered.remove(name);
+        self.secrets.retain(|(known, _)| known.name != name);
+        if let Some(known) = secrets::of_setting(name) {
+            known.kept.take(&mut self.data);
+        }
+    }
+
     /// Asks for a setting that was not given.
-    async fn question(&mut self, name: &'static str) -> Result<()> {
+    async fn question(&mut self, name: &'static str) -> Result<Turn> {
         let setting = settings::find(name)?;
         if self.answered.contains(name) {
-            return Ok(());
+            return Ok(Turn::Next);
         }
         if let Some(known) = secrets::of_setting(name) {
             return self.secret_question(known, setting).await;
@@ -155,22 +208,30 @@ impl<'a> Draft<'a> {
         let proposed = proposed.filter(|text| !text.is_empty());
         if self.interaction == Interaction::None {
             let value = proposed.ok_or_else(|| missing(name))?;
-            return self.set(setting, &value);
+            return self.set(setting, &value).map(|()| Turn::Next);
         }
         loop {
-            let answer = self.ask(setting, proposed.as_deref(), Echo::Shown)?;
-            let Some(answer) = answer.or_else(|| proposed.clone()) else { return Err(missing(name)) };
+            let answer = match (self.ask(setting, proposed.as_deref(), Echo::Shown)?, &proposed) {
+                (Reply::Back, _) => return Ok(Turn::Back),
+                (Reply::Text(text), _) => text,
+                (Reply::Enter, Some(proposed)) => proposed.clone(),
+                (Reply::Enter, None) => {
+                    ui::hint("This has to be answered.");
+                    continue;
+                }
+                (Reply::End, _) => return Err(missing(name)),
+            };
             match self.set(setting, &answer) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.answer_given(name),
                 Err(error) => ui::hint(&error.to_string()),
             }
         }
     }
 
-    async fn secret_question(&mut self, known: &'static Known, setting: &Setting) -> Result<()> {
+    async fn secret_question(&mut self, known: &'static Known, setting: &Setting) -> Result<Turn> {
         let is_there = self.context.secrets.find(&self.data, known).await?.is_some();
         if is_there {
-            return Ok(());
+            return Ok(Turn::Next);
         }
         if self.interaction == Interaction::None {
             return Err(Error::new(format!("The secret {} is missing.", known.name)).hint(format!(
@@ -178,17 +239,30 @@ impl<'a> Draft<'a> {
                 known.variable
             )));
         }
-        let secret = self.ask(setting, None, Echo::Hidden)?.ok_or_else(|| missing(known.name))?;
-        let secret = Secret::from(secret);
+        let secret = loop {
+            match self.ask(setting, None, Echo::Hidden)? {
+                Reply::Back => return Ok(Turn::Back),
+                Reply::Text(text) => break Secret::from(text),
+                Reply::Enter => ui::hint("This has to be answered."),
+                Reply::End => return Err(missing(known.name)),
+            }
+        };
         known.kept.put(&mut self.data, &secret);
         self.secrets.push((known, secret));
-        Ok(())
+        self.answer_given(known.name)
     }
 
-    fn ask(&self, setting: &Setting, proposed: Option<&str>, echo: Echo) -> Result<Option<String>> {
+    fn answer_given(&mut self, name: &'static str) -> Result<Turn> {
+        self.asked.push(name);
+        self.keep_for_later()?;
+        Ok(Turn::Next)
+    }
+
+    fn ask(&self, setting: &Setting, proposed: Option<&str>, echo: Echo) -> Result<Reply> {
         let Setting { name, meaning, .. } = setting;
+        let explained = explanation(name).map(|text| format!("{text}\n")).unwrap_or_default();
         let proposed = proposed.map(|text| format!(" [{text}]")).unwrap_or_default();
-        ui::ask(&format!("{name}: {meaning}{proposed}\n>"), echo)
+        ui::question(&format!("{explained}{name}: {meaning}{proposed}\n>"), echo)
             .map_err(|error| Error::new(format!("Asking for {name}: {error}")))
     }
 
@@ -210,7 +284,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    async fn directory_questions(&mut self) -> Result<()> {
+    async fn directory_questions(&mut self) -> Result<Turn> {
         let directory = instance::directory_name(&self.data)?;
         for name in required(directory) {
             // StartTLS is a way of protecting the connection: without, there is nothing to ask.
@@ -225,32 +299,35 @@ impl<'a> Draft<'a> {
             if is_of_login && instance::needed_secret(&self.data, &self.context.environment).is_none() {
                 continue;
             }
-            if self.needs_no_answer(name) {
-                self.optional_question(name)?;
-                continue;
+            let is_key_file = *name == "okta.token"
+                && instance::needed_secret(&self.data, &self.context.environment).is_none();
+            let turn = if self.needs_no_answer(name) {
+                self.optional_question(name)?
+            } else {
+                self.question(if is_key_file { "okta.privateKeyFile" } else { name }).await?
+            };
+            if turn == Turn::Back {
+                return Ok(turn);
             }
-            if *name == "okta.token"
-                && instance::needed_secret(&self.data, &self.context.environment).is_none()
-            {
-                self.question("okta.privateKeyFile").await?;
-                continue;
+        }
+        if directory == "ldap"
+            && (self.authority_question()? == Turn::Back || self.look_at_ldap_server().await? == Turn::Back)
+        {
+            return Ok(Turn::Back);
+        }
+        let of_leavers = if self.interaction == Interaction::Terminal { LEAVERS } else { &[] };
+        for name in ["sync.users", "sync.groups"].into_iter().chain(of_leavers.iter().copied()) {
+            if self.question(name).await? == Turn::Back {
+                return Ok(Turn::Back);
             }
-            self.question(name).await?;
         }
-        if directory == "ldap" {
-            self.authority_question()?;
-            self.look_at_ldap_server().await?;
-        }
-        for name in ["sync.users", "sync.groups"] {
-            self.question(name).await?;
-        }
-        Ok(())
+        Ok(Turn::Next)
     }
 
     /// The file of the authority that signed the server's certificate; none for one that the system knows.
-    fn authority_question(&mut self) -> Result<()> {
+    fn authority_question(&mut self) -> Result<Turn> {
         let name = match (self.is_on("ldap.ssl"), self.is_on("ldap.startTls")) {
-            (false, _) => return Ok(()),
+            (false, _) => return Ok(Turn::Next),
             (true, true) => "ldap.tlsCaPath",
             (true, false) => "ldap.sslCaPath",
         };
@@ -264,20 +341,24 @@ impl<'a> Draft<'a> {
         name == "gsuite.keyFile" || name == "gsuite.domain" && has_customer()
     }
 
-    fn optional_question(&mut self, name: &'static str) -> Result<()> {
+    fn optional_question(&mut self, name: &'static str) -> Result<Turn> {
         let setting = settings::find(name)?;
         if self.interaction == Interaction::None || self.answered.contains(name) {
-            return Ok(());
+            return Ok(Turn::Next);
         }
         let now = setting.stored(&self.data).and_then(Value::as_str).map(str::to_owned);
         match self.ask(setting, now.as_deref(), Echo::Shown)? {
-            Some(path) => self.set(setting, &path),
-            None => Ok(()),
+            Reply::Back => return Ok(Turn::Back),
+            Reply::Text(path) => self.set(setting, &path)?,
+            Reply::Enter | Reply::End => {
+                self.answered.insert(name);
+            }
         }
+        self.answer_given(name)
     }
 
     /// Where the tree begins and what things are called, as far as the server says so.
-    async fn look_at_ldap_server(&mut self) -> Result<()> {
+    async fn look_at_ldap_server(&mut self) -> Result<Turn> {
         let root = settings::find("ldap.rootPath")?;
         let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => ldap::root_dse(&config).await.ok(),
@@ -290,12 +371,15 @@ impl<'a> Draft<'a> {
         {
             root.store(&mut self.data, context.as_str().into());
         }
-        self.question("ldap.rootPath").await?;
+        if self.question("ldap.rootPath").await? == Turn::Back {
+            return Ok(Turn::Back);
+        }
         let chosen = settings::find("ldap.preset")?
             .stored(&self.data)
             .and_then(Value::as_str)
             .and_then(presets::named);
-        self.name_things(chosen.unwrap_or_else(|| presets::for_product(said.product)))
+        self.name_things(chosen.unwrap_or_else(|| presets::for_product(said.product)))?;
+        Ok(Turn::Next)
     }
 
     /// What was not said otherwise is as the product has it.
@@ -306,22 +390,29 @@ impl<'a> Draft<'a> {
                 self.set(setting, value)?;
             }
         }
-        self.speak_of_identity(preset)?;
-        Ok(())
+        self.choose_identity(preset)
     }
 
-    /// Not chosen without being asked: an organization that was synced before knows its people by another id.
-    fn speak_of_identity(&self, preset: &Preset) -> Result<()> {
-        let is_set = settings::find("ldap.externalIdAttribute")?.stored(&self.data).is_some();
-        if let Some(attribute) = preset.identity.filter(|attribute| !is_set && *attribute != "objectGUID") {
-            ui::progress(
-                &format!(
-                    "Note: people and groups are known by their DN, which changes when they are renamed. For an organization that \
-                     was never synced before, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
-                ),
-                self.context.style,
-            );
+    /// An id that survives renames, where nobody is known by another one yet. What was set up before keeps what it has: its
+    /// organization knows its people by that.
+    fn choose_identity(&mut self, preset: &Preset) -> Result<()> {
+        let setting = settings::find("ldap.externalIdAttribute")?;
+        let is_set = setting.stored(&self.data).is_some();
+        // Active Directory's is the usual one.
+        let Some(attribute) = preset.identity.filter(|attribute| !is_set && *attribute != "objectGUID")
+        else {
+            return Ok(());
+        };
+        if self.is_new {
+            return self.set(setting, attribute);
         }
+        ui::progress(
+            &format!(
+                "Note: people and groups are known by their DN, which changes when they are renamed. For an organization that \
+                 was never synced before, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
+            ),
+            self.context.style,
+        );
         Ok(())
     }
 
@@ -331,35 +422,44 @@ impl<'a> Draft<'a> {
     }
 
     /// Looks at every step of a read.
-    async fn try_directory(&self) -> Result<()> {
-        let instance = self.instance().await?;
+    async fn try_directory(&self) -> std::result::Result<(), Trouble> {
+        let instance = self.instance().await.map_err(Trouble::from)?;
         for warning in &instance.warnings {
             ui::warning(warning, self.context.style);
         }
         let scope = instance.scope.unwrap_or(Scope::UsersAndGroups);
-        for check in directory::open(instance.directory)?.probe(scope).await {
-            self.told(check)?;
-        }
-        Ok(())
+        let directory =
+            directory::open(instance.directory).map_err(|error| Trouble::from(Error::from(error)))?;
+        directory.probe(scope).await.into_iter().try_for_each(|check| self.told(check))
     }
 
-    fn told(&self, check: Check) -> Result<()> {
+    fn told(&self, check: Check) -> std::result::Result<(), Trouble> {
         match check.outcome {
             Outcome::Good(found) => ui::progress(&format!("{}: {found}", check.what), self.context.style),
             Outcome::Doubtful { found, next_step } => {
                 ui::warning(&format!("{}: {found}. {next_step}", check.what), self.context.style);
             }
-            Outcome::Bad(error) => return Err(Error::from(error).while_doing(check.what)),
+            Outcome::Bad(error) => {
+                let is_of_secret = error.kind() == bwdc_connect::Kind::Credentials;
+                let cause = if is_of_secret { Cause::Secret } else { Cause::Anything };
+                return Err(Trouble { error: Error::from(error).while_doing(check.what), cause });
+            }
         }
         Ok(())
     }
 
-    /// Whether somebody wants to answer again: all answers so far are proposed.
-    fn again(&mut self, error: &Error) -> Result<bool> {
+    /// Whether somebody wants to answer again: all answers so far are proposed. Of a login that fails, the secret alone is asked again.
+    fn again(&mut self, Trouble { error, cause }: &Trouble) -> Result<bool> {
         if self.interaction == Interaction::None {
             return Ok(false);
         }
         ui::hint(&error.to_string());
+        if let (Cause::Secret, Some((known, _))) = (cause, self.secrets.last()) {
+            let name = known.name;
+            self.forget(name);
+            ui::hint(&format!("Give {name} again, or go back with <."));
+            return Ok(true);
+        }
         let wants = ui::confirm("Answer again?")
             .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
         if wants {
@@ -371,24 +471,62 @@ impl<'a> Draft<'a> {
         Ok(wants)
     }
 
-    /// Tries the API key. Nothing to do if a login was kept before.
+    /// Tries the API key. Nothing to do if a login was kept before. One that was typed is asked again if it is wrong.
     async fn log_in(&self) -> Result<Option<Login>> {
         if login::is_logged_in(self.context, &self.data).await? {
             return Ok(None);
         }
-        let arguments = login::Arguments::default();
-        let (credentials, origin) =
-            login::credentials(self.context, &self.data, arguments, self.interaction).await?;
-        let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
-        let token = client.token(&credentials).await?;
+        if self.interaction == Interaction::Terminal {
+            ui::hint(
+                "The client id and the API key stand in the web vault: Settings > Organization info > View API key.",
+            );
+        }
+        let (credentials, origin, token) = loop {
+            let arguments = login::Arguments::default();
+            let (credentials, origin) =
+                login::credentials(self.context, &self.data, arguments, self.interaction).await?;
+            let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
+            match client.token(&credentials).await {
+                Ok(token) => break (credentials, origin, token),
+                Err(error) if origin == Origin::Once && error.kind() == bwdc_connect::Kind::Credentials => {
+                    ui::hint(&self.context.secrets.refused(error).await.to_string());
+                }
+                Err(error) => return Err(self.context.secrets.refused(error).await),
+            }
+        };
         ui::progress("Bitwarden: the server accepts the API key", self.context.style);
         Ok(Some(Login { credentials, token, origin }))
     }
 
+    /// What was given to this run is there for the next one as well: a file or a command that a variable names is named by a setting, and
+    /// the value of a variable is kept.
+    async fn make_secrets_last(&mut self, login: Option<&Login>) -> Result<()> {
+        let directory = instance::needed_secret(&self.data, &self.context.environment);
+        for known in directory.into_iter().chain([&secrets::CLIENT_ID, &secrets::CLIENT_SECRET]) {
+            let Some(found) = self.context.secrets.given(&self.data, known).await? else { continue };
+            let environment = &self.context.environment;
+            match found.source {
+                // A login keeps its own.
+                Source::Variable(_) if known.is_of_login() && login.is_some() => {}
+                Source::Variable(_) => self.secrets.push((known, found.secret)),
+                Source::File { path, .. } if environment.is_set(&known.file_variable()) => {
+                    self.set(settings::find(&known.file_setting())?, &absolute(&path)?)?;
+                }
+                Source::Command { .. } => {
+                    if let Some(line) = environment.text(&known.command_variable()) {
+                        self.set(settings::find(&known.command_setting())?, &line)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// On a machine without a secret store, the secrets file is the place, if there is anything to keep.
     async fn place_for_secrets(&mut self, login: Option<&Login>) -> Result<()> {
-        let has_secrets =
-            !self.secrets.is_empty() || login.is_some_and(|login| matches!(login.origin, Origin::Once));
+        let is_to_be_kept = |login: &Login| matches!(login.origin, Origin::Once | Origin::Variable);
+        let has_secrets = !self.secrets.is_empty() || login.is_some_and(is_to_be_kept);
         let is_store = self.context.secrets.keeping(&self.data) == Keeping::OsStore;
         if has_secrets && is_store && self.context.secrets.why_no_store(&self.data).await.is_some() {
             self.set(settings::find("secrets.file")?, secrets::USUAL_FILE)?;
@@ -403,7 +541,67 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Where answers are until all are given. No secret is among them.
+    fn later(&self) -> PathBuf {
+        self.context.file.folder().join(LATER)
+    }
+
+    /// Goes on where somebody stopped.
+    fn resume(&mut self) -> Result<()> {
+        if self.interaction == Interaction::None {
+            return Ok(());
+        }
+        ui::hint(
+            "Enter takes what is proposed in brackets, < goes back to the question before. Nothing is saved before it was tried.",
+        );
+        let Ok(text) = std::fs::read_to_string(self.later()) else { return Ok(()) };
+        let Ok(answers) = serde_json::from_str::<Vec<(String, String)>>(&text) else { return Ok(()) };
+        let wants = ui::confirm(&format!("Go on with the {} answers of last time?", answers.len()))
+            .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
+        if wants {
+            for (name, text) in answers {
+                let setting = settings::find(&name)?;
+                if !self.answered.contains(setting.name) {
+                    self.set(setting, &text)?;
+                    self.asked.push(setting.name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the answers, so that Ctrl-C loses none.
+    fn keep_for_later(&self) -> Result<()> {
+        let answers: Vec<(&str, String)> = self
+            .asked
+            .iter()
+            .filter(|name| secrets::of_setting(name).is_none())
+            .filter_map(|name| Some((*name, settings::find(name).ok()?.stored_text(&self.data)?)))
+            .collect();
+        let text = serde_json::to_vec(&answers)
+            .map_err(|error| Error::new(format!("Writing the answers so far as JSON: {error}")))?;
+        let folder = self.context.file.folder();
+        let is_first = !self.later().exists();
+        crate::state::can_write(folder)?;
+        crate::state::replace_private(&self.later(), &text)?;
+        if is_first {
+            ui::hint(&format!(
+                "(Ctrl-C keeps the answers, but for secrets, in {}; the next `bwdc init` goes on with them.)",
+                self.later().display()
+            ));
+        }
+        Ok(())
+    }
+
     async fn save(self, login: Option<Login>) -> Result<()> {
+        let later = self.later();
+        self.save_all(login).await?;
+        // The answers are in their place now.
+        let _ = std::fs::remove_file(later);
+        Ok(())
+    }
+
+    async fn save_all(self, login: Option<Login>) -> Result<()> {
         let Self { context, data, changes, secrets, .. } = self;
         let app_id = session::app_id(&context.file, &data)?;
         context.file.update(|data| {
@@ -417,11 +615,70 @@ impl<'a> Draft<'a> {
         if !secrets.is_empty() {
             context.secrets.keep(&secrets, |_| Ok(())).await?;
         }
-        if let Some(Login { credentials, token, origin }) = login {
-            login::keep(context, &data, &credentials, &token, origin).await?;
+        match login {
+            Some(Login { credentials, token, origin }) => {
+                login::keep(context, &data, &credentials, &token, origin).await
+            }
+            // Whose key it is, for a run that is given the key alone.
+            None => match session::given_key(&data, &context.secrets).await? {
+                Some((credentials, _)) => session::store_organization(&context.file, &credentials),
+                None => Ok(()),
+            },
         }
-        Ok(())
     }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self { error, cause: Cause::Anything }
+    }
+}
+
+/// Answers so far, beside data.json.
+const LATER: &str = "init-answers.json";
+
+/// What becomes of those who leave.
+const LEAVERS: &[&str] = &["sync.removeDisabled", "sync.removeMissing"];
+
+/// What has to be known to answer.
+fn explanation(name: &str) -> Option<&'static str> {
+    match name {
+        "sync.removeDisabled" => Some(
+            "People whom the directory tells as deleted lose access by themselves. Shall those who are disabled there lose it as well?",
+        ),
+        "sync.removeMissing" => Some(
+            "Most LDAP servers and files tell nothing of deleted people: they are missing. Shall who is missing in a complete read lose \
+             access? (Never many at once: see docs/exit-codes.md.)",
+        ),
+        _ => None,
+    }
+}
+
+/// As a setting names it: a scheduler starts elsewhere.
+fn absolute(path: &Path) -> Result<String> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Error::new(format!("Finding the file {}: {error}", path.display())))?;
+    let text = absolute.to_str().map(str::to_owned);
+    text.ok_or_else(|| {
+        Error::new(format!("The name {} is no UTF-8.", path.display())).hint("Rename the file.")
+    })
+}
+
+/// Where the next run finds each secret that it needs, for whoever sets it up.
+async fn where_secrets_are(context: &Context) -> Result<Vec<String>> {
+    let data = context.file.load()?;
+    let directory = instance::needed_secret(&data, &context.environment);
+    let mut lines = Vec::new();
+    for known in directory.into_iter().chain([&secrets::CLIENT_SECRET]) {
+        let lasting = context.secrets.without_variables().find(&data, known).await?;
+        lines.push(match lasting {
+            Some(found) => format!("{} is in {}.", known.name, found.source),
+            None => {
+                format!("{} is kept nowhere: give it to every run, as docs/secrets.md shows.", known.name)
+            }
+        });
+    }
+    Ok(lines)
 }
 
 fn missing(name: &str) -> Error {

@@ -27,6 +27,7 @@ pub(super) struct Arguments {
 }
 
 /// Where a key came from, which decides whether it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// Somebody gave it to this run only.
     Once,

@@ -801,9 +801,11 @@ fn secret_files(job: &Job) -> Vec<PathBuf> {
     };
     let file = DataFile::in_folder(folder.to_owned());
     let data = if is_roots_alone(folder) && is_roots_alone(&file.path()) { file.load().ok() } else { None };
-    let in_data = data.and_then(|data| {
-        let path = data.section(key::SECRETS).value("file").and_then(Value::as_str)?.to_owned();
-        Some(place::resolve(folder, &path))
+    let in_data: Vec<PathBuf> = data.map_or_else(Vec::new, |data| {
+        let own = secrets::ALL.iter().map(|known| (key::SECRET_FILES, known.name));
+        let all = own.chain([(key::SECRETS, "file")]);
+        let named = all.filter_map(|(section, name)| data.section(section).value(name)?.as_str());
+        named.map(|path| place::resolve(folder, path)).collect()
     });
     let names = secrets::ALL.into_iter().map(Known::file_variable).chain([env::SECRETS_FILE.to_owned()]);
     let names: BTreeSet<String> = names.collect();

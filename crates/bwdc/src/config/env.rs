@@ -125,6 +125,17 @@ impl Environment {
         Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]))
     }
 
+    /// The same without some of its variables.
+    pub(crate) fn without(&self, names: &[String]) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(name, _)| !names.contains(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|value| value.to_string_lossy().into_owned())
     }

@@ -65,7 +65,7 @@ mod tests {
             let (file, command) = (known.file_variable(), known.command_variable());
             writeln!(
                 page,
-                "| `{name}` | `{variable}` | `{file}` | `{command}`, or the setting `exec.{name}` |"
+                "| `{name}` | `{variable}` | `{file}`, or the setting `secretFile.{name}` | `{command}`, or the setting `exec.{name}` |"
             )
             .unwrap();
         }

@@ -196,6 +196,13 @@ pub(crate) const ALL: &[Setting] = &[
     setting("sync.emailPrefixAttribute", In(SYNC, "emailPrefixAttribute"), Type::Attribute, "", "LDAP: attribute with the part before the @."),
     setting("sync.emailSuffix", In(SYNC, "emailSuffix"), Type::EmailSuffix, "", "The rest, with the @."),
     setting("secrets.file", In(key::SECRETS, "file"), Type::Path, "", "A file of secrets, readable by its owner only, where new secrets are kept too; relative to data.json's folder. secrets.env is used without being named, if it is there."),
+    setting("secretFile.login.clientId", In(key::SECRET_FILES, "login.clientId"), Type::Path, "", "A file with the organization's client id and nothing else, such as /etc/bwdc/login.clientId; relative to data.json's folder."),
+    setting("secretFile.login.clientSecret", In(key::SECRET_FILES, "login.clientSecret"), Type::Path, "", "A file with the organization's API key and nothing else, such as /etc/bwdc/login.clientSecret; relative to data.json's folder."),
+    setting("secretFile.ldap.password", In(key::SECRET_FILES, "ldap.password"), Type::Path, "", "A file with ldap.password and nothing else, such as /etc/bwdc/ldap.password; relative to data.json's folder."),
+    setting("secretFile.entra.key", In(key::SECRET_FILES, "entra.key"), Type::Path, "", "A file with entra.key and nothing else, such as /etc/bwdc/entra.key; relative to data.json's folder."),
+    setting("secretFile.gsuite.key", In(key::SECRET_FILES, "gsuite.key"), Type::Path, "", "A file with gsuite.key and nothing else, such as /etc/bwdc/gsuite.key; relative to data.json's folder."),
+    setting("secretFile.okta.token", In(key::SECRET_FILES, "okta.token"), Type::Path, "", "A file with okta.token and nothing else, such as /etc/bwdc/okta.token; relative to data.json's folder."),
+    setting("secretFile.onelogin.secret", In(key::SECRET_FILES, "onelogin.secret"), Type::Path, "", "A file with onelogin.secret and nothing else, such as /etc/bwdc/onelogin.secret; relative to data.json's folder."),
     setting("exec.login.clientId", In(key::SECRET_COMMANDS, "login.clientId"), Type::Command, "", "A command that prints the organization's client id, such as `pass show bwdc/login.clientId`."),
     setting("exec.login.clientSecret", In(key::SECRET_COMMANDS, "login.clientSecret"), Type::Command, "", "A command that prints the organization's API key, such as `pass show bwdc/login.clientSecret`."),
     setting("exec.ldap.password", In(key::SECRET_COMMANDS, "ldap.password"), Type::Command, "", "A command that prints ldap.password, such as `pass show bwdc/ldap.password`."),
@@ -300,10 +307,10 @@ impl Type {
         match self {
             Self::Text | Self::Secret | Self::Path => Ok(text.into()),
             Self::Word => kept(!has_blanks, "there are blanks in it"),
-            Self::Flag => match trimmed {
-                "true" => Ok(true.into()),
-                "false" => Ok(false.into()),
-                _ => Err("it is neither".to_owned()),
+            Self::Flag => match trimmed.to_lowercase().as_str() {
+                "true" | "yes" | "y" | "1" => Ok(true.into()),
+                "false" | "no" | "n" | "0" => Ok(false.into()),
+                _ => Err("it is neither true nor false".to_owned()),
             },
             Self::Port => match trimmed.parse::<u16>() {
                 Ok(port) if port > 0 => Ok(port.into()),
@@ -539,7 +546,7 @@ mod tests {
             Type::Text | Type::Path => "two\nlines",
             Type::Secret => "a\u{7}bell",
             Type::Word => "two words",
-            Type::Flag => "yes",
+            Type::Flag => "maybe",
             Type::Port => "65536",
             Type::Minutes => "4",
             Type::Choice(_) | Type::Preset(_) => "neither",

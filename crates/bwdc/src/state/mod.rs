@@ -43,6 +43,8 @@ pub(crate) mod key {
     pub(crate) const MERGED_BY: &str = "mergedBy";
     /// Ours: where secrets are.
     pub(crate) const SECRETS: &str = "secrets";
+    /// Ours: files with one secret each, by the secret's name.
+    pub(crate) const SECRET_FILES: &str = "secretFiles";
     /// Ours: commands that print secrets, by the secret's name.
     pub(crate) const SECRET_COMMANDS: &str = "secretCommands";
     pub(crate) const ACCESS_TOKEN: &str = "accessToken";

@@ -198,7 +198,7 @@ fn config_saves_what_is_right_and_refuses_the_rest() {
         (&["server.api", "https://u:p@x"], "password"),
         (&["ldap.prot", "1"], "Did you mean ldap.port?"),
         (&["ldap.port", "0"], "1 to 65535"),
-        (&["ldap.ssl", "yes"], "Value must be 'true' or 'false'."),
+        (&["ldap.ssl", "maybe"], "Value must be 'true' or 'false'."),
         (&["sync.inviteUsersAfterProvisioning", "x"], "Value must be 'true' or 'false'."),
         (&["sync.onBadRecord", "ignore"], "stop, skip"),
         (&["ldap.password"], "No value was given"),

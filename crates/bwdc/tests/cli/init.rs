@@ -39,10 +39,13 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     let answers = [
         &organization.sandbox.url(),
         "",          // ldap is proposed
-        "localhost", // hostname
-        "",          // TLS is proposed
-        "false",     // no StartTLS
-        "no port",   // refused, asked again
+        "",          // a host has to be named
+        "elsewhere", // hostname
+        "<",         // not that one
+        "localhost",
+        "",        // TLS is proposed
+        "n",       // no StartTLS
+        "no port", // refused, asked again
         &port,
         &slapd.reader(),
         "wrong password",
@@ -50,17 +53,11 @@ fn by_answers_on_a_machine_without_a_secret_store() {
         "dc=example,dc=org", // the server does not say, as the login failed
         "",                  // users
         "",                  // groups
-        "y",                 // answer again
-        "",
-        "",
-        "",
-        "",
-        "", // host, ssl, startTls, port, username as before
-        PASSWORD,
-        "",
-        "", // root
-        "", // users
-        "", // groups
+        "y",                 // the disabled leave
+        "",                  // the missing stay
+        PASSWORD,            // again, and nothing else
+        &organization.sandbox.client_id(),
+        "wrong key",
         &organization.sandbox.client_id(),
         organization.sandbox.client_secret(),
     ];
@@ -68,20 +65,29 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     for words in [
         "cannot be `no port`",
         "invalidCredentials (49)",
-        "Answer again? [Y/n]",
+        "This has to be answered.",
+        "Give ldap.password again",
+        "Settings > Organization info > View API key",
+        "invalid_client",
+        "disabled there lose it as well?",
         "the server accepts the API key",
         "secrets.env",
     ] {
         assert!(ran.err.contains(words), "`{words}` is not in: {}", ran.err);
     }
-    for secret in [PASSWORD, organization.sandbox.client_secret(), "wrong password"] {
+    for secret in [PASSWORD, organization.sandbox.client_secret(), "wrong password", "wrong key"] {
         assert!(!ran.err.contains(secret) && !instance.text().contains(secret));
     }
     let data = instance.data();
     assert_eq!(data["directoryLdap"]["rootPath"], "dc=example,dc=org");
     assert_eq!(data["sync"]["groupObjectClass"], "groupOfNames");
-    assert!(ran.err.contains("bwdc config ldap.externalIdAttribute entryUUID"), "{}", ran.err);
-    assert!(data["directoryLdap"].get("externalIdAttribute").is_none());
+    assert_eq!(data["directoryLdap"]["hostname"], "localhost");
+    assert_eq!(data["directoryLdap"]["externalIdAttribute"], "entryUUID");
+    assert_eq!(
+        (&data["sync"]["removeDisabled"], &data["sync"]["removeMissing"]),
+        (&true.into(), &false.into())
+    );
+    assert!(!instance.data_folder().join("init-answers.json").exists());
     assert_eq!(instance.run(&["sync"]).ok().out, "Syncing complete.\nSynced 3 group(s) and 9 user(s).\n");
     assert!(instance.run(&["doctor"]).ok().out.contains("Everything is as it should be."));
 }
@@ -95,7 +101,9 @@ fn by_options_with_the_root_from_the_server() {
     let key = instance.folder.path().join("key");
     fs::write(&key, organization.sandbox.client_secret()).unwrap();
     instance.set_env("BW_CLIENTSECRET_FILE", &key.display().to_string());
-    instance.set_env("BWDC_LDAP_PASSWORD_EXEC", &format!("/bin/echo '{PASSWORD}'"));
+    let password = instance.folder.path().join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    instance.set_env("BWDC_LDAP_PASSWORD_EXEC", &format!("/bin/cat '{}'", password.display()));
     let more = ["--set", "sync.userPath=ou=people"];
     let ran = instance.init(&organization, slapd.port(), &slapd.reader(), &more).ok();
     assert!(ran.out.starts_with("bwdc is set up.\n"), "{}", ran.out);
@@ -162,6 +170,111 @@ fn a_directory_of_files() {
             "file.path=company",
         ])
         .ok();
-    assert!(ran.err.contains("every sync needs BW_CLIENTID and BW_CLIENTSECRET too"), "{}", ran.err);
+    assert!(ran.out.contains("login.clientSecret is in the secrets file "), "{}", ran.out);
+    for name in ["BW_CLIENTID", "BW_CLIENTSECRET"] {
+        instance.unset_env(name);
+    }
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 1 group(s) and 1 user(s)."));
+}
+
+/// The next run has the folder and nothing else.
+#[test]
+fn every_secret_lasts_however_it_was_given() {
+    let slapd = Slapd::with(&ldif::small(4, 1, 2));
+    let organization = Organization::start(Options::default());
+    let key = organization.sandbox.client_secret();
+    let of_file = |instance: &Instance, name: &str, secret: &str| {
+        let path = instance.folder.path().join(name);
+        fs::write(&path, format!("{secret}\n")).unwrap();
+        path.display().to_string()
+    };
+    let ways: [(&str, &str); 4] = [
+        ("", "the secrets file "),
+        ("_FILE", "(the setting secretFile."),
+        ("_EXEC", "(exec."),
+        ("untested", "the secrets file "),
+    ];
+    for (way, told) in ways {
+        let mut instance = fresh();
+        instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
+        for (variable, secret) in [("BWDC_LDAP_PASSWORD", PASSWORD), ("BW_CLIENTSECRET", key)] {
+            match way {
+                "_FILE" => {
+                    instance.set_env(&format!("{variable}_FILE"), &of_file(&instance, variable, secret))
+                }
+                "_EXEC" => instance.set_env(&format!("{variable}_EXEC"), &format!("/bin/echo '{secret}'")),
+                _ => instance.set_env(variable, secret),
+            }
+        }
+        let mut more =
+            vec!["--set", "ldap.rootPath=dc=example,dc=org", "--set", "sync.userObjectClass=inetOrgPerson"];
+        more.extend(["--set", "sync.groupObjectClass=groupOfNames", "--set", "sync.groupNameAttribute=cn"]);
+        more.extend((way == "untested").then_some("--untested"));
+        let ran = instance.init(&organization, slapd.port(), &slapd.reader(), &more).ok();
+        for name in ["ldap.password", "login.clientSecret"] {
+            let line =
+                ran.out.lines().find(|line| line.starts_with(&format!("{name} is in "))).unwrap_or_default();
+            assert!(line.contains(told), "{way}: {}", ran.out);
+        }
+        assert!(!ran.out.contains(PASSWORD) && !ran.out.contains(key) && !ran.err.contains(key));
+        instance.environment.retain(|(name, _)| !name.starts_with("BW_") && !name.starts_with("BWDC_LDAP"));
+        let ran = instance.run(&["sync"]).ok();
+        assert!(ran.out.contains("Synced 1 group(s) and 4 user(s)."), "{way}: {}", ran.out);
+    }
+}
+
+#[test]
+fn yes_and_no_are_true_and_false() {
+    let instance = Instance::empty();
+    for (text, value) in [
+        ("y", true),
+        ("No", false),
+        ("TRUE", true),
+        ("False", false),
+        ("1", true),
+        ("0", false),
+        ("yes", true),
+        ("n", false),
+    ] {
+        instance.run(&["config", "sync.removeDisabled", text]).ok();
+        assert_eq!(instance.data()["sync"]["removeDisabled"], value, "{text}");
+    }
+    instance.run(&["config", "sync.removeDisabled", "maybe"]).fails(1, &["Value must be 'true' or 'false'."]);
+}
+
+/// Ctrl-C, or a terminal that is closed: the next time goes on with the answers, and asks for the secrets.
+#[test]
+fn answers_are_kept_until_all_are_given() {
+    let slapd = Slapd::with(&ldif::small(3, 1, 2));
+    let organization = Organization::start(Options::default());
+    let mut instance = fresh();
+    let port = slapd.port().to_string();
+    let first = [&organization.sandbox.url(), "ldap", "127.0.0.1", "n", &port, &slapd.reader(), PASSWORD];
+    let ran = answering(&instance, &["init"], &first).fails(1, &["Ctrl-C keeps the answers"]);
+    assert!(!instance.data_file().exists(), "{}", ran.err);
+    let kept = fs::read_to_string(instance.data_folder().join("init-answers.json")).unwrap();
+    assert!(kept.contains("127.0.0.1") && !kept.contains(PASSWORD), "{kept}");
+    instance.key(&organization.sandbox);
+    let rest = ["y", PASSWORD, "", "", "", "", ""];
+    let ran = answering(&instance, &["init"], &rest).ok();
+    assert!(ran.err.contains("Go on with the 6 answers of last time?"), "{}", ran.err);
+    assert_eq!(instance.data()["directoryLdap"]["hostname"], "127.0.0.1");
+    assert!(!instance.data_folder().join("init-answers.json").exists());
+}
+
+/// Whoever was set up before is known by what was set then.
+#[test]
+fn an_id_that_survives_renames_is_chosen_for_what_is_new_only() {
+    let slapd = Slapd::with(&ldif::small(3, 1, 2));
+    let organization = Organization::start(Options::default());
+    let mut instance = fresh();
+    instance.key(&organization.sandbox);
+    instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
+    instance.init(&organization, slapd.port(), &slapd.reader(), &[]).ok();
+    assert_eq!(instance.data()["directoryLdap"]["externalIdAttribute"], "entryUUID");
+    instance
+        .change(|data| drop(data["directoryLdap"].as_object_mut().unwrap().remove("externalIdAttribute")));
+    let ran = instance.init(&organization, slapd.port(), &slapd.reader(), &[]).ok();
+    assert!(ran.err.contains("`bwdc config ldap.externalIdAttribute entryUUID` is better"), "{}", ran.err);
+    assert!(instance.data()["directoryLdap"].get("externalIdAttribute").is_none());
 }

@@ -57,7 +57,7 @@ impl Command {
     pub(super) async fn run(&self, known: &Known) -> Result<Found> {
         let named_by = match self.named_by {
             NamedBy::Variable => known.command_variable(),
-            NamedBy::Setting => format!("exec.{}", known.name),
+            NamedBy::Setting => known.command_setting(),
         };
         let words = words(&self.line).map_err(|error| error.while_doing(looking_for(known)))?;
         let program = words.first().cloned().unwrap_or_default();

@@ -5,10 +5,11 @@
 //! 1. its variable, such as `BWDC_LDAP_PASSWORD`
 //! 2. the file that its `_FILE` variable names (Docker, Kubernetes)
 //! 3. the command that its `_EXEC` variable or its `exec.` setting names
-//! 4. the file of its name in `$CREDENTIALS_DIRECTORY` (systemd)
-//! 5. the secrets file
-//! 6. `data.json`
-//! 7. the operating system's secret store, unless secrets are kept in `data.json`
+//! 4. the file that its `secretFile.` setting names
+//! 5. the file of its name in `$CREDENTIALS_DIRECTORY` (systemd)
+//! 6. the secrets file
+//! 7. `data.json`
+//! 8. the operating system's secret store, unless secrets are kept in `data.json`
 //!
 //! Kept: in `data.json` if `BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS` is `true`; else in the secrets file if there is
 //! one; else in the operating system's secret store.
@@ -51,9 +52,24 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Whether it is a part of the organization's API key.
+    pub(crate) fn is_of_login(&self) -> bool {
+        [CLIENT_ID.name, CLIENT_SECRET.name].contains(&self.name)
+    }
+
     /// The variable that names a file with it.
     pub(crate) fn file_variable(&self) -> String {
         format!("{}_FILE", self.variable)
+    }
+
+    /// The setting that names a file with it.
+    pub(crate) fn file_setting(&self) -> String {
+        format!("secretFile.{}", self.name)
+    }
+
+    /// The setting that names a command that prints it.
+    pub(crate) fn command_setting(&self) -> String {
+        format!("exec.{}", self.name)
     }
 
     /// The variable that names a command that prints it.
@@ -177,7 +193,7 @@ pub(crate) struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Variable(String),
-    File { path: PathBuf, variable: String },
+    File { path: PathBuf, named_by: String },
     Command { program: String, named_by: String },
     Credential(PathBuf),
     SecretsFile(PathBuf),
@@ -189,7 +205,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "the variable {name}"),
-            Self::File { path, variable } => write!(f, "the file {} ({variable})", path.display()),
+            Self::File { path, named_by } => write!(f, "the file {} ({named_by})", path.display()),
             Self::Command { program, named_by } => write!(f, "the command {program} ({named_by})"),
             Self::Credential(path) => write!(f, "the systemd credential {}", path.display()),
             Self::SecretsFile(path) => write!(f, "the secrets file {}", path.display()),
@@ -244,6 +260,14 @@ impl Secrets {
     #[must_use]
     pub(crate) fn with_tokens(self, tokens: TokenMemory) -> Self {
         Self { tokens, ..self }
+    }
+
+    /// The same secrets for a run that is given no variables of theirs: what a scheduler's finds.
+    pub(crate) fn without_variables(&self) -> Self {
+        let names =
+            |known: &&Known| [known.variable.to_owned(), known.file_variable(), known.command_variable()];
+        let names: Vec<String> = ALL.iter().flat_map(names).collect();
+        Self::new(self.environment.without(&names), self.file.clone())
     }
 
     /// Access tokens of earlier runs of the same program.
@@ -306,6 +330,9 @@ impl Secrets {
 
     /// In a file of the system's or of the administrator's.
     fn written_down(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+        if let Some(found) = variable::find_by_setting(data, self.file.folder(), known)? {
+            return Ok(Some(found));
+        }
         if let Some(found) = credentials::find(&self.environment, known)? {
             return Ok(Some(found));
         }

@@ -1,8 +1,13 @@
-//! A variable with the secret, or one that names a file with it.
+//! A variable with the secret, or a variable or a setting that names a file with it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
-use crate::config::Environment;
+use crate::config::{Environment, place};
 use crate::error::Result;
+use crate::state::{Data, key};
 
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
     if let Some(secret) = environment.secret(known.variable) {
@@ -10,10 +15,22 @@ pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Fo
     }
     let variable = known.file_variable();
     let Some(path) = environment.path(&variable) else { return Ok(None) };
+    in_file(path, format!("the variable {variable}"), known).map(Some)
+}
+
+/// The same in a file that a setting names.
+pub(super) fn find_by_setting(data: &Data, folder: &Path, known: &Known) -> Result<Option<Found>> {
+    let Some(path) = data.section(key::SECRET_FILES).value(known.name).and_then(Value::as_str) else {
+        return Ok(None);
+    };
+    in_file(place::resolve(folder, path), format!("the setting {}", known.file_setting()), known).map(Some)
+}
+
+fn in_file(path: PathBuf, named_by: String, known: &Known) -> Result<Found> {
     let text = crate::state::read_text(&path).map_err(|error| {
-        cannot_read(known, &path, error).hint(format!(
-            "The variable {variable} names this file: correct it, or let the user who runs bwdc read the file."
-        ))
+        let remedy =
+            format!("It is named by {named_by}: correct that, or let the user who runs bwdc read the file.");
+        cannot_read(known, &path, error).hint(remedy)
     })?;
-    not_empty(trimmed(text), Source::File { path, variable }, known).map(Some)
+    not_empty(trimmed(text), Source::File { path, named_by }, known)
 }
