@@ -174,6 +174,11 @@ pub(crate) fn help(text: &str) -> Result<()> {
     printed(text.trim_end())
 }
 
+/// Whether somebody looks at stderr and wants to read there.
+pub(crate) fn is_watched(style: Style) -> bool {
+    !style.quiet && !style.response && std::io::stderr().is_terminal()
+}
+
 /// One warning on stderr.
 pub(crate) fn warning(text: &str, style: Style) {
     if !style.quiet {
@@ -305,6 +310,12 @@ pub(crate) fn ask(question: &str, echo: Echo) -> std::io::Result<Option<String>>
 pub(crate) fn confirm(question: &str) -> std::io::Result<bool> {
     let answer = ask_line(&format!("{question} [Y/n]"), Echo::Shown)?;
     Ok(answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes")))
+}
+
+/// The same where no is the safe answer: only a yes is one.
+pub(crate) fn confirm_no(question: &str) -> std::io::Result<bool> {
+    let answer = ask_line(&format!("{question} [y/N]"), Echo::Shown)?;
+    Ok(answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")))
 }
 
 fn ask_line(question: &str, echo: Echo) -> std::io::Result<Option<String>> {

@@ -6,15 +6,15 @@ use bwdc_connect::Secret;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::login;
 use super::which::WhichOne;
+use super::{Interaction, login};
 use crate::config::secrets::{self, Keeping, Source};
 use crate::config::settings::{self, Setting, Type};
 use crate::config::setup::Origin;
 use crate::config::{Environment, Setup, installation};
 use crate::error::{Error, Result};
 use crate::run::Context;
-use crate::state::Data;
+use crate::state::{Data, key};
 use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// Take the value from the first line of this file; a private key (PEM) or a JSON key file is taken whole.
     #[arg(long, value_name = "filename")]
     secretfile: Option<PathBuf>,
+    /// Change an id under which people are known to the organization without being asked.
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     pub(super) which: WhichOne,
 }
@@ -48,7 +51,11 @@ pub(super) fn schema() -> Answer {
     Answer::Table { text: serde_json::to_string_pretty(&value).unwrap_or_default(), value }
 }
 
-pub(super) async fn run(given: &super::Given, arguments: &Arguments) -> Result<Answer> {
+pub(super) async fn run(
+    given: &super::Given,
+    arguments: &Arguments,
+    interaction: Interaction,
+) -> Result<Answer> {
     let context = &arguments.which.context(given)?;
     let name = arguments.setting.to_lowercase();
     match (name.as_str(), &arguments.value) {
@@ -59,13 +66,18 @@ pub(super) async fn run(given: &super::Given, arguments: &Arguments) -> Result<A
             .hint("Name it behind the word; `bwdc config list` shows all.")),
         _ => {
             let setting = settings::find(&name)?;
-            set(context, setting, arguments).await?;
+            set(context, setting, arguments, interaction).await?;
             Ok(Answer::message(format!("Saved setting `{name}`.")))
         }
     }
 }
 
-async fn set(context: &Context, setting: &Setting, arguments: &Arguments) -> Result<()> {
+async fn set(
+    context: &Context,
+    setting: &Setting,
+    arguments: &Arguments,
+    interaction: Interaction,
+) -> Result<()> {
     let value = match value(arguments)? {
         Some(value) => value,
         // As the existing connector has it.
@@ -76,7 +88,11 @@ async fn set(context: &Context, setting: &Setting, arguments: &Arguments) -> Res
             ));
         }
     };
-    let parsed = setting.parse(&value, &context.file.load()?)?;
+    let data = context.file.load()?;
+    let parsed = setting.parse(&value, &data)?;
+    if setting.name == IDENTITY && setting.stored(&data) != Some(&parsed) && !arguments.yes {
+        confirm_other_ids(&data, interaction)?;
+    }
     match secrets::of_setting(setting.name) {
         Some(known) => {
             if arguments.value.as_ref().is_some_and(|value| !value.is_empty()) {
@@ -90,6 +106,28 @@ async fn set(context: &Context, setting: &Setting, arguments: &Arguments) -> Res
         }
         None => store(context, setting, parsed),
     }
+}
+
+/// By which people and groups are known.
+const IDENTITY: &str = "ldap.externalIdAttribute";
+
+/// An organization that was synced knows everybody by the id of then.
+fn confirm_other_ids(data: &Data, interaction: Interaction) -> Result<()> {
+    let was_synced = [key::LAST_USER_SYNC, key::LAST_GROUP_SYNC].iter().any(|key| data.text(key).is_some());
+    if !was_synced {
+        return Ok(());
+    }
+    let told = format!(
+        "This instance was synced before, and the organization knows its people and groups by the id of then. With another \
+         {IDENTITY}, groups come a second time beside the old ones, and people lose the groups that they had."
+    );
+    let is_wanted = interaction == Interaction::Terminal
+        && ui::confirm_no(&format!("{told}\nChange it all the same?"))
+            .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
+    if is_wanted {
+        return Ok(());
+    }
+    Err(Error::new(told).hint("Nothing was saved. To change it all the same, add --yes; then look at `bwdc test` before the next sync."))
 }
 
 fn store(context: &Context, setting: &Setting, value: Value) -> Result<()> {

@@ -1,11 +1,13 @@
 //! `bwdc doctor`: looks at one installation from end to end, and says what to do about each thing that is wrong.
 
 use bwdc_connect::bitwarden::{Client, ServerKind};
-use bwdc_connect::directory::{self, Directory as _, Scope};
+use bwdc_connect::directory::{self, Directory as _, Scope, Tombstones, ldap};
 use bwdc_connect::probe::{self, Outcome, Place, Protection};
 use bwdc_connect::tls::{self, Trust};
+use bwdc_core::Rules;
 use bwdc_core::check::Removals;
 use bwdc_core::note::{NoteGroup, Severity, by_cause};
+use bwdc_core::rules::{DisabledUsers, ExistingMembers, MissingPeople};
 use clap::Args;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -155,6 +157,63 @@ fn of_machine(given: &super::Given) -> Vec<Finding> {
         }
     });
     toml.into_iter().chain(log).collect()
+}
+
+/// Whether anybody who leaves the company leaves the organization.
+fn leavers(rules: &Rules, tombstones: Tombstones) -> Option<Finding> {
+    let what = "Leavers";
+    let remedy = "Run: bwdc config sync.removeMissing true, and bwdc config sync.removeDisabled true; docs/exit-codes.md tells of the brake.";
+    if tombstones == Tombstones::Yes
+        || rules.missing == MissingPeople::Remove
+        || rules.existing == ExistingMembers::Overwrite
+    {
+        return None;
+    }
+    Some(match rules.disabled {
+        DisabledUsers::Keep => Finding::doubtful(
+            what,
+            "nobody ever leaves: this directory does not tell who was deleted, and neither sync.removeMissing nor sync.removeDisabled is on",
+            remedy,
+        ),
+        DisabledUsers::Remove => Finding::doubtful(
+            what,
+            "only people who are disabled leave: this directory does not tell who was deleted, and sync.removeMissing is off",
+            remedy,
+        ),
+    })
+}
+
+/// Parts of filters that drop people who are disabled (Active Directory's bit, Okta's state), so that nobody sees them leave.
+const DROPS_DISABLED: [&str; 3] = [
+    "(!(useraccountcontrol:1.2.840.113556.1.4.803:=2))",
+    "(!useraccountcontrol:1.2.840.113556.1.4.803:=2)",
+    "status eq \"active\"",
+];
+
+fn disabled(rules: &Rules, data: &Data) -> Option<Finding> {
+    let filter = settings::find("sync.userFilter").ok()?.stored(data)?.as_str()?.to_lowercase();
+    let drops_disabled = DROPS_DISABLED.iter().any(|part| filter.contains(part));
+    (drops_disabled && rules.disabled == DisabledUsers::Remove).then(|| {
+        Finding::doubtful(
+            "Leavers",
+            "sync.userFilter drops people who are disabled, so that sync.removeDisabled never sees them",
+            "Take that part out of sync.userFilter: who is disabled leaves by sync.removeDisabled.",
+        )
+    })
+}
+
+/// Ids that change when somebody is renamed.
+fn identity(directory: &directory::Config) -> Option<Finding> {
+    let directory::Config::Ldap(config) = directory else { return None };
+    let is_dn = config.flavour != ldap::config::Flavour::ActiveDirectory
+        && matches!(config.identity, ldap::config::Identity::Dn | ldap::config::Identity::GuidOrDn);
+    is_dn.then(|| {
+        Finding::doubtful(
+            "Ids",
+            "people and groups are known by their DN, which changes when they are renamed or moved",
+            "See \"Who somebody is\" on the LDAP page; best before the first sync: bwdc config ldap.externalIdAttribute entryUUID (or nsUniqueId, ipaUniqueID).",
+        )
+    })
 }
 
 /// A clock that is further off makes tokens and certificates look expired.
@@ -320,6 +379,7 @@ impl<'a> Examination<'a> {
                 "Run: bwdc config sync.users true",
             ));
         }
+        let identity = identity(&instance.directory);
         let directory = match directory::open(instance.directory) {
             Ok(directory) => directory,
             Err(error) => {
@@ -327,6 +387,9 @@ impl<'a> Examination<'a> {
                 return false;
             }
         };
+        self.findings.extend(leavers(&instance.rules, directory.abilities().tombstones));
+        self.findings.extend(disabled(&instance.rules, data));
+        self.findings.extend(identity);
         let checks = directory.probe(instance.scope.unwrap_or(Scope::UsersAndGroups)).await;
         let works = !checks.iter().any(probe::Check::is_bad);
         self.findings.extend(checks.into_iter().map(Finding::from));
@@ -441,11 +504,33 @@ impl<'a> Examination<'a> {
             Ok(ServerKind::Other(name)) => name,
             Err(_) => "a server that does not say what it is".to_owned(),
         };
+        let is_vaultwarden = kind == "Vaultwarden";
         self.add(Finding::good(
             what,
             format!("organization.{} on {kind} accepts the API key", account.organization_id),
         ));
+        if is_vaultwarden {
+            self.vaultwarden(data);
+        }
         true
+    }
+
+    /// What is different there, and cannot be seen from outside.
+    fn vaultwarden(&mut self, data: &Data) {
+        let what = "Vaultwarden";
+        if settings::find("sync.groups").is_ok_and(|setting| setting.stored(data) == Some(&Value::Bool(true)))
+        {
+            self.add(Finding::doubtful(
+                what,
+                "groups are off there by default, and are ignored then; that cannot be seen from here",
+                "Set ORG_GROUPS_ENABLED=true on the server, or switch sync.groups off.",
+            ));
+        }
+        self.add(Finding::doubtful(
+            what,
+            "people whom somebody revokes by hand come back with the next import, since it has everybody",
+            "Take them out of the directory, or out of sync.userFilter.",
+        ));
     }
 
     async fn rehearsal(&mut self) {

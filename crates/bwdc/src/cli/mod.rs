@@ -266,14 +266,16 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
     };
     let done = |answer: Answer| (answer, Exit::Success);
     let given = || Given::of(cli.global.clone(), environment.clone(), style);
+    // Somebody waits for these.
+    let given_soon = || Given::of(cli.global.clone(), environment.clone().with_short_patience(), style);
     match cli.command {
-        Command::Login(arguments) => login::run(&given()?, arguments, interaction).await.map(done),
+        Command::Login(arguments) => login::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Logout(which) => several::each(which.contexts(&given()?)?, style, logout::run).await,
         Command::Test(arguments) => test::run(&given()?, arguments).await,
         Command::Sync(arguments) => sync::run(&given()?, arguments).await,
         Command::LastSync(arguments) => last_sync::run(&given()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
-        Command::Config(arguments) => config::run(&given()?, &arguments).await.map(done),
+        Command::Config(arguments) => config::run(&given()?, &arguments, interaction).await.map(done),
         Command::DataFile(which) => {
             several::each(which.contexts(&given()?)?, style, async |context| Ok(data_file::run(context)))
                 .await
@@ -281,11 +283,11 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::ClearCache(which) => {
             several::each(which.contexts(&given()?)?, style, async |context| clear_cache::run(context)).await
         }
-        Command::Init(arguments) => init::run(&given()?, arguments, interaction).await.map(done),
+        Command::Init(arguments) => init::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
         Command::Status(arguments) => status::run(arguments, &given()?).await,
         Command::Log(arguments) => log::run(arguments, &given()?).await,
-        Command::Doctor(arguments) => doctor::run(&given()?, arguments).await,
+        Command::Doctor(arguments) => doctor::run(&given_soon()?, arguments).await,
         Command::Schedule(arguments) => schedule::run(&environment, arguments, &cli.global.setup(), style),
         Command::Update => update::run(&environment).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),

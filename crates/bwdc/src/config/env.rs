@@ -76,7 +76,7 @@ variables! {
     QUIET = "BW_QUIET";
     /// `true`: as `--nointeraction`.
     NO_INTERACTION = "BW_NOINTERACTION";
-    /// For how many seconds one request is tried again (default 60).
+    /// For how many seconds one request is tried again (default 60; 5 for `login`, `init` and `doctor`, for which somebody waits).
     RETRY_SECONDS = "BWDC_RETRY_SECONDS";
     /// For how many seconds a directory may stay silent before the read is given up (default 120).
     SILENCE_SECONDS = "BWDC_SILENCE_SECONDS";
@@ -123,6 +123,12 @@ impl Environment {
     /// The environment of the demo: its secrets are the sandbox's and may stand in `data.json`.
     pub(crate) fn for_demo() -> Self {
         Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]))
+    }
+
+    /// With a few seconds for what is tried again, unless somebody has said how many.
+    pub(crate) fn with_short_patience(mut self) -> Self {
+        self.0.entry(RETRY_SECONDS.to_owned()).or_insert_with(|| "5".into());
+        self
     }
 
     /// The same without some of its variables.

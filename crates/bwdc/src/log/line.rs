@@ -28,6 +28,13 @@ pub(super) struct Record {
     fields: Fields,
 }
 
+impl Record {
+    /// What happened, without the fields.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 /// Names and values in their order.
 #[derive(Clone, Default)]
 struct Fields(Map<String, Value>);

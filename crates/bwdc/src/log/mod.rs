@@ -13,6 +13,9 @@ pub(crate) use self::changes::changes;
 pub(crate) use self::file::{can_append, end};
 pub(crate) use self::line::escaped;
 
+use std::sync::{Mutex, PoisonError};
+
+use bwdc_connect::http::RETRIES;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -69,16 +72,37 @@ pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup:
         let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
         lines(journal::Stderr, log, targets)
     });
-    if console.is_none() && file.is_none() && journal.is_none() {
+    let terminal = ui::is_watched(style).then(|| {
+        Lines::new(Terminal { style, last: Mutex::default() }, Format::Text)
+            .with_filter(Targets::new().with_target(RETRIES, LevelFilter::DEBUG))
+    });
+    if console.is_none() && file.is_none() && journal.is_none() && terminal.is_none() {
         return;
     }
-    let _ = tracing_subscriber::registry().with(console).with(file).with(journal).try_init();
+    let _ = tracing_subscriber::registry().with(console).with(file).with(journal).with(terminal).try_init();
 }
 
 /// On stderr, if there is no other log: for a daemon in the foreground.
 pub(crate) fn on_stderr(log: &setup::Log) {
     let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
     let _ = tracing_subscriber::registry().with(lines(Stderr, log, targets)).try_init();
+}
+
+/// What somebody who waits wants to know: what failed, and that it is tried again. The same once.
+struct Terminal {
+    style: Style,
+    last: Mutex<String>,
+}
+
+impl Sink for Terminal {
+    fn write(&self, record: &line::Record, _format: Format) {
+        let what = record.message().split(": ").next().unwrap_or_default().to_owned();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != what {
+            ui::progress(record.message(), self.style);
+            *last = what;
+        }
+    }
 }
 
 /// Lines as in the file.

@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use bwdc_sandbox::Options;
+use bwdc_sandbox::{Flavour, Options};
 use bwdc_testkit::slapd::Quirk;
 use bwdc_testkit::{Slapd, free_port, ldif};
 use serde_json::{Value, json};
 
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, Ran};
 
 /// Set up well, over LDAPS.
 fn healthy(slapd: &Slapd, organization: &Organization) -> Instance {
@@ -210,7 +210,7 @@ fn a_directory_may_have_no_groups() {
         "{}",
         ran.out
     );
-    assert!(ran.out.ends_with("It works; 1 thing(s) to look at.\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("It works; 3 thing(s) to look at.\n"), "{}", ran.out);
 }
 
 #[test]
@@ -285,4 +285,76 @@ fn a_ca_file_that_is_not_there() {
     let instance = healthy(&slapd, &organization);
     with_ldap(&instance, &json!({ "sslCaPath": "/nowhere/ca.pem" }));
     names(&instance, "LDAP server: certificate", &["/nowhere/ca.pem", "No such file"]);
+}
+
+/// What works, and will surprise somebody.
+#[test]
+fn what_lets_leavers_stay_and_ids_change_is_told() {
+    let slapd = Slapd::with(&ldif::small(3, 1, 2));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let told = |words: &str| {
+        let out = instance.run(&["doctor"]).ok().out;
+        assert!(out.contains(words), "`{words}` is not in: {out}");
+    };
+    told("nobody ever leaves: this directory does not tell who was deleted");
+    told("known by their DN, which changes when they are renamed");
+    instance.run(&["config", "sync.removeDisabled", "true"]).ok();
+    told("only people who are disabled leave");
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    instance.run(&["config", "ldap.externalIdAttribute", "entryUUID"]).ok();
+    told("Everything is as it should be.");
+    let filter = "(&(mail=*)(!(userAccountControl:1.2.840.113556.1.4.803:=2)))";
+    instance.run(&["config", "sync.userFilter", filter]).ok();
+    let out = instance.run(&["doctor"]).out;
+    assert!(out.contains("drops people who are disabled"), "{out}");
+}
+
+#[test]
+fn what_is_different_on_vaultwarden_is_told() {
+    let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
+    let instance = Instance::files("id,email\n1,a@example.org\n", "name,members\nA,1\n", &organization);
+    let out = instance.run(&["doctor"]).ok().out;
+    assert!(out.contains("ORG_GROUPS_ENABLED") && out.contains("revokes by hand come back"), "{out}");
+}
+
+/// Other ids make everybody new: not by a slip.
+#[test]
+fn another_id_for_people_who_were_synced_has_to_be_confirmed() {
+    let slapd = Slapd::with(&ldif::small(3, 1, 2));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let change = ["config", "ldap.externalIdAttribute", "entryUUID"];
+    instance.run(&change).ok();
+    instance.run(&["config", "unset", "ldap.externalIdAttribute"]).ok();
+    instance.run(&["sync"]).ok();
+    let before = instance.text();
+    instance.run(&change).fails(1, &["groups come a second time", "add --yes"]);
+    instance.run(&[&["--nointeraction"], &change[..]].concat()).fails(1, &["Nothing was saved."]);
+    assert_eq!(instance.text(), before);
+    instance.run(&[&change[..], &["--yes"]].concat()).ok();
+    assert_eq!(instance.data()["directoryLdap"]["externalIdAttribute"], "entryUUID");
+    // The same again is no change.
+    instance.run(&change).ok();
+}
+
+/// Whoever waits at a terminal sees at once what failed; and not for a minute.
+#[test]
+fn a_login_that_cannot_succeed_is_told_at_once_and_given_up_soon() {
+    let mut instance = Instance::empty();
+    instance.set_env("BW_CLIENTID", "organization.11111111-2222-3333-4444-555555555555");
+    instance.set_env("BW_CLIENTSECRET", "x");
+    instance.unset_env("BWDC_RETRY_SECONDS");
+    instance.run(&["config", "server", &format!("http://127.0.0.1:{}", free_port())]).ok();
+    // script(1) gives it a terminal.
+    let line = format!("'{}' login", env!("CARGO_BIN_EXE_bwdc"));
+    let mut command = instance.command_of("script".as_ref(), &["-qec", &line, "/dev/null"]);
+    let ran: Ran = command.env("PATH", "/usr/bin:/bin").output().unwrap().into();
+    let told =
+        ran.out.find("Trying again for up to 5 s.").or_else(|| ran.out.find("Trying again for up to 4 s."));
+    let given_up = ran.out.find("(tried ").expect(&ran.out);
+    assert!(told.is_some_and(|told| told < given_up), "{}", ran.out);
+    assert!(!ran.out.contains("import"), "{}", ran.out);
+    let seconds = ran.out.split(" times in ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(seconds.parse::<u64>().unwrap() <= 5, "{}", ran.out);
 }

@@ -89,6 +89,12 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     );
     assert!(!instance.data_folder().join("init-answers.json").exists());
     assert_eq!(instance.run(&["sync"]).ok().out, "Syncing complete.\nSynced 3 group(s) and 9 user(s).\n");
+    let told = instance.run(&["doctor"]).ok().out;
+    assert!(
+        told.contains("only people who are disabled leave") && told.contains("1 thing(s) to look at"),
+        "{told}"
+    );
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
     assert!(instance.run(&["doctor"]).ok().out.contains("Everything is as it should be."));
 }
 

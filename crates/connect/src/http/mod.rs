@@ -253,6 +253,7 @@ impl Http {
                     return result.map_err(|error| failure::told(attempted, &error, request, &backoff));
                 }
             };
+            tell_of_retry(attempted, &result, self.retry_for.saturating_sub(elapsed));
             tokio::time::sleep(wait).await;
         }
     }
@@ -289,6 +290,17 @@ impl Http {
         }
         Ok(Response { status, headers, body: body.freeze() })
     }
+}
+
+/// The target of events about requests that are tried again, for whoever waits at a terminal.
+pub const RETRIES: &str = "bwdc_connect::retries";
+
+fn tell_of_retry(attempted: &str, result: &std::result::Result<Response, failure::Failure>, left: Duration) {
+    let why = match result {
+        Ok(answer) => format!("HTTP {}", answer.status.as_u16()),
+        Err(failure) => failure.to_string(),
+    };
+    tracing::debug!(target: RETRIES, "{attempted}: {why}. Trying again for up to {} s.", left.as_secs().max(1));
 }
 
 /// Method, host, path, outcome and time. Never a query, a header or a body.
