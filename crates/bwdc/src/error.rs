@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::log::escaped;
+
 /// How the program ends. Documented in `docs/exit-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -87,12 +89,45 @@ impl fmt::Display for Error {
     }
 }
 
+/// More of a text from outside is of no use to anybody.
+const LONGEST: usize = 2_000;
+
+/// Where a line of ours goes on; whatever begins so looks like no line of its own.
+const CONTINUED: &str = "\n  ";
+
+/// A text with parts from outside, of bearable length: nobody else's line ends and control characters get through.
+pub(crate) fn shown(text: &str) -> String {
+    let text = text.split(CONTINUED).map(escaped).collect::<Vec<_>>().join(CONTINUED);
+    match text.char_indices().nth(LONGEST) {
+        None => text,
+        Some((end, _)) => format!("{}... ({} characters)", &text[..end], text.chars().count()),
+    }
+}
+
 impl From<bwdc_connect::Error> for Error {
     fn from(error: bwdc_connect::Error) -> Self {
         Self {
-            message: error.to_string(),
+            message: shown(&error.to_string()),
             next_step: error.next_step().map(str::to_owned),
             exit: Exit::Failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_forges_no_line_and_moves_no_terminal() {
+        let forged =
+            shown("no such user\n2026-01-01T00:00:00.000Z INFO bwdc: sync ok\u{1b}[2J\u{9b}1A\u{202e}\r");
+        assert_eq!(
+            forged,
+            "no such user\\n2026-01-01T00:00:00.000Z INFO bwdc: sync ok\\u{1b}[2J\\u{9b}1A\\u{202e}\\r"
+        );
+        assert_eq!(shown("at character 3\n  (a\n  ^"), "at character 3\n  (a\n  ^");
+        let long = shown(&"x".repeat(100_000_000));
+        assert!(long.len() < 2_100 && long.ends_with("... (100000000 characters)"));
     }
 }

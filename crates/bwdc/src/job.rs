@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bwdc_core::Prepared;
 use bwdc_core::check::Removals;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
-use crate::config::Environment;
+use crate::config::{Environment, settings};
 use crate::error::{Error, Exit, Result};
 use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
@@ -20,6 +20,9 @@ use crate::run::{self, Context, Outcome, Place, Rehearsal};
 use crate::runs;
 use crate::session::TokenMemory;
 use crate::ui::{self, Style};
+
+/// For how long a sync may run where nobody says otherwise; as the daemon's.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What is synced as one. Nothing is shared between two: a process may run as many side by side as it likes.
 #[derive(Debug)]
@@ -109,11 +112,29 @@ impl Job {
             tokio::select! {
                 result = Box::pin(whole) => result,
                 error = cut_off => Err(error),
+                error = self.timeout() => Err(error),
             }
         };
         let report = logged(self.name(), run, "sync", Box::pin(work)).await;
         self.keep(&report, at);
         report
+    }
+
+    /// Comes when it has taken as long as it may, by the settings of the one that speaks for all.
+    async fn timeout(&self) -> Error {
+        let longest = self.longest();
+        tokio::time::sleep(longest).await;
+        Error::new(format!("The sync took longer than {} s (sync.timeout) and was given up.", longest.as_secs())).hint(
+            "See with `bwdc log` how far it came: something that it reads may never end. If the directory is that large, set sync.timeout \
+             to more.",
+        )
+    }
+
+    fn longest(&self) -> Duration {
+        let data = self.contexts().first().and_then(|context| context.file.load().ok()).unwrap_or_default();
+        let setting = settings::find("sync.timeout").ok();
+        let text = setting.and_then(|setting| setting.stored_text(&data));
+        text.as_deref().and_then(settings::length).unwrap_or(LONGEST)
     }
 
     /// Keeps how it went in each of its folders.

@@ -23,8 +23,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::under_way::Ended;
-use crate::config::{Environment, Instance, Secrets, env, installation, instance};
-use crate::error::{Error, Exit, Result};
+use crate::config::{Environment, Instance, Secrets, env, installation, instance, settings};
+use crate::error::{Error, Exit, Result, shown};
 use crate::log;
 use crate::runs;
 use crate::session::{self, Account, TokenMemory};
@@ -435,7 +435,7 @@ fn limits(data: &Data) -> Result<ServerLimits> {
 
 fn blocked(findings: &[Finding]) -> Error {
     let is_dangerous = findings.iter().any(|finding| finding.cause == Cause::Dangerous);
-    let problems: Vec<&str> = findings.iter().map(|finding| finding.problem.as_str()).collect();
+    let problems: Vec<String> = findings.iter().map(|finding| shown(&finding.problem)).collect();
     let mut next_steps: Vec<&str> = findings.iter().map(|finding| finding.next_step.as_str()).collect();
     next_steps.dedup();
     Error::new(problems.join("\n"))
@@ -450,10 +450,24 @@ struct Organization<'a> {
     account: Account,
 }
 
+fn allows_plain_http(data: &Data) -> bool {
+    settings::find("server.allowPlainHttp").is_ok_and(|setting| setting.is_on(data))
+}
+
 /// A client for the servers that are configured.
 pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result<Client> {
+    let endpoints = instance::endpoints(data)?;
+    if let (Some(url), false) = (endpoints.in_clear(), allows_plain_http(data)) {
+        return Err(Error::new(format!(
+            "The server {url} is reached by http: the API key and everybody's names and addresses would cross the network in clear."
+        ))
+        .hint(
+            "Set the server's https address (bwdc config server https://...). If nobody else can read along on the way there: bwdc config \
+             server.allowPlainHttp true.",
+        ));
+    }
     let settings = bitwarden::Config {
-        endpoints: instance::endpoints(data)?,
+        endpoints,
         network: environment.network()?,
         client_version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: session::app_id(file, data)?,
@@ -464,6 +478,11 @@ pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) ->
 impl<'a> Organization<'a> {
     fn open(context: &'a Context, data: &Data, account: Account) -> Result<Self> {
         let client = client(&context.file, data, &context.environment)?;
+        if let Some(url) = instance::endpoints(data)?.in_clear() {
+            context.warn(&format!(
+                "{url} is reached by http (server.allowPlainHttp): the API key and everybody's names cross the network in clear."
+            ));
+        }
         Ok(Self { context, client, account })
     }
 

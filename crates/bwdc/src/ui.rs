@@ -13,9 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::config::installation::Format;
-use crate::error::{Error, Exit, Result};
-use crate::log;
+use crate::error::{Error, Exit, Result, shown};
 use crate::log::journal::{Priority, with_priority};
+use crate::log::{self, escaped_lines};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,7 +158,7 @@ pub(crate) fn error(error: &Error, style: Style) -> Exit {
             whole.extend(error.json());
             let _ = out(&render(&whole.into(), style));
         } else {
-            told(&red(&error.to_string(), style), Priority::Error, style);
+            told(&red(&escaped_lines(&error.to_string()), style), Priority::Error, style);
         }
     }
     if style.clean_exit { Exit::Success } else { error.exit }
@@ -182,14 +182,14 @@ pub(crate) fn is_watched(style: Style) -> bool {
 /// One warning on stderr.
 pub(crate) fn warning(text: &str, style: Style) {
     if !style.quiet {
-        told(&format!("Warning: {text}"), Priority::Warning, style);
+        told(&format!("Warning: {}", escaped_lines(text)), Priority::Warning, style);
     }
 }
 
 /// What went well on the way, on stderr.
 pub(crate) fn progress(text: &str, style: Style) {
     if !style.quiet {
-        told(text, Priority::Info, style);
+        told(&escaped_lines(text), Priority::Info, style);
     }
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
             Severity::Warning => ("Warning", Priority::Warning),
             Severity::Info => ("Note", Priority::Info),
         };
-        told(&format!("{label}: {}", sentence(group)), priority, style);
+        told(&format!("{label}: {}", shown(&sentence(group))), priority, style);
     }
 }
 
@@ -231,7 +231,7 @@ pub(crate) fn notes_of(name: &str, groups: &[NoteGroup<'_>], style: Style) {
 /// One of several errors, on stderr; where JSON was asked for it is in the answer, and the journal has it from the log.
 pub(crate) fn error_of(name: &str, error: &Error, style: Style) {
     if !style.quiet && !style.response && !style.has_log() {
-        err(&red(&format!("{name}: {error}"), style));
+        err(&red(&escaped_lines(&format!("{name}: {error}")), style));
     }
 }
 

@@ -329,5 +329,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
         .enable_all()
         .build()
         .map_err(|error| crate::error::Error::new(format!("Starting the program's event loop: {error}")))?;
-    Ok(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    // A read that was given up may have a thread that waits for the other side for long.
+    runtime.shutdown_background();
+    Ok(done)
 }

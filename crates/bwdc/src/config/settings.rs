@@ -1,6 +1,8 @@
 //! Every setting once: its name on the command line, where it stands in `data.json`, its type and its meaning.
 //! `bwdc config`, the reader of the configuration and the reference page use this table.
 
+use std::time::Duration;
+
 use bwdc_connect::directory::entra::{self, Authority};
 use bwdc_connect::directory::ldap;
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
@@ -29,6 +31,8 @@ pub(crate) enum Type {
     Port,
     /// Minutes between syncs of a daemon; at least 5.
     Minutes,
+    /// A length of time: seconds, minutes or hours.
+    Length,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Some of these words, with commas in between.
@@ -122,6 +126,7 @@ const URLS: &str = key::URLS;
 #[rustfmt::skip]
 pub(crate) const ALL: &[Setting] = &[
     setting("server", In(URLS, "base"), Type::Server, "https://bitwarden.com", "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds. Forgets the other server settings."),
+    setting("server.allowPlainHttp", In("server", "allowPlainHttp"), Type::Flag, "false", "Talk to a server by http that is not on this machine. The API key and everybody's names cross the network in clear."),
     setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Where the people are."),
     setting("server.api", In(URLS, "api"), Type::Url, "", "The API's base URL, where it is not the one that follows from `server`."),
     setting("server.identity", In(URLS, "identity"), Type::Url, "", "The identity server's base URL, likewise."),
@@ -182,6 +187,7 @@ pub(crate) const ALL: &[Setting] = &[
     setting("sync.inviteUsersAfterProvisioning", In(SYNC, "inviteUsersAfterProvisioning"), Type::Flag, "false", "Invite newcomers at once, where the server can stage them instead."),
     setting("sync.onBadRecord", In(SYNC, "onBadRecord"), Type::Choice(&["stop", "skip"]), "stop", "What happens when an entry cannot be imported: stop the run, or leave the entry out and end with exit code 4."),
     setting("sync.nestedGroups", In(SYNC, "nestedGroups"), Type::Choice(&["kept", "all"]), "kept", "Through which groups members of members count: those that the group filter keeps, or all. `all` widens access."),
+    setting("sync.timeout", In(SYNC, "timeout"), Type::Length, "1h", "How long a whole sync may take, such as 20s, 5m or 1h; then it is given up, and nothing more is sent."),
     setting("sync.interval", In(SYNC, "interval"), Type::Minutes, "5", "Minutes between syncs of a daemon."),
     setting("sync.userObjectClass", In(SYNC, "userObjectClass"), Type::Attribute, "person", "LDAP: object class of people."),
     setting("sync.userPath", In(SYNC, "userPath"), Type::Dns, "", "LDAP: where people are, put before the root; several with | in between."),
@@ -243,6 +249,7 @@ impl Type {
             Self::Flag => "true or false".to_owned(),
             Self::Port => "port".to_owned(),
             Self::Minutes => "minutes".to_owned(),
+            Self::Length => "length of time".to_owned(),
             Self::Choice(words) | Self::Preset(words) => words.join(" or "),
             Self::Words(words) => format!("some of {}", words.join(", ")),
             Self::Url | Self::Server => "URL".to_owned(),
@@ -268,6 +275,7 @@ impl Type {
             Self::Flag => "true or false".to_owned(),
             Self::Port => "a number from 1 to 65535".to_owned(),
             Self::Minutes => "a number of minutes, at least 5".to_owned(),
+            Self::Length => "a length of time such as 20s, 5m or 1h".to_owned(),
             Self::Choice(words) | Self::Preset(words) => format!("one of: {}", words.join(", ")),
             Self::Words(words) => format!("any of these, with commas in between: {}", words.join(", ")),
             Self::Url => "a base URL such as https://example.com".to_owned(),
@@ -320,6 +328,7 @@ impl Type {
                 Ok(minutes) if minutes >= 5 => Ok(minutes.into()),
                 _ => Err("it is no such number".to_owned()),
             },
+            Self::Length => kept(length(trimmed).is_some(), "it is no length of time"),
             Self::Choice(words) | Self::Preset(words) => one_of(trimmed, words).map(Value::from),
             Self::Words(words) => {
                 let chosen: Vec<&str> = trimmed
@@ -360,6 +369,20 @@ impl Type {
             },
         }
     }
+}
+
+/// `20s`, `5m`, `1h`; more than nothing and at most a year.
+pub(crate) fn length(text: &str) -> Option<Duration> {
+    const LONGEST: u64 = 365 * 24 * 3600;
+    let unit = match text.chars().next_back()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return None,
+    };
+    let count: u64 = text[..text.len() - 1].parse().ok()?;
+    let seconds = count.checked_mul(unit).filter(|seconds| (1..=LONGEST).contains(seconds))?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn one_of<'a>(text: &str, words: &[&'a str]) -> std::result::Result<&'a str, String> {
@@ -452,6 +475,11 @@ impl Setting {
             Type::Secret => Error::new(format!("The secret {name} cannot be that: {why}.")).hint(allowed),
             _ => Error::new(told).hint(allowed),
         }
+    }
+
+    /// Whether a setting that is true or false is on.
+    pub(crate) fn is_on(&self, data: &Data) -> bool {
+        self.stored(data) == Some(&Value::Bool(true))
     }
 
     /// What is wrong with the value in `data.json`, if anything is. Secrets are not looked at.
@@ -549,6 +577,7 @@ mod tests {
             Type::Flag => "maybe",
             Type::Port => "65536",
             Type::Minutes => "4",
+            Type::Length => "soon",
             Type::Choice(_) | Type::Preset(_) => "neither",
             Type::Words(_) => "userAccountControl, neither",
             Type::Url | Type::Server => "ftp://example.org",

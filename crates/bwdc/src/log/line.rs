@@ -166,7 +166,21 @@ fn shown(value: &Value) -> String {
 
 /// Without anything that ends a line or moves a cursor: what a directory holds must not forge a line.
 pub(crate) fn escaped(text: &str) -> String {
-    let is_harmful = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    escaped_but_for(text, |_| false)
+}
+
+/// The same of a text with lines of its own.
+pub(crate) fn escaped_lines(text: &str) -> String {
+    escaped_but_for(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// Control characters, ends of lines, and what turns the direction of writing (Unicode, bidirectional formatting characters).
+fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let is_harmful = |c: char| is_harmful(c) && !is_kept(c);
     if !text.contains(is_harmful) {
         return text.to_owned();
     }

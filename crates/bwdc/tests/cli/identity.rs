@@ -20,7 +20,7 @@ fn an_id_that_survives_a_rename() {
     let slapd = Slapd::with(&ldif::small(3, 1, 2));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
-    instance.run(&["config", "ldap.externalIdAttribute", "entryuuid"]).ok();
+    instance.run(&["config", "ldap.externalIdAttribute", "entryuuid", "--yes"]).ok();
     let before = ids(&instance);
     assert!(before.iter().all(|(_, id)| id.len() == 36 && !id.contains("uid=")), "{before:?}");
     instance.run(&["sync"]).ok();
@@ -37,7 +37,7 @@ fn an_id_that_survives_a_rename() {
     instance.run(&["sync"]).ok();
     assert!(members.len() >= 2);
     // The DN is another one after a rename.
-    instance.run(&["config", "ldap.externalIdAttribute", "dn"]).ok();
+    instance.run(&["config", "ldap.externalIdAttribute", "dn", "--yes"]).ok();
     assert!(ids(&instance).iter().any(|(_, id)| id.starts_with("uid=elsewhere,")));
 }
 
@@ -46,7 +46,7 @@ fn an_entry_without_the_id_stops_the_read() {
     let slapd = Slapd::with(&ldif::small(3, 1, 2));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
-    instance.run(&["config", "ldap.externalIdAttribute", "nsUniqueId"]).ok();
+    instance.run(&["config", "ldap.externalIdAttribute", "nsUniqueId", "--yes"]).ok();
     instance.run(&["sync"]).fails(1, &["it has no nsUniqueId", "ldap.externalIdAttribute"]);
     assert_eq!(organization.imports(), 0);
     let doctor = instance.run(&["doctor"]);

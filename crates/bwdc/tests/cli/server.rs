@@ -394,3 +394,69 @@ fn a_login_that_fails_says_nothing_of_imports() {
     let ran = instance.run(&["login"]).fails(1, &["HTTP 503", "try again later"]);
     assert!(!ran.err.contains("import") && !ran.err.contains("next run"), "{}", ran.err);
 }
+
+/// Names, results and messages of others: on stderr, which cron puts into a log, and in the log.
+#[test]
+fn what_a_server_or_a_directory_says_forges_no_line() {
+    let answer = || {
+        status(
+            400,
+            r#"{"message":"No.\n2026-01-01T00:00:00.000Z INFO  bwdc: sync ok users=9\u001b[2J\u009b31m"}"#,
+        )
+    };
+    let server = Faulty::start(vec![answer]);
+    let instance = server.instance();
+    let ran = instance.run(&["sync", "--log-file", "bwdc.log"]).fails(1, &["No."]);
+    let log = std::fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap();
+    for text in [&ran.err, &log] {
+        assert!(!text.contains(['\u{1b}', '\u{9b}']), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("2026-01-01T00:00:00.000Z")), "{text}");
+    }
+    let users = "id,email\n\"1\u{1b}[2J\u{85}\",not-an-address\u{1b}[31m\n2,b@example.org\n";
+    instance.company(users, "name,members\n");
+    for command in ["test", "sync", "doctor"] {
+        let ran = instance.run(&[command]);
+        assert!(!ran.err.contains(['\u{1b}', '\u{85}']), "{command}: {:?}", ran.err);
+        assert!(command == "test" || !ran.out.contains('\u{1b}'), "{command}: {:?}", ran.out);
+    }
+}
+
+/// The key and the people go in clear only where somebody said so.
+#[test]
+fn plain_http_to_another_machine_is_refused_unless_allowed() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files(USERS, "name,members\n", &organization);
+    // A proxy on this machine leads there: the name is what counts.
+    instance.set_env("http_proxy", &organization.sandbox.url());
+    instance.run(&["config", "server", "http://vault.example.org"]).ok();
+    for command in ["login", "sync", "doctor"] {
+        let ran = instance.run(&[command]);
+        assert_eq!(ran.code, 1);
+        let told = format!("{}{}", ran.out, ran.err);
+        assert!(
+            told.contains("would cross the network in clear") && told.contains("server.allowPlainHttp"),
+            "{told}"
+        );
+    }
+    assert_eq!(organization.sandbox.events().unwrap().len(), 0);
+    instance.run(&["config", "server.allowPlainHttp", "true"]).ok();
+    let ran = instance.run(&["sync"]);
+    assert!(ran.err.contains("is reached by http (server.allowPlainHttp)") || ran.code == 1, "{}", ran.err);
+    assert!(!ran.err.contains("would cross"), "{}", ran.err);
+}
+
+/// A directory that never ends is given up, and the lock with it.
+#[test]
+fn a_sync_that_never_ends_is_given_up() {
+    let slapd = Slapd::with(&ldif::small(2, 0, 0));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.run(&["login"]).ok();
+    instance.run(&["config", "ldap.port", &bwdc_testkit::proxy::mute_server().to_string()]).ok();
+    instance.run(&["config", "sync.timeout", "1s"]).ok();
+    instance.run(&["config", "sync.timeout", "1 week"]).fails(1, &["20s, 5m or 1h"]);
+    for _ in 0..2 {
+        instance.run(&["sync"]).fails(1, &["The sync took longer than 1 s (sync.timeout)"]);
+    }
+    assert_eq!(organization.imports(), 0);
+}

@@ -48,10 +48,26 @@ impl Endpoints {
         &self.identity
     }
 
+    /// The first of the two that is reached by http, without TLS, on another machine than this one.
+    pub fn in_clear(&self) -> Option<&str> {
+        [self.api_url(), self.identity_url()].into_iter().find(|url| is_in_clear(url))
+    }
+
     /// Whether it is Bitwarden's own cloud, with its limits.
     pub fn is_cloud(&self) -> bool {
         self.is_cloud
     }
+}
+
+fn is_in_clear(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let is_here = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !is_here
 }
 
 fn cloud(base: &Url) -> Option<&'static str> {
