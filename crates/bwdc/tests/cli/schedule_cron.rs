@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bwdc_sandbox::Options;
+use bwdc_testkit::slapd::PASSWORD;
+use bwdc_testkit::{Slapd, ldif};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -300,6 +302,60 @@ fn the_commands_of_the_documentation() {
         let log = namespace.sh(&format!("cat /var/lib/bwdc/{folder}/bwdc.log"));
         assert!(log.contains("Syncing complete.") && log.contains("ended with 0"), "{log}");
     }
+}
+
+/// docs/quick-start.md as it is printed, but for names of servers, on a machine with cron: the job runs twice by itself, and `status`
+/// says so.
+#[test]
+fn the_quick_start() {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    let slapd = Slapd::with(&ldif::small(5, 2, 2));
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/quick-start.md");
+    let page = fs::read_to_string(page).unwrap();
+    let blocks = page.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let (cron, systemd): (Vec<&str>, Vec<&str>) =
+        blocks.partition(|block| !block.contains("--using systemd"));
+    assert_eq!((cron.len(), systemd.len()), (6, 1));
+    let server = format!("ldap.hostname=127.0.0.1 --set ldap.ssl=false --set ldap.port={}", slapd.port());
+    let page = cron
+        .join("\n")
+        .replace("organization.00000000-0000-0000-0000-000000000000", &organization.sandbox.client_id())
+        .replace("https://vault.example.org", &organization.sandbox.url())
+        .replace("ldap.hostname=ldap.example.org", &server)
+        .replace("cn=reader,dc=example,dc=org", &slapd.reader())
+        // The editor.
+        .replace("\nexport BW_CLIENTID", "\nprintf %s \"$1\" >/etc/bwdc/client-secret; printf %s \"$2\" >/etc/bwdc/ldap-password\nexport BW_CLIENTID")
+        .replace("--every 15m", "--every 1m");
+    let script = format!("PATH=/opt:$PATH\n{page}");
+    let ran =
+        namespace.run(&["sh", "-ec", &script, "sh", organization.sandbox.client_secret(), PASSWORD]).ok();
+    for words in [
+        "Synced 2 group(s) and 5 user(s).",
+        "ldap.password is in the file /etc/bwdc/ldap-password",
+        "The schedule is installed.",
+    ] {
+        assert!(ran.out.contains(words), "`{words}` is not in: {} {}", ran.out, ran.err);
+    }
+    assert!(ran.err.contains("Running as bwdc, who owns /var/lib/bwdc."), "{}", ran.err);
+    assert_eq!(namespace.sh("find /var/lib/bwdc ! -user bwdc"), "");
+    let _cron = Daemon(namespace.command(&["cron", "-f"]).spawn().unwrap());
+    let status = || namespace.run(&[PROGRAM, "status", "--appdata", "/var/lib/bwdc", "--json"]).out;
+    let by_cron = || {
+        let status: serde_json::Value = serde_json::from_str(&status()).unwrap();
+        let last = &status["instances"][0]["lastRun"];
+        (last["by"] == "cron").then(|| last["at"].as_str().unwrap().to_owned())
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let patience = Instant::now() + Duration::from_secs(240);
+    // `run-now` runs it as cron does, and twice more it runs by itself.
+    while seen.len() < 3 {
+        seen.extend(by_cron());
+        assert!(Instant::now() < patience, "{seen:?} {}", status());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    namespace.run(&[PROGRAM, "status", "--appdata", "/var/lib/bwdc"]).ok();
+    assert_eq!(organization.emails().len(), 5);
 }
 
 /// The files of cron that the tests leave alone.
