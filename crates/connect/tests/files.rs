@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bwdc_connect::directory::file::{Config, Files};
 use bwdc_connect::directory::{Ask, Directory, Extent, Others, Progress, Scope};
-use bwdc_core::entry::Status;
+use bwdc_core::entry::{Group, Status};
 use bwdc_core::snapshot::Snapshot;
 use proptest::prelude::*;
 
@@ -71,13 +71,7 @@ fn groups_from_either_side() {
         ("groups.csv", b"id,name,members\ng-1,Staff,B@X.org\ng-1,Staff,New one\n"),
     ]);
     let snapshot = read(folder.path()).unwrap();
-    let shown: Vec<_> = snapshot
-        .groups
-        .iter()
-        .map(|group| {
-            (group.name.as_str(), group.members.iter().map(|member| member.as_str()).collect::<Vec<_>>())
-        })
-        .collect();
+    let shown: Vec<_> = snapshot.groups.iter().map(by_name).collect();
     assert_eq!(
         shown,
         [("New one", vec!["user:1"]), ("Staff", vec!["user:2", "group:New one", "user:1", "user:3"])]
@@ -130,6 +124,75 @@ fn errors_name_file_and_line() {
         next_step("/home/nobody/nowhere").contains("A service of systemd may see neither homes nor /tmp")
     );
     assert!(read(folder(&[]).path()).unwrap_err().contains("neither users.csv nor users.json"));
+}
+
+/// Spreadsheets of many countries write it first, and Excel reads it.
+#[test]
+fn a_first_line_declares_the_separator() {
+    for content in [
+        "sep=;\r\nid;email\r\n1;a@x.org\r\n",
+        "\u{feff}\"sep=|\"\nid|email\n1|a@x.org\n",
+        "SEP=\t\nid\temail\n1\ta@x.org",
+    ] {
+        assert_eq!(users(content.as_bytes()).unwrap().users[0].external_id.as_str(), "1", "{content}");
+    }
+    assert!(users(b"sep=;\nid;emial\n1;a@x.org\n").unwrap_err().contains("line 2: unknown column `emial`"));
+    assert!(users(b"sep=;\nid;email\n;\n").unwrap_err().contains("line 3: there is no id"));
+    assert!(
+        users(b"sep=\nid,email\n1,a@x.org\n").unwrap_err().contains("line 1: `sep=` declares no separator")
+    );
+}
+
+#[test]
+fn names_of_groups_may_hold_semicolons() {
+    let folder = folder(&[
+        (
+            "users.csv",
+            b"id,email,groups\n1,a@x.org,Staff;R&D; Ops\n2,b@x.org,\"\"\"Night; weekend\"\";Staff\"\n",
+        ),
+        ("groups.csv", b"id,name,members\ng-1,Staff,\ng-2,R&D; Ops,\ng-3,All,R&D; Ops;2\n"),
+    ]);
+    let snapshot = read(folder.path()).unwrap();
+    let shown: Vec<_> = snapshot.groups.iter().map(by_name).collect();
+    assert_eq!(
+        shown,
+        [
+            ("Night; weekend", vec!["user:2"]),
+            ("Staff", vec!["user:1", "user:2"]),
+            ("R&D; Ops", vec!["user:1"]),
+            ("All", vec!["group:g-2", "user:2"]),
+        ]
+    );
+}
+
+#[test]
+fn rounded_numbers_name_line_and_column() {
+    let rounded = "is a number that a spreadsheet has rounded";
+    for (content, place) in [
+        (&b"id,email\n1,a@x.org\n1.16E+20,b@x.org\n"[..], "line 3, column `id`: `1.16E+20`"),
+        (b"employee id;email\n1,16E+20;a@x.org\n", "line 2, column `employee id`: `1,16E+20`"),
+        (b"id,email,groups\n1,a@x.org,Staff;2E+15\n", "line 2, column `groups`: `2E+15`"),
+    ] {
+        let error = users(content).unwrap_err();
+        assert!(error.contains(&format!("{place} {rounded}")), "{error}");
+    }
+    let members = folder(&[("users.csv", b"id\n1\n"), ("groups.csv", b"name,members\nA,1;1.16E+20\n")]);
+    assert!(read(members.path()).unwrap_err().contains("groups.csv, line 2, column `members`: `1.16E+20`"));
+    assert_eq!(users(b"id,email\n12e3,a@x.org\nE+5,b@x.org\n").unwrap().users.len(), 2);
+}
+
+#[test]
+fn nobody_is_an_error() {
+    for (name, content) in [("users.csv", &b"id,email\n"[..]), ("users.json", b"[]")] {
+        let error =
+            read(folder(&[(name, content), ("groups.csv", b"name,members\nA,1\n")]).path()).unwrap_err();
+        assert!(error.contains("there are no people in it"), "{error}");
+    }
+}
+
+/// A group's name, and who is in it.
+fn by_name(group: &Group) -> (&str, Vec<&str>) {
+    (group.name.as_str(), group.members.iter().map(|member| member.as_str()).collect())
 }
 
 #[test]

@@ -193,8 +193,10 @@ fn overwriting_with_nobody_is_held_back() {
     let organization = Organization::start(Options::default());
     let instance = Instance::files("id,email\n1,a@example.org\n", "name,members\n", &organization);
     instance.run(&["sync"]).ok();
-    instance.company("id,email\n", "name,members\n");
     instance.change(|data| data["sync"]["overwriteExisting"] = json!(true));
+    instance.company("id,email\n", "name,members\n");
+    instance.run(&["sync"]).fails(1, &["there are no people in it", "Nothing was imported"]);
+    instance.company("id,email,status\n1,a@example.org,left\n", "name,members\n");
     instance.run(&["sync"]).fails(5, &["nobody who stays", "Nothing was imported"]);
     assert_eq!(organization.emails(), ["a@example.org"]);
 }

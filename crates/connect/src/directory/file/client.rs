@@ -8,6 +8,7 @@ use bwdc_core::did_you_mean;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::list::{self, Known};
 use crate::{Error, Kind, Result};
 
 /// Where a record stands, for messages.
@@ -84,17 +85,18 @@ fn read_folder(folder: &Path, records: &mut Records) -> Result<()> {
         )
         .hint("See docs/directory-file.md for the formats.")
     })?;
-    if has_extension(&users, "json") {
-        add_users(json(&users)?, &users, records);
-    } else {
-        read_users_csv(&users, records)?;
-    }
+    // Groups first: their names tell how to read the groups of people.
     if let Some(groups) = either(folder, "groups")? {
         if has_extension(&groups, "json") {
             add_groups(json(&groups)?, &groups, records);
         } else {
             read_groups_csv(&groups, records)?;
         }
+    }
+    if has_extension(&users, "json") {
+        add_users(json(&users)?, &users, records);
+    } else {
+        read_users_csv(&users, records)?;
     }
     Ok(())
 }
@@ -156,25 +158,25 @@ fn text(path: &Path) -> Result<String> {
 /// A CSV file, row by row, with its columns found by name.
 struct Table {
     file: PathBuf,
+    header_line: u64,
     columns: Vec<String>,
     rows: Vec<(u64, csv::StringRecord)>,
 }
 
 fn table(path: &Path) -> Result<Table> {
     let text = text(path)?;
-    let header = text.lines().next().unwrap_or_default();
-    let separator = [b',', b';', b'\t'].into_iter().max_by_key(|separator| {
-        // Ties go to the comma.
-        (header.bytes().filter(|byte| byte == separator).count(), *separator == b',')
-    });
-    let separator = separator.unwrap_or(b',');
+    let first = Place { file: path.to_owned(), at: "line 1".to_owned() };
+    let declared = declared_separator(&text).map_err(|problem| wrong(&first, problem))?;
+    let header_line = if declared.is_some() { 2 } else { 1 };
+    // The line end of the declaration stays, so that lines count as an editor counts them.
+    let (separator, text) = declared.unwrap_or_else(|| (usual_separator(&text), text.as_str()));
     if let Err((line, problem)) = check_quotes(text.as_bytes(), separator) {
         return Err(wrong(&Place { file: path.to_owned(), at: format!("line {line}") }, problem));
     }
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).from_reader(text.as_bytes());
     let fault = |error: &csv::Error| {
-        let line = error.position().map_or(1, |position| Lines::of(&text).at(position));
+        let line = error.position().map_or(1, |position| Lines::of(text).at(position));
         let place = Place { file: path.to_owned(), at: format!("line {line}") };
         match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -186,16 +188,39 @@ fn table(path: &Path) -> Result<Table> {
     let columns: Vec<String> =
         reader.headers().map_err(|error| fault(&error))?.iter().map(str::to_lowercase).collect();
     if columns.iter().all(String::is_empty) {
-        let place = Place { file: path.to_owned(), at: "line 1".to_owned() };
-        return Err(wrong(&place, "the file is empty: not even a header line is there"));
+        return Err(wrong(&first, "the file is empty: not even a header line is there"));
     }
     let mut rows = Vec::new();
-    let mut lines = Lines::of(&text);
+    let mut lines = Lines::of(text);
     for row in reader.records() {
         let row = row.map_err(|error| fault(&error))?;
         rows.push((row.position().map_or(0, |position| lines.at(position)), row));
     }
-    Ok(Table { file: path.to_owned(), columns, rows })
+    Ok(Table { file: path.to_owned(), header_line, columns, rows })
+}
+
+fn usual_separator(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    let separator = [b',', b';', b'\t'].into_iter().max_by_key(|separator| {
+        // Ties go to the comma.
+        (header.bytes().filter(|byte| byte == separator).count(), *separator == b',')
+    });
+    separator.unwrap_or(b',')
+}
+
+/// The separator that a spreadsheet's first line `sep=;` declares, and the text behind that line.
+fn declared_separator(text: &str) -> std::result::Result<Option<(u8, &str)>, String> {
+    let (line, rest) = text.split_at(text.find(['\r', '\n']).unwrap_or(text.len()));
+    let bare = line.trim_matches('"');
+    if !bare.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("sep=")) {
+        return Ok(None);
+    }
+    match bare.as_bytes()[4..] {
+        [separator] if separator.is_ascii() && !separator.is_ascii_alphanumeric() && separator != b'"' => {
+            Ok(Some((separator, rest)))
+        }
+        _ => Err(format!("`{line}` declares no separator of one character, such as `sep=;`")),
+    }
 }
 
 /// Line numbers as an editor counts them: the library takes a row to begin with the blank lines before it.
@@ -267,7 +292,11 @@ impl Table {
     }
 
     fn header(&self) -> Place {
-        Place { file: self.file.clone(), at: "line 1".to_owned() }
+        self.place(self.header_line)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows.iter().map(|(line, fields)| Row { table: self, line: *line, fields })
     }
 
     fn place(&self, line: u64) -> Place {
@@ -294,8 +323,65 @@ impl Table {
     }
 }
 
-fn list(field: &str) -> Vec<String> {
-    field.split(';').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+/// One row, with its fields found by column.
+struct Row<'a> {
+    table: &'a Table,
+    line: u64,
+    fields: &'a csv::StringRecord,
+}
+
+impl<'a> Row<'a> {
+    fn place(&self) -> Place {
+        self.table.place(self.line)
+    }
+
+    fn text(&self, column: Option<usize>) -> &'a str {
+        column.and_then(|at| self.fields.get(at)).unwrap_or_default()
+    }
+
+    /// An id or a name.
+    fn word(&self, column: Option<usize>) -> Result<String> {
+        let word = self.text(column);
+        self.check_rounding(column, word)?;
+        Ok(word.to_owned())
+    }
+
+    fn words(&self, column: Option<usize>, known: &Known<'_>) -> Result<Vec<String>> {
+        let words = list::words(self.text(column), known).map_err(|problem| self.wrong(column, problem))?;
+        words.iter().try_for_each(|word| self.check_rounding(column, word))?;
+        Ok(words)
+    }
+
+    fn check_rounding(&self, column: Option<usize>, word: &str) -> Result<()> {
+        if !is_rounded(word) {
+            return Ok(());
+        }
+        Err(self.wrong(
+            column,
+            format!(
+                "`{word}` is a number that a spreadsheet has rounded: its last digits are lost. Export the list again, with this \
+                 column as text"
+            ),
+        ))
+    }
+
+    fn wrong(&self, column: Option<usize>, problem: String) -> Error {
+        let place = self.place();
+        match column.and_then(|at| self.table.columns.get(at)) {
+            Some(name) => wrong(&Place { at: format!("{}, column `{name}`", place.at), ..place }, problem),
+            None => wrong(&place, problem),
+        }
+    }
+}
+
+/// Whether this is a long number as spreadsheets shorten it: `1.16E+20`, with a comma in some countries.
+fn is_rounded(word: &str) -> bool {
+    let Some((digits, exponent)) = word.split_once("E+").or_else(|| word.split_once("e+")) else {
+        return false;
+    };
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, "0"));
+    whole.len() == 1 && [whole, fraction, exponent].into_iter().all(all_digits)
 }
 
 fn read_users_csv(path: &Path, records: &mut Records) -> Result<()> {
@@ -306,15 +392,15 @@ fn read_users_csv(path: &Path, records: &mut Records) -> Result<()> {
         return Err(wrong(&table.header(), "there is neither a column `id` nor a column `email`"));
     }
     records.ignored.extend(table.ignored(&[ID, EMAIL, STATUS, GROUPS])?);
-    for (line, row) in &table.rows {
-        let field = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or_default().to_owned();
-        let email = field(email);
+    let known = Known::of(records.groups.iter().flat_map(|group| [group.name.as_str(), group.id.as_str()]));
+    for row in table.rows() {
+        let email = row.text(email).to_owned();
         records.users.push(UserRecord {
-            id: if id.is_some() { field(id) } else { email.to_lowercase() },
+            id: if id.is_some() { row.word(id)? } else { email.to_lowercase() },
             email,
-            status: field(status),
-            groups: list(&field(groups)),
-            place: table.place(*line),
+            status: row.text(status).to_owned(),
+            groups: row.words(groups, &known)?,
+            place: row.place(),
         });
     }
     Ok(())
@@ -327,14 +413,14 @@ fn read_groups_csv(path: &Path, records: &mut Records) -> Result<()> {
         return Err(wrong(&table.header(), "there is no column `name`"));
     }
     records.ignored.extend(table.ignored(&[ID, NAME, MEMBERS])?);
-    for (line, row) in &table.rows {
-        let field = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or_default().to_owned();
-        let name = field(name);
+    let known = Known::of(table.rows().flat_map(|row| [name, id].map(|column| row.text(column))));
+    for row in table.rows() {
+        let name = row.word(name)?;
         records.groups.push(GroupRecord {
-            id: if id.is_some() { field(id) } else { name.clone() },
+            id: if id.is_some() { row.word(id)? } else { name.clone() },
             name,
-            members: list(&field(members)),
-            place: table.place(*line),
+            members: row.words(members, &known)?,
+            place: row.place(),
         });
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod convert;
+mod list;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,13 @@ fn where_to_look(path: &Path) -> &'static str {
     } else {
         "Check file.path; a relative path starts at the folder of data.json."
     }
+}
+
+/// An export that went wrong looks like this, and nobody keeps a directory of nobody.
+fn nobody(path: &Path) -> Error {
+    Error::new(Kind::Incomplete, format!("Reading people from {}", path.display()), "there are no people in it").hint(
+        "Look whether the export is complete. Whoever leaves stays in the file with a status such as `left`. Nothing was imported.",
+    )
 }
 
 /// A directory of files.
@@ -50,18 +58,14 @@ impl Files {
 
     fn snapshot(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
         let records = client::read(&self.config.path)?;
-        let mut notes: Vec<Note> = records
+        let notes: Vec<Note> = records
             .ignored
             .iter()
             .map(|column| Note::info(Step::Read, column, "columns that mean nothing here were ignored"))
             .collect();
         let (users, groups) = convert::convert(records)?;
         if users.is_empty() {
-            notes.push(Note::warning(
-                Step::Read,
-                "",
-                format!("there are no people in {}", self.config.path.display()),
-            ));
+            return Err(nobody(&self.config.path));
         }
         users.iter().for_each(|_| progress.user());
         groups.iter().for_each(|_| progress.group());
@@ -89,6 +93,9 @@ impl Directory for Files {
     async fn probe(&self, _scope: Scope) -> Vec<Check> {
         let path = self.config.path.display();
         match client::read(&self.config.path) {
+            Ok(records) if records.users.is_empty() => {
+                vec![Check::bad("Directory files", nobody(&self.config.path))]
+            }
             Ok(_) => vec![Check::good("Directory files", format!("{path} can be read"))],
             Err(error) => vec![Check::bad("Directory files", error)],
         }
