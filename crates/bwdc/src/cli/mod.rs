@@ -52,37 +52,40 @@ struct Cli {
     command: Command,
 }
 
+/// Where the help of a command has the options that all commands have: behind its own.
+const GLOBAL: &str = "Options of all commands";
+
 #[derive(Clone, Debug, Args)]
 struct Global {
     /// Indent JSON by two spaces.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pretty: bool,
     /// Print the bare value, and nothing for a message.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     raw: bool,
     /// Print every answer as one JSON object, errors included.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     response: bool,
     /// Exit with 0 even after an error.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     cleanexit: bool,
     /// Print nothing.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     quiet: bool,
     /// Ask nothing.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     nointeraction: bool,
     /// What this machine runs: instances, log, limits; without it bwdc.toml beside data.json, if it is there.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Append a line for each event to this file.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// `text` or `json`.
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FORMAT")]
     log_format: Option<String>,
     /// Print the version.
-    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    #[arg(short = 'v', long, help_heading = GLOBAL, action = clap::ArgAction::Version)]
     version: Option<bool>,
 }
 

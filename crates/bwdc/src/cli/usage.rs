@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use bwdc_core::did_you_mean;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -28,10 +29,21 @@ pub(super) fn text(error: &clap::Error, program: &Command, arguments: &[OsString
     let typed = Typed::of(program, arguments);
     let named = context(error, ContextKind::InvalidArg);
     match error.kind() {
-        ErrorKind::InvalidSubcommand if typed.command.is_none() => format!(
-            "Invalid command: {}\nSee --help for a list of available commands.",
-            typed.operands.join(" ")
-        ),
+        ErrorKind::InvalidSubcommand if typed.command.is_none() => {
+            let told = format!(
+                "Invalid command: {}\nSee --help for a list of available commands.",
+                typed.operands.join(" ")
+            );
+            let commands = program.get_subcommands().map(Command::get_name);
+            match typed.operands.first().and_then(|word| did_you_mean(word, commands)) {
+                Some(near) => format!("{told}\n(Did you mean {near}?)"),
+                None => told,
+            }
+        }
+        // What other programs call it.
+        ErrorKind::UnknownArgument if named == "--dry-run" && typed.is_command("sync") => {
+            format!("{}\n(What a sync would do is shown by: bwdc test)", unknown_option(&named, ""))
+        }
         ErrorKind::UnknownArgument if named.starts_with('-') => {
             let near = context(error, ContextKind::SuggestedArg);
             unknown_option(&named, &near)
@@ -95,6 +107,10 @@ impl<'a> Typed<'a> {
             }
         }
         Self { command, operands }
+    }
+
+    fn is_command(&self, name: &str) -> bool {
+        self.command.is_some_and(|command| command.get_name() == name)
     }
 
     fn too_many(&self) -> String {

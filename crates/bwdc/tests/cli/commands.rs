@@ -333,3 +333,26 @@ fn sentences_of_the_existing_connector_stand_alone() {
         assert_eq!(ran.err, format!("{sentence}\n{hint}{}", if has_hint { "\n" } else { "" }));
     }
 }
+
+#[test]
+fn a_command_that_is_nearly_one_is_named() {
+    let instance = Instance::empty();
+    instance.run(&["snyc"]).fails(
+        1,
+        &["Invalid command: snyc\nSee --help for a list of available commands.\n", "Did you mean sync?"],
+    );
+    let ran = instance.run(&["xyzzy"]).fails(1, &["Invalid command: xyzzy"]);
+    assert!(!ran.err.contains("Did you mean"), "{}", ran.err);
+    instance.run(&["sync", "--dry-run"]).fails(1, &["error: unknown option '--dry-run'", "bwdc test"]);
+}
+
+/// What a command has of its own stands before what all have.
+#[test]
+fn help_has_the_options_of_all_commands_last() {
+    let out = Instance::empty().run(&["sync", "--help"]).ok().out;
+    let at = |words: &str| out.find(words).unwrap_or_else(|| panic!("`{words}` is not in: {out}"));
+    assert!(at("--allow-removals") < at("Options of all commands:"), "{out}");
+    for global in ["--pretty", "--response", "--config", "--log-file"] {
+        assert!(at("Options of all commands:") < at(global), "{global}: {out}");
+    }
+}
