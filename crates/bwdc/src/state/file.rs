@@ -51,7 +51,7 @@ impl DataFile {
 
     fn read(&self) -> Result<Loaded> {
         let path = self.path();
-        if let Some(bytes) = in_place::unfinished(&path)? {
+        if let Some(bytes) = in_place::unfinished(&target(&path))? {
             return understand(&path, bytes);
         }
         match read_regular(&path) {

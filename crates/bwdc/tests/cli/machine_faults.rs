@@ -59,6 +59,24 @@ fn a_write_in_place_that_was_cut_off_is_finished() {
     assert_eq!(instance.data()["sync"]["interval"], 41);
 }
 
+/// The same where data.json is a link: the copy stands beside the file that it leads to.
+#[test]
+fn a_write_in_place_behind_a_link_is_finished() {
+    let organization = Organization::start(Options::default());
+    let instance = set_up(&organization);
+    let mut whole = instance.data();
+    let real = instance.folder.path().join("real.json");
+    fs::rename(instance.data_file(), &real).unwrap();
+    symlink(&real, instance.data_file()).unwrap();
+    whole["sync"]["interval"] = json!(43);
+    let copy = instance.folder.path().join("real.json.new");
+    fs::write(&copy, whole.to_string()).unwrap();
+    assert_eq!(instance.run(&["config", "get", "sync.interval"]).ok().out.trim(), "43");
+    instance.run(&["config", "sync.removeDisabled", "true"]).ok();
+    assert!(!copy.exists() && instance.data_file().is_symlink());
+    assert_eq!(instance.data()["sync"]["interval"], 43);
+}
+
 #[test]
 fn new_files_of_processes_that_were_killed_are_removed() {
     let organization = Organization::start(Options::default());
