@@ -117,3 +117,26 @@ fn a_server_without_pages_is_read_all_the_same() {
         assert_eq!(test["enabledUsers"].as_array().unwrap().len(), 7_000, "{fault:?}");
     }
 }
+
+/// Active Directory hides what an account may not see, and says nothing of it: the container of the deleted is not there, or it is.
+#[test]
+fn an_account_that_may_not_see_the_deleted_is_told() {
+    let organization = Organization::start(Options::default());
+    let container = entry(
+        format!("CN=Deleted Objects,{BASE}"),
+        &[("objectClass", &["top".to_owned(), "container".to_owned()])],
+    );
+    for (more, is_told) in [(vec![], true), (vec![container], false)] {
+        let units = ["People", "Groups"].map(|unit| entry(format!("OU={unit},{BASE}"), &[]));
+        let entries = directory(3, &[2]).into_iter().chain(units).chain(more).collect();
+        let server = Capped::start(entries, CAP, Fault::None);
+        let instance = instance(&server, &organization);
+        instance.change(|data| data["directoryLdap"]["ad"] = true.into());
+        for command in ["test", "sync", "doctor"] {
+            let ran = instance.run(&[command]).ok();
+            let told = format!("{}{}", ran.out, ran.err);
+            let told = told.contains("this account may not see CN=Deleted Objects,dc=example,dc=org");
+            assert_eq!(told, is_told, "{command}: {} {}", ran.out, ran.err);
+        }
+    }
+}

@@ -180,6 +180,9 @@ impl<'a> Connection<'a> {
     pub(super) async fn exists(&mut self, request: &Request) -> Result<(bool, References)> {
         let attempted = self.describe(request, 1);
         self.ldap.with_search_options(SearchOptions::new().sizelimit(1).timelimit(SERVER_TIME_LIMIT));
+        if !request.controls.is_empty() {
+            self.ldap.with_controls(request.controls.clone());
+        }
         let mut stream = self.start(request, &attempted).await?;
         let (mut found, mut references) = (false, Vec::new());
         while let Some(entry) = self.next(&mut stream, &attempted).await? {

@@ -254,6 +254,20 @@ impl Ldap {
             controls: vec![RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None }],
         };
         match self.search_people(&request, Found::Tombstone, progress).await {
+            Ok((people, mut notes)) if people.is_empty() => {
+                if !self.may_see(&request).await? {
+                    notes.push(Note::warning(
+                        Step::Read,
+                        "",
+                        format!(
+                            "this account may not see {}, so that people who were deleted stay in the organization; the LDAP page shows \
+                             how to give it the right",
+                            request.base
+                        ),
+                    ));
+                }
+                Ok((people, notes))
+            }
             Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok((
                 Vec::new(),
                 vec![Note::warning(
@@ -265,6 +279,26 @@ impl Ldap {
                 )],
             )),
             other => other,
+        }
+    }
+
+    /// Whether the container of deleted entries is there for this account. Active Directory hides what one may not see, and says
+    /// nothing.
+    async fn may_see(&self, tombstones: &Request) -> Result<bool> {
+        let request = Request {
+            what: "the container of deleted users",
+            scope: Depth::Base,
+            filter: "(objectClass=*)".to_owned(),
+            attributes: nothing(),
+            ..tombstones.clone()
+        };
+        let mut connection = Connection::open(&self.config).await?;
+        let seen = connection.exists(&request).await;
+        connection.close().await;
+        match seen {
+            Ok((found, _)) => Ok(found),
+            Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
