@@ -86,6 +86,13 @@ impl Namespace {
         self.run(&["sh", "-ec", script]).ok().out
     }
 
+    /// Removes bwdc. Other tests may run processes under the same number in the same moment, and `userdel` refuses
+    /// while it sees one: `--force` goes on, and ends with 0 once the user is gone.
+    fn remove_user(&self) {
+        self.sh("userdel --force bwdc");
+        self.run(&["id", "bwdc"]).fails(1, &["no such user"]);
+    }
+
     /// A file for the namespace, and the crontab of bwdc from it.
     fn crontab_is(&self, text: &str) {
         let file = self.folder.path().join("crontab");
@@ -390,7 +397,7 @@ fn what_root_has_set_up_runs_as_the_user() {
     namespace
         .schedule(&words)
         .fails(1, &["bwdc may not enter the folder /var/lib/bwdc", "belongs to root", "--fix"]);
-    namespace.sh("userdel bwdc");
+    namespace.remove_user();
     assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "");
     let installed = namespace.schedule(&[&words[..], &["--create-user"]].concat()).ok();
     assert!(installed.out.contains("belong to bwdc now"), "{}", installed.out);
@@ -504,7 +511,8 @@ fn the_shell_of_a_crontab_is_for_its_other_lines() {
 fn what_others_have_left_or_broken() {
     let namespace = Namespace::start();
     namespace.schedule(&untried(&["--create-user"])).ok();
-    namespace.sh("userdel bwdc; useradd --no-create-home --home-dir / eve");
+    namespace.remove_user();
+    namespace.sh("useradd --no-create-home --home-dir / eve");
     let evil = namespace.folder.path().join("evil");
     let begin = "# BEGIN bwdc schedule: made by `bwdc schedule install`, do not edit\n";
     fs::write(&evil, begin).unwrap();
