@@ -341,16 +341,11 @@ fn read_line() -> std::io::Result<Option<String>> {
     Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// A defect of ours, or of a library. The LDAP library panics on some malformed answers, in a task of its own: there it
-/// only ends the connection, which is told as the error that it is.
+/// A defect of ours, or of a library.
 pub(crate) fn internal_error(panic: &std::panic::PanicHookInfo<'_>) {
-    if panic.location().is_some_and(|place| place.file().contains("ldap3-")) {
-        tracing::debug!(%panic, "an answer that is no LDAP");
-    } else {
-        err(&format!(
-            "bwdc met an error in itself: {panic}\nPlease report it. What was running was not completed."
-        ));
-    }
+    err(&format!(
+        "bwdc met an error in itself: {panic}\nPlease report it. What was running was not completed."
+    ));
 }
 
 /// A line of a longer story, such as the demo.

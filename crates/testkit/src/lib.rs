@@ -22,6 +22,7 @@ pub mod ldif;
 pub mod proxy;
 pub mod rsa;
 pub mod samba;
+pub mod scripted;
 pub mod slapd;
 
 pub use capped::Capped;
@@ -31,6 +32,7 @@ pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
 pub use rsa::RsaKey;
 pub use samba::Samba;
+pub use scripted::Scripted;
 pub use slapd::Slapd;
 
 use std::net::TcpListener;

@@ -22,6 +22,7 @@ mod harness;
 mod identity;
 mod init;
 mod ldap;
+mod ldap_hostile;
 mod log;
 mod machine;
 mod machine_faults;

@@ -1,58 +1,16 @@
 //! The wire: connections, binds and searches that end with every entry or with an error.
 
-use std::time::Duration;
-
-use ldap3::asn1::{PL, StructureTag, parse_tag};
-use ldap3::controls::{PagedResults, RawControl};
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions, StdStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::Instrument as _;
 
 use super::config::{Bind, Config, Paging, Referrals, Security};
-use super::failure;
 use super::paging::{SIZES, Sight, Tally};
+use super::wire::{Control, Depth, Entry, Found, Outcome, Protection, Search, Wire};
+use super::{failure, filter, wire};
 use crate::{Error, Kind, Result};
 
-/// Longer values of an attribute are none that is asked for: addresses, names, ids.
-const LONGEST_VALUE: usize = 1024 * 1024;
-
 /// How long the server may work on one search, in seconds.
-const SERVER_TIME_LIMIT: i32 = 300;
-
-/// RFC 2696.
-const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
-
-/// One entry as it came, without any assumption about its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Record {
-    /// The name, as the server spells it.
-    pub(super) dn: String,
-    /// Attribute descriptions, options included, with their values.
-    pub(super) attributes: Vec<(String, Vec<Vec<u8>>)>,
-}
-
-impl Record {
-    /// The values of an attribute, whatever the case of its name; those of a subtype such as `mail;lang-en` where there are no
-    /// others (RFC 4512, section 2.5.2).
-    pub(super) fn values(&self, name: &str) -> &[Vec<u8>] {
-        let find = |is_meant: &dyn Fn(&str) -> bool| {
-            self.attributes.iter().find(|(description, values)| is_meant(description) && !values.is_empty())
-        };
-        let own = find(&|description| description.eq_ignore_ascii_case(name));
-        let subtype = || {
-            find(&|description| {
-                description.split_once(';').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(name))
-            })
-        };
-        own.or_else(subtype).map_or(&[], |(_, values)| values)
-    }
-
-    /// The first value as text; bytes that are no UTF-8 are replaced.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.values(name).first().map(|value| String::from_utf8_lossy(value).into_owned())
-    }
-}
+const SERVER_TIME_LIMIT: u32 = 300;
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -62,19 +20,22 @@ pub(super) struct Request {
     /// Where the search starts.
     pub(super) base: String,
     /// How deep it goes.
-    pub(super) scope: Scope,
+    pub(super) scope: Depth,
     /// RFC 4515.
     pub(super) filter: String,
     /// Only these attributes are sent.
     pub(super) attributes: Vec<String>,
     /// Besides paging.
-    pub(super) controls: Vec<RawControl>,
+    pub(super) controls: Vec<Control>,
 }
+
+/// The size limit of a search for everything.
+const NO_LIMIT: u32 = 0;
 
 /// A bound connection.
 pub(super) struct Connection<'a> {
     config: &'a Config,
-    ldap: Ldap,
+    wire: Wire,
 }
 
 /// What a search brings besides entries: where the rest of the tree is said to be. Each is a list of servers that hold the same.
@@ -99,8 +60,8 @@ impl<'a> Connection<'a> {
         let limit = config.timeouts.connect;
         let attempted = format!("Connecting to {}", config.url());
         let opened = timeout(limit, connect(config, &attempted)).await;
-        let ldap = opened.map_err(|_| failure::no_answer(&attempted, limit))??;
-        let mut connection = Self { config, ldap };
+        let wire = opened.map_err(|_| failure::no_answer(&attempted, limit))??;
+        let mut connection = Self { config, wire };
         connection.bind().await?;
         Ok(connection)
     }
@@ -113,20 +74,12 @@ impl<'a> Connection<'a> {
     async fn bind(&mut self) -> Result<()> {
         let who = self.config.bind.who();
         let attempted = format!("Logging in to {} as {who}", self.config.url());
-        let limit = self.config.timeouts.silence;
-        let bind = async {
-            match &self.config.bind {
-                Bind::Simple { username, password } => {
-                    self.ldap.simple_bind(username, password.reveal()).await
-                }
-                Bind::External => self.ldap.sasl_external_bind().await,
-                Bind::Kerberos => kerberos_bind(&mut self.ldap, &self.config.host).await,
-            }
+        let answer = match &self.config.bind {
+            Bind::Simple { username, password } => self.wire.simple_bind(username, password.reveal()).await,
+            Bind::External => self.wire.external_bind().await,
+            Bind::Kerberos => kerberos_bind(&mut self.wire, self.config, &attempted).await?,
         };
-        let answer = timeout(limit, bind)
-            .await
-            .map_err(|_| failure::no_answer(&attempted, limit))?
-            .map_err(|error| failure::broken(&attempted, &error))?;
+        let answer = answer.map_err(|broken| failure::broken(&attempted, broken))?;
         failure::of_bind(&attempted, &answer)
     }
 
@@ -134,7 +87,7 @@ impl<'a> Connection<'a> {
     pub(super) async fn search(
         &mut self,
         request: &Request,
-        mut on_entry: impl FnMut(Record) -> Result<()>,
+        mut on_entry: impl FnMut(&Entry<'_>) -> Result<()>,
     ) -> Result<References> {
         let mut tally = Tally::default();
         let mut sizes = SIZES.into_iter();
@@ -155,9 +108,9 @@ impl<'a> Connection<'a> {
     async fn pages(
         &mut self,
         request: &Request,
-        size: i32,
+        size: u32,
         tally: &mut Tally,
-        on_entry: &mut impl FnMut(Record) -> Result<()>,
+        on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
     ) -> std::result::Result<References, Ended> {
         let mut references = Vec::new();
         let mut cookie = Vec::new();
@@ -179,23 +132,18 @@ impl<'a> Connection<'a> {
     /// Whether anything matches, and where else it might.
     pub(super) async fn exists(&mut self, request: &Request) -> Result<(bool, References)> {
         let attempted = self.describe(request, 1);
-        self.ldap.with_search_options(SearchOptions::new().sizelimit(1).timelimit(SERVER_TIME_LIMIT));
-        if !request.controls.is_empty() {
-            self.ldap.with_controls(request.controls.clone());
-        }
-        let mut stream = self.start(request, &attempted).await?;
         let (mut found, mut references) = (false, Vec::new());
-        while let Some(entry) = self.next(&mut stream, &attempted).await? {
-            if entry.is_ref() {
-                references.push(reference_urls(entry.0));
-            } else {
-                found = found || !entry.is_intermediate();
+        self.start(request, 1, &request.controls, &attempted).await?;
+        let result = loop {
+            match self.wire.found().await.map_err(|broken| failure::broken(&attempted, broken))? {
+                Found::Entry(_) => found = true,
+                Found::Reference(servers) => references.push(servers),
+                Found::Done(result) => break result,
             }
-        }
-        let result = stream.finish().await;
+        };
         if let Some(elsewhere) = self.followed(&result) {
             references.push(elsewhere);
-        } else if result.rc == failure::SIZE_LIMIT_EXCEEDED {
+        } else if result.code == failure::SIZE_LIMIT_EXCEEDED {
             // One entry more than the limit is what was asked about.
             found = true;
         } else {
@@ -207,36 +155,25 @@ impl<'a> Connection<'a> {
     async fn page(
         &mut self,
         request: &Request,
-        (size, cookie, page): (i32, Vec<u8>, u32),
+        (size, cookie, page): (u32, Vec<u8>, u32),
         tally: &mut Tally,
-        on_entry: &mut impl FnMut(Record) -> Result<()>,
+        on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
         references: &mut References,
     ) -> std::result::Result<Option<Vec<u8>>, Ended> {
         let attempted = &self.describe(request, page);
         let mut controls = request.controls.clone();
         if self.config.paging == Paging::Pages {
-            controls.push(PagedResults { size, cookie }.into());
+            controls.push(Control::page(size, &cookie));
         }
-        if !controls.is_empty() {
-            self.ldap.with_controls(controls);
-        }
-        self.ldap.with_search_options(SearchOptions::new().timelimit(SERVER_TIME_LIMIT));
-        let mut stream = self.start(request, attempted).await?;
-        while let Some(entry) = self.next(&mut stream, attempted).await? {
-            if entry.is_intermediate() {
-                continue;
+        self.start(request, NO_LIMIT, &controls, attempted).await?;
+        let result = loop {
+            match self.wire.found().await.map_err(|broken| failure::broken(attempted, broken))? {
+                Found::Entry(entry) if tally.see(entry.name()) == Sight::First => on_entry(&entry)?,
+                Found::Entry(_) => {}
+                Found::Reference(servers) => references.push(servers),
+                Found::Done(result) => break result,
             }
-            if entry.is_ref() {
-                references.push(reference_urls(entry.0));
-                continue;
-            }
-            let record = record(entry.0).ok_or_else(|| failure::malformed(attempted))?;
-            check_size(&record, attempted)?;
-            if tally.see(&record.dn) == Sight::First {
-                on_entry(record)?;
-            }
-        }
-        let result = stream.finish().await;
+        };
         if let Some(elsewhere) = self.followed(&result) {
             references.push(elsewhere);
             return Ok(None);
@@ -249,32 +186,40 @@ impl<'a> Connection<'a> {
                 Ended::Failed(error)
             }
         })?;
-        Ok(next_cookie(&result, attempted)?)
+        // None from servers that do not page: they answer with everything. Empty at the end.
+        Ok(result.cookie.filter(|cookie| !cookie.is_empty()))
     }
 
     /// The servers to which a search as a whole is referred, if that is to be followed.
-    fn followed(&self, result: &LdapResult) -> Option<Vec<String>> {
-        let is_followed = result.rc == failure::REFERRAL && self.config.referrals == Referrals::Follow;
-        (is_followed && !result.refs.is_empty()).then(|| result.refs.clone())
+    fn followed(&self, result: &Outcome) -> Option<Vec<String>> {
+        let is_followed = result.code == failure::REFERRAL && self.config.referrals == Referrals::Follow;
+        (is_followed && !result.referrals.is_empty()).then(|| result.referrals.clone())
     }
 
-    async fn start<'s>(&mut self, request: &'s Request, attempted: &str) -> Result<Stream<'s>> {
-        let limit = self.config.timeouts.silence;
-        timeout(
-            limit,
-            self.ldap.streaming_search(&request.base, request.scope, &request.filter, &request.attributes),
-        )
-        .await
-        .map_err(|_| failure::no_answer(attempted, limit))?
-        .map_err(|error| failure::broken(attempted, &error))
-    }
-
-    async fn next(&self, stream: &mut Stream<'_>, attempted: &str) -> Result<Option<ldap3::ResultEntry>> {
-        let limit = self.config.timeouts.silence;
-        timeout(limit, stream.next())
-            .await
-            .map_err(|_| failure::no_answer(attempted, limit))?
-            .map_err(|error| failure::broken(attempted, &error))
+    async fn start(
+        &mut self,
+        request: &Request,
+        size_limit: u32,
+        controls: &[Control],
+        attempted: &str,
+    ) -> Result<()> {
+        let filter = filter::encoded(&request.filter).map_err(|(_, problem)| {
+            Error::new(
+                Kind::Configuration,
+                attempted,
+                format!("the filter is not valid (RFC 4515): {problem}"),
+            )
+            .hint("Check sync.userFilter and sync.groupFilter.")
+        })?;
+        let search = Search {
+            base: &request.base,
+            depth: request.scope,
+            size_limit,
+            time_limit: SERVER_TIME_LIMIT,
+            filter: &filter,
+            attributes: &request.attributes,
+        };
+        self.wire.search(&search, controls).await.map_err(|broken| failure::broken(attempted, broken))
     }
 
     fn describe(&self, request: &Request, page: u32) -> String {
@@ -283,130 +228,38 @@ impl<'a> Connection<'a> {
     }
 
     /// Says goodbye; whether the server hears it does not matter.
-    pub(super) async fn close(mut self) {
-        let _ = timeout(Duration::from_secs(1), self.ldap.unbind()).await;
+    pub(super) async fn close(self) {
+        self.wire.close().await;
     }
 }
 
-/// RFC 4752: with the process's ticket, for the server of this name, bound to the certificate of the TLS connection (RFC 5929,
-/// `tls-server-end-point`).
+/// RFC 4752: with the process's ticket, for the server of this name.
 #[cfg(feature = "kerberos")]
-async fn kerberos_bind(ldap: &mut Ldap, host: &str) -> ldap3::result::Result<LdapResult> {
-    ldap.sasl_gssapi_bind(host).await
+async fn kerberos_bind(wire: &mut Wire, config: &Config, _: &str) -> Result<wire::Result<Outcome>> {
+    Ok(wire.kerberos_bind(&config.host).await)
 }
 
 /// The configuration refuses it before it gets here.
 #[cfg(not(feature = "kerberos"))]
-async fn kerberos_bind(_: &mut Ldap, _: &str) -> ldap3::result::Result<LdapResult> {
-    Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())
+async fn kerberos_bind(_: &mut Wire, _: &Config, attempted: &str) -> Result<wire::Result<Outcome>> {
+    Err(Error::new(Kind::Configuration, attempted, "this build does not know Kerberos"))
 }
 
-type Stream<'s> = ldap3::SearchStream<'s, String, &'s Vec<String>>;
-
-async fn connect(config: &Config, attempted: &str) -> Result<Ldap> {
+async fn connect(config: &Config, attempted: &str) -> Result<Wire> {
     let stream = TcpStream::connect((config.host.as_str(), config.port))
         .await
+        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
         .map_err(|error| failure::no_connection(attempted, &error))?;
-    let stream = stream
-        .set_nodelay(true)
-        .and_then(|()| stream.into_std())
-        .map_err(|error| failure::no_connection(attempted, &error))?;
-    let settings = LdapConnSettings::new().set_std_stream(StdStream::Tcp(stream));
-    let settings = match &config.security {
-        Security::Plain => settings,
-        Security::Ldaps(tls) => settings.set_config(tls_config(tls)?),
-        Security::StartTls(tls) => settings.set_config(tls_config(tls)?).set_starttls(true),
+    let protection = match &config.security {
+        Security::Plain => Protection::Plain,
+        Security::Ldaps(tls) => Protection::Tls(tls_config(tls)?),
+        Security::StartTls(tls) => Protection::StartTls(tls_config(tls)?),
     };
-    let (connection, ldap) = LdapConnAsync::with_settings(settings, &config.url())
+    Wire::open(stream, &protection, &config.host, config.timeouts.silence)
         .await
-        .map_err(|error| failure::broken(attempted, &error))?;
-    let drive = async move {
-        if let Err(error) = connection.drive().await {
-            tracing::debug!(%error, "the LDAP connection ended");
-        }
-    };
-    // So that the log knows whose connection it was.
-    tokio::spawn(drive.in_current_span());
-    Ok(ldap)
+        .map_err(|broken| failure::broken(attempted, broken))
 }
 
 pub(super) fn tls_config(tls: &super::config::Tls) -> Result<std::sync::Arc<rustls::ClientConfig>> {
     crate::tls::client_config(&tls.trust, tls.identity.as_ref()).map(std::sync::Arc::new)
-}
-
-/// `SearchResultEntry` of RFC 4511, section 4.5.2.
-fn record(tag: StructureTag) -> Option<Record> {
-    let mut parts = constructed(tag)?.into_iter();
-    let dn = text(parts.next()?)?;
-    let attributes = constructed(parts.next()?)?
-        .into_iter()
-        .map(|attribute| {
-            let mut parts = constructed(attribute)?.into_iter();
-            let description = text(parts.next()?)?;
-            let values = constructed(parts.next()?)?.into_iter().map(primitive).collect::<Option<_>>()?;
-            Some((description, values))
-        })
-        .collect::<Option<_>>()?;
-    Some(Record { dn, attributes })
-}
-
-/// No name and no value is so long, except on a server that means harm.
-fn check_size(record: &Record, attempted: &str) -> Result<()> {
-    let values =
-        record.attributes.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-    let Some((name, value)) = values.into_iter().find(|(_, value)| value.len() > LONGEST_VALUE) else {
-        return Ok(());
-    };
-    let dn: String = record.dn.chars().take(200).collect();
-    let reason = format!("the entry {dn} has a value of {} bytes in the attribute {name}", value.len());
-    Err(Error::new(Kind::Data, attempted, reason)
-        .hint(format!("At most {LONGEST_VALUE} bytes are read. Shorten it, or leave the entry out by a filter. Nothing was imported.")))
-}
-
-fn reference_urls(tag: StructureTag) -> Vec<String> {
-    constructed(tag).into_iter().flatten().filter_map(text).collect()
-}
-
-fn constructed(tag: StructureTag) -> Option<Vec<StructureTag>> {
-    match tag.payload {
-        PL::C(parts) => Some(parts),
-        PL::P(_) => None,
-    }
-}
-
-fn primitive(tag: StructureTag) -> Option<Vec<u8>> {
-    match tag.payload {
-        PL::P(bytes) => Some(bytes),
-        PL::C(_) => None,
-    }
-}
-
-fn text(tag: StructureTag) -> Option<String> {
-    let bytes = primitive(tag)?;
-    Some(
-        String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-    )
-}
-
-/// Where the next page starts. `None` at the end, and from servers that do not page: they answer without the control
-/// and with everything.
-fn next_cookie(result: &LdapResult, attempted: &str) -> Result<Option<Vec<u8>>> {
-    let Some(control) = result.ctrls.iter().find(|control| control.1.ctype == PAGED_RESULTS) else {
-        return Ok(None);
-    };
-    let cookie = control
-        .1
-        .val
-        .as_deref()
-        .and_then(|value| parse_tag(value).ok())
-        .and_then(|(_, tag)| constructed(tag)?.into_iter().nth(1))
-        .and_then(primitive)
-        .ok_or_else(|| failure::malformed(attempted))?;
-    Ok(Some(cookie).filter(|cookie| !cookie.is_empty()))
-}
-
-/// Whether the error says that the stream ended before the server said so.
-pub(super) fn is_cut(error: &LdapError) -> bool {
-    matches!(error, LdapError::EndOfStream | LdapError::OpSend { .. } | LdapError::ResultRecv { .. })
 }

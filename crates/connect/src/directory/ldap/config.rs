@@ -111,8 +111,8 @@ pub enum Bind {
     /// As whom the client certificate says: SASL EXTERNAL (RFC 4422, appendix A).
     External,
     /// As whom the Kerberos ticket says: SASL GSSAPI (RFC 4752). The ticket is that of the process's cache or client keytab
-    /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`). Only over TLS: without it everything would be sealed by the ticket's key, and ldap3 0.12 loses messages
-    /// when a sealed buffer does not hold exactly one. Needs the build feature `kerberos`.
+    /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`). Only over TLS: sealing by the ticket's key is not built. Needs the build feature
+    /// `kerberos`.
     Kerberos,
 }
 
@@ -291,7 +291,7 @@ impl Search {
         // `*` alone means every class.
         let class = match self.object_class.trim() {
             "*" => "(&(objectClass=*))".to_owned(),
-            class => format!("(&(objectClass={}))", ldap3::ldap_escape(class)),
+            class => format!("(&(objectClass={}))", super::filter::escaped(class)),
         };
         match &self.filter {
             Some(filter) => format!("(&{class}{})", filter.trim()),

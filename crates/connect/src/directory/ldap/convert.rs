@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 
-use super::client::Record;
 use jiff::Timestamp;
 
 use super::config::{Attributes, Config, Identity, PrimaryGroups};
 use super::disabled::DisabledBy;
 use super::dn;
+use super::wire::Entry;
 use crate::{Error, Kind, Result};
 
 /// Active Directory's identity of an entry, 16 bytes.
@@ -141,10 +141,10 @@ pub(super) enum Found {
 }
 
 /// One person, as of now.
-pub(super) fn person(record: &Record, config: &Config, found: Found, now: Timestamp) -> Result<Person> {
+pub(super) fn person(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Result<Person> {
     let user = User {
         external_id: external_id(record, &config.identity)?,
-        reference_id: own_reference(&record.dn),
+        reference_id: own_reference(&record.dn()),
         email: email(record, &config.attributes),
         status: status(record, config, found, now),
     };
@@ -156,7 +156,7 @@ pub(super) fn person(record: &Record, config: &Config, found: Found, now: Timest
     })
 }
 
-fn status(record: &Record, config: &Config, found: Found, now: Timestamp) -> Status {
+fn status(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Status {
     let is_disabled =
         |mark: &DisabledBy| record.text(mark.attribute()).is_some_and(|value| mark.says_so(&value, now));
     match found {
@@ -166,7 +166,7 @@ fn status(record: &Record, config: &Config, found: Found, now: Timestamp) -> Sta
     }
 }
 
-fn email(record: &Record, attributes: &Attributes) -> Option<Email> {
+fn email(record: &Entry<'_>, attributes: &Attributes) -> Option<Email> {
     let own = record.text(&attributes.email).and_then(|value| Email::parse(&value));
     own.or_else(|| {
         let made = attributes.made_email.as_ref()?;
@@ -178,13 +178,11 @@ fn email(record: &Record, attributes: &Attributes) -> Option<Email> {
 
 /// What the organization knows an entry by. An entry without the attribute that was asked for is an error: under another id
 /// it would become a second member.
-fn external_id(record: &Record, identity: &Identity) -> Result<ExternalId> {
-    let guid = || record.values(OBJECT_GUID).first().and_then(|bytes| guid(bytes));
+fn external_id(record: &Entry<'_>, identity: &Identity) -> Result<ExternalId> {
+    let guid = || record.values(OBJECT_GUID).next().and_then(guid);
     match identity {
-        Identity::Dn => Ok(ExternalId::from(record.dn.as_str())),
-        Identity::GuidOrDn => {
-            Ok(guid().map_or_else(|| ExternalId::from(record.dn.as_str()), ExternalId::from))
-        }
+        Identity::Dn => Ok(ExternalId::from(&*record.dn())),
+        Identity::GuidOrDn => Ok(guid().map_or_else(|| ExternalId::from(&*record.dn()), ExternalId::from)),
         Identity::Attribute(name) if name.eq_ignore_ascii_case(OBJECT_GUID) => {
             guid().map(ExternalId::from).ok_or_else(|| no_identity(record, name))
         }
@@ -195,8 +193,8 @@ fn external_id(record: &Record, identity: &Identity) -> Result<ExternalId> {
     }
 }
 
-fn no_identity(record: &Record, name: &str) -> Error {
-    Error::new(Kind::Data, format!("Reading the entry {}", record.dn), format!("it has no {name}")).hint(
+fn no_identity(record: &Entry<'_>, name: &str) -> Error {
+    Error::new(Kind::Data, format!("Reading the entry {}", record.dn()), format!("it has no {name}")).hint(
         "ldap.externalIdAttribute names this attribute: check that the server has it and that the account may read it. Nothing \
          was imported.",
     )
@@ -246,7 +244,7 @@ impl Rest {
 
 /// One group; `None` if it has no name.
 pub(super) fn group(
-    record: &Record,
+    record: &Entry<'_>,
     config: &Config,
     references: &mut References,
 ) -> Result<Option<GroupRecord>> {
@@ -258,8 +256,8 @@ pub(super) fn group(
     let (members, rest) = members(record, &config.attributes.member, references);
     let group = Group {
         external_id: external_id(record, &config.identity)?,
-        reference_id: own_reference(&record.dn),
-        name,
+        reference_id: own_reference(&record.dn()),
+        name: name.into_owned(),
         members,
     };
     Ok(Some(GroupRecord {
@@ -272,21 +270,17 @@ pub(super) fn group(
 /// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
 /// `member;range=1500-*` (MS-ADTS, section 3.1.1.3.1.3.3).
 pub(super) fn members(
-    record: &Record,
+    record: &Entry<'_>,
     attribute: &str,
     references: &mut References,
 ) -> (Vec<ReferenceId>, Rest) {
     let mut members = Vec::new();
     let mut rest = Rest::Complete;
-    for (description, values) in &record.attributes {
-        let mut parts = description.split(';');
-        if !parts.next().is_some_and(|name| name.eq_ignore_ascii_case(attribute)) {
-            continue;
+    for found in record.attributes().filter(|found| found.is_of(attribute)) {
+        if let Some(next) = found.description().split(';').skip(1).find_map(range) {
+            rest = next.unwrap_or_else(|| Rest::From(found.values.count()));
         }
-        if let Some(next) = parts.find_map(range) {
-            rest = next.unwrap_or(Rest::From(values.len()));
-        }
-        members.extend(values.iter().map(|value| member(value, references)));
+        members.extend(found.values.map(|value| member(value, references)));
     }
     (members, rest)
 }
@@ -317,9 +311,9 @@ fn member(value: &[u8], references: &mut References) -> ReferenceId {
 }
 
 /// A number that is unique in its domain, with the domain: what `primaryGroupID` and `primaryGroupToken` have in common.
-fn numbered(record: &Record, attribute: &str) -> Option<Box<str>> {
+fn numbered(record: &Entry<'_>, attribute: &str) -> Option<Box<str>> {
     let number = record.text(attribute)?;
-    let dn = record.dn.to_lowercase();
+    let dn = record.dn().to_lowercase();
     let domain = &dn[dn.find("dc=")?..];
     Some(format!("{} {domain}", number.trim()).into_boxed_str())
 }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use ldap3::{LdapError, LdapResult};
-
-use super::client::is_cut;
 use super::config::Paging;
+use super::wire::{Broken, LONGEST_VALUE, Outcome};
 use crate::{Error, Kind, Result};
 
 /// `sizeLimitExceeded` of RFC 4511, appendix A.
@@ -46,9 +44,9 @@ fn name(code: u32) -> &'static str {
     }
 }
 
-fn told(result: &LdapResult) -> String {
-    let LdapResult { rc, text, matched, .. } = result;
-    let mut told = format!("{} ({rc})", name(*rc));
+fn told(result: &Outcome) -> String {
+    let Outcome { code, text, matched, .. } = result;
+    let mut told = format!("{} ({code})", name(*code));
     if !text.trim_matches(['\0', ' ', '\n']).is_empty() {
         told = format!("{told}: {}", text.trim_matches(['\0', ' ', '\n']));
     }
@@ -59,8 +57,8 @@ fn told(result: &LdapResult) -> String {
 }
 
 /// The outcome of a bind.
-pub(super) fn of_bind(attempted: &str, result: &LdapResult) -> Result<()> {
-    let (kind, hint) = match result.rc {
+pub(super) fn of_bind(attempted: &str, result: &Outcome) -> Result<()> {
+    let (kind, hint) = match result.code {
         0 => return Ok(()),
         49 => (Kind::Credentials, bad_credentials(&result.text)),
         48 | 50 | 53 => (Kind::Credentials, "The server does not let this account log in this way."),
@@ -102,8 +100,8 @@ fn bad_credentials(text: &str) -> &'static str {
 }
 
 /// The outcome of a search. Anything but success means that the entries are not all.
-pub(super) fn of_search(attempted: &str, result: &LdapResult, paging: Paging) -> Result<()> {
-    let (kind, hint) = match result.rc {
+pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Result<()> {
+    let (kind, hint) = match result.code {
         0 => return Ok(()),
         3 => (
             Kind::Incomplete,
@@ -149,15 +147,15 @@ pub(super) fn of_search(attempted: &str, result: &LdapResult, paging: Paging) ->
         _ => (Kind::Refused, "The server's log says more."),
     };
     let mut error = Error::new(kind, attempted, told(result)).hint(hint);
-    if let (10, [first, ..]) = (result.rc, &result.refs[..]) {
+    if let (10, [first, ..]) = (result.code, &result.referrals[..]) {
         error = Error::new(kind, attempted, format!("{} to {first}", told(result))).hint(hint);
     }
     Err(error)
 }
 
 /// Refusals that a smaller page may get round: the server's limits on entries, and OpenLDAP's on pages.
-pub(super) fn is_about_size(result: &LdapResult) -> bool {
-    matches!(result.rc, 4 | 11 | 53)
+pub(super) fn is_about_size(result: &Outcome) -> bool {
+    matches!(result.code, 4 | 11 | 53)
 }
 
 /// No TCP connection.
@@ -183,33 +181,41 @@ pub(super) fn malformed(attempted: &str) -> Error {
         .hint("Check that ldap.port is an LDAP port.")
 }
 
-/// What the library reports: a connection that broke, TLS that failed, a filter that does not parse.
-pub(super) fn broken(attempted: &str, error: &LdapError) -> Error {
-    if is_cut(error) {
-        return Error::new(
-            Kind::Unreachable,
-            attempted,
-            "the connection was cut before the answer was complete",
-        )
-        .hint("Nothing was imported. Check the network and the server's log; the next run starts afresh.");
-    }
-    match error {
-        LdapError::Io { source } => of_io(attempted, source),
-        LdapError::FilterParsing => {
-            Error::new(Kind::Configuration, attempted, "the filter is not valid (RFC 4515)")
-                .hint("Check sync.userFilter and sync.groupFilter.")
+/// A connection that is of no use any more.
+pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
+    match broken {
+        Broken::Cut => {
+            Error::new(Kind::Unreachable, attempted, "the connection was cut before the answer was complete")
+                .hint("Nothing was imported. Check the network and the server's log; the next run starts afresh.")
         }
-        LdapError::LdapResult { result } => of_start_tls(attempted, result),
+        Broken::Silence(limit) => no_answer(attempted, limit),
+        Broken::Malformed => malformed(attempted),
+        Broken::Ended(outcome) => {
+            let reason = format!("the server ended the connection: {}", told(&outcome));
+            Error::new(Kind::Unreachable, attempted, reason)
+                .hint("Nothing was imported. The server's log says more; the next run starts afresh.")
+        }
+        Broken::StartTls(outcome) => of_start_tls(attempted, &outcome),
+        Broken::TooLong(found) => {
+            let dn: String = found.dn.chars().take(200).collect();
+            let (attribute, length) = (&found.attribute, found.length);
+            let reason = format!("the entry {dn} has a value of {length} bytes in the attribute {attribute}");
+            Error::new(Kind::Data, attempted, reason).hint(format!(
+                "At most {LONGEST_VALUE} bytes are read. Shorten it, or leave the entry out by a filter. Nothing was imported."
+            ))
+        }
+        Broken::Name(reason) => Error::new(Kind::Configuration, attempted, reason)
+            .hint("ldap.hostname must be a name or an address that a certificate can have."),
+        Broken::Io(error) => of_io(attempted, &error),
         #[cfg(feature = "kerberos")]
-        LdapError::GssapiOperationError(reason) => Error::new(Kind::Credentials, attempted, reason).hint(
+        Broken::Kerberos(reason) => Error::new(Kind::Credentials, attempted, reason).hint(
             "Check that the user who runs this has a ticket (klist; KRB5CCNAME names the cache) or a keytab \
              (KRB5_CLIENT_KTNAME), that ldap.hostname is the server's full name, and that its clock agrees with this one.",
         ),
-        other => Error::new(Kind::Unreachable, attempted, other),
     }
 }
 
-fn of_start_tls(attempted: &str, result: &LdapResult) -> Error {
+fn of_start_tls(attempted: &str, result: &Outcome) -> Error {
     Error::new(Kind::Tls, format!("{attempted} with StartTLS"), told(result)).hint(
         "The server refuses StartTLS. Set ldap.startTls to false for LDAPS (usually port 636), or have TLS set up on \
          the server.",

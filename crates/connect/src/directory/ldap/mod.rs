@@ -12,6 +12,8 @@ mod paging;
 mod probe;
 mod referral;
 mod root_dse;
+mod wire;
+
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +24,6 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use ldap3::Scope as Depth;
-use ldap3::controls::RawControl;
 
 use self::client::{Connection, Request};
 pub use self::config::Config;
@@ -31,6 +31,7 @@ use self::config::{Flavour, OutsideGroups, Referrals, Search, Tree, and};
 use self::convert::{Found, GroupRecord, Person, References, Rest};
 use self::referral::{Place, Places};
 pub use self::root_dse::{Product, RootDse, root_dse};
+use self::wire::{Control, Criticality, Depth};
 use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -135,7 +136,7 @@ impl Ldap {
             let references = connection
                 .search(&place.request, |record| {
                     progress.user();
-                    people.push(convert::person(&record, &self.config, found, now)?);
+                    people.push(convert::person(record, &self.config, found, now)?);
                     Ok(())
                 })
                 .await?;
@@ -251,7 +252,11 @@ impl Ldap {
             scope: Depth::Subtree,
             filter: self.changed_since(&filter, since).unwrap_or(filter),
             attributes: convert::user_attributes(&self.config, convert::MemberValues::Dns),
-            controls: vec![RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None }],
+            controls: vec![Control {
+                oid: SHOW_DELETED,
+                criticality: Criticality::Critical,
+                value: Vec::new(),
+            }],
         };
         match self.search_people(&request, Found::Tombstone, progress).await {
             Ok((people, mut notes)) if people.is_empty() => {
@@ -553,17 +558,17 @@ async fn groups_on(
     let references = connection
         .search(request, |record| {
             progress.group();
-            match convert::group(&record, config, &mut members)? {
+            match convert::group(record, config, &mut members)? {
                 Some(group) => {
                     if group.rest != Rest::Complete {
-                        unfinished.push((records.len(), record.dn.clone()));
+                        unfinished.push((records.len(), record.dn().into_owned()));
                     }
                     records.push(group);
                 }
                 None => {
                     notes.push(Note::warning(
                         Step::Read,
-                        record.dn,
+                        record.dn(),
                         "the group has no name and was left out",
                     ));
                 }
@@ -627,7 +632,7 @@ async fn rest_of_members(
         let mut next = None;
         connection
             .search(&request, |part| {
-                let (found, after) = convert::members(&part, member, references);
+                let (found, after) = convert::members(part, member, references);
                 more.extend(found);
                 next = Some(after);
                 Ok(())

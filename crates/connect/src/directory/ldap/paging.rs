@@ -7,7 +7,7 @@ use foldhash::quality::RandomState;
 
 /// What is asked for, the largest first: each page costs a round trip, and a server may refuse a large one or cut it off (Active
 /// Directory's `MaxPageSize`, OpenLDAP's `size.pr`, 389 Directory Server's `nsslapd-sizelimit`).
-pub(super) const SIZES: [i32; 4] = [5_000, 1_000, 250, 50];
+pub(super) const SIZES: [u32; 4] = [5_000, 1_000, 250, 50];
 
 /// More entries than any directory has.
 const MOST: usize = 20_000_000;
@@ -48,9 +48,9 @@ impl Tally {
         self.page = PageTally::default();
     }
 
-    pub(super) fn see(&mut self, dn: &str) -> Sight {
+    pub(super) fn see(&mut self, name: &[u8]) -> Sight {
         let [one, other] = &self.hashers;
-        let before = self.seen.insert([one.hash_one(dn), other.hash_one(dn)], self.attempt);
+        let before = self.seen.insert([one.hash_one(name), other.hash_one(name)], self.attempt);
         self.page.entries += 1;
         self.page.of_this_attempt += usize::from(before != Some(self.attempt));
         if before.is_none() { Sight::First } else { Sight::Again }
@@ -86,22 +86,22 @@ mod tests {
     #[test]
     fn a_page_of_known_entries_is_a_loop() {
         let mut tally = Tally::default();
-        assert_eq!((tally.see("cn=a"), tally.see("cn=b")), (Sight::First, Sight::First));
+        assert_eq!((tally.see(b"cn=a"), tally.see(b"cn=b")), (Sight::First, Sight::First));
         assert_eq!(tally.end_page(), Ok(()));
-        assert_eq!((tally.see("cn=b"), tally.see("cn=c")), (Sight::Again, Sight::First));
+        assert_eq!((tally.see(b"cn=b"), tally.see(b"cn=c")), (Sight::Again, Sight::First));
         assert_eq!(tally.end_page(), Ok(()));
-        assert_eq!((tally.see("cn=a"), tally.see("cn=b")), (Sight::Again, Sight::Again));
+        assert_eq!((tally.see(b"cn=a"), tally.see(b"cn=b")), (Sight::Again, Sight::Again));
         assert!(tally.end_page().unwrap_err().contains("repeats"));
     }
 
     #[test]
     fn with_smaller_pages_the_same_entries_are_progress() {
         let mut tally = Tally::default();
-        tally.see("cn=a");
+        tally.see(b"cn=a");
         tally.start_over();
-        assert_eq!(tally.see("cn=a"), Sight::Again);
+        assert_eq!(tally.see(b"cn=a"), Sight::Again);
         assert_eq!(tally.end_page(), Ok(()));
-        assert_eq!(tally.see("cn=a"), Sight::Again);
+        assert_eq!(tally.see(b"cn=a"), Sight::Again);
         assert!(tally.end_page().is_err());
     }
 

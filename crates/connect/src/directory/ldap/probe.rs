@@ -1,10 +1,9 @@
 //! What `doctor` looks at: every step of a read by itself, up to the first that fails.
 
-use ldap3::Scope as Depth;
-
 use super::Ldap;
 use super::client::{Connection, Request, tls_config};
 use super::config::{Config, Identity, Search, Security, and};
+use super::wire::Depth;
 use super::{discovery, nothing};
 use crate::directory::Scope;
 use crate::probe::{Check, Place, Protection};

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use bwdc_core::note::{Note, Step};
-use ldap3::Scope as Depth;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::client::{References, Request};
 use super::config::{Bind, Config, Referrals, Security};
+use super::wire::Depth;
 use super::{dn, first_reachable};
 use crate::{Error, Kind, Result};
 

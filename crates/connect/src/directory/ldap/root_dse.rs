@@ -1,9 +1,10 @@
 //! What a server says about itself (RFC 4512, section 5.1).
 
-use ldap3::Scope as Depth;
+use std::borrow::Cow;
 
-use super::client::{Connection, Record, Request};
+use super::client::{Connection, Request};
 use super::config::{Config, Paging};
+use super::wire::{Depth, Entry};
 use super::{discovery, first_reachable, nothing};
 use crate::{Kind, Result};
 
@@ -64,7 +65,7 @@ pub async fn root_dse(config: &Config) -> Result<RootDse> {
     let mut connection = Connection::open(&config).await?;
     connection
         .search(&request, |record| {
-            found = RootDse { naming_contexts: naming_contexts(&record), product: product(&record) };
+            found = RootDse { naming_contexts: naming_contexts(record), product: product(record) };
             Ok(())
         })
         .await?;
@@ -75,8 +76,9 @@ pub async fn root_dse(config: &Config) -> Result<RootDse> {
     Ok(found)
 }
 
-fn naming_contexts(record: &Record) -> Vec<String> {
-    let mut contexts: Vec<String> = record.text("defaultNamingContext").into_iter().collect();
+fn naming_contexts(record: &Entry<'_>) -> Vec<String> {
+    let mut contexts: Vec<String> =
+        record.text("defaultNamingContext").map(Cow::into_owned).into_iter().collect();
     for context in record.values("namingContexts") {
         let context = String::from_utf8_lossy(context).into_owned();
         if !contexts.contains(&context) {
@@ -86,9 +88,9 @@ fn naming_contexts(record: &Record) -> Vec<String> {
     contexts
 }
 
-fn product(record: &Record) -> Product {
+fn product(record: &Entry<'_>) -> Product {
     let says = |attribute: &str, word: &str| {
-        let mut values = record.values(attribute).iter();
+        let mut values = record.values(attribute);
         values.any(|value| String::from_utf8_lossy(value).to_lowercase().contains(word))
     };
     let vendors = [
@@ -99,7 +101,7 @@ fn product(record: &Record) -> Product {
         ("micro focus", Product::EDirectory),
         ("opentext", Product::EDirectory),
     ];
-    if record.values("supportedCapabilities").iter().any(|oid| oid == ACTIVE_DIRECTORY) {
+    if record.values("supportedCapabilities").any(|oid| oid == ACTIVE_DIRECTORY) {
         return Product::ActiveDirectory;
     }
     if says("objectClass", "openldaprootdse") {

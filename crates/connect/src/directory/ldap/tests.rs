@@ -5,13 +5,13 @@ use bwdc_core::entry::Status;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::client::Record;
 use super::config::{
     Attributes, Bind, Config, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search,
     Security, Timeouts,
 };
 use super::convert::{Found, References, Rest, group, members, person};
 use super::disabled::DisabledBy;
+use super::wire::played::{self, read};
 use crate::Secret;
 
 fn config(identity: Identity) -> Config {
@@ -43,10 +43,10 @@ fn config(identity: Identity) -> Config {
     }
 }
 
-fn record(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Record {
-    let values = |values: &[&[u8]]| values.iter().map(|value| value.to_vec()).collect();
-    let attributes = attributes.iter().map(|(name, v)| ((*name).to_owned(), values(v))).collect();
-    Record { dn: dn.to_owned(), attributes }
+/// An entry as it comes over the wire; [`read`] reads it.
+fn record(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
+    let attributes: Vec<_> = attributes.iter().map(|(name, values)| (*name, values.to_vec())).collect();
+    played::entry(dn, &attributes)
 }
 
 #[test]
@@ -54,7 +54,8 @@ fn names_have_no_case_and_subtypes_count_where_there_is_nothing_else() {
     let config = config(Identity::GuidOrDn);
     let email = |attributes: &[(&str, &[&[u8]])]| {
         let person =
-            person(&record("cn=a,dc=x", attributes), &config, Found::Living, Timestamp::now()).unwrap();
+            person(&read(&record("cn=a,dc=x", attributes)), &config, Found::Living, Timestamp::now())
+                .unwrap();
         person.user.email.map(|email| email.as_str().to_owned())
     };
     assert_eq!(email(&[("MAIL", &[b"A@x.org"])]).unwrap(), "a@x.org");
@@ -66,7 +67,8 @@ fn names_have_no_case_and_subtypes_count_where_there_is_nothing_else() {
 #[test]
 fn members_of_every_description_count() {
     let found = |attributes: &[(&str, &[&[u8]])]| {
-        let (found, rest) = members(&record("cn=g,dc=x", attributes), "member", &mut References::default());
+        let (found, rest) =
+            members(&read(&record("cn=g,dc=x", attributes)), "member", &mut References::default());
         (found.len(), rest)
     };
     let a: &[u8] = b"cn=a,dc=x";
@@ -81,8 +83,12 @@ fn members_of_every_description_count() {
 #[test]
 fn an_id_that_was_asked_for_must_be_there() {
     let of = |identity: Identity, attributes: &[(&str, &[&[u8]])]| {
-        let person =
-            person(&record("cn=A,dc=x", attributes), &config(identity), Found::Living, Timestamp::now());
+        let person = person(
+            &read(&record("cn=A,dc=x", attributes)),
+            &config(identity),
+            Found::Living,
+            Timestamp::now(),
+        );
         person.map(|person| person.user.external_id.as_str().to_owned()).map_err(|error| error.to_string())
     };
     let guid: &[u8] =
@@ -139,16 +145,16 @@ proptest! {
         attributes in prop::collection::vec((description(), prop::collection::vec(value(), 0..4)), 0..8),
     ) {
         let config = config(Identity::GuidOrDn);
-        let odd = Record { dn, attributes };
+        let odd = played::entry(&dn, &attributes);
         let good = record("cn=good,dc=x", &[("mail", &[b"good@x.org"]), ("name", &[b"Good"]), ("member", &[b"cn=good,dc=x"])]);
         let mut references = References::default();
         let now = Timestamp::now();
-        prop_assert!(person(&odd, &config, Found::Living, now).is_ok());
-        prop_assert!(group(&odd, &config, &mut references).is_ok());
-        let neighbour = person(&good, &config, Found::Living, now).unwrap();
+        prop_assert!(person(&read(&odd), &config, Found::Living, now).is_ok());
+        prop_assert!(group(&read(&odd), &config, &mut references).is_ok());
+        let neighbour = person(&read(&good), &config, Found::Living, now).unwrap();
         prop_assert_eq!(neighbour.user.email.as_ref().unwrap().as_str(), "good@x.org");
         prop_assert_eq!(neighbour.user.status, Status::Active);
-        let team = group(&good, &config, &mut references).unwrap().unwrap();
+        let team = group(&read(&good), &config, &mut references).unwrap().unwrap();
         prop_assert_eq!(&team.group.members[..], std::slice::from_ref(&neighbour.user.reference_id));
     }
 }

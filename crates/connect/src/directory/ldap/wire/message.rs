@@ -1,0 +1,620 @@
+//! The messages of RFC 4511 that a reader of directories needs.
+
+use std::borrow::Cow;
+
+use super::ber::{Header, Malformed, Reader, Result, Writer, number, tag};
+
+/// RFC 2696.
+const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+/// RFC 4511, section 4.14.
+const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
+
+const BIND_REQUEST: u8 = tag::application(0);
+const BIND_RESPONSE: u8 = tag::application(1);
+const UNBIND_REQUEST: u8 = tag::application_value(2);
+const SEARCH_REQUEST: u8 = tag::application(3);
+const SEARCH_ENTRY: u8 = tag::application(4);
+const SEARCH_DONE: u8 = tag::application(5);
+const SEARCH_REFERENCE: u8 = tag::application(19);
+const EXTENDED_REQUEST: u8 = tag::application(23);
+const EXTENDED_RESPONSE: u8 = tag::application(24);
+/// Neither an entry nor the end of a search (RFC 4511, section 4.13).
+const INTERMEDIATE_RESPONSE: u8 = tag::application(25);
+
+/// The part of the tree below a base (RFC 4511, section 4.5.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The entry itself.
+    Base,
+    /// The entries right below it.
+    OneLevel,
+    /// The entry and everything below it.
+    Subtree,
+}
+
+/// A control (RFC 4511, section 4.1.11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// Its OID.
+    pub(crate) oid: &'static str,
+    /// What a server does that does not know it.
+    pub(crate) criticality: Criticality,
+    /// Empty for none.
+    pub(crate) value: Vec<u8>,
+}
+
+/// What a server does that does not know a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Criticality {
+    /// It refuses.
+    Critical,
+    /// It ignores the control.
+    Ignored,
+}
+
+impl Control {
+    /// Asks for this many entries, from where the cookie says (RFC 2696).
+    pub(crate) fn page(size: u32, cookie: &[u8]) -> Self {
+        let mut value = Writer::default();
+        value.many(tag::SEQUENCE, |page| {
+            page.number(tag::INTEGER, size);
+            page.value(tag::OCTET_STRING, cookie);
+        });
+        Self { oid: PAGED_RESULTS, criticality: Criticality::Ignored, value: value.finish() }
+    }
+}
+
+/// A search as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) base: &'a str,
+    pub(crate) depth: Depth,
+    /// Entries at most; 0 for all.
+    pub(crate) size_limit: u32,
+    /// Seconds at most.
+    pub(crate) time_limit: u32,
+    /// From [`super::super::filter::encoded`].
+    pub(crate) filter: &'a [u8],
+    pub(crate) attributes: &'a [String],
+}
+
+/// A request without its number.
+#[derive(Clone, Debug)]
+pub(crate) enum Request<'a> {
+    /// Name and password.
+    Simple {
+        name: &'a str,
+        password: &'a str,
+    },
+    /// A step of a SASL login. `None` says nothing, an empty text says nothing much.
+    Sasl {
+        mechanism: &'a str,
+        credentials: Option<&'a [u8]>,
+    },
+    Search(&'a Search<'a>),
+    StartTls,
+    Unbind,
+}
+
+impl Request<'_> {
+    /// The message with this number.
+    pub(crate) fn encoded(&self, id: u32, controls: &[Control]) -> Vec<u8> {
+        let mut message = Writer::default();
+        message.many(tag::SEQUENCE, |message| {
+            message.number(tag::INTEGER, id);
+            self.operation(message);
+            if !controls.is_empty() {
+                message.many(tag::context_of_many(0), |list| {
+                    controls.iter().for_each(|one| control(list, one));
+                });
+            }
+        });
+        message.finish()
+    }
+
+    /// The operation that ends the answer.
+    pub(crate) fn ends_with(&self) -> u8 {
+        match self {
+            Self::Simple { .. } | Self::Sasl { .. } => BIND_RESPONSE,
+            Self::Search(_) => SEARCH_DONE,
+            // There is no answer to a goodbye.
+            Self::StartTls | Self::Unbind => EXTENDED_RESPONSE,
+        }
+    }
+
+    fn operation(&self, message: &mut Writer) {
+        match self {
+            Self::Simple { name, password } => message.many(BIND_REQUEST, |bind| {
+                bind.number(tag::INTEGER, 3);
+                bind.value(tag::OCTET_STRING, name.as_bytes());
+                bind.value(tag::context(0), password.as_bytes());
+            }),
+            Self::Sasl { mechanism, credentials } => message.many(BIND_REQUEST, |bind| {
+                bind.number(tag::INTEGER, 3);
+                bind.value(tag::OCTET_STRING, b"");
+                bind.many(tag::context_of_many(3), |sasl| {
+                    sasl.value(tag::OCTET_STRING, mechanism.as_bytes());
+                    if let Some(credentials) = credentials {
+                        sasl.value(tag::OCTET_STRING, credentials);
+                    }
+                });
+            }),
+            Self::Search(search) => message.many(SEARCH_REQUEST, |request| search.fill(request)),
+            Self::StartTls => {
+                message.many(EXTENDED_REQUEST, |extended| extended.value(tag::context(0), START_TLS));
+            }
+            Self::Unbind => message.value(UNBIND_REQUEST, b""),
+        }
+    }
+}
+
+impl Search<'_> {
+    fn fill(&self, request: &mut Writer) {
+        request.value(tag::OCTET_STRING, self.base.as_bytes());
+        let depth = match self.depth {
+            Depth::Base => 0,
+            Depth::OneLevel => 1,
+            Depth::Subtree => 2,
+        };
+        request.number(tag::ENUMERATED, depth);
+        // Aliases are not followed.
+        request.number(tag::ENUMERATED, 0);
+        request.number(tag::INTEGER, self.size_limit);
+        request.number(tag::INTEGER, self.time_limit);
+        // Attributes with their values.
+        request.value(tag::BOOLEAN, &[0]);
+        request.written(self.filter);
+        request.many(tag::SEQUENCE, |list| {
+            for attribute in self.attributes {
+                list.value(tag::OCTET_STRING, attribute.as_bytes());
+            }
+        });
+    }
+}
+
+fn control(list: &mut Writer, Control { oid, criticality, value }: &Control) {
+    list.many(tag::SEQUENCE, |control| {
+        control.value(tag::OCTET_STRING, oid.as_bytes());
+        if *criticality == Criticality::Critical {
+            control.value(tag::BOOLEAN, &[0xff]);
+        }
+        if !value.is_empty() {
+            control.value(tag::OCTET_STRING, value);
+        }
+    });
+}
+
+/// The outcome of an operation (RFC 4511, section 4.1.9).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// RFC 4511, appendix A.
+    pub(crate) code: u32,
+    /// The part of the name that exists.
+    pub(crate) matched: String,
+    /// The server's words.
+    pub(crate) text: String,
+    /// Where else to ask.
+    pub(crate) referrals: Vec<String>,
+    /// Of a SASL login.
+    pub(crate) credentials: Option<Vec<u8>>,
+    /// Where the next page begins. `None` from a server that does not page.
+    pub(crate) cookie: Option<Vec<u8>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) enum Answer<'a> {
+    Entry(Entry<'a>),
+    Reference(Vec<String>),
+    /// The end of a search or of another operation.
+    Done(Outcome),
+}
+
+/// A message's number and its operation's tag.
+pub(crate) fn kind(message: &[u8]) -> Result<(u32, u8)> {
+    let mut message = Reader::new(Reader::new(message).expect(tag::SEQUENCE)?);
+    let id = message.expect(tag::INTEGER).and_then(number)?;
+    Ok((id, message.peek().ok_or(Malformed)?))
+}
+
+/// What an operation is to a request whose answer ends with another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A part of the answer, the last one included.
+    Part,
+    /// Nothing that matters.
+    Aside,
+}
+
+/// The role of an operation. One that does not belong into the answer is an error.
+pub(crate) fn role(operation: u8, ends_with: u8) -> Result<Role> {
+    match operation {
+        INTERMEDIATE_RESPONSE => Ok(Role::Aside),
+        SEARCH_ENTRY | SEARCH_REFERENCE if ends_with == SEARCH_DONE => Ok(Role::Part),
+        _ if operation == ends_with => Ok(Role::Part),
+        _ => Err(Malformed),
+    }
+}
+
+/// What the server says when it ends the connection by itself.
+pub(crate) fn goodbye(message: &[u8]) -> Result<Outcome> {
+    match decode(message)? {
+        Answer::Done(outcome) => Ok(outcome),
+        Answer::Entry(_) | Answer::Reference(_) => Err(Malformed),
+    }
+}
+
+/// What a message says.
+pub(crate) fn decode(message: &[u8]) -> Result<Answer<'_>> {
+    let mut message = Reader::new(Reader::new(message).expect(tag::SEQUENCE)?);
+    message.expect(tag::INTEGER)?;
+    let (operation, content) = message.next()?.ok_or(Malformed)?;
+    Ok(match operation {
+        SEARCH_ENTRY => Answer::Entry(Entry::parse(content)?),
+        SEARCH_REFERENCE => Answer::Reference(texts(content)?),
+        SEARCH_DONE | BIND_RESPONSE | EXTENDED_RESPONSE => {
+            let mut outcome = outcome(content)?;
+            // Active Directory puts something else here when it says goodbye.
+            if let Some(controls) = message.optional(tag::context_of_many(0))? {
+                outcome.cookie = cookie(controls)?;
+            }
+            Answer::Done(outcome)
+        }
+        _ => return Err(Malformed),
+    })
+}
+
+fn outcome(content: &[u8]) -> Result<Outcome> {
+    let mut parts = Reader::new(content);
+    let mut outcome = Outcome {
+        code: parts.expect(tag::ENUMERATED).and_then(number)?,
+        matched: text(parts.expect(tag::OCTET_STRING)?).into_owned(),
+        text: text(parts.expect(tag::OCTET_STRING)?).into_owned(),
+        ..Outcome::default()
+    };
+    while let Some((tag, content)) = parts.next()? {
+        match tag {
+            REFERRAL => outcome.referrals = texts(content)?,
+            SERVER_CREDENTIALS => outcome.credentials = Some(content.to_vec()),
+            _ => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// In every outcome.
+const REFERRAL: u8 = tag::context_of_many(3);
+/// In that of a login.
+const SERVER_CREDENTIALS: u8 = tag::context(7);
+
+fn cookie(controls: &[u8]) -> Result<Option<Vec<u8>>> {
+    let mut controls = Reader::new(controls);
+    while let Some(control) = controls.optional(tag::SEQUENCE)? {
+        let mut control = Reader::new(control);
+        let oid = control.expect(tag::OCTET_STRING)?;
+        control.optional(tag::BOOLEAN)?;
+        if oid != PAGED_RESULTS.as_bytes() {
+            continue;
+        }
+        let mut page = Reader::new(Reader::new(control.expect(tag::OCTET_STRING)?).expect(tag::SEQUENCE)?);
+        // The server's estimate, which may be anything.
+        page.expect(tag::INTEGER)?;
+        return Ok(Some(page.expect(tag::OCTET_STRING)?.to_vec()));
+    }
+    Ok(None)
+}
+
+fn texts(content: &[u8]) -> Result<Vec<String>> {
+    let mut reader = Reader::new(content);
+    let mut texts = Vec::new();
+    while reader.peek().is_some() {
+        texts.push(text(reader.expect(tag::OCTET_STRING)?).into_owned());
+    }
+    Ok(texts)
+}
+
+fn text(octets: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(octets)
+}
+
+/// One entry as it came (RFC 4511, section 4.5.2), without any assumption about its values. It is read where it lies: nothing is
+/// copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    dn: &'a [u8],
+    attributes: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Looks at every value once, so that none is malformed later.
+    fn parse(content: &'a [u8]) -> Result<Self> {
+        let mut parts = Reader::new(content);
+        let dn = parts.expect(tag::OCTET_STRING)?;
+        let attributes = parts.expect(tag::SEQUENCE)?;
+        let mut left = Reader::new(attributes);
+        while let Some(attribute) = next_attribute(&mut left)? {
+            let mut values = attribute.values.0;
+            while values.peek().is_some() {
+                values.expect(tag::OCTET_STRING)?;
+            }
+        }
+        Ok(Self { dn, attributes })
+    }
+
+    /// The name, as the server spells it; octets that are no UTF-8 are replaced.
+    pub(crate) fn dn(&self) -> Cow<'a, str> {
+        text(self.dn)
+    }
+
+    /// The octets of the name.
+    pub(crate) fn name(&self) -> &'a [u8] {
+        self.dn
+    }
+
+    /// In the server's order.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
+        let mut left = Reader::new(self.attributes);
+        std::iter::from_fn(move || next_attribute(&mut left).ok().flatten())
+    }
+
+    /// The values of an attribute, whatever the case of its name; those of a subtype such as `mail;lang-en` where there are no
+    /// others (RFC 4512, section 2.5.2).
+    pub(crate) fn values(&self, name: &str) -> Values<'a> {
+        let filled = |attribute: &Attribute<'_>| attribute.values.0.peek().is_some();
+        let mut subtype = None;
+        for attribute in self.attributes().filter(filled) {
+            if attribute.description.eq_ignore_ascii_case(name.as_bytes()) {
+                return attribute.values;
+            }
+            if subtype.is_none() && attribute.is_of(name) {
+                subtype = Some(attribute.values);
+            }
+        }
+        subtype.unwrap_or_default()
+    }
+
+    /// The first value as text; octets that are no UTF-8 are replaced.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.values(name).next().map(text)
+    }
+}
+
+/// An attribute description, options included, with its values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attribute<'a> {
+    description: &'a [u8],
+    /// Each as it came.
+    pub(crate) values: Values<'a>,
+}
+
+impl<'a> Attribute<'a> {
+    /// Name and options.
+    pub(crate) fn description(&self) -> Cow<'a, str> {
+        text(self.description)
+    }
+
+    /// Whether it is this attribute, options aside.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        let own = self.description.split(|octet| *octet == b';').next();
+        own.is_some_and(|own| own.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+fn next_attribute<'a>(attributes: &mut Reader<'a>) -> Result<Option<Attribute<'a>>> {
+    if attributes.peek().is_none() {
+        return Ok(None);
+    }
+    let mut parts = Reader::new(attributes.expect(tag::SEQUENCE)?);
+    let description = parts.expect(tag::OCTET_STRING)?;
+    Ok(Some(Attribute { description, values: Values(Reader::new(parts.expect(tag::SET)?)) }))
+}
+
+/// The values of an attribute.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Values<'a>(Reader<'a>);
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.0.next().ok().flatten().map(|(_, value)| value)
+    }
+}
+
+/// A value that is longer than any that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong {
+    pub(crate) dn: String,
+    pub(crate) attribute: String,
+    pub(crate) length: usize,
+}
+
+/// Looks for a value of more octets than this in a message of which perhaps only the beginning is there, so that it is refused
+/// before it is in memory.
+pub(crate) fn too_long(message: &[u8], longest: usize) -> Option<TooLong> {
+    let (mut dn, mut attribute, mut before) = (None, None, 0);
+    let mut left = message;
+    while let Ok(Some(header)) = Header::read(left) {
+        if header.is_of_many() {
+            left = &left[header.size..];
+        } else if header.length > longest {
+            let shown = |octets: Option<&[u8]>| octets.map(|octets| text(octets).into_owned());
+            return Some(TooLong {
+                dn: shown(dn).unwrap_or_default(),
+                attribute: shown(attribute).unwrap_or_default(),
+                length: header.length,
+            });
+        } else {
+            let content = left.get(header.size..header.size + header.length)?;
+            match before {
+                SEARCH_ENTRY => dn = Some(content),
+                tag::SEQUENCE => attribute = Some(content),
+                _ => {}
+            }
+            left = &left[header.size + header.length..];
+        }
+        before = header.tag;
+    }
+    None
+}
+
+/// Messages as a server writes them, for tests.
+#[cfg(test)]
+pub(crate) mod played {
+    use super::*;
+
+    /// A `SearchResultEntry`.
+    pub(crate) fn entry(dn: &str, attributes: &[(impl AsRef<str>, Vec<impl AsRef<[u8]>>)]) -> Vec<u8> {
+        message(|message| {
+            message.many(SEARCH_ENTRY, |entry| {
+                entry.value(tag::OCTET_STRING, dn.as_bytes());
+                entry.many(tag::SEQUENCE, |list| {
+                    for (description, values) in attributes {
+                        list.many(tag::SEQUENCE, |attribute| {
+                            attribute.value(tag::OCTET_STRING, description.as_ref().as_bytes());
+                            attribute.many(tag::SET, |set| {
+                                values.iter().for_each(|value| set.value(tag::OCTET_STRING, value.as_ref()));
+                            });
+                        });
+                    }
+                });
+            });
+        })
+    }
+
+    pub(crate) fn message(operation: impl FnOnce(&mut Writer)) -> Vec<u8> {
+        let mut octets = Writer::default();
+        octets.many(tag::SEQUENCE, |message| {
+            message.number(tag::INTEGER, 7);
+            operation(message);
+        });
+        octets.finish()
+    }
+
+    /// The entry of such a message.
+    pub(crate) fn read(message: &[u8]) -> Entry<'_> {
+        match decode(message) {
+            Ok(Answer::Entry(entry)) => entry,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::played::message;
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_where_it_lies() {
+        let octets =
+            played::entry("cn=a", &[("mail;lang-en", vec!["x"]), ("MAIL", vec!["y", "z"]), ("cn", vec![])]);
+        let entry = played::read(&octets);
+        assert_eq!(entry.dn(), "cn=a");
+        assert_eq!(entry.values("mail").collect::<Vec<_>>(), [b"y", b"z"]);
+        assert_eq!(entry.text("cn"), None);
+        assert_eq!(
+            entry.attributes().map(|a| a.description().into_owned()).collect::<Vec<_>>(),
+            ["mail;lang-en", "MAIL", "cn"]
+        );
+    }
+
+    #[test]
+    fn an_outcome_has_everything_that_comes_with_it() {
+        let octets = {
+            let mut octets = Writer::default();
+            octets.many(tag::SEQUENCE, |message| {
+                message.number(tag::INTEGER, 9);
+                message.many(SEARCH_DONE, |done| {
+                    done.number(tag::ENUMERATED, 10);
+                    done.value(tag::OCTET_STRING, b"dc=x");
+                    done.value(tag::OCTET_STRING, "wär\u{fffd}".as_bytes());
+                    done.many(REFERRAL, |urls| urls.value(tag::OCTET_STRING, b"ldap://h/"));
+                    done.value(SERVER_CREDENTIALS, b"c");
+                });
+                message.many(tag::context_of_many(0), |controls| {
+                    control(
+                        controls,
+                        &Control { oid: "1.2.3", criticality: Criticality::Critical, value: Vec::new() },
+                    );
+                    control(controls, &Control::page(5, b"next"));
+                });
+            });
+            octets.finish()
+        };
+        assert_eq!(kind(&octets), Ok((9, SEARCH_DONE)));
+        let Ok(Answer::Done(outcome)) = decode(&octets) else { panic!("{octets:?}") };
+        assert_eq!((outcome.code, &*outcome.matched), (10, "dc=x"));
+        assert_eq!((&*outcome.text, &outcome.referrals[..]), ("wär\u{fffd}", &["ldap://h/".to_owned()][..]));
+        assert_eq!(
+            (outcome.credentials.as_deref(), outcome.cookie.as_deref()),
+            (Some(&b"c"[..]), Some(&b"next"[..]))
+        );
+    }
+
+    /// A message nested ten thousand times must not use up the stack, wherever the nesting is.
+    #[test]
+    fn nesting_costs_nothing() {
+        let mut nested = Vec::new();
+        for _ in 0..10_000 {
+            let mut outer = Writer::default();
+            outer.value(tag::SEQUENCE, &nested);
+            nested = outer.finish();
+        }
+        assert!(decode(&nested).is_err());
+        let inside = message(|message| message.many(SEARCH_ENTRY, |entry| entry.written(&nested)));
+        assert!(decode(&inside).is_err());
+        let mut control = Writer::default();
+        control.value(tag::context_of_many(0), &nested);
+        let control = control.finish();
+        let beside = message(|message| {
+            message.many(SEARCH_DONE, |done| {
+                done.number(tag::ENUMERATED, 0);
+                done.value(tag::OCTET_STRING, b"");
+                done.value(tag::OCTET_STRING, b"");
+            });
+            message.written(&control);
+        });
+        assert!(decode(&beside).is_err());
+        assert_eq!(too_long(&nested, 1000), None);
+    }
+
+    #[test]
+    fn a_long_value_is_found_when_its_length_is_there() {
+        let octets =
+            played::entry("cn=a", &[("cn", vec![vec![1; 10]]), ("photo", vec![vec![1; 10], vec![0; 5000]])]);
+        let found = TooLong { dn: "cn=a".into(), attribute: "photo".into(), length: 5000 };
+        assert_eq!(too_long(&octets[..octets.len() - 4990], 4999), Some(found));
+        assert_eq!(too_long(&octets, 5000), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_read_or_refused(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode(&octets);
+            let _ = too_long(&octets, 20);
+        }
+
+        /// A message with octets changed is read or refused, and an entry that is read can be looked through.
+        #[test]
+        fn damaged_messages_harm_nobody(
+            at in prop::collection::vec((0_usize..400, any::<u8>()), 0..6),
+            cut in 0_usize..400,
+        ) {
+            let mut octets = played::entry("cn=a,dc=x", &[("mail", vec![vec![b'a'; 200]]), ("member;range=0-1", vec![vec![b'b'; 3]; 4])]);
+            for (at, octet) in at {
+                if let Some(place) = octets.get_mut(at) {
+                    *place = octet;
+                }
+            }
+            octets.truncate(cut.max(1));
+            if let Ok(Answer::Entry(entry)) = decode(&octets) {
+                prop_assert!(entry.attributes().map(|attribute| attribute.values.count()).sum::<usize>() < 400);
+                let _ = (entry.text("mail"), entry.dn());
+            }
+            let _ = too_long(&octets, 20);
+        }
+    }
+}
