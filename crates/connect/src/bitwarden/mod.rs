@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use self::endpoints::Endpoints;
 pub use self::token::{Credentials, Token};
 use crate::http::failure::UNCLEAR;
-use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings};
+use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings, seconds};
 use crate::{Error, Kind, Result};
 
 /// How long a token may take.
@@ -215,8 +215,8 @@ fn url(base: &str, path: &str) -> Result<Url> {
 fn issued(response: &Response) -> Option<Token> {
     let body: Value = serde_json::from_slice(&response.body).ok()?;
     let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
-    let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(0);
-    Some(Token::issued(token.to_owned(), Duration::from_secs(seconds)))
+    let lasts = seconds(body.get("expires_in").and_then(Value::as_u64).unwrap_or(0));
+    Some(Token::issued(token.to_owned(), lasts))
 }
 
 /// Whether Bitwarden's server, and nothing before it, has answered: with nothing, or with JSON.

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::now_there;
+use super::{now_there, seconds};
 
 /// Who waits longer for a limit to be renewed looks as if it hung: an error says how long it takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
@@ -166,10 +166,10 @@ fn is_same(one: Instant, other: Instant) -> bool {
 pub(super) fn until_reset(headers: &HeaderMap) -> Option<Duration> {
     let reset = DIALECTS.iter().find_map(|(_, reset)| number(headers, reset))?;
     if reset < UNIX_TIME {
-        return Some(Duration::from_secs(reset));
+        return Some(seconds(reset));
     }
     let now = u64::try_from(now_there(headers).as_second()).unwrap_or(0);
-    Some(Duration::from_secs(reset.saturating_sub(now)))
+    Some(seconds(reset.saturating_sub(now)))
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -257,6 +257,10 @@ mod tests {
             limit(4988, 832)
         );
         assert_eq!(told(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "5"), date]), limit(0, 5));
+        // However far away it is said to be, there is a time that can be waited for.
+        let most = u64::MAX.to_string();
+        let far = told(&[("x-rate-limit-remaining", &most), ("x-rate-limit-reset", &most)]).unwrap();
+        assert!(far.left == u64::MAX && Instant::now().checked_add(far.renewed_in).is_some());
         assert_eq!(told(&[("x-ratelimit-remaining", "many"), ("x-ratelimit-reset", "832")]), None);
         assert_eq!(told(&[("x-ratelimit-remaining", "4988")]), None);
     }

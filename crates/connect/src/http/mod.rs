@@ -179,6 +179,12 @@ impl Response {
     }
 }
 
+/// A time that the other side tells in seconds. Nothing here lasts longer than a year, and no sum with it overflows.
+pub(crate) fn seconds(told: u64) -> Duration {
+    const YEAR: u64 = 366 * 24 * 3600;
+    Duration::from_secs(told.min(YEAR))
+}
+
 fn now_there(headers: &HeaderMap) -> jiff::Timestamp {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());

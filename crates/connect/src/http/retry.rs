@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::allowance::until_reset;
 use super::failure::Failure;
-use super::{Passing, Repeat, Response};
+use super::{Passing, Repeat, Response, seconds};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ pub(super) fn judge(
     }
     let wait = asked.unwrap_or_else(|| backoff.wait());
     backoff.attempts += 1;
-    if elapsed + wait > backoff.bound { Next::Done } else { Next::Again(wait) }
+    if elapsed.saturating_add(wait) > backoff.bound { Next::Done } else { Next::Again(wait) }
 }
 
 /// Whether the server surely does nothing any more for this attempt: nothing came to it, it had no room for it, or it has answered
@@ -97,11 +97,18 @@ pub(super) fn asked_for(answer: &Response) -> Option<Duration> {
 /// Seconds or a date (RFC 9110, section 10.2.3); Microsoft Graph sends parts of seconds, too.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Duration::try_from_secs_f64(seconds).ok();
+    if let Ok(told) = text.parse::<f64>() {
+        // Too large for a duration is as good as for ever.
+        let told = if told >= 0.0 {
+            Duration::try_from_secs_f64(told).unwrap_or(Duration::MAX)
+        } else {
+            return None;
+        };
+        return Some(told.min(seconds(u64::MAX)));
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
+    let told = Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO);
+    Some(told.min(seconds(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -134,6 +141,13 @@ mod tests {
         );
         let past = answer(503, Some("Wed, 21 Oct 2015 07:28:00 GMT"));
         assert_eq!(judge_at(&past, Duration::ZERO), Next::Again(Duration::ZERO));
+        for told in ["18446744073709551615", "1e300", "inf", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            assert_eq!(judge_at(&answer(429, Some(told)), Duration::MAX), Next::Done, "{told}");
+        }
+        for told in ["-1", "NaN", "soon"] {
+            let next = judge_at(&answer(429, Some(told)), Duration::ZERO);
+            assert!(matches!(next, Next::Again(wait) if wait <= FIRST_WAIT), "{told}");
+        }
         for status in [200, 204, 301, 400, 401, 403, 404, 413, 501] {
             assert_eq!(judge_at(&answer(status, None), Duration::ZERO), Next::Done, "{status}");
         }

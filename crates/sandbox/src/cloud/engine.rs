@@ -208,7 +208,7 @@ impl Engine {
             vendor.tell(standing, answer.headers_mut());
         }
         answer.headers_mut().insert(DATE, date(now));
-        Ok(answer)
+        if fault == Some(Fault::Extremes) { with_extremes(answer).await } else { Ok(answer) }
     }
 
     async fn faulty<V: Vendor>(
@@ -235,7 +235,7 @@ impl Engine {
                 parts.extensions.insert(RepeatsPage);
             }
             Some(Fault::ExpiredPage) => return Ok(vendor.refusal(Refusal::Page)),
-            Some(Fault::Cut | Fault::Reset | Fault::Nulls(_)) | None => {}
+            Some(Fault::Cut | Fault::Reset | Fault::Nulls(_) | Fault::Extremes) | None => {}
         }
         if !vendor.is_authorized(&parts, self) {
             return Ok(vendor.refusal(Refusal::Token));
@@ -278,6 +278,50 @@ fn make_nulls(value: &mut Value, nullable: &[&str], (seed, of): (u64, &str)) {
                 }
             }
             object.values_mut().for_each(|value| make_nulls(value, nullable, (seed, &id)));
+        }
+        _ => {}
+    }
+}
+
+/// The headers that tell counts and times.
+const COUNTS: [&str; 12] = [
+    "x-rate-limit-limit",
+    "x-rate-limit-remaining",
+    "x-rate-limit-reset",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "total-pages",
+    "total-count",
+    "retry-after",
+];
+
+/// The answer with numbers that no counter has.
+async fn with_extremes(answer: Response) -> io::Result<Response> {
+    let (mut parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
+    for name in COUNTS {
+        parts.headers.insert(name, HeaderValue::from(u64::MAX));
+    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
+        return Ok(Response::from_parts(parts, Body::from(body)));
+    };
+    make_extremes(&mut value);
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(value.to_string())))
+}
+
+/// The numbers of entries stay: they are names.
+fn make_extremes(value: &mut Value) {
+    match value {
+        Value::Number(number) => *number = u64::MAX.into(),
+        Value::Array(values) => values.iter_mut().for_each(make_extremes),
+        Value::Object(object) => {
+            let others = object.iter_mut().filter(|(key, _)| *key != "id" && *key != "role_ids");
+            others.for_each(|(_, value)| make_extremes(value));
         }
         _ => {}
     }

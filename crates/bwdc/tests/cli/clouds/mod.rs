@@ -174,6 +174,23 @@ pub fn nulls_where_the_schema_allows_them(played: &dyn Played) {
     assert!(nameless.into_inner() > 0, "no group was without a name");
 }
 
+/// No number from outside makes it crash, hang or take memory for what is not there: one answer with the largest that there is, and all
+/// answers.
+pub fn numbers_that_no_counter_has(played: &dyn Played) {
+    let runtime = runtime();
+    let healthy = trial(played, &runtime, HashMap::new(), "1");
+    let one = (0..healthy.requests).map(|request| HashMap::from([(request, Fault::Extremes)]));
+    let all = (0..1_000).map(|request| (request, Fault::Extremes)).collect();
+    let jobs: Vec<HashMap<usize, Fault>> = one.chain([all]).collect();
+    in_parallel(&jobs, |faults| {
+        let Trial { ran, contents, imports, .. } = trial(played, &runtime, faults.clone(), "1");
+        let is_refused = ran.code == 1 && imports == 0 && ran.err.len() > 20;
+        let is_complete = ran.code == 0 && contents == healthy.contents;
+        assert!(is_refused || is_complete, "{:?}: {} {}", faults.keys().next(), ran.code, ran.err);
+        assert!(!ran.err.contains("an error in itself"), "{}", ran.err);
+    });
+}
+
 /// From one request on, for good: an error, and no import.
 pub fn faults_that_stay(played: &dyn Played) {
     let runtime = runtime();

@@ -93,6 +93,11 @@ fn nulls_where_the_schema_allows_them() {
 }
 
 #[test]
+fn numbers_that_no_counter_has() {
+    super::numbers_that_no_counter_has(&PlayedOkta);
+}
+
+#[test]
 fn a_page_token_that_has_expired() {
     super::a_page_token_that_has_expired(&PlayedOkta);
 }

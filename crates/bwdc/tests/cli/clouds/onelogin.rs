@@ -48,6 +48,11 @@ fn nulls_where_the_schema_allows_them() {
 }
 
 #[test]
+fn numbers_that_no_counter_has() {
+    super::numbers_that_no_counter_has(&PlayedOneLogin);
+}
+
+#[test]
 fn the_limit_is_never_exceeded() {
     super::the_limit_is_never_exceeded(&PlayedOneLogin, 3);
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::client::ENTRA;
 use super::config::{Config, Credential};
 use crate::http::assertion::{Algorithm, Header, Signer};
-use crate::http::{AccessToken, Http, Request, Response, TokenSource};
+use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
 use crate::{Error, Kind, Result, Secret, tls};
 
 /// How long a token may take.
@@ -149,7 +149,7 @@ impl Login {
             return Err(refused(&attempted, &response));
         }
         let TokenAnswer { access_token, expires_in } = ENTRA_LOGIN.decode(&attempted, &response)?;
-        let lasts = Duration::from_secs(expires_in);
+        let lasts = seconds(expires_in);
         let renew_after = lasts.saturating_sub(RENEW_BEFORE).max(lasts / 2);
         Ok(Granted { token: Secret::from(access_token), renew_at: Instant::now() + renew_after })
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::config::{Config, ServiceAccount, TOKEN_URL};
 use crate::http::assertion::{Algorithm, Header, Signer};
-use crate::http::{AccessToken, Http, Request, Response, TokenSource, Vendor};
+use crate::http::{AccessToken, Http, Request, Response, TokenSource, Vendor, seconds};
 use crate::{Error, Kind, Result, Secret};
 
 /// What is to be read needs these, and nothing more (Directory API, "Authorize requests").
@@ -109,7 +109,7 @@ impl Login {
             return Err(self.refused(&attempted, &response));
         }
         let granted: Granted = ENDPOINT.decode(&attempted, &response)?;
-        let lasts = Duration::from_secs(granted.expires_in.unwrap_or(USUAL_END));
+        let lasts = seconds(granted.expires_in.unwrap_or(USUAL_END));
         let renew_at = Instant::now() + lasts.saturating_sub(BEFORE_END.min(lasts / 2));
         AccessToken::new("Bearer", &Secret::from(granted.access_token), Some(renew_at))
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::client::{OKTA, TIMEOUT};
 use super::config::Credentials;
 use crate::http::assertion::{Algorithm, Signer};
-use crate::http::{AccessToken, Http, Request, Response, TokenSource};
+use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
 use crate::{Error, Kind, Result, Secret};
 
 const SCOPES: &str = "okta.users.read okta.groups.read";
@@ -111,8 +111,8 @@ impl Application {
             return Err(refused(&attempted, &response));
         }
         let Token { access_token, expires_in } = OKTA.decode(&attempted, &response)?;
-        let lasts = Duration::from_secs(expires_in);
-        let renew_at = Instant::now().checked_add(lasts.saturating_sub(BEFORE_END).max(lasts / 2));
+        let lasts = seconds(expires_in);
+        let renew_at = Some(Instant::now() + lasts.saturating_sub(BEFORE_END).max(lasts / 2));
         AccessToken::new("Bearer", &Secret::from(access_token), renew_at)
     }
 }
