@@ -14,6 +14,8 @@ mod login;
 mod logout;
 mod man;
 mod news;
+#[cfg(test)]
+mod reference;
 mod root;
 mod sandbox;
 mod schedule;
