@@ -56,18 +56,42 @@ fn a_directory_from_start_to_end() {
     );
 }
 
-/// The server's cookie is the same on every page.
+/// The server's cookie is the same on every page. It looks through 5,000 entries for an ordinary account, and sends it 2,000, however
+/// small the pages: such a list is read in parts, by an id that the account may search for.
 #[test]
-fn a_list_of_many_pages() {
+fn a_list_of_many_pages_and_an_ordinary_account() {
     const MANY: usize = 12_000;
+    const READER: (&str, &str) = ("uid=reader,dc=example,dc=org", "Reader-Passw0rd1");
     let all = ldif::small(MANY, 0, 0);
     let server = Ds389::with(all.split_once("\n\n").unwrap().1);
+    server.modify(&format!(
+        "dn: {}\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: reader\nuserPassword: {}\n",
+        READER.0, READER.1
+    ));
     let organization = Organization::start(Options::default());
     let mut instance = Instance::empty();
     instance.key(&organization.sandbox);
-    instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
-    instance.init(&organization, server.port(), MANAGER, &["--set", "sync.largeImport=true"]).ok();
-    let ran = instance.run(&["test"]).ok();
-    let read: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(read["enabledUsers"].as_array().unwrap().len(), MANY, "{}", ran.err);
+    let mut read = |(name, password): (&str, &str)| {
+        instance.set_env("BWDC_LDAP_PASSWORD", password);
+        let settings = ["--set", "sync.largeImport=true", "--set", "sync.overwriteExisting=false"];
+        instance.init(&organization, server.port(), name, &settings).ok();
+        instance.run(&["test"])
+    };
+    let of_manager = read((MANAGER, PASSWORD)).ok();
+    let found: serde_json::Value = serde_json::from_str(&of_manager.out).unwrap();
+    assert_eq!(found["enabledUsers"].as_array().unwrap().len(), MANY, "{}", of_manager.err);
+
+    let may_read = |attributes: &str| {
+        let aci = format!(
+            "(targetattr{attributes})(version 3.0; acl \"read\"; allow (read,search,compare) userdn=\"ldap:///all\";)"
+        );
+        server.modify(&format!("dn: {}\nchangetype: modify\nreplace: aci\naci: {aci}\n", ldif::SUFFIX));
+    };
+    may_read(r#"!="userPassword""#);
+    let of_reader = read(READER).ok();
+    assert!(of_reader.out == of_manager.out, "{}", of_reader.err);
+
+    may_read(r#"="objectClass || cn || mail || uid || member || nsAccountLock""#);
+    instance.run(&["config", "ldap.externalIdAttribute", "dn"]).ok();
+    instance.run(&["test"]).fails(1, &["adminLimitExceeded (11)", "Nothing was imported"]);
 }

@@ -5,6 +5,7 @@ use tokio::time::timeout;
 
 use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::paging::{SIZES, Sight, Tally};
+use super::slices::{self, Slice};
 use super::wire::{Control, Depth, Entry, Found, Outcome, Protection, Search, Wire};
 use super::{failure, filter, wire};
 use crate::{Error, Kind, Result};
@@ -45,6 +46,8 @@ pub(super) type References = Vec<Vec<String>>;
 enum Ended {
     /// A smaller page may get round it.
     TooLarge(Error),
+    /// Smaller pages do not get round it: the server looks through so many entries for one search.
+    TooMany(Error),
     Failed(Error),
 }
 
@@ -90,18 +93,57 @@ impl<'a> Connection<'a> {
         mut on_entry: impl FnMut(&Entry<'_>) -> Result<()>,
     ) -> Result<References> {
         let mut tally = Tally::default();
-        let mut sizes = SIZES.into_iter();
         let mut refused = None;
-        loop {
-            let Some(size) = sizes.next() else {
-                return Err(refused.unwrap_or_else(|| failure::malformed(request.what)));
-            };
+        for size in SIZES {
             match self.pages(request, size, &mut tally, &mut on_entry).await {
                 Ok(references) => return Ok(references),
                 Err(Ended::Failed(error)) => return Err(error),
+                Err(Ended::TooMany(error)) => {
+                    return self.in_slices(request, (size, error), &mut tally, &mut on_entry).await;
+                }
                 Err(Ended::TooLarge(error)) => refused = Some(error),
             }
             tally.start_over();
+        }
+        Err(refused.unwrap_or_else(|| failure::malformed(request.what)))
+    }
+
+    /// The search in parts, each of which the server is ready to look through; the error is what it says to the whole.
+    async fn in_slices(
+        &mut self,
+        request: &Request,
+        (size, error): (u32, Error),
+        tally: &mut Tally,
+        on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
+    ) -> Result<References> {
+        // Nor does it look through everything for an id that nobody has.
+        let Ok((true, _)) = self.seen(&slices::with_id(request)).await else { return Err(error) };
+        let whole = tally.attempt();
+        let mut references = References::new();
+        let mut left = Slice::default().parts().unwrap_or_default();
+        while let Some(slice) = left.pop() {
+            tally.start_over();
+            match self.pages(&slice.of(request), size, tally, on_entry).await {
+                Ok(found) => references.extend(found),
+                Err(Ended::Failed(error)) => return Err(error),
+                Err(Ended::TooLarge(error) | Ended::TooMany(error)) => {
+                    left.extend(slice.parts().ok_or(error)?)
+                }
+            }
+        }
+        references.sort();
+        references.dedup();
+        match tally.missing_since(whole) {
+            0 => Ok(references),
+            missing => Err(Error::new(
+                Kind::Incomplete,
+                self.describe(request, 1),
+                format!("{missing} of the entries that came before the server's limit were in none of its parts"),
+            )
+            .hint(
+                "They may have been deleted meanwhile: run it again. If it stays, the account may not search by nsUniqueId: give it the \
+                 right, or have the limit (nsslapd-lookthroughlimit) raised for it. Nothing was imported.",
+            )),
         }
     }
 
@@ -131,6 +173,24 @@ impl<'a> Connection<'a> {
 
     /// Whether anything matches, and where else it might.
     pub(super) async fn exists(&mut self, request: &Request) -> Result<(bool, References)> {
+        match self.seen(request).await {
+            Ok(seen) => Ok(seen),
+            Err(Ended::Failed(error) | Ended::TooLarge(error)) => Err(error),
+            // It gave up before it found one.
+            Err(Ended::TooMany(_)) => {
+                let mut found = false;
+                let on_entry = |_: &Entry<'_>| {
+                    found = true;
+                    Ok(())
+                };
+                let references = self.search(request, on_entry).await?;
+                Ok((found, references))
+            }
+        }
+    }
+
+    /// The same by one search without pages.
+    async fn seen(&mut self, request: &Request) -> std::result::Result<(bool, References), Ended> {
         let attempted = self.describe(request, 1);
         let (mut found, mut references) = (false, Vec::new());
         self.start(request, 1, &request.controls, &attempted).await?;
@@ -147,7 +207,7 @@ impl<'a> Connection<'a> {
             // One entry more than the limit is what was asked about.
             found = true;
         } else {
-            failure::of_search(&attempted, &result, self.config.paging)?;
+            self.judge(&attempted, &result)?;
         }
         Ok((found, references))
     }
@@ -178,16 +238,19 @@ impl<'a> Connection<'a> {
             references.push(elsewhere);
             return Ok(None);
         }
-        let paging = self.config.paging;
-        failure::of_search(attempted, &result, paging).map_err(|error| {
-            if paging == Paging::Pages && failure::is_about_size(&result) {
-                Ended::TooLarge(error)
-            } else {
-                Ended::Failed(error)
-            }
-        })?;
+        self.judge(attempted, &result)?;
         // None from servers that do not page: they answer with everything. Empty at the end.
         Ok(result.cookie.filter(|cookie| !cookie.is_empty()))
+    }
+
+    /// What the outcome of a search means for the next one.
+    fn judge(&self, attempted: &str, result: &Outcome) -> std::result::Result<(), Ended> {
+        let paging = self.config.paging;
+        failure::of_search(attempted, result, paging).map_err(|error| match (paging, result.code) {
+            (Paging::Pages, failure::ADMIN_LIMIT_EXCEEDED) => Ended::TooMany(error),
+            (Paging::Pages, _) if failure::is_about_size(result) => Ended::TooLarge(error),
+            (Paging::Pages | Paging::Unpaged, _) => Ended::Failed(error),
+        })
     }
 
     /// The servers to which a search as a whole is referred, if that is to be followed.

@@ -9,6 +9,9 @@ use crate::{Error, Kind, Result};
 /// `sizeLimitExceeded` of RFC 4511, appendix A.
 pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
 
+/// `adminLimitExceeded` of RFC 4511, appendix A.
+pub(super) const ADMIN_LIMIT_EXCEEDED: u32 = 11;
+
 /// `referral` of RFC 4511, section 4.1.10.
 pub(super) const REFERRAL: u32 = 10;
 
@@ -120,8 +123,8 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
         ),
         11 => (
             Kind::Incomplete,
-            "An administrative limit of the server was met. Have it raised for this account, or narrow the base or \
-             the filter. Nothing was imported.",
+            "An administrative limit of the server was met. Have it raised for this account (389 Directory Server: \
+             nsLookThroughLimit), let the account search by nsUniqueId there, or narrow the base or the filter. Nothing was imported.",
         ),
         10 => (
             Kind::Incomplete,
@@ -155,7 +158,7 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
 
 /// Refusals that a smaller page may get round: the server's limits on entries, and OpenLDAP's on pages.
 pub(super) fn is_about_size(result: &Outcome) -> bool {
-    matches!(result.code, 4 | 11 | 53)
+    matches!(result.code, SIZE_LIMIT_EXCEEDED | 53)
 }
 
 /// No TCP connection.

@@ -12,6 +12,7 @@ mod paging;
 mod probe;
 mod referral;
 mod root_dse;
+mod slices;
 mod wire;
 
 #[cfg(test)]

@@ -56,6 +56,16 @@ impl Tally {
         if before.is_none() { Sight::First } else { Sight::Again }
     }
 
+    /// The number of this attempt, for [`Self::missing_since`].
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// How many entries were brought by this attempt or before it, and not after it.
+    pub(super) fn missing_since(&self, attempt: u32) -> usize {
+        self.seen.values().filter(|last| **last <= attempt).count()
+    }
+
     /// Why another page is not asked for, if there is a reason.
     pub(super) fn end_page(&mut self) -> Result<(), String> {
         let PageTally { entries, of_this_attempt } = std::mem::take(&mut self.page);
