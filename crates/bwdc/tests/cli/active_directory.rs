@@ -162,6 +162,20 @@ fn a_domain_from_start_to_end() {
     let ran = instance.run(&["sync"]).ok();
     assert_eq!(ran.err, "", "no warning on every run");
 
+    // The class `person` of an old data file has contacts and computers as well: they come as they always did, and are counted.
+    samba.modify(&format!(
+        "dn: CN=Supplier,OU=Staff,{BASE}\nobjectClass: contact\nmail: sales@supplier.example\n\n\
+         dn: CN=pc-0815,OU=Staff,{BASE}\nobjectClass: computer\nsAMAccountName: pc-0815$\nmail: pc-0815@ad.example.org\n\
+         userAccountControl: 4096\n"
+    ));
+    let told = "2 of those read as people are contacts, computers or service accounts";
+    let ran = instance.run(&["test"]).ok();
+    assert!(ran.err.contains(told) && ran.err.contains("sales@supplier.example"), "{}", ran.err);
+    instance.run(&["config", "sync.userObjectClass", "user"]).ok();
+    instance.run(&["config", "sync.userFilter", "(sAMAccountType=805306368)"]).ok();
+    let ran = instance.run(&["test"]).ok();
+    assert!(!ran.err.contains("of those read") && !ran.out.contains("sales@supplier.example"), "{}", ran.err);
+
     // Everybody's primary group is Domain Users, whose entry does not list them.
     assert!(organization.group("Domain Users").is_empty());
     instance.run(&["config", "ldap.primaryGroups", "true"]).ok();

@@ -214,6 +214,12 @@ impl Config {
         Self { host, fallbacks: Vec::new(), ..self.clone() }
     }
 
+    /// Whether the class of people is one that contacts and computers of Active Directory have as well.
+    pub(super) fn may_read_others_as_people(&self) -> bool {
+        self.flavour == Flavour::ActiveDirectory
+            && self.users.object_class.trim().eq_ignore_ascii_case("person")
+    }
+
     /// `ldap://host:port` or `ldaps://host:port`, for messages.
     pub(super) fn url(&self) -> String {
         let scheme = match self.security {

@@ -21,6 +21,10 @@ pub(super) const UID: &str = "uid";
 /// The number of a person's primary group, and that of a group (MS-ADA3, attributes primaryGroupID and primaryGroupToken).
 const PRIMARY_GROUP_ID: &str = "primaryGroupID";
 const PRIMARY_GROUP_TOKEN: &str = "primaryGroupToken";
+/// What kind of account an entry of Active Directory is (MS-SAMR, section 2.2.1.9); a contact has none.
+const ACCOUNT_TYPE: &str = "sAMAccountType";
+/// `SAM_USER_OBJECT`: computers and managed service accounts have other numbers.
+pub(super) const USER_ACCOUNT: &str = "805306368";
 /// A group's name of last resort.
 pub(super) const COMMON_NAME: &str = "cn";
 
@@ -74,6 +78,9 @@ pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<Str
     names.extend(config.disabled_by.iter().map(|mark| mark.attribute().to_owned()));
     names.extend(of_primary_groups(config, PRIMARY_GROUP_ID).map(str::to_owned));
     names.extend(made_email.iter().map(|made| made.prefix_attribute.clone()));
+    if config.may_read_others_as_people() {
+        names.push(ACCOUNT_TYPE.to_owned());
+    }
     if members == MemberValues::MaybeUids {
         names.push(UID.to_owned());
     }
@@ -131,6 +138,16 @@ pub(super) struct Person {
     pub(super) uid: Option<Box<str>>,
     /// See [`numbered`].
     pub(super) primary_group: Option<Box<str>>,
+    pub(super) kind: AccountKind,
+}
+
+/// What was read as a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AccountKind {
+    /// A person, as far as one can tell.
+    Person,
+    /// A contact, a computer or a managed service account of Active Directory, where the class `person` includes them.
+    Other,
 }
 
 /// Whether an entry was found among the living or among the tombstones.
@@ -153,7 +170,13 @@ pub(super) fn person(record: &Entry<'_>, config: &Config, found: Found, now: Tim
         user,
         uid,
         primary_group: of_primary_groups(config, PRIMARY_GROUP_ID).and_then(|name| numbered(record, name)),
+        kind: account_kind(record, config),
     })
+}
+
+fn account_kind(record: &Entry<'_>, config: &Config) -> AccountKind {
+    let is_person = || record.text(ACCOUNT_TYPE).is_some_and(|kind| kind == USER_ACCOUNT);
+    if config.may_read_others_as_people() && !is_person() { AccountKind::Other } else { AccountKind::Person }
 }
 
 fn status(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Status {

@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use self::client::{Connection, Request};
 pub use self::config::Config;
 use self::config::{Flavour, OutsideGroups, Referrals, Search, Tree, and};
-use self::convert::{Found, GroupRecord, Person, References, Rest};
+use self::convert::{AccountKind, Found, GroupRecord, Person, References, Rest, USER_ACCOUNT};
 use self::referral::{Place, Places};
 pub use self::root_dse::{Product, RootDse, root_dse};
 use self::wire::{Control, Criticality, Depth};
@@ -359,6 +359,7 @@ impl Ldap {
         let filter = self.config.users.filter();
         let filter = self.changed_since(&filter, since).unwrap_or(filter);
         let (people, mut notes) = self.people("users", filter, progress).await?;
+        notes.extend(others_among(&people));
         if people.is_empty() && since.is_none() {
             notes.push(Note::warning(
                 Step::Read,
@@ -748,6 +749,28 @@ impl Directory for Ldap {
         };
         Ok(snapshot.in_canonical_order())
     }
+}
+
+/// Says who is no person among those who would be members. They stay: whoever set up the class `person` may mean them.
+fn others_among(people: &[Person]) -> Option<Note> {
+    const SHOWN: usize = 3;
+    let is_other =
+        |person: &&Person| person.kind == AccountKind::Other && person.user.status == Status::Active;
+    let addresses: Vec<&str> = people
+        .iter()
+        .filter(is_other)
+        .filter_map(|person| Some(person.user.email.as_ref()?.as_str()))
+        .collect();
+    let shown = addresses.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let more = if addresses.len() > SHOWN { ", ..." } else { "" };
+    let text = format!(
+        "{} of those read as people are contacts, computers or service accounts ({shown}{more}), since sync.userObjectClass is \
+         `person`; to read accounts of people only, set it to `user` and sync.userFilter to `(sAMAccountType={USER_ACCOUNT})`",
+        addresses.len()
+    );
+    // Where nobody's kind is told, nothing can be said.
+    let is_told = people.iter().any(|person| person.kind == AccountKind::Person);
+    (is_told && !addresses.is_empty()).then(|| Note::warning(Step::Read, "", text))
 }
 
 fn unique<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
