@@ -172,6 +172,53 @@ fn addresses_by_any_case_of_attribute_and_made_ones() {
     assert_eq!(organization.emails(), ["ann@example.org", "joe@made.org", "sue@made.org"]);
 }
 
+/// `*` in the place of a class is every class, as for the existing connector.
+#[test]
+fn any_class_may_be_meant() {
+    let odd = "dn: uid=svc,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: extensibleObject\nuid: svc\n\
+               mail: svc@example.org\n\n";
+    let slapd = Slapd::with(&(head() + &person("ann", "ann@example.org") + odd));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["sync"]["userObjectClass"] = json!("inetOrgPerson"));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 1));
+    instance.change(|data| data["sync"]["userObjectClass"] = json!("*"));
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails(), ["ann@example.org", "svc@example.org"]);
+}
+
+/// Without a suffix the prefix alone is the address, where it is one.
+#[test]
+fn an_empty_suffix_leaves_the_prefix() {
+    let slapd = Slapd::with(&(head() + &person("ann@example.org", "") + &person("joe", "")));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    let made = json!({ "useEmailPrefixSuffix": true, "emailPrefixAttribute": "uid", "emailSuffix": "", "groups": false });
+    instance.change(|data| merge(&mut data["sync"], made));
+    let wrong = "joe (uid=joe,ou=people,dc=example,dc=org): `joe` is no e-mail address";
+    instance.run(&["sync"]).fails(1, &[wrong, "Nothing was imported"]);
+    instance.run(&["config", "sync.onBadRecord", "skip"]).ok();
+    let ran = instance.run(&["sync"]);
+    assert_eq!((ran.code, organization.emails()), (4, vec!["ann@example.org".to_owned()]), "{}", ran.err);
+    assert!(ran.err.contains("joe"), "{}", ran.err);
+}
+
+/// A changed user may be a member of groups that have not changed: all groups are read.
+#[test]
+fn a_changed_user_has_all_groups_read() {
+    let slapd = Slapd::with(&ldif::small(10, 2, 3));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["sync"]["revisionDateAttribute"] = json!("modifyTimestamp"));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 10));
+    instance.change(|data| {
+        data["lastUserSync"] = json!("2001-01-01T00:00:00.000Z");
+        data["lastGroupSync"] = json!("2099-01-01T00:00:00.000Z");
+        data["lastSyncHash"] = Value::Null;
+    });
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 10));
+}
+
 #[test]
 fn a_user_filter_narrows_the_import_but_not_the_groups() {
     let ldif = head()
