@@ -1,18 +1,25 @@
 //! `/healthz` and `/metrics` on a port of this machine.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::Shared;
 use super::status::{InstanceStatus, Status};
@@ -20,6 +27,18 @@ use crate::error::{Error, Result};
 
 /// OpenMetrics, which Prometheus asks for first.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// More connections at once than a handful of scrapers have; one more ends the oldest.
+const MOST_CONNECTIONS: usize = 64;
+
+/// How long a request may take to arrive, and a connection to wait for the next one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection may last in all.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Octets of a request, headers included.
+const LARGEST_REQUEST: usize = 16 * 1024;
 
 /// Starts to answer; ends with the program.
 pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()> {
@@ -36,12 +55,41 @@ pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()
     let routes = Router::new()
         .route("/healthz", get(move || async move { healthz(&shared.status()) }))
         .route("/metrics", get(move || async move { metrics_of(&metrics.status()) }));
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
+    tokio::spawn(accept(listener, routes));
     Ok(())
+}
+
+/// Whoever says nothing holds neither the port nor the program's descriptors.
+async fn accept(listener: TcpListener, routes: Router) {
+    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.retain(|connection| !connection.is_finished());
+                if connections.len() >= MOST_CONNECTIONS
+                    && let Some(oldest) = connections.pop_front()
+                {
+                    oldest.abort();
+                }
+                connections.push_back(tokio::spawn(converse(stream, routes.clone())).abort_handle());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a request for the metrics was not accepted");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, routes: Router) {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST_REQUEST);
+    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    match timeout(LONGEST, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "somebody came for the metrics and went without"),
+        Err(_) => tracing::debug!("somebody came for the metrics and did not go"),
+    }
 }
 
 /// 200 while no instance fails, else 503 with their names.

@@ -153,6 +153,36 @@ fn http(port: u16, path: &str) -> String {
     answer
 }
 
+/// More connections than a process may have files, none of which says a whole request: the daemon has room for those who do.
+#[test]
+fn silent_connections_keep_nobody_from_the_metrics() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let port = free_port();
+    let daemon = company.start(&["--metrics", &format!("127.0.0.1:{port}")]);
+    company.wait_for("a run", |status| company.all_ran(status));
+    let silent: Vec<TcpStream> = (0..1_100)
+        .map(|number| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            if number % 2 == 0 {
+                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX-");
+            }
+            stream
+        })
+        .collect();
+    assert!(http(port, "/metrics").contains("bwdc_sync_runs_total"));
+    assert!(http(port, "/healthz").starts_with("HTTP/1.1 200"));
+    company.ask().ok();
+    // Nor is a request read without an end.
+    let mut endless = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    endless.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+    let header = format!("X-Header: {}\r\n", "x".repeat(1_000));
+    let refused = (0..10_000).any(|_| endless.write_all(header.as_bytes()).is_err());
+    assert!(refused, "10 MB of headers were taken");
+    drop(silent);
+    assert_eq!(daemon.end(), 0);
+}
+
 fn waits(status: &Value) -> bool {
     status["nextRun"].is_string() && status["runningSince"].is_null()
 }
