@@ -198,7 +198,7 @@ fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> R
             Security::Ldaps(_) | Security::StartTls(_) => Ok(Bind::Kerberos),
         },
         Authentication::Kerberos => Err(Error::new("This build of bwdc does not log in by Kerberos.").hint(
-            "Build it with `cargo build --release --features kerberos` (docs: LDAP directories), or set ldap.username and \
+            "Build it with `cargo build --profile dist --features kerberos` (docs: LDAP directories), or set ldap.username and \
              ldap.password.",
         )),
         Authentication::Password => simple(values, password),
