@@ -1,8 +1,8 @@
-//! A OneLogin account: `/auth/oauth2/v2/token`, `/api/2/users` and `/api/2/roles`, with pages, cursors, limits, and what goes
-//! wrong.
+//! A OneLogin account: `/auth/oauth2/v2/token`, `/api/2/users`, `/api/2/roles` and `/api/2/roles/{id}/users`, with pages, cursors,
+//! limits, and what goes wrong.
 //!
-//! Facts from OneLogin's developer documentation (API 2: "Generate Tokens", "List Users", "List Roles", "Using Query Parameters",
-//! "Get Rate Limit") and from answers of the real API that others have published.
+//! Facts from OneLogin's developer documentation (API 2: "Generate Tokens", "List Users", "List Roles", "Get Role Users", "Using
+//! Query Parameters", "Get Rate Limit") and from answers of the real API that others have published.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -44,6 +44,54 @@ pub struct OneLogin {
     pub scope: Scope,
     /// What happens while the account is read.
     pub changes: Vec<Change>,
+    /// How people's roles are told.
+    pub roles_told: RolesTold,
+    /// How lists are counted.
+    pub counts: Counts,
+    /// How pages can be asked for.
+    pub paging: Paging,
+}
+
+/// How the list of people tells their roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RolesTold {
+    /// As a list, which may be empty.
+    #[default]
+    AsList,
+    /// `null` for those without.
+    NullForNone,
+    /// Absent for those without.
+    AbsentForNone,
+    /// Never.
+    Never,
+}
+
+/// How many entries a list is said to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counts {
+    /// As many as there are.
+    #[default]
+    Right,
+    /// One too many.
+    TooMany,
+    /// One too few.
+    TooFew,
+    /// Not told, nor the number of pages.
+    Untold,
+}
+
+/// How later pages can be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paging {
+    /// By number and by cursor.
+    #[default]
+    Both,
+    /// By cursor: whatever the number, it is the first page.
+    Cursors,
+    /// By number: no cursor is told.
+    Numbers,
+    /// In no way: there is the first page only.
+    Neither,
 }
 
 /// A person.
@@ -132,7 +180,14 @@ impl OneLogin {
         let people = self.users.into_iter().map(|user| (user.id, user)).collect();
         let roles = self.roles.into_iter().map(|role| (role.id, role.name)).collect();
         let state = Records { people, roles, changes: self.changes, calls: 0, token: None };
-        Cloud::start(Account { scope: self.scope, records: Mutex::new(state) }, behaviour).await
+        let account = Account {
+            scope: self.scope,
+            roles_told: self.roles_told,
+            counts: self.counts,
+            paging: self.paging,
+            records: Mutex::new(state),
+        };
+        Cloud::start(account, behaviour).await
     }
 }
 
@@ -140,6 +195,9 @@ impl OneLogin {
 #[derive(Debug)]
 struct Account {
     scope: Scope,
+    roles_told: RolesTold,
+    counts: Counts,
+    paging: Paging,
     records: Mutex<Records>,
 }
 
@@ -167,6 +225,7 @@ impl Vendor for Account {
             .route("/auth/oauth2/v2/token", post(token))
             .route("/api/2/users", get(users))
             .route("/api/2/roles", get(roles))
+            .route("/api/2/roles/{id}/users", get(holders))
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
@@ -290,7 +349,23 @@ async fn users(asked: Asked) -> Response {
         return refused(StatusCode::FORBIDDEN, "ForbiddenError", "Insufficient Permissions");
     }
     let records = account.at_this_call();
-    list(&asked, records.people.values(), Person::shown, &PEOPLE)
+    let told = account.roles_told;
+    list(&asked, records.people.values(), |person| person.shown(told), &PEOPLE)
+}
+
+/// Who has a role.
+async fn holders(Path(id): Path<u64>, asked: Asked) -> Response {
+    let (State((account, _)), ..) = &asked;
+    if account.scope != Scope::ReadUsers {
+        return refused(StatusCode::FORBIDDEN, "ForbiddenError", "Insufficient Permissions");
+    }
+    let records = account.at_this_call();
+    if !records.roles.contains_key(&id) {
+        return refused(StatusCode::NOT_FOUND, "NotFoundError", "Role not found");
+    }
+    let holders: Vec<&Person> =
+        records.people.values().filter(|person| person.role_ids.contains(&id)).collect();
+    list(&asked, holders.into_iter(), Person::as_holder, &HOLDERS)
 }
 
 async fn roles(asked: Asked) -> Response {
@@ -339,12 +414,34 @@ const PEOPLE: Form = Form {
 
 const ROLES: Form = Form { fields: &["id", "name", "apps"], largest: 650 };
 
+const HOLDERS: Form = Form { fields: &["id", "name", "username", "added_by", "added_at"], largest: 650 };
+
 fn role((id, name): (&u64, &String)) -> Value {
     json!({ "id": id, "name": name, "apps": [] })
 }
 
 impl Person {
-    fn shown(&self) -> Value {
+    fn as_holder(&self) -> Value {
+        json!({
+            "id": self.id, "name": "First Last", "username": self.username, "added_by": { "id": 1, "name": "First Last" },
+            "added_at": "2024-05-01T08:00:00.000Z",
+        })
+    }
+
+    fn shown(&self, told: RolesTold) -> Value {
+        let mut shown = self.shown_whole();
+        match told {
+            RolesTold::NullForNone if self.role_ids.is_empty() => shown["role_ids"] = Value::Null,
+            RolesTold::AbsentForNone if !self.role_ids.is_empty() => {}
+            RolesTold::AbsentForNone | RolesTold::Never => {
+                shown.as_object_mut().map(|shown| shown.remove("role_ids"));
+            }
+            RolesTold::AsList | RolesTold::NullForNone => {}
+        }
+        shown
+    }
+
+    fn shown_whole(&self) -> Value {
         let created = self.created_at.map_or("2024-05-01T08:00:00.000Z".to_owned(), |at| at.to_string());
         json!({
             "id": self.id, "email": self.email, "username": self.username, "status": self.status, "role_ids": self.role_ids,
@@ -362,11 +459,16 @@ fn list<T>(
     shown: impl Fn(T) -> Value,
     form: &Form,
 ) -> Response {
-    let (State((_, engine)), Query(query), parts) = asked;
+    let (State((account, engine)), Query(query), parts) = asked;
+    let is_by_cursor = query.contains_key("cursor");
     let Some(query) = with_cursor(query) else { return described("Invalid pagination cursor") };
     let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
     let size = engine.page(number("limit"), 50, form.largest);
-    let page = number("page").unwrap_or(1).clamp(1, 1_000_000);
+    let page = match account.paging {
+        Paging::Cursors if !is_by_cursor => 1,
+        Paging::Neither => 1,
+        _ => number("page").unwrap_or(1).clamp(1, 1_000_000),
+    };
     let fields: Vec<&str> = match query.get("fields") {
         Some(fields) => fields.split(',').map(str::trim).chain(["id"]).collect(),
         None => form.fields.to_vec(),
@@ -377,13 +479,22 @@ fn list<T>(
     let shown: Vec<Value> = entries.map(|entry| only(&shown(entry), &fields)).collect();
     let cursor = |page: usize| STANDARD.encode(format!("limit={size}&page={page}")).replace('=', "%3D");
     let next = if repeats_page(parts) { Some(page) } else { Some(page + 1).filter(|next| *next <= pages) };
+    let (total, pages) = match account.counts {
+        Counts::Right => (Some(total), Some(pages)),
+        Counts::TooMany => (Some(total + 1), Some((total + 1).div_ceil(size))),
+        Counts::TooFew => (Some(total.saturating_sub(1)), Some(total.saturating_sub(1).div_ceil(size))),
+        Counts::Untold => (None, None),
+    };
     let headers = [
         ("current-page", Some(page.to_string())),
         ("page-items", Some(shown.len().to_string())),
-        ("total-count", Some(total.to_string())),
-        ("total-pages", Some(pages.to_string())),
+        ("total-count", total.map(|total| total.to_string())),
+        ("total-pages", pages.map(|pages| pages.to_string())),
         ("x-request-id", Some(format!("SANDBOX-{}", engine.requests()))),
-        ("after-cursor", next.map(cursor)),
+        (
+            "after-cursor",
+            next.map(cursor).filter(|_| !matches!(account.paging, Paging::Numbers | Paging::Neither)),
+        ),
         ("before-cursor", (page > 1).then(|| cursor(page - 1))),
     ];
     let mut answer = axum::Json(shown).into_response();

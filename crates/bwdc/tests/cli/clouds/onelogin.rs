@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use bwdc_sandbox::Options;
-use bwdc_sandbox::cloud::onelogin::{CLIENT_ID, CLIENT_SECRET, Change, OneLogin, Person, Role, Scope, What};
+use bwdc_sandbox::cloud::onelogin::{
+    CLIENT_ID, CLIENT_SECRET, Change, Counts, OneLogin, Paging, Person, Role, RolesTold, Scope, What,
+};
 use bwdc_sandbox::cloud::{Behaviour, Cloud, Company, Fault, Quota};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{Played, instance, mails, runtime, small_pages};
+use super::{Played, in_parallel, instance, mails, runtime, small_pages};
 use crate::harness::{Instance, Organization};
 
 struct PlayedOneLogin;
@@ -32,9 +34,37 @@ impl Played for PlayedOneLogin {
     }
 }
 
+/// An account that neither counts its lists nor tells people's roles with them.
+struct Untelling;
+
+impl Played for Untelling {
+    fn start(&self, runtime: &Runtime, company: &Company, behaviour: Behaviour) -> Cloud {
+        let account = OneLogin::from(company);
+        let account = OneLogin { roles_told: RolesTold::Never, counts: Counts::Untold, ..account };
+        runtime.block_on(account.start(behaviour)).unwrap()
+    }
+
+    fn section(&self, cloud: &Cloud) -> (u8, &'static str, Value) {
+        PlayedOneLogin.section(cloud)
+    }
+
+    fn environment(&self, cloud: &Cloud) -> Vec<(&'static str, String)> {
+        PlayedOneLogin.environment(cloud)
+    }
+
+    fn renews_tokens(&self) -> bool {
+        true
+    }
+}
+
 #[test]
 fn one_fault_at_every_request() {
     super::one_fault_at_every_request(&PlayedOneLogin);
+}
+
+#[test]
+fn one_fault_at_every_request_by_cursor() {
+    super::one_fault_at_every_request(&Untelling);
 }
 
 #[test]
@@ -259,11 +289,121 @@ fn nobody_is_lost_between_two_pages() {
 
 #[test]
 fn a_list_that_keeps_changing_is_an_error() {
-    // Seven people on as many pages, then six, then five.
+    // Seven people on as many pages, then six, and so on: three reads by number, three by cursor.
     let leave = |(before_call, id)| Change { before_call, what: What::DeleteUser(id) };
-    let changes = [(1, 1), (8, 2), (14, 3)].map(leave).to_vec();
+    let changes = [(1, 1), (8, 2), (14, 3), (19, 4), (22, 5), (24, 6)].map(leave).to_vec();
     let stage = play(OneLogin { changes, ..account() }, Behaviour { page: 1, ..Behaviour::default() });
-    stage.instance.run(&["sync"]).fails(1, &["counts more or fewer users", "run it again later"]);
+    stage
+        .instance
+        .run(&["sync"])
+        .fails(1, &["Reading users", "do not agree, in 6 reads", "by cursor", "run it again later"]);
+    assert_eq!(stage.organization.imports(), 0);
+}
+
+/// As `account()` is, whatever way it is read in.
+fn is_whole(stage: &Stage) {
+    assert_eq!(stage.organization.emails(), mails(&["ann", "lou", "una", "zoe"]));
+    assert_eq!(stage.organization.group("One"), mails(&["ann"]));
+    assert_eq!(stage.organization.group("Eleven"), mails(&["ann", "lou", "una"]));
+    assert!(stage.organization.group("Nobody's").is_empty());
+}
+
+#[test]
+fn people_without_roles_are_told_in_three_ways() {
+    for roles_told in [RolesTold::AsList, RolesTold::NullForNone, RolesTold::AbsentForNone] {
+        let mut account = OneLogin { roles_told, ..account() };
+        account.users[3].role_ids = vec![];
+        let stage = play(account, Behaviour { page: 4, ..Behaviour::default() });
+        stage.instance.run(&["sync"]).ok();
+        assert_eq!(stage.organization.group("Eleven"), mails(&["ann", "lou"]), "{roles_told:?}");
+        // A login, two pages of people and one of roles: nobody's roles are asked for apart.
+        assert_eq!(stage.cloud.requests(), 4, "{roles_told:?}: {:#?}", stage.cloud.log());
+    }
+}
+
+#[test]
+fn members_are_read_role_by_role_where_people_do_not_tell_theirs() {
+    let untold = || OneLogin { roles_told: RolesTold::Never, ..account() };
+    let stage = play(untold(), small_pages(HashMap::new()));
+    stage.instance.run(&["sync"]).ok();
+    is_whole(&stage);
+    // A login, three pages of people, one of roles, and two, one and one of those who have them.
+    assert_eq!(stage.cloud.requests(), 1 + 3 + 1 + 2 + 1 + 1, "{:#?}", stage.cloud.log());
+    let doctor = stage.instance.run(&["doctor"]).ok();
+    assert!(doctor.out.contains("read role by role instead"), "{}", doctor.out);
+
+    // The page on which only one person is, who has no roles, may be one that says nothing.
+    let stage =
+        play(OneLogin { roles_told: RolesTold::AbsentForNone, ..account() }, small_pages(HashMap::new()));
+    stage.instance.run(&["sync"]).ok();
+    is_whole(&stage);
+
+    // Deleted between the list of roles and its members.
+    let changes = vec![Change { before_call: 4, what: What::DeleteRole(11) }];
+    let stage = play(OneLogin { changes, ..untold() }, small_pages(HashMap::new()));
+    let ran = stage.instance.run(&["sync"]).ok();
+    assert!(ran.err.contains("deleted while it was read"), "{}", ran.err);
+    let names: Vec<String> =
+        stage.organization.sandbox.groups().unwrap().into_iter().map(|group| group.name).collect();
+    assert_eq!(names, ["Nobody's", "One"]);
+}
+
+#[test]
+fn a_list_whose_count_does_not_fit_is_read_by_cursor() {
+    let accounts = [
+        (Counts::Untold, Paging::Both),
+        (Counts::Untold, Paging::Cursors),
+        (Counts::Untold, Paging::Numbers),
+        (Counts::Right, Paging::Cursors),
+        (Counts::TooFew, Paging::Both),
+        (Counts::TooFew, Paging::Cursors),
+    ];
+    in_parallel(&accounts, |&(counts, paging)| {
+        let mut account = OneLogin { counts, paging, ..account() };
+        account.roles.extend([role(13, "Thirteen"), role(14, "Fourteen")]);
+        let stage = play(account, small_pages(HashMap::new()));
+        stage.instance.run(&["sync"]).ok();
+        is_whole(&stage);
+        assert!(stage.organization.group("Fourteen").is_empty());
+    });
+}
+
+/// Never a smaller import.
+#[test]
+fn a_list_that_is_counted_longer_than_it_can_be_read_is_an_error() {
+    let accounts = [
+        (Counts::TooMany, Paging::Both, &["7 of 8", "7 of 8 by cursor"][..]),
+        (Counts::TooMany, Paging::Cursors, &["7 of 8 by cursor"]),
+        (
+            Counts::Untold,
+            Paging::Neither,
+            &["3 and no count by cursor without an end", "Total-Count", "After-Cursor", "proxy"],
+        ),
+    ];
+    in_parallel(&accounts, |&(counts, paging, words)| {
+        let stage = play(OneLogin { counts, paging, ..account() }, small_pages(HashMap::new()));
+        stage.instance.run(&["sync"]).fails(1, words);
+        assert_eq!(stage.organization.imports(), 0, "{counts:?} {paging:?}");
+    });
+}
+
+/// Somebody on the first page is deleted while it is read from cursor to cursor: without a count only a second read shows who moved.
+#[test]
+fn nobody_is_lost_between_two_cursors() {
+    // The first call sees that there is no count; the read by cursor begins with the second.
+    let changes = vec![Change { before_call: 2, what: What::DeleteUser(1) }];
+    let account = OneLogin { changes, counts: Counts::Untold, ..account() };
+    let stage = play(account, small_pages(HashMap::new()));
+    stage.instance.run(&["config", "sync.groups", "false"]).ok();
+    stage.instance.run(&["sync"]).ok();
+    assert_eq!(stage.organization.emails(), mails(&["lou", "una", "zoe"]));
+}
+
+#[test]
+fn a_cursor_that_leads_back_is_an_error() {
+    let faults = (0..1_000).map(|request| (request, Fault::RepeatedPage)).collect();
+    let stage = play(OneLogin { counts: Counts::Untold, ..account() }, small_pages(faults));
+    stage.instance.run(&["sync"]).fails(1, &["Reading users", "3 and no count by cursor without an end"]);
     assert_eq!(stage.organization.imports(), 0);
 }
 

@@ -36,20 +36,61 @@ const SHORTEST_USE: Duration = Duration::from_secs(60);
 /// A list of OneLogin's API, version 2.
 #[derive(Debug)]
 pub(super) struct List {
-    /// For messages and in the path.
-    pub(super) name: &'static str,
-    fields: &'static str,
+    /// For messages, such as "users".
+    pub(super) what: String,
+    /// Below `/api/2`.
+    path: Vec<String>,
+    fields: Option<&'static str>,
     /// The largest page.
     limit: &'static str,
+    /// Whether what it belongs to may be deleted before it is read.
+    may_go: bool,
+}
+
+impl List {
+    /// Everybody. The vendor's description of the API allows pages of 100, its page "List Users" tells of 50: which it is shows in
+    /// the answer.
+    pub(super) fn users() -> Self {
+        Self {
+            what: "users".to_owned(),
+            path: vec!["users".to_owned()],
+            fields: Some("id,email,username,status,role_ids,created_at"),
+            limit: "100",
+            may_go: false,
+        }
+    }
+
+    /// All roles. "Max page limit is 650" (OneLogin API 2, "List Roles").
+    pub(super) fn roles() -> Self {
+        Self {
+            what: "roles".to_owned(),
+            path: vec!["roles".to_owned()],
+            fields: Some("id,name"),
+            limit: "650",
+            may_go: false,
+        }
+    }
+
+    /// Who has a role (OneLogin API 2, "Get Role Users").
+    pub(super) fn holders_of(role: &RoleRecord) -> Self {
+        Self {
+            what: format!("users of the role {} ({})", role.name, role.id),
+            path: vec!["roles".to_owned(), role.id.to_string(), "users".to_owned()],
+            fields: None,
+            limit: "100",
+            may_go: true,
+        }
+    }
 }
 
 /// What a list is made of.
-pub(super) trait Record: DeserializeOwned + Send {
-    const LIST: List;
+pub(super) trait Record: DeserializeOwned + Send + Sync {
     /// Unique in its list.
     fn id(&self) -> u64;
-    /// Where it is known.
-    fn created_at(&self) -> Option<Timestamp>;
+    /// Since when it is in the list, where that is known.
+    fn since(&self) -> Option<Timestamp>;
+    /// Understands each of a page by the others.
+    fn compare(_page: &mut [Self]) {}
 }
 
 /// A person (OneLogin API 2, "User Resource").
@@ -59,27 +100,11 @@ pub(super) struct UserRecord {
     pub(super) email: Option<String>,
     pub(super) username: Option<String>,
     pub(super) status: Option<i64>,
+    /// Their roles; `None` where the page that they are on says nothing of anybody's.
     #[serde(default)]
-    pub(super) role_ids: RoleIds,
+    pub(super) role_ids: Option<Vec<u64>>,
     #[serde(default, deserialize_with = "moment")]
     pub(super) created_at: Option<Timestamp>,
-}
-
-/// The roles of a person.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum RoleIds {
-    /// The answer does not speak of them.
-    #[default]
-    Untold,
-    /// These; none where it says `null`.
-    Told(Vec<u64>),
-}
-
-impl<'de> Deserialize<'de> for RoleIds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let ids = Option::<Vec<u64>>::deserialize(deserializer)?;
-        Ok(Self::Told(ids.unwrap_or_default()))
-    }
 }
 
 /// Such as `2021-04-28T21:10:57.210Z`.
@@ -97,30 +122,50 @@ pub(super) struct RoleRecord {
     pub(super) name: String,
 }
 
-impl Record for UserRecord {
-    /// The vendor's description of the API allows 100, its page "List Users" tells of 50: which it is shows in the answer.
-    const LIST: List =
-        List { name: "users", fields: "id,email,username,status,role_ids,created_at", limit: "100" };
+/// Somebody who has a role (OneLogin API 2, "Get Role Users").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Holder {
+    pub(super) id: u64,
+    #[serde(default, deserialize_with = "moment")]
+    added_at: Option<Timestamp>,
+}
 
+impl Record for UserRecord {
     fn id(&self) -> u64 {
         self.id
     }
 
-    fn created_at(&self) -> Option<Timestamp> {
+    fn since(&self) -> Option<Timestamp> {
         self.created_at
+    }
+
+    /// Where roles are told of somebody, those of whom none are told have none.
+    fn compare(page: &mut [Self]) {
+        if page.iter().any(|user| user.role_ids.is_some()) {
+            page.iter_mut().for_each(|user| {
+                user.role_ids.get_or_insert_default();
+            });
+        }
     }
 }
 
 impl Record for RoleRecord {
-    /// "Max page limit is 650" (OneLogin API 2, "List Roles").
-    const LIST: List = List { name: "roles", fields: "id,name", limit: "650" };
-
     fn id(&self) -> u64 {
         self.id
     }
 
-    fn created_at(&self) -> Option<Timestamp> {
+    fn since(&self) -> Option<Timestamp> {
         None
+    }
+}
+
+impl Record for Holder {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        self.added_at
     }
 }
 
@@ -129,15 +174,24 @@ impl Record for RoleRecord {
 pub(super) struct Page<T> {
     pub(super) records: Vec<T>,
     /// How many there are in the whole list.
-    pub(super) total: usize,
+    pub(super) total: Option<usize>,
     /// On how many pages.
-    pub(super) pages: usize,
-    /// Whether another page is said to follow.
-    pub(super) is_followed: bool,
+    pub(super) pages: Option<usize>,
+    /// The way to the page that follows.
+    pub(super) cursor: Option<String>,
     /// Not later than the answer was made, by OneLogin's clock.
     pub(super) asked_at: Timestamp,
     /// What is left of the calls of this hour.
     pub(super) calls: Option<Limit>,
+}
+
+/// Where in a list a page is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum At<'a> {
+    /// By number, from 1 on.
+    Number(usize),
+    /// Where the page before it says.
+    Cursor(&'a str),
 }
 
 /// What the token endpoint answers (OneLogin API 2, "Generate Tokens").
@@ -223,30 +277,53 @@ impl Client {
         self.api.log_in().await
     }
 
-    /// Page `number` of a list, from 1 on.
-    pub(super) async fn page<T: Record>(&self, number: usize, progress: &Progress) -> Result<Page<T>> {
-        let List { name, fields, limit } = T::LIST;
-        let attempted = format!("Reading {name} from {} (page {number})", self.place());
-        let mut url = below(&self.api_url, &["api", "2", name])?;
-        url.query_pairs_mut()
-            .append_pair("fields", fields)
-            .append_pair("limit", limit)
-            .append_pair("page", &number.to_string());
+    /// One page of a list; `None` if what the list belongs to was deleted.
+    pub(super) async fn page<T: Record>(
+        &self,
+        list: &List,
+        at: At<'_>,
+        progress: &Progress,
+    ) -> Result<Option<Page<T>>> {
+        let which = match at {
+            At::Number(number) => format!("page {number}"),
+            At::Cursor(cursor) => format!("the page at cursor {cursor}"),
+        };
+        let attempted = format!("Reading {} from {} ({which})", list.what, self.place());
+        let path: Vec<&str> = ["api", "2"].into_iter().chain(list.path.iter().map(String::as_str)).collect();
+        let mut url = below(&self.api_url, &path)?;
+        if let Some(fields) = list.fields {
+            url.query_pairs_mut().append_pair("fields", fields);
+        }
+        match at {
+            At::Number(number) => {
+                url.query_pairs_mut()
+                    .append_pair("limit", list.limit)
+                    .append_pair("page", &number.to_string());
+            }
+            // "Requests can only have cursor xor pagination arguments."
+            At::Cursor(cursor) => add_cursor(&mut url, cursor),
+        }
         let began = Instant::now();
         let response = self.api.send(&attempted, Request::get(url, TIMEOUT)).await?;
         progress.request();
         if let Some(refusal) = Refusal::of(&response) {
+            if list.may_go && refusal.code == 404 {
+                return Ok(None);
+            }
             return Err(refusal.of_list(&attempted, &response));
         }
-        let count = |header| count(&attempted, &response, header);
-        Ok(Page {
-            records: ONELOGIN.decode(&attempted, &response)?,
-            total: count("total-count")?,
-            pages: count("total-pages")?,
-            is_followed: response.headers.get("after-cursor").is_some_and(|cursor| !cursor.is_empty()),
+        let mut records: Vec<T> = ONELOGIN.decode(&attempted, &response)?;
+        T::compare(&mut records);
+        let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let count = |name| header(name).and_then(|text| text.parse().ok());
+        Ok(Some(Page {
+            records,
+            total: count("total-count"),
+            pages: count("total-pages"),
+            cursor: header("after-cursor").filter(|cursor| !cursor.is_empty()).map(str::to_owned),
             asked_at: earlier(response.time(), began.elapsed()),
             calls: Limit::told(&response.headers),
-        })
+        }))
     }
 
     pub(super) fn place(&self) -> String {
@@ -276,13 +353,14 @@ fn limit_of(url: &Url) -> &'static str {
     if url.path().ends_with("/token") { "logins" } else { "calls" }
 }
 
-/// Without these counts a short list cannot be told from a complete one.
-fn count(attempted: &str, response: &Response, header: &str) -> Result<usize> {
-    let text = response.headers.get(header).and_then(|value| value.to_str().ok());
-    text.and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-        Error::new(Kind::Data, attempted, format!("the answer does not say how many there are ({header})"))
-            .hint("A proxy may take the header away. Nothing was imported.")
-    })
+/// Cursors come as they go into an address (`%3D` for `=`), or as they are.
+fn add_cursor(url: &mut Url, cursor: &str) {
+    if cursor.contains('%') && !cursor.contains('&') {
+        let others = url.query().map_or(String::new(), |others| format!("{others}&"));
+        url.set_query(Some(&format!("{others}cursor={cursor}")));
+    } else {
+        url.query_pairs_mut().append_pair("cursor", cursor);
+    }
 }
 
 /// What OneLogin says when it says no: with the status that fits, or within a 200.
@@ -436,11 +514,32 @@ mod tests {
     }
 
     #[test]
-    fn roles_that_are_not_told_are_no_empty_list() {
-        let roles = |text: &str| serde_json::from_str::<UserRecord>(text).unwrap().role_ids;
-        assert_eq!(roles(r#"{"id":1}"#), RoleIds::Untold);
-        assert_eq!(roles(r#"{"id":1,"role_ids":null}"#), RoleIds::Told(vec![]));
-        assert_eq!(roles(r#"{"id":1,"role_ids":[1,11]}"#), RoleIds::Told(vec![1, 11]));
+    fn no_roles_are_none_only_where_others_have_some() {
+        let roles = |page: &str| {
+            let mut page: Vec<UserRecord> = serde_json::from_str(page).unwrap();
+            UserRecord::compare(&mut page);
+            page.into_iter().map(|user| user.role_ids).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            roles(r#"[{"id":1},{"id":2,"role_ids":null},{"id":3,"role_ids":[1,11]},{"id":4,"role_ids":[]}]"#),
+            [Some(vec![]), Some(vec![]), Some(vec![1, 11]), Some(vec![])]
+        );
+        assert_eq!(roles(r#"[{"id":1},{"id":2,"role_ids":[]}]"#), [Some(vec![]), Some(vec![])]);
+        assert_eq!(roles(r#"[{"id":1},{"id":2,"role_ids":null}]"#), [None, None]);
         assert!(serde_json::from_str::<UserRecord>(r#"{"id":1,"role_ids":"1;11"}"#).is_err());
+    }
+
+    #[test]
+    fn cursors_go_back_as_they_came() {
+        let with = |cursor: &str, query: &str| {
+            let mut url = Url::parse(&format!("https://example.org/users{query}")).unwrap();
+            add_cursor(&mut url, cursor);
+            url.query().unwrap_or_default().to_owned()
+        };
+        assert_eq!(with("bGltaXQ%3D", "?fields=id"), "fields=id&cursor=bGltaXQ%3D");
+        assert_eq!(with("bGltaXQ=", "?fields=id"), "fields=id&cursor=bGltaXQ%3D");
+        assert_eq!(with("a+/#", ""), "cursor=a%2B%2F%23");
+        assert_eq!(with("%3D&page=1", ""), "cursor=%253D%26page%3D1");
+        assert_eq!(with("%#", ""), "cursor=%%23");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 
-use super::client::{RoleIds, RoleRecord, UserRecord};
+use super::client::{RoleRecord, UserRecord};
 
 /// `status` of an account that an administrator has switched off (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1
 /// active, 3 locked, 4 password expired, 5 awaiting a password reset, 7 password pending, 8 security questions required.
@@ -42,28 +42,33 @@ fn is_address(text: &str) -> bool {
 
 /// One group for each role, with the people whose roles name its id.
 pub(super) fn groups(roles: Vec<RoleRecord>, users: &[UserRecord]) -> Vec<Group> {
-    let mut members: HashMap<u64, Vec<ReferenceId>> = HashMap::new();
+    let mut holders: HashMap<u64, Vec<u64>> = HashMap::new();
     for user in users {
         for role in role_ids(user) {
-            members.entry(*role).or_default().push(person(user.id));
+            holders.entry(*role).or_default().push(user.id);
         }
     }
-    let group = |role: RoleRecord| Group {
-        external_id: ExternalId::from(role.id.to_string()),
-        // The ids of people and of roles are numbers of two series.
-        reference_id: ReferenceId::from(format!("role:{}", role.id)),
-        name: role.name,
-        members: members.remove(&role.id).unwrap_or_default(),
+    let group = |role: RoleRecord| {
+        let holders = holders.remove(&role.id).unwrap_or_default();
+        group(&role, holders)
     };
     roles.into_iter().map(group).collect()
 }
 
+/// A role with those who have it, by id.
+pub(super) fn group(role: &RoleRecord, holders: impl IntoIterator<Item = u64>) -> Group {
+    Group {
+        external_id: ExternalId::from(role.id.to_string()),
+        // The ids of people and of roles are numbers of two series.
+        reference_id: ReferenceId::from(format!("role:{}", role.id)),
+        name: role.name.clone(),
+        members: holders.into_iter().map(person).collect(),
+    }
+}
+
 /// As far as they are told.
 pub(super) fn role_ids(user: &UserRecord) -> &[u64] {
-    match &user.role_ids {
-        RoleIds::Untold => &[],
-        RoleIds::Told(ids) => ids,
-    }
+    user.role_ids.as_deref().unwrap_or_default()
 }
 
 fn person(id: u64) -> ReferenceId {
@@ -80,7 +85,7 @@ mod tests {
             email: email.map(str::to_owned),
             username: username.map(str::to_owned),
             status: Some(1),
-            role_ids: RoleIds::Told(vec![]),
+            role_ids: None,
             created_at: None,
         }
     }
@@ -119,11 +124,8 @@ mod tests {
 
     #[test]
     fn members_are_found_by_whole_ids() {
-        let with = |id, roles: &[u64]| UserRecord {
-            id,
-            role_ids: RoleIds::Told(roles.to_vec()),
-            ..record(None, None)
-        };
+        let with =
+            |id, roles: &[u64]| UserRecord { id, role_ids: Some(roles.to_vec()), ..record(None, None) };
         let roles = [1, 11].map(|id| RoleRecord { id, name: format!("Role {id}") });
         let groups = groups(roles.to_vec(), &[with(1, &[11]), with(11, &[1, 11, 111])]);
         let members = |at: usize| groups[at].members.iter().map(ReferenceId::as_str).collect::<Vec<_>>();

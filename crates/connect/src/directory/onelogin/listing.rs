@@ -1,80 +1,120 @@
-//! A whole list: numbered pages, several at once, and the proof that nobody is missing.
+//! A whole list, and the proof that nobody is missing.
 //!
-//! OneLogin's cursors are page numbers (`limit=100&page=2`, encoded), so that following them page by page is no safer than asking
-//! for pages by number: when an entry is deleted while the list is read, those after it move up, and whoever moves from a page that
-//! is still to be read to one that was read already is in neither. So entries are counted: the first page says how many there were
-//! when it was made. If that many are found who were there then, nobody is missing, whatever was created or deleted meanwhile.
-//! If not, the list is read again.
+//! Pages are asked for by number, several at once. OneLogin's cursors are page numbers, too (`limit=100&page=2`, encoded), so that
+//! following them is no safer: when an entry is deleted while the list is read, those after it move up, and whoever moves from a
+//! page that is still to be read to one that was read already is in neither. So entries are counted: the first page says how many
+//! there were when it was made. If that many are found who were there then, nobody is missing, whatever was created or deleted
+//! meanwhile. If not, the list is read again.
+//!
+//! Where the count is not told or never fits, the list is read from cursor to cursor: to where OneLogin says that it ends, until the
+//! count fits, or until two reads in a row have found the same entries, and not fewer than are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
-use super::client::{Client, Page, Record};
+use super::client::{At, Client, List, Page, Record};
 use crate::directory::Progress;
+use crate::directory::lists::Listed;
 use crate::{Error, Kind, Result};
 
 /// How many pages are on their way at once; how many requests that may be, the client decides.
 const AT_ONCE: usize = 64;
 
-/// How often a list is read before we give up.
+/// How often a list is read in each way before we give up.
 const READS: usize = 3;
 
 /// Who was created at most this long ago may have been counted or not: the clock is told in whole seconds. After it, one knows.
 const UNTIL_CERTAIN: Duration = Duration::from_secs(2);
 
+/// How a list is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Numbers,
+    Cursors,
+}
+
 /// One read of a list.
 #[derive(Debug)]
 struct Read<T> {
+    way: Way,
     /// By id; one that was met twice counts once.
     found: BTreeMap<u64, T>,
     /// How many requests it took.
     pages: usize,
-    /// How many there were at the start.
-    counted: usize,
+    /// How many there were at the start, where that was told.
+    counted: Option<usize>,
     /// Those created later were not counted.
     began: Timestamp,
+    /// Whether it went on to where no page is said to follow.
+    has_ended: bool,
 }
 
 /// All entries of a list, by id.
-pub(super) async fn all<T: Record>(client: &Client, progress: &Progress) -> Result<Vec<T>> {
-    let name = T::LIST.name;
-    let mut tries = Vec::new();
-    while tries.len() < READS {
-        if !tries.is_empty() {
-            tokio::time::sleep(UNTIL_CERTAIN).await;
+pub(super) async fn all<T: Record>(client: &Client, list: &List, progress: &Progress) -> Result<Listed<T>> {
+    let mut tries: Vec<String> = Vec::new();
+    let mut wait = false;
+    for way in [Way::Numbers, Way::Cursors] {
+        let mut last: Option<Read<T>> = None;
+        for _ in 0..READS {
+            if wait {
+                tokio::time::sleep(UNTIL_CERTAIN).await;
+            }
+            let read = match way {
+                Way::Numbers => by_number(client, list, progress).await?,
+                Way::Cursors => by_cursor(client, list, progress).await?,
+            };
+            let Some(read) = read else { return Ok(Listed::Gone) };
+            let is_repeated = last.as_ref().is_some_and(|last| read.repeats(last));
+            if read.adds_up() || is_repeated && read.is_proven_by_repetition() {
+                return Ok(Listed::All(read.found.into_values().collect()));
+            }
+            tracing::debug!(
+                list.what,
+                told = read.told(),
+                "the counts do not add up; reading the list again"
+            );
+            tries.push(read.told());
+            wait = read.counted.is_some();
+            // Another read in this way would be as this one.
+            if is_repeated || way == Way::Numbers && read.counted.is_none() {
+                break;
+            }
+            last = Some(read);
         }
-        let read = read::<T>(client, progress).await?;
-        if read.is_complete() {
-            return Ok(read.found.into_values().collect());
-        }
-        let told = format!("{} of {}", read.were_there(), read.counted);
-        tracing::debug!(name, told, "the list changed; reading it again");
-        tries.push(told);
     }
     let reason = format!(
-        "OneLogin counts more or fewer {name} than its pages have, in {READS} reads: {}",
+        "what OneLogin counts and what its pages have do not agree, in {} reads: {}",
+        tries.len(),
         tries.join(", ")
     );
-    Err(Error::new(Kind::Incomplete, format!("Reading {name} from {}", client.place()), reason).hint(
-        "Nothing was imported. Perhaps many are being created or deleted at this moment: run it again later.",
-    ))
+    let hint = if wait {
+        "Nothing was imported. Perhaps many are being created or deleted at this moment: run it again later."
+    } else {
+        "Nothing was imported. A proxy may take the headers Total-Count and After-Cursor away."
+    };
+    let attempted = format!("Reading {} from {}", list.what, client.place());
+    Err(Error::new(Kind::Incomplete, attempted, reason).hint(hint))
 }
 
-async fn read<T: Record>(client: &Client, progress: &Progress) -> Result<Read<T>> {
-    let first: Page<T> = client.page(1, progress).await?;
-    let pages = first.pages.min(first.total);
+/// Reads pages by number, several at once. Where the first one has no count, it alone is read.
+async fn by_number<T: Record>(client: &Client, list: &List, progress: &Progress) -> Result<Option<Read<T>>> {
+    let Some(first) = client.page::<T>(list, At::Number(1), progress).await? else { return Ok(None) };
+    let mut is_followed = first.cursor.is_some();
+    let pages = first.pages.unwrap_or(1).min(first.total.unwrap_or(1));
+    let mut read = Read::begun(Way::Numbers, first);
+    if read.counted.is_none() {
+        return Ok(Some(read));
+    }
     progress.expect_requests(pages.saturating_sub(1));
-    let mut read = Read { found: BTreeMap::new(), pages: 1, counted: first.total, began: first.asked_at };
-    let mut is_followed = first.is_followed;
-    read.add(first.records);
     // One after the other is asked for as room comes, however many there are said to be.
-    let asked = (2..=pages).map(|number| client.page(number, progress));
+    let asked = (2..=pages).map(|number| client.page::<T>(list, At::Number(number), progress));
     let mut rest = stream::iter(asked).buffered(AT_ONCE);
     while let Some(page) = rest.try_next().await? {
-        is_followed = page.is_followed;
+        let Some(page) = page else { return Ok(None) };
+        is_followed = page.cursor.is_some();
         read.pages += 1;
         // A page without entries is behind the end, whatever the count of pages says.
         if page.records.is_empty() {
@@ -86,13 +126,60 @@ async fn read<T: Record>(client: &Client, progress: &Progress) -> Result<Read<T>
     // The list may have grown, or be longer than its count says.
     while is_followed {
         read.pages += 1;
-        let page: Page<T> = client.page(read.pages, progress).await?;
-        is_followed = read.add(page.records) > 0 && page.is_followed;
+        let Some(page) = client.page::<T>(list, At::Number(read.pages), progress).await? else {
+            return Ok(None);
+        };
+        is_followed = read.add(page.records) > 0 && page.cursor.is_some();
     }
-    Ok(read)
+    Ok(Some(read))
+}
+
+/// Reads page after page, each where the one before it says. Where the first one says nothing, pages are numbered, and the one behind
+/// the last is empty.
+async fn by_cursor<T: Record>(client: &Client, list: &List, progress: &Progress) -> Result<Option<Read<T>>> {
+    let Some(mut first) = client.page::<T>(list, At::Number(1), progress).await? else { return Ok(None) };
+    let mut next = first.cursor.take();
+    let mut read = Read::begun(Way::Cursors, first);
+    if read.counted.is_none() && next.is_none() {
+        read.has_ended = false;
+        while !read.has_ended {
+            read.pages += 1;
+            let at = At::Number(read.pages);
+            let Some(page) = client.page::<T>(list, at, progress).await? else { return Ok(None) };
+            read.has_ended = page.records.is_empty();
+            if read.add(page.records) == 0 {
+                break;
+            }
+        }
+        return Ok(Some(read));
+    }
+    let mut seen = HashSet::new();
+    while let Some(cursor) = next.take() {
+        let Some(page) = client.page::<T>(list, At::Cursor(&cursor), progress).await? else {
+            return Ok(None);
+        };
+        read.pages += 1;
+        seen.insert(cursor);
+        let is_new = read.add(page.records) > 0;
+        next = page.cursor;
+        // It leads nowhere new: it would never end, or has not ended here.
+        if next.as_ref().is_some_and(|next| !is_new || seen.contains(next)) {
+            read.has_ended = false;
+            break;
+        }
+    }
+    Ok(Some(read))
 }
 
 impl<T: Record> Read<T> {
+    fn begun(way: Way, first: Page<T>) -> Self {
+        let Page { records, total, asked_at, .. } = first;
+        let found = BTreeMap::new();
+        let mut read = Self { way, found, pages: 1, counted: total, began: asked_at, has_ended: true };
+        read.add(records);
+        read
+    }
+
     /// How many of them are new.
     fn add(&mut self, records: Vec<T>) -> usize {
         let before = self.found.len();
@@ -102,13 +189,34 @@ impl<T: Record> Read<T> {
 
     /// How many of those found were there at the start.
     fn were_there(&self) -> usize {
-        let is_new = |record: &&T| record.created_at().is_some_and(|at| at >= self.began);
+        let is_new = |record: &&T| record.since().is_some_and(|at| at >= self.began);
         self.found.len() - self.found.values().filter(is_new).count()
     }
 
-    /// A single page is as its count says. Between two, entries may come and go.
-    fn is_complete(&self) -> bool {
-        let counts = if self.pages == 1 { self.found.len() } else { self.were_there() };
-        counts == self.counted
+    /// Whether the count fits. A single page is as its count says. Between two, entries may come and go.
+    fn adds_up(&self) -> bool {
+        let found = if self.pages == 1 { self.found.len() } else { self.were_there() };
+        self.counted == Some(found)
+    }
+
+    /// Whether the read before it found the same entries, and both came to an end.
+    fn repeats(&self, last: &Self) -> bool {
+        let has_same = self.found.keys().eq(last.found.keys());
+        has_same && self.has_ended && last.has_ended && self.counted == last.counted
+    }
+
+    /// Whether it is complete if the read before it found the same: it went where OneLogin led, and no count says that there are more.
+    fn is_proven_by_repetition(&self) -> bool {
+        self.way == Way::Cursors && self.counted.is_none_or(|counted| counted <= self.found.len())
+    }
+
+    fn told(&self) -> String {
+        let found = match self.counted {
+            Some(counted) => format!("{} of {counted}", self.were_there()),
+            None => format!("{} and no count", self.found.len()),
+        };
+        let way = if self.way == Way::Cursors { " by cursor" } else { "" };
+        let end = if self.has_ended { "" } else { " without an end" };
+        format!("{found}{way}{end}")
     }
 }

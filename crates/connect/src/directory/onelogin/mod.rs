@@ -12,13 +12,16 @@ use bwdc_core::entry::Group;
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
-use self::client::{Client, Page, Record, RoleIds, RoleRecord, UserRecord};
+use self::client::{At, Client, Holder, List, Page, Record, RoleRecord, UserRecord};
 pub use self::config::{Config, Region};
-use super::lists::ByName;
+use super::lists::{ByName, Listed, Members};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::http::Limit;
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
+
+/// Of how many roles the members are read at once; how many requests that may be, the client decides.
+const AT_ONCE: usize = 64;
 
 /// A OneLogin account.
 #[derive(Debug)]
@@ -35,19 +38,30 @@ impl OneLogin {
     }
 
     async fn users(&self, progress: &Progress) -> Result<Vec<UserRecord>> {
-        let users: Vec<UserRecord> = listing::all(&self.client, progress).await?;
+        let users: Vec<UserRecord> = self.all(&List::users(), progress).await?;
         users.iter().for_each(|_| progress.user());
         Ok(users)
+    }
+
+    /// A list that belongs to nothing that could be deleted.
+    async fn all<T: Record>(&self, list: &List, progress: &Progress) -> Result<Vec<T>> {
+        match listing::all(&self.client, list, progress).await? {
+            Listed::All(records) => Ok(records),
+            Listed::Gone => {
+                let attempted = format!("Reading {} from {}", list.what, self.client.place());
+                Err(Error::new(Kind::Incomplete, attempted, "the list is not there")
+                    .hint("Nothing was imported."))
+            }
+        }
     }
 
     /// Roles as groups. They are listed after the people: a role that is deleted meanwhile is not in the list any more, so that it
     /// never becomes a group with a part of its members.
     async fn groups(&self, users: &[UserRecord], progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
-        self.must_tell_roles(users)?;
-        let mut roles: Vec<RoleRecord> = listing::all(&self.client, progress).await?;
+        let mut roles: Vec<RoleRecord> = self.all(&List::roles(), progress).await?;
         // One that people have was deleted meanwhile, or moved from page to page while others were.
         if !unlisted(users, &roles).is_empty() {
-            roles = listing::all(&self.client, progress).await?;
+            roles = self.all(&List::roles(), progress).await?;
         }
         roles.iter().for_each(|_| progress.group());
         let unlisted = unlisted(users, &roles)
@@ -57,31 +71,59 @@ impl OneLogin {
         let ByName { named, notes: more, .. } =
             lists::by_name(roles, |role| &role.name, |role| role.id.to_string());
         notes.extend(more);
-        Ok((convert::groups(named, users), notes))
+        if tell_roles(users) {
+            return Ok((convert::groups(named, users), notes));
+        }
+        // Groups without members instead would take people's access away.
+        progress.expect_requests(named.len());
+        let (groups, more) =
+            lists::with_members(&named, AT_ONCE, |role| &role.name, |role| self.holders(role, progress))
+                .await?;
+        notes.extend(more);
+        let group = |(role, holders): (&RoleRecord, Vec<Holder>)| {
+            convert::group(role, holders.into_iter().map(|holder| holder.id))
+        };
+        Ok((groups.into_iter().map(group).collect(), notes))
     }
 
-    /// Groups without members instead would take people's access away.
-    fn must_tell_roles(&self, users: &[UserRecord]) -> Result<()> {
-        let Some(user) = users.iter().find(|user| user.role_ids == RoleIds::Untold) else { return Ok(()) };
-        Err(Error::new(
-            Kind::Data,
-            format!("Reading users from {}", self.client.place()),
-            format!("the entry of the user {} does not say which roles it has (role_ids)", user.id),
-        )
-        .hint("Nothing was imported. A proxy may change what OneLogin sends; if not, its API has changed."))
+    async fn holders(&self, role: &RoleRecord, progress: &Progress) -> Result<Members<Holder>> {
+        Ok(listing::all(&self.client, &List::holders_of(role), progress).await?.into())
     }
 
-    async fn check<T: Record>(&self) -> (Check, Option<Page<T>>) {
-        let what = format!("OneLogin {}", T::LIST.name);
-        match self.client.page::<T>(1, &Progress::default()).await {
+    async fn first<T: Record>(&self, list: &List) -> Result<Option<Page<T>>> {
+        self.client.page(list, At::Number(1), &Progress::default()).await
+    }
+
+    async fn check<T: Record>(&self, list: &List) -> (Check, Option<Page<T>>) {
+        let what = format!("OneLogin {}", list.what);
+        match self.first::<T>(list).await {
             Err(error) => (Check::bad(what, error), None),
-            Ok(page) if page.total == 0 => (
-                Check::doubtful(what, "there are none", "Check the scope of the credential pair."),
-                Some(page),
-            ),
-            Ok(page) => (Check::good(what, format!("{} can be read", page.total)), Some(page)),
+            Ok(Some(page)) if !page.records.is_empty() => {
+                let found = match page.total {
+                    Some(total) => format!("{total} can be read"),
+                    None => "can be read".to_owned(),
+                };
+                (Check::good(what, found), Some(page))
+            }
+            Ok(page) => {
+                (Check::doubtful(what, "there are none", "Check the scope of the credential pair."), page)
+            }
         }
     }
+
+    /// Whether members can be had of the roles instead, by the first one.
+    async fn check_holders(&self, roles: Option<&Page<RoleRecord>>) -> Option<Check> {
+        let what = "OneLogin users' roles";
+        match self.first::<Holder>(&List::holders_of(roles?.records.first()?)).await {
+            Err(error) => Some(Check::bad(what, error)),
+            Ok(_) => Some(Check::good(what, "not told with the users; read role by role instead")),
+        }
+    }
+}
+
+/// Whether the list of people says which roles they have. A page of it on which nobody has any may be one that says nothing.
+fn tell_roles(users: &[UserRecord]) -> bool {
+    users.iter().all(|user| user.role_ids.is_some())
 }
 
 /// Ids of roles that people have and that are not in the list.
@@ -94,7 +136,7 @@ fn unlisted(users: &[UserRecord], roles: &[RoleRecord]) -> BTreeSet<u64> {
 fn enough_calls(page: &Page<UserRecord>) -> Option<Check> {
     let Limit { left, renewed_in } = page.calls?;
     // People, and a page or two of roles.
-    let needed = page.pages + 2;
+    let needed = page.pages.unwrap_or(1) + 2;
     let minutes = renewed_in.as_secs().div_ceil(60);
     let found = format!("{left} are left, renewed in {minutes} minutes; a sync takes about {needed}");
     Some(if usize::try_from(left).is_ok_and(|left| left > needed) {
@@ -118,16 +160,15 @@ impl Directory for OneLogin {
             return vec![Check::bad("OneLogin login", error)];
         }
         let mut checks = vec![Check::good("OneLogin login", format!("accepted at {}", self.client.place()))];
-        let (check, page) = self.check::<UserRecord>().await;
+        let (check, page) = self.check::<UserRecord>(&List::users()).await;
         checks.push(check);
         let Some(page) = page else { return checks };
         if scope.has_groups() {
-            checks.extend(
-                self.must_tell_roles(&page.records)
-                    .err()
-                    .map(|error| Check::bad("OneLogin users' roles", error)),
-            );
-            checks.push(self.check::<RoleRecord>().await.0);
+            let (check, roles) = self.check::<RoleRecord>(&List::roles()).await;
+            checks.push(check);
+            if !tell_roles(&page.records) {
+                checks.extend(self.check_holders(roles.as_ref()).await);
+            }
         }
         checks.extend(enough_calls(&page));
         checks
