@@ -62,7 +62,7 @@ variables! {
     INVOCATION_ID = "INVOCATION_ID";
     /// Where `update` looks for a newer release: the address of a JSON with `tag_name`, as GitHub's latest release has it.
     UPDATE_URL = "BWDC_UPDATE_URL";
-    /// The base URL of OneLogin's API, where it is not the one that follows from `onelogin.region`.
+    /// The base URL of OneLogin's API, where it is not the one that follows from `onelogin.url` or `onelogin.region`.
     ONELOGIN_API_URL = "BWDC_ONELOGIN_API_URL";
     /// `true`: as `--pretty`.
     PRETTY = "BW_PRETTY";

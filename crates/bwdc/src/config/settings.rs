@@ -174,6 +174,7 @@ pub(crate) const ALL: &[Setting] = &[
     setting("okta.privateKeyFile", In(OKTA, "privateKeyFile"), Type::Path, "", "The application's private key: a PEM or JWK file; relative to data.json's folder."),
     setting("okta.keyId", In(OKTA, "keyId"), Type::Word, "", "The id (kid) of that key, where the application has several and the file does not say it."),
     setting("onelogin.region", In(ONELOGIN, "region"), Type::Choice(&["us", "eu"]), "us", "Where the account is."),
+    setting("onelogin.url", In(ONELOGIN, "url"), Type::Url, "", "The account's own address, such as https://example.onelogin.com, instead of the region's."),
     setting("onelogin.clientId", In(ONELOGIN, "clientId"), Type::Word, "", "The id of the API credential pair; it needs the scope Read Users."),
     setting("onelogin.secret", In(ONELOGIN, "clientSecret"), Type::Secret, "", "The secret of the API credential pair."),
     setting("sync.users", In(SYNC, "users"), Type::Flag, "false", "Sync people."),
@@ -225,7 +226,7 @@ const IDENTITY: &[(&str, &[&str])] = &[
     (ENTRA, &["tenant", "applicationId"]),
     (GSUITE, &["clientEmail", "domain", "customer"]),
     (OKTA, &["orgUrl"]),
-    (ONELOGIN, &["clientId", "region"]),
+    (ONELOGIN, &["clientId", "region", "url"]),
 ];
 
 /// Finds a setting by name, whatever its case.

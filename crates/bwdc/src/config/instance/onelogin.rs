@@ -13,9 +13,10 @@ pub(super) fn chosen(Given { values, environment, secret, .. }: Given<'_>) -> Re
     let users = set_filter(&values, "sync.userFilter", NativeQuery::None)?;
     let groups = set_filter(&values, "sync.groupFilter", NativeQuery::None)?;
     let region = if values.is_choice("onelogin.region", "eu")? { Region::Eu } else { Region::Us };
-    let api_url = match environment.text(env::ONELOGIN_API_URL) {
-        Some(url) => base_url(env::ONELOGIN_API_URL, &url, "https://api.eu.onelogin.com")?,
-        None => Config::api_of(region)?,
+    let api_url = match (environment.text(env::ONELOGIN_API_URL), values.text("onelogin.url")?) {
+        (Some(url), _) => base_url(env::ONELOGIN_API_URL, &url, "https://api.eu.onelogin.com")?,
+        (None, Some(url)) => Config::account_url(&url)?,
+        (None, None) => Config::api_of(region)?,
     };
     let client_id = values
         .text("onelogin.clientId")?

@@ -237,6 +237,23 @@ fn the_region_says_where_the_account_is() {
 }
 
 #[test]
+fn the_account_may_have_an_address_of_its_own() {
+    let mut stage = play(account(), Behaviour::default());
+    stage.instance.unset_env("BWDC_ONELOGIN_API_URL");
+    stage.instance.run(&["config", "onelogin.url", &format!("{}/", stage.cloud.url())]).ok();
+    stage.instance.run(&["sync"]).ok();
+    is_whole(&stage);
+    assert_eq!(stage.cloud.requests(), 3, "{:#?}", stage.cloud.log());
+
+    stage.instance.run(&["config", "onelogin.url", &format!("{}/elsewhere", stage.cloud.url())]).ok();
+    stage.instance.run(&["sync"]).fails(1, &["Logging in", "onelogin.url"]);
+    stage.instance.run(&["config", "onelogin.url", "http://example.onelogin.com"]).ok();
+    stage.instance.run(&["sync"]).fails(1, &["onelogin.url", "unprotected", "https://example.onelogin.com"]);
+    stage.instance.run(&["config", "onelogin.url", "example.onelogin.com"]).fails(1, &["onelogin.url"]);
+    assert_eq!(stage.organization.imports(), 1);
+}
+
+#[test]
 fn a_missing_scope_is_named() {
     let account = OneLogin { scope: Scope::AuthenticationOnly, ..account() };
     let stage = play(account, Behaviour::default());

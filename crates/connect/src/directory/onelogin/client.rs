@@ -21,7 +21,7 @@ use crate::http::{
 };
 use crate::{Error, Kind, Result, Secret};
 
-const ONELOGIN: Vendor = Vendor { name: "OneLogin", address: "onelogin.region" };
+const ONELOGIN: Vendor = Vendor { name: "OneLogin", address: "onelogin.url or onelogin.region" };
 
 /// How long one page may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -420,7 +420,7 @@ impl Refusal {
             400 | 401 | 403 => (
                 Kind::Credentials,
                 "Check onelogin.clientId and onelogin.secret, and onelogin.region: the credential pairs of an account are known in \
-                 its own region only.",
+                 its own region only, and at its own address (onelogin.url).",
             ),
             500 => (
                 Kind::Refused,
@@ -453,8 +453,12 @@ impl Refusal {
                 );
                 return self.error(Kind::Unreachable, attempted, response).hint(hint);
             }
-            404 => "Check BWDC_ONELOGIN_API_URL, if it is set: it ends before /api and /auth.",
-            300..=399 => "Check BWDC_ONELOGIN_API_URL, if it is set: the server sends us elsewhere.",
+            404 => {
+                "Check onelogin.url, or BWDC_ONELOGIN_API_URL where that is set: it ends before /api and /auth."
+            }
+            300..=399 => {
+                "Check onelogin.url, or BWDC_ONELOGIN_API_URL where that is set: the server sends us elsewhere."
+            }
             _ => "See status.onelogin.com. Nothing was imported.",
         };
         let kind = if code < 500 { Kind::Configuration } else { Kind::Refused };

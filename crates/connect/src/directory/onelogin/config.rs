@@ -8,7 +8,7 @@ use crate::{Result, Secret};
 /// Everything needed to read one OneLogin account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Such as `https://api.us.onelogin.com`.
+    /// Such as `https://api.us.onelogin.com` or `https://example.onelogin.com`.
     pub api_url: Url,
     /// The id of an API credential pair with the scope Read Users.
     pub client_id: String,
@@ -30,6 +30,11 @@ pub enum Region {
 }
 
 impl Config {
+    /// The account's own address: https, or plain http on this machine.
+    pub fn account_url(text: &str) -> Result<Url> {
+        base_url("onelogin.url", text, "https://example.onelogin.com")
+    }
+
     /// The API of a region (OneLogin, "API Reference": `https://api.<us_or_eu>.onelogin.com`).
     pub fn api_of(region: Region) -> Result<Url> {
         let url = match region {
