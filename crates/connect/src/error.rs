@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mask::masked;
+
 /// What kind of failure it was. The program maps each kind to an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -25,7 +27,7 @@ pub enum Kind {
 
 /// What was attempted on what, why it failed in the other side's own words, and what to do next.
 ///
-/// Never carries a secret: callers pass addresses, names and answers, not credentials.
+/// Never carries a secret: callers pass addresses, names and answers, not credentials, and what a server repeats of them is masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
@@ -41,7 +43,12 @@ impl Error {
     /// `attempted` reads like "Reading users from ldap://host:389 under ou=people,dc=example,dc=org (page 3)";
     /// `reason` is the other side's own text where there is one.
     pub fn new(kind: Kind, attempted: impl Into<String>, reason: impl fmt::Display) -> Self {
-        Self { kind, attempted: attempted.into(), reason: reason.to_string(), hint: None }
+        Self {
+            kind,
+            attempted: attempted.into(),
+            reason: masked(&reason.to_string()).into_owned(),
+            hint: None,
+        }
     }
 
     /// A sentence that says what to do next.

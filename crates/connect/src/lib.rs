@@ -7,6 +7,7 @@ pub mod bitwarden;
 pub mod directory;
 pub mod error;
 pub mod http;
+pub mod mask;
 pub mod probe;
 pub mod release;
 pub mod secret;

@@ -179,7 +179,9 @@ fn is_harmful(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// What a server repeats of our secrets is masked on the way.
 fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let text = &*bwdc_connect::mask::masked(text);
     let is_harmful = |c: char| is_harmful(c) && !is_kept(c);
     if !text.contains(is_harmful) {
         return text.to_owned();

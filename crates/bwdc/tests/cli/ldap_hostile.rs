@@ -193,6 +193,16 @@ fn ranges_that_do_not_advance_are_an_error() {
     assert_eq!(organization.imports(), 0);
 }
 
+/// The password that was sent is not shown where the server repeats it.
+#[test]
+fn a_password_that_comes_back_is_masked() {
+    let password = json!({ "password": "hunter2 & co" });
+    run(&["sync"], password, |request| {
+        message(request.id, &[outcome(BIND_RESPONSE, 49, "wrong password: hunter2 & co")])
+    })
+    .fails(1, &["invalidCredentials (49): wrong password: [secret]"]);
+}
+
 /// Whoever can write to the directory can put a reference there: without TLS the password does not go along.
 #[test]
 fn a_reference_does_not_get_the_password() {

@@ -421,6 +421,27 @@ fn what_a_server_or_a_directory_says_forges_no_line() {
     }
 }
 
+/// A server, or a proxy before it, may repeat what it was sent.
+#[test]
+fn a_secret_that_comes_back_is_masked() {
+    let answers: [fn() -> Response; 3] = [
+        || status(400, r#"{"message":"the token t0ken-value is not good"}"#),
+        || status(200, "<html>You sent: Authorization: Bearer t0ken-value</html>"),
+        || status(413, "t0ken-value, s3cret-value"),
+    ];
+    for answer in answers {
+        let server = Faulty::start(vec![answer]);
+        let instance = server.instance();
+        for words in [&["sync", "--log-file", "bwdc.log"][..], &["sync", "--response"]] {
+            let ran = instance.run(words);
+            let log = std::fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap();
+            let text = format!("{}{}{log}", ran.out, ran.err);
+            assert!(!text.contains("t0ken-value"), "{text}");
+            assert_eq!(ran.code, 1, "{text}");
+        }
+    }
+}
+
 /// The key and the people go in clear only where somebody said so.
 #[test]
 fn plain_http_to_another_machine_is_refused_unless_allowed() {

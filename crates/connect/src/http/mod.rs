@@ -11,6 +11,7 @@ mod pace;
 mod pages;
 mod retry;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub use self::pace::{Cost, Pace};
 pub use self::pages::{Pages, Turn, Vendor};
 use self::retry::{Backoff, Next};
 use crate::tls::{self, Trust};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, mask};
 
 /// How long a connection may take, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +35,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FOR: Duration = Duration::from_secs(60);
 /// No answer that is expected here is larger.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
+/// Fields of a login whose values are secret (RFC 6749; RFC 7523).
+const SECRET_FIELDS: [&str; 4] = ["client_secret", "client_assertion", "assertion", "password"];
 
 /// What the administrator says about the network, for every vendor alike.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +128,9 @@ impl Request {
 
     /// With a form for a body. What is secret in it stays out of logs, as every body does.
     pub fn post_form(url: Url, fields: &[(&str, &str)], timeout: Duration) -> Self {
+        for (_, value) in fields.iter().filter(|(name, _)| SECRET_FIELDS.contains(name)) {
+            mask::sent(value);
+        }
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(fields);
         let mut headers = HeaderMap::new();
@@ -219,6 +226,7 @@ impl Http {
     /// A client with the system's trusted authorities, and the proxies of the environment.
     pub fn new(settings: Settings) -> Result<Self> {
         let Settings { network, headers, pace, allowance, concurrency, passing } = settings;
+        take_note_of_secrets(&headers);
         let trust = network.extra_ca.map_or(Trust::System, Trust::SystemAndFile);
         let mut tls = tls::client_config(&trust, None)?;
         // The library leaves this to whoever brings a configuration; without it there is no HTTP/2.
@@ -285,6 +293,7 @@ impl Http {
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
+        take_note_of_secrets(&request.headers);
         let mut answer = builder.send().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = bytes::BytesMut::new();
@@ -294,7 +303,25 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response { status, headers, body: body.freeze() })
+        let body = if status.is_success() { body.freeze() } else { without_secrets(body.freeze()) };
+        Ok(Response { status, headers, body })
+    }
+}
+
+/// So that they are masked where they come back.
+fn take_note_of_secrets(headers: &HeaderMap) {
+    for text in headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok())
+    {
+        // Behind the scheme, such as `Bearer`.
+        mask::sent(text.rsplit(' ').next().unwrap_or(text));
+    }
+}
+
+/// A refusal is masked before anything is cut from it.
+fn without_secrets(body: bytes::Bytes) -> bytes::Bytes {
+    match std::str::from_utf8(&body).map(mask::masked) {
+        Ok(Cow::Owned(masked)) => masked.into(),
+        Ok(Cow::Borrowed(_)) | Err(_) => body,
     }
 }
 

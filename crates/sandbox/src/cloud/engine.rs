@@ -229,6 +229,7 @@ impl Engine {
                 *answer.status_mut() = StatusCode::OK;
                 return Ok(answer);
             }
+            Some(Fault::Echo) => return Ok(echo(&parts, &body)),
             Some(Fault::NoJson) => return Ok("<html>a proxy says hello</html>".into_response()),
             Some(Fault::ExpiredToken) => self.expire_tokens(),
             Some(Fault::RepeatedPage) => {
@@ -281,6 +282,21 @@ fn make_nulls(value: &mut Value, nullable: &[&str], (seed, of): (u64, &str)) {
         }
         _ => {}
     }
+}
+
+/// What a debugging proxy or an over-eager server says.
+fn echo(parts: &Parts, body: &[u8]) -> Response {
+    let headers: Vec<String> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    let text = format!("{}; {}", headers.join("; "), String::from_utf8_lossy(body));
+    let error = serde_json::json!({
+        "error": { "code": "BadRequest", "message": text }, "error_description": text, "message": text, "errorSummary": text, "errorCode": "E0000001",
+        "statusCode": 400, "name": "BadRequest",
+    });
+    (StatusCode::BAD_REQUEST, error.to_string()).into_response()
 }
 
 /// The headers that tell counts and times.

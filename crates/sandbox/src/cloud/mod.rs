@@ -47,6 +47,8 @@ pub enum Fault {
     ExpiredPage,
     /// What the vendor's schema allows to be null or absent is so here and there, by this seed.
     Nulls(u64),
+    /// A refusal that repeats the request, with its headers and all.
+    Echo,
     /// Every number, in headers and in the answer, is the largest that there is.
     Extremes,
 }

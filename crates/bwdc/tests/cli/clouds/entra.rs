@@ -64,6 +64,11 @@ fn numbers_that_no_counter_has() {
 }
 
 #[test]
+fn secrets_that_come_back() {
+    super::secrets_that_come_back(&PlayedEntra);
+}
+
+#[test]
 fn a_page_token_that_has_expired() {
     super::a_page_token_that_has_expired(&PlayedEntra);
 }

@@ -191,6 +191,38 @@ pub fn numbers_that_no_counter_has(played: &dyn Played) {
     });
 }
 
+/// A refusal that repeats the request shows no secret that went out with it: not on the terminal, not in the log.
+pub fn secrets_that_come_back(played: &dyn Played) {
+    let runtime = runtime();
+    let requests: Vec<usize> = (0..trial(played, &runtime, HashMap::new(), "1").requests.min(20)).collect();
+    let told = AtomicUsize::new(0);
+    in_parallel(&requests, |&request| {
+        let cloud =
+            played.start(&runtime, &Company::sample(), small_pages(HashMap::from([(request, Fault::Echo)])));
+        let organization = Organization::start(Options::default());
+        let mut instance = instance(played, &cloud, &organization);
+        instance.set_env("BWDC_LOG_LEVEL", "debug");
+        let ran = instance.run(&["sync", "--log-file", "bwdc.log"]);
+        let log = std::fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap_or_default();
+        let text = format!("{}{}{log}", ran.out, ran.err);
+        let is_secret = |name: &str| ["SECRET", "TOKEN", "KEY"].iter().any(|word| name.ends_with(word));
+        for (name, value) in instance.environment.iter().filter(|(name, _)| is_secret(name)) {
+            assert!(value.len() < 6 || !text.contains(value.as_str()), "{name} at {request}: {text}");
+        }
+        for (at, scheme) in ["Bearer ", "bearer ", "SSWS ", "Basic ", "assertion="]
+            .iter()
+            .flat_map(|word| text.match_indices(word))
+        {
+            let rest = &text[at + scheme.len()..];
+            let is_masked =
+                rest.starts_with("[secret]") || !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+            assert!(is_masked, "{scheme} at {request}: {text}");
+            told.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert!(told.into_inner() > 0, "no refusal was shown");
+}
+
 /// From one request on, for good: an error, and no import.
 pub fn faults_that_stay(played: &dyn Played) {
     let runtime = runtime();

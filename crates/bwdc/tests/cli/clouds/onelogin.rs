@@ -83,6 +83,11 @@ fn numbers_that_no_counter_has() {
 }
 
 #[test]
+fn secrets_that_come_back() {
+    super::secrets_that_come_back(&PlayedOneLogin);
+}
+
+#[test]
 fn the_limit_is_never_exceeded() {
     super::the_limit_is_never_exceeded(&PlayedOneLogin, 3);
 }

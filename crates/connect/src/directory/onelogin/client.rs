@@ -19,7 +19,7 @@ use crate::http::{
     AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Response, Settings,
     TokenSource, Vendor,
 };
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result, Secret, mask};
 
 const ONELOGIN: Vendor = Vendor { name: "OneLogin", address: "onelogin.url or onelogin.region" };
 
@@ -215,6 +215,7 @@ struct CredentialPair {
 
 impl CredentialPair {
     fn authorization(&self) -> Result<HeaderValue> {
+        mask::sent(self.client_secret.reveal());
         let pair = Secret::from(format!("{}:{}", self.client_id, self.client_secret.reveal()));
         let header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.reveal())));
         let mut header = header.map_err(|error| Error::new(Kind::Configuration, "Logging in", error))?;

@@ -19,6 +19,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::mask;
+
 use self::ber::Header;
 pub(crate) use self::ber::{Writer, tag};
 #[cfg(test)]
@@ -190,6 +192,7 @@ impl Wire {
 
     /// Logs in with a name and a password.
     pub(crate) async fn simple_bind(&mut self, name: &str, password: &str) -> Result<Outcome> {
+        mask::sent(password);
         self.ask(&Request::Simple { name, password }).await
     }
 
