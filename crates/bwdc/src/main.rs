@@ -18,6 +18,7 @@ mod session;
 mod signals;
 mod state;
 mod ui;
+mod zone;
 
 use std::process::ExitCode;
 

@@ -19,6 +19,7 @@ use crate::job::Job;
 use crate::log;
 use crate::run::Context;
 use crate::ui::{Answer, Style};
+use crate::zone;
 
 pub(super) use crate::daemon::worker::COMMAND as WORKER;
 
@@ -45,6 +46,9 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
     if !given.style.quiet {
         log::on_stderr(&given.setup.log);
+    }
+    if let Some(warning) = zone::warning(&given.environment) {
+        tracing::warn!("{warning}");
     }
     let workers = Workers::new(&given.setup.log, given.style, Duration::from_secs(arguments.longest));
     // What happens is in the log; nobody waits for answers.

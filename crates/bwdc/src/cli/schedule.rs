@@ -24,6 +24,7 @@ use crate::schedule::systemd::Manager;
 use crate::schedule::trial::{self, By};
 use crate::schedule::{Job, Marker, Syncs, USUAL_LOG, Writes, cron, explain, kubernetes, systemd, windows};
 use crate::ui::{self, Answer, Style};
+use crate::zone;
 #[cfg(unix)]
 use crate::{
     config::secrets::Known,
@@ -246,6 +247,9 @@ pub(super) fn run(
     options: &setup::Options,
     style: Style,
 ) -> Result<(Answer, Exit)> {
+    if let Some(warning) = zone::warning(environment) {
+        ui::warning(&warning, style);
+    }
     let done = |answer: Answer| (answer, Exit::Success);
     match arguments.command {
         Command::Explain(arguments) => explain(&arguments).map(done),
@@ -263,7 +267,7 @@ pub(super) fn run(
 
 impl Clock {
     fn zone(&self) -> Result<TimeZone> {
-        let Some(name) = &self.tz else { return Ok(TimeZone::system()) };
+        let Some(name) = &self.tz else { return Ok(zone::local()) };
         TimeZone::get(name).map_err(|error| {
             Error::new(format!("Finding the time zone {name}: {error}"))
                 .hint("Use a name of the IANA database, such as Europe/Berlin or UTC; the system's package is called tzdata.")
@@ -290,7 +294,7 @@ fn shown(run: &ZonedDateTime) -> String {
 
 /// A run in the zone it is for, and in this machine's where that shows another time.
 fn in_both(run: &ZonedDateTime) -> String {
-    let local = run.with_time_zone(TimeZone::system());
+    let local = run.with_time_zone(zone::local());
     if local.datetime() == run.datetime() {
         return shown(run);
     }
@@ -960,7 +964,7 @@ fn carry_out(preparation: &Plan, plan: &Plan, target: &Target, jobs: &[Job]) -> 
         return Ok(nothing_to_change());
     }
     plan.apply()?;
-    let now = ZonedDateTime::now();
+    let now = zone::now();
     for job in jobs {
         lines.push(format!("{}: {}", job.folder, explain::english(&job.schedule)));
         lines.extend(first_run(job, target.using, &now).map(|first| format!("The first run is {first}.")));
@@ -1057,7 +1061,7 @@ fn nothing_installed() -> Error {
 
 fn list(environment: &Environment, user: Option<String>, style: Style) -> Result<Answer> {
     let all = found(environment, user, style)?;
-    let now = ZonedDateTime::now();
+    let now = zone::now();
     let mut lines = Vec::new();
     let mut list = Vec::new();
     for installed in &all {

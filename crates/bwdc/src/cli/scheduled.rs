@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::Timestamp;
 
 use super::Given;
 use crate::config::env;
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::schedule::Syncs;
 use crate::schedule::expression::Schedule;
 use crate::schedule::install::{self, Homes, Installed, Place};
+use crate::zone;
 
 /// One of them.
 pub(super) struct Scheduled {
@@ -54,7 +55,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn scheduled(installed: Installed) -> Result<Scheduled> {
-    let next = installed.next(&ZonedDateTime::now());
+    let next = installed.next(&zone::now());
     let Installed { scheduler, marker, place } = installed;
     let log_file = marker.variables.iter().find(|(name, _)| name == env::LOG_FILE);
     Ok(Scheduled {

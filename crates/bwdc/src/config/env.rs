@@ -98,6 +98,8 @@ variables! {
     AZURE_CLIENT_ID = "AZURE_CLIENT_ID";
     /// Entra ID: as the setting `entra.federatedTokenFile`, where neither that nor another credential is set.
     AZURE_FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE";
+    /// The time zone of schedules and of the times that are shown, such as `Europe/Berlin`, where it is not to be the machine's.
+    TZ = "TZ";
     /// Anything: no colour.
     NO_COLOR = "NO_COLOR";
     /// Where `~/.config` is, if not there.

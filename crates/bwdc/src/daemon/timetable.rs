@@ -1,11 +1,11 @@
 //! When instances run: by their schedule in `bwdc.toml`, or by the Interval setting, as the desktop app did.
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Timetable;
 use crate::schedule::expression::Schedule;
 use crate::state::{Data, key};
+use crate::zone;
 
 /// The interval of an instance that sets none.
 const USUAL: SignedDuration = SignedDuration::from_mins(5);
@@ -24,7 +24,7 @@ impl Timetable for Times {
         match self {
             Self::Every(Every(interval)) => time.checked_add(*interval).ok(),
             Self::By(schedule) => {
-                let local = time.to_zoned_datetime(TimeZone::system());
+                let local = time.to_zoned_datetime(zone::local());
                 schedule.next_after(&local).map(|next| next.timestamp())
             }
         }

@@ -183,6 +183,29 @@ fn silent_connections_keep_nobody_from_the_metrics() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// Schedules would run at other hours than was meant.
+#[test]
+fn an_unknown_time_zone_is_told_wherever_local_times_count() {
+    const WARNING: &str = "knows no time zone `Nowhere/City` (the variable TZ)";
+    let organization = Organization::start(Options::default());
+    let mut company = Company::of(1, &organization);
+    for known in ["", "UTC", "Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+        company.instance.set_env("TZ", known);
+        let ran = company.instance.run(&["schedule", "explain", "0 3 * * *"]).ok();
+        assert_eq!(ran.err, "", "{known}");
+    }
+    company.instance.set_env("TZ", "Nowhere/City");
+    let ran = company.instance.run(&["schedule", "explain", "0 3 * * *"]).ok();
+    assert!(ran.err.contains(WARNING), "{}", ran.err);
+    assert!(ran.out.contains("03:00 UTC"), "{}", ran.out);
+    let daemon = company.start(&[]);
+    company.wait_for("a run", |status| company.all_ran(status));
+    assert!(company.log().contains(WARNING), "{}", company.log());
+    let ran = company.instance.run(&["status", "--appdata", "i0"]).ok();
+    assert!(ran.err.contains(WARNING) && ran.out.contains(" UTC"), "{} {}", ran.err, ran.out);
+    assert_eq!(daemon.end(), 0);
+}
+
 fn waits(status: &Value) -> bool {
     status["nextRun"].is_string() && status["runningSince"].is_null()
 }

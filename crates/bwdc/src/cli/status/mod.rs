@@ -6,7 +6,6 @@ mod instances;
 use std::path::PathBuf;
 
 use clap::Args;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Given;
@@ -15,7 +14,8 @@ use super::which::{Which, Wish};
 use crate::daemon::control;
 use crate::daemon::status::Status;
 use crate::error::{Exit, Result};
-use crate::ui::Answer;
+use crate::ui::{self, Answer};
+use crate::zone;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -38,6 +38,9 @@ enum Form {
 /// Ends with 1 while an instance is not in step.
 pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, Exit)> {
     let Arguments { which, json } = arguments;
+    if let Some(warning) = zone::warning(&given.environment) {
+        ui::warning(&warning, given.style);
+    }
     let form = if json { Form::Json } else { Form::Usual };
     match control::ask(&place(&which, given)?).await? {
         Some(status) => of_daemon(&status, form),
@@ -65,7 +68,7 @@ fn of_daemon(status: &Status, form: Form) -> Result<(Answer, Exit)> {
 
 /// In local time.
 fn shown(time: Timestamp) -> String {
-    time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    time.to_zoned_datetime(zone::local()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// Days and hours, hours and minutes, minutes and seconds.
