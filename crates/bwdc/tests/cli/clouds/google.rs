@@ -186,6 +186,23 @@ fn people_and_groups_page_after_page() {
 }
 
 #[test]
+fn a_member_without_a_status_counts_if_the_directory_has_that_person() {
+    let runtime = runtime();
+    let mut company = company();
+    let untold = |name| Member { status: None, ..Member::user(name) };
+    company.groups.push(Team::named("Untold", ["jane", "p3", "gone", "guest"].map(untold).to_vec()));
+    let world = World::of(&runtime, company, small_pages(HashMap::new()));
+    // Those whom the query leaves out are people of the directory, too.
+    for query in ["", "|orgUnitPath=/Sales"] {
+        world.run(&["config", "sync.userFilter", query]).ok();
+        world.run(&["sync"]).ok();
+        assert_eq!(world.organization.group("Untold"), mails(&["jane", "p3"]));
+        let test = world.run(&["test"]).ok();
+        assert!(test.err.contains("were left out: Sales (1); Untold (2)"), "{}", test.err);
+    }
+}
+
+#[test]
 fn suspended_and_archived_people_stay_unless_they_are_to_leave() {
     let runtime = runtime();
     let world = world(&runtime);

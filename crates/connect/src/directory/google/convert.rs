@@ -1,5 +1,7 @@
 //! From Google's records to people and groups. Pure.
 
+use std::collections::HashSet;
+
 use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Step};
 use serde_json::Value;
@@ -38,12 +40,23 @@ fn is_nothing(emails: &Value) -> bool {
     emails.is_null() || emails.as_array().is_some_and(Vec::is_empty)
 }
 
-/// One group, with notes on members who do not count.
-pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> (Group, Vec<Note>) {
+/// Who is there and not deleted.
+pub(super) fn living<'a>(people: impl Iterator<Item = &'a User>) -> HashSet<&'a ReferenceId> {
+    people.filter(|user| user.status != Status::Deleted).map(|user| &user.reference_id).collect()
+}
+
+/// One group, with notes on members who do not count. Somebody without a status does where the directory has that person.
+pub(super) fn group(
+    record: &GroupRecord,
+    members: &[MemberRecord],
+    living: &HashSet<&ReferenceId>,
+) -> (Group, Vec<Note>) {
     let (mut references, mut inactive, mut foreign) = (Vec::new(), 0_usize, 0_usize);
     for member in members {
+        let reference = ReferenceId::from(member.id.as_str());
         match (member.kind.to_ascii_uppercase().as_str(), member.status.as_deref()) {
-            ("USER", Some("ACTIVE")) | ("GROUP", _) => references.push(ReferenceId::from(member.id.as_str())),
+            ("USER", Some("ACTIVE")) | ("GROUP", _) => references.push(reference),
+            ("USER", None) if living.contains(&reference) => references.push(reference),
             ("CUSTOMER", _) => references.push(ReferenceId::from(EVERYBODY)),
             ("USER", Some(_)) => inactive += 1,
             // People from outside have no status, whatever their type.
@@ -118,13 +131,14 @@ mod tests {
     fn members_count_by_type_and_status() {
         let members: Vec<MemberRecord> = serde_json::from_str(
             r#"[{"id":"1","type":"USER","status":"ACTIVE"},{"id":"2","type":"USER","status":"SUSPENDED"},
-                {"id":"3","type":"USER"},{"id":"4","type":"EXTERNAL"},{"id":"5","type":"GROUP"},{"id":"C0","type":"CUSTOMER"}]"#,
+                {"id":"3","type":"USER"},{"id":"6","type":"USER"},{"id":"7","type":"USER","status":null},{"id":"4","type":"EXTERNAL"},{"id":"5","type":"GROUP"},{"id":"C0","type":"CUSTOMER"}]"#,
         )
         .unwrap();
         let record = GroupRecord { id: "g".to_owned(), name: "Sales".to_owned() };
-        let (group, notes) = group(&record, &members);
+        let people = ["6", "7"].map(ReferenceId::from);
+        let (group, notes) = group(&record, &members, &people.iter().collect());
         let references: Vec<_> = group.members.iter().map(ReferenceId::as_str).collect();
-        assert_eq!(references, ["1", "5", EVERYBODY]);
+        assert_eq!(references, ["1", "6", "7", "5", EVERYBODY]);
         assert_eq!(
             notes.iter().map(|note| note.entry.as_str()).collect::<Vec<_>>(),
             ["Sales (1)", "Sales (2)"]

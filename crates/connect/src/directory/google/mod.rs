@@ -9,7 +9,7 @@ mod login;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bwdc_core::entry::{Group, User};
+use bwdc_core::entry::User;
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
@@ -99,7 +99,11 @@ impl Google {
     }
 
     /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
-    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+    async fn groups(
+        &self,
+        scope: Scope,
+        progress: &Progress,
+    ) -> Result<(Vec<(GroupRecord, Vec<MemberRecord>)>, Vec<Note>)> {
         if !scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -114,13 +118,7 @@ impl Google {
         let members = |record| self.members(record, progress);
         let (read, more) = lists::with_members(&records, AT_ONCE, |record| &record.name, members).await?;
         notes.extend(more);
-        let mut groups = Vec::with_capacity(read.len());
-        for (record, members) in read {
-            let (group, more) = convert::group(record, &members);
-            groups.push(group);
-            notes.extend(more);
-        }
-        Ok((groups, notes))
+        Ok((read.into_iter().map(|(record, members)| (record.clone(), members)).collect(), notes))
     }
 
     async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members<MemberRecord>> {
@@ -221,12 +219,19 @@ impl Directory for Google {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (users, (groups, mut notes)) =
+        let (users, (records, mut notes)) =
             tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
         let others = self.others(ask, &users, progress).await?;
         let part = &self.config.part;
         if users.is_empty() && ask.scope.has_users() {
             notes.push(Note::warning(Step::Read, "", format!("there are no users in the {part}")));
+        }
+        let living = convert::living(users.iter().chain(&others));
+        let mut groups = Vec::with_capacity(records.len());
+        for (record, members) in &records {
+            let (group, more) = convert::group(record, members, &living);
+            groups.push(group);
+            notes.extend(more);
         }
         let everybody = convert::everybody(&groups, users.iter().chain(&others));
         let snapshot = Snapshot {
