@@ -52,6 +52,8 @@ pub(crate) struct Place {
     folder: OsString,
     pub(crate) name: String,
     company: Company,
+    /// The `bwdc.toml` by which it was found.
+    found_by: Option<OsString>,
 }
 
 impl Place {
@@ -79,13 +81,21 @@ impl Context {
 
     /// The one in this place.
     pub(crate) fn at(place: Place, environment: Environment, style: Style) -> Self {
-        let Place { folder, name, company } = place;
-        Self { company, ..Self::new(DataFile::in_folder(folder.into()), environment, style).named(&name) }
+        let Place { folder, name, company, found_by } = place;
+        let context = Self::new(DataFile::in_folder(folder.into()), environment, style).named(&name);
+        Self { company, ..context.found_by(found_by.map(PathBuf::from)) }
     }
 
     pub(crate) fn place(&self) -> Place {
-        let Self { file, name, company, .. } = self;
-        Place { folder: file.folder().into(), name: name.clone(), company: *company }
+        let Self { file, secrets, name, company, .. } = self;
+        let found_by = secrets.installation().map(OsString::from);
+        Place { folder: file.folder().into(), name: name.clone(), company: *company, found_by }
+    }
+
+    /// One on which this `bwdc.toml` had a say.
+    #[must_use]
+    pub(crate) fn found_by(self, installation: Option<PathBuf>) -> Self {
+        Self { secrets: self.secrets.found_by(installation), ..self }
     }
 
     /// One whose folder somebody named, on the command line or in `bwdc.toml`.

@@ -259,7 +259,12 @@ impl Given {
     }
 
     fn context(&self) -> Context {
-        Context::new(DataFile::in_folder(self.folder.clone()), self.environment.clone(), self.style)
+        self.context_in(self.folder.clone())
+    }
+
+    fn context_in(&self, folder: PathBuf) -> Context {
+        let installation = self.setup.installation.as_ref().map(|found| found.path.clone());
+        Context::new(DataFile::in_folder(folder), self.environment.clone(), self.style).found_by(installation)
     }
 }
 

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::run::Context;
 use crate::run::merged::{self, Member, Merge};
-use crate::state::DataFile;
 
 /// Without any of these it is the one folder of data.json, as always.
 #[derive(Clone, Debug, Default, Args)]
@@ -336,10 +335,6 @@ impl Given {
 
     fn named(&self, instance: &Named) -> Context {
         self.context_in(instance.folder.clone()).named(&instance.name)
-    }
-
-    fn context_in(&self, folder: PathBuf) -> Context {
-        Context::new(DataFile::in_folder(folder), self.environment.clone(), self.style)
     }
 }
 

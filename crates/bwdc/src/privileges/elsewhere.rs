@@ -37,6 +37,6 @@ pub(crate) fn cannot_as(_path: &Path) -> Option<String> {
     None
 }
 
-pub(crate) fn check_commands_of(_path: &Path) -> Result<()> {
+pub(crate) fn check_commands_of(_data_file: &Path, _found_by: Option<&Path>) -> Result<()> {
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::io::ErrorKind;
+use std::fs::FileType;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -216,24 +217,108 @@ pub(crate) fn cannot_as(path: &Path) -> Option<String> {
     })
 }
 
-/// Refuses root the commands that a file names which somebody else has written or could.
-pub(crate) fn check_commands_of(path: &Path) -> Result<()> {
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
-    let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
-    let is_safe = found.uid() == ROOT && found.mode() & WRITABLE_BY_OTHERS == 0;
-    if is_safe || !unistd::geteuid().is_root() {
+/// Refuses root the commands for secrets that a `data.json` names, where somebody else has written the file or could, or could put
+/// another in its place; likewise the `bwdc.toml` by which the `data.json` was found.
+pub(crate) fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Result<()> {
+    if !unistd::geteuid().is_root() {
         return Ok(());
     }
-    let owner = User::of(found.uid(), found.gid())?;
-    let remedy = format!("make the file root's alone: chown root '{0}'; chmod 600 '{0}'", path.display());
-    Err(Error::new(format!(
-        "{} names a command that prints a secret, and root does not run what another user could have written there (owner \
-         {owner}, mode {:o}).",
-        path.display(),
-        found.mode() & 0o777
-    ))
-    .hint(match owner.uid {
-        ROOT => format!("To run it, {remedy}"),
-        _ => format!("Run this as the owner ({} bwdc ...), or {remedy}", owner.prefix()),
-    }))
+    for path in std::iter::once(data_file).chain(found_by) {
+        let weak = weak_point(path).map_err(|error| cannot_look(path, &error))?;
+        if let Some(weak) = weak {
+            return Err(weak.refusal(data_file, path));
+        }
+    }
+    Ok(())
+}
+
+/// A file, folder or link by which another user than root decides what a path leads to.
+struct WeakPoint {
+    path: PathBuf,
+    kind: FileType,
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+impl WeakPoint {
+    fn refusal(&self, data_file: &Path, path: &Path) -> Error {
+        let owner = match User::of(self.uid, self.gid) {
+            Ok(owner) => owner,
+            Err(error) => return error,
+        };
+        let (place, what) = (self.path.display(), if self.kind.is_dir() { "folder" } else { "file" });
+        let because =
+            if self.path == data_file { String::new() } else { format!(" because of the {what} {place}") };
+        let found_by =
+            if path == data_file { String::new() } else { format!(", found by {},", path.display()) };
+        let refusal = Error::new(format!(
+            "{}{found_by} names a command that prints a secret, and root does not run what another user could have written \
+             there{because} (owner {owner}, mode {:o}).",
+            data_file.display(),
+            self.mode & 0o7777
+        ));
+        let remedy = match self.kind {
+            kind if kind.is_dir() => format!(
+                "make the folder root's alone: chown root '{place}'; chmod go-w '{place}'; or move everything to a folder that only \
+                 root can write to, such as /etc/bwdc"
+            ),
+            kind if kind.is_symlink() => format!("make the link root's: chown -h root '{place}'"),
+            _ => format!("make the file root's alone: chown root '{place}'; chmod 600 '{place}'"),
+        };
+        refusal.hint(match owner.uid {
+            ROOT => format!("To run it, {remedy}."),
+            _ => format!("Run this as the owner ({} bwdc ...), or {remedy}.", owner.prefix()),
+        })
+    }
+}
+
+/// The first on the way to a file, through every folder and every link, that is not root's alone. In a folder with the sticky bit, such
+/// as /tmp, nobody replaces what is root's.
+fn weak_point(path: &Path) -> io::Result<Option<WeakPoint>> {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    /// As many as Linux follows.
+    const MOST_LINKS: u32 = 40;
+    let mut links = 0;
+    let mut ahead: Vec<PathBuf> = parts(&std::path::absolute(path)?);
+    let mut here = PathBuf::new();
+    while let Some(part) = ahead.pop() {
+        if part == Path::new("..") {
+            here.pop();
+            continue;
+        }
+        let next = here.join(part);
+        let found = match std::fs::symlink_metadata(&next) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let kind = found.file_type();
+        let is_shared = !kind.is_symlink() && found.mode() & WRITABLE_BY_OTHERS != 0;
+        let is_sticky = kind.is_dir() && found.mode() & STICKY != 0;
+        if found.uid() != ROOT || (is_shared && !is_sticky) {
+            let (uid, gid, mode) = (found.uid(), found.gid(), found.mode());
+            return Ok(Some(WeakPoint { path: next, kind, uid, gid, mode }));
+        }
+        if kind.is_symlink() {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(io::Error::from_raw_os_error(nix::errno::Errno::ELOOP as i32));
+            }
+            ahead.extend(parts(&std::fs::read_link(&next)?));
+        } else {
+            here = next;
+        }
+    }
+    Ok(None)
+}
+
+/// The parts of a path, the first last; that of an absolute one is `/`.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    path.components()
+        .rev()
+        .map(|part| PathBuf::from(part.as_os_str()))
+        .filter(|part| part != Path::new("."))
+        .collect()
 }

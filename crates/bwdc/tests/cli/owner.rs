@@ -124,6 +124,79 @@ fn what_the_owner_may_not_read_root_does_not_read_for_him() {
         .fails(1, &["root does not run what another user could have written", "chmod 600"]);
 }
 
+/// What is on the way to data.json, and bwdc.toml, count like the file itself.
+#[test]
+fn root_runs_no_command_that_others_could_have_put_there() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    const REFUSED: &str = "root does not run what another user could have written there";
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\n", &organization);
+    let key = organization.sandbox.client_secret().to_owned();
+    let ran = instance.folder.path().join("ran");
+    let command = format!("sh -c 'touch {}; echo {key}'", ran.display());
+    instance.environment.retain(|(name, _)| name != "BW_CLIENTSECRET");
+    instance.run(&["config", "exec.login.clientSecret", &command]).ok();
+    let top = fs::canonicalize(instance.folder.path()).unwrap();
+    // top/company is a link of root's to top/place/data.
+    let (place, link, toml) = (top.join("place"), top.join("company"), top.join("bwdc.toml"));
+    let data = place.join("data");
+    fs::create_dir(&place).unwrap();
+    fs::rename(instance.data_folder(), &data).unwrap();
+    symlink("place/./../place/data", &link).unwrap();
+    fs::write(&toml, "[instance.hq]\nfolder = \"company\"\n").unwrap();
+    instance.unset_env("BITWARDENCLI_CONNECTOR_APPDATA_DIR");
+    instance.set_env("BWDC_CONFIG", &toml.display().to_string());
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let file = data.join("data.json");
+    for (path, usual) in [(&file, 0o600), (&data, 0o755), (&place, 0o755), (&top, 0o755), (&toml, 0o644)] {
+        mode(path, usual);
+    }
+    for (path, bad, usual) in [
+        (&file, 0o620, 0o600),
+        (&data, 0o775, 0o755),
+        (&place, 0o757, 0o755),
+        (&top, 0o777, 0o755),
+        (&toml, 0o664, 0o644),
+    ] {
+        mode(path, bad);
+        let words = [REFUSED, &path.display().to_string(), &format!("mode {bad:o}"), "To run it, make the f"];
+        for command in ["login", "test", "sync"] {
+            instance.run(&[command, "--instance", "hq"]).fails(1, &words);
+        }
+        let told = instance.run(&["doctor", "--instance", "hq"]);
+        assert!(told.code == 1 && told.out.contains(REFUSED), "{} {}", told.out, told.err);
+        mode(path, usual);
+    }
+    // With the sticky bit nobody replaces what is root's.
+    mode(&top, 0o1777);
+    // Whoever owns a folder above can do the same as whoever may write to it.
+    for path in [&place, &toml] {
+        chown(path, Some(NOBODY), None).unwrap();
+        let words = [REFUSED, &path.display().to_string(), "owner nobody", "sudo -u nobody bwdc"];
+        instance.run(&["sync", "--instance", "hq"]).fails(1, &words);
+        chown(path, Some(0), None).unwrap();
+    }
+    assert!(!ran.exists(), "a command was run");
+    // A daemon's workers know which bwdc.toml it was.
+    mode(&toml, 0o666);
+    let log = top.join("log");
+    let mut daemon = instance.spawn(&["daemon", "--spread", "0", "--log-file", &log.display().to_string()]);
+    let started = std::time::Instant::now();
+    while !fs::read_to_string(&log).unwrap_or_default().contains("sync failed") {
+        assert!(started.elapsed().as_secs() < 60, "{:?}", fs::read_to_string(&log));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains(REFUSED) && !ran.exists(), "{log}");
+    mode(&toml, 0o644);
+    instance.run(&["sync", "--instance", "hq"]).ok();
+    assert!(ran.exists());
+}
+
 #[test]
 fn another_users_link_is_followed_with_that_users_rights() {
     if !is_root("give files to another user") {

@@ -74,7 +74,8 @@ fn page() -> String {
          - Relative paths start at the file's folder. `~` is not understood.\n\
          - An unknown key or a wrong value is an error that names the line; nothing is synced then.\n\
          - It holds no secrets: a key that looks like one is refused. Secrets are each instance's: [secrets.md](secrets.md).\n\
-         - Let nobody else write to it: it decides which folders are synced, and a `data.json` may name commands. bwdc warns.\n\
+         - Let nobody else write to it: it decides which folders are synced, and a `data.json` may name commands. bwdc warns, and\n  \
+         root runs no command for a secret then.\n\
          - Options come before variables, variables before the file; `bwdc config list` shows what applies, and from where.\n\
          - `bwdc config schema` prints a JSON Schema for editors, the same as [bwdc.schema.json](bwdc.schema.json). Editors that know\n  \
          Taplo take it from a first line `#:schema bwdc.schema.json`.\n\n\

@@ -241,6 +241,8 @@ type Change<'a> = (&'a Kept, Option<&'a Secret>);
 pub(crate) struct Secrets {
     environment: Environment,
     file: DataFile,
+    /// The `bwdc.toml` that names the folder of `file`, or could.
+    found_by: Option<PathBuf>,
     /// Opened when it is first needed.
     os_store: OnceCell<std::result::Result<OsStore, String>>,
     /// What commands printed, by command line.
@@ -253,7 +255,18 @@ pub(crate) struct Secrets {
 impl Secrets {
     pub(crate) fn new(environment: Environment, file: DataFile) -> Self {
         let (os_store, printed, quoted) = (OnceCell::new(), Mutex::default(), Mutex::default());
-        Self { environment, file, os_store, printed, quoted, tokens: TokenMemory::default() }
+        Self { environment, file, found_by: None, os_store, printed, quoted, tokens: TokenMemory::default() }
+    }
+
+    /// Of a folder that was found by this `bwdc.toml`.
+    #[must_use]
+    pub(crate) fn found_by(self, installation: Option<PathBuf>) -> Self {
+        Self { found_by: installation, ..self }
+    }
+
+    /// The `bwdc.toml` by which the folder was found.
+    pub(crate) fn installation(&self) -> Option<&Path> {
+        self.found_by.as_deref()
     }
 
     /// With the tokens of earlier runs of the same program.
@@ -267,7 +280,7 @@ impl Secrets {
         let names =
             |known: &&Known| [known.variable.to_owned(), known.file_variable(), known.command_variable()];
         let names: Vec<String> = ALL.iter().flat_map(names).collect();
-        Self::new(self.environment.without(&names), self.file.clone())
+        Self::new(self.environment.without(&names), self.file.clone()).found_by(self.found_by.clone())
     }
 
     /// Access tokens of earlier runs of the same program.
@@ -312,7 +325,7 @@ impl Secrets {
         }
         if let Some(command) = command::named(&self.environment, data, known) {
             if command.is_of_data_file() {
-                privileges::check_commands_of(&self.file.path())
+                privileges::check_commands_of(&self.file.path(), self.installation())
                     .map_err(|error| error.while_doing(looking_for(known)))?;
             }
             return self.printed_by(&command, known).await.map(Some);
