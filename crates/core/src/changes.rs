@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::{Email, ExternalId, Status};
+use crate::entry::{Email, ExternalId, FoundAs, Status};
 use crate::note::{Note, Step};
 use crate::plan::Server;
 use crate::prepare::{Fate, Person, Prepared, PreparedGroup};
@@ -96,6 +96,8 @@ pub enum Subject {
         email: Option<String>,
         /// What the organization knows the person by.
         external_id: ExternalId,
+        /// Where the id alone does not say who it is.
+        found_as: FoundAs,
     },
     /// A group.
     Group {
@@ -261,7 +263,11 @@ impl<'a> Comparison<'a> {
         let absent = self.before.people.iter().filter(move |(id, _)| !imported.contains(id));
         absent.map(|(id, email)| Change {
             kind: Kind::Remove,
-            subject: Subject::Person { email: email.clone(), external_id: id.clone() },
+            subject: Subject::Person {
+                email: email.clone(),
+                external_id: id.clone(),
+                found_as: FoundAs::default(),
+            },
             reason: "not in the import, which replaces everybody (sync.overwriteExisting)".to_owned(),
         })
     }
@@ -319,8 +325,11 @@ impl<'a> Comparison<'a> {
 }
 
 fn change(kind: Kind, person: &Person, email: Option<&str>, reason: &str) -> Change {
-    let subject =
-        Subject::Person { email: email.map(str::to_owned), external_id: person.external_id.clone() };
+    let subject = Subject::Person {
+        email: email.map(str::to_owned),
+        external_id: person.external_id.clone(),
+        found_as: person.found_as.clone(),
+    };
     Change { kind, subject, reason: reason.to_owned() }
 }
 
@@ -377,7 +386,7 @@ mod tests {
 
     fn person(id: &str, fate: Fate, status: Status) -> Person {
         let email = Email::parse(&format!("{id}@example.org"));
-        Person { external_id: id.into(), email, status, fate }
+        Person { external_id: id.into(), email, status, fate, found_as: FoundAs::default() }
     }
 
     fn stays(id: &str) -> Person {

@@ -1,5 +1,6 @@
 //! The people and groups of a directory, in words that every directory shares.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -101,6 +102,57 @@ impl fmt::Debug for Email {
     }
 }
 
+/// How an administrator finds an entry whose id says nothing: a DN, a name to sign in with. For messages only, so that all are equal.
+/// Cloning shares the text.
+#[derive(Clone, Debug, Default)]
+pub struct FoundAs(Option<Arc<str>>);
+
+impl FoundAs {
+    /// None for a blank value.
+    pub fn of(value: Option<&str>) -> Self {
+        Self(value.map(str::trim).filter(|value| !value.is_empty()).map(Into::into))
+    }
+
+    /// The text, if there is one.
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The entry by this and its id, or by the id alone.
+    pub(crate) fn with_id(&self, id: &ExternalId) -> String {
+        match self.as_str() {
+            Some(name) if name != id.as_str() => format!("{name} ({id})"),
+            _ => id.to_string(),
+        }
+    }
+}
+
+impl From<&ReferenceId> for FoundAs {
+    fn from(reference: &ReferenceId) -> Self {
+        Self(Some(Arc::clone(&reference.0)))
+    }
+}
+
+impl PartialEq for FoundAs {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for FoundAs {}
+
+impl PartialOrd for FoundAs {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for FoundAs {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
+
 /// What the directory says about an account. Deleted wins over disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,6 +176,8 @@ pub struct User {
     pub email: Option<Email>,
     /// In use, switched off or deleted.
     pub status: Status,
+    /// Where the id alone does not say who it is.
+    pub found_as: FoundAs,
 }
 
 /// One group with its direct members.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Email, ExternalId, ReferenceId, Status, User};
+use crate::entry::{Email, ExternalId, FoundAs, ReferenceId, Status, User};
 use crate::snapshot::{Coverage, Snapshot};
 
 /// External id to address. Fills in the address of a tombstone that lost its own, and knows who has vanished.
@@ -108,6 +108,7 @@ impl KnownPeople {
                 reference_id: ReferenceId::from(format!("vanished:{id}")),
                 email: email.as_deref().and_then(Email::parse),
                 status: Status::Deleted,
+                found_as: FoundAs::default(),
             })
             .collect()
     }

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use bwdc_core::check::{Removals, ServerLimits, Verdict, check};
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 use bwdc_core::filter::{NativeQuery, SetFilter, parse};
 use bwdc_core::known::KnownPeople;
 use bwdc_core::note::by_cause;
@@ -76,6 +76,7 @@ struct CaseUser {
     email: Option<String>,
     #[serde(default = "active")]
     status: Status,
+    found_as: Option<String>,
 }
 
 fn active() -> Status {
@@ -114,6 +115,7 @@ fn user(user: &CaseUser) -> User {
         reference_id: ReferenceId::from(user.id.as_str()),
         email: user.email.as_deref().and_then(Email::parse),
         status: user.status,
+        found_as: FoundAs::of(user.found_as.as_deref()),
     }
 }
 

@@ -13,7 +13,7 @@ mod merge_of_directories;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bwdc_core::check::{Removals, ServerLimits, Verdict, check};
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 use bwdc_core::filter::SetFilter;
 use bwdc_core::known::KnownPeople;
 use bwdc_core::plan::{BATCH_SIZE, Plan, Server, Target};
@@ -101,6 +101,7 @@ fn user() -> impl Strategy<Value = User> {
         reference_id: ReferenceId::from(format!("ref{id}")),
         email: email.and_then(|email| Email::parse(&format!("P{email}@example.org"))),
         status,
+        found_as: FoundAs::default(),
     })
 }
 
@@ -316,6 +317,7 @@ fn a_large_import_is_cut_into_batches() {
             reference_id: ReferenceId::from(format!("u{at:05}")),
             email: Email::parse(&format!("u{at}@example.org")),
             status: Status::Active,
+            found_as: FoundAs::default(),
         })
         .collect();
     let groups: Vec<Group> = (0..2_001)

@@ -43,7 +43,9 @@ fn named(list: &[Change], word: &str, is_meant: impl Fn(Kind) -> bool) -> Vec<St
 fn name(subject: &Subject) -> &str {
     match subject {
         Subject::Person { email: Some(email), .. } => email,
-        Subject::Person { email: None, external_id } => external_id.as_str(),
+        Subject::Person { email: None, external_id, found_as } => {
+            found_as.as_str().unwrap_or(external_id.as_str())
+        }
         Subject::Group { name, .. } => name,
         Subject::Entry(entry) => entry,
     }

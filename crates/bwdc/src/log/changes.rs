@@ -21,9 +21,12 @@ pub(crate) fn changes(list: &[Change]) {
 
 fn keys(subject: &Subject) -> Keys<'_> {
     match subject {
-        Subject::Person { email, external_id } => {
-            Keys { email: email.as_deref(), external_id: Some(external_id.as_str()), ..Keys::default() }
-        }
+        Subject::Person { email, external_id, found_as } => Keys {
+            email: email.as_deref(),
+            external_id: Some(external_id.as_str()),
+            entry: if email.is_none() { found_as.as_str() } else { None },
+            ..Keys::default()
+        },
         Subject::Group { name, external_id } => {
             Keys { name: Some(name), external_id: Some(external_id.as_str()), ..Keys::default() }
         }
@@ -35,7 +38,8 @@ fn keys(subject: &Subject) -> Keys<'_> {
 fn of_entry(entry: &str) -> Keys<'_> {
     let parts = entry.strip_suffix(')').and_then(|head| head.split_once(" ("));
     let (first, external_id) = parts.map_or((entry, None), |(first, id)| (first, Some(id)));
-    let is_address = first.contains('@') && !first.contains(char::is_whitespace);
+    // A DN may have an address in it.
+    let is_address = first.contains('@') && !first.contains(|c: char| c.is_whitespace() || c == ',');
     Keys {
         email: Some(first).filter(|_| is_address),
         external_id: external_id.filter(|_| is_address),

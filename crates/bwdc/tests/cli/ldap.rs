@@ -203,6 +203,21 @@ fn an_empty_suffix_leaves_the_prefix() {
     assert!(ran.err.contains("joe"), "{}", ran.err);
 }
 
+/// An id that says nothing stands beside the DN.
+#[test]
+fn people_are_named_by_dn_where_ids_say_nothing() {
+    let slapd = Slapd::with(&(head() + &person("ann@example.org", "") + &person("joe", "")));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.run(&["config", "ldap.externalIdAttribute", "entryUUID"]).ok();
+    let named = "uid=joe,ou=people,dc=example,dc=org (";
+    let told = instance.run(&["test"]).ok().err;
+    assert!(told.contains("2 x no e-mail address: uid=") && told.contains(named), "{told}");
+    let made = json!({ "useEmailPrefixSuffix": true, "emailPrefixAttribute": "uid", "emailSuffix": "", "groups": false });
+    instance.change(|data| merge(&mut data["sync"], made));
+    instance.run(&["sync"]).fails(1, &[named, "): `joe` is no e-mail address"]);
+}
+
 /// A changed user may be a member of groups that have not changed: all groups are read.
 #[test]
 fn a_changed_user_has_all_groups_read() {

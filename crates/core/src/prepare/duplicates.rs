@@ -119,8 +119,8 @@ fn addresses_are_unique(people: &[Person]) -> bool {
 
 fn contest<'a>(contenders: impl Iterator<Item = &'a Person> + Clone) -> BadRecord {
     let entries: Vec<String> = contenders.clone().map(Person::label).collect();
-    let ids: Vec<&str> = contenders.clone().map(|person| person.external_id.as_str()).collect();
+    let found: Vec<String> = contenders.clone().map(Person::entry).collect();
     let email = contenders.clone().find_map(|person| person.email.as_ref()).map_or("", Email::as_str);
-    let problem = format!("{} accounts have the e-mail address {email}: {}", ids.len(), ids.join("; "));
+    let problem = format!("{} accounts have the e-mail address {email}: {}", found.len(), found.join("; "));
     BadRecord { entries, problem }
 }

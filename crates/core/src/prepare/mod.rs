@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use self::missing::Missing;
-use crate::entry::{Email, ExternalId, Group, Status, User};
+use crate::entry::{Email, ExternalId, FoundAs, Group, Status, User};
 use crate::known::KnownPeople;
 use crate::note::Note;
 use crate::rules::{DisabledUsers, Rules};
@@ -46,6 +46,8 @@ pub struct Person {
     pub status: Status,
     /// Whether the person stays.
     pub fate: Fate,
+    /// Where the id alone does not say who it is.
+    pub found_as: FoundAs,
 }
 
 /// What the import does about a person.
@@ -137,6 +139,7 @@ fn people(users: Vec<User>, rules: &Rules) -> Vec<Person> {
             external_id: user.external_id,
             email: user.email,
             status: user.status,
+            found_as: user.found_as,
         })
         .collect()
 }
@@ -149,14 +152,20 @@ pub(crate) fn fate(status: Status, rules: &Rules) -> Fate {
 }
 
 impl Person {
-    /// The person as an administrator would look for it.
+    /// The person as an administrator would look for it: by address, else by what the entry is found as.
     pub(crate) fn label(&self) -> String {
-        match &self.email {
-            Some(email) if email.as_str() != self.external_id.as_str() => {
+        match (&self.email, self.found_as.as_str()) {
+            (Some(email), Some(_)) if !emails::has_accepted_form(email) => self.entry(),
+            (Some(email), _) if email.as_str() != self.external_id.as_str() => {
                 format!("{email} ({})", self.external_id)
             }
-            _ => self.external_id.to_string(),
+            _ => self.entry(),
         }
+    }
+
+    /// The entry, where several have the same address.
+    pub(crate) fn entry(&self) -> String {
+        self.found_as.with_id(&self.external_id)
     }
 }
 

@@ -232,6 +232,7 @@ fn person(id: &str, email: &str) -> User {
         reference_id: id.into(),
         email: Email::parse(email),
         status: Status::Active,
+        found_as: FoundAs::default(),
     }
 }
 

@@ -179,7 +179,11 @@ fn addresses_are_made_of_user_names_if_wanted() {
     assert_eq!(stage.organization.group("One").len(), 2);
     // Nobody is left out without a word.
     let told = stage.instance.run(&["test"]).ok().err;
-    assert!(told.contains("no e-mail address"), "{told}");
+    assert!(told.contains("no e-mail address: 6"), "{told}");
+
+    stage.instance.run(&["config", "sync.useEmailPrefixSuffix", "false"]).ok();
+    let told = stage.instance.run(&["test"]).ok().err;
+    assert!(told.contains("no e-mail address: pat (5); 6"), "{told}");
 }
 
 #[test]

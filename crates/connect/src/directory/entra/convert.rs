@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Step};
 
 use super::client::{ChangeRecord, DeletedRecord, GroupRecord, MemberRecord, UserRecord};
@@ -39,7 +39,8 @@ pub(super) fn people(records: &[UserRecord], circles: &Circles<'_>) -> People {
 }
 
 fn label(record: &UserRecord) -> &str {
-    record.user_principal_name.as_deref().unwrap_or(&record.id)
+    let named = [&record.user_principal_name, &record.mail].into_iter().flatten();
+    named.map(String::as_str).find(|name| !name.trim().is_empty()).unwrap_or(&record.id)
 }
 
 fn about(record: &UserRecord, user: &User) -> Option<Note> {
@@ -62,6 +63,7 @@ pub(super) fn user(record: &UserRecord) -> User {
         reference_id: ReferenceId::from(record.id.as_str()),
         email: address(record).filter(is_usable).and_then(Email::parse),
         status,
+        found_as: FoundAs::of(record.user_principal_name.as_deref()),
     }
 }
 
@@ -102,14 +104,16 @@ fn tombstone(id: &str, email: Option<Email>) -> User {
         reference_id: ReferenceId::from(id),
         email,
         status: Status::Deleted,
+        found_as: FoundAs::default(),
     }
 }
 
-/// Which tombstones are those of somebody whom the list of people has: restored meanwhile, or a list that lags behind.
-pub(super) fn contradicted(tombstones: &[User], records: &[UserRecord]) -> HashSet<ExternalId> {
-    let living: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
-    let contradicted = tombstones.iter().filter(|user| living.contains(user.external_id.as_str()));
-    contradicted.map(|user| user.external_id.clone()).collect()
+/// Which tombstones are those of somebody whom the list of people has: restored meanwhile, or a list that lags behind. With the name
+/// that the list has.
+pub(super) fn contradicted(tombstones: &[User], records: &[UserRecord]) -> BTreeMap<ExternalId, String> {
+    let dead: HashSet<&str> = tombstones.iter().map(|user| user.external_id.as_str()).collect();
+    let contradicted = records.iter().filter(|record| dead.contains(record.id.as_str()));
+    contradicted.map(|record| (ExternalId::from(record.id.as_str()), label(record).to_owned())).collect()
 }
 
 /// One group. Devices, contacts and applications in it are no members.

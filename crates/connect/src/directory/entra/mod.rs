@@ -152,13 +152,13 @@ impl Entra {
             return Ok((People { others, ..People::default() }, None));
         }
         let contradicted = convert::contradicted(&users, &records);
-        for id in &contradicted {
+        for name in contradicted.values() {
             // The same is read again next time: whichever is right has arrived everywhere by then.
             link = None;
             let reason = "said to be deleted and listed as well; looked at again at the next sync";
-            people.notes.push(Note::info(Step::Leavers, id, reason));
+            people.notes.push(Note::info(Step::Leavers, name, reason));
         }
-        people.kept.extend(users.into_iter().filter(|user| !contradicted.contains(&user.external_id)));
+        people.kept.extend(users.into_iter().filter(|user| !contradicted.contains_key(&user.external_id)));
         Ok((people, link))
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use bwdc_core::did_you_mean;
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 
 use super::client::{GroupRecord, Place, Records, UserRecord, wrong};
 use crate::Result;
@@ -84,6 +84,8 @@ fn user(record: &UserRecord) -> Result<User> {
         reference_id: person_reference(&record.id),
         email: Email::parse(&record.email),
         status: status(record)?,
+        // The id is the administrator's own.
+        found_as: FoundAs::default(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Step};
 use serde_json::Value;
 
@@ -32,6 +32,7 @@ pub(super) fn user(record: &UserRecord, listing: Listing) -> User {
             (false, true) => Status::Disabled,
             (false, false) => Status::Active,
         },
+        found_as: FoundAs::of(record.primary_email.as_deref()),
     }
 }
 

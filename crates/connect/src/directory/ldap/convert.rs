@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 
 use jiff::Timestamp;
 
@@ -159,9 +159,14 @@ pub(super) enum Found {
 
 /// One person, as of now.
 pub(super) fn person(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Result<Person> {
+    let external_id = external_id(record, &config.identity)?;
+    let reference_id = own_reference(&record.dn());
+    let is_found_by_id = external_id.as_str() == &*record.dn();
+    let found_as = if is_found_by_id { FoundAs::default() } else { FoundAs::from(&reference_id) };
     let user = User {
-        external_id: external_id(record, &config.identity)?,
-        reference_id: own_reference(&record.dn()),
+        external_id,
+        reference_id,
+        found_as,
         email: email(record, &config.attributes),
         status: status(record, config, found, now),
     };

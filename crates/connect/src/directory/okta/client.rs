@@ -36,6 +36,7 @@ pub(super) struct UserRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct UserProfile {
     pub(super) email: Option<String>,
+    pub(super) login: Option<String>,
 }
 
 /// A group (Okta API, "Group").

@@ -1,6 +1,6 @@
 //! From Okta's records to people and groups. Pure.
 
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 
 use super::client::{GroupRecord, MemberRecord, UserRecord};
 
@@ -16,6 +16,7 @@ pub(super) fn user(record: &UserRecord) -> User {
             // STAGED, PROVISIONED, ACTIVE, RECOVERY, LOCKED_OUT, PASSWORD_EXPIRED
             _ => Status::Active,
         },
+        found_as: FoundAs::of(record.profile.login.as_deref()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bwdc_core::entry::{Email, ExternalId, Group, ReferenceId, Status, User};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 
 use super::client::{RoleRecord, UserRecord};
 
@@ -17,19 +17,21 @@ pub(super) fn user(record: &UserRecord, suffix: Option<&str>) -> User {
         reference_id: person(record.id),
         email: email(record, suffix),
         status: if record.status == Some(SUSPENDED) { Status::Disabled } else { Status::Active },
+        found_as: FoundAs::of(given(&record.username).or(given(&record.email)).as_deref()),
     }
 }
 
 /// The address, else the user name if it is one, else what the suffix makes of the user name.
 fn email(record: &UserRecord, suffix: Option<&str>) -> Option<Email> {
-    let given = |text: &Option<String>| {
-        text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-    };
     let name = given(&record.username);
     let made = || Some(format!("{}{}", name.as_ref()?, suffix?)).filter(|made| is_address(made));
     let found = given(&record.email).filter(|email| is_address(email));
     let found = found.or_else(|| name.clone().filter(|name| is_address(name))).or_else(made)?;
     Email::parse(&found)
+}
+
+fn given(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Shaped `x@y.z`.
