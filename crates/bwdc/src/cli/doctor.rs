@@ -16,7 +16,7 @@ use url::Url;
 use super::which::{Contexts, Which};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::{Instance, instance, settings};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, Result, shown};
 use crate::log;
 use crate::run::{self, Context, Rehearsal};
 use crate::session::{self, Account};
@@ -501,7 +501,7 @@ impl<'a> Examination<'a> {
         let kind = match client.server_kind().await {
             Ok(ServerKind::Official) => "a Bitwarden server".to_owned(),
             Ok(ServerKind::Vaultwarden) => "Vaultwarden".to_owned(),
-            Ok(ServerKind::Other(name)) => name,
+            Ok(ServerKind::Other(name)) => shown(&name),
             Err(_) => "a server that does not say what it is".to_owned(),
         };
         let is_vaultwarden = kind == "Vaultwarden";

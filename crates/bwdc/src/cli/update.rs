@@ -5,7 +5,7 @@ use bwdc_connect::release::{self, Release};
 use semver::Version;
 
 use crate::config::{Environment, env};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::ui::Answer;
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
@@ -38,8 +38,8 @@ fn compared(newest: &Release) -> Answer {
         return Answer::message("No update available.");
     }
     Answer::Message {
-        title: format!("An update is available: {}", newest.version),
-        message: Some(format!("This is bwdc {OURS}. {}", newest.page).trim_end().to_owned()),
+        title: format!("An update is available: {}", shown(&newest.version)),
+        message: Some(format!("This is bwdc {OURS}. {}", shown(&newest.page)).trim_end().to_owned()),
     }
 }
 

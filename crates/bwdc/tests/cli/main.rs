@@ -10,6 +10,7 @@
 )]
 
 mod active_directory;
+mod bodies;
 mod bwdc_toml;
 mod clouds;
 mod commands;

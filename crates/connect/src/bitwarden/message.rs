@@ -6,16 +6,16 @@ use bwdc_core::import::ImportRequest;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::http::Response;
+use crate::http::{Response, short_json};
 
 /// Longer texts are cut.
 const LONGEST: usize = 300;
 
 /// "HTTP 400 Bad Request: text", with details where the server gives them.
 pub(super) fn of(response: &Response, request: Option<&ImportRequest>) -> String {
-    let told = match serde_json::from_slice::<Value>(&response.body) {
-        Ok(value) => of_json(&value, request),
-        Err(_) => of_text(&String::from_utf8_lossy(&response.body)),
+    let told = match short_json(&response.body) {
+        Some(value) => of_json(&value, request),
+        None => of_text(&String::from_utf8_lossy(&response.body)),
     };
     let mut line = status(response.status);
     if let Some(told) = told {

@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use self::endpoints::Endpoints;
 pub use self::token::{Credentials, Token};
 use crate::http::failure::UNCLEAR;
-use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings, seconds};
+use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings, seconds, short_json};
 use crate::{Error, Kind, Result};
 
 /// How long a token may take.
@@ -173,7 +173,7 @@ impl Client {
         if !response.status.is_success() {
             return Err(refused(attempted, &response, None));
         }
-        let config: Value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+        let config = short_json(&response.body).unwrap_or(Value::Null);
         Ok(match config.pointer("/server/name").and_then(Value::as_str) {
             None => ServerKind::Official,
             Some(name) if name.eq_ignore_ascii_case("vaultwarden") => ServerKind::Vaultwarden,
@@ -213,7 +213,7 @@ fn url(base: &str, path: &str) -> Result<Url> {
 }
 
 fn issued(response: &Response) -> Option<Token> {
-    let body: Value = serde_json::from_slice(&response.body).ok()?;
+    let body = short_json(&response.body)?;
     let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
     let lasts = seconds(body.get("expires_in").and_then(Value::as_u64).unwrap_or(0));
     Some(Token::issued(token.to_owned(), lasts))

@@ -36,6 +36,9 @@ const RETRY_FOR: Duration = Duration::from_secs(60);
 /// No answer that is expected here is larger.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
+/// No refusal, token or description of a server is larger. Read without its form being known, JSON takes some fifty times as much memory.
+const LARGEST_SHORT_BODY: usize = 1024 * 1024;
+
 /// Fields of a login whose values are secret (RFC 6749; RFC 7523).
 const SECRET_FIELDS: [&str; 4] = ["client_secret", "client_assertion", "assertion", "password"];
 
@@ -186,6 +189,14 @@ impl Response {
     }
 }
 
+/// A short body whose form is not known: a refusal, a token, a description of the server.
+pub(crate) fn short_json(body: &[u8]) -> Option<serde_json::Value> {
+    if body.len() > LARGEST_SHORT_BODY {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
+}
+
 /// A time that the other side tells in seconds. Nothing here lasts longer than a year, and no sum with it overflows.
 pub(crate) fn seconds(told: u64) -> Duration {
     const YEAR: u64 = 366 * 24 * 3600;
@@ -297,7 +308,13 @@ impl Http {
         let mut answer = builder.send().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = bytes::BytesMut::new();
+        // Unpacked, if it was compressed: what counts is what it takes here.
         while let Some(chunk) = answer.chunk().await? {
+            if !status.is_success() && body.len() + chunk.len() > LARGEST_SHORT_BODY {
+                // Its status and its beginning say enough.
+                body.extend_from_slice(&chunk[..LARGEST_SHORT_BODY - body.len()]);
+                break;
+            }
             if body.len() + chunk.len() > LARGEST_BODY {
                 return Err(failure::Failure::TooLarge);
             }
@@ -319,9 +336,10 @@ fn take_note_of_secrets(headers: &HeaderMap) {
 
 /// A refusal is masked before anything is cut from it.
 fn without_secrets(body: bytes::Bytes) -> bytes::Bytes {
-    match std::str::from_utf8(&body).map(mask::masked) {
-        Ok(Cow::Owned(masked)) => masked.into(),
-        Ok(Cow::Borrowed(_)) | Err(_) => body,
+    let text = String::from_utf8_lossy(&body);
+    match mask::masked(&text) {
+        Cow::Owned(masked) => masked.into(),
+        Cow::Borrowed(_) => body,
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) use self::system::Listener;
 /// The one question. Nobody is answered before it: on Windows, whoever may not write could still read.
 const QUESTION: &[u8] = b"status\n";
 
+/// The status of some ten thousand instances.
+const LARGEST_ANSWER: u64 = 16 << 20;
+
 /// Asking and answering take no longer.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -115,7 +118,7 @@ async fn question(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result
     stream.write_all(QUESTION).await?;
     stream.flush().await?;
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).await?;
+    BufReader::new(stream.take(LARGEST_ANSWER)).read_line(&mut answer).await?;
     Ok(answer)
 }
 

@@ -17,7 +17,7 @@ use crate::directory::Progress;
 use crate::directory::lists::or_default;
 use crate::http::{
     AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Response, Settings,
-    TokenSource, Vendor,
+    TokenSource, Vendor, short_json,
 };
 use crate::{Error, Kind, Result, Secret, mask};
 
@@ -393,7 +393,7 @@ impl Refusal {
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;
         }
-        let told: Value = serde_json::from_slice(body).ok()?;
+        let told = short_json(body)?;
         let inner = told.get("status").filter(|status| status.is_object()).unwrap_or(&told);
         let first_of =
             |names: &[&str]| names.iter().find_map(|name| inner.get(name).filter(|v| !v.is_null()));
