@@ -5,6 +5,8 @@ mod collate;
 mod config;
 mod daemon;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod harden;
 mod job;
 mod log;

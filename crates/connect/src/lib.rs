@@ -6,6 +6,8 @@
 pub mod bitwarden;
 pub mod directory;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 pub mod mask;
 pub mod probe;

@@ -1,6 +1,6 @@
 //! Real servers for the tests and the benchmark: a private OpenLDAP with StartTLS and LDAPS, an Active
 //! Directory (Samba), a 389 Directory Server, a secret service (GNOME Keyring), a DNS server, certificates good and bad,
-//! a proxy that cuts connections, and synthetic directories.
+//! a proxy that cuts connections, synthetic directories, and damaged inputs for parsers.
 //!
 //! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests run in
 //! parallel. What is missing on the machine is a panic that says what to install.
@@ -15,6 +15,7 @@
 pub mod capped;
 pub mod certificates;
 mod client;
+pub mod damage;
 pub mod dns;
 pub mod ds389;
 pub mod keyring;
@@ -27,6 +28,7 @@ pub mod slapd;
 
 pub use capped::Capped;
 pub use certificates::Certificates;
+pub use damage::{damaged, damaged_text, few};
 pub use ds389::Ds389;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};

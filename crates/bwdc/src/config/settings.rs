@@ -547,6 +547,9 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn directory_is(value: impl Into<Value>) -> Data {
@@ -662,5 +665,26 @@ mod tests {
         assert_eq!(id(&data), before);
         find("ldap.hostname").unwrap().store(&mut data, "b".into());
         assert_ne!(id(&data), before);
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// What is stored for what was typed is stored again for what is shown of it.
+        #[test]
+        fn fuzz_values_of_settings(typed in damaged_text([
+            "yes", " 389 ", "20s", "include:a@x.org|exclude:b@x.org|orgUnitPath=/", "(&(cn=*)(!(ou=x)))", "https://vault.example.org/", "dc=a,dc=b | ou=x,dc=a",
+            "dc1.example.org, [::1], 10.0.0.1", "@example.org", "pass show 'bwdc ldap' \"x\"", "userAccountControl, nsAccountLock", "mail;lang-en", "ldap", "null",
+        ]), directory in prop::sample::select(vec!["ldap", "entra", "gsuite", "okta", "onelogin", "file"])) {
+            let mut data = Data::default();
+            data.set(crate::state::key::DIRECTORY_TYPE, directory);
+            for setting in ALL {
+                match setting.parse(&typed, &data) {
+                    Ok(value) if value.is_null() => {}
+                    Ok(value) => prop_assert_eq!(setting.parse(&text(&value), &data).ok(), Some(value), "{}", setting.name),
+                    Err(error) => crate::fuzz::harmless(&error, typed.len())?,
+                }
+            }
+        }
     }
 }

@@ -263,7 +263,17 @@ pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) 
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn orders_are_read() {
+        for order in orders() {
+            assert!(read(order.as_bytes()).is_ok(), "{order}");
+        }
+    }
 
     #[test]
     fn the_last_line_counts() {
@@ -274,6 +284,48 @@ mod tests {
         assert_eq!(failed.err().unwrap().message, "no");
         for other in ["", "\n", "{", &format!("{answer}\nmore")] {
             assert!(understood(other.as_bytes()).is_none(), "{other}");
+        }
+    }
+
+    /// An order for each kind of errand.
+    fn orders() -> Vec<String> {
+        let folder = serde_json::to_string(&OsString::from("/srv/hq")).unwrap();
+        let place = format!(r#"{{"name":"hq","folder":{folder},"company":"amongOthers"}}"#);
+        [
+            format!(r#"{{"usual":{place}}}"#),
+            format!(r#"{{"merged":{{"name":"acme","members":[[{place},"Berlin / "]],"path":{folder},"at_once":4}}}}"#),
+        ]
+        .iter()
+        .map(|errand| {
+            format!(r#"{{"version":"{VERSION}","run":"5e0c","errand":{errand},"others":[{errand}],"token":{{"clientId":"organization.x","token":"t","expiresAt":"2026-01-01T00:00:00Z"}},"quiet":true}}"#)
+        })
+        .collect()
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_orders_to_workers(order in damaged(orders())) {
+            match read(&order) {
+                Ok(order) => {
+                    let again = read(&serde_json::to_vec(&order).unwrap()).unwrap();
+                    prop_assert_eq!(again.errand, order.errand);
+                }
+                Err(error) => crate::fuzz::harmless(&error, order.len())?,
+            }
+        }
+
+        #[test]
+        fn fuzz_answers_of_workers(printed in damaged([
+            "some library's line\n{\"success\":true,\"data\":{\"exit\":4,\"message\":\"done\",\"token\":null}}\n",
+            "{\"success\":false,\"message\":\"no\",\"hint\":\"x\"}",
+        ])) {
+            match understood(&printed) {
+                Some(Ok(done)) => prop_assert!(done.message.len() <= printed.len()),
+                Some(Err(error)) => prop_assert!(error.to_string().len() <= printed.len()),
+                None => {}
+            }
         }
     }
 }

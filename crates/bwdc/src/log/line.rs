@@ -198,6 +198,8 @@ fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -234,5 +236,22 @@ mod tests {
             json!({ "time": "2026-03-04T05:06:07.089Z", "level": "INFO", "message": "sync ok", "instance": "hq", "users": 5, "note": "a\nb" })
         );
         assert!(line.starts_with("{\"time\":\"2026-03-04T05:06:07.089Z\""));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// One event is one line, whatever stands in it.
+        #[test]
+        fn fuzz_events(text in damaged_text(["no such user", "a \"b\"\nc\u{1b}[2J \\", "2026-01-01T00:00:00.000Z INFO  bwdc: sync ok"])) {
+            let record = Record { message: text.clone(), ..record(json!({ "instance": "hq", "error": text })) };
+            let line = record.line(Format::Text);
+            let body = line.strip_suffix('\n').unwrap();
+            prop_assert_eq!(escaped(body), body);
+            let line = record.line(Format::Json);
+            prop_assert_eq!(line.matches(['\n', '\r']).count(), 1);
+            let value: Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!((value["message"].as_str(), value["error"].as_str()), (Some(text.as_str()), Some(text.as_str())));
+        }
     }
 }

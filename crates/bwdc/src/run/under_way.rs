@@ -40,9 +40,7 @@ pub(super) async fn begin(context: &Context, files: &[&DataFile]) -> Result<()> 
 }
 
 async fn wait(context: &Context, data: &Data) -> Result<()> {
-    let Some(begun) = data.text(key::IMPORT_BEGUN).and_then(|text| text.parse::<Timestamp>().ok()) else {
-        return Ok(());
-    };
+    let Some(begun) = begun(data) else { return Ok(()) };
     let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
     let Some(left) = left(begun, Timestamp::now(), retry.saturating_mul(TIMES)) else { return Ok(()) };
     context.warn(&format!(
@@ -51,6 +49,10 @@ async fn wait(context: &Context, data: &Data) -> Result<()> {
     ));
     tokio::time::sleep(left).await;
     Ok(())
+}
+
+fn begun(data: &Data) -> Option<Timestamp> {
+    data.text(key::IMPORT_BEGUN)?.parse().ok()
 }
 
 /// What is left of the time that the server is given. A time in the future is a clock that was set back, and says nothing.
@@ -81,6 +83,9 @@ fn change(files: &[&DataFile], change: impl Fn(&mut Data)) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -89,5 +94,21 @@ mod tests {
         let at = |seconds| left(begun, begun + SignedDuration::from_secs(seconds), Duration::from_secs(120));
         assert_eq!(at(20), Some(Duration::from_secs(100)));
         assert_eq!((at(120), at(500), at(-5)), (None, None, None));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Nobody waits longer than a server is given.
+        #[test]
+        fn fuzz_import_begun(text in damaged_text(["2026-01-01T12:00:00.000Z", "2026-01-01T12:00:00+02:00[Europe/Berlin]", "9999-12-30T22:00:00Z"])) {
+            let mut data = Data::default();
+            data.set(key::IMPORT_BEGUN, text);
+            let Some(begun) = begun(&data) else { return Ok(()) };
+            let quiet = Duration::from_secs(120);
+            for now in [Timestamp::MIN, begun, Timestamp::now(), Timestamp::MAX] {
+                prop_assert!(left(begun, now, quiet).is_none_or(|left| left <= quiet));
+            }
+        }
     }
 }

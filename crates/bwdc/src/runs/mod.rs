@@ -263,3 +263,39 @@ fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) {
 fn rounded(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What runs leave.
+    pub(crate) const SAMPLES: [&str; 3] = [
+        r#"{"running":{"at":"2026-01-01T00:00:00Z","by":"cron","process":7},"last":{"at":"2026-01-01T00:00:00Z","by":"systemd","result":"failed","exit":1,"durationSeconds":1.5,"message":"No.\nAt all.","hint":"Do it."},"lastSuccess":null,"lockedSince":"2026-01-01T00:00:00.001Z"}"#,
+        r#"{"last":{"at":"9999-12-30T22:00:00Z","by":"person","result":"ok","exit":0,"durationSeconds":1e308,"users":5,"groups":2,"message":"Synced.","run":"5e0c"},"lastSuccess":{"at":"-009999-01-02T01:59:59Z","by":"x","result":"leftOut","exit":4,"durationSeconds":-1e300,"message":""}}"#,
+        "{}",
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// What is understood is understood again when it is stored, and can be judged.
+        #[test]
+        fn fuzz_last_run(bytes in damaged(SAMPLES), lock in prop::option::of(Just("process 7"))) {
+            let runs: Runs = match serde_json::from_slice(&bytes) {
+                Ok(runs) => runs,
+                Err(_) => return Ok(()),
+            };
+            let again: Runs = serde_json::from_slice(&serde_json::to_vec_pretty(&runs).unwrap()).unwrap();
+            prop_assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&runs).unwrap());
+            let times = crate::daemon::timetable::Times::usual();
+            for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
+                let evidence = health::Evidence { runs: &runs, lock, earlier_success: None, times: Some(&times), now };
+                let _ = (evidence.last_success(), evidence.trouble());
+            }
+            let _ = (runs.last(lock).map(|run| run.ended()), runs.running(lock), runs.has_begun());
+        }
+    }
+}

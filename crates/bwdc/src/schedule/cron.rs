@@ -298,6 +298,9 @@ fn nearest_even(minutes: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::super::{Syncs, Writes};
     use super::*;
 
@@ -396,6 +399,43 @@ mod tests {
         ] {
             let error = time(&Schedule::parse(interval).unwrap()).unwrap_err().to_string();
             assert!(error.contains(near), "{error}");
+        }
+    }
+
+    /// A crontab with two of our jobs between somebody's own.
+    fn crontab() -> String {
+        let mut block = Block { origin: Origin::Nothing, access: Access::Added, ..Block::default() };
+        block.put(Entry::of(&job("/srv/one"), Some("ops@example.org"), &NOTHING).unwrap());
+        block.put(Entry::of(&job("/srv/t\u{f6} o"), None, &NOTHING).unwrap());
+        let own = Crontab::parse("# mine\nSHELL=/bin/fish\n5 4 * * * x%y\n").unwrap();
+        format!("{}7 7 * * * theirs\n", own.with(block).unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Whatever stands in a crontab, somebody's own lines stay octet by octet, and our block is found again as it was written.
+        #[test]
+        fn fuzz_crontabs(text in damaged_text([crontab(), "# mine\n\n5 4 * * * x%y".to_owned(), format!("{BEGIN}\n{END}\n")])) {
+            let crontab = match Crontab::parse(&text) {
+                Ok(crontab) => crontab,
+                Err(error) => return crate::fuzz::harmless(&error, 0),
+            };
+            let Crontab { before, after, .. } = crontab;
+            prop_assert!(text.starts_with(before) && text.ends_with(after));
+            let own = format!("{before}{after}");
+            prop_assert_eq!(crontab.with(Block::default()), Some(own.clone()));
+            let mut block = crontab.block.clone().unwrap_or_default();
+            for entry in &block.entries {
+                let _ = (entry.command(), entry.settings().count(), entry.marker.log_file());
+            }
+            block.put(Entry::of(&job("/srv/new"), Some("ops"), &crontab.settings()).unwrap());
+            let with = crontab.with(block.clone()).unwrap();
+            let again = Crontab::parse(&with).unwrap();
+            prop_assert_eq!(again.block.as_ref(), Some(&block));
+            prop_assert_eq!(again.after, after);
+            prop_assert_eq!(again.before.trim_end_matches('\n'), before.trim_end_matches('\n'));
+            prop_assert_eq!(again.with(block), Some(with));
         }
     }
 }

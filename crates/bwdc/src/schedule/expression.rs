@@ -657,6 +657,9 @@ impl ClockChange {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn runs(expression: &str, from: &str, count: usize) -> Vec<String> {
@@ -768,5 +771,61 @@ mod tests {
             runs("45 1 * * *", "2026-04-05T01:40+11:00[Australia/Lord_Howe]", 2),
             ["2026-04-05 01:45 +11", "2026-04-06 01:45 +1030"]
         );
+    }
+
+    const SAMPLES: [&str; 12] = [
+        "0 12 * * 1",
+        "*/15 0-6,20-23/2 1,15 jan-mar mon,thu",
+        "30 2 29 2 *",
+        "0 0 31 4,6 *",
+        "@daily",
+        "@reboot",
+        "1h30m",
+        "31d",
+        "02:30",
+        "mon,thu@20:05",
+        "5-59/10 * 1-31 * 5",
+        "* * * * *",
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A schedule is shown as it is understood, and its runs come one after the other; or the error points at a character.
+        #[test]
+        fn fuzz_schedules(
+            text in damaged_text(SAMPLES),
+            zone in prop::sample::select(vec!["Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "UTC"]),
+            second in prop_oneof![Just(i64::from(i32::MAX)), 0..4_000_000_000_i64, -5_000_000_000_i64..253_402_207_200],
+        ) {
+            use super::super::{cron, explain};
+            let schedule = match Schedule::parse(&text) {
+                Ok(schedule) => schedule,
+                Err(error) => {
+                    crate::fuzz::harmless(&error, text.len())?;
+                    let at: Option<usize> = error.message.split(", at character ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+                    prop_assert!(at.is_some_and(|at| at <= text.chars().count() + 1), "{}", error);
+                    return Ok(());
+                }
+            };
+            prop_assert_eq!(&Schedule::parse(&schedule.to_string()).unwrap(), &schedule);
+            let zone = TimeZone::get(zone).unwrap();
+            let from = Timestamp::from_second(second).unwrap();
+            let zoned = from.to_zoned_datetime(zone.clone());
+            let runs: Vec<_> = bwdc_testkit::damage::soon(|| schedule.runs_after(zoned.clone()).take(5).collect());
+            prop_assert!(runs.iter().all(|run| *run > zoned) && runs.is_sorted());
+            let by_systemd: Vec<_> = bwdc_testkit::damage::soon(|| schedule.systemd_runs_after(zoned.clone()).take(2).collect());
+            prop_assert!(by_systemd.iter().all(|run| *run > zoned));
+            prop_assert!((1..1_000).contains(&explain::english(&schedule).len()));
+            for warning in bwdc_testkit::damage::soon(|| explain::warnings(&schedule, &zone, from)) {
+                prop_assert!(warning.len() <= 1_000 + text.len());
+            }
+            if let Ok(time) = cron::time(&schedule) {
+                prop_assert!(!time.contains(['\n', '%']) && Schedule::parse(&time).is_ok(), "{time}");
+            }
+            if let Schedule::Cron(cron) = &schedule {
+                prop_assert!(explain::diagram(cron).len() <= 100_000 + 8 * text.len());
+            }
+        }
     }
 }

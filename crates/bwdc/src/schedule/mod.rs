@@ -193,6 +193,9 @@ fn xml(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -208,5 +211,26 @@ mod tests {
         let text = marker.xml_text();
         assert!(text.is_ascii() && !text.contains("--") && xml(&text) == text, "{text}");
         assert_eq!(Marker::all_in(&format!("<x>{text}</x>")), [marker]);
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// What is found is found again where it is written.
+        #[test]
+        fn fuzz_markers(text in damaged_text([
+            r#"<!-- bwdc-schedule: {"schedule":"@daily","folder":"C:\\a \u0026 b","user":"CORP\\j\u00f8rgen","program":"bwdc","syncs":"everything","variables":[["BWDC_LOG_FILE","x"]]} -->"#,
+            r#"# bwdc-schedule: {"schedule":"15m","folder":"/srv/one","user":"u","program":"/usr/bin/bwdc"} bwdc-schedule: {"#,
+        ])) {
+            for marker in bwdc_testkit::damage::soon(|| Marker::all_in(&text)) {
+                let _ = (marker.log_file(), name_of(&marker.folder));
+                let written = marker.xml_text();
+                prop_assert!(written.is_ascii() && !written.contains("--") && !written.contains(['\n', '<', '>', '&']));
+                // A marker may have a marker in it, which is found first.
+                for again in [Marker::all_in(&written), Marker::all_in(&marker.text())] {
+                    prop_assert_eq!(again.first(), Some(&marker));
+                }
+            }
+        }
     }
 }

@@ -321,3 +321,69 @@ pub(super) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
         _ => failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Files of all versions and directories.
+    const SAMPLES: [&str; 6] = [
+        r#"{"stateVersion":8,"directoryType":0,"organizationId":"o","directoryLdap":{"hostname":"dc1.example.org","port":389,"domain":"a","rootPath":"dc=x","username":"cn=a","password":"p","ssl":false,"startTls":true,"pagedSearch":true},"sync":{"users":true,"groups":true,"interval":15,"userFilter":"(cn=*)","removeMissing":"no","revisionDateAttribute":null},"lastUserSync":"2026-01-01T00:00:00Z","importBegun":"2026-01-01T00:00:00Z","environmentUrls":{"base":"https://vault.example.org"}}"#,
+        r#"{"stateVersion":"8","directoryType":"2","directoryGsuite":{"clientEmail":"a@b","domain":"example.org","privateKey":"p","adminUser":"c@d"},"sync":{"users":"true","userFilter":"include:a@x.org|orgUnitPath=/","interval":"7.5"}}"#,
+        r#"{"global":{"stateVersion":3,"environmentUrls":{"api":"http://localhost"}},"activeUserId":"u","u":{"directoryConfigurations":{"azure":{"tenant":"t","key":"k"},"okta":{"orgUrl":"https://e.okta.com","token":"t"}},"directorySettings":{"directoryType":1,"sync":{"groups":true}},"keys":{"apiKeyClientSecret":"s"}}}"#,
+        r#"{"stateVersion":7,"directoryType":3,"directoryOkta":{"orgUrl":"https://e.okta.com","token":"t"},"sync":{"users":true,"userFilter":"exclude:a@x.org"}}"#,
+        r#"{"stateVersion":8,"directoryType":4,"directoryOnelogin":{"region":"us","clientId":"c","clientSecret":"s"},"directoryEntra":{"tenant":"t","applicationId":"a","key":"k","identityAuthority":"x"}}"#,
+        r#"{"stateVersion":8,"directoryType":"file","directoryFile":{"path":"people"},"mergedBy":"/x","secrets":{"file":"s.env"}}"#,
+    ];
+
+    fn utf16(text: &str) -> Vec<u8> {
+        [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// What is understood is understood again when it is stored, every setting in it is good or told as bad, and a file that is
+        /// not understood is told with its place.
+        #[test]
+        fn fuzz_data_json(bytes in damaged(SAMPLES.iter().map(|text| text.as_bytes().to_vec()).chain([utf16(SAMPLES[0])]))) {
+            use crate::config::{Environment, instance, secrets::Secrets, settings};
+            let path = Path::new("/srv/bwdc/data.json");
+            let read = bytes.len();
+            let data = match understand(path, Zeroizing::new(bytes)) {
+                Ok(Loaded { data, .. }) => data,
+                Err(error) => {
+                    crate::fuzz::harmless(&error, read)?;
+                    let is_placed = crate::fuzz::line_in(&error).is_some() || !error.message.contains("is damaged: ");
+                    prop_assert!(is_placed || error.message.contains("no JSON object"), "{}", error);
+                    prop_assert!(error.message.contains("/srv/bwdc/data.json"), "{}", error);
+                    return Ok(());
+                }
+            };
+            let stored = serde_json::to_vec_pretty(&data.0).unwrap();
+            if !data.is_new() {
+                let again = understand(path, Zeroizing::new(stored)).unwrap();
+                prop_assert!(again.data == data && again.older.is_none());
+            }
+            for setting in settings::ALL {
+                setting.fault(&data).map_or(Ok(()), |error| crate::fuzz::harmless(&error, read))?;
+            }
+            let _ = crate::daemon::timetable::Times::of(&data);
+            let secrets = Secrets::new(Environment::for_demo(), DataFile::in_folder("/nowhere".into()));
+            let environment = Environment::for_demo();
+            let understood = instance::Instance::of(&data, Path::new("/nowhere"), &environment, &secrets);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let results = [
+                runtime.block_on(understood).map(drop),
+                instance::endpoints(&data).map(drop),
+                instance::Instance::existing_members(&data).map(drop),
+            ];
+            for error in results.iter().filter_map(|result| result.as_ref().err()) {
+                crate::fuzz::harmless(error, read)?;
+            }
+        }
+    }
+}

@@ -41,3 +41,26 @@ pub(crate) fn store(folder: &Path, import: &LastImport) -> Result<()> {
         .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;
     write_atomically(&path, &text)
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_last_import(bytes in damaged([
+            r#"{"organizationId":"o","people":{"u1":"a@x.org","u2":null},"gone":["u3"],"groups":{"g":{"name":"Sales","count":2,"digest":"abc"}},"leftOut":["x"]}"#,
+            r#"{"organizationId":"o"}"#,
+        ])) {
+            if let Ok(import) = serde_json::from_slice::<LastImport>(&bytes) {
+                let again: LastImport = serde_json::from_slice(&serde_json::to_vec(&import).unwrap()).unwrap();
+                prop_assert_eq!(again, import);
+            }
+        }
+    }
+}

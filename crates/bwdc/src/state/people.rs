@@ -24,7 +24,11 @@ pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(KnownPeople::default()),
         Err(error) => return Err(cannot("Reading", &path, &error)),
     };
-    serde_json::from_slice(&bytes).map_err(|error| {
+    understood(&path, &bytes)
+}
+
+fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
+    serde_json::from_slice(bytes).map_err(|error| {
         Error::new(format!("The file {} is damaged: {error}. It was left as it is.", path.display()))
             .hint("Move it away: it is made anew by the next complete read.")
     })
@@ -35,4 +39,35 @@ pub(crate) fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
     let text = serde_json::to_vec(known)
         .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;
     write_atomically(&path, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Somebody known stays known.
+        #[test]
+        fn fuzz_known_people(bytes in damaged([
+            r#"{"population":"ldap dc=x","people":{"u1":"a@x.org","u2":null},"imported_as":{"u1":"o1"}}"#,
+            r#"{"u1":"a@x.org","u2":"b@x.org"}"#,
+            "{}",
+        ])) {
+            match understood(Path::new("/srv/known-people.json"), &bytes) {
+                Ok(known) => {
+                    let again = understood(Path::new("x"), &serde_json::to_vec(&known).unwrap()).unwrap();
+                    prop_assert_eq!(again, known);
+                }
+                Err(error) => {
+                    crate::fuzz::harmless(&error, bytes.len())?;
+                    prop_assert!(error.message.contains("known-people.json is damaged"));
+                }
+            }
+        }
+    }
 }

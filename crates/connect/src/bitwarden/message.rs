@@ -155,6 +155,9 @@ fn cut_list(details: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn told(status: u16, body: &str) -> String {
@@ -191,5 +194,35 @@ mod tests {
             assert_eq!(told(400, body), expected, "{body}");
         }
         assert!(told(500, &"x".repeat(100_000)).len() < 400);
+    }
+
+    /// What servers are known to answer.
+    const SAMPLES: [&str; 6] = [
+        r#"{"error":"invalid_client","error_description":"why"}"#,
+        r#"{"message":"","errorModel":{"message":"Invalid client_id"},"validationErrors":{"":["Invalid client_id"]}}"#,
+        r#"{"message":"Bad.","errors":{"Members[0].Email":["odd","long"],"$.groups[0].name":["no"],"Members[99]":["x"]}}"#,
+        r#"{"error":{"code":404,"reason":"Not Found","description":"The requested resource could not be found."}}"#,
+        "<html><head><TITLE>502 Bad Gateway</TITLE></head><p>Sorry</p>",
+        r#"{"Object":"error","Message":"x","ValidationErrors":{"A":["b","c"],"B":"d","C":["e"],"D":["f"],"E":["g"],"F":["h"]}}"#,
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_refusals_of_bitwarden(body in damaged(SAMPLES), status in crate::fuzz::status(), id in damaged(["abc-1"])) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(status, body), "x-request-id", &id);
+            let request = ImportRequest {
+                groups: vec![],
+                members: vec![bwdc_core::import::ImportMember { email: None, external_id: "u1".into(), deleted: false }],
+                overwrite_existing: false,
+                large_import: false,
+                invite_users_after_provisioning: false,
+            };
+            let told = of(&answer, Some(&request));
+            prop_assert!(told.starts_with("HTTP "), "{told}");
+            prop_assert!(told.chars().count() < LONGEST * (DETAILS + 2), "{} characters", told.chars().count());
+            prop_assert!(!told.contains(['\n', '\r']), "{told:?}");
+        }
     }
 }

@@ -307,3 +307,47 @@ fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (K
     let kind = if is_login && known.is_some() { Kind::Credentials } else { kind };
     (kind, known.unwrap_or(default).to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, damaged_text, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_answers_of_bitwarden(
+            body in damaged([r#"{"access_token":"e30.e30.c","expires_in":3600,"token_type":"Bearer"}"#, "", "{}", "<html>"]),
+            place in damaged(["https://example.org/path?secret=1#x", "/login"]),
+            status in crate::fuzz::status(),
+        ) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(status, body.clone()), "location", &place);
+            if let Some(token) = issued(&answer) {
+                prop_assert!(!token.reveal().is_empty());
+                prop_assert!(bearer(&token, "Importing").map_or_else(|error| !error.to_string().contains(token.reveal()), |header| header.is_sensitive()));
+            }
+            let read = body.len() + place.len();
+            crate::fuzz::harmless(&refused("Importing".to_owned(), &answer, None), read)?;
+            if !is_an_answer(&answer) {
+                crate::fuzz::harmless(&no_answer("Importing".to_owned(), &answer), read)?;
+            }
+        }
+
+        /// What is understood is understood again as the same.
+        #[test]
+        fn fuzz_server_addresses(text in damaged_text(["https://vault.bitwarden.eu", "bitwarden.example.com:8443/sub/", "http://localhost:8000", "https://[::1]"])) {
+            match Endpoints::resolve(Some(&text), None, None) {
+                Ok(endpoints) => {
+                    let (api, identity) = (endpoints.api_url(), endpoints.identity_url());
+                    let again = Endpoints::resolve(None, Some(api), Some(identity)).unwrap();
+                    prop_assert_eq!((again.api_url(), again.identity_url()), (api, identity));
+                    prop_assert!(url(api, "/config").is_ok());
+                }
+                Err(error) => crate::fuzz::harmless(&error, text.len())?,
+            }
+        }
+    }
+}

@@ -71,6 +71,9 @@ fn expiry(token: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -85,5 +88,19 @@ mod tests {
             assert!(!Token::from_stored(odd).is_fresh(at(0)), "{odd}");
         }
         assert!(!format!("{token:?}").contains("signature"));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_stored_tokens(payload in damaged_text([r#"{"exp":1700000000}"#, r#"{"nbf":1,"exp":253402207200,"iss":"x"}"#]), whole in damaged_text(["e30.e30.c"])) {
+            for text in [format!("header.{}.signature", URL_SAFE_NO_PAD.encode(&payload)), whole] {
+                let token = Token::from_stored(&text);
+                let _ = token.is_fresh(Timestamp::now());
+                prop_assert_eq!(token.reveal(), text.as_str());
+                prop_assert_eq!(format!("{token:?}").matches("[secret]").count(), 1);
+            }
+        }
     }
 }

@@ -178,6 +178,9 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn answer(remaining: u64, after: u64) -> HeaderMap {
@@ -263,5 +266,32 @@ mod tests {
         assert!(far.left == u64::MAX && Instant::now().checked_add(far.renewed_in).is_some());
         assert_eq!(told(&[("x-ratelimit-remaining", "many"), ("x-ratelimit-reset", "832")]), None);
         assert_eq!(told(&[("x-ratelimit-remaining", "4988")]), None);
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_limits(
+            left in damaged(["0", "7", "4988"]),
+            reset in damaged(["0", "832", "1445412510", "253402300799"]),
+            date in damaged(["Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"]),
+        ) {
+            let url = Url::parse("https://example.okta.com/api/v1/users").unwrap();
+            for (remaining, renewal) in DIALECTS {
+                let mut answer = crate::fuzz::answer(200, "");
+                for (name, value) in [(remaining, &left), (renewal, &reset), ("date", &date)] {
+                    answer = crate::fuzz::with_header(answer, name, value);
+                }
+                let told = Limit::told(&answer.headers);
+                prop_assert!(told.is_none_or(|told| Instant::now().checked_add(told.renewed_in).is_some()));
+                let allowance = Allowance::told(|_| "all");
+                allowance.learn(&url, Some(&answer.headers));
+                let requests = told.map_or(1, |told| told.left);
+                let turn = allowance.0.as_ref().unwrap().turn(&url);
+                let is_over = told.is_some_and(|told| told.renewed_in.is_zero());
+                prop_assert_eq!(matches!(turn, Turn::Now), requests > 0 || is_over);
+            }
+        }
     }
 }

@@ -370,6 +370,9 @@ fn log(request: &Request, result: &std::result::Result<Response, failure::Failur
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -382,5 +385,26 @@ mod tests {
         };
         assert_eq!(http.went(&limited("7")), Went::TooMuch(Some(Duration::from_secs(7))));
         assert_eq!(http.went(&limited("3000")), Went::TooMuch(None));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// What is taken for an address keeps the secret off the network.
+        #[test]
+        fn fuzz_addresses(text in damaged_text([
+            " https://example.org/base ", "http://localhost:8080", "http://127.0.0.1/", "http://[::1]/x", "https://me:secret@example.org",
+        ])) {
+            match base_url("x.url", &text, "https://example.org") {
+                Ok(url) => {
+                    let is_local = ["localhost", "[::1]"].contains(&url.host_str().unwrap())
+                        || url.host_str().unwrap().starts_with("127.");
+                    prop_assert!(url.scheme() == "https" || (url.scheme() == "http" && is_local), "{url}");
+                    prop_assert!(url.username().is_empty() && url.password().is_none());
+                    prop_assert_eq!(base_url("x.url", url.as_str(), "").unwrap(), url);
+                }
+                Err(error) => crate::fuzz::harmless(&error, text.len())?,
+            }
+        }
     }
 }

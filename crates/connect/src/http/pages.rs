@@ -143,6 +143,9 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     const VENDOR: Vendor = Vendor { name: "Example", address: "example.url" };
@@ -200,5 +203,61 @@ mod tests {
         assert!(pages.token(&third, "pageToken", Some("a/b=")).is_err());
         pages.token(&third, "pageToken", Some("")).unwrap();
         assert!(pages.turn().is_none());
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A token goes nowhere else, and no page is read twice.
+        #[test]
+        fn fuzz_links_to_the_next_page(links in prop::collection::vec(damaged_text([
+            "https://example.org/users?after=2",
+            "https://example.org:443/users?limit=2&after=%32#x",
+            "HTTPS://EXAMPLE.ORG/users/../users?after=3",
+            "https://example.org@evil.example/",
+            "//example.org/users",
+            "https:example.org/users",
+        ]), 1..4)) {
+            let mut pages = pages();
+            let first = pages.turn().unwrap();
+            let (mut turn, mut seen) = (first.url.clone(), vec![first.url.clone()]);
+            let origin = turn.origin();
+            for link in links {
+                let here = Turn { url: turn.clone(), attempted: String::new(), number: seen.len() };
+                if let Err(error) = pages.link(&here, Some(&link)) {
+                    crate::fuzz::harmless(&error, link.len())?;
+                    continue;
+                }
+                turn = pages.turn().unwrap().url;
+                prop_assert_eq!(turn.origin(), origin.clone());
+                prop_assert!(!seen.contains(&turn), "{turn}");
+                seen.push(turn.clone());
+            }
+        }
+
+        #[test]
+        fn fuzz_tokens_for_the_next_page(tokens in prop::collection::vec(damaged_text(["a/b=", "~!!~AAAA", "eyJ&limit=5"]), 1..4)) {
+            let mut pages = pages();
+            let mut turn = pages.turn().unwrap();
+            for token in tokens {
+                if let Err(error) = pages.token(&turn, "pageToken", Some(&token)) {
+                    crate::fuzz::harmless(&error, token.len())?;
+                    continue;
+                }
+                let Some(next) = pages.turn() else { continue };
+                let sent: Vec<_> = next.url.query_pairs().filter(|(name, _)| name == "pageToken").collect();
+                prop_assert_eq!(sent.iter().map(|(_, value)| &**value).collect::<Vec<_>>(), [token.as_str()]);
+                prop_assert!(next.url.query_pairs().any(|(name, value)| name == "limit" && value == "2"));
+                turn = next;
+            }
+        }
+
+        #[test]
+        fn fuzz_answers(body in damaged([r#"[{"id":"1","profile":{"email":"a@example.org"}}]"#, "<html>", "null"]), id in damaged(["abc-1"])) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(200, body.clone()), "x-request-id", &id);
+            if let Err(error) = VENDOR.decode::<Vec<serde_json::Value>>("Reading users", &answer) {
+                crate::fuzz::harmless(&error, body.len())?;
+            }
+        }
     }
 }

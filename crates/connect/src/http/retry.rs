@@ -113,6 +113,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn answer(status: u16, retry_after: Option<&str>) -> Result<Response, Failure> {
@@ -174,6 +177,20 @@ mod tests {
         }
         for status in [200, 400, 408, 502, 504] {
             assert!(!is_repeated(status), "{status}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_retry_after(text in damaged(["7", "2.125", "Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "1e300", "-0"])) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(429, ""), "retry-after", &text);
+            let told = retry_after(&answer.headers);
+            prop_assert!(told.is_none_or(|told| tokio::time::Instant::now().checked_add(told).is_some()));
+            let bound = Duration::from_secs(60);
+            let next = judge(&Ok(answer), Passing::default(), Repeat::Always, &mut Backoff::new(bound), Duration::ZERO);
+            prop_assert!(matches!(next, Next::Done) || matches!(next, Next::Again(wait) if wait <= bound));
         }
     }
 }

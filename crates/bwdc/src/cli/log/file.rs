@@ -143,6 +143,9 @@ fn identity(metadata: &Metadata) -> Option<std::time::SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -165,5 +168,29 @@ mod tests {
         assert!(followed.written().unwrap().is_empty());
         fs::write(&path, "5\n").unwrap();
         assert_eq!(followed.written().unwrap(), ["5"]);
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// As many lines as were asked for, in their order, and nothing in them that moves a terminal.
+        #[test]
+        fn fuzz_log_files(
+            content in damaged(["2026-03-04T05:06:09.112Z INFO  bwdc: sync ok instance=hq\n{\"level\":\"WARN\"}\nsh: not found\n"]),
+            count in 0..5_usize,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("bwdc.log");
+            fs::write(&path, &content).unwrap();
+            let choice = Choice { severity: super::super::lines::Severity::Any, instances: Vec::new() };
+            let all = last(&path, usize::MAX, &choice).unwrap();
+            let some = last(&path, count, &choice).unwrap();
+            prop_assert_eq!(&some[..], &all[all.len() - some.len()..]);
+            prop_assert_eq!(some.len(), count.min(all.len()));
+            for line in &all {
+                prop_assert!(!line.contains(['\n', '\r']));
+                crate::fuzz::plain(line)?;
+            }
+        }
     }
 }

@@ -67,6 +67,9 @@ fn head(line: &str) -> Option<Head> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     const GOOD: &str = "2026-03-04T05:06:09.112Z INFO  bwdc: sync ok instance=hq run=5e0c9b1f2a44 users=812";
@@ -100,5 +103,25 @@ mod tests {
     fn one_instance_of_several_in_a_file() {
         assert_eq!(chosen(Severity::Any, &["hq"]), [GOOD, BAD]);
         assert_eq!(chosen(Severity::Trouble, &["berlin", "x"]), [JSON]);
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A line is one instance's only if it says so.
+        #[test]
+        fn fuzz_lines_of_logs(line in damaged_text([GOOD, BAD, JSON, "sh: 1: bwdc: not found", "Synced 1 group(s) and 2 user(s)."])) {
+            for severity in [Severity::Any, Severity::Trouble] {
+                let of = |names: &[&str]| Choice { severity, instances: names.iter().map(|name| (*name).to_owned()).collect() };
+                prop_assert!(!of(&["hq"]).has(&line) || line.contains("hq") || line.contains("\\u"));
+                prop_assert!(!of(&["hq"]).has(&line) || of(&[]).has(&line));
+            }
+            prop_assert!(of_any().has(&line));
+            crate::fuzz::plain(&crate::log::escaped(&line))?;
+        }
+    }
+
+    fn of_any() -> Choice {
+        Choice { severity: Severity::Any, instances: Vec::new() }
     }
 }

@@ -77,3 +77,27 @@ fn last(instance: &InstanceStatus, now: Timestamp) -> String {
         (None, None) => "never ran".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_status_of_a_daemon(text in damaged([
+            r#"{"version":"1.0.0","pid":7,"started":"2026-01-01T00:00:00Z","instances":{"hq":{"runningSince":null,"nextRun":"2026-01-01T00:00:00Z","last":{"at":"2026-01-01T00:00:00Z","seconds":1.5,"exit":1,"message":"No.\\nAt all."},"runs":2,"failed":1,"failuresInARow":1,"lastSuccess":"-009999-01-02T01:59:59Z"}}}"#,
+            r#"{"version":"1","pid":1,"started":"9999-12-30T22:00:00Z","instances":{"a":{"runs":18446744073709551615,"failed":0,"failuresInARow":4294967295,"runningSince":"9999-12-30T22:00:00Z"}}}"#,
+        ])) {
+            let Ok(status) = serde_json::from_slice::<Status>(&text) else { return Ok(()) };
+            for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
+                prop_assert!(told(&status, now).len() <= 40 * text.len() + 1_000);
+            }
+            let _ = (response(&status), listing(&status));
+        }
+    }
+}

@@ -243,6 +243,9 @@ impl Installation {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Result<Installation> {
@@ -356,5 +359,49 @@ mod tests {
         }
         assert_eq!("36h".parse::<Age>().unwrap().to_string(), "36h");
         assert_eq!("48h".parse::<Age>().unwrap().to_string(), "2d");
+    }
+
+    const SAMPLES: [&str; 3] = [
+        "schedule = { every = \"15m\" }\n[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"/srv/berlin\"\n\
+         [instance.lone]\nfolder = \"../lone\"\nschedule.cron = \"0 12 * * 1\"\n\
+         [organization.acme]\nmerge = [\"hq\", \"berlin\"]\nprefix = { berlin = \"Berlin / \" }\n",
+        "[log]\nfile = \"log/bwdc.log\"\nformat = \"json\"\nlevel = \"warn\"\nmax_size = \"1 MB\"\nmax_age = \"2w\"\nkeep = 3\n\
+         [limits]\nat_once = 2\n[daemon]\nlisten = \"127.0.0.1:9464\"\n",
+        "# mine\r\n[instance.\"a.b\"]\r\nfolder = 'C:\\srv'\r\nschedule = { weekly = \"mon@20:00\" }\r\n",
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A file is understood, with names and folders that stand for something, or told with a line of it.
+        #[test]
+        fn fuzz_bwdc_toml(text in damaged_text(SAMPLES)) {
+            match bwdc_testkit::damage::soon(|| read(&text)) {
+                Ok(read) => {
+                    let names = || read.instances.iter().map(|instance| &instance.name).chain(read.organizations.iter().map(|o| &o.name));
+                    prop_assert_eq!(names().collect::<HashSet<_>>().len(), names().count());
+                    prop_assert!(names().all(|name| (1..=64).contains(&name.len()) && name.is_ascii()));
+                    prop_assert!(read.instances.iter().all(|instance| instance.folder.is_absolute()));
+                    prop_assert!(read.organizations.iter().all(|organization| organization.members.len() >= 2));
+                    for (_, value) in read.listing() {
+                        prop_assert!(value.len() <= 2 * text.len() + 100);
+                    }
+                    for schedule in names().filter_map(|name| read.schedule_of(name)) {
+                        prop_assert!(schedule.times().is_ok());
+                    }
+                    if let Some(size) = read.log.max_size {
+                        prop_assert_eq!(size.to_string().parse(), Ok(size));
+                    }
+                    if let Some(age) = read.log.max_age {
+                        prop_assert_eq!(age.to_string().parse(), Ok(age));
+                    }
+                }
+                Err(error) => {
+                    crate::fuzz::harmless(&error, text.len())?;
+                    let line = crate::fuzz::line_in(&error);
+                    prop_assert!(line.is_some_and(|line| line <= 1 + text.matches('\n').count()), "{}", error);
+                }
+            }
+        }
     }
 }

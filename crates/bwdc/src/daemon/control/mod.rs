@@ -127,7 +127,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
 
+    use bwdc_testkit::{damaged, few};
     use jiff::Timestamp;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -174,6 +176,50 @@ mod tests {
             let mut told = String::new();
             theirs.read_to_string(&mut told).await.unwrap();
             assert_eq!(told, "", "{asked}");
+        }
+    }
+
+    const STATUS: [&str; 2] = [
+        r#"{"version":"1.0.0","pid":7,"started":"2026-01-01T00:00:00Z","instances":{"hq":{"runningSince":null,"nextRun":"2026-01-01T00:00:00Z","last":{"at":"2026-01-01T00:00:00Z","seconds":1.5,"exit":1,"message":"No.\\nAt all."},"runs":2,"failed":1,"failuresInARow":1,"lastSuccess":"-009999-01-02T01:59:59Z"}}}"#,
+        r#"{"version":"1","pid":1,"started":"9999-12-30T22:00:00Z","instances":{}}"#,
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Whoever asks anything else gets nothing, and whatever is answered is told or refused.
+        #[test]
+        fn fuzz_questions_and_answers(asked in damaged(["status\n", "status\nstatus\n"]), told in damaged(STATUS)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let answered = runtime.block_on(async {
+                let (ours, theirs) = tokio::io::duplex(1 << 20);
+                let (mut from, mut to) = tokio::io::split(theirs);
+                let question = async {
+                    let _ = to.write_all(&asked).await;
+                    let _ = to.shutdown().await;
+                };
+                let listening = async {
+                    let mut text = String::new();
+                    from.read_to_string(&mut text).await.unwrap();
+                    text
+                };
+                let shared = shared(1);
+                tokio::join!(tell(ours, shared), question, listening).2
+            });
+            prop_assert_eq!(!answered.is_empty(), asked.starts_with(QUESTION));
+            let read = runtime.block_on(async {
+                let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+                theirs.write_all(&told).await.unwrap();
+                theirs.write_all(b"\n").await.unwrap();
+                question(ours).await
+            });
+            if let Ok(status) = read.map_err(|_| ()).and_then(|text| serde_json::from_str::<Status>(&text).map_err(|_| ())) {
+                for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
+                    let _ = status.in_trouble(now);
+                }
+                let again: Status = serde_json::from_slice(&serde_json::to_vec(&status).unwrap()).unwrap();
+                prop_assert_eq!(again.instances.len(), status.instances.len());
+            }
         }
     }
 }

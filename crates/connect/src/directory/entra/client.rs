@@ -484,6 +484,9 @@ fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -513,5 +516,51 @@ mod tests {
         assert!(Permission::Users.is_in(&granted(&["Mail.Read", "directory.read.all"])));
         assert!(!Permission::Users.is_in(&granted(&["Group.Read.All", "User.ReadBasic.All"])));
         assert_eq!(Permission::Units.name(), "AdministrativeUnit.Read.All");
+    }
+
+    const LISTS: [&str; 4] = [
+        r#"{"value":[{"id":"1","mail":"a@example.org","userPrincipalName":"a@x.onmicrosoft.com","accountEnabled":true},{"id":"2","mail":null}],"@odata.nextLink":"https://graph.microsoft.com/v1.0/users?$skiptoken=x"}"#,
+        r##"{"value":[{"id":"g","displayName":"Sales","visibility":"HiddenMembership","@odata.type":"#microsoft.graph.group"}]}"##,
+        r#"{"value":[{"id":"1","@removed":{"reason":"deleted"}}],"@odata.deltaLink":"https://graph.microsoft.com/v1.0/users/delta?$deltatoken=y"}"#,
+        r#"{"value":[],"passwordCredentials":[{"displayName":"x","hint":"abc","endDateTime":"2030-01-01T00:00:00Z"}]}"#,
+    ];
+    const REFUSALS: [&str; 3] = [
+        r#"{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges","innerError":{"date":"2026-01-01"}}}"#,
+        r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret. Trace ID: x","error_codes":[7000215],"trace_id":"t"}"#,
+        r#"{"error":{"code":"syncStateNotFound","message":"Badly formed token"}}"#,
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_records_of_entra(body in damaged(LISTS)) {
+            use super::super::convert;
+            let answer = crate::fuzz::answer(200, body.clone());
+            fn page<T: DeserializeOwned>(answer: &Response) -> Vec<T> {
+                ENTRA.decode::<Page<T>>("", answer).map_or_else(|_| Vec::new(), |page| page.value)
+            }
+            if let Err(error) = ENTRA.decode::<Page<UserRecord>>("", &answer) {
+                crate::fuzz::harmless(&error, body.len())?;
+            }
+            let users: Vec<UserRecord> = page(&answer);
+            let people = convert::people(&users, &super::super::filter::Circles::default());
+            prop_assert_eq!(people.kept.len(), users.len());
+            let left = [convert::removed(&page(&answer)), convert::deleted(&page(&answer))].concat();
+            let _ = convert::contradicted(&left, &users);
+            let members: Vec<MemberRecord> = page(&answer);
+            page::<GroupRecord>(&answer).iter().for_each(|record| drop((convert::group(record, &members), record.label())));
+            let _ = ENTRA.decode::<ApplicationRecord>("", &answer);
+        }
+
+        #[test]
+        fn fuzz_refusals_of_entra(body in damaged(REFUSALS), status in crate::fuzz::status(), id in damaged(["abc-1"])) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(status, body.clone()), "request-id", &id);
+            let error = refused("Reading users", &answer, Permission::Users);
+            crate::fuzz::harmless(&error, body.len())?;
+            crate::fuzz::harmless(&super::super::login::refused("Logging in", &answer), body.len())?;
+            let refusal = Refusal { status, told: told(&answer), error };
+            let _ = (refusal.is_expired_link(), refusal.is_missing(), refusal.status());
+        }
     }
 }

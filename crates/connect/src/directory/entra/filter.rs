@@ -102,6 +102,9 @@ impl<'a> Circles<'a> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -129,5 +132,22 @@ mod tests {
         assert_eq!(typo, "unknown keyword `inculdeGroup` (did you mean `includeGroup`?)");
         let typo = Filter::of_groups("excludeAdminUnit:x").unwrap_err().to_string();
         assert!(typo.contains("unknown keyword"), "{typo}");
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_set_filters(text in damaged_text(["includeGroup:A,b|excludeGroup:c|exclude:x@y.org|INCLUDE:z@y.org", "excludeAdministrativeUnit: u , v |include:Interns", ":|,"])) {
+            for filter in [Filter::of_users(&text), Filter::of_groups(&text)] {
+                match filter {
+                    Ok(filter) => {
+                        prop_assert!(filter.ids().iter().all(|id| *id == id.to_lowercase() && !id.is_empty()));
+                        let _ = Circles::of(&filter, Memberships::default()).keep("1");
+                    }
+                    Err(error) => prop_assert!(error.to_string().len() <= 8 * text.len() + 2_000),
+                }
+            }
+        }
     }
 }

@@ -227,7 +227,7 @@ fn federated_token(path: &Path) -> Result<Secret> {
     }
 }
 
-fn refused(attempted: &str, response: &Response) -> Error {
+pub(super) fn refused(attempted: &str, response: &Response) -> Error {
     let status = response.status.as_u16();
     let Ok(refusal) = serde_json::from_slice::<Refusal>(&response.body) else {
         return Error::new(Kind::Refused, attempted, format!("HTTP {status}")).hint(
@@ -302,4 +302,47 @@ fn advice(status: u16, codes: &[u64]) -> (Kind, &'static str) {
             "Check entra.tenant, entra.applicationId and entra.key; login.microsoftonline.com/error explains the number.",
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, damaged_text, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIBAg==\n-----END CERTIFICATE-----\n";
+
+    /// A certificate with its key.
+    fn certificate() -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let client = bwdc_testkit::Certificates::make(folder.path()).client;
+        [client.certificate, client.key].map(|path| std::fs::read_to_string(path).unwrap()).concat()
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_tokens_of_entra(payload in damaged_text([r#"{"roles":["User.Read.All","Group.Read.All"],"exp":1}"#]), whole in damaged_text(["e30.e30.c"])) {
+            for text in [format!("e30.{}.c", BASE64URL.encode(&payload)), whole] {
+                let granted = Granted { token: Secret::from(text.as_str()), renew_at: Instant::now() };
+                let shown = granted.permissions().map_or(0, |roles| roles.iter().map(String::len).sum());
+                prop_assert!(shown <= text.len());
+            }
+        }
+
+        #[test]
+        fn fuzz_certificate_files(content in damaged([
+            CERTIFICATE.to_owned(),
+            format!("{CERTIFICATE}{}", bwdc_sandbox::cloud::google::PRIVATE_KEY),
+            certificate(),
+        ])) {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), &content).unwrap();
+            if let Err(error) = Certificate::read(file.path()) {
+                crate::fuzz::harmless(&error, 0)?;
+            }
+        }
+    }
 }

@@ -86,6 +86,9 @@ fn behind(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -112,5 +115,19 @@ mod tests {
         assert_eq!(words("\"A;B\"", &known).unwrap(), ["A;B"]);
         assert!(words("\"A;B", &known).unwrap_err().contains("closing quote"));
         assert!(words("\"A\"B", &known).unwrap_err().contains("closing quote"));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Words written in quotes are read as they were.
+        #[test]
+        fn fuzz_lists_in_a_field(field in damaged_text(["Staff;R&D; Ops; West", "\"a; b\" ; c", "\"say \"\"a;b\"\"\""])) {
+            let known = Known::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);
+            if let Ok(found) = bwdc_testkit::damage::soon(|| words(&field, &known)) {
+                let again: Vec<_> = found.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+                prop_assert_eq!(words(&again.join(";"), &known), Ok(found));
+            }
+        }
     }
 }

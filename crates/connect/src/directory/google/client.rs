@@ -253,6 +253,9 @@ fn cost(_: &Method, url: &Url) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -277,6 +280,37 @@ mod tests {
             ["{}", r#"{"error":{"code":500}}"#, r#"{"kind":"admin#directory#groups"}"#, r#"{"users":null}"#]
         {
             assert!(!is_list(other), "{other}");
+        }
+    }
+
+    const LISTS: [&str; 4] = [
+        r#"{"kind":"admin#directory#users","nextPageToken":"a","users":[{"id":"1","primaryEmail":"a@example.org","suspended":false,"archived":null,"emails":[{"address":"x"}]}]}"#,
+        r#"{"kind":"admin#directory#groups","groups":[{"id":"g","name":"Sales"},{"id":"h"}]}"#,
+        r#"{"members":[{"id":"1","type":"USER","status":"ACTIVE"},{"type":"CUSTOMER"},{"id":"3","type":"GROUP"},{}]}"#,
+        r#"{"kind":"admin#directory#users"}"#,
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_records_of_google(body in damaged(LISTS)) {
+            use super::super::convert::{Listing, everybody, group, living, user};
+            let answer = crate::fuzz::answer(200, body.clone());
+            let users = match GOOGLE.decode::<Written<UserRecord>>("", &answer) {
+                Ok(written) => written.entries.unwrap_or_default(),
+                Err(error) => {
+                    crate::fuzz::harmless(&error, body.len())?;
+                    Vec::new()
+                }
+            };
+            let users: Vec<_> = [Listing::Living, Listing::Deleted].iter().flat_map(|listing| users.iter().map(|record| user(record, *listing))).collect();
+            let living = living(users.iter());
+            let members = GOOGLE.decode::<Written<MemberRecord>>("", &answer).ok().and_then(|written| written.entries).unwrap_or_default();
+            let groups = GOOGLE.decode::<Written<GroupRecord>>("", &answer).ok().and_then(|written| written.entries).unwrap_or_default();
+            let groups: Vec<_> = groups.iter().map(|record| group(record, &members, &living).0).collect();
+            prop_assert!(groups.iter().all(|group| group.members.len() <= members.len()));
+            let _ = everybody(&groups, users.iter());
         }
     }
 }

@@ -195,6 +195,9 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     const FILE: &str = r#"{"type":"service_account","client_email":"a@p.iam.gserviceaccount.com","private_key":"hunter2",
@@ -241,6 +244,32 @@ mod tests {
         ] {
             let error = parsed(text).unwrap_err().to_string();
             assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_key_files(text in damaged_text([
+            FILE.to_owned(),
+            format!("\u{feff}'{FILE}'"),
+            r#"{"type":"authorized_user","refresh_token":"hunter2"}"#.to_owned(),
+            r#"{"installed":{"client_secret":"hunter2"}}"#.to_owned(),
+        ])) {
+            let key = Some(Secret::from(text.as_str()));
+            for account in [parsed(&text).and_then(|file| ServiceAccount::new(None, None, Some(file))), ServiceAccount::new(None, key, None)] {
+                match account {
+                    Ok(account) => {
+                        if let Err(error) = Config::token_url(None, &account) {
+                            crate::fuzz::harmless(&error, text.len())?;
+                        }
+                        let shown = format!("{account:?}");
+                        prop_assert!(shown.contains("key: [secret]") && shown.len() <= 16 * text.len() + 200);
+                    }
+                    Err(error) => crate::fuzz::harmless(&error, text.len())?,
+                }
+            }
         }
     }
 }

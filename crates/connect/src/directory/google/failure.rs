@@ -144,6 +144,8 @@ fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Part) -> (Kind, 
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
     use reqwest::StatusCode;
     use reqwest::header::HeaderMap;
 
@@ -204,6 +206,30 @@ mod tests {
         for (status, body) in [(502, "<html>"), (403, "{}"), (200, "{}")] {
             let error = refused("Reading users", &answer(status, body), &login, &part);
             assert!(error.next_step().unwrap().contains("proxy"), "{error}");
+        }
+    }
+
+    const SAMPLES: [&str; 4] = [
+        r#"{"error":{"code":403,"message":"Not Authorized","errors":[{"message":"x","domain":"global","reason":"forbidden"}]}}"#,
+        r#"{"error":{"code":403,"message":"","status":"PERMISSION_DENIED","details":[{"@type":"x","reason":"RATE_LIMIT_EXCEEDED"}]}}"#,
+        r#"{"error":"invalid_grant","error_description":"Invalid JWT: Token must be a short-lived token"}"#,
+        "<html>",
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_refusals_of_google(
+            body in damaged(SAMPLES),
+            status in crate::fuzz::status(),
+            date in damaged(["Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]),
+        ) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(status, body.clone()), "date", &date);
+            let _ = (may_pass(&answer), is_googles(&answer));
+            let (login, part) = (Login::new(&config()).unwrap(), Part::Domain("example.org".to_owned()));
+            crate::fuzz::harmless(&refused("Reading users", &answer, &login, &part), body.len())?;
+            crate::fuzz::harmless(&login.refused("Logging in", &answer), body.len())?;
         }
     }
 }

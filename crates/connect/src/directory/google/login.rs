@@ -133,7 +133,7 @@ impl Login {
         self.token_url.origin().ascii_serialization()
     }
 
-    fn refused(&self, attempted: &str, response: &Response) -> Error {
+    pub(super) fn refused(&self, attempted: &str, response: &Response) -> Error {
         let status = response.status.as_u16();
         let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
         let Ok(Refusal { error, error_description }) = serde_json::from_slice(&response.body) else {

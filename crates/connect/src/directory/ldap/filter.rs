@@ -271,6 +271,7 @@ fn attribute(start: usize, name: &str) -> Parsed<()> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
     use proptest::prelude::*;
 
     use super::*;
@@ -312,9 +313,42 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(few())]
+
+        /// A filter is understood, or the error points at a character of it.
         #[test]
-        fn never_panics(text in "[(&|!)=a*\\\\2ü ]{0,40}") {
-            let _ = check("f", &text);
+        fn fuzz_ldap_filters(text in prop_oneof![
+            damaged_text([
+                "(&(objectClass=Person)(|(sn=Jensen)(cn=Babs J*o*e))(!(cn=Tim\\20Howes)))",
+                "(userAccountControl:1.2.840.113556.1.4.803:=2)",
+                "(:dn:2.4.6.8.10:=Dino)",
+                "(|(age>=5)(age<=7)(cn~=ü)(seeAlso=)(cn=*))",
+            ]),
+            "[(&|!)=a*\\\\2ü ]{0,40}",
+        ]) {
+            match encoded(&text) {
+                Ok(filter) => {
+                    prop_assert!(filter.len() <= 8 * text.len() + 16);
+                    prop_assert_eq!(check("f", &text), Ok(()));
+                }
+                Err((at, _)) => {
+                    prop_assert!(at <= text.trim().len() && text.trim().is_char_boundary(at), "{at}");
+                    let error = check("f", &text).unwrap_err();
+                    prop_assert!(error.to_string().contains(", at character "));
+                    crate::fuzz::harmless(&error, text.len())?;
+                }
+            }
+        }
+
+        /// A value that is escaped stands for itself.
+        #[test]
+        fn fuzz_values_in_filters(value in damaged_text(["cn=a*(b)\\,dc=x\0"])) {
+            let mut expected = Writer::default();
+            expected.many(choice::EQUAL, |item| {
+                item.value(tag::OCTET_STRING, b"member");
+                item.value(tag::OCTET_STRING, value.as_bytes());
+            });
+            prop_assert_eq!(encoded(&format!("(member={})", escaped(&value))), Ok(expected.finish()));
         }
     }
 }

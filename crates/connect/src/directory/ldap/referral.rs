@@ -161,3 +161,41 @@ fn is_without_people(url: &str) -> bool {
         .iter()
         .any(|part| name.starts_with(part))
 }
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// The password goes to no host but the configured one and those of the domain that is read, and only for a part of it.
+        #[test]
+        fn fuzz_references_of_ldap(url in damaged_text([
+            "ldap://dc1.corp.example/ou=Sales,DC=corp,DC=example??one",
+            "ldaps://localhost:636/dc=corp,dc=example",
+            "ldap://evil.example/dc=x,dc=corp,dc=example",
+            "ldap://a.corp.example@evil.example/dc%3Dcorp%2Cdc%3Dexample",
+            "ldap://[::1]:389/",
+            "ldap:///CN=Configuration,DC=corp,DC=example",
+        ])) {
+            let request = Request {
+                what: "users", base: "dc=corp,dc=example".to_owned(), scope: Depth::Subtree, filter: String::new(),
+                attributes: Vec::new(), controls: Vec::new(),
+            };
+            let from = Place { config: super::super::tests::config(super::super::config::Identity::Dn), request };
+            let _ = is_without_people(&url);
+            match referred(&from, &url) {
+                Ok(Place { config, request }) => {
+                    let host = config.host.trim_end_matches('.').to_lowercase();
+                    prop_assert!(host == "localhost" || host == "corp.example" || host.ends_with(".corp.example"), "{host}");
+                    prop_assert!(normal(&request.base).ends_with("dc=corp,dc=example"), "{}", request.base);
+                }
+                Err(error) => crate::fuzz::harmless(&error, url.len())?,
+            }
+        }
+    }
+}

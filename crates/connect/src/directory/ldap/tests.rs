@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by panicking")]
 
 use bwdc_core::entry::Status;
+use bwdc_testkit::{damaged, damaged_text, few};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -14,7 +15,7 @@ use super::disabled::DisabledBy;
 use super::wire::played::{self, read};
 use crate::Secret;
 
-fn config(identity: Identity) -> Config {
+pub(super) fn config(identity: Identity) -> Config {
     let search = || Search { path: String::new(), object_class: "person".into(), filter: None };
     Config {
         host: "localhost".into(),
@@ -113,6 +114,7 @@ fn description() -> impl Strategy<Value = String> {
         "mail;lang-en",
         "member",
         "member;range=0-1499",
+        "member;range=18446744073709551615-18446744073709551615",
         "member;range=5-*",
         "member;lang-en",
         "member;range=9",
@@ -134,14 +136,17 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         "[cn=uo, \\\\\"+;#a-z]{0,60}".prop_map(String::into_bytes),
         Just(vec![b'x'; 100_000]),
         any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+        damaged(["512", "9223372036854775807", "TRUE", "000001010000Z", "user@example.org", "S-1-5-21-513"]),
     ]
 }
 
 proptest! {
+    #![proptest_config(few())]
+
     /// Whatever a server sends, nothing panics, and the entry next to it comes out as it would alone.
     #[test]
-    fn odd_entries_harm_nobody(
-        dn in ".{0,60}",
+    fn fuzz_entries_of_ldap(
+        dn in prop_oneof![damaged_text(["CN=Jane\\0ADEL:5a,CN=Deleted Objects,DC=x", "uid=a+cn=b,dc=x"]), ".{0,60}"],
         attributes in prop::collection::vec((description(), prop::collection::vec(value(), 0..4)), 0..8),
     ) {
         let config = config(Identity::GuidOrDn);
@@ -151,6 +156,12 @@ proptest! {
         let now = Timestamp::now();
         prop_assert!(person(&read(&odd), &config, Found::Living, now).is_ok());
         prop_assert!(group(&read(&odd), &config, &mut references).is_ok());
+        for mark in DisabledBy::ALL {
+            let named = Config { identity: Identity::Attribute(mark.attribute().to_owned()), ..config.clone() };
+            if let Err(error) = person(&read(&odd), &named, Found::Tombstone, now) {
+                crate::fuzz::harmless(&error, odd.len())?;
+            }
+        }
         let neighbour = person(&read(&good), &config, Found::Living, now).unwrap();
         prop_assert_eq!(neighbour.user.email.as_ref().unwrap().as_str(), "good@x.org");
         prop_assert_eq!(neighbour.user.status, Status::Active);

@@ -117,7 +117,7 @@ impl Application {
     }
 }
 
-fn refused(attempted: &str, response: &Response) -> Error {
+pub(super) fn refused(attempted: &str, response: &Response) -> Error {
     let status = response.status.as_u16();
     let told = serde_json::from_slice(&response.body).ok().filter(|_| matches!(status, 400 | 401 | 403));
     let Some(Refusal { error, error_description }) = told else {

@@ -205,6 +205,15 @@ struct Token {
     expires_in: u64,
 }
 
+impl Token {
+    /// When another one is asked for: before its end there is no other one to be had. `None` if that is never.
+    fn renew_at(&self, now: Timestamp) -> Option<Instant> {
+        let end = self.created_at.unwrap_or(now).as_second().saturating_add_unsigned(self.expires_in);
+        let left = u64::try_from(end.saturating_sub(now.as_second())).unwrap_or(0);
+        Instant::now().checked_add(Duration::from_secs(left).max(SHORTEST_USE))
+    }
+}
+
 /// The credential pair, and where it gets tokens.
 #[derive(Debug)]
 struct CredentialPair {
@@ -238,11 +247,7 @@ impl TokenSource for CredentialPair {
             return Err(refusal.at_login(&attempted, &response));
         }
         let token: Token = ONELOGIN.decode(&attempted, &response)?;
-        let now = response.time();
-        let end = token.created_at.unwrap_or(now).as_second().saturating_add_unsigned(token.expires_in);
-        let left = u64::try_from(end.saturating_sub(now.as_second())).unwrap_or(0);
-        // Before its end there is no other one to be had.
-        let renew_at = Instant::now().checked_add(Duration::from_secs(left).max(SHORTEST_USE));
+        let renew_at = token.renew_at(response.time());
         AccessToken::new("bearer", &Secret::from(token.access_token), renew_at)
     }
 }
@@ -476,6 +481,9 @@ fn may_pass(response: &Response) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -546,5 +554,62 @@ mod tests {
         assert_eq!(with("a+/#", ""), "cursor=a%2B%2F%23");
         assert_eq!(with("%3D&page=1", ""), "cursor=%253D%26page%3D1");
         assert_eq!(with("%#", ""), "cursor=%%23");
+    }
+
+    const SAMPLES: [&str; 7] = [
+        r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#,
+        r#"{"status":{"error":true,"code":400,"type":"bad request","message":{"description":"no"}}}"#,
+        r#"{"message":"Unauthorized","statusCode":401,"name":"UnauthorizedError"}"#,
+        r#"{"status":429,"error":"BadRequestError","description":"Invalid pagination cursor"}"#,
+        r#"{"access_token":"x","created_at":"2021-04-28T21:10:57.210Z","expires_in":36000,"token_type":"bearer"}"#,
+        r#"[{"id":1,"email":"a@example.org","username":"a","status":1,"role_ids":[1,11],"created_at":"2021-04-28T21:10:57.210Z"},{"id":2,"role_ids":null}]"#,
+        r#"[{"id":1,"name":"Role 1"},{"id":2,"name":null}]"#,
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_answers_of_onelogin(
+            body in damaged(SAMPLES),
+            status in crate::fuzz::status(),
+            reset in damaged(["832", "3000"]),
+            date in damaged(["Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"]),
+        ) {
+            let mut answer = crate::fuzz::answer(status, body.clone());
+            for (name, value) in [("x-ratelimit-reset", &reset), ("x-ratelimit-remaining", &reset), ("total-count", &reset), ("date", &date)] {
+                answer = crate::fuzz::with_header(answer, name, value);
+            }
+            let _ = may_pass(&answer);
+            if let Some(refusal) = Refusal::of(&answer) {
+                crate::fuzz::harmless(&refusal.at_login("Logging in", &answer), body.len())?;
+                crate::fuzz::harmless(&refusal.of_list("Reading users", &answer), body.len())?;
+            }
+            let _ = earlier(answer.time(), TIMEOUT);
+            if let Ok(token) = ONELOGIN.decode::<Token>("", &answer) {
+                prop_assert!(token.renew_at(answer.time()).is_none_or(|at| at > Instant::now()));
+            }
+            let mut users: Vec<UserRecord> = ONELOGIN.decode("", &answer).unwrap_or_default();
+            UserRecord::compare(&mut users);
+            users.iter().for_each(|record| drop(super::super::convert::user(record, Some("@example.org"))));
+            match ONELOGIN.decode::<Vec<RoleRecord>>("", &answer) {
+                Ok(roles) => {
+                    let count = roles.len();
+                    prop_assert_eq!(super::super::convert::groups(roles, &users).len(), count);
+                }
+                Err(error) => crate::fuzz::harmless(&error, body.len())?,
+            }
+        }
+
+        /// A cursor is the cursor, and nothing else of the query.
+        #[test]
+        fn fuzz_cursors_of_onelogin(cursor in damaged_text(["bGltaXQ%3D", "a+/=", "%3D;page=1"])) {
+            let mut url = Url::parse("https://api.us.onelogin.com/api/2/users?fields=id").unwrap();
+            add_cursor(&mut url, &cursor);
+            let names: Vec<_> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+            prop_assert_eq!(names, ["fields", "cursor"]);
+            prop_assert_eq!(url.path(), "/api/2/users");
+            prop_assert_eq!(url.fragment(), None);
+        }
     }
 }

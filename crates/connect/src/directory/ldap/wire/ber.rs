@@ -243,11 +243,5 @@ mod tests {
             prop_assert_eq!(inside.expect(tag::OCTET_STRING), Ok(&content[..]));
             prop_assert_eq!(inside.next(), Ok(None));
         }
-
-        #[test]
-        fn any_octets_end(octets in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut reader = Reader::new(&octets);
-            while let Ok(Some(_)) = reader.next() {}
-        }
     }
 }
