@@ -224,15 +224,22 @@ pub(super) fn refused(attempted: &str, response: &Response, of_credentials: &'st
     Error::new(kind, attempted, told).hint(hint)
 }
 
+/// Okta's own are a third as long; next steps are not cut where they are shown.
+const LONGEST_SCOPE: usize = 100;
+
 /// The scope that an application's token lacks, as the answer names it (RFC 6750, section 3).
 fn missing_scope(response: &Response) -> Option<&str> {
     let header = response.headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
     let quoted = |name: &str| header.split_once(name)?.1.split_once('"').map(|(value, _)| value);
-    (quoted("error=\"") == Some("insufficient_scope")).then(|| quoted("scope=\"")).flatten()
+    let is_one = |scope: &&str| scope.len() <= LONGEST_SCOPE;
+    (quoted("error=\"") == Some("insufficient_scope")).then(|| quoted("scope=\"")).flatten().filter(is_one)
 }
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged, damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -245,9 +252,13 @@ mod tests {
         let lacking = "Bearer authorization_uri=\"http://e.okta.com/oauth2/v1/authorize\", realm=\"http://e.okta.com\", \
                        scope=\"okta.groups.read\", error=\"insufficient_scope\", error_description=\"no\"";
         assert_eq!(missing_scope(&with(lacking)), Some("okta.groups.read"));
-        for other in
-            ["Bearer error=\"invalid_token\", scope=\"x\"", "Bearer", "Bearer error=\"insufficient_scope\""]
-        {
+        let endless = format!("Bearer scope=\"{}\", error=\"insufficient_scope\"", "o".repeat(1_000));
+        for other in [
+            "Bearer error=\"invalid_token\", scope=\"x\"",
+            "Bearer",
+            "Bearer error=\"insufficient_scope\"",
+            &endless,
+        ] {
             assert_eq!(missing_scope(&with(other)), None, "{other}");
         }
     }
@@ -261,6 +272,61 @@ mod tests {
         assert_eq!(next_link("<a>; rel=self,<b>; rel=prev,<c>; title=x; rel=\"last next\""), Some("c"));
         for odd in ["", "<", "no link", "<a", "<a>", ">,<"] {
             assert_eq!(next_link(odd), None, "{odd}");
+        }
+    }
+
+    const LISTS: [&str; 4] = [
+        r#"[{"id":"00u1","status":"ACTIVE","profile":{"email":"a@example.org","login":"a"}},{"id":"00u2","status":null,"profile":null}]"#,
+        r#"[{"id":"00g1","profile":{"name":"Sales","description":null}}]"#,
+        r#"[{"id":"00u1"}]"#,
+        "[]",
+    ];
+    const REFUSALS: [&str; 3] = [
+        r#"{"errorCode":"E0000011","errorSummary":"Invalid token provided","errorLink":"E0000011","errorId":"oae1","errorCauses":[]}"#,
+        r#"{"error":"invalid_client","error_description":"The kid is unknown"}"#,
+        "<html>",
+    ];
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_records_of_okta(body in damaged(LISTS)) {
+            let answer = crate::fuzz::answer(200, body.clone());
+            if let Ok(records) = OKTA.decode::<Vec<UserRecord>>("", &answer) {
+                let users: Vec<_> = records.iter().map(super::super::convert::user).collect();
+                prop_assert!(users.iter().zip(&records).all(|(user, record)| user.external_id.as_str() == record.id));
+            }
+            match OKTA.decode::<Vec<GroupRecord>>("", &answer) {
+                Ok(records) => {
+                    let members: Vec<MemberRecord> = OKTA.decode("", &answer).unwrap_or_default();
+                    records.iter().for_each(|record| drop(super::super::convert::group(record, &members)));
+                }
+                Err(error) => crate::fuzz::harmless(&error, body.len())?,
+            }
+        }
+
+        #[test]
+        fn fuzz_refusals_of_okta(
+            body in damaged(REFUSALS),
+            wanted in damaged([r#"Bearer realm="x", scope="okta.groups.read", error="insufficient_scope""#]),
+            status in crate::fuzz::status(),
+        ) {
+            let answer = crate::fuzz::with_header(crate::fuzz::answer(status, body.clone()), "www-authenticate", &wanted);
+            crate::fuzz::harmless(&refused("Reading users", &answer, "Check it."), body.len() + wanted.len())?;
+            crate::fuzz::harmless(&super::super::login::refused("Logging in", &answer), body.len() + wanted.len())?;
+        }
+
+        /// What is found stands in brackets.
+        #[test]
+        fn fuzz_links_of_okta(header in damaged_text([
+            "<https://e.okta.com/api/v1/users?limit=2>; rel=\"self\", <https://e.okta.com/api/v1/users?after=x,y&limit=2>; rel=\"next\"",
+            "<a>; rel=self,<b>; rel=prev,<c>; title=x; rel=\"last next\"",
+        ])) {
+            if let Some(link) = bwdc_testkit::damage::soon(|| next_link(&header)) {
+                let bracketed = format!("<{link}>");
+                prop_assert!(header.contains(&bracketed));
+            }
         }
     }
 }
