@@ -116,7 +116,9 @@ fn in_lines(pem: &Secret) -> std::result::Result<Zeroizing<String>, &'static str
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
     use jsonwebtoken::{DecodingKey, Validation, decode};
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -169,12 +171,39 @@ mod tests {
             (pem.replace("MII", "MIJ"), "no RSA key"),
             ("-----BEGIN PRIVATE KEY-----aHVudGVyMg==-----END PRIVATE KEY-----".to_owned(), "no RSA key"),
             ("-----BEGIN RSA PRIVATE KEY-----aHVudGVyMg==-----END RSA PRIVATE KEY-----".to_owned(), ""),
+            (JWK.replace("RSA", "EC"), "the type EC, and RSA"),
+            (JWK.replace("RSA", "hunter2"), "an unknown type, and RSA"),
         ] {
-            let error = signer(&text).unwrap_err();
+            let error = Signer::from_pem_or_jwk(&Secret::from(text), "example.key").unwrap_err();
             let told = format!("{error} {:?}", error.next_step());
             assert!(told.contains(words) && told.contains("example.key"), "{told}");
             assert!(!told.contains("hunter2") && !told.contains("aHVudGVyMg"), "{told}");
         }
         assert!(!format!("{:?}", signer(&pem).unwrap()).contains("MII"));
+    }
+
+    /// The same key as a JWK.
+    const JWK: &str = r#"{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB","d":"AQAB","p":"AQAB","q":"AQAB","dp":"AQAB","dq":"AQAB","qi":"AQAB"}"#;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A key is whole and signs, or is refused without a part of it being shown.
+        #[test]
+        fn fuzz_private_keys(text in damaged_text([pem(), pem().replace('\n', "\\n"), pem().replace("PRIVATE", "RSA PRIVATE"), JWK.to_owned()])) {
+            match Signer::from_pem_or_jwk(&Secret::from(text.as_str()), "example.key") {
+                Ok(signer) => {
+                    let signed = signer.sign(&signer.header(Algorithm::RS256), &json!({ "iss": "jane" }));
+                    prop_assert!(signed.is_ok());
+                }
+                Err(error) => {
+                    crate::fuzz::harmless(&error, 0)?;
+                    let shown = format!("{error} {:?}", error.next_step());
+                    for part in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| part.len() > 12) {
+                        prop_assert!(!shown.contains(part), "{shown}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -40,7 +40,12 @@ pub(super) fn parse(text: &Secret) -> Result<Key, String> {
     let jwk: Jwk = serde_json::from_str(text.reveal())
         .map_err(|error| format!("it is no JWK of a private RSA key (line {})", error.line()))?;
     if jwk.kty != "RSA" {
-        return Err(format!("it is a key of the type {}, and RSA is needed", jwk.kty));
+        // Anything may stand there, a part of the key as well.
+        let known = ["EC", "OKP", "oct"].into_iter().find(|kind| jwk.kty == *kind);
+        return Err(match known {
+            Some(kind) => format!("it is a key of the type {kind}, and RSA is needed"),
+            None => "it is a key of an unknown type, and RSA is needed".to_owned(),
+        });
     }
     let der = jwk.to_der().ok_or("its numbers are no base64url")?;
     Ok(Key { der, id: jwk.kid })
