@@ -138,13 +138,14 @@ fn text_of(answer: &Answer, style: Style) -> Option<String> {
     match answer {
         Answer::Message { .. } if style.raw => None,
         Answer::Table { text, .. } if text.is_empty() => None,
+        // Names of groups, of servers and of whoever else is told of stand in these.
         Answer::Message { title, message: Some(message) } => {
-            Some(format!("{}\n{message}", green(title, style)))
+            Some(format!("{}\n{}", green(&escaped_lines(title), style), escaped_lines(message)))
         }
-        Answer::Message { title, message: None } => Some(green(title, style)),
-        Answer::Text(Some(text)) | Answer::Table { text, .. } | Answer::Failures { text, .. } => {
-            Some(text.clone())
-        }
+        Answer::Message { title, message: None } => Some(green(&escaped_lines(title), style)),
+        Answer::Table { text, .. } | Answer::Failures { text, .. } => Some(escaped_lines(text)),
+        // A value or a script, as it is.
+        Answer::Text(Some(text)) => Some(text.clone()),
         Answer::Object(value) => Some(render(value, style)),
         Answer::Text(None) | Answer::Nothing => None,
     }
@@ -439,4 +440,43 @@ fn told(text: &str, priority: Priority, style: Style) {
 /// In one piece: stderr has no buffer, and a daemon and what it starts write to the same one.
 fn err(text: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answers(text: &str) -> [Answer; 3] {
+        let (text, message) = (text.to_owned(), text.to_owned());
+        [
+            Answer::Message { title: text.clone(), message: Some(message.clone()) },
+            Answer::Table { text: text.clone(), value: Value::Null },
+            Answer::Failures { text, message, value: Value::Null },
+        ]
+    }
+
+    /// The name that a server gives itself, or a group has, reaches the terminal by `doctor`, `status` and `update`.
+    #[test]
+    fn names_in_answers_move_no_terminal() {
+        let style = Style { no_color: true, ..Style::default() };
+        for answer in answers("organization.x on Evil\u{1b}[2J\u{9b}1A\r accepts the API key\n\tnext") {
+            let text = text_of(&answer, style).unwrap();
+            assert!(text.contains("Evil\\u{1b}[2J\\u{9b}1A\\r accepts the API key\n\tnext"), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_answers_that_are_printed(text in damaged_text(["good  Server: a Bitwarden server\n      what to do\n", "2 x left out: a; b"])) {
+            let style = Style { no_color: true, ..Style::default() };
+            for text in answers(&text).iter().filter_map(|answer| text_of(answer, style)) {
+                crate::fuzz::plain(&text)?;
+            }
+        }
+    }
 }
