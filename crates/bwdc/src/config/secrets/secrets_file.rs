@@ -31,11 +31,19 @@ pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
 /// Sets or removes lines; the others stay.
 pub(super) fn change(path: &Path, changes: &[(&str, Option<&Secret>)]) -> Result<()> {
     let before = read(path)?.unwrap_or_default();
-    entries(path, &before)?;
+    let after = changed(path, &before, changes)?;
+    if *after == *before { Ok(()) } else { replace_private(path, after.as_bytes()) }
+}
+
+fn changed(path: &Path, before: &str, changes: &[(&str, Option<&Secret>)]) -> Result<Zeroizing<String>> {
+    entries(path, before)?;
     let is_changed = |line: &str| changes.iter().any(|(name, _)| is_of(line, name));
     let mut after = Zeroizing::new(String::new());
-    for line in before.lines().filter(|line| !is_changed(line)) {
+    // The mark would hide the first name.
+    for line in without_mark(before).split_inclusive('\n').filter(|line| !is_changed(line)) {
         after.push_str(line);
+    }
+    if !after.is_empty() && !after.ends_with('\n') {
         after.push('\n');
     }
     for (name, secret) in changes {
@@ -51,7 +59,12 @@ pub(super) fn change(path: &Path, changes: &[(&str, Option<&Secret>)]) -> Result
             after.push_str(part);
         }
     }
-    if *after == *before { Ok(()) } else { replace_private(path, after.as_bytes()) }
+    Ok(after)
+}
+
+/// The text behind a byte order mark.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn is_of(line: &str, name: &str) -> bool {
@@ -85,7 +98,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
 /// The lines, with what is wrong in them.
 fn entries<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, &'a str)>> {
     let mut entries = Vec::new();
-    for (line, number) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..) {
+    for (line, number) in without_mark(text).lines().zip(1..) {
         if line.trim().is_empty() || line.trim_start().starts_with('#') {
             continue;
         }
@@ -104,7 +117,8 @@ fn entries<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, &'a str)>> {
             );
             return Err(wrong("there is no secret of this name.".to_owned()).hint(hint));
         }
-        entries.push((name, value));
+        // Of a line end that was written twice, and of one that is the file's last.
+        entries.push((name, value.trim_end_matches('\r')));
     }
     Ok(entries)
 }
@@ -112,6 +126,9 @@ fn entries<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, &'a str)>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::config::secrets::{CLIENT_SECRET, LDAP_PASSWORD};
@@ -131,6 +148,21 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n\nBW_CLIENTID = a\nBW_CLIENTSECRET=k\n");
         assert!(find(&path, &LDAP_PASSWORD).unwrap().is_none());
         assert_eq!(find(&path, &CLIENT_SECRET).unwrap().unwrap().secret.reveal(), "k");
+    }
+
+    /// As an editor on Windows saves them.
+    #[test]
+    fn marks_and_line_ends_keep_no_secret_from_being_removed() {
+        let path = Path::new("secrets.env");
+        let text = "\u{feff}BW_CLIENTSECRET=old\r\nBWDC_OKTA_TOKEN=t\r\r\nBWDC_LDAP_PASSWORD=p\r";
+        assert_eq!(
+            entries(path, text).unwrap()[1..],
+            [("BWDC_OKTA_TOKEN", "t"), ("BWDC_LDAP_PASSWORD", "p")]
+        );
+        let after = changed(path, text, &[("BW_CLIENTSECRET", None)]).unwrap();
+        assert_eq!(*after, "BWDC_OKTA_TOKEN=t\r\r\nBWDC_LDAP_PASSWORD=p\r\n");
+        let after = changed(path, &after, &[("BW_CLIENTID", Some(&Secret::from("a")))]).unwrap();
+        assert_eq!(entries(path, &after).unwrap()[..2], entries(path, text).unwrap()[1..]);
     }
 
     #[test]
@@ -162,6 +194,39 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let error = find(&path, &LDAP_PASSWORD).unwrap_err().to_string();
             assert!(error.contains("chmod 600") && error.contains(&format!("{mode:o}")), "{error}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A file is understood or told with its line and without a secret; a secret that is put in is found, and the others stay.
+        #[test]
+        fn fuzz_secrets_file(text in damaged_text([
+            "# mine\n\nBW_CLIENTID = a\nBW_CLIENTSECRET= p=a\"s's $HOME # \\n \nBWDC_LDAP_PASSWORD=hunter2hunter2\n",
+            "\u{feff}BWDC_GSUITE_KEY=-----BEGIN PRIVATE KEY-----\\nhunter2hunter2\r\nBWDC_OKTA_TOKEN=\r\n",
+        ]), secret in damaged_text(["hunter2 #\"'\\n", " k "])) {
+            let path = Path::new("/srv/secrets.env");
+            let before = match entries(path, &text) {
+                Ok(before) => before,
+                Err(error) => {
+                    crate::fuzz::harmless(&error, 0)?;
+                    prop_assert!(crate::fuzz::line_in(&error).is_some_and(|line| line <= 1 + text.matches('\n').count()), "{}", error);
+                    prop_assert!(!error.to_string().contains("hunter2hunter2"), "{}", error);
+                    return Ok(());
+                }
+            };
+            let secret = Secret::from(secret);
+            let Ok(after) = changed(path, &text, &[(LDAP_PASSWORD.variable, Some(&secret)), (CLIENT_SECRET.variable, None)]) else {
+                prop_assert!(secret.reveal().contains(['\n', '\r']));
+                return Ok(());
+            };
+            let after = entries(path, &after).unwrap();
+            let is_other = |(name, _): &&(&str, &str)| *name != LDAP_PASSWORD.variable && *name != CLIENT_SECRET.variable;
+            let others: Vec<_> = before.iter().filter(is_other).collect();
+            prop_assert_eq!(after.iter().filter(is_other).collect::<Vec<_>>(), others);
+            prop_assert_eq!(after.last(), Some(&(LDAP_PASSWORD.variable, secret.reveal())));
+            prop_assert!(after.iter().all(|(name, _)| *name != CLIENT_SECRET.variable));
         }
     }
 }
