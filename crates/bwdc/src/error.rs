@@ -100,7 +100,7 @@ pub(crate) fn shown(text: &str) -> String {
     let text = text.split(CONTINUED).map(escaped).collect::<Vec<_>>().join(CONTINUED);
     match text.char_indices().nth(LONGEST) {
         None => text,
-        Some((end, _)) => format!("{}... ({} characters)", &text[..end], text.chars().count()),
+        Some((end, _)) => format!("{}... ({} characters)", text[..end].trim_end(), text.chars().count()),
     }
 }
 
@@ -116,6 +116,9 @@ impl From<bwdc_connect::Error> for Error {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -127,7 +130,22 @@ mod tests {
             "no such user\\n2026-01-01T00:00:00.000Z INFO bwdc: sync ok\\u{1b}[2J\\u{9b}1A\\u{202e}\\r"
         );
         assert_eq!(shown("at character 3\n  (a\n  ^"), "at character 3\n  (a\n  ^");
+        // Cut where a line would go on.
+        let cut = shown(&format!("{}\n  more", "x".repeat(LONGEST - 1)));
+        assert!(cut.ends_with("x... (2006 characters)"), "{}", &cut[LONGEST - 10..]);
         let long = shown(&"x".repeat(100_000_000));
         assert!(long.len() < 2_100 && long.ends_with("... (100000000 characters)"));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_texts_that_are_shown(text in damaged_text(["no such user\n2026-01-01 INFO bwdc: sync ok\u{1b}[2J", "at character 3\n  (a\n  ^"])) {
+            let shown = shown(&text);
+            crate::fuzz::plain(&shown)?;
+            prop_assert!(shown.chars().count() <= LONGEST + 40);
+            prop_assert!(shown.lines().skip(1).all(|line| line.starts_with("  ")), "{shown:?}");
+        }
     }
 }
