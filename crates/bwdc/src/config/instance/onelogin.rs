@@ -23,8 +23,9 @@ pub(super) fn chosen(Given { values, environment, secret, .. }: Given<'_>) -> Re
         .ok_or_else(|| incomplete("onelogin.clientId", "Set it with `bwdc config onelogin.clientId ID`."))?;
     let client_secret =
         secret.ok_or_else(|| incomplete("onelogin.secret", "Set it with `bwdc config onelogin.secret`."))?;
+    let is_made = values.flag("sync.useEmailPrefixSuffix")?;
     let email_suffix =
-        if values.flag("sync.useEmailPrefixSuffix")? { values.text("sync.emailSuffix")? } else { None };
+        if is_made { Some(values.text("sync.emailSuffix")?.unwrap_or_default()) } else { None };
     let network = environment.network()?;
     let config = Config { api_url, client_id, client_secret, email_suffix, network };
     Ok(Chosen {

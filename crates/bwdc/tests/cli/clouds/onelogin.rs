@@ -179,7 +179,13 @@ fn addresses_are_made_of_user_names_if_wanted() {
     assert_eq!(stage.organization.group("One").len(), 2);
     // Nobody is left out without a word.
     let told = stage.instance.run(&["test"]).ok().err;
-    assert!(told.contains("no e-mail address: 6"), "{told}");
+    assert!(told.contains("no e-mail address: 6") && !told.contains("sync.emailSuffix"), "{told}");
+
+    // Nor what would be no address.
+    stage.instance.run(&["config", "unset", "sync.emailSuffix"]).ok();
+    let told = stage.instance.run(&["sync"]).ok().err;
+    let words = "user name and sync.emailSuffix make no e-mail address: pat (5), as `pat`";
+    assert!(told.contains(words), "{told}");
 
     stage.instance.run(&["config", "sync.useEmailPrefixSuffix", "false"]).ok();
     let told = stage.instance.run(&["test"]).ok().err;

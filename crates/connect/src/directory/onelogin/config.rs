@@ -14,7 +14,7 @@ pub struct Config {
     pub client_id: String,
     /// Its secret.
     pub client_secret: Secret,
-    /// What makes an address of the user name of people who have none, with the `@`.
+    /// What makes an address of the user name of people who have none, with the `@`; it may be empty.
     pub email_suffix: Option<String>,
     /// Trust and patience.
     pub network: Network,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
+use bwdc_core::note::{Note, Step};
 
 use super::client::{RoleRecord, UserRecord};
 
@@ -32,6 +33,16 @@ fn email(record: &UserRecord, suffix: Option<&str>) -> Option<Email> {
 
 fn given(text: &Option<String>) -> Option<String> {
     text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Names who has no address because the user name and the suffix make none.
+pub(super) fn made_wrong(record: &UserRecord, suffix: Option<&str>) -> Option<Note> {
+    let (name, suffix) = (given(&record.username)?, suffix?);
+    if email(record, Some(suffix)).is_some() {
+        return None;
+    }
+    let entry = format!("{name} ({}), as `{name}{suffix}`", record.id);
+    Some(Note::warning(Step::Email, entry, "user name and sync.emailSuffix make no e-mail address"))
 }
 
 /// Shaped `x@y.z`.
@@ -109,6 +120,23 @@ mod tests {
         }
         for odd in ["a@b@c.d", "a@.d", "a@b.", "@b.c", "a b@c.d", "a.b"] {
             assert!(!is_address(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn who_would_have_a_wrong_address_is_named() {
+        let told =
+            |email, username, suffix| made_wrong(&record(email, username), suffix).map(|note| note.entry);
+        assert_eq!(told(None, Some("bob"), Some("")).as_deref(), Some("bob (1), as `bob`"));
+        assert_eq!(told(Some("x"), Some("b b"), Some("@x.org")).as_deref(), Some("b b (1), as `b b@x.org`"));
+        for (email, username, suffix) in [
+            (None, Some("bob"), None),
+            (None, None, Some("")),
+            (None, Some("bob"), Some("@example.org")),
+            (None, Some("bob@example.org"), Some("")),
+            (Some("ann@example.org"), Some("bob"), Some("")),
+        ] {
+            assert_eq!(told(email, username, suffix), None, "{email:?} {username:?} {suffix:?}");
         }
     }
 

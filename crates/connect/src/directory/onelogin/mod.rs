@@ -189,6 +189,9 @@ impl Directory for OneLogin {
             ));
         }
         let suffix = self.config.email_suffix.as_deref();
+        if ask.scope.has_users() {
+            notes.extend(records.iter().filter_map(|record| convert::made_wrong(record, suffix)));
+        }
         let users = records.iter().map(|record| convert::user(record, suffix)).collect();
         let (users, others) = if ask.scope.has_users() { (users, Vec::new()) } else { (Vec::new(), users) };
         let snapshot = Snapshot {
