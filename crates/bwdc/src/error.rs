@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::log::escaped;
+use crate::log::{cut, escaped};
 
 /// How the program ends. Documented in `docs/exit-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +97,7 @@ const CONTINUED: &str = "\n  ";
 
 /// A text with parts from outside, of bearable length: nobody else's line ends and control characters get through.
 pub(crate) fn shown(text: &str) -> String {
-    let text = text.split(CONTINUED).map(escaped).collect::<Vec<_>>().join(CONTINUED);
-    match text.char_indices().nth(LONGEST) {
-        None => text,
-        Some((end, _)) => format!("{}... ({} characters)", text[..end].trim_end(), text.chars().count()),
-    }
+    cut(text.split(CONTINUED).map(escaped).collect::<Vec<_>>().join(CONTINUED), LONGEST)
 }
 
 impl From<bwdc_connect::Error> for Error {

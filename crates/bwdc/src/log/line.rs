@@ -83,11 +83,11 @@ where
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, format!("{value:?}"));
+        self.set(field, kept(&format!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value);
+        self.set(field, kept(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -116,7 +116,7 @@ impl Fields {
 impl Record {
     /// Something said now that belongs to no run.
     pub(super) fn of(level: Level, message: &str) -> Self {
-        Self { time: Timestamp::now(), level, message: message.to_owned(), fields: Fields::default() }
+        Self { time: Timestamp::now(), level, message: kept(message), fields: Fields::default() }
     }
 
     /// With the time, ending with a line end.
@@ -151,13 +151,29 @@ impl Record {
     }
 }
 
+/// More of one text makes a log unreadable. What we write ourselves is shorter.
+const LONGEST: usize = 4_000;
+
+/// What a line has of a text, in either form: without what a server repeats of our secrets, and of bearable length.
+fn kept(text: &str) -> String {
+    cut(bwdc_connect::mask::masked(text).into_owned(), LONGEST)
+}
+
+/// The beginning of a text that is longer than so many characters, and how long it was.
+pub(crate) fn cut(text: String, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text,
+        Some((end, _)) => format!("{}... ({} characters)", text[..end].trim_end(), text.chars().count()),
+    }
+}
+
 /// In quotes unless it is one plain word, so that a line can be taken apart again.
 fn shown(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text,
         other => return other.to_string(),
     };
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
+    let is_plain = |c: char| !c.is_whitespace() && !is_harmful(c) && !matches!(c, '"' | '=' | '\\');
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.clone();
     }

@@ -10,6 +10,8 @@ use tokio::runtime::Runtime;
 
 use crate::harness::{Instance, Ran};
 
+const TOKEN: &str = "00abcdefghijklmnopqrstuvwxyz";
+
 /// A server that answers everything alike.
 struct Hostile {
     url: String,
@@ -36,7 +38,7 @@ impl Hostile {
         let mut instance = Instance::empty();
         instance.write(&json!({
             "stateVersion": 8, "environmentUrls": { "base": self.url }, "directoryType": 3,
-            "directoryOkta": { "orgUrl": self.url, "token": "00abcdefghijklmnopqrstuvwxyz" },
+            "directoryOkta": { "orgUrl": self.url, "token": TOKEN },
             "sync": { "users": true, "groups": true },
         }));
         instance.set_env("BW_CLIENTID", "organization.11111111-2222-3333-4444-555555555555");
@@ -169,5 +171,26 @@ fn what_is_long_is_cut() {
                 short_lines(&ran.err);
             }
         }
+    }
+}
+
+/// Whatever is in an answer that is taken, such as the ids of groups.
+#[test]
+fn what_the_log_has_of_a_directory() {
+    let ids = [TOKEN.to_owned(), format!("{TOKEN} {}", "x".repeat(500_000)), "\u{202e}backwards".to_owned()];
+    let groups: Vec<_> = ids.iter().map(|id| json!({ "id": id, "profile": {} })).collect();
+    let server = Hostile::start(200, None, &json!(groups).to_string().into());
+    for format in ["text", "json"] {
+        let mut instance = server.instance();
+        instance.set_env("BWDC_LOG_LEVEL", "debug");
+        let ran = instance.run(&["test", "--log-file", "bwdc.log", "--log-format", format]).ok();
+        let log = std::fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap();
+        for text in [&ran.err, &log] {
+            assert!(!text.contains(TOKEN) && text.contains("[secret]"), "{text:.2000}");
+        }
+        assert!(log.contains("... (500009 characters)"), "{log:.2000}");
+        assert!(log.lines().all(|line| line.len() < 9_000), "{log:.2000}");
+        // JSON escapes it when it is read by a program, and shows it to nobody.
+        assert!(format == "json" || !log.contains('\u{202e}'), "{log:?}");
     }
 }
