@@ -124,9 +124,8 @@ impl Job {
     async fn timeout(&self) -> Error {
         let longest = self.longest();
         tokio::time::sleep(longest).await;
-        Error::new(format!("The sync took longer than {} s (sync.timeout) and was given up.", longest.as_secs())).hint(
-            "See with `bwdc log` how far it came: something that it reads may never end. If the directory is that large, set sync.timeout \
-             to more.",
+        Error::new(format!("The sync took longer than {} s (sync.timeout) and was aborted.", longest.as_secs())).hint(
+            "`bwdc log` shows how far it got: a server may hang. If the directory really is that large, raise sync.timeout.",
         )
     }
 

@@ -85,11 +85,10 @@ fn in_the_dark(rivals: &[Rival<'_>]) -> Vec<(String, Error)> {
     };
     let refused = |rival: &Rival<'_>| {
         let error = Error::new(format!(
-            "The data.json of {} cannot be read, so that it is not known whether its people are in the same organization, and with \
-             sync.overwriteExisting {} would remove them.",
+            "The data.json of {} cannot be read, so it is unknown whether it belongs to the same organization; with sync.overwriteExisting, {} would then remove its people.",
             unknown.name, rival.name
         ));
-        (rival.name.to_owned(), error.hint(format!("Mend {}, or take it out of bwdc.toml.", unknown.name)))
+        (rival.name.to_owned(), error.hint(format!("Fix {}, or remove it from bwdc.toml.", unknown.name)))
     };
     rivals.iter().filter(|rival| rival.existing == ExistingMembers::Overwrite).map(refused).collect()
 }
@@ -120,7 +119,9 @@ fn judged(id: &str, rivals: &[Rival<'_>]) -> Result<String> {
         ))
         .hint(format!("{hint} Until then none of them is synced.")));
     }
-    Ok(format!("{all}: who leaves one is removed, even if the other has the person too. {hint}"))
+    Ok(format!(
+        "{all}: whoever leaves one of them is removed, even if the other still has the person. {hint}"
+    ))
 }
 
 /// At most three of them.

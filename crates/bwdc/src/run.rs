@@ -270,7 +270,7 @@ impl<'a> Memory<'a> {
             return;
         }
         if let Err(error) = imported::store(self.context.file.folder(), &import) {
-            tracing::warn!("who is new at the next run will not be known: {error}");
+            tracing::warn!("the next run cannot tell who is new: {error}");
         }
     }
 }
@@ -400,12 +400,10 @@ async fn account(context: &Context, data: &Data) -> Result<Account> {
 /// A variable is the same for all instances of a run, and one company's directory must not end up in another's organization.
 fn anothers_key(before: &str, now: &str) -> Error {
     Error::new(format!(
-        "The API key is the one of organization.{now}, but this folder belongs to organization.{before}. With several \
-         instances in one run that is refused."
+        "The API key belongs to organization.{now}, but this folder belongs to organization.{before}. This is refused in a run of several instances."
     ))
     .hint(format!(
-        "A variable such as {} applies to all of them: unset it, and give each its own key in its folder's secrets.env. If the \
-         folder has changed its organization, sync it once alone.",
+        "A variable such as {} applies to all of them: unset it, and give each its own key in its folder's secrets.env. If the folder now belongs to another organization, sync it alone once.",
         env::CLIENT_SECRET
     ))
 }
@@ -469,10 +467,10 @@ pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) ->
     let endpoints = instance::endpoints(data)?;
     if let (Some(url), false) = (endpoints.in_clear(), allows_plain_http(data)) {
         return Err(Error::new(format!(
-            "The server {url} is reached by http: the API key and everybody's names and addresses would cross the network in clear."
+            "The server {url} is reached by plain http: the API key and everybody's names and addresses would cross the network in clear."
         ))
         .hint(
-            "Set the server's https address (bwdc config server https://...). If nobody else can read along on the way there: bwdc config \
+            "Set the server's https address (bwdc config server https://...). If nobody can listen on that network: bwdc config \
              server.allowPlainHttp true.",
         ));
     }
@@ -561,7 +559,7 @@ impl<'a> Organization<'a> {
             return error;
         }
         error.while_doing(format!(
-            "Batch {number} of {count} failed (the {} before it are in; the next run repeats all)",
+            "Batch {number} of {count} failed (the {} before it were imported; the next run repeats all)",
             number - 1
         ))
     }

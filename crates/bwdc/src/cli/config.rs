@@ -22,7 +22,7 @@ use crate::ui::{self, Answer};
 pub(super) struct Arguments {
     /// The setting's name; or `list`, `get`, `unset` or `schema`.
     setting: String,
-    /// Its new value. Others on this machine can see it here: better give a secret by one of the options.
+    /// The new value. Other users of this machine can see it on the command line: for a secret, use one of the options.
     #[arg(allow_hyphen_values = true)]
     value: Option<String>,
     /// Take the value from this environment variable.
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     /// Take the value from the first line of this file; a private key (PEM) or a JSON key file is taken whole.
     #[arg(long, value_name = "filename")]
     secretfile: Option<PathBuf>,
-    /// Change an id under which people are known to the organization without being asked.
+    /// Change a setting that changes people's ids without asking.
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -62,8 +62,8 @@ pub(super) async fn run(
         ("list", None) => list(context, &given.setup).await,
         ("get", Some(name)) => get(context, settings::find(name)?).await,
         ("unset", Some(name)) => unset(context, settings::find(name)?).await,
-        ("get" | "unset", None) => Err(Error::new(format!("Which setting is meant by `config {name}`?"))
-            .hint("Name it behind the word; `bwdc config list` shows all.")),
+        ("get" | "unset", None) => Err(Error::new(format!("`config {name}` needs the name of a setting."))
+            .hint("Give it as the next argument; `bwdc config list` shows all settings.")),
         _ => {
             let setting = settings::find(&name)?;
             set(context, setting, arguments, interaction).await?;
@@ -118,16 +118,17 @@ fn confirm_other_ids(data: &Data, interaction: Interaction) -> Result<()> {
         return Ok(());
     }
     let told = format!(
-        "This instance was synced before, and the organization knows its people and groups by the id of then. With another \
-         {IDENTITY}, groups come a second time beside the old ones, and people lose the groups that they had."
+        "This instance has been synced before, and the organization knows its people and groups by their present ids. With another {IDENTITY}, every group is created a second time, and people lose their old groups."
     );
     let is_wanted = interaction == Interaction::Terminal
-        && ui::confirm_no(&format!("{told}\nChange it all the same?"))
+        && ui::confirm_no(&format!("{told}\nChange it anyway?"))
             .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
     if is_wanted {
         return Ok(());
     }
-    Err(Error::new(told).hint("Nothing was saved. To change it all the same, add --yes; then look at `bwdc test` before the next sync."))
+    Err(Error::new(told).hint(
+        "Nothing was saved. To change it anyway, add --yes, and check `bwdc test` before the next sync.",
+    ))
 }
 
 fn store(context: &Context, setting: &Setting, value: Value) -> Result<()> {

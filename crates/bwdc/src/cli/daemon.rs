@@ -27,18 +27,18 @@ pub(super) use crate::daemon::worker::COMMAND as WORKER;
 pub(super) struct Arguments {
     #[command(flatten)]
     which: Which,
-    /// How many syncs may be under way at once, instead of limits.at_once of bwdc.toml.
+    /// Maximum number of syncs running at the same time; overrides limits.at_once in bwdc.toml.
     #[arg(long, value_name = "NUMBER")]
     at_once: Option<usize>,
-    /// By how many seconds a start may be put off, so that not all machines come at once; never by more than a tenth of the
-    /// time between two.
+    /// Maximum random delay of a start in seconds, so that not all machines connect at once; never more than a tenth
+    /// of the interval.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     spread: u32,
-    /// After how many seconds a sync is cut off: one that hangs must not take another's place for ever.
+    /// Time limit for one sync in seconds; a sync that hangs is stopped.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     longest: u64,
-    /// Serve /metrics (for Prometheus) and /healthz on this address of this machine, such as 127.0.0.1:9464, instead of
-    /// daemon.listen of bwdc.toml.
+    /// Serve /metrics (for Prometheus) and /healthz on this loopback address, such as 127.0.0.1:9464; overrides
+    /// daemon.listen in bwdc.toml.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 }
@@ -102,7 +102,7 @@ fn configuration(job: Job, given: &Given, moment: Moment) -> Result<(String, Con
         (Err(error), Moment::Start) => {
             tracing::error!(
                 instance = job.name(),
-                "when to sync is not clear, so that it is every few minutes: {error}"
+                "the schedule cannot be read, so a sync runs every few minutes: {error}"
             );
             (Times::usual(), None)
         }
@@ -119,7 +119,7 @@ fn times(job: &Job, given: &Given) -> Result<Times> {
     let contexts = job.contexts();
     let Some(first) = contexts.first() else { return Ok(Times::usual()) };
     Times::of(&first.file.load()?).ok_or_else(|| {
-        Error::new(format!("The instance in {} has no interval to run by.", first.file.folder().display()))
+        Error::new(format!("The instance in {} has no interval.", first.file.folder().display()))
             .hint("Set it in minutes, `bwdc config sync.interval 15`, or give it a schedule in bwdc.toml.")
     })
 }

@@ -25,7 +25,7 @@ use crate::ui::{self, Answer, Style};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Leave the folder and the server for playing; Ctrl-C ends them.
+    /// Keep the folder and the server afterwards; Ctrl-C stops them.
     #[arg(long)]
     keep: bool,
 }

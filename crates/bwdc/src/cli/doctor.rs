@@ -56,9 +56,9 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     }
     let mut text: Vec<String> = findings.iter().map(|finding| finding.line(given.style)).collect();
     text.push(match (failed, doubtful) {
-        (0, 0) => "\nEverything is as it should be.".to_owned(),
-        (0, _) => format!("\nIt works; {doubtful} thing(s) to look at."),
-        _ => format!("\n{failed} thing(s) do not work; {doubtful} thing(s) to look at."),
+        (0, 0) => "\nEverything is in order.".to_owned(),
+        (0, _) => format!("\nIt works; {doubtful} warning(s)."),
+        _ => format!("\n{failed} check(s) failed; {doubtful} warning(s)."),
     });
     Ok((Answer::Table { text: text.join("\n"), value }, exit))
 }
@@ -131,9 +131,11 @@ fn of_machine(given: &super::Given) -> Vec<Finding> {
     let toml = setup.installation.as_ref().map(|installation| {
         let path = installation.path.display();
         match installation.warning() {
-            Some(warning) => {
-                Finding::doubtful("bwdc.toml", warning, "Let only its owner, or root, write to it.")
-            }
+            Some(warning) => Finding::doubtful(
+                "bwdc.toml",
+                warning,
+                "Only its owner or root should be able to write to it.",
+            ),
             None => Finding::good(
                 "bwdc.toml",
                 format!(
@@ -151,8 +153,7 @@ fn of_machine(given: &super::Given) -> Vec<Finding> {
             Err(error) => Finding::doubtful(
                 "Log",
                 format!("{path} cannot be written: {error}"),
-                "Syncs run all the same, but nobody can see later what they did. Name another file, or give the user who runs \
-                 bwdc the right to write there.",
+                "Syncs run anyway, but leave no log. Choose another file, or let the user who runs bwdc write there.",
             ),
         }
     });
@@ -162,7 +163,7 @@ fn of_machine(given: &super::Given) -> Vec<Finding> {
 /// Whether anybody who leaves the company leaves the organization.
 fn leavers(rules: &Rules, tombstones: Tombstones) -> Option<Finding> {
     let what = "Leavers";
-    let remedy = "Run: bwdc config sync.removeMissing true, and bwdc config sync.removeDisabled true; docs/exit-codes.md tells of the brake.";
+    let remedy = "Run: bwdc config sync.removeMissing true, and bwdc config sync.removeDisabled true; docs/exit-codes.md explains the limit on removals.";
     if tombstones == Tombstones::Yes
         || rules.missing == MissingPeople::Remove
         || rules.existing == ExistingMembers::Overwrite
@@ -172,12 +173,12 @@ fn leavers(rules: &Rules, tombstones: Tombstones) -> Option<Finding> {
     Some(match rules.disabled {
         DisabledUsers::Keep => Finding::doubtful(
             what,
-            "nobody ever leaves: this directory does not tell who was deleted, and neither sync.removeMissing nor sync.removeDisabled is on",
+            "nobody is ever removed: this directory does not report deleted accounts, and neither sync.removeMissing nor sync.removeDisabled is on",
             remedy,
         ),
         DisabledUsers::Remove => Finding::doubtful(
             what,
-            "only people who are disabled leave: this directory does not tell who was deleted, and sync.removeMissing is off",
+            "only disabled people are removed: this directory does not report deleted accounts, and sync.removeMissing is off",
             remedy,
         ),
     })
@@ -196,8 +197,8 @@ fn disabled(rules: &Rules, data: &Data) -> Option<Finding> {
     (drops_disabled && rules.disabled == DisabledUsers::Remove).then(|| {
         Finding::doubtful(
             "Leavers",
-            "sync.userFilter drops people who are disabled, so that sync.removeDisabled never sees them",
-            "Take that part out of sync.userFilter: who is disabled leaves by sync.removeDisabled.",
+            "sync.userFilter excludes disabled people, so sync.removeDisabled never sees them",
+            "Remove that part of sync.userFilter: sync.removeDisabled takes care of disabled people.",
         )
     })
 }
@@ -210,7 +211,7 @@ fn identity(directory: &directory::Config) -> Option<Finding> {
     is_dn.then(|| {
         Finding::doubtful(
             "Ids",
-            "people and groups are known by their DN, which changes when they are renamed or moved",
+            "people and groups are identified by their DN, which changes when they are renamed or moved",
             "See \"Who somebody is\" on the LDAP page; best before the first sync: bwdc config ldap.externalIdAttribute entryUUID (or nsUniqueId, ipaUniqueID).",
         )
     })
@@ -241,7 +242,7 @@ impl<'a> Examination<'a> {
         if has_secrets && reads && logged_in {
             self.rehearsal().await;
         } else {
-            self.add(Finding::skipped("Rehearsal", "not done, because of what failed above"));
+            self.add(Finding::skipped("Rehearsal", "skipped, because of the failure above"));
         }
         self.findings
     }
@@ -263,8 +264,8 @@ impl<'a> Examination<'a> {
         let finding = match std::fs::metadata(&path).map(|metadata| state::too_open(&metadata)) {
             Err(_) => Finding::bad(
                 "data.json",
-                Error::new(format!("{} is not there: nothing is configured.", path.display()))
-                    .hint("Run `bwdc init`, or name the right folder in BITWARDENCLI_CONNECTOR_APPDATA_DIR."),
+                Error::new(format!("{} does not exist: nothing is configured.", path.display()))
+                    .hint("Run `bwdc init`, or set BITWARDENCLI_CONNECTOR_APPDATA_DIR to the right folder."),
             ),
             Ok(Some(mode)) => Finding::doubtful(
                 "data.json",
@@ -273,8 +274,8 @@ impl<'a> Examination<'a> {
             ),
             Ok(None) if state::is_mounted(&path) => Finding::doubtful(
                 "data.json",
-                format!("{} is mounted by itself, so that it is written in place", path.display()),
-                "Mount its folder instead: there it is replaced in one step, and the lock and the log last as well.",
+                format!("{} is a mount of its own, so it is written in place", path.display()),
+                "Mount its folder instead: then it is replaced atomically, and the lock and the log persist too.",
             ),
             Ok(None) => Finding::good("data.json", path.display().to_string()),
         };
@@ -308,7 +309,7 @@ impl<'a> Examination<'a> {
             Some(holder) => Finding::doubtful(
                 "Lock",
                 format!("a sync is running ({holder})"),
-                "Wait for it; a sync that starts meanwhile ends with exit code 3.",
+                "Wait for it to end; a sync started in the meantime exits with code 3.",
             ),
         };
         self.add(finding);
@@ -317,7 +318,7 @@ impl<'a> Examination<'a> {
     fn settings(&mut self, data: &Data) {
         let wrong: Vec<Error> = settings::ALL.iter().filter_map(|setting| setting.fault(data)).collect();
         if wrong.is_empty() {
-            self.add(Finding::good("Settings", "every value is of its type"));
+            self.add(Finding::good("Settings", "all values are valid"));
         }
         for error in wrong {
             self.add(Finding::bad("Settings", error));
@@ -348,9 +349,9 @@ impl<'a> Examination<'a> {
         let (finding, is_there) = match self.context.secrets.find(data, known).await {
             Ok(Some(found)) => (Finding::good(what, format!("found in {}", found.source)), true),
             Ok(None) => {
-                let error = Error::new("It is nowhere to be found.").hint(match known.name {
-                    "login.clientSecret" => "Run `bwdc login`, or give it by one of the ways in docs/secrets.md.".to_owned(),
-                    name => format!("Run `bwdc config {name} --secretfile FILE`, or give it by one of the ways in docs/secrets.md."),
+                let error = Error::new("Not set.").hint(match known.name {
+                    "login.clientSecret" => "Run `bwdc login`, or set it in one of the ways in docs/secrets.md.".to_owned(),
+                    name => format!("Run `bwdc config {name} --secretfile FILE`, or set it in one of the ways in docs/secrets.md."),
                 });
                 (Finding::bad(what, error), false)
             }
@@ -448,7 +449,7 @@ impl<'a> Examination<'a> {
             port: parsed.port_or_known_default().unwrap_or(443),
             protection,
             settings: "`bwdc config server`",
-            name_the_ca: "name the authority's PEM file in the variable BWDC_CA_FILE",
+            name_the_ca: "set BWDC_CA_FILE to the authority's PEM file",
         };
         let checks = place.checks().await;
         let works = !checks.iter().any(probe::Check::is_bad);
@@ -464,8 +465,8 @@ impl<'a> Examination<'a> {
                 format!("this machine's clock differs from the server's by {} s", ahead.abs().as_secs()),
                 "Synchronize the clock (timedatectl, chrony): tokens and certificates depend on it.",
             ),
-            Ok(Some(_)) => Finding::good(what, "it agrees with the server's"),
-            Ok(None) => Finding::skipped(what, "the server does not say what time it is"),
+            Ok(Some(_)) => Finding::good(what, "it agrees with the server's clock"),
+            Ok(None) => Finding::skipped(what, "the server does not send its time"),
             Err(error) => Finding::skipped(what, error.to_string()),
         };
         self.add(finding);
@@ -484,7 +485,7 @@ impl<'a> Examination<'a> {
             self.add(Finding::doubtful(
                 what,
                 warning.clone(),
-                "Take the variables away, or log out and in again.",
+                "Unset the variables, or log out and in again.",
             ));
         }
         let credentials = match account.credentials() {
@@ -502,7 +503,7 @@ impl<'a> Examination<'a> {
             Ok(ServerKind::Official) => "a Bitwarden server".to_owned(),
             Ok(ServerKind::Vaultwarden) => "Vaultwarden".to_owned(),
             Ok(ServerKind::Other(name)) => shown(&name),
-            Err(_) => "a server that does not say what it is".to_owned(),
+            Err(_) => "an unknown server".to_owned(),
         };
         let is_vaultwarden = kind == "Vaultwarden";
         self.add(Finding::good(
@@ -522,14 +523,14 @@ impl<'a> Examination<'a> {
         {
             self.add(Finding::doubtful(
                 what,
-                "groups are off there by default, and are ignored then; that cannot be seen from here",
+                "groups are off by default there and are then ignored; this cannot be checked from here",
                 "Set ORG_GROUPS_ENABLED=true on the server, or switch sync.groups off.",
             ));
         }
         self.add(Finding::doubtful(
             what,
-            "people whom somebody revokes by hand come back with the next import, since it has everybody",
-            "Take them out of the directory, or out of sync.userFilter.",
+            "people revoked by hand come back with the next import, because it contains everybody",
+            "Remove them from the directory, or exclude them with sync.userFilter.",
         ));
     }
 

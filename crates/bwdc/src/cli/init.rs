@@ -25,16 +25,16 @@ use crate::ui::{self, Answer, Echo, Reply};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Where the people are: ldap, file, entra, gsuite, okta or onelogin.
+    /// Directory type: ldap, file, entra, gsuite, okta or onelogin.
     #[arg(long, value_name = "NAME")]
     directory: Option<String>,
     /// The Bitwarden server's base URL.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// Any other setting; may be given more than once. See `bwdc config --help`. For secrets, see docs/secrets.md.
+    /// Any other setting. May be repeated. See `bwdc config --help`. For secrets, see docs/secrets.md.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
-    /// Save without trying the directory and the login.
+    /// Save without testing the directory and the login.
     #[arg(long)]
     untested: bool,
     #[command(flatten)]
@@ -64,7 +64,10 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
     draft.save(login).await?;
     let mut lines = vec![format!("Saved in {}.", context.file.path().display())];
     lines.extend(where_secrets_are(context).await?);
-    lines.push("Next: `bwdc test` shows what a sync would do, `bwdc sync` does it, `bwdc doctor` looks at everything.".to_owned());
+    lines.push(
+        "Next: `bwdc test` shows what a sync would do, `bwdc sync` does it, `bwdc doctor` checks everything."
+            .to_owned(),
+    );
     Ok(Answer::Message { title: "bwdc is set up.".to_owned(), message: Some(lines.join("\n")) })
 }
 
@@ -144,14 +147,14 @@ impl<'a> Draft<'a> {
         }
         for pair in &arguments.settings {
             let (name, value) = pair.split_once('=').ok_or_else(|| {
-                Error::new(format!("`--set {pair}` has no `=`.")).hint("It reads like: --set ldap.port=636")
+                Error::new(format!("`--set {pair}` has no `=`.")).hint("Example: --set ldap.port=636")
             })?;
             let setting = settings::find(name)?;
             if secrets::of_setting(setting.name).is_some() {
                 return Err(Error::new(format!(
                     "The secret {name} would be visible to other users of this machine."
                 ))
-                .hint("Give it by one of the ways in docs/secrets.md, such as its _FILE variable."));
+                .hint("Set it in one of the ways in docs/secrets.md, such as its _FILE variable."));
             }
             self.set(setting, value)?;
         }
@@ -216,7 +219,7 @@ impl<'a> Draft<'a> {
                 (Reply::Text(text), _) => text,
                 (Reply::Enter, Some(proposed)) => proposed.clone(),
                 (Reply::Enter, None) => {
-                    ui::hint("This has to be answered.");
+                    ui::hint("An answer is required.");
                     continue;
                 }
                 (Reply::End, _) => return Err(missing(name)),
@@ -235,7 +238,7 @@ impl<'a> Draft<'a> {
         }
         if self.interaction == Interaction::None {
             return Err(Error::new(format!("The secret {} is missing.", known.name)).hint(format!(
-                "Give it in {0}, {0}_FILE or by another of the ways in docs/secrets.md.",
+                "Set {0} or {0}_FILE, or use another of the ways in docs/secrets.md.",
                 known.variable
             )));
         }
@@ -243,7 +246,7 @@ impl<'a> Draft<'a> {
             match self.ask(setting, None, Echo::Hidden)? {
                 Reply::Back => return Ok(Turn::Back),
                 Reply::Text(text) => break Secret::from(text),
-                Reply::Enter => ui::hint("This has to be answered."),
+                Reply::Enter => ui::hint("An answer is required."),
                 Reply::End => return Err(missing(known.name)),
             }
         };
@@ -408,8 +411,7 @@ impl<'a> Draft<'a> {
         }
         ui::progress(
             &format!(
-                "Note: people and groups are known by their DN, which changes when they are renamed. For an organization that \
-                 was never synced before, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
+                "Note: people and groups are identified by their DN, which changes when they are renamed. For an organization that has never been synced, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
             ),
             self.context.style,
         );
@@ -478,7 +480,7 @@ impl<'a> Draft<'a> {
         }
         if self.interaction == Interaction::Terminal {
             ui::hint(
-                "The client id and the API key stand in the web vault: Settings > Organization info > View API key.",
+                "You find the client id and the API key in the web vault: Settings > Organization info > View API key.",
             );
         }
         let (credentials, origin, token) = loop {
@@ -532,7 +534,7 @@ impl<'a> Draft<'a> {
             self.set(settings::find("secrets.file")?, secrets::USUAL_FILE)?;
             ui::progress(
                 &format!(
-                    "Secrets will be kept in {}, readable by its owner only: there is no secret store here",
+                    "Secrets will be stored in {}, readable only by its owner, because there is no secret store here",
                     secrets::USUAL_FILE
                 ),
                 self.context.style,
@@ -552,11 +554,11 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         ui::hint(
-            "Enter takes what is proposed in brackets, < goes back to the question before. Nothing is saved before it was tried.",
+            "Press Enter to accept the value in brackets; < goes back one question. Nothing is saved before it has been tested.",
         );
         let Ok(text) = std::fs::read_to_string(self.later()) else { return Ok(()) };
         let Ok(answers) = serde_json::from_str::<Vec<(String, String)>>(&text) else { return Ok(()) };
-        let wants = ui::confirm(&format!("Go on with the {} answers of last time?", answers.len()))
+        let wants = ui::confirm(&format!("Continue with the {} answers from last time?", answers.len()))
             .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
         if wants {
             for (name, text) in answers {
@@ -586,7 +588,7 @@ impl<'a> Draft<'a> {
         crate::state::replace_private(&self.later(), &text)?;
         if is_first {
             ui::hint(&format!(
-                "(Ctrl-C keeps the answers, but for secrets, in {}; the next `bwdc init` goes on with them.)",
+                "(Ctrl-C keeps your answers, except secrets, in {}; the next `bwdc init` continues with them.)",
                 self.later().display()
             ));
         }
@@ -644,11 +646,10 @@ const LEAVERS: &[&str] = &["sync.removeDisabled", "sync.removeMissing"];
 fn explanation(name: &str) -> Option<&'static str> {
     match name {
         "sync.removeDisabled" => Some(
-            "People whom the directory tells as deleted lose access by themselves. Shall those who are disabled there lose it as well?",
+            "People whom the directory reports as deleted always lose access. Remove people who are disabled there as well?",
         ),
         "sync.removeMissing" => Some(
-            "Most LDAP servers and files tell nothing of deleted people: they are missing. Shall who is missing in a complete read lose \
-             access? (Never many at once: see docs/exit-codes.md.)",
+            "Most LDAP servers and files do not report deleted people: they are just missing. Remove people who are missing from a complete read? (Never many at once: see docs/exit-codes.md.)",
         ),
         _ => None,
     }
@@ -674,7 +675,7 @@ async fn where_secrets_are(context: &Context) -> Result<Vec<String>> {
         lines.push(match lasting {
             Some(found) => format!("{} is in {}.", known.name, found.source),
             None => {
-                format!("{} is kept nowhere: give it to every run, as docs/secrets.md shows.", known.name)
+                format!("{} is not stored: supply it to every run, as docs/secrets.md shows.", known.name)
             }
         });
     }

@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// The organization's client id: organization.<id>
     #[arg(value_name = "CLIENT_ID")]
     client_id: Option<String>,
-    /// The organization's API key. Others on this machine can see it here: better give it in BW_CLIENTSECRET.
+    /// The organization's API key. Other users of this machine can see it on the command line: set BW_CLIENTSECRET instead.
     #[arg(value_name = "CLIENT_SECRET")]
     client_secret: Option<Secret>,
     #[command(flatten)]
@@ -100,7 +100,7 @@ pub(super) async fn keep(
             session::store_organization(&context.file, credentials)?;
             ui::warning(
                 &format!(
-                    "The API key was accepted but not kept, as there is no secret store here: every sync needs {} and {} too.",
+                    "The API key was accepted but not stored, because there is no secret store here: every sync needs {} and {} too.",
                     env::CLIENT_ID,
                     env::CLIENT_SECRET
                 ),

@@ -12,8 +12,9 @@ pub(super) async fn run(context: &Context) -> Result<Answer> {
     match session::given_key(&data, &context.secrets).await? {
         Some((_, Source::SecretsFile(_))) => {}
         Some((_, source)) if !is_kept => {
-            return Err(Error::new("You are not logged in.")
-                .hint(format!("The API key is given by {source}: syncs work for as long as it is there.")));
+            return Err(Error::new("You are not logged in.").hint(format!(
+                "The API key comes from {source}: syncs keep working as long as it is set there."
+            )));
         }
         None if !is_kept => return Err(session::not_logged_in(&context.secrets, &data).await),
         _ => {}

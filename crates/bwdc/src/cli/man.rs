@@ -10,7 +10,7 @@ use crate::ui::Answer;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The folder for the pages, such as /usr/local/share/man/man1; it is made if it is not there.
+    /// Folder for the pages, such as /usr/local/share/man/man1; created if it does not exist.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -24,10 +24,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer> {
     };
     let count = write().map_err(|error| {
         Error::new(format!("Writing the man pages to {}: {error}", folder.display()))
-            .hint("Name a folder that you may write to.")
+            .hint("Choose a folder that you can write to.")
     })?;
     Ok(Answer::Message {
-        title: "The man pages are written.".to_owned(),
+        title: "The man pages have been written.".to_owned(),
         message: Some(format!(
             "{count} file(s) in {}: see `man -l {}`.",
             folder.display(),

@@ -77,7 +77,7 @@ struct Global {
     /// Ask nothing.
     #[arg(long, global = true, help_heading = GLOBAL)]
     nointeraction: bool,
-    /// What this machine runs: instances, log, limits; without it bwdc.toml beside data.json, if it is there.
+    /// Configuration file of this machine: instances, log, limits. Default: bwdc.toml next to data.json, if it exists.
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Append a line for each event to this file.
@@ -116,17 +116,17 @@ enum Command {
     DataFile(Which),
     /// Forget what was synced, so that the next sync reads and sends everything.
     ClearCache(Which),
-    /// Set up: asks what it needs or takes it by options, tries it, and saves it.
+    /// Set up an instance: ask for what is needed, test it, and save it.
     Init(init::Arguments),
-    /// Look at this installation from end to end, and say what is wrong with it.
+    /// Check the whole installation and report what is wrong.
     Doctor(doctor::Arguments),
-    /// Run syncs by themselves, without a scheduler.
+    /// Run syncs continuously, without a scheduler.
     Daemon(daemon::Arguments),
     /// Show how the last sync of each instance went, and when the next is due.
     Status(status::Arguments),
-    /// Show the log of an instance, wherever it is.
+    /// Show an instance's log, wherever it is kept.
     Log(log::Arguments),
-    /// Run syncs at set times: by cron, systemd, launchd, the Task Scheduler or Kubernetes.
+    /// Schedule syncs with cron, systemd, launchd, the Task Scheduler or Kubernetes.
     Schedule(schedule::Arguments),
     /// Look for a newer release.
     Update,

@@ -25,7 +25,7 @@ fn told(outcome: &Outcome) -> Vec<String> {
     match (outcome.changes.basis, named.is_empty(), outcome.sent.is_nothing()) {
         (_, _, true) => vec!["Nothing has changed since the last sync, so nothing was sent.".to_owned()],
         (Basis::Unknown, _, _) => {
-            [named, vec!["Who is new is told from the next sync on.".to_owned()]].concat()
+            [named, vec!["New people are listed from the next sync on.".to_owned()]].concat()
         }
         (Basis::Compared, true, _) => vec!["Nobody joined or left, and no group changed.".to_owned()],
         (Basis::Compared, false, _) => named,

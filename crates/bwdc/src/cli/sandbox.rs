@@ -20,28 +20,28 @@ use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Whose behaviour to play.
+    /// Server to imitate.
     #[arg(long, value_enum, default_value = "official")]
     flavour: FlavourName,
-    /// Keep the organization in this SQLite file, its id and API key too; otherwise it is gone at the end.
+    /// Keep the organization, its id and its API key in this SQLite file. Default: in memory only.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Where to listen; port 0 takes a free one.
+    /// Port to listen on; 0 for any free port.
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// The address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
-    /// Allow an address that other machines can reach. Some routes need no login.
+    /// Allow an address that other machines can reach. Some routes require no login.
     #[arg(long)]
     expose: bool,
     /// Apply the limits of Bitwarden's cloud.
     #[arg(long)]
     cloud_limits: bool,
-    /// Play a cloud directory with sample people as well.
+    /// Also run a simulated cloud directory with sample people.
     #[arg(long, value_enum)]
     directory: Option<DirectoryName>,
-    /// Stage newcomers whom the client does not want invited, as the cloud may.
+    /// Stage new members whom the client does not want to invite, as the cloud may.
     #[arg(long)]
     staging: bool,
 }
@@ -168,7 +168,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
     if let Some(played) = &played {
         let commands = played.commands.join("\n  ");
         ui::say(&format!(
-            "\nA directory with sample people is there, too:\n\n  {commands}\n  \
+            "\nThere is also a directory with sample people:\n\n  {commands}\n  \
              bwdc config sync.users true\n  bwdc config sync.groups true\n  bwdc sync"
         ));
     }

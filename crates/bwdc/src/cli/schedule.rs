@@ -42,21 +42,21 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say in English what an expression means, when it runs next, and what is odd about it.
+    /// Explain an expression in plain English, with its next runs and anything unusual about it.
     Explain(ExplainArguments),
-    /// Have syncs run at set times.
+    /// Install a schedule.
     Install(Box<InstallArguments>),
-    /// Show which schedules there are.
+    /// List the installed schedules.
     List(UserArgument),
     /// Show the files of a schedule.
     Show(Selection),
-    /// Take schedules away, without a trace.
+    /// Remove schedules completely.
     Remove(RemoveArguments),
-    /// Show when the next runs are.
+    /// Show the next runs.
     Next(NextArguments),
     /// Run an installed sync now, as its scheduler would.
     RunNow(Selection),
-    /// Print a sync script to keep and to change.
+    /// Print a sync script to adapt.
     Script(ScriptArguments),
 }
 
@@ -71,10 +71,10 @@ struct ExplainArguments {
 
 #[derive(Debug, Args)]
 struct Clock {
-    /// The zone in which it runs, such as Europe/Berlin; this machine's, if it is not given.
+    /// Time zone, such as Europe/Berlin. Default: the zone of this machine.
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
-    /// Look from this moment on (2026-03-28T00:00), not from now.
+    /// Start from this time (2026-03-28T00:00) instead of now.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
 }
@@ -82,16 +82,16 @@ struct Clock {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct When {
-    /// So often: 15m, 2h, 1d.
+    /// Interval: 15m, 2h, 1d.
     #[arg(long, value_name = "INTERVAL")]
     every: Option<String>,
-    /// At the times of a cron expression: "0 12 * * 1", @daily.
+    /// Cron expression: "0 12 * * 1", @daily.
     #[arg(long, value_name = "EXPRESSION")]
     cron: Option<String>,
-    /// Every day at a time: 02:30.
+    /// Daily at this time: 02:30.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// On days of the week at a time: mon@20:00, mon-fri@06:00.
+    /// On these days of the week at this time: mon@20:00, mon-fri@06:00.
     #[arg(long, value_name = "DAYS@TIME")]
     weekly: Option<String>,
 }
@@ -123,68 +123,68 @@ enum Using {
 struct InstallArguments {
     #[command(flatten)]
     when: When,
-    /// What runs it; if not given, the platform's best. Kubernetes is printed only.
+    /// Scheduler to use. Default: the best one on this system. For Kubernetes, the manifest is only printed.
     #[arg(long, value_enum)]
     using: Option<Using>,
-    /// The user as whom it runs.
+    /// User to run the job as.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Make that user if there is none: a system account without a login shell.
+    /// Create the user if it does not exist: a system account without a login shell.
     #[arg(long, requires = "user")]
     create_user: bool,
-    /// The folder of data.json; more than one for several instances.
+    /// Folder of data.json. Repeat it for several instances.
     #[arg(long, value_name = "DIR")]
     appdata: Vec<PathBuf>,
-    /// Sync everything that bwdc.toml names (in that folder, or named by --config), not the one instance in the folder; at the time
-    /// that the file says for all, if none is given.
+    /// Sync all instances in bwdc.toml (in that folder, or given by --config) instead of the one in the folder.
+    /// Without a time, the schedule in that file applies.
     #[arg(long)]
     all: bool,
-    /// Show every file and every command, and change nothing.
+    /// Print the files and commands without changing anything.
     #[arg(long)]
     dry_run: bool,
-    /// Give the sync a variable that is not secret, such as BWDC_CA_FILE=/etc/ours.pem. A scheduler passes none on.
+    /// Set an environment variable for the job (no secrets), such as BWDC_CA_FILE=/etc/ours.pem. Schedulers do not pass on the variables of your shell.
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// The program, if it is not to be this one.
+    /// Path of the program to run. Default: this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Mend what stands in the way: give the folder, root's files in it and secret files that root has named to the user; add the
-    /// user to cron.allow.
+    /// Fix what would make the job fail: give the user the folder, root's files in it and the secret files named by
+    /// root; add the user to cron.allow.
     #[arg(long)]
     fix: bool,
-    /// Install without trying everything as that user beforehand.
+    /// Install without a trial run as that user.
     #[arg(long)]
     untried: bool,
     /// cron: mail the end of the log to this address when a sync fails.
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
-    /// systemd: the user's own manager, not the system's.
+    /// systemd: use the user's own manager (systemctl --user).
     #[arg(long)]
     user_manager: bool,
     /// systemd: a secret from a file that only root can read: login.clientSecret=/etc/bwdc/key.
     #[arg(long, value_name = "NAME=FILE")]
     credential: Vec<String>,
-    /// systemd: start up to so many seconds later, each machine at its own time.
+    /// systemd: maximum random delay of a start, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     random_delay: u32,
-    /// Kubernetes: the image with the program.
+    /// Kubernetes: container image.
     #[arg(long, value_name = "IMAGE", default_value = concat!("bwdc:", env!("CARGO_PKG_VERSION")))]
     image: String,
-    /// Kubernetes: the zone of the times.
+    /// Kubernetes: time zone of the schedule.
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct UserArgument {
-    /// The user whose crontab is looked at.
+    /// User whose crontab to read.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct Selection {
-    /// The folder of the instance, where several have a schedule.
+    /// Folder of the instance, if several have a schedule.
     #[arg(long, value_name = "DIR")]
     appdata: Vec<PathBuf>,
     #[command(flatten)]
@@ -195,10 +195,10 @@ struct Selection {
 struct RemoveArguments {
     #[command(flatten)]
     selection: Selection,
-    /// All that there are.
+    /// Remove all schedules.
     #[arg(long, conflicts_with = "appdata")]
     all: bool,
-    /// Show every file and every command, and change nothing.
+    /// Print the files and commands without changing anything.
     #[arg(long)]
     dry_run: bool,
 }
@@ -221,16 +221,16 @@ struct ScriptArguments {
     /// The language.
     #[arg(long, value_enum, default_value = if cfg!(windows) { "powershell" } else { "sh" })]
     shell: Shell,
-    /// The folder of data.json; more than one for several instances.
+    /// Folder of data.json. Repeat it for several instances.
     #[arg(long, value_name = "DIR")]
     appdata: Vec<PathBuf>,
-    /// The organization's client id, if it was not kept by a login.
+    /// The organization's client id, if `bwdc login` has not stored it.
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// The file with the API key; if not given, `client-secret` in each instance's folder.
+    /// File with the API key. Default: `client-secret` in each instance's folder.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// The program, if it is not to be this one.
+    /// Path of the program to run. Default: this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 }
@@ -283,7 +283,7 @@ impl Clock {
         let civil = text.parse::<DateTime>().and_then(|civil| civil.to_zoned_datetime(zone));
         civil.map_err(|error| {
             Error::new(format!("Understanding the time `{text}`: {error}"))
-                .hint("Write it as 2026-03-28T00:00, or 2026-03-28T00:00Z for UTC.")
+                .hint("Use the form 2026-03-28T00:00, or 2026-03-28T00:00Z for UTC.")
         })
     }
 }
@@ -366,7 +366,7 @@ fn told(installed: &Installed) -> String {
     let Marker { schedule, syncs, .. } = &installed.marker;
     let all = match syncs {
         Syncs::Instance => "",
-        Syncs::Everything => "everything that bwdc.toml names, ",
+        Syncs::Everything => "all instances in bwdc.toml, ",
     };
     format!("{all}{}, by {}", escaped(schedule), installed.scheduler.name())
 }
@@ -399,8 +399,8 @@ fn install(
         ui::warning(&warning, style);
     }
     if arguments.all && target.folders.len() > 1 {
-        return Err(Error::new("With --all there is one job for everything, and here are several folders.")
-            .hint("Name the folder of bwdc.toml, or any one together with --config FILE."));
+        return Err(Error::new("--all makes one job for everything, but several folders were given.")
+            .hint("Give the folder of bwdc.toml, or any one folder together with --config FILE."));
     }
     let value =
         |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, path)| Path::new(path));
@@ -467,7 +467,7 @@ fn no_name_twice(jobs: &[Job]) -> Result<()> {
         if let Some(other) = names.insert(job.name(), &job.folder) {
             let name = job.name();
             return Err(Error::new(format!("{other} and {} would both be called {name}.", job.folder))
-                .hint("Rename one of the folders: their names are too much alike."));
+                .hint("Rename one of the folders: their names are too similar."));
         }
     }
     Ok(())
@@ -487,14 +487,13 @@ fn absolute_there(path: &Path, option: &str) -> Result<String> {
     if text.starts_with('/') || text.starts_with("\\\\") || has_drive {
         return Ok(text);
     }
-    Err(Error::new(format!("`{option} {text}` is no whole path on the machine that runs it.")).hint(
-        "Write it from the root on, such as /var/lib/bwdc/bwdc.toml or C:\\ProgramData\\bwdc\\bwdc.toml.",
-    ))
+    Err(Error::new(format!("`{option} {text}` is not an absolute path."))
+        .hint("Use an absolute path such as /var/lib/bwdc/bwdc.toml or C:\\ProgramData\\bwdc\\bwdc.toml."))
 }
 
 fn not_said_when() -> Error {
-    Error::new("It was not said when to sync.")
-        .hint("Give one of --every 15m, --cron \"0 12 * * 1\", --at 02:30 and --weekly mon@20:00.")
+    Error::new("No time was given.")
+        .hint("Use one of --every 15m, --cron \"0 12 * * 1\", --at 02:30 and --weekly mon@20:00.")
 }
 
 /// The `bwdc.toml` that a job of this folder will find.
@@ -503,7 +502,7 @@ fn installation_of(folder: &Path, config: Option<&Path>, syncs: Syncs) -> Result
     match installation::find(config, &nothing, folder)? {
         None if syncs == Syncs::Everything => {
             Err(Error::new(format!("There is no bwdc.toml in {}.", folder.display()))
-                .hint("Name it with --config FILE, or leave out --all."))
+                .hint("Give it with --config FILE, or leave out --all."))
         }
         found => Ok(found),
     }
@@ -517,8 +516,8 @@ fn same_for_all(installation: &Installation) -> Result<Schedule> {
     let path = installation.path.display();
     match first {
         Some(first) if all.all(|other| other == Some(first)) => first.times(),
-        _ => Err(Error::new(format!("{path} does not say one time for everything."))
-            .hint("Give the time, such as --every 15m; or have each synced at its own by `bwdc daemon`.")),
+        _ => Err(Error::new(format!("{path} has no single schedule for all instances."))
+            .hint("Give one, such as --every 15m, or run each on its own schedule with `bwdc daemon`.")),
     }
 }
 
@@ -579,17 +578,21 @@ fn may_run_alone(installation: &Installation, folder: &Path) -> Result<()> {
     let instance = installation.instance_in(folder);
     let refused = match instance.and_then(|instance| installation.merging(&instance.name)) {
         Some(merge) => {
-            format!("{} is merged into {} by {path}, and not synced alone.", folder.display(), merge.name)
+            format!(
+                "{} is merged into {} by {path} and cannot be synced alone.",
+                folder.display(),
+                merge.name
+            )
         }
         None if instance.is_none()
             && !installation.instances.is_empty()
             && !folder.join("data.json").exists() =>
         {
-            format!("There is no data.json in {}, and {path} names instances.", folder.display())
+            format!("There is no data.json in {}, but {path} has instances.", folder.display())
         }
         None => return Ok(()),
     };
-    Err(Error::new(refused).hint("Give --all to sync everything that it names."))
+    Err(Error::new(refused).hint("Use --all to sync all of them."))
 }
 
 fn target(environment: &Environment, arguments: &InstallArguments) -> Result<Target> {
@@ -645,19 +648,19 @@ fn elsewhere(using: Using, arguments: &InstallArguments) -> Target {
     }
 }
 
-/// The user as whom it runs, if they are there; else they have to be made.
+/// User to run the job as, if they are there; else they have to be made.
 fn account(arguments: &InstallArguments) -> Result<Option<Account>> {
     let name = match &arguments.user {
         Some(name) => name.clone(),
         None if account::is_root() => {
-            return Err(Error::new("It was not said as whom to sync, and root should not.")
-                .hint("Give --user bwdc, with --create-user if there is no such user yet."));
+            return Err(Error::new("No user was given, and syncs should not run as root.")
+                .hint("Use --user bwdc, with --create-user if that user does not exist yet."));
         }
         None => account::own_name()?,
     };
     match account::find(&name)? {
         None if !arguments.create_user => Err(Error::new(format!("There is no user {name}."))
-            .hint("Have the user made by --create-user, or make them yourself.")),
+            .hint("Create the user with --create-user, or yourself.")),
         account => Ok(account),
     }
 }
@@ -694,8 +697,9 @@ fn program(given: Option<&PathBuf>) -> Result<String> {
         Some(path) => std::path::absolute(path),
         None => std::env::current_exe(),
     };
-    path.map(|path| path.display().to_string())
-        .map_err(|error| Error::new(format!("Finding the program: {error}")).hint("Name it with --program."))
+    path.map(|path| path.display().to_string()).map_err(|error| {
+        Error::new(format!("Finding the program: {error}")).hint("Give its path with --program.")
+    })
 }
 
 /// `NAME=VALUE`, if it is nothing that others must not see.
@@ -703,11 +707,15 @@ fn variable(text: &str) -> Result<(String, String)> {
     let (name, value) = named(text, "--env")?;
     let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if !is_name || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Error::new(format!("`{name}` is no variable's name.")).hint("Give --env NAME=VALUE."));
+        return Err(
+            Error::new(format!("`{name}` is not a valid variable name.")).hint("Give --env NAME=VALUE.")
+        );
     }
     if secrets::ALL.iter().any(|known| known.variable == name && name != env::CLIENT_ID) {
-        return Err(Error::new(format!("{name} is secret, and others can read where a schedule keeps it."))
-            .hint("Put it into a file that only the user can read; docs/secrets.md shows how."));
+        return Err(Error::new(format!(
+            "{name} is secret, and other users can read the files of a schedule."
+        ))
+        .hint("Put it into a file that only the user can read; docs/secrets.md shows how."));
     }
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -955,7 +963,7 @@ fn shown_only(mut plan: Plan, more: Plan) -> Result<Answer> {
 }
 
 fn nothing_to_change() -> Answer {
-    Answer::message("Nothing to change: it is installed so already.")
+    Answer::message("Nothing to change: this schedule is already installed.")
 }
 
 fn carry_out(preparation: &Plan, plan: &Plan, target: &Target, jobs: &[Job]) -> Result<Answer> {
@@ -984,9 +992,9 @@ fn carry_out(preparation: &Plan, plan: &Plan, target: &Target, jobs: &[Job]) -> 
 fn given(step: &Step) -> Option<String> {
     match step {
         Step::Own { path, user } => {
-            Some(format!("{} and what was root's in it belong to {user} now.", path.display()))
+            Some(format!("{} and root's files in it now belong to {user}.", path.display()))
         }
-        Step::OwnFile { path, user } => Some(format!("{} belongs to {user} now.", path.display())),
+        Step::OwnFile { path, user } => Some(format!("{} now belongs to {user}.", path.display())),
         _ => None,
     }
 }
@@ -994,7 +1002,7 @@ fn given(step: &Step) -> Option<String> {
 /// When it first runs by itself.
 fn first_run(job: &Job, using: Using, now: &ZonedDateTime) -> Option<String> {
     match (&job.schedule, using) {
-        (Schedule::Boot, _) => Some("at the next start of the machine".to_owned()),
+        (Schedule::Boot, _) => Some("when the machine next starts".to_owned()),
         (Schedule::Every(_), Using::Systemd) => Some("a minute from now".to_owned()),
         (Schedule::Every(interval), Using::Launchd | Using::TaskScheduler) => {
             Some(format!("{interval} from now"))
@@ -1054,8 +1062,8 @@ fn escaped_lines(text: &str) -> String {
 }
 
 fn nothing_installed() -> Error {
-    Error::new("There is no schedule.").hint(
-        "Make one with `bwdc schedule install`; as root or as an administrator, others' are seen as well.",
+    Error::new("No schedule is installed.").hint(
+        "Create one with `bwdc schedule install`. Root or an administrator also sees the schedules of others.",
     )
 }
 
@@ -1086,7 +1094,7 @@ fn list(environment: &Environment, user: Option<String>, style: Style) -> Result
             "next": next.map(|next| values(&[next])[0].take()),
         }));
     }
-    let text = if lines.is_empty() { "There is no schedule.".to_owned() } else { lines.join("\n") };
+    let text = if lines.is_empty() { "No schedule is installed.".to_owned() } else { lines.join("\n") };
     Ok(Answer::Table { text, value: list.into() })
 }
 
@@ -1100,8 +1108,8 @@ fn selected(environment: &Environment, selection: Selection, style: Style) -> Re
             _ => {
                 let folders: Vec<_> =
                     all.iter().map(|one| format!("--appdata {}", escaped(&one.marker.folder))).collect();
-                Err(Error::new("There is more than one schedule.")
-                    .hint(format!("Say which is meant: {}.", folders.join(", "))))
+                Err(Error::new("Several schedules are installed.")
+                    .hint(format!("Choose one: {}.", folders.join(", "))))
             }
         };
     }
@@ -1109,7 +1117,7 @@ fn selected(environment: &Environment, selection: Selection, style: Style) -> Re
     let chosen: Vec<_> = all.into_iter().filter(|one| folders.contains(&one.marker.folder)).collect();
     match folders.iter().find(|folder| !chosen.iter().any(|one| one.marker.folder == **folder)) {
         Some(folder) => Err(Error::new(format!("There is no schedule for {folder}."))
-            .hint("`bwdc schedule list` shows those there are.")),
+            .hint("`bwdc schedule list` shows all schedules.")),
         None => Ok(chosen),
     }
 }
@@ -1147,15 +1155,15 @@ fn remove(environment: &Environment, arguments: RemoveArguments, style: Style) -
     }
     let folders: Vec<_> = chosen.iter().map(|one| escaped(&one.marker.folder)).collect();
     Ok(Answer::Message {
-        title: "The schedule is removed.".to_owned(),
+        title: "The schedule has been removed.".to_owned(),
         message: Some(format!(
-            "No sync of {} runs by itself any more. The folder and its user stay.",
+            "{} is no longer synced automatically. The folder and its user remain.",
             folders.join(", ")
         )),
     })
 }
 
-/// All that there are, or those that were named.
+/// Remove all schedules, or those that were named.
 fn run_now(environment: &Environment, selection: Selection, style: Style) -> Result<Answer> {
     let chosen = if selection.appdata.is_empty() {
         found(environment, selection.user.user, style)?
@@ -1173,14 +1181,14 @@ fn run_now(environment: &Environment, selection: Selection, style: Style) -> Res
     match failed {
         0 => Ok(Answer::Message {
             title: if is_awaited {
-                "The sync has run as it will by itself.".to_owned()
+                "The sync ran as the scheduler will run it.".to_owned()
             } else {
-                "The sync was started, as it will be by itself.".to_owned()
+                "The sync was started as the scheduler will start it.".to_owned()
             },
             message: Some(text.join("\n")),
         }),
         _ => Err(Error::new(format!("{failed} of {} failed.\n{}", runs.len(), text.join("\n")))
-            .hint("What is quoted says why; `bwdc doctor` looks at everything.")),
+            .hint("The output above says why; `bwdc doctor` checks everything.")),
     }
 }
 
@@ -1205,12 +1213,12 @@ fn end_of_log(installed: &Installed) -> Option<(String, String)> {
     let (place, end) = match installed.in_journal() {
         Some(command) => {
             let read = [&command[..], &["--no-pager", "-o", "cat"].map(str::to_owned)].concat();
-            (format!("What it said: `{}`.", command.join(" ")), plan::run(&read, None).ok()?)
+            (format!("Its output: `{}`.", command.join(" ")), plan::run(&read, None).ok()?)
         }
         None => {
             let path = installed.marker.log_file();
             let end = log::end(&path, 5).ok()?;
-            (format!("What it said is in {}, which ends with", escaped(&path.display().to_string())), end)
+            (format!("Its output is in {}, which ends with", escaped(&path.display().to_string())), end)
         }
     };
     (!end.trim().is_empty()).then_some((place, end))

@@ -135,7 +135,7 @@ fn some_failed(failed: &[&str], count: usize, text: String, value: Value) -> Ans
 /// The whole error was told on stderr; here is which kind it was.
 fn failed(error: &Error) -> &'static str {
     match error.exit {
-        Exit::Locked => "not done, because another sync of it is running.",
+        Exit::Locked => "not done: another sync of it is running.",
         Exit::Blocked => "held back by a safety check.",
         Exit::Failure | Exit::Success | Exit::LeftOut => "failed.",
     }

@@ -25,8 +25,8 @@ pub(super) struct Arguments {
 /// What `sync` and `test` allow for this run.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct RemovalArguments {
-    /// Let this run remove up to so many people who are in the directory no more (sync.removeMissing), though it is more than
-    /// a tenth of those last known.
+    /// Allow this run to remove up to this many people who are no longer in the directory (sync.removeMissing), even
+    /// if that is more than a tenth of those last known.
     #[arg(long = "allow-removals", value_name = "NUMBER")]
     allowed: Option<usize>,
 }
@@ -76,8 +76,8 @@ async fn asked_to_end() -> Error {
         Ok(mut stop) => stop.asked().await,
         Err(_) => std::future::pending().await,
     }
-    Error::new("The sync was asked to end before it was done.")
-        .hint("An import may have been under way. The next run repeats it.")
+    Error::new("The sync was stopped before it was done.")
+        .hint("An import may have been in progress. The next run repeats it.")
 }
 
 /// Who may run; what is only doubtful is told.

@@ -15,8 +15,7 @@ pub(super) async fn run(environment: &Environment) -> Result<Answer> {
         return Ok(Answer::Message {
             title: format!("This is bwdc {OURS}."),
             message: Some(format!(
-                "Where newer releases are announced is not configured: set {} to the address of a release feed, or ask \
-                 whoever packaged this program.",
+                "No release feed is configured: set {} to its address, or ask whoever packaged this program.",
                 env::UPDATE_URL
             )),
         });

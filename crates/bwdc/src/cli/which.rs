@@ -16,13 +16,13 @@ use crate::run::merged::{self, Member, Merge};
 /// Without any of these it is the one folder of data.json, as always.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Which {
-    /// The folder of an instance's data.json. Given more than once, all are done side by side.
+    /// Folder of an instance's data.json. Repeat it to run several at the same time.
     #[arg(long = "appdata", value_name = "DIR", conflicts_with_all = ["names", "all"])]
     folders: Vec<PathBuf>,
-    /// An instance or a merged organization of bwdc.toml, by name; likewise.
+    /// Name of an instance or a merged organization in bwdc.toml. May be repeated.
     #[arg(long = "instance", value_name = "NAME", conflicts_with = "all")]
     names: Vec<String>,
-    /// Everything that bwdc.toml names.
+    /// All instances in bwdc.toml.
     #[arg(long)]
     all: bool,
 }
@@ -30,10 +30,10 @@ pub(super) struct Which {
 /// One instance: the usual folder of data.json, unless another is named.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct WhichOne {
-    /// The folder of the instance's data.json.
+    /// Folder of the instance's data.json.
     #[arg(long = "appdata", value_name = "DIR", conflicts_with = "name")]
     folder: Option<PathBuf>,
-    /// An instance of bwdc.toml, by name.
+    /// Name of an instance in bwdc.toml.
     #[arg(long = "instance", value_name = "NAME")]
     name: Option<String>,
 }
@@ -231,8 +231,8 @@ impl Given {
 
     fn context_of_folder(&self, folder: &Path) -> Result<Context> {
         if folder.starts_with("~") {
-            return Err(Error::new(format!("`{}` is understood by shells only.", folder.display()))
-                .hint("Write the home folder out, or without quotes."));
+            return Err(Error::new(format!("`{}` is only expanded by a shell.", folder.display()))
+                .hint("Write out the home folder, or leave out the quotes."));
         }
         let absolute = std::path::absolute(folder).map(|path| path.components().collect::<PathBuf>());
         let absolute = absolute
@@ -269,8 +269,10 @@ impl Given {
             (Some(organization), _) => {
                 let members: Vec<&str> =
                     organization.members.iter().map(|member| member.name.as_str()).collect();
-                Err(Error::new(format!("{name} is several directories merged, and this is about one."))
-                    .hint(format!("Name one of them: {}.", members.join(", "))))
+                Err(Error::new(format!(
+                    "{name} is a merge of several directories, and this command needs a single one."
+                ))
+                .hint(format!("Choose one of them: {}.", members.join(", "))))
             }
             (None, Some(instance)) => Ok(self.named(instance)),
             (None, None) => Err(not_named(name, installation)),
@@ -315,8 +317,8 @@ impl Given {
 
     fn installation(&self) -> Result<&Installation> {
         self.setup.installation.as_ref().ok_or_else(|| {
-            Error::new(format!("There is no bwdc.toml in {}, and none was named.", self.folder.display()))
-                .hint("Name it with --config FILE, or name folders with --appdata DIR.")
+            Error::new(format!("There is no bwdc.toml in {}, and none was given.", self.folder.display()))
+                .hint("Give it with --config FILE, or give folders with --appdata DIR.")
         })
     }
 
@@ -340,7 +342,7 @@ impl Given {
 
 fn not_named(name: &str, installation: &Installation) -> Error {
     let names = names(installation);
-    let error = Error::new(format!("{} names no instance `{name}`.", installation.path.display()));
+    let error = Error::new(format!("{} has no instance `{name}`.", installation.path.display()));
     error.hint(match did_you_mean(name, names.iter().copied()) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!("It names: {}.", names.join(", ")),
@@ -348,7 +350,7 @@ fn not_named(name: &str, installation: &Installation) -> Error {
 }
 
 fn names_none(installation: &Installation) -> Error {
-    Error::new(format!("{} names no instance.", installation.path.display()))
+    Error::new(format!("{} has no instances.", installation.path.display()))
         .hint("Add one: [instance.NAME] and folder = \"...\".")
 }
 

@@ -180,7 +180,7 @@ impl Environment {
         let seconds = text.trim().parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
         let seconds = seconds.filter(|seconds| !seconds.is_zero());
         seconds.map(Some).ok_or_else(|| {
-            Error::new(format!("The variable {name} is `{text}`, which is no number of seconds."))
+            Error::new(format!("The variable {name} is `{text}`, which is not a number of seconds."))
                 .hint("Set it to a number such as 60, or unset it.")
         })
     }

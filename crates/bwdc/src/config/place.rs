@@ -35,7 +35,7 @@ fn platform_folder(environment: &Environment) -> Result<PathBuf> {
         environment.path(env::XDG_CONFIG_HOME).or_else(|| home().map(|home| home.join(".config")))
     };
     folder.ok_or_else(|| {
-        Error::new("There is no place for data.json: neither a home folder nor a folder of its own is known.")
+        Error::new("There is no folder for data.json: no home folder is known, and none is set.")
             .hint(format!("Set {} to a folder.", env::APPDATA_DIR))
     })
 }

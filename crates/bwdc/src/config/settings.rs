@@ -125,55 +125,55 @@ const URLS: &str = key::URLS;
 /// All settings.
 #[rustfmt::skip]
 pub(crate) const ALL: &[Setting] = &[
-    setting("server", In(URLS, "base"), Type::Server, "https://bitwarden.com", "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds. Forgets the other server settings."),
-    setting("server.allowPlainHttp", In("server", "allowPlainHttp"), Type::Flag, "false", "Talk to a server by http that is not on this machine. The API key and everybody's names cross the network in clear."),
-    setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Where the people are."),
-    setting("server.api", In(URLS, "api"), Type::Url, "", "The API's base URL, where it is not the one that follows from `server`."),
-    setting("server.identity", In(URLS, "identity"), Type::Url, "", "The identity server's base URL, likewise."),
+    setting("server", In(URLS, "base"), Type::Server, "https://bitwarden.com", "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds. Clears the other server settings."),
+    setting("server.allowPlainHttp", In("server", "allowPlainHttp"), Type::Flag, "false", "Allow plain http to a server on another machine. The API key and everybody's names then cross the network unencrypted."),
+    setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Type of the directory."),
+    setting("server.api", In(URLS, "api"), Type::Url, "", "Base URL of the API, if it is not the one derived from `server`."),
+    setting("server.identity", In(URLS, "identity"), Type::Url, "", "Base URL of the identity server, if it is not the one derived from `server`."),
     setting("server.webVault", In(URLS, "webVault"), Type::Url, "", "The web vault's base URL: kept for the existing connector, not used."),
     setting("file.path", In(FILES, "path"), Type::Path, "", "A folder with users.csv and groups.csv, or one .json or .csv file; relative to data.json's folder."),
-    setting("ldap.hostname", In(LDAP, "hostname"), Type::Hosts, "", "Name or address of the LDAP server; several of one tree with commas in between are tried in this order. _ldap._tcp.DOMAIN stands for those in the DNS."),
-    setting("ldap.port", In(LDAP, "port"), Type::Port, "", "Its port: usually 389 for plain and StartTLS, 636 for LDAPS."),
-    setting("ldap.ssl", In(LDAP, "ssl"), Type::Flag, "false", "Protect the connection: LDAPS, or StartTLS with ldap.startTls."),
+    setting("ldap.hostname", In(LDAP, "hostname"), Type::Hosts, "", "Host name or address of the LDAP server. Several servers of one tree, separated by commas, are tried in this order. _ldap._tcp.DOMAIN looks them up in the DNS."),
+    setting("ldap.port", In(LDAP, "port"), Type::Port, "", "Port of the LDAP server: usually 389 for plain LDAP and StartTLS, 636 for LDAPS."),
+    setting("ldap.ssl", In(LDAP, "ssl"), Type::Flag, "false", "Encrypt the connection: LDAPS, or StartTLS with ldap.startTls."),
     setting("ldap.startTls", In(LDAP, "startTls"), Type::Flag, "false", "Use StartTLS on the plain port; needs ldap.ssl."),
-    setting("ldap.sslAllowUnauthorized", In(LDAP, "sslAllowUnauthorized"), Type::Flag, "false", "Accept any server certificate. Whoever sits in between can read and change everything."),
-    setting("ldap.sslCaPath", In(LDAP, "sslCaPath"), Type::Path, "", "LDAPS: PEM file of the only authorities to trust, instead of the system's."),
+    setting("ldap.sslAllowUnauthorized", In(LDAP, "sslAllowUnauthorized"), Type::Flag, "false", "Accept any server certificate. Anybody between this machine and the server can then read and change everything."),
+    setting("ldap.sslCaPath", In(LDAP, "sslCaPath"), Type::Path, "", "LDAPS: PEM file with the certificate authorities to trust instead of the system's."),
     setting("ldap.sslCertPath", In(LDAP, "sslCertPath"), Type::Path, "", "PEM file of the client certificate."),
     setting("ldap.sslKeyPath", In(LDAP, "sslKeyPath"), Type::Path, "", "PEM file of the client certificate's key."),
-    setting("ldap.tlsCaPath", In(LDAP, "tlsCaPath"), Type::Path, "", "StartTLS: the same."),
-    setting("ldap.rootPath", In(LDAP, "rootPath"), Type::Dns, "", "Where the tree begins, such as dc=example,dc=org; several with | in between."),
+    setting("ldap.tlsCaPath", In(LDAP, "tlsCaPath"), Type::Path, "", "StartTLS: PEM file with the certificate authorities to trust instead of the system's."),
+    setting("ldap.rootPath", In(LDAP, "rootPath"), Type::Dns, "", "Root of the tree, such as dc=example,dc=org. Separate several with |."),
     setting("ldap.authentication", In(LDAP, "authentication"), Type::Choice(&["password", "certificate", "kerberos"]), "password", "How to log in: user name and password, the client certificate (SASL EXTERNAL), or the Kerberos ticket of the user who runs bwdc (SASL GSSAPI)."),
-    setting("ldap.username", In(LDAP, "username"), Type::Text, "", "Who reads: usually a full DN."),
-    setting("ldap.password", In(LDAP, "password"), Type::Secret, "", "The reader's password."),
+    setting("ldap.username", In(LDAP, "username"), Type::Text, "", "User name of the account that reads the directory: usually a full DN."),
+    setting("ldap.password", In(LDAP, "password"), Type::Secret, "", "Password of that account."),
     setting("ldap.domain", In(LDAP, "domain"), Type::Word, "", "Kept for the existing connector, not used."),
     setting("ldap.currentUser", In(LDAP, "currentUser"), Type::Flag, "false", "Log in as the user who runs bwdc, by Kerberos, where no ldap.username is set."),
     setting("ldap.ad", In(LDAP, "ad"), Type::Flag, "false", "The server is Active Directory: deleted users are read too."),
-    setting("ldap.disabledBy", In(LDAP, "disabledBy"), Type::Words(DISABLED_BY), "userAccountControl", "The attributes that say that an account is disabled; with sync.removeDisabled such people leave."),
-    setting("ldap.externalIdAttribute", In(LDAP, "externalIdAttribute"), Type::Choice(&["objectGUID", "entryUUID", "nsUniqueId", "ipaUniqueID", "dn"]), "", "What the organization knows people and groups by; not set: objectGUID where there is one, else the DN. Read the LDAP page before you change it."),
-    setting("ldap.referrals", In(LDAP, "referrals"), Type::Choice(&["report", "follow"]), "report", "Parts of the tree that other servers hold: told on every run, or read there with the same login and protection."),
-    setting("ldap.outsideGroups", In(LDAP, "outsideGroups"), Type::Flag, "false", "Look up groups outside sync.groupPath that are members of groups inside, so that their members count. They are not synced themselves."),
+    setting("ldap.disabledBy", In(LDAP, "disabledBy"), Type::Words(DISABLED_BY), "userAccountControl", "Attributes that mark an account as disabled. With sync.removeDisabled, these people are removed."),
+    setting("ldap.externalIdAttribute", In(LDAP, "externalIdAttribute"), Type::Choice(&["objectGUID", "entryUUID", "nsUniqueId", "ipaUniqueID", "dn"]), "", "Attribute that identifies people and groups in the organization. Default: objectGUID where it exists, else the DN. Read the LDAP page before you change it."),
+    setting("ldap.referrals", In(LDAP, "referrals"), Type::Choice(&["report", "follow"]), "report", "Referrals to other servers: report them in every run, or follow them with the same login and encryption."),
+    setting("ldap.outsideGroups", In(LDAP, "outsideGroups"), Type::Flag, "false", "Look up groups outside sync.groupPath that are members of groups inside it, so that their members count. They are not synced themselves."),
     setting("ldap.primaryGroups", In(LDAP, "primaryGroups"), Type::Flag, "false", "Active Directory: people are members of their primary group (primaryGroupID), such as Domain Users."),
     setting("ldap.preset", In(LDAP, "preset"), Type::Preset(presets::NAMES), "", "Sets object classes, attribute names and ldap.disabledBy for a product."),
     setting("ldap.pagedSearch", In(LDAP, "pagedSearch"), Type::Flag, "true", "Read in pages of 5,000, or of what the server allows."),
     setting("entra.identityAuthority", In(ENTRA, "identityAuthority"), Type::Choice(Authority::HOSTS), "login.microsoftonline.com", "Where the tenant logs in: the public cloud, the US government's, or China's."),
     setting("entra.tenant", In(ENTRA, "tenant"), Type::Word, "", "The tenant: its id or one of its domains."),
-    setting("entra.applicationId", In(ENTRA, "applicationId"), Type::Word, "", "The id of the application that reads."),
+    setting("entra.applicationId", In(ENTRA, "applicationId"), Type::Word, "", "Application (client) id of the app registration."),
     setting("entra.key", In(ENTRA, "key"), Type::Secret, "", "The application's client secret."),
-    setting("entra.certificateFile", In(ENTRA, "certificateFile"), Type::Path, "", "A PEM file with a certificate and its RSA key, to log in with instead of a client secret; relative to data.json's folder."),
-    setting("entra.federatedTokenFile", In(ENTRA, "federatedTokenFile"), Type::Path, "", "A file with a token of another identity provider (workload identity), likewise."),
+    setting("entra.certificateFile", In(ENTRA, "certificateFile"), Type::Path, "", "PEM file with a certificate and its RSA key, used instead of a client secret; relative to data.json's folder."),
+    setting("entra.federatedTokenFile", In(ENTRA, "federatedTokenFile"), Type::Path, "", "File with a token of another identity provider (workload identity), used instead of a client secret; relative to data.json's folder."),
     setting("azure.key", In(ENTRA, "key"), Type::Secret, "", "The older name of entra.key."),
-    setting("gsuite.domain", In(GSUITE, "domain"), Type::Host, "", "The domain that is read. Clear it, and set gsuite.customer, to read all domains."),
-    setting("gsuite.adminUser", In(GSUITE, "adminUser"), Type::Email, "", "The administrator for whom the service account reads."),
-    setting("gsuite.customer", In(GSUITE, "customer"), Type::Word, "", "The customer id, such as C0abc123, or my_customer: all its domains are read, if gsuite.domain is not set."),
-    setting("gsuite.clientEmail", In(GSUITE, "clientEmail"), Type::Email, "", "The service account's address, where no key file has it."),
+    setting("gsuite.domain", In(GSUITE, "domain"), Type::Host, "", "Domain to read. To read all domains, clear it and set gsuite.customer."),
+    setting("gsuite.adminUser", In(GSUITE, "adminUser"), Type::Email, "", "Administrator whom the service account impersonates."),
+    setting("gsuite.customer", In(GSUITE, "customer"), Type::Word, "", "Customer id, such as C0abc123, or my_customer. All its domains are read if gsuite.domain is not set."),
+    setting("gsuite.clientEmail", In(GSUITE, "clientEmail"), Type::Email, "", "E-mail address of the service account, if there is no key file."),
     setting("gsuite.key", In(GSUITE, "privateKey"), Type::Secret, "", "The service account's private key (PEM, line ends may be written as \\n), or the whole content of its key file."),
     setting("gsuite.keyFile", In(GSUITE, "keyFile"), Type::Path, "", "The service account's JSON key file, as Google's console gives it, instead of gsuite.clientEmail and gsuite.key; relative to data.json's folder."),
     setting("okta.orgUrl", In(OKTA, "orgUrl"), Type::Url, "", "The organization's URL, such as https://example.okta.com."),
     setting("okta.token", In(OKTA, "token"), Type::Secret, "", "The API token of a Read-Only Administrator. Not needed with okta.clientId."),
-    setting("okta.clientId", In(OKTA, "clientId"), Type::Word, "", "The client id of an application of the kind API Services, to log in with its private key instead of a token."),
+    setting("okta.clientId", In(OKTA, "clientId"), Type::Word, "", "Client id of an API Services application, to log in with its private key instead of a token."),
     setting("okta.privateKeyFile", In(OKTA, "privateKeyFile"), Type::Path, "", "The application's private key: a PEM or JWK file; relative to data.json's folder."),
-    setting("okta.keyId", In(OKTA, "keyId"), Type::Word, "", "The id (kid) of that key, where the application has several and the file does not say it."),
-    setting("onelogin.region", In(ONELOGIN, "region"), Type::Choice(&["us", "eu"]), "us", "Where the account is."),
+    setting("okta.keyId", In(OKTA, "keyId"), Type::Word, "", "Key id (kid), if the application has several keys and the file does not name it."),
+    setting("onelogin.region", In(ONELOGIN, "region"), Type::Choice(&["us", "eu"]), "us", "Region of the account."),
     setting("onelogin.url", In(ONELOGIN, "url"), Type::Url, "", "The account's own address, such as https://example.onelogin.com, instead of the region's."),
     setting("onelogin.clientId", In(ONELOGIN, "clientId"), Type::Word, "", "The id of the API credential pair; it needs the scope Read Users."),
     setting("onelogin.secret", In(ONELOGIN, "clientSecret"), Type::Secret, "", "The secret of the API credential pair."),
@@ -181,28 +181,28 @@ pub(crate) const ALL: &[Setting] = &[
     setting("sync.groups", In(SYNC, "groups"), Type::Flag, "false", "Sync groups."),
     setting("sync.userFilter", In(SYNC, "userFilter"), Type::Filter(Filtered::Users), "", "LDAP: a filter such as (ou=Sales). Others: include:a,b or exclude:a,b by e-mail; Entra ID also includeGroup:ID and excludeGroup:ID."),
     setting("sync.groupFilter", In(SYNC, "groupFilter"), Type::Filter(Filtered::Groups), "", "LDAP: a filter. Others: include:a,b or exclude:a,b by name; Entra ID also includeAdministrativeUnit:ID and excludeAdministrativeUnit:ID."),
-    setting("sync.removeDisabled", In(SYNC, "removeDisabled"), Type::Flag, "false", "People whose account is disabled leave the organization."),
-    setting("sync.removeMissing", In(SYNC, "removeMissing"), Type::Flag, "false", "People who were in the last complete read and are in the directory no more leave the organization. For directories that keep no record of deleted accounts."),
+    setting("sync.removeDisabled", In(SYNC, "removeDisabled"), Type::Flag, "false", "Remove people whose account is disabled."),
+    setting("sync.removeMissing", In(SYNC, "removeMissing"), Type::Flag, "false", "Remove people who were in the last complete read and are no longer in the directory. For directories that keep no record of deleted accounts."),
     setting("sync.overwriteExisting", In(SYNC, "overwriteExisting"), Type::Flag, "false", "Remove members with an external id who are not in the directory."),
     setting("sync.largeImport", In(SYNC, "largeImport"), Type::Flag, "false", "Import more than 2,000 people and groups in batches."),
-    setting("sync.inviteUsersAfterProvisioning", In(SYNC, "inviteUsersAfterProvisioning"), Type::Flag, "false", "Invite newcomers at once, where the server can stage them instead."),
-    setting("sync.onBadRecord", In(SYNC, "onBadRecord"), Type::Choice(&["stop", "skip"]), "stop", "What happens when an entry cannot be imported: stop the run, or leave the entry out and end with exit code 4."),
-    setting("sync.nestedGroups", In(SYNC, "nestedGroups"), Type::Choice(&["kept", "all"]), "kept", "Through which groups members of members count: those that the group filter keeps, or all. `all` widens access."),
-    setting("sync.timeout", In(SYNC, "timeout"), Type::Length, "1h", "How long a whole sync may take, such as 20s, 5m or 1h; then it is given up, and nothing more is sent."),
+    setting("sync.inviteUsersAfterProvisioning", In(SYNC, "inviteUsersAfterProvisioning"), Type::Flag, "false", "Invite new members immediately, where the server could stage them instead."),
+    setting("sync.onBadRecord", In(SYNC, "onBadRecord"), Type::Choice(&["stop", "skip"]), "stop", "What to do when an entry cannot be imported: stop the run, or skip the entry and end with exit code 4."),
+    setting("sync.nestedGroups", In(SYNC, "nestedGroups"), Type::Choice(&["kept", "all"]), "kept", "Nested groups to follow: only those that pass the group filter, or all. `all` widens access."),
+    setting("sync.timeout", In(SYNC, "timeout"), Type::Length, "1h", "Time limit for a whole sync, such as 20s, 5m or 1h. After that it is aborted and nothing more is sent."),
     setting("sync.interval", In(SYNC, "interval"), Type::Minutes, "5", "Minutes between syncs of a daemon."),
     setting("sync.userObjectClass", In(SYNC, "userObjectClass"), Type::Attribute, "person", "LDAP: object class of people."),
-    setting("sync.userPath", In(SYNC, "userPath"), Type::Dns, "", "LDAP: where people are, put before the root; several with | in between."),
+    setting("sync.userPath", In(SYNC, "userPath"), Type::Dns, "", "LDAP: path of the people, relative to the root. Separate several with |."),
     setting("sync.userEmailAttribute", In(SYNC, "userEmailAttribute"), Type::Attribute, "mail", "LDAP: attribute with the e-mail address."),
     setting("sync.groupObjectClass", In(SYNC, "groupObjectClass"), Type::Attribute, "group", "LDAP: object class of groups."),
-    setting("sync.groupPath", In(SYNC, "groupPath"), Type::Dns, "", "LDAP: where groups are, likewise."),
+    setting("sync.groupPath", In(SYNC, "groupPath"), Type::Dns, "", "LDAP: path of the groups, relative to the root. Separate several with |."),
     setting("sync.groupNameAttribute", In(SYNC, "groupNameAttribute"), Type::Attribute, "name", "LDAP: attribute with a group's name; cn where it is absent."),
     setting("sync.memberAttribute", In(SYNC, "memberAttribute"), Type::Attribute, "member", "LDAP: attribute with a group's members: DNs or user names."),
     setting("sync.revisionDateAttribute", In(SYNC, "revisionDateAttribute"), Type::Attribute, "", "LDAP: attribute with the time of the last change; when set, syncs read only what changed since the last one."),
     setting("sync.creationDateAttribute", In(SYNC, "creationDateAttribute"), Type::Attribute, "", "LDAP: kept for the existing connector; not used."),
-    setting("sync.useEmailPrefixSuffix", In(SYNC, "useEmailPrefixSuffix"), Type::Flag, "false", "Make an address from prefix and suffix for people who have none."),
+    setting("sync.useEmailPrefixSuffix", In(SYNC, "useEmailPrefixSuffix"), Type::Flag, "false", "Build an address from prefix and suffix for people who have none."),
     setting("sync.emailPrefixAttribute", In(SYNC, "emailPrefixAttribute"), Type::Attribute, "", "LDAP: attribute with the part before the @."),
-    setting("sync.emailSuffix", In(SYNC, "emailSuffix"), Type::EmailSuffix, "", "The rest, with the @."),
-    setting("secrets.file", In(key::SECRETS, "file"), Type::Path, "", "A file of secrets, readable by its owner only, where new secrets are kept too; relative to data.json's folder. secrets.env is used without being named, if it is there."),
+    setting("sync.emailSuffix", In(SYNC, "emailSuffix"), Type::EmailSuffix, "", "The part of the address from the @ on."),
+    setting("secrets.file", In(key::SECRETS, "file"), Type::Path, "", "Secrets file, readable only by its owner. New secrets are stored there too. Relative to data.json's folder. Default: secrets.env, if it exists."),
     setting("secretFile.login.clientId", In(key::SECRET_FILES, "login.clientId"), Type::Path, "", "A file with the organization's client id and nothing else, such as /etc/bwdc/login.clientId; relative to data.json's folder."),
     setting("secretFile.login.clientSecret", In(key::SECRET_FILES, "login.clientSecret"), Type::Path, "", "A file with the organization's API key and nothing else, such as /etc/bwdc/login.clientSecret; relative to data.json's folder."),
     setting("secretFile.ldap.password", In(key::SECRET_FILES, "ldap.password"), Type::Path, "", "A file with ldap.password and nothing else, such as /etc/bwdc/ldap.password; relative to data.json's folder."),
@@ -272,13 +272,13 @@ impl Type {
         match self {
             Self::Text => "text on one line".to_owned(),
             Self::Secret => "text without control characters".to_owned(),
-            Self::Word => "one word without blanks".to_owned(),
+            Self::Word => "one word without spaces".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Port => "a number from 1 to 65535".to_owned(),
             Self::Minutes => "a number of minutes, at least 5".to_owned(),
-            Self::Length => "a length of time such as 20s, 5m or 1h".to_owned(),
+            Self::Length => "a duration such as 20s, 5m or 1h".to_owned(),
             Self::Choice(words) | Self::Preset(words) => format!("one of: {}", words.join(", ")),
-            Self::Words(words) => format!("any of these, with commas in between: {}", words.join(", ")),
+            Self::Words(words) => format!("any of these, separated by commas: {}", words.join(", ")),
             Self::Url => "a base URL such as https://example.com".to_owned(),
             Self::Server => {
                 "bitwarden.com, https://vault.bitwarden.eu, or the base URL of your own server".to_owned()
@@ -289,7 +289,7 @@ impl Type {
                 "names or addresses such as dc1.example.org, dc2.example.org, without scheme and port"
                     .to_owned()
             }
-            Self::Dns => "distinguished names such as dc=example,dc=org, with | in between".to_owned(),
+            Self::Dns => "distinguished names such as dc=example,dc=org, separated by |".to_owned(),
             Self::Attribute => "the name of an attribute or object class, such as mail".to_owned(),
             Self::Filter(_) => "a filter in the directory's language".to_owned(),
             Self::EmailSuffix => "an @ and a domain, such as @example.org".to_owned(),
@@ -308,28 +308,28 @@ impl Type {
         // A private key has lines.
         let is_allowed = |c: char| !c.is_control() || self == Self::Secret && matches!(c, '\n' | '\r' | '\t');
         if !text.chars().all(is_allowed) {
-            return Err("there is a line end or another control character in it".to_owned());
+            return Err("it contains a line break or another control character".to_owned());
         }
         let kept =
             |is_good: bool, why: &str| if is_good { Ok(Value::from(trimmed)) } else { Err(why.to_owned()) };
         let has_blanks = trimmed.contains(char::is_whitespace);
         match self {
             Self::Text | Self::Secret | Self::Path => Ok(text.into()),
-            Self::Word => kept(!has_blanks, "there are blanks in it"),
+            Self::Word => kept(!has_blanks, "it contains spaces"),
             Self::Flag => match trimmed.to_lowercase().as_str() {
                 "true" | "yes" | "y" | "1" => Ok(true.into()),
                 "false" | "no" | "n" | "0" => Ok(false.into()),
-                _ => Err("it is neither true nor false".to_owned()),
+                _ => Err("it must be true or false".to_owned()),
             },
             Self::Port => match trimmed.parse::<u16>() {
                 Ok(port) if port > 0 => Ok(port.into()),
-                _ => Err("it is no port".to_owned()),
+                _ => Err("it must be a port number".to_owned()),
             },
             Self::Minutes => match trimmed.parse::<u32>() {
                 Ok(minutes) if minutes >= 5 => Ok(minutes.into()),
-                _ => Err("it is no such number".to_owned()),
+                _ => Err("it must be such a number".to_owned()),
             },
-            Self::Length => kept(length(trimmed).is_some(), "it is no length of time"),
+            Self::Length => kept(length(trimmed).is_some(), "it must be a duration such as 20s, 5m or 1h"),
             Self::Choice(words) | Self::Preset(words) => one_of(trimmed, words).map(Value::from),
             Self::Words(words) => {
                 let chosen: Vec<&str> = trimmed
@@ -344,25 +344,23 @@ impl Type {
                 own => instance::server_url(own).map(Value::from).map_err(|error| error.message),
             },
             Self::Directory => directory(trimmed).ok_or_else(|| {
-                near(&trimmed.to_lowercase(), &directory_names(), "there is no such directory")
+                near(&trimmed.to_lowercase(), &directory_names(), "there is no such directory type")
             }),
-            Self::Host => kept(is_host(trimmed), "it is no host"),
+            Self::Host => kept(is_host(trimmed), "it is not a host name"),
             Self::Hosts => {
-                kept(trimmed.split(',').all(|host| is_host(host.trim())), "not all of it are hosts")
+                kept(trimmed.split(',').all(|host| is_host(host.trim())), "not all of them are host names")
             }
-            Self::Dns => {
-                kept(trimmed.split('|').all(|dn| ldap::is_dn(dn.trim())), "it cannot be understood as DNs")
-            }
-            Self::Attribute => kept(is_attribute(trimmed), "it is no name of RFC 4512"),
+            Self::Dns => kept(trimmed.split('|').all(|dn| ldap::is_dn(dn.trim())), "it is not a list of DNs"),
+            Self::Attribute => kept(is_attribute(trimmed), "it is not an attribute name (RFC 4512)"),
             Self::Filter(filtered) => check_filter(filtered, trimmed, data).map(|()| text.into()),
             Self::EmailSuffix => {
                 let domain = trimmed.strip_prefix('@').unwrap_or_default();
-                kept(!has_blanks && is_host(domain), "it does not make an address")
+                kept(!has_blanks && is_host(domain), "it does not make an e-mail address")
             }
             Self::Email => {
                 let parts = trimmed.split_once('@');
                 let is_good = parts.is_some_and(|(left, right)| !left.is_empty() && is_host(right));
-                kept(is_good && !has_blanks, "it is no address")
+                kept(is_good && !has_blanks, "it is not an e-mail address")
             }
             Self::Command => match secrets::command_words(trimmed) {
                 Ok(_) => Ok(text.into()),
@@ -473,7 +471,7 @@ impl Setting {
         match kind {
             Type::Flag => Error::new("Value must be 'true' or 'false'.").hint(format!("{told}\n{allowed}")),
             Type::Directory => Error::new("Invalid directory type value.").hint(format!("{told}\n{allowed}")),
-            Type::Secret => Error::new(format!("The secret {name} cannot be that: {why}.")).hint(allowed),
+            Type::Secret => Error::new(format!("The secret {name} is not valid: {why}.")).hint(allowed),
             _ => Error::new(told).hint(allowed),
         }
     }

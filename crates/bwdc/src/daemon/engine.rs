@@ -229,7 +229,7 @@ impl<T: Timetable> Engine<T> {
         self.instances.values().filter(|instance| !matches!(instance.phase, Phase::Waiting { .. })).count()
     }
 
-    /// When an instance runs next; `None` while it runs, and if it is not to run again.
+    /// When an instance runs next; `None` while it runs, and if it is will not run again.
     pub(crate) fn next_run(&self, name: &str) -> Option<Timestamp> {
         self.instances.get(name)?.due()
     }

@@ -46,7 +46,7 @@ pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()
         return Err(Error::new(format!(
             "The address for metrics, {address}, can be reached from other machines."
         ))
-        .hint("There is no login: use 127.0.0.1 or [::1], and a proxy where others are to see them."));
+        .hint("It requires no login: use 127.0.0.1 or [::1], and a proxy to make it available to others."));
     }
     let listener = TcpListener::bind(address)
         .await
@@ -115,7 +115,7 @@ type ByInstance = Vec<(&'static str, String)>;
 type Figure = (&'static str, &'static str, fn(&InstanceStatus) -> Option<f64>);
 
 const FIGURES: [Figure; 6] = [
-    ("bwdc_sync_running", "Whether a sync is under way", |instance| {
+    ("bwdc_sync_running", "Whether a sync is running", |instance| {
         Some(if instance.running_since.is_some() { 1.0 } else { 0.0 })
     }),
     ("bwdc_sync_failures_in_a_row", "Failed syncs since the last good one", |instance| {

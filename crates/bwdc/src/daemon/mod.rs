@@ -178,7 +178,9 @@ impl<T: Timetable> Daemon<T> {
         notify::reloading();
         match load(Moment::Reload) {
             Ok(configured) => self.configure(configured),
-            Err(error) => tracing::error!("The configuration was not taken, the old one stays: {error}"),
+            Err(error) => {
+                tracing::error!("The new configuration was rejected and the old one stays in force: {error}")
+            }
         }
         notify::ready();
     }
@@ -266,7 +268,7 @@ impl<T: Timetable> Daemon<T> {
         if timeout(GRACE, all).await.is_err() {
             let seconds = GRACE.as_secs();
             let error = Error::new(format!(
-                "The daemon was asked to end, and the sync was not done within {seconds} s: it was cut off."
+                "The daemon was stopped, and the sync was not done within {seconds} s: it was aborted."
             ))
             .hint("The next run repeats it.");
             for Run { name, id, since, .. } in self.runs.under_way.values() {

@@ -106,13 +106,13 @@ impl InstanceStatus {
             return Some(format!("failed {} times in a row", self.failures_in_a_row));
         }
         if self.busy_in_a_row >= BUSY {
-            return Some(format!("another sync was under way {} times in a row", self.busy_in_a_row));
+            return Some(format!("another sync was running {} times in a row", self.busy_in_a_row));
         }
         if self.next_run.is_none() && self.running_since.is_none() {
-            return Some("not to run again".to_owned());
+            return Some("will not run again".to_owned());
         }
         let late = self.next_run.map(|next| now.duration_since(next)).filter(|late| *late > LATE)?;
-        Some(format!("{} minutes late: other syncs take all the room", late.as_mins()))
+        Some(format!("{} minutes late: too many other syncs are running", late.as_mins()))
     }
 }
 

@@ -204,14 +204,13 @@ fn understood(printed: &[u8]) -> Option<Result<Done>> {
 }
 
 fn too_long(longest: Duration) -> Error {
-    Error::new(format!("The sync took longer than {} s and was cut off.", longest.as_secs()))
-        .hint("See in the log how far it came: something that it reads may hang.")
+    Error::new(format!("The sync took longer than {} s and was aborted.", longest.as_secs()))
+        .hint("The log shows how far it got: a server may hang.")
 }
 
 fn without_a_word(ended: ExitStatus) -> Error {
-    Error::new(format!("The sync's own process ended without a word: {ended}.")).hint(
-        "Its last words may be in the service's log. The system kills processes when it is short of memory.",
-    )
+    Error::new(format!("The process of the sync ended unexpectedly: {ended}."))
+        .hint("The service's log may say more. The system kills processes when it runs out of memory.")
 }
 
 fn read(order: &[u8]) -> Result<Order> {
@@ -228,7 +227,7 @@ fn read(order: &[u8]) -> Result<Order> {
     let Daemon { version } = serde_json::from_slice(order).map_err(no_sense)?;
     if version != VERSION {
         return Err(Error::new(format!(
-            "The daemon is of version {version}, and the program in its place is by now of version {VERSION}."
+            "The daemon is version {version}, but the installed program is now version {VERSION}."
         ))
         .hint("Restart the daemon."));
     }

@@ -117,7 +117,10 @@ impl Sink for Appender {
             && !self.is_told.swap(true, Ordering::Relaxed)
         {
             let path = self.path.display();
-            ui::warning(&format!("Writing the log {path}: {error}. The run goes on without it."), self.style);
+            ui::warning(
+                &format!("Writing the log {path}: {error}. The run continues without a log."),
+                self.style,
+            );
         }
     }
 }
@@ -273,7 +276,7 @@ fn check(file: &File, is_shared: bool) -> io::Result<()> {
     let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.nlink() == 1;
     if is_shared && !is_ours {
         return Err(io::Error::other(
-            "it is in a folder that everybody may write to, and somebody else's or linked",
+            "it is in a folder that everybody can write to, and belongs to somebody else or is a link",
         ));
     }
     Ok(())

@@ -141,8 +141,7 @@ pub(crate) async fn rehearse(merge: &Merge, removals: Removals) -> Result<Prepar
 /// What to say about a folder that is to be synced alone.
 pub(crate) fn not_alone(what: &dyn fmt::Display, organization: &str, path: &Path) -> Error {
     Error::new(format!(
-        "{what} is merged with other directories into the organization {organization} ({}), and alone it could remove people \
-         whom they added.",
+        "{what} is merged with other directories into the organization {organization} ({}), and synced alone it could remove people whom they added.",
         path.display()
     ))
     .hint(format!("Run `bwdc sync --config {} --instance {organization}`.", path.display()))
@@ -176,7 +175,7 @@ impl<'a> Opened<'a> {
             Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
         warn(&instance, context);
         let scope = instance.scope.ok_or_else(|| {
-            Error::new("Neither sync.users nor sync.groups is on, so it would have no part in the merge.")
+            Error::new("Neither sync.users nor sync.groups is on, so it would add nothing to the merge.")
         })?;
         let known = people::load(context.file.folder())?;
         Ok(Self { context, prefix, data, instance, scope, known })
@@ -249,7 +248,7 @@ fn of_one_organization(opened: &[Opened<'_>], id: &str) -> Result<()> {
             "{} is merged into organization.{id} on {api_url}, but belongs to {whose}.",
             context.name
         ))
-        .hint("Take it out of the merge, or log its folder out and set its server. Nothing was read."));
+        .hint("Remove it from the merge, or log its folder out and set its server. Nothing was read."));
     }
     Ok(())
 }
@@ -273,7 +272,7 @@ fn all(read: Vec<Result<Snapshot>>) -> Result<Vec<Snapshot>> {
         return read.into_iter().collect();
     }
     Err(Error::new(failed.join("\n"))
-        .hint("Nothing was imported: a merge is all of its directories or nothing.")
+        .hint("Nothing was imported: a merge needs all of its directories.")
         .exit(Exit::Failure))
 }
 

@@ -44,7 +44,7 @@ async fn wait(context: &Context, data: &Data) -> Result<()> {
     let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
     let Some(left) = left(begun, Timestamp::now(), retry.saturating_mul(TIMES)) else { return Ok(()) };
     context.warn(&format!(
-        "The import of {begun} did not come to a clear end and may still be under way on the server: waiting for {} s before the next.",
+        "The outcome of the import of {begun} is unknown, and the server may still be working on it: waiting {} s before the next import.",
         left.as_secs().max(1)
     ));
     tokio::time::sleep(left).await;

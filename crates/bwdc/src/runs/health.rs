@@ -51,7 +51,7 @@ impl<T: Timetable> Evidence<'_, T> {
         self.is_long_ago(begun.at).then(|| Trouble {
             what: "The sync that is running began more than three intervals ago.".to_owned(),
             next_step: format!(
-                "It may hang: see `bwdc log`, and end it ({}).",
+                "It may be hanging: check `bwdc log`, and stop it ({}).",
                 self.lock.unwrap_or("unknown")
             ),
         })
@@ -69,10 +69,12 @@ impl<T: Timetable> Evidence<'_, T> {
     fn locked(&self) -> Option<Trouble> {
         let since = self.runs.locked_since?;
         self.is_long_ago(since).then(|| Trouble {
-            what: "Each run for more than three intervals has found another sync running.".to_owned(),
+            what: "For more than three intervals, every run has found another sync running.".to_owned(),
             next_step: match self.lock {
-                Some(holder) => format!("That one may hang: see `bwdc log`, and end it ({holder})."),
-                None => "It has ended by now: run `bwdc sync`, and schedule syncs further apart.".to_owned(),
+                Some(holder) => {
+                    format!("That sync may be hanging: check `bwdc log`, and stop it ({holder}).")
+                }
+                None => "It has ended since: run `bwdc sync`, and schedule syncs further apart.".to_owned(),
             },
         })
     }
@@ -90,7 +92,7 @@ impl<T: Timetable> Evidence<'_, T> {
                 Some(_) => "No run has succeeded for three intervals.".to_owned(),
                 None => "No run has succeeded for three days.".to_owned(),
             },
-            next_step: "See whether its scheduler runs it: `bwdc schedule list`, and `bwdc log`.".to_owned(),
+            next_step: "Check whether its scheduler runs it: `bwdc schedule list` and `bwdc log`.".to_owned(),
         })
     }
 
@@ -214,7 +216,7 @@ mod tests {
         let runs = Runs { running: Some(begun), ..after(&[run(0, Exit::Success)]) };
         let last = runs.last(None).unwrap();
         assert_eq!((last.at, last.result, last.exit), (at(15), Ending::CutOff, None));
-        assert!(trouble(&runs, None, 16).unwrap().contains("cut off"));
+        assert!(trouble(&runs, None, 16).unwrap().contains("was interrupted"));
         assert_eq!(runs.last(Some("somebody")).unwrap().at, at(0));
     }
 }

@@ -94,7 +94,7 @@ impl Ending {
             Self::Ok => "ok",
             Self::LeftOut => "ok, but entries were left out",
             Self::Failed => "failed",
-            Self::Locked => "not done, because another sync was running",
+            Self::Locked => "not done: another sync was running",
             Self::Blocked => "held back by a safety check",
             Self::CutOff => "cut off",
         }
@@ -179,7 +179,7 @@ impl Begun {
             exit: None,
             duration_seconds: None,
             counts: None,
-            message: "It was cut off: it was killed, or the machine stopped.".to_owned(),
+            message: "It was interrupted: it was killed, or the machine stopped.".to_owned(),
             hint: Some("The next run repeats it.".to_owned()),
             run: None,
         }
@@ -194,7 +194,7 @@ impl Runs {
         };
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| attempted(&error).hint("The next run makes it anew.")),
+                .map_err(|error| attempted(&error).hint("The next run creates it again.")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(attempted(&error)),
         }
@@ -255,7 +255,9 @@ fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) {
         replace_private(&folder.join(FILE), &text)
     });
     if let Err(error) = changed {
-        tracing::warn!("how this run goes is not kept, so `bwdc status` tells of an earlier one: {error}");
+        tracing::warn!(
+            "the result of this run cannot be stored, so `bwdc status` shows an earlier one: {error}"
+        );
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn find(name: &str) -> Result<Option<Account>> {
             && !rest.starts_with(['-', '.'])
     };
     if !is_valid(name) {
-        return Err(Error::new(format!("`{name}` is no user's name."))
+        return Err(Error::new(format!("`{name}` is not a valid user name."))
             .hint("A name has letters, digits, `_`, `.` and `-`, such as bwdc."));
     }
     if told(Command::new("id").args(["-u", name]))?.is_none() {

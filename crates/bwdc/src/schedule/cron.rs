@@ -265,7 +265,7 @@ pub(crate) fn quoted(word: &str) -> Result<String> {
 pub(crate) fn time(schedule: &Schedule) -> Result<String> {
     match schedule {
         Schedule::Cron(cron) if cron.ever_runs() => Ok(cron.to_string()),
-        Schedule::Cron(cron) => Err(Error::new(format!("`{cron}` never runs: there is no such day."))),
+        Schedule::Cron(cron) => Err(Error::new(format!("`{cron}` never runs: there is no such date."))),
         Schedule::Every(interval) => even(*interval),
         Schedule::Boot => Ok("@reboot".to_owned()),
     }
@@ -380,7 +380,7 @@ mod tests {
             assert!(entry.command().unwrap().contains("/usr/bin/bwdc sync"), "{above}");
         }
         let forged = Entry::of(&job("/srv/one"), Some("ops\n* * * * * evil"), &NOTHING).unwrap_err();
-        assert!(forged.message.contains("line end"), "{forged}");
+        assert!(forged.message.contains("line break"), "{forged}");
     }
 
     #[test]

@@ -185,13 +185,13 @@ pub(crate) fn warnings(schedule: &Schedule, zone: &TimeZone, from: Timestamp) ->
         }
         Schedule::Every(interval) => too_often(interval.minutes()).into_iter().collect(),
         Schedule::Boot => {
-            vec!["It runs when the machine starts, and not again until it starts anew.".to_owned()]
+            vec!["It runs when the machine starts, and then not until the next start.".to_owned()]
         }
     }
 }
 
 fn never() -> String {
-    "It never runs: no month that it names has such a day.".to_owned()
+    "It never runs: none of its months has such a day.".to_owned()
 }
 
 /// The existing connector's desktop program knows nothing shorter.
@@ -200,8 +200,7 @@ const SHORTEST_USUAL: i64 = 5;
 fn too_often(minutes: i64) -> Option<String> {
     (minutes < SHORTEST_USUAL).then(|| {
         format!(
-            "Every {} is often: each run reads the whole directory, and directories limit how often they are asked. The desktop \
-             program knew nothing below 5 minutes.",
+            "Every {} is often: each run reads the whole directory, and directories limit how often they can be queried. The desktop program allowed nothing below 5 minutes.",
             if minutes == 1 { "minute".to_owned() } else { format!("{minutes} minutes") }
         )
     })
@@ -285,7 +284,7 @@ fn missing_days(cron: &Cron) -> Option<String> {
         return None;
     }
     if cron.month.values().eq([2]) {
-        return Some("The 29th of February is there in leap years only.".to_owned());
+        return Some("The 29th of February exists in leap years only.".to_owned());
     }
     let most = days.last().copied().unwrap_or(least);
     let without: Vec<String> = cron

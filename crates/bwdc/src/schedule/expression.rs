@@ -121,7 +121,7 @@ fn time_of_day(whole: &str, at: usize, text: &str) -> Result<Time> {
         Some((Some(hour), Some(minute))) if (0..24).contains(&hour) && (0..60).contains(&minute) => {
             Time::new(hour, minute, 0, 0).map_err(|error| fault(whole, at, &error.to_string()))
         }
-        _ => Err(fault(whole, at, &format!("`{text}` is no time of day"))
+        _ => Err(fault(whole, at, &format!("`{text}` is not a time of day"))
             .hint("Write hours and minutes on a clock of 24 hours, such as 02:30 or 20:00.")),
     }
 }
@@ -333,7 +333,7 @@ impl Field {
             return format!("cron knows names by their first three letters: {start}.");
         }
         if text.contains(['?', 'L', 'W', '#']) {
-            return "`?`, `L`, `W` and `#` are of other schedulers; cron has numbers, names, `*`, `-`, `,` and `/`."
+            return "`?`, `L`, `W` and `#` belong to other schedulers; cron has numbers, names, `*`, `-`, `,` and `/`."
                 .to_owned();
         }
         let Kind { least, most, names, .. } = self.kind;
@@ -382,10 +382,10 @@ impl Field {
 
 fn step_of(piece: Piece<'_>) -> Result<u8> {
     match piece.text.parse() {
-        Ok(0) => Err(piece.fault("a step of 0 goes nowhere")),
+        Ok(0) => Err(piece.fault("a step cannot be 0")),
         Ok(step) if piece.text.bytes().all(|b| b.is_ascii_digit()) => Ok(step),
         _ if piece.text.is_empty() => Err(piece.fault("the step is missing")),
-        _ => Err(piece.fault(&format!("`{}` is no step", piece.text))),
+        _ => Err(piece.fault(&format!("`{}` is not a step", piece.text))),
     }
 }
 
@@ -681,7 +681,7 @@ mod tests {
         refused("0 0 12 * * 1", &["here are 6, at character 12", "no seconds"]);
         refused("0 24 * * *", &["24 is no hour: it is from 0 to 23, at character 3\n  0 24 * * *\n    ^"]);
         refused("5/10 * * * *", &["a step needs", "character 1", "5-59/10"]);
-        refused("*/0 * * * *", &["a step of 0", "character 3"]);
+        refused("*/0 * * * *", &["a step cannot be 0", "character 3"]);
         refused("0 0 * * fri-mon", &["wrong way round", "character 9", "write 5-7,0-1"]);
         refused("0 0 * * sat-sun", &["write 6-7."]);
         refused("0 0 * january *", &["first three letters: jan"]);
@@ -689,8 +689,8 @@ mod tests {
         refused("1,,2 * * * *", &["a value is missing, at character 3"]);
         refused("1-3-5 * * * *", &["the range has ended before this, at character 5"]);
         refused("@Daily", &["small letters"]);
-        refused("25:00", &["no time of day"]);
-        refused("mon@8", &["`8` is no time of day, at character 5"]);
+        refused("25:00", &["not a time of day"]);
+        refused("mon@8", &["`8` is not a time of day, at character 5"]);
         refused("moon@08:00", &["`moon` is no day of week"]);
         refused("15x", &["`m`, `h` or `d` is missing, at character 3"]);
         refused("0m", &["from one minute"]);

@@ -119,7 +119,7 @@ pub(crate) fn own(path: &Path, user: &str) -> Result<()> {
     let way = walk(path, &to).map_err(|error| cannot(&what, path, error))?;
     let Some(Way { here, .. }) = way.filter(|way| way.missing.is_empty()) else {
         return Err(Error::new(format!(
-            "{what} {}: somebody else owns a folder on the way there, and could lead root elsewhere.",
+            "{what} {}: somebody else owns a folder on the way there and could redirect root.",
             path.display()
         ))
         .hint(
@@ -128,8 +128,11 @@ pub(crate) fn own(path: &Path, user: &str) -> Result<()> {
     };
     let owner = rustix::fs::fstat(&here).map_err(|error| cannot(&what, path, error))?.st_uid;
     if owner != 0 && owner != to.uid.as_raw() {
-        return Err(Error::new(format!("{what} {}: it is neither root's nor theirs.", path.display()))
-            .hint("Ask its owner, or use a folder of its own."));
+        return Err(Error::new(format!(
+            "{what} {}: it belongs neither to root nor to them.",
+            path.display()
+        ))
+        .hint("Ask its owner, or use a folder of its own."));
     }
     own_all(&here, &to, DEEPEST).map_err(|error| cannot(&what, path, error))
 }
@@ -246,7 +249,7 @@ fn find(user: &str) -> Result<User> {
 fn cannot(what: &str, path: &Path, error: Errno) -> Error {
     let why = std::io::Error::from(error);
     Error::new(format!("{what} {}: {why}", path.display())).hint(
-        "Links are followed only where root has made them. Make the folder yourself, then install again.",
+        "Links are followed only where root created them. Create the folder yourself, then install again.",
     )
 }
 

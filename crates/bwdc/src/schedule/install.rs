@@ -221,13 +221,13 @@ fn addition_to_allow(user: &str, fix: Fix) -> Result<Option<Step>> {
         (Allowed::NotNamed(path), Fix::Yes) => Ok(Some(Step::Append { path, line: user.to_owned() })),
         (Allowed::NotNamed(path), Fix::No) => {
             let path = path.display();
-            Err(Error::new(format!("cron does not let {user} have a crontab: {path} has no line `{user}`."))
+            Err(Error::new(format!("cron does not allow {user} a crontab: {path} has no line `{user}`."))
                 .hint(format!("As root, `echo {user} >>{path}`, or install with --fix, which does that.")))
         }
         (Allowed::Denied(path), _) => {
             let path = path.display();
-            Err(Error::new(format!("cron does not let {user} have a crontab: {path} has the line `{user}`."))
-                .hint("Somebody decided that: take the line out if it was wrong, or use another user."))
+            Err(Error::new(format!("cron does not allow {user} a crontab: {path} has the line `{user}`."))
+                .hint("Somebody put it there on purpose: remove it if that is no longer wanted, or use another user."))
         }
     }
 }
@@ -296,7 +296,7 @@ fn spooled() -> Vec<Spooled> {
 /// What is in the crontab of somebody who is gone.
 fn in_orphan(spooled: &Spooled) -> Result<Vec<Installed>> {
     let Spooled { user, path } = spooled;
-    let what = format!("The crontab {}, whose user is gone", path.display());
+    let what = format!("The crontab {}, whose user no longer exists", path.display());
     let text = fs::read_to_string(path).map_err(|error| Error::new(format!("{what}: {error}")))?;
     let crontab = Crontab::parse(&text).map_err(|error| error.while_doing(what))?;
     let entries = crontab.block.map(|block| block.entries).unwrap_or_default();
@@ -383,13 +383,13 @@ fn of_this_folder(path: &Path, job: &Job) -> Result<()> {
         Some(marker) if marker.folder == job.folder => Ok(()),
         Some(marker) => Err(of_another(&path.display().to_string(), &marker)),
         None => Err(Error::new(format!("{} was not made by `bwdc schedule install`.", path.display()))
-            .hint("Move it away, then install again.")),
+            .hint("Move it elsewhere, then install again.")),
     }
 }
 
 fn of_another(place: &str, marker: &Marker) -> Error {
     Error::new(format!("{place} is for the folder {}.", marker.folder))
-        .hint("Rename one of the folders: their names are too much alike.")
+        .hint("Rename one of the folders: their names are too similar.")
 }
 
 fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Plan {
@@ -618,7 +618,7 @@ impl Installed {
         match &self.place {
             Place::Crontab { user, .. } => format!("the crontab of {user}"),
             Place::Orphan { user, path, .. } => {
-                format!("{}: the user {user} is gone, and it does not run", path.display())
+                format!("{}: the user {user} is gone, so it does not run", path.display())
             }
             Place::Units { folder, name, .. } => folder.join(format!("{name}.timer")).display().to_string(),
             Place::PropertyList { path, .. } => path.display().to_string(),
@@ -683,7 +683,7 @@ impl Installed {
         match &self.place {
             Place::Crontab { user, entry, above } => as_cron(user, entry, above),
             Place::Orphan { user, .. } => Err(Error::new(format!("There is no user {user} any more."))
-                .hint("`bwdc schedule remove` takes away what is left of this schedule.")),
+                .hint("`bwdc schedule remove` removes the rest of this schedule.")),
             Place::Units { name, manager, .. } => {
                 Ok(systemctl(*manager, &["start", &format!("{name}.service")]))
             }

@@ -76,7 +76,7 @@ type Times = Vec<(&'static str, u8)>;
 /// Every combination of the fields' values; what is not named counts as any.
 fn calendar(cron: &Cron) -> Result<Vec<Times>> {
     if !cron.ever_runs() {
-        return Err(Error::new(format!("`{cron}` never runs: there is no such day.")));
+        return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }
     let (of_month, of_week) = (("Day", &cron.day_of_month), ("Weekday", &cron.day_of_week));
     // A day of the month and one of the week in one dictionary would mean either, as with cron; two say it plainly.

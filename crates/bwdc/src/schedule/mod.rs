@@ -64,7 +64,7 @@ pub(crate) enum Syncs {
     /// The instance in the folder.
     #[default]
     Instance,
-    /// Everything that bwdc.toml names.
+    /// All instances in bwdc.toml.
     Everything,
 }
 
@@ -171,8 +171,8 @@ impl Marker {
 /// Refuses what would end a line of a file.
 fn on_one_line(what: &str, text: &str) -> Result<()> {
     if text.contains(['\n', '\r', '\0']) {
-        return Err(Error::new(format!("The {what} `{}` has a line end in it.", text.escape_debug()))
-            .hint("No scheduler's file can hold that: use another."));
+        return Err(Error::new(format!("The {what} `{}` contains a line break.", text.escape_debug()))
+            .hint("No scheduler can store that: use another."));
     }
     Ok(())
 }

@@ -268,7 +268,7 @@ pub(crate) fn run(command: &[String], input: Option<&str>) -> Result<String> {
         let failed = Error::new(format!("Running `{shown}`: {error}"));
         match error_kind {
             std::io::ErrorKind::NotFound => failed.hint(format!(
-                "Install what has the command {program}, or choose another scheduler by `--using`."
+                "Install the package that provides {program}, or choose another scheduler with `--using`."
             )),
             _ => failed,
         }
@@ -308,4 +308,4 @@ pub(crate) fn hint_of_systemd(command: &[String], said: &str) -> Option<&'static
 
 const NO_USER_MANAGER: &str = "The systemd of this user was not found: log in as them, or have it run by `loginctl enable-linger` \
                                and set XDG_RUNTIME_DIR=/run/user/$(id -u).";
-const NO_SYSTEMD: &str = "systemd does not run here: choose another scheduler by `--using`.";
+const NO_SYSTEMD: &str = "systemd does not run here: choose another scheduler with `--using`.";

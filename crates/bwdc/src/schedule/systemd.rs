@@ -37,9 +37,9 @@ pub(crate) fn units(job: &Job, options: &Options) -> Result<[(String, String); 2
 fn ends_well(what: &str, text: &str) -> Result<()> {
     if text.ends_with(|c: char| c.is_whitespace() || c == '\\') {
         return Err(Error::new(format!(
-            "The {what} `{text}` ends in a blank or a backslash, which no unit of systemd can hold."
+            "The {what} `{text}` ends in a space or a backslash, which a systemd unit cannot contain."
         ))
-        .hint("Rename it, or choose another scheduler by `--using`."));
+        .hint("Rename it, or choose another scheduler with `--using`."));
     }
     Ok(())
 }
@@ -188,7 +188,7 @@ fn triggers(schedule: &Schedule) -> Result<Vec<String>> {
 /// so that cron's either-or becomes two events; when they fall together the timer elapses once.
 pub(crate) fn calendar(cron: &Cron) -> Result<Vec<String>> {
     if !cron.ever_runs() {
-        return Err(Error::new(format!("`{cron}` never runs: there is no such day.")));
+        return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }
     let week = weekdays(&cron.day_of_week);
     let (day, month) = (cron.day_of_month.numbers(".."), cron.month.numbers(".."));

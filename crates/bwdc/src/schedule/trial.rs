@@ -95,7 +95,7 @@ fn program(job: &Job) -> Result<()> {
 
 fn cannot_run(user: &str, program: &str, closed: &Path) -> Error {
     let message = if closed == Path::new(program) {
-        format!("{user} cannot run {program}: it is not there for them, or they may not execute it.")
+        format!("{user} cannot run {program}: it does not exist for them, or they may not execute it.")
     } else {
         format!("{user} cannot run {program}: they may not enter {}.", closed.display())
     };
@@ -110,7 +110,7 @@ fn folder(job: &Job) -> Result<()> {
     let (user, shown) = (&job.user, path.display());
     if !may(job, "-x", path)? || !may(job, "-w", path)? {
         let owner = owner(path).map(|owner| format!(" It belongs to {owner}.")).unwrap_or_default();
-        return Err(Error::new(format!("{user} may not enter the folder {shown} and write there.{owner}")).hint(format!(
+        return Err(Error::new(format!("{user} cannot enter the folder {shown} and write to it.{owner}")).hint(format!(
             "Nothing was installed. Install again with --fix, which gives the folder and root's files in it to {user}; or \
              `chown -R {user}: {shown}`, and let {user} enter every folder above it."
         )));

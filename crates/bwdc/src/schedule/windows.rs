@@ -236,7 +236,7 @@ fn series(values: &[u16]) -> Vec<Series> {
 /// The kinds of dates, each an element.
 fn dates(cron: &Cron) -> Result<Vec<String>> {
     if !cron.ever_runs() {
-        return Err(Error::new(format!("`{cron}` never runs: there is no such day.")));
+        return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }
     Ok(match cron.days() {
         Days::Every if cron.month.is_full() => {

@@ -19,7 +19,7 @@ fn unknown_keys_and_wrong_values_stop_every_command() {
         ("[limits]\nat_once = \"many\"\n", &["line 2", "invalid type: string", "i64"]),
         (
             "[instance.a]\nfolder = \"a\"\npassword = \"hunter2\"\n",
-            &["line 3", "No secret belongs into this file"],
+            &["line 3", "Secrets do not belong in this file"],
         ),
         ("[instance.a\n", &["line 1"]),
     ] {
@@ -106,7 +106,7 @@ fn a_file_that_others_can_write_is_told() {
     assert_eq!(machine.run(&["data-file"]).ok().err, "");
     fs::set_permissions(machine.path("bwdc.toml"), fs::Permissions::from_mode(0o664)).unwrap();
     let ran = machine.run(&["data-file"]).ok();
-    assert!(ran.err.contains("can be written by others than its owner (mode 664)"), "{}", ran.err);
+    assert!(ran.err.contains("can be written by users other than its owner (mode 664)"), "{}", ran.err);
 }
 
 #[test]

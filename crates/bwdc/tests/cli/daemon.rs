@@ -416,7 +416,7 @@ fn a_worker_is_no_command_of_people() {
     let ran = Instance::empty().run(&["worker"]);
     ran.fails_with_response("its order makes no sense");
     let ran = work(&Instance::empty(), r#"{"version":"0.0.1","more":1}"#);
-    ran.fails_with_response("The daemon is of version 0.0.1");
+    ran.fails_with_response("The daemon is version 0.0.1");
     for shown in [&["--help"][..], &["completions", "bash"]] {
         let shown = Instance::empty().run(shown).ok();
         assert!(!shown.out.contains("worker"), "{}", shown.out);
@@ -547,7 +547,7 @@ fn a_sync_that_hangs_is_cut_off() {
     let status = company.wait_for("runs of both", |status| company.all_ran(status));
     let last = &company.state(&status, "i0")["last"];
     assert_eq!(last["exit"], json!(1), "{last}");
-    assert!(last["message"].as_str().unwrap().contains("took longer than 2 s and was cut off"), "{last}");
+    assert!(last["message"].as_str().unwrap().contains("took longer than 2 s and was aborted"), "{last}");
     let log = company.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(" instance=i0 run=")).collect();
     let run = |line: &str| line.split("run=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
@@ -591,10 +591,10 @@ fn a_sync_that_the_system_kills_is_a_failed_one() {
     let state = company.state(&status, "i0");
     assert_eq!((&state["last"]["exit"], &state["failuresInARow"]), (&json!(1), &json!(1)), "{state}");
     let message = state["last"]["message"].as_str().unwrap();
-    assert!(message.contains("ended without a word: signal: 9"), "{message}");
+    assert!(message.contains("ended unexpectedly: signal: 9"), "{message}");
     let log = company.log();
     let last = log.lines().find(|line| line.contains("sync failed")).unwrap_or_else(|| panic!("{log}"));
-    assert!(last.contains("instance=i0") && last.contains("without a word"), "{last}");
+    assert!(last.contains("instance=i0") && last.contains("ended unexpectedly"), "{last}");
     assert_eq!(daemon.end(), 0);
 }
 

@@ -72,7 +72,7 @@ fn a_healthy_installation() {
         "ok    data.json: ",
         "ok    Folder: ",
         "ok    Lock: no sync is running",
-        "ok    Settings: every value is of its type",
+        "ok    Settings: all values are valid",
         "ok    Secret login.clientSecret: found in the variable BW_CLIENTSECRET",
         "ok    Secret ldap.password: found in data.json",
         "ok    LDAP server: name: localhost is ",
@@ -83,7 +83,7 @@ fn a_healthy_installation() {
         "ok    LDAP people: attribute mail: has values",
         "ok    LDAP groups: attribute member: has values",
         "ok    Bitwarden API: connection: ",
-        "ok    Clock: it agrees with the server's",
+        "ok    Clock: it agrees with the server's clock",
         "accepts the API key",
         "ok    Rehearsal: 20 people and 5 groups with ",
     ] {
@@ -210,7 +210,7 @@ fn a_directory_may_have_no_groups() {
         "{}",
         ran.out
     );
-    assert!(ran.out.ends_with("It works; 3 thing(s) to look at.\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("It works; 3 warning(s).\n"), "{}", ran.out);
 }
 
 #[test]
@@ -297,17 +297,17 @@ fn what_lets_leavers_stay_and_ids_change_is_told() {
         let out = instance.run(&["doctor"]).ok().out;
         assert!(out.contains(words), "`{words}` is not in: {out}");
     };
-    told("nobody ever leaves: this directory does not tell who was deleted");
-    told("known by their DN, which changes when they are renamed");
+    told("nobody is ever removed: this directory does not report deleted accounts");
+    told("identified by their DN, which changes when they are renamed");
     instance.run(&["config", "sync.removeDisabled", "true"]).ok();
-    told("only people who are disabled leave");
+    told("only disabled people are removed");
     instance.run(&["config", "sync.removeMissing", "true"]).ok();
     instance.run(&["config", "ldap.externalIdAttribute", "entryUUID"]).ok();
-    told("Everything is as it should be.");
+    told("Everything is in order.");
     let filter = "(&(mail=*)(!(userAccountControl:1.2.840.113556.1.4.803:=2)))";
     instance.run(&["config", "sync.userFilter", filter]).ok();
     let out = instance.run(&["doctor"]).out;
-    assert!(out.contains("drops people who are disabled"), "{out}");
+    assert!(out.contains("excludes disabled people"), "{out}");
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn what_is_different_on_vaultwarden_is_told() {
     let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
     let instance = Instance::files("id,email\n1,a@example.org\n", "name,members\nA,1\n", &organization);
     let out = instance.run(&["doctor"]).ok().out;
-    assert!(out.contains("ORG_GROUPS_ENABLED") && out.contains("revokes by hand come back"), "{out}");
+    assert!(out.contains("ORG_GROUPS_ENABLED") && out.contains("revoked by hand come back"), "{out}");
 }
 
 /// Other ids make everybody new: not by a slip.
@@ -329,7 +329,7 @@ fn another_id_for_people_who_were_synced_has_to_be_confirmed() {
     instance.run(&["config", "unset", "ldap.externalIdAttribute"]).ok();
     instance.run(&["sync"]).ok();
     let before = instance.text();
-    instance.run(&change).fails(1, &["groups come a second time", "add --yes"]);
+    instance.run(&change).fails(1, &["every group is created a second time", "add --yes"]);
     instance.run(&[&["--nointeraction"], &change[..]].concat()).fails(1, &["Nothing was saved."]);
     assert_eq!(instance.text(), before);
     instance.run(&[&change[..], &["--yes"]].concat()).ok();

@@ -65,11 +65,11 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     for words in [
         "cannot be `no port`",
         "invalidCredentials (49)",
-        "This has to be answered.",
+        "An answer is required.",
         "Give ldap.password again",
         "Settings > Organization info > View API key",
         "invalid_client",
-        "disabled there lose it as well?",
+        "who are disabled there as well?",
         "the server accepts the API key",
         "secrets.env",
     ] {
@@ -90,12 +90,9 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     assert!(!instance.data_folder().join("init-answers.json").exists());
     assert_eq!(instance.run(&["sync"]).ok().out, "Syncing complete.\nSynced 3 group(s) and 9 user(s).\n");
     let told = instance.run(&["doctor"]).ok().out;
-    assert!(
-        told.contains("only people who are disabled leave") && told.contains("1 thing(s) to look at"),
-        "{told}"
-    );
+    assert!(told.contains("only disabled people are removed") && told.contains("1 warning(s)"), "{told}");
     instance.run(&["config", "sync.removeMissing", "true"]).ok();
-    assert!(instance.run(&["doctor"]).ok().out.contains("Everything is as it should be."));
+    assert!(instance.run(&["doctor"]).ok().out.contains("Everything is in order."));
 }
 
 #[test]
@@ -256,14 +253,14 @@ fn answers_are_kept_until_all_are_given() {
     let mut instance = fresh();
     let port = slapd.port().to_string();
     let first = [&organization.sandbox.url(), "ldap", "127.0.0.1", "n", &port, &slapd.reader(), PASSWORD];
-    let ran = answering(&instance, &["init"], &first).fails(1, &["Ctrl-C keeps the answers"]);
+    let ran = answering(&instance, &["init"], &first).fails(1, &["Ctrl-C keeps your answers"]);
     assert!(!instance.data_file().exists(), "{}", ran.err);
     let kept = fs::read_to_string(instance.data_folder().join("init-answers.json")).unwrap();
     assert!(kept.contains("127.0.0.1") && !kept.contains(PASSWORD), "{kept}");
     instance.key(&organization.sandbox);
     let rest = ["y", PASSWORD, "", "", "", "", ""];
     let ran = answering(&instance, &["init"], &rest).ok();
-    assert!(ran.err.contains("Go on with the 6 answers of last time?"), "{}", ran.err);
+    assert!(ran.err.contains("Continue with the 6 answers from last time?"), "{}", ran.err);
     assert_eq!(instance.data()["directoryLdap"]["hostname"], "127.0.0.1");
     assert!(!instance.data_folder().join("init-answers.json").exists());
 }

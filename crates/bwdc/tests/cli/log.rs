@@ -168,8 +168,8 @@ fn a_log_that_cannot_be_written_fails_nothing() {
     symlink(folder.join("victim"), shared.join("bwdc.log")).unwrap();
     for (file, word) in [
         ("/dev/full", "no regular file"),
-        ("/proc/nowhere/bwdc.log", "The run goes on"),
-        ("shared/bwdc.log", "The run goes on"),
+        ("/proc/nowhere/bwdc.log", "The run continues"),
+        ("shared/bwdc.log", "The run continues"),
     ] {
         let ran = instance.run(&["sync", "--log-file", file]).ok();
         assert_eq!(ran.err.matches("Warning: Writing the log").count(), 1, "{}", ran.err);
@@ -413,7 +413,7 @@ fn the_log_is_found_wherever_it_is() {
     let other = instance.folder.path().join("other.log");
     fs::write(&other, "2026-03-04T05:06:09.112Z ERROR bwdc: sync failed instance=data\nsh: 1: \u{1b}[2Jno\nSyncing complete.\n").unwrap();
     instance.set_env("BWDC_LOG_FILE", &instance.folder.path().join("later.log").display().to_string());
-    instance.run(&["log"]).fails(1, &["later.log is not there: nothing was logged yet."]);
+    instance.run(&["log"]).fails(1, &["later.log does not exist: nothing has been logged yet."]);
     instance.set_env("BWDC_LOG_FILE", &other.display().to_string());
     assert_eq!(
         instance.run(&["log", "--errors"]).ok().out,

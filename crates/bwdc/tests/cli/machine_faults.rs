@@ -31,7 +31,7 @@ fn a_data_file_that_is_mounted_alone_is_written_in_place() {
     command.arg(&host).arg(instance.data_file()).arg(env!("CARGO_BIN_EXE_bwdc"));
     let ran: Ran = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into();
     assert!(
-        ran.out.contains("Synced 1 group(s) and 1 user(s).") && ran.out.contains("is mounted by itself"),
+        ran.out.contains("Synced 1 group(s) and 1 user(s).") && ran.out.contains("is a mount of its own"),
         "{} {}",
         ran.out,
         ran.err
@@ -240,9 +240,9 @@ fn a_sync_that_is_asked_to_end_says_so_in_the_log() {
     }
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let ran: Ran = child.wait_with_output().unwrap().into();
-    ran.fails(1, &["The sync was asked to end before it was done.", "The next run repeats it."]);
+    ran.fails(1, &["The sync was stopped before it was done.", "The next run repeats it."]);
     let log = fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap();
-    assert!(log.contains("sync failed") && log.contains("asked to end"), "{log}");
+    assert!(log.contains("sync failed") && log.contains("was stopped before"), "{log}");
     assert_eq!(organization.imports(), 0);
 }
 

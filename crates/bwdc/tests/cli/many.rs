@@ -58,7 +58,7 @@ fn several_folders_are_synced_in_one_go() {
     machine
         .run(&["sync", "--appdata", "hq", "--appdata", "./hq"])
         .fails(1, &["the same folder", "Name it once"]);
-    machine.run(&["sync", "--appdata", "~/hq"]).fails(1, &["understood by shells only"]);
+    machine.run(&["sync", "--appdata", "~/hq"]).fails(1, &["only expanded by a shell"]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn all_or_some_are_named() {
     );
     machine
         .run(&["sync", "--instance", "berln"])
-        .fails(1, &["names no instance `berln`", "Did you mean berlin?"]);
+        .fails(1, &["has no instance `berln`", "Did you mean berlin?"]);
     machine.run(&["sync", "--all", "--instance", "hq"]).fails(1, &["cannot be used with"]);
     let alone = Instance::empty();
     alone.run(&["sync", "--all"]).fails(1, &["There is no bwdc.toml in", "--config FILE"]);
@@ -140,7 +140,7 @@ fn the_worst_exit_code_counts() {
     let lock = machine.path("hq").join("bwdc.lock");
     let mut holder = holder_of(Command::new("flock").arg(lock).args(["sh", "-c", "echo held; read line"]));
     let ran = machine.run(&both).fails(3, &["hq: Another sync of"]);
-    assert!(ran.out.contains("hq: not done, because another sync of it is running."), "{}", ran.out);
+    assert!(ran.out.contains("hq: not done: another sync of it is running."), "{}", ran.out);
     drop(holder.stdin.take());
     holder.wait().unwrap();
 
@@ -207,7 +207,7 @@ fn two_instances_of_one_organization_are_told_or_refused() {
     std::fs::write(machine.path("berlin").join("data.json"), "{").unwrap();
     machine
         .run(&["sync", "--instance", "hq"])
-        .fails(1, &["data.json of berlin cannot be read", "hq would remove them"]);
+        .fails(1, &["data.json of berlin cannot be read", "hq would then remove its people"]);
     machine.run(&["sync", "--instance", "rome"]).ok();
     assert_eq!((organization.imports(), organization.emails().len()), (imports, 3));
 }
@@ -222,7 +222,7 @@ fn a_key_of_another_organization_is_refused() {
             .change(name, |data| data.as_object_mut().unwrap().retain(|key, _| !key.starts_with("apiKey")));
     }
     machine.usual.key(&a.sandbox);
-    let ran = machine.run(&["sync", "--all"]).fails(1, &["berlin: The API key is the one of organization."]);
+    let ran = machine.run(&["sync", "--all"]).fails(1, &["berlin: The API key belongs to organization."]);
     assert!(ran.out.contains("hq: Synced 1 group(s) and 2 user(s)."), "{}", ran.out);
     assert_eq!((a.emails().len(), b.imports()), (2, 0));
 }

@@ -116,7 +116,7 @@ fn a_read_that_fails_imports_nothing() {
     let before = (machine.data("hq"), machine.data("berlin"), organization.imports());
     machine.people("hq", "h1,ann@example.org,\n", "");
     fs::remove_dir_all(machine.path("berlin").join("company")).unwrap();
-    machine.run(&["sync", "--all"]).fails(1, &["acme: berlin: ", "all of its directories or nothing"]);
+    machine.run(&["sync", "--all"]).fails(1, &["acme: berlin: ", "a merge needs all of its directories"]);
     assert_eq!((machine.data("hq"), machine.data("berlin"), organization.imports()), before);
 }
 

@@ -99,7 +99,7 @@ fn explained() {
 fn install_asks_for_what_it_needs() {
     let instance = Instance::empty();
     let install = |words: &[&str]| instance.run(&[&["schedule", "install", "--dry-run"], words].concat());
-    install(&[]).fails(1, &["not said when", "--every 15m"]);
+    install(&[]).fails(1, &["No time was given", "--every 15m"]);
     install(&["--at", "1:00", "--every", "5m"]).fails(1, &["cannot be used with"]);
     let me = me();
     let user = ["--user", &me];
@@ -109,7 +109,7 @@ fn install_asks_for_what_it_needs() {
     cron(&["--at", "1:00", "--env", "BW_CLIENTSECRET=x"])
         .fails(1, &["BW_CLIENTSECRET is secret", "secrets.md"]);
     cron(&["--at", "1:00", "--env", "x"]).fails(1, &["has no `=`"]);
-    install(&["--user", "no such", "--at", "1:00"]).fails(1, &["no user's name"]);
+    install(&["--user", "no such", "--at", "1:00"]).fails(1, &["is not a valid user name"]);
     let using = |using: &str, words: &[&str]| install(&[&user[..], &["--using", using], words].concat());
     using("launchd", &["--cron", "0 0 */2 * 1"]).fails(1, &["launchd", "either"]);
     using("task-scheduler", &["--cron", "*/7 1,5,6 */5 * 1"]).fails(1, &["both day fields"]);
@@ -168,10 +168,10 @@ fn everything_that_bwdc_toml_names() {
         "{own}"
     );
     for (folder, using) in [("/srv/a ", "systemd"), ("/srv/a\\", "systemd")] {
-        install(&["--using", using, "--appdata", folder]).fails(1, &["ends in a blank or a backslash"]);
+        install(&["--using", using, "--appdata", folder]).fails(1, &["ends in a space or a backslash"]);
     }
     install(&["--using", "cron", "--appdata", "/srv/one", "--mail-to", "ops\n* * * * * evil"])
-        .fails(1, &["line end"]);
+        .fails(1, &["line break"]);
     let launchd = all("launchd");
     assert!(launchd.contains("<string>sync</string>\n\t\t<string>--all</string>"), "{launchd}");
     assert!(all("task-scheduler").contains("sync --all &gt;\""), "{}", all("task-scheduler"));
@@ -193,7 +193,7 @@ fn everything_that_bwdc_toml_names() {
     assert!(units.contains("\nLoadCredential=login.clientSecret:/etc/my keys/5%%\n"), "{units}");
     assert!(me != "root" || units.contains("\nProtectHome=read-only\n"), "{units}");
     let there = ["--config", "a/bwdc.toml", "--using", "kubernetes", "--all"];
-    install(&there).fails(1, &["is no whole path", "/var/lib/bwdc/bwdc.toml"]);
+    install(&there).fails(1, &["is not an absolute path", "/var/lib/bwdc/bwdc.toml"]);
     // The file may say when.
     let by_file = |more: &str| {
         fs::write(format!("{home}/bwdc.toml"), format!("{more}\n{toml}")).unwrap();
@@ -212,11 +212,11 @@ fn everything_that_bwdc_toml_names() {
         instance.run(&words)
     };
     assert!(by_file("schedule.at = \"03:15\"").ok().out.contains("\n15 3 * * * "));
-    by_file("").fails(1, &["does not say one time for everything", "--every 15m"]);
+    by_file("").fails(1, &["has no single schedule for all instances", "--every 15m"]);
     let other = "schedule.at = \"03:15\"\n[instance.rome]\nfolder = \"rome\"\nschedule.every = \"1h\"";
-    by_file(other).fails(1, &["does not say one time for everything"]);
+    by_file(other).fails(1, &["has no single schedule for all instances"]);
     // What would fail every night fails now.
-    install(&["--using", "cron", "--appdata", &home]).fails(1, &["no data.json", "names instances", "--all"]);
+    install(&["--using", "cron", "--appdata", &home]).fails(1, &["no data.json", "has instances", "--all"]);
     install(&[&named[..], &["--appdata", &hq]].concat()).fails(1, &["is merged into acme", "--all"]);
     install(&["--using", "cron", "--all", "--appdata", &away])
         .fails(1, &["There is no bwdc.toml", "--config"]);

@@ -204,7 +204,7 @@ fn a_user_is_made_and_everything_is_as_before_after_the_removal() {
     namespace.schedule(&["remove"]).ok();
     assert_eq!(namespace.sh("cat /etc/cron.allow"), "alice\nbob\n");
     assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "", "there was no crontab before");
-    namespace.schedule(&["remove"]).fails(1, &["There is no schedule."]);
+    namespace.schedule(&["remove"]).fails(1, &["No schedule is installed."]);
     // A crontab from before cron.allow was written.
     namespace.sh("mv /etc/cron.allow /etc/kept");
     namespace.crontab_is(THEIRS);
@@ -396,11 +396,11 @@ fn what_root_has_set_up_runs_as_the_user() {
     namespace.sh("useradd --system --no-create-home --home-dir /var/lib/bwdc bwdc");
     namespace
         .schedule(&words)
-        .fails(1, &["bwdc may not enter the folder /var/lib/bwdc", "belongs to root", "--fix"]);
+        .fails(1, &["bwdc cannot enter the folder /var/lib/bwdc", "belongs to root", "--fix"]);
     namespace.remove_user();
     assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "");
     let installed = namespace.schedule(&[&words[..], &["--create-user"]].concat()).ok();
-    assert!(installed.out.contains("belong to bwdc now"), "{}", installed.out);
+    assert!(installed.out.contains("now belong to bwdc"), "{}", installed.out);
     let _cron = Daemon(namespace.command(&["cron", "-f"]).spawn().unwrap());
     wait_for(&organization, 1, &namespace);
     namespace.sh(&format!("printf 'id,email\\nbob,bob@example.org\\n' >{folder}/company/users.csv"));
@@ -432,7 +432,7 @@ fn a_trial_finds_what_the_user_cannot() {
     namespace.sh(&format!("chown root {FOLDER}/secrets.env"));
     refused(&install(&[]), &["The trial of the sync of /var/lib/bwdc/one as bwdc failed"]);
     let fixed = namespace.schedule(&install(&["--fix"])).ok();
-    assert!(fixed.out.contains("what was root's in it belong to bwdc now"), "{}", fixed.out);
+    assert!(fixed.out.contains("root's files in it now belong to bwdc"), "{}", fixed.out);
     assert_eq!(namespace.sh(&format!("stat -c %U {FOLDER}/secrets.env")), "bwdc\n");
     namespace.schedule(&["remove"]).ok();
     // A secret that root names and only root can read; what bwdc names is not given to them.
@@ -442,7 +442,7 @@ fn a_trial_finds_what_the_user_cannot() {
     let named = ["--fix", "--env", "BWDC_SECRETS_FILE=/etc/bwdc/secrets"];
     refused(&install(&named[1..]), &["The trial of the sync"]);
     let fixed = namespace.schedule(&install(&named)).ok();
-    assert!(fixed.out.contains("/etc/bwdc/secrets belongs to bwdc now."), "{}", fixed.out);
+    assert!(fixed.out.contains("/etc/bwdc/secrets now belongs to bwdc."), "{}", fixed.out);
     namespace.schedule(&["remove"]).ok();
     namespace.sh(&format!(
         "mv /etc/bwdc/secrets {FOLDER}/secrets.env; cp {FOLDER}/data.json {FOLDER}/data.kept; \

@@ -338,7 +338,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let home = format!("sed -i 's#\"company\"#\"/home/hr/company\"#' {FOLDER}/data.json");
     machine.sh(&format!("{home}; mkdir /home/hr; cp -r {FOLDER}/company /home/hr"));
     let failed = machine.schedule(&["run-now"]);
-    failed.fails(1, &["`systemctl start", "What it said: `journalctl -u bwdc-var-lib-bwdc -n 20`."]);
+    failed.fails(1, &["`systemctl start", "Its output: `journalctl -u bwdc-var-lib-bwdc -n 20`."]);
     assert!(machine.sh("systemctl --failed --no-legend").contains(&format!("{UNIT}.service")));
     let status = machine.run(&["systemctl", "status", UNIT]).out;
     assert!(status.contains("status=1/FAILURE"), "{status}");
@@ -378,7 +378,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
 
     machine.schedule(&["remove"]).ok();
     assert_eq!(machine.sh(files), before);
-    machine.schedule(&["remove"]).fails(1, &["There is no schedule."]);
+    machine.schedule(&["remove"]).fails(1, &["No schedule is installed."]);
     // At the start of the machine means then, not now.
     machine.schedule(&words(&install(&machine, &["--cron", "@reboot", "--untried"]))).ok();
     let again = machine.schedule(&words(&install(&machine, &["--cron", "@reboot", "--untried"]))).ok();
@@ -416,7 +416,7 @@ fn everything_that_bwdc_toml_names() {
     assert!(machine.sh("ls /srv/away").contains("known-people.json"));
     let listed = machine.schedule(&["list"]).ok().out;
     assert!(
-        listed.starts_with("/var/lib/bwdc: everything that bwdc.toml names, 30 3 * * *, by systemd"),
+        listed.starts_with("/var/lib/bwdc: all instances in bwdc.toml, 30 3 * * *, by systemd"),
         "{listed}"
     );
     assert!(machine.schedule(&words(&all)).ok().out.contains("Nothing to change"));
@@ -510,7 +510,8 @@ fn the_daemon_of_the_documentation() {
     machine.sh(&format!(
         "cp {FOLDER}/data.json /run/data.json; echo '{{' >{FOLDER}/data.json; systemctl reload bwdc"
     ));
-    machine.wait_for("error", "journalctl -u bwdc -o cat -p err | grep -q 'The configuration was not taken'");
+    machine
+        .wait_for("error", "journalctl -u bwdc -o cat -p err | grep -q 'The new configuration was rejected'");
     machine.sh(&format!("cat /run/data.json >{FOLDER}/data.json"));
     assert_eq!(state("ActiveState"), "active");
 

@@ -164,7 +164,7 @@ fn no_second_import_is_sent_while_the_first_may_be_under_way() {
         instance.set_env("BWDC_RETRY_SECONDS", "1");
         let ran = instance.run(&["sync"]).ok();
         assert!(
-            ran.out.contains("2 user(s)") && ran.err.contains("may still be under way"),
+            ran.out.contains("2 user(s)") && ran.err.contains("may still be working on it"),
             "{} {}",
             ran.out,
             ran.err

@@ -36,7 +36,7 @@ fn a_folder_or_a_name_says_which_instance_is_meant() {
         assert_eq!(machine.data("berlin")["sync"]["interval"], Value::Null);
         assert_eq!(ran(&["clear-cache"]), "The sync cache has been cleared.\n");
         assert_eq!(ran(&["last-sync", "users"]), "");
-        assert!(ran(&["doctor"]).contains("Everything is as it should be."));
+        assert!(ran(&["doctor"]).contains("Everything is in order."));
     }
     machine.run(&["logout", "--instance", "berlin"]).ok();
     machine
@@ -86,7 +86,7 @@ fn a_slip_makes_no_folder_but_init_does() {
     ] {
         let ran = machine.run(&[command, &["--appdata", "hqq"]].concat());
         ran.fails(1, &["There is no folder", "bwdc init --appdata"]);
-        machine.run(&[command, &["--instance", "hqq"]].concat()).fails(1, &["names no instance `hqq`", "hq"]);
+        machine.run(&[command, &["--instance", "hqq"]].concat()).fails(1, &["has no instance `hqq`", "hq"]);
     }
     assert!(!machine.path("hqq").exists());
     fs::create_dir(machine.path("people")).unwrap();
@@ -121,5 +121,5 @@ fn a_merge_stands_for_its_directories() {
     assert_eq!(all.lines().count(), 2);
     machine
         .run(&["config", "list", "--instance", "both"])
-        .fails(1, &["several directories merged", "hq, berlin"]);
+        .fails(1, &["a merge of several directories", "hq, berlin"]);
 }

@@ -91,7 +91,7 @@ fn parse(given: &str) -> Result<Url> {
     };
     let candidate = if trimmed.contains("://") { trimmed.to_owned() } else { format!("https://{trimmed}") };
     if candidate.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(refuse("there are blanks in it"));
+        return Err(refuse("it contains spaces"));
     }
     let url = Url::parse(&candidate).map_err(|error| refuse(&error.to_string()))?;
     match url.scheme() {

@@ -94,7 +94,7 @@ pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backof
         Failure::Library(error) => match tls_error(error) {
             Some(tls) => Error::new(Kind::Tls, attempted, reason).hint(tls::hint(
                 tls,
-                "name the authority's PEM file in the variable BWDC_CA_FILE (or NODE_EXTRA_CA_CERTS)",
+                "set BWDC_CA_FILE to the authority's PEM file (or NODE_EXTRA_CA_CERTS)",
                 "the server's URL",
             )),
             None if request.repeat == Repeat::OnceOver && !failure.did_not_arrive() => {

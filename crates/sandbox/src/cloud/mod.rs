@@ -88,7 +88,7 @@ pub struct Tls {
 /// How a cloud behaves.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// Where to listen; port 0 takes a free one.
+    /// Port to listen on; 0 for any free port.
     pub listen: SocketAddr,
     /// Plain HTTP if `None`.
     pub tls: Option<Tls>,

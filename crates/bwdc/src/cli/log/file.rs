@@ -16,8 +16,11 @@ const OFTEN: Duration = Duration::from_millis(200);
 /// The last lines that are wanted, also from files that were put aside.
 pub(super) fn last(path: &Path, count: usize, choice: &Choice) -> Result<Vec<String>> {
     if matches!(path.try_exists(), Ok(false)) {
-        return Err(Error::new(format!("The log {} is not there: nothing was logged yet.", path.display()))
-            .hint("Whether anything has run is in `bwdc status`."));
+        return Err(Error::new(format!(
+            "The log {} does not exist: nothing has been logged yet.",
+            path.display()
+        ))
+        .hint("`bwdc status` shows whether anything has run."));
     }
     let mut newest_first = Vec::new();
     for path in std::iter::once(path.to_owned()).chain((1..).map(|number| aside(path, number))) {

@@ -41,7 +41,7 @@ impl Journal {
         let text = plan::run(&[self.words(), more.to_vec()].concat(), None)?;
         if text.is_empty() && self.severity == Severity::Any {
             ui::hint(&format!(
-                "The journal shows this user no line of {}. As root: `{}`.",
+                "The journal shows this user no lines of {}. As root, run `{}`.",
                 self.unit,
                 self.name()
             ));

@@ -22,10 +22,10 @@ use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How many of the last lines to show.
+    /// Number of lines to show.
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
     lines: usize,
-    /// Go on with what is written from now on, until Ctrl-C.
+    /// Keep printing new lines until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
     /// Only warnings and errors.
@@ -141,10 +141,10 @@ fn place(scheduled: &Scheduled, usual: &Path, severity: Severity) -> Option<Log>
 
 fn nowhere(folder: &Path) -> Error {
     Error::new(format!(
-        "No log of {} is known: no log file is named, there is no {USUAL_LOG} in it, and no systemd unit runs it.",
+        "No log of {} was found: no log file is set, there is no {USUAL_LOG} in it, and no systemd unit runs it.",
         folder.display()
     ))
     .hint(
-        "How the last run went is in `bwdc status`. To have a log, name a file: --log-file, or log.file in bwdc.toml (docs/log.md).",
+        "`bwdc status` shows how the last run went. To keep a log, set a file: --log-file, or log.file in bwdc.toml (docs/log.md).",
     )
 }

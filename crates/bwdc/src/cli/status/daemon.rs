@@ -60,7 +60,7 @@ fn doing(instance: &InstanceStatus, now: Timestamp) -> String {
         (None, Some(next)) => {
             format!("next run in {}, at {}", length(next.duration_since(now)), shown(next))
         }
-        (None, None) => "not to run again".to_owned(),
+        (None, None) => "will not run again".to_owned(),
     }
 }
 

@@ -69,7 +69,7 @@ impl Instance {
         let folder = contexts.first().map(|context| context.file.folder().display().to_string());
         let state = match contexts.first() {
             Some(context) => State::of(job, context, given, now).await,
-            None => Err(Error::new("It has no folder.")),
+            None => Err(Error::new("Its folder does not exist.")),
         };
         Self { name: job.name().to_owned(), folder: folder.unwrap_or_default(), state }
     }
@@ -145,8 +145,8 @@ impl State {
                 format!("{} (in {}), by {by}", shown(next), length(next.duration_since(now)))
             }
             (Some(next), None) => format!("{} (in {})", shown(next), length(next.duration_since(now))),
-            (None, Some(by)) => format!("not known to this program, by {by}"),
-            (None, None) => "not known: no schedule for it is seen here (`bwdc schedule install`)".to_owned(),
+            (None, Some(by)) => format!("unknown, by {by}"),
+            (None, None) => "unknown: no schedule was found for it (`bwdc schedule install`)".to_owned(),
         };
         let trouble = trouble.as_ref().map(|Trouble { what, next_step }| {
             let what = if last.is_some_and(|run| run.message == *what) { "" } else { what.as_str() };
@@ -206,7 +206,7 @@ fn not_ours(folder: &Path, error: Error) -> Error {
 fn due(job: &Job, context: &Context, given: &Given) -> Result<Due> {
     let seen = scheduled::of_folder(context.file.folder(), given);
     let mut scheduled = seen.unwrap_or_else(|error| {
-        let text = format!("Which schedules are installed cannot be seen: {error}");
+        let text = format!("The installed schedules cannot be listed: {error}");
         ui::warning(&context.labelled(&text), given.style);
         Vec::new()
     });

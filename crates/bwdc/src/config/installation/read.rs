@@ -82,7 +82,9 @@ impl Reader<'_> {
             schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
             let folder = resolve(&self.path, written.get_ref());
             if let Some(other) = instances.iter().find(|other| other.folder == folder) {
-                return Err(self.wrong(written.span(), format!("the folder is {}'s already", other.name)));
+                return Err(
+                    self.wrong(written.span(), format!("the folder already belongs to {}", other.name))
+                );
             }
             instances.push(Named { name: name.into_inner(), folder, schedule });
         }
@@ -96,13 +98,13 @@ impl Reader<'_> {
         merged: &mut HashSet<String>,
     ) -> Result<Vec<Member>> {
         if entry.merge.get_ref().len() < 2 {
-            return Err(self.wrong(entry.merge.span(), "a merge takes two instances or more"));
+            return Err(self.wrong(entry.merge.span(), "a merge needs at least two instances"));
         }
         let mut members = Vec::new();
         for name in entry.merge.get_ref() {
             let instance = self.instance(name, instances)?;
             if !merged.insert(instance.name.clone()) {
-                return Err(self.wrong(name.span(), format!("{} is merged already", instance.name)));
+                return Err(self.wrong(name.span(), format!("{} is already merged", instance.name)));
             }
             if instance.schedule.is_some() {
                 let problem =
@@ -138,10 +140,10 @@ impl Reader<'_> {
         let text = name.get_ref();
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if text.is_empty() || text.len() > 64 || !text.chars().all(is_allowed) {
-            let problem = format!("`{}` is no name", text.escape_debug());
+            let problem = format!("`{}` is not a valid name", text.escape_debug());
             return Err(self
                 .wrong(name.span(), problem)
-                .hint("Take up to 64 letters, digits, `-`, `_` and `.`."));
+                .hint("Use up to 64 letters, digits, `-`, `_` and `.`."));
         }
         if !names.insert(text.clone()) {
             let problem = format!("there is an instance `{text}`; the organization needs another name");
@@ -156,8 +158,8 @@ impl Reader<'_> {
             return Err(self.wrong(path.span(), "a path is expected here"));
         }
         if text == "~" || text.starts_with("~/") {
-            let error = self.wrong(path.span(), format!("`{text}` is understood by shells only"));
-            return Err(error.hint("Write the home folder out."));
+            let error = self.wrong(path.span(), format!("`{text}` is only expanded by a shell"));
+            return Err(error.hint("Write out the home folder."));
         }
         Ok(())
     }
@@ -205,8 +207,7 @@ fn unknown_key(error: Error, key: &str, known: &[&str]) -> Error {
     let lower = key.to_lowercase();
     if SECRET_WORDS.iter().any(|word| lower.contains(word)) {
         return error.hint(
-            "No secret belongs into this file. Put it into the secrets.env of the instance's folder, a systemd credential or a \
-             variable: docs/secrets.md has all places. If it was one, change it.",
+            "Secrets do not belong in this file. Put them in secrets.env in the instance's folder, a systemd credential or a variable: docs/secrets.md lists all places. If this was a real secret, change it.",
         );
     }
     error.hint(match did_you_mean(key, known.iter().copied()) {
@@ -226,11 +227,13 @@ impl Installation {
         let path = self.path.display();
         if mode & 0o022 != 0 {
             return Some(format!(
-                "{path} can be written by others than its owner (mode {mode:o}), who decide what is synced with it: chmod go-w"
+                "{path} can be written by users other than its owner (mode {mode:o}), who could then decide what is synced: chmod go-w"
             ));
         }
         (owner != own && owner != 0).then(|| {
-            format!("{path} belongs to another user (id {owner}), who decides what is synced with it: let it be root's")
+            format!(
+                "{path} belongs to another user (id {owner}), who can decide what is synced: give it to root"
+            )
         })
     }
 
@@ -303,7 +306,7 @@ mod tests {
     fn secrets_are_refused_and_not_repeated() {
         for key in ["password", "client_secret", "ldapPassword", "api-key", "token"] {
             let text = format!("[instance.a]\nfolder = \"a\"\n{key} = \"hunter2\"\n");
-            refused(&text, &["line 3", "No secret belongs into this file", "secrets.env"]);
+            refused(&text, &["line 3", "Secrets do not belong in this file", "secrets.env"]);
             assert!(!read(&text).unwrap_err().to_string().contains("hunter2"));
         }
     }
@@ -318,7 +321,7 @@ mod tests {
         refused("[daemon]\nlisten = \"0.0.0.0:80\"", &["line 2", "loopback"]);
         refused("schedule = { evry = \"15m\" }", &["line 1", "`evry`", "`every`"]);
         refused("schedule = { every = \" \" }", &["line 1", "an interval is from one minute"]);
-        refused("schedule = { cron = \"0 0 31 2 *\" }", &["line 1", "never runs: there is no such day"]);
+        refused("schedule = { cron = \"0 0 31 2 *\" }", &["line 1", "never runs: there is no such date"]);
         refused("a = 1\na = 2", &["line 2"]);
         refused("[log", &["line 1"]);
     }
@@ -326,20 +329,20 @@ mod tests {
     #[test]
     fn instances_and_organizations_fit_together() {
         let with = |more: &str| format!("{TWO}{more}");
-        refused(&with("[instance.third]\nfolder = \"./hq\""), &["line 6", "hq's already"]);
-        refused(&with("[organization.a]\nmerge = [\"hq\"]"), &["line 6", "two instances"]);
+        refused(&with("[instance.third]\nfolder = \"./hq\""), &["line 6", "already belongs to hq"]);
+        refused(&with("[organization.a]\nmerge = [\"hq\"]"), &["line 6", "at least two instances"]);
         refused(
             &with("[organization.a]\nmerge = [\"hq\", \"berln\"]"),
             &["line 6", "`berln`", "mean berlin"],
         );
-        refused(&with("[organization.a]\nmerge = [\"hq\", \"hq\"]"), &["line 6", "merged already"]);
+        refused(&with("[organization.a]\nmerge = [\"hq\", \"hq\"]"), &["line 6", "already merged"]);
         refused(&with("[organization.hq]\nmerge = [\"hq\", \"berlin\"]"), &["line 5", "another name"]);
         refused(
             &with("[organization.a]\nmerge = [\"hq\", \"berlin\"]\nprefix = { rome = \"R\" }"),
             &["line 7", "`rome` is not in `merge`"],
         );
-        refused("[instance.\"a b\"]\nfolder = \"x\"", &["line 1", "`a b` is no name"]);
-        refused("[instance.a]\nfolder = \"~/x\"", &["line 2", "shells only"]);
+        refused("[instance.\"a b\"]\nfolder = \"x\"", &["line 1", "`a b` is not a valid name"]);
+        refused("[instance.a]\nfolder = \"~/x\"", &["line 2", "only expanded by a shell"]);
         refused(
             "[instance.a]\nfolder = \"a\"\nschedule.at = \"02:30\"\n[instance.b]\nfolder = \"b\"\n[organization.o]\nmerge = [\"a\", \"b\"]",
             &["line 7", "a schedule of its own"],

@@ -305,13 +305,13 @@ impl Schedule {
             Self::Weekly(text) => expression::Schedule::weekly(text)?,
         };
         if times == expression::Schedule::Boot {
-            return Err(Error::new("@reboot is no time that comes again").hint("Name times, or an interval."));
+            return Err(Error::new("@reboot does not recur").hint("Name times, or an interval."));
         }
         if let expression::Schedule::Cron(cron) = &times
             && !cron.ever_runs()
         {
-            return Err(Error::new(format!("`{cron}` never runs: there is no such day"))
-                .hint("Name a day that the months in it have."));
+            return Err(Error::new(format!("`{cron}` never runs: there is no such date"))
+                .hint("Use a day that these months have."));
         }
         Ok(times)
     }

@@ -141,7 +141,7 @@ fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
     let identity = || match (path("ldap.sslCertPath")?, path("ldap.sslKeyPath")?) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
-        _ => Err(Error::new("Of ldap.sslCertPath and ldap.sslKeyPath only one is set.")
+        _ => Err(Error::new("Only one of ldap.sslCertPath and ldap.sslKeyPath is set.")
             .hint("A client certificate needs both; set or clear the other.")),
     };
     match (values.flag("ldap.ssl")?, values.flag("ldap.startTls")?) {
@@ -218,12 +218,11 @@ fn warnings(config: &Config) -> Vec<String> {
     let is_local = is_local(&config.host) && config.fallbacks.iter().all(is_local);
     match &config.security {
         Security::Plain if !is_local => vec![format!(
-            "The password crosses the network to {} unprotected: set ldap.ssl, and ldap.startTls for StartTLS.",
+            "The password crosses the network to {} unencrypted: set ldap.ssl, and ldap.startTls for StartTLS.",
             config.host
         )],
         Security::Ldaps(tls) | Security::StartTls(tls) if tls.trust == Trust::Anybody => vec![format!(
-            "Any certificate is accepted from {}: whoever sits in between can read the password. Name a CA file and \
-             set ldap.sslAllowUnauthorized to false.",
+            "Any certificate is accepted from {}, so an attacker on the network can read the password. Set a CA file, and ldap.sslAllowUnauthorized to false.",
             config.host
         )],
         _ => Vec::new(),

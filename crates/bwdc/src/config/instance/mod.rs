@@ -30,7 +30,7 @@ use crate::state::{Data, key};
 /// Everything that one run needs to know beforehand.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    /// Where the people are.
+    /// Type of the directory.
     pub(crate) directory: directory::Config,
     /// What is synced; `None` if neither users nor groups are.
     pub(crate) scope: Option<Scope>,
@@ -201,8 +201,7 @@ fn missing(values: &Values<'_>) -> Result<MissingPeople> {
     }
     if directory_name(values.0)? == "ldap" && values.text("sync.revisionDateAttribute")?.is_some() {
         return Err(Error::new(
-            "The settings sync.removeMissing and sync.revisionDateAttribute exclude each other: who is absent from a read of \
-             changes has not left.",
+            "The settings sync.removeMissing and sync.revisionDateAttribute exclude each other: people absent from a read of changes have not left.",
         )
         .hint("Clear one: bwdc config unset sync.revisionDateAttribute, or bwdc config sync.removeMissing false."));
     }

@@ -66,9 +66,9 @@ impl Command {
         };
         if is_relative(&program) {
             return Err(failed(
-                "is a relative path, which leads elsewhere whenever a scheduler starts it.".to_owned(),
+                "is a relative path, which a scheduler resolves in another folder.".to_owned(),
             )
-            .hint("Write the whole path of the program, or its bare name if it is in PATH."));
+            .hint("Use the absolute path of the program, or its bare name if it is in PATH."));
         }
         let secret = run(&words).await.map_err(|why| {
             failed(why).hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
@@ -86,7 +86,7 @@ fn is_relative(program: &str) -> bool {
 pub(crate) fn words(line: &str) -> Result<Vec<String>> {
     shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
         Error::new("The command line is empty or a quote in it is not closed.")
-            .hint("It reads like: pass show bwdc/ldap")
+            .hint("Example: pass show bwdc/ldap")
     })
 }
 
@@ -112,7 +112,7 @@ async fn run(words: &[String]) -> std::result::Result<Secret, String> {
         let said = said.trim().lines().last().unwrap_or("it said nothing");
         return Err(format!("failed ({status}): {said}"));
     }
-    String::from_utf8(printed).map(trimmed).map_err(|_| "answered something that is no UTF-8.".to_owned())
+    String::from_utf8(printed).map(trimmed).map_err(|_| "printed something that is not UTF-8.".to_owned())
 }
 
 /// How it ended, with what it printed and what it said on stderr, both within bounds.
@@ -165,8 +165,15 @@ mod tests {
         // Its end of the pipe closes with the last of them.
         assert_eq!(printed.read_line(&mut line).await.unwrap(), 0);
         child.wait().await.unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", line.trim())).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        // It lets go of the pipe a moment before it is gone.
+        let process = format!("/proc/{}/stat", line.trim());
+        let lives = || std::fs::read_to_string(&process).is_ok_and(|state| !state.contains(") Z "));
+        let gone = async {
+            while lives() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
     }
 
     #[test]

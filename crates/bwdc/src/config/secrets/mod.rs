@@ -314,7 +314,7 @@ impl Secrets {
             return error;
         };
         let hint = format!(
-            "{variable}, from {source}, begins and ends with a quote: if the quotes are not part of the secret, take them away there."
+            "{variable}, from {source}, begins and ends with a quote: if the quotes are not part of the secret, remove them there."
         );
         error.also(&hint)
     }

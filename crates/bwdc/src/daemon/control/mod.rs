@@ -100,13 +100,13 @@ pub(crate) async fn ask(folder: &Path) -> Result<Option<Status>> {
     let place = system::place(folder);
     let no_daemon = |why: &dyn std::fmt::Display| {
         Error::new(format!("No daemon answers at {}: {why}.", place.display()))
-            .hint("It runs as another user, or is another version: restart it.")
+            .hint("It may run as another user or be another version: restart it.")
     };
     let asked = timeout(LIMIT, async { question(system::connect(&place).await?).await }).await;
     match asked.map_err(|_| no_daemon(&format!("no answer within {} s", LIMIT.as_secs())))? {
         Ok(answer) => serde_json::from_str(&answer)
             .map(Some)
-            .map_err(|error| no_daemon(&format!("the answer makes no sense ({error})"))),
+            .map_err(|error| no_daemon(&format!("the answer cannot be understood ({error})"))),
         Err(error) if system::is_nobody(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
             Ok(None)
         }
