@@ -59,22 +59,39 @@ pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()
     Ok(())
 }
 
+/// How many connections may be there at once: syncs and those who ask for the status need descriptors, too.
+#[cfg(unix)]
+fn most_connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share = files.and_then(|files| usize::try_from(files / 4).ok()).unwrap_or(MOST_CONNECTIONS);
+    share.clamp(1, MOST_CONNECTIONS)
+}
+
+#[cfg(not(unix))]
+fn most_connections() -> usize {
+    MOST_CONNECTIONS
+}
+
 /// Whoever says nothing holds neither the port nor the program's descriptors.
 async fn accept(listener: TcpListener, routes: Router) {
+    let most = most_connections();
     let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 connections.retain(|connection| !connection.is_finished());
-                if connections.len() >= MOST_CONNECTIONS
+                if connections.len() >= most
                     && let Some(oldest) = connections.pop_front()
                 {
                     oldest.abort();
+                    // It lets go of its descriptor now, and not after many more have been accepted.
+                    tokio::task::yield_now().await;
                 }
                 connections.push_back(tokio::spawn(converse(stream, routes.clone())).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "a request for the metrics was not accepted");
+                connections.drain(..).for_each(|connection| connection.abort());
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

@@ -206,6 +206,33 @@ fn an_unknown_time_zone_is_told_wherever_local_times_count() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// The same where a process may have few files: syncs and the status need some as well.
+#[test]
+fn silent_connections_leave_files_for_syncs() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    let port = free_port();
+    let silent = |count: usize| -> Vec<TcpStream> {
+        (0..count).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect()
+    };
+    let usual = company.command(&["--metrics", &format!("127.0.0.1:{port}")]);
+    let mut few = Command::new("sh");
+    few.args(["-c", "ulimit -n 48; exec \"$0\" \"$@\""]).arg(usual.get_program()).args(usual.get_args());
+    few.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    few.current_dir(usual.get_current_dir().unwrap());
+    let log = fs::File::create(company.instance.folder.path().join("daemon.log")).unwrap();
+    let daemon = Daemon(few.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    until("a port", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let held = silent(1_000);
+    company.wait_for("runs of all", |status| company.all_ran(status));
+    let more = silent(500);
+    assert!(http(port, "/metrics").contains("bwdc_sync_runs_total"));
+    company.ask().ok();
+    drop((held, more));
+    assert!(!company.log().contains("Too many open files"), "{}", company.log());
+    assert_eq!(daemon.end(), 0);
+}
+
 fn waits(status: &Value) -> bool {
     status["nextRun"].is_string() && status["runningSince"].is_null()
 }
