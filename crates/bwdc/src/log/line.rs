@@ -243,6 +243,12 @@ mod tests {
     }
 
     #[test]
+    fn one_word_turns_no_direction_of_writing() {
+        let line = record(json!({ "group": "a\u{202e}b" })).line(Format::Text);
+        assert!(line.ends_with("group=\"a\\u{202e}b\"\n"), "{line:?}");
+    }
+
+    #[test]
     fn a_line_of_json_is_an_object() {
         let line = record(json!({ "instance": "hq", "users": 5, "note": "a\nb" })).line(Format::Json);
         assert_eq!(line.matches('\n').count(), 1);
