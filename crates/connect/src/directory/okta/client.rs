@@ -231,7 +231,9 @@ const LONGEST_SCOPE: usize = 100;
 fn missing_scope(response: &Response) -> Option<&str> {
     let header = response.headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
     let quoted = |name: &str| header.split_once(name)?.1.split_once('"').map(|(value, _)| value);
-    let is_one = |scope: &&str| scope.len() <= LONGEST_SCOPE;
+    let is_one = |scope: &&str| {
+        scope.len() <= LONGEST_SCOPE && scope.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic())
+    };
     (quoted("error=\"") == Some("insufficient_scope")).then(|| quoted("scope=\"")).flatten().filter(is_one)
 }
 
@@ -257,6 +259,7 @@ mod tests {
             "Bearer error=\"invalid_token\", scope=\"x\"",
             "Bearer",
             "Bearer error=\"insufficient_scope\"",
+            "Bearer scope=\"\tokta.groups.read\", error=\"insufficient_scope\"",
             &endless,
         ] {
             assert_eq!(missing_scope(&with(other)), None, "{other}");
