@@ -55,7 +55,7 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
         match tried {
             Ok(()) => break,
             Err(trouble) if draft.again(&trouble)? => {}
-            Err(trouble) => return Err(trouble.error.hint("Nothing was saved.")),
+            Err(trouble) => return Err(trouble.error.also("Nothing was saved.")),
         }
     }
     let login = if arguments.untested { None } else { draft.log_in().await? };
@@ -473,10 +473,28 @@ impl<'a> Draft<'a> {
         Ok(wants)
     }
 
+    /// Tries the key that syncs would use, which may have been given anew. The token of an earlier run proves nothing of it.
+    async fn try_kept_login(&self) -> Result<()> {
+        let account = session::Account::of(&self.data, &self.context.secrets).await?;
+        if let Some(warning) = &account.warning {
+            return Err(Error::new(warning).hint("Nothing was saved."));
+        }
+        // A token alone, as the existing connector may leave it, lasts until it expires.
+        let Ok(credentials) = account.credentials() else { return Ok(()) };
+        let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
+        match client.token(credentials).await {
+            Ok(_) => {
+                ui::progress("Bitwarden: the server accepts the API key", self.context.style);
+                Ok(())
+            }
+            Err(error) => Err(self.context.secrets.refused(error).await.also("Nothing was saved.")),
+        }
+    }
+
     /// Tries the API key. Nothing to do if a login was kept before. One that was typed is asked again if it is wrong.
     async fn log_in(&self) -> Result<Option<Login>> {
         if login::is_logged_in(self.context, &self.data).await? {
-            return Ok(None);
+            return self.try_kept_login().await.map(|()| None);
         }
         if self.interaction == Interaction::Terminal {
             ui::hint(
@@ -493,7 +511,9 @@ impl<'a> Draft<'a> {
                 Err(error) if origin == Origin::Once && error.kind() == bwdc_connect::Kind::Credentials => {
                     ui::hint(&self.context.secrets.refused(error).await.to_string());
                 }
-                Err(error) => return Err(self.context.secrets.refused(error).await),
+                Err(error) => {
+                    return Err(self.context.secrets.refused(error).await.also("Nothing was saved."));
+                }
             }
         };
         ui::progress("Bitwarden: the server accepts the API key", self.context.style);

@@ -154,6 +154,30 @@ fn what_does_not_work_is_not_saved() {
     assert_eq!(instance.data()["directoryLdap"]["port"], slapd.port());
 }
 
+/// The token of an earlier run proves nothing of a key that is given anew.
+#[test]
+fn a_key_that_is_given_anew_is_tried() {
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::empty();
+    instance.key(&organization.sandbox);
+    instance.company("id,email\n1,a@example.org\n", "name,members\n");
+    let url = organization.sandbox.url();
+    let init = |instance: &Instance, server: &str| {
+        let set = ["--set", "file.path=company", "--set", "sync.users=true"];
+        instance.run(
+            &[&["--nointeraction", "init", "--server", server, "--directory", "file"][..], &set].concat(),
+        )
+    };
+    init(&instance, &url).ok();
+    instance.run(&["sync"]).ok();
+    let before = instance.text();
+    init(&instance, &format!("http://127.0.0.1:{}", bwdc_testkit::free_port()))
+        .fails(1, &["Nothing was saved"]);
+    instance.set_env("BW_CLIENTSECRET", "wrong-key");
+    init(&instance, &url).fails(1, &["Logging in to", "Nothing was saved"]);
+    assert_eq!(instance.text(), before);
+}
+
 #[test]
 fn a_directory_of_files() {
     let organization = Organization::start(Options::default());

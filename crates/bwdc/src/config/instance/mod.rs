@@ -118,7 +118,7 @@ pub(crate) fn directory_name(data: &Data) -> Result<&'static str> {
     };
     match data.value(key::DIRECTORY_TYPE) {
         None => Err(Error::new("No directory is configured.")
-            .hint("Choose one with `bwdc config directory ldap` or `bwdc config directory file`.")),
+            .hint("Run `bwdc init`, or choose one with `bwdc config directory ldap` (or entra, gsuite, okta, onelogin, file).")),
         Some(value) => {
             let text = settings::text(value);
             if text == FILE_DIRECTORY {
