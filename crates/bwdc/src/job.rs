@@ -155,6 +155,12 @@ impl Job {
                 Self::Merged(merge) => merged::rehearse(merge, removals).await,
             }
         };
+        let work = async {
+            tokio::select! {
+                result = Box::pin(work) => result,
+                error = self.timeout() => Err(error),
+            }
+        };
         logged(self.name(), new_run(), "test", Box::pin(work)).await
     }
 

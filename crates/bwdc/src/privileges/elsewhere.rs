@@ -40,3 +40,7 @@ pub(crate) fn cannot_as(_path: &Path) -> Option<String> {
 pub(crate) fn check_commands_of(_data_file: &Path, _found_by: Option<&Path>) -> Result<()> {
     Ok(())
 }
+
+pub(crate) fn check_link(_path: &Path) -> Result<()> {
+    Ok(())
+}

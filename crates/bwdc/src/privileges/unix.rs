@@ -217,7 +217,7 @@ pub(crate) fn cannot_as(path: &Path) -> Option<String> {
     })
 }
 
-/// Refuses root the commands for secrets that a `data.json` names, where somebody else has written the file or could, or could put
+/// Refuses root the commands and files of secrets that a `data.json` names, where somebody else has written the file or could, or could put
 /// another in its place; likewise the `bwdc.toml` by which the `data.json` was found.
 pub(crate) fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Result<()> {
     if !unistd::geteuid().is_root() {
@@ -230,6 +230,20 @@ pub(crate) fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Re
         }
     }
     Ok(())
+}
+
+/// Refuses root to write where a link leads that another user has made.
+pub(crate) fn check_link(path: &Path) -> Result<()> {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.is_symlink() || found.uid() == ROOT || !unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = User::of(found.uid(), found.gid())?;
+    Err(Error::new(format!(
+        "Writing {}: it is a link that belongs to {owner}, and root does not write where another user's link leads.",
+        path.display()
+    ))
+    .hint("Remove the link, and let only root write to the folder; or give the folder to the user who runs bwdc."))
 }
 
 /// A file, folder or link by which another user than root decides what a path leads to.
@@ -253,7 +267,7 @@ impl WeakPoint {
         let found_by =
             if path == data_file { String::new() } else { format!(", found by {},", path.display()) };
         let refusal = Error::new(format!(
-            "{}{found_by} names a command that prints a secret, and root does not run what another user could have written \
+            "{}{found_by} names where a secret is, and root neither runs nor reads what another user could have written \
              there{because} (owner {owner}, mode {:o}).",
             data_file.display(),
             self.mode & 0o7777
@@ -267,7 +281,7 @@ impl WeakPoint {
             _ => format!("make the file root's alone: chown root '{place}'; chmod 600 '{place}'"),
         };
         refusal.hint(match owner.uid {
-            ROOT => format!("To run it, {remedy}."),
+            ROOT => format!("To use it, {remedy}."),
             _ => format!("Run this as the owner ({} bwdc ...), or {remedy}.", owner.prefix()),
         })
     }

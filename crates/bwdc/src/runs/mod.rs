@@ -2,7 +2,6 @@
 
 pub(crate) mod health;
 
-use std::fs;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::Path;
 
@@ -192,7 +191,7 @@ impl Runs {
         let attempted = |error: &dyn std::fmt::Display| {
             Error::new(format!("Reading how the last run went, {}: {error}", path.display()))
         };
-        match fs::read(&path) {
+        match crate::state::read_regular(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| attempted(&error).hint("The next run creates it again.")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),

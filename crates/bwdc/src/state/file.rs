@@ -255,6 +255,7 @@ fn flags(flags: OFlags) -> i32 {
 /// the file is as it was before or as it is after. It keeps its owner, its group and what its group may do; a new one is for the
 /// owner of its folder only.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    privileges::check_link(path)?;
     let target = target(path);
     let folder = target.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {

@@ -1,13 +1,12 @@
 //! What was imported last, beside `data.json`: by it a run tells who is new and who has left.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use bwdc_core::changes::Imported;
 use serde::{Deserialize, Serialize};
 
-use super::file::write_atomically;
+use super::file::{read_regular, write_atomically};
 use crate::error::{Error, Result};
 
 const FILE: &str = "last-import.json";
@@ -24,7 +23,7 @@ pub(crate) struct LastImport {
 /// `None` if nobody has kept it. It only serves to tell: one that cannot be read is as good as none.
 pub(crate) fn load(folder: &Path) -> Option<LastImport> {
     let path = folder.join(FILE);
-    let read = match fs::read(&path) {
+    let read = match read_regular(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),

@@ -16,7 +16,9 @@ mod text;
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
-pub(crate) use self::file::{DataFile, can_write, read_text, too_open, write_atomically as replace_private};
+pub(crate) use self::file::{
+    DataFile, can_write, read_regular, read_text, too_open, write_atomically as replace_private,
+};
 pub(crate) use self::in_place::is_mounted;
 pub(crate) use self::lock::RunLock;
 

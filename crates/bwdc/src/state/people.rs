@@ -1,13 +1,12 @@
 //! Who was in the directory at the last complete read, beside `data.json`: the addresses of people whose tombstones
 //! have lost theirs.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bwdc_core::known::KnownPeople;
 
-use super::file::{cannot, write_atomically};
+use super::file::{cannot, read_regular, write_atomically};
 use crate::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
@@ -19,7 +18,7 @@ fn path(folder: &Path) -> PathBuf {
 /// Empty if there is no such file yet.
 pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
     let path = path(folder);
-    let bytes = match fs::read(&path) {
+    let bytes = match read_regular(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(KnownPeople::default()),
         Err(error) => return Err(cannot("Reading", &path, &error)),

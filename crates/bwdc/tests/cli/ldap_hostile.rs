@@ -168,6 +168,32 @@ fn pages_that_lead_nowhere_come_to_an_end() {
     .fails(1, &["repeats the same page for ever"]);
 }
 
+/// Once there was a next page, its end must be told: by a control that can be read.
+#[test]
+fn an_end_that_is_not_told_is_no_end() {
+    for controls in [None, Some(element(0xa0, &element(5, b"zzz"))), Some(element(0xa0, b""))] {
+        searches(move |request| {
+            let (entry, control) = match request.search {
+                1 => (person(1), Some(cookie(b"next"))),
+                _ => (person(2), controls.clone()),
+            };
+            let done = [Some(outcome(SEARCH_DONE, 0, "")), control].into_iter().flatten().collect::<Vec<_>>();
+            [message(request.id, &[entry]), message(request.id, &done)].concat()
+        })
+        .fails(1, &["(page 2)", "Reading users"]);
+    }
+}
+
+/// References without end do not fill the memory.
+#[test]
+fn references_come_to_an_end() {
+    searches(|request| {
+        let reference = message(request.id, &[element(0x73, &element(4, b"ldap://other.example.org/dc=x"))]);
+        reference.repeat(2_000)
+    })
+    .fails(1, &["more than 1000 other places"]);
+}
+
 /// A part of a list that begins anew wherever it was asked to begin.
 #[test]
 fn ranges_that_do_not_advance_are_an_error() {

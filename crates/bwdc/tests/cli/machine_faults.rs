@@ -280,3 +280,31 @@ fn a_secret_on_the_command_line_is_warned_of() {
     );
     assert_eq!(instance.run(&["config", "ldap.hostname", "ldap.example.org"]).ok().err, "");
 }
+
+/// A pipe into which nobody writes, in the place of a file of ours or of the directory, is told at once.
+#[test]
+fn pipes_are_no_files() {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
+    let pipe = |name: &str| {
+        let path = instance.folder.path().join(name);
+        let _ = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    };
+    let last = pipe("data/last-run.json");
+    let status = instance.run(&["status"]).fails(1, &[]);
+    assert!(status.out.contains("last-run.json"), "{}", status.out);
+    assert_eq!(instance.run(&["sync"]).code, 0, "how the last run went is not needed");
+    fs::remove_file(last).unwrap();
+    let imported = pipe("data/last-import.json");
+    instance.run(&["clear-cache"]).ok();
+    assert_eq!(instance.run(&["sync"]).code, 0);
+    fs::remove_file(imported).unwrap();
+    pipe("data/bwdc.toml");
+    instance.run(&["sync"]).fails(1, &["bwdc.toml"]);
+    fs::remove_file(instance.data_folder().join("bwdc.toml")).unwrap();
+    let users = pipe("pipe.csv");
+    instance.run(&["config", "file.path", users.to_str().unwrap()]).ok();
+    instance.run(&["sync"]).fails(1, &["pipe.csv", "not a regular file"]);
+}

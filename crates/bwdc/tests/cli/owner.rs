@@ -121,7 +121,7 @@ fn what_the_owner_may_not_read_root_does_not_read_for_him() {
     fs::set_permissions(instance.data_folder().join("data.json"), fs::Permissions::from_mode(0o660)).unwrap();
     instance
         .run(&["sync"])
-        .fails(1, &["root does not run what another user could have written", "chmod 600"]);
+        .fails(1, &["root neither runs nor reads what another user could have written", "chmod 600"]);
 }
 
 /// What is on the way to data.json, and bwdc.toml, count like the file itself.
@@ -130,7 +130,7 @@ fn root_runs_no_command_that_others_could_have_put_there() {
     if !is_root("give files to another user") {
         return;
     }
-    const REFUSED: &str = "root does not run what another user could have written there";
+    const REFUSED: &str = "root neither runs nor reads what another user could have written there";
     let organization = Organization::start(Options::default());
     let mut instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\n", &organization);
     let key = organization.sandbox.client_secret().to_owned();
@@ -161,7 +161,7 @@ fn root_runs_no_command_that_others_could_have_put_there() {
         (&toml, 0o664, 0o644),
     ] {
         mode(path, bad);
-        let words = [REFUSED, &path.display().to_string(), &format!("mode {bad:o}"), "To run it, make the f"];
+        let words = [REFUSED, &path.display().to_string(), &format!("mode {bad:o}"), "To use it, make the f"];
         for command in ["login", "test", "sync"] {
             instance.run(&[command, "--instance", "hq"]).fails(1, &words);
         }
@@ -195,6 +195,40 @@ fn root_runs_no_command_that_others_could_have_put_there() {
     mode(&toml, 0o644);
     instance.run(&["sync", "--instance", "hq"]).ok();
     assert!(ran.exists());
+}
+
+/// In a folder of root's into which others can write, a link of theirs does not lead root's pen, nor a setting of theirs root's eyes.
+#[test]
+fn root_follows_no_link_and_no_setting_of_others() {
+    if !is_root("own a folder that others can write to") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
+    let victim = instance.folder.path().join("victim");
+    fs::write(&victim, "precious\n").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(instance.data_folder(), fs::Permissions::from_mode(0o777)).unwrap();
+    for name in ["last-run.json", "last-import.json"] {
+        let link = instance.data_folder().join(name);
+        let _ = fs::remove_file(&link);
+        symlink(&victim, &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(NOBODY), Some(NOBODY)).unwrap();
+        instance.run(&["sync"]);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious\n", "{name}");
+        fs::remove_file(&link).unwrap();
+    }
+    // A file that only root can read would go to a server of their choice.
+    let mut instance = Instance::empty();
+    instance.key(&organization.sandbox);
+    instance.write(&serde_json::json!({
+        "stateVersion": 8, "environmentUrls": { "base": organization.sandbox.url() }, "directoryType": 0,
+        "directoryLdap": { "hostname": "127.0.0.1", "port": 9, "rootPath": "dc=x", "username": "cn=x" },
+        "secretFiles": { "ldap.password": victim.display().to_string() },
+        "sync": { "users": true },
+    }));
+    chown(instance.data_file(), Some(NOBODY), Some(NOBODY)).unwrap();
+    instance.run(&["sync"]).fails(1, &["names where a secret is, and root neither runs nor reads"]);
 }
 
 #[test]

@@ -197,7 +197,10 @@ fn an_import_that_a_killed_run_has_sent_is_not_taken_for_unsent() {
 #[test]
 fn a_page_in_the_place_of_an_answer_is_no_import() {
     type Answer = fn() -> Response;
-    let pages: [Answer; 3] = [
+    let pages: [Answer; 6] = [
+        || status(200, r#"{"error":"down"}"#),
+        || status(200, r#"{"object":"error","Message":"Maintenance"}"#),
+        || status(200, r#"{"message":"The request is invalid.","validationErrors":{"Groups":["No."]}}"#),
         || status(200, "<html><title>Sign in</title></html>"),
         || status(202, "Down for maintenance"),
         || status(200, "{\"cut\":"),

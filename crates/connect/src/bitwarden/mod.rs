@@ -219,10 +219,19 @@ fn issued(response: &Response) -> Option<Token> {
     Some(Token::issued(token.to_owned(), lasts))
 }
 
-/// Whether Bitwarden's server, and nothing before it, has answered: with nothing, or with JSON.
+/// Whether Bitwarden's server, and nothing before it, says that it is done: nothing, or JSON that tells of no error.
 fn is_an_answer(response: &Response) -> bool {
+    const TROUBLE: [&str; 5] = ["error", "errors", "message", "errorModel", "validationErrors"];
     let body = response.body.trim_ascii();
-    body.is_empty() || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+    let tells_of_trouble = |value: &Value| match value {
+        Value::Object(object) => {
+            let is_trouble = |key: &String| TROUBLE.iter().any(|word| word.eq_ignore_ascii_case(key));
+            object.iter().any(|(key, value)| is_trouble(key) && !value.is_null())
+                || object.get("object").is_some_and(|kind| kind == "error")
+        }
+        _ => false,
+    };
+    body.is_empty() || serde_json::from_slice(body).is_ok_and(|value| !tells_of_trouble(&value))
 }
 
 /// A page in the place of an answer: a sign-in, a maintenance notice, a firewall's word.

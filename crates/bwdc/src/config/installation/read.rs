@@ -27,7 +27,8 @@ pub(crate) fn find(
     if named.is_none() && !path.try_exists().unwrap_or(false) {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&path)
+    let text = crate::state::read_regular(&path)
+        .and_then(|bytes| String::from_utf8(bytes.to_vec()).map_err(std::io::Error::other))
         .map_err(|error| Error::new(format!("Reading {}: {error}", path.display())))?;
     let path = std::path::absolute(&path)
         .map_err(|error| Error::new(format!("Finding {}: {error}", path.display())))?;

@@ -344,6 +344,9 @@ impl Secrets {
     /// In a file of the system's or of the administrator's.
     fn written_down(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         if let Some(found) = variable::find_by_setting(data, self.file.folder(), known)? {
+            // Root can read every file: who names it must be root.
+            privileges::check_commands_of(&self.file.path(), self.installation())
+                .map_err(|error| error.while_doing(looking_for(known)))?;
             return Ok(Some(found));
         }
         if let Some(found) = credentials::find(&self.environment, known)? {

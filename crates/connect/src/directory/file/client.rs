@@ -132,6 +132,10 @@ pub(super) fn wrong(place: &Place, reason: impl std::fmt::Display) -> Error {
 fn text(path: &Path) -> Result<String> {
     let stamp = || -> std::io::Result<(u64, SystemTime)> {
         let metadata = fs::metadata(path)?;
+        // A pipe would keep us waiting, and a device has no end.
+        if !metadata.is_file() {
+            return Err(std::io::Error::other("it is not a regular file"));
+        }
         Ok((metadata.len(), metadata.modified()?))
     };
     let before = stamp().map_err(|error| unreadable(path, &error))?;

@@ -30,6 +30,9 @@ pub(super) struct Request {
     pub(super) controls: Vec<Control>,
 }
 
+/// More references than any tree has.
+const MOST_REFERENCES: usize = 1_000;
+
 /// The size limit of a search for everything.
 const NO_LIMIT: u32 = 0;
 
@@ -230,7 +233,11 @@ impl<'a> Connection<'a> {
             match self.wire.found().await.map_err(|broken| failure::broken(attempted, broken))? {
                 Found::Entry(entry) if tally.see(entry.name()) == Sight::First => on_entry(&entry)?,
                 Found::Entry(_) => {}
-                Found::Reference(servers) => references.push(servers),
+                Found::Reference(servers) if references.len() < MOST_REFERENCES => references.push(servers),
+                Found::Reference(_) => {
+                    let reason = format!("the server refers to more than {MOST_REFERENCES} other places");
+                    return Err(Ended::Failed(Error::new(Kind::Incomplete, attempted, reason)));
+                }
                 Found::Done(result) => break result,
             }
         };
@@ -239,8 +246,18 @@ impl<'a> Connection<'a> {
             return Ok(None);
         }
         self.judge(attempted, &result)?;
-        // None from servers that do not page: they answer with everything. Empty at the end.
-        Ok(result.cookie.filter(|cookie| !cookie.is_empty()))
+        match result.cookie {
+            Some(next) => Ok(Some(next).filter(|next| !next.is_empty())),
+            // A server that does not page answers with everything.
+            None if page == 1 => Ok(None),
+            None => {
+                let reason = "the server had said that there are more, and does not say whether this was all";
+                Err(Ended::Failed(
+                    Error::new(Kind::Incomplete, attempted, reason)
+                        .hint("Nothing was imported. Run it again."),
+                ))
+            }
+        }
     }
 
     /// What the outcome of a search means for the next one.

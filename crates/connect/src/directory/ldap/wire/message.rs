@@ -289,8 +289,8 @@ const SERVER_CREDENTIALS: u8 = tag::context(7);
 
 fn cookie(controls: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut controls = Reader::new(controls);
-    while let Some(control) = controls.optional(tag::SEQUENCE)? {
-        let mut control = Reader::new(control);
+    while controls.peek().is_some() {
+        let mut control = Reader::new(controls.expect(tag::SEQUENCE)?);
         let oid = control.expect(tag::OCTET_STRING)?;
         control.optional(tag::BOOLEAN)?;
         if oid != PAGED_RESULTS.as_bytes() {

@@ -31,8 +31,8 @@ pub(crate) use self::message::{Control, Criticality, Depth, Entry, Outcome, Sear
 /// Longer values of an attribute are none that is asked for: addresses, names, ids.
 pub(crate) const LONGEST_VALUE: usize = 1024 * 1024;
 
-/// Longer messages are sent by no server that means well: an entry with ten million members has less.
-const LONGEST_MESSAGE: usize = 2 * 1024 * 1024 * 1024 - 1;
+/// Longer messages are sent by no server that means well: a group with a million members has less.
+const LONGEST_MESSAGE: usize = 512 * 1024 * 1024;
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
