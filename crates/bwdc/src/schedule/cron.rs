@@ -190,7 +190,9 @@ impl Block {
     fn parse(text: &str) -> Self {
         let mut block = Self::default();
         for line in text.lines().filter(|line| !line.is_empty()) {
-            match (line, Marker::all_in(line).pop(), block.entries.last_mut()) {
+            // A setting of somebody's that an entry sets again may have anything in its value.
+            let marker = line.starts_with('#').then(|| Marker::all_in(line).pop()).flatten();
+            match (line, marker, block.entries.last_mut()) {
                 (NO_CRONTAB, ..) => block.origin = Origin::Nothing,
                 (ADDED_TO_ALLOW, ..) => block.access = Access::Added,
                 (_, Some(marker), _) => block.entries.push(Entry { marker, lines: Vec::new() }),
@@ -338,6 +340,17 @@ mod tests {
             assert_eq!(left.as_deref(), (origin == Origin::Crontab).then_some(text));
         }
         assert!(Crontab::parse(BEGIN).unwrap_err().to_string().contains("no `# END"));
+    }
+
+    /// What is set again after our line stands in our block, and is still no job.
+    #[test]
+    fn a_marker_in_somebodys_setting_is_no_job() {
+        let own = format!("MAILTO=ops # {}\n", job("/srv/other").marker().text());
+        let crontab = Crontab::parse(&own).unwrap();
+        let mut block = Block::default();
+        block.put(Entry::of(&job("/srv/one"), Some("me"), &crontab.settings()).unwrap());
+        let with = crontab.with(block.clone()).unwrap();
+        assert_eq!(Crontab::parse(&with).unwrap().block, Some(block));
     }
 
     #[test]
