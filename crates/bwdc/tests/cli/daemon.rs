@@ -567,9 +567,18 @@ fn a_reload_during_a_run_may_change_what_a_name_means() {
 fn a_sync_that_hangs_is_cut_off() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
-    let people = company.folder("i0").join("company/users.csv");
-    fs::remove_file(&people).unwrap();
-    assert!(Command::new("mkfifo").arg(&people).status().unwrap().success());
+    // An LDAP server that takes the connection and says nothing.
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let data = json!({
+        "stateVersion": 8,
+        "environmentUrls": { "base": organization.sandbox.url() },
+        "directoryType": 0,
+        "directoryLdap": {
+            "hostname": "127.0.0.1", "port": silent.local_addr().unwrap().port(), "rootPath": "dc=x", "username": "cn=x", "password": "p",
+        },
+        "sync": { "users": true, "interval": 5 },
+    });
+    fs::write(company.folder("i0").join("data.json"), data.to_string()).unwrap();
     let daemon = company.start(&["--at-once", "1", "--longest", "2"]);
     let status = company.wait_for("runs of both", |status| company.all_ran(status));
     let last = &company.state(&status, "i0")["last"];
