@@ -197,13 +197,11 @@ impl<'a> Connection<'a> {
         let attempted = self.describe(request, 1);
         let (mut found, mut references) = (false, Vec::new());
         self.start(request, 1, &request.controls, &attempted).await?;
-        let result = loop {
-            match self.wire.found().await.map_err(|broken| failure::broken(&attempted, broken))? {
-                Found::Entry(_) => found = true,
-                Found::Reference(servers) => references.push(servers),
-                Found::Done(result) => break result,
-            }
+        let on_entry = |_: &Entry<'_>| {
+            found = true;
+            Ok(())
         };
+        let result = self.outcome(&attempted, &mut references, on_entry).await?;
         if let Some(elsewhere) = self.followed(&result) {
             references.push(elsewhere);
         } else if result.code == failure::SIZE_LIMIT_EXCEEDED {
@@ -229,18 +227,11 @@ impl<'a> Connection<'a> {
             controls.push(Control::page(size, &cookie));
         }
         self.start(request, NO_LIMIT, &controls, attempted).await?;
-        let result = loop {
-            match self.wire.found().await.map_err(|broken| failure::broken(attempted, broken))? {
-                Found::Entry(entry) if tally.see(entry.name()) == Sight::First => on_entry(&entry)?,
-                Found::Entry(_) => {}
-                Found::Reference(servers) if references.len() < MOST_REFERENCES => references.push(servers),
-                Found::Reference(_) => {
-                    let reason = format!("the server refers to more than {MOST_REFERENCES} other places");
-                    return Err(Ended::Failed(Error::new(Kind::Incomplete, attempted, reason)));
-                }
-                Found::Done(result) => break result,
-            }
+        let unless_again = |entry: &Entry<'_>| match tally.see(entry.name()) {
+            Sight::First => on_entry(entry),
+            Sight::Again => Ok(()),
         };
+        let result = self.outcome(attempted, references, unless_again).await?;
         if let Some(elsewhere) = self.followed(&result) {
             references.push(elsewhere);
             return Ok(None);
@@ -256,6 +247,26 @@ impl<'a> Connection<'a> {
                     Error::new(Kind::Incomplete, attempted, reason)
                         .hint("Nothing was imported. Run it again."),
                 ))
+            }
+        }
+    }
+
+    /// Hands over the entries of the search that was started, up to its end. References are collected, within bounds.
+    async fn outcome(
+        &mut self,
+        attempted: &str,
+        references: &mut References,
+        mut on_entry: impl FnMut(&Entry<'_>) -> Result<()>,
+    ) -> Result<Outcome> {
+        loop {
+            match self.wire.found().await.map_err(|broken| failure::broken(attempted, broken))? {
+                Found::Entry(entry) => on_entry(&entry)?,
+                Found::Reference(servers) if references.len() < MOST_REFERENCES => references.push(servers),
+                Found::Reference(_) => {
+                    let reason = format!("the server refers to more than {MOST_REFERENCES} other places");
+                    return Err(Error::new(Kind::Incomplete, attempted, reason));
+                }
+                Found::Done(result) => return Ok(result),
             }
         }
     }
