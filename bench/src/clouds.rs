@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bwdc_connect::Secret;
 use bwdc_connect::http::assertion::{Algorithm, Header, Signer};
 use bwdc_connect::http::{Http, Request, Settings};
+use bwdc_core::Secret;
 use bwdc_sandbox::cloud::entra::{self, Entra};
 use bwdc_sandbox::cloud::google::{self, Google};
 use bwdc_sandbox::cloud::okta::{self, Okta};

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
 use crate::config::{Environment, settings};
-use crate::error::{Error, Exit, Result};
 use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
 use crate::run::{self, Context, Outcome, Place, Rehearsal};
 use crate::runs;
 use crate::session::TokenMemory;
 use crate::ui::{self, Style};
+use bwdc_core::error::{Error, Exit, Result};
 
 /// For how long a sync may run where nobody says otherwise; as the daemon's.
 const LONGEST: Duration = Duration::from_secs(3600);

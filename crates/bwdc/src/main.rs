@@ -4,9 +4,6 @@ mod cli;
 mod collate;
 mod config;
 mod daemon;
-mod error;
-#[cfg(test)]
-mod fuzz;
 mod harden;
 mod job;
 mod log;

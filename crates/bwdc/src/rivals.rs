@@ -6,11 +6,11 @@ use bwdc_core::rules::ExistingMembers;
 
 use crate::config::Instance;
 use crate::config::secrets::CLIENT_ID;
-use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::run::Context;
 use crate::session::{Account, organization_of};
 use crate::state::{Data, key};
+use bwdc_core::error::{Error, Result};
 
 /// An instance, and whom it would remove.
 struct Rival<'a> {

@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 
 use self::under_way::Ended;
 use crate::config::{Environment, Instance, Secrets, env, installation, instance, settings};
-use crate::error::{Error, Exit, Result, shown};
 use crate::log;
 use crate::runs;
 use crate::session::{self, Account, TokenMemory};
 use crate::state::imported::{self, LastImport};
 use crate::state::{Data, DataFile, RunLock, key, people};
 use crate::ui::{self, Style};
+use bwdc_core::error::{Error, Exit, Result, shown};
 
 /// What every command of an instance needs.
 #[derive(Debug)]

@@ -5,15 +5,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Client, Credentials, Token};
+use bwdc_core::Secret;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Secrets;
 use crate::config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
-use crate::error::{Error, Result};
 use crate::state::{Data, DataFile, key};
+use bwdc_core::error::{Error, Result};
 
 /// Who we are to the organization.
 #[derive(Debug)]

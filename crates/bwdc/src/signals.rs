@@ -4,7 +4,7 @@
 mod system {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    use crate::error::Result;
+    use bwdc_core::error::Result;
 
     fn listen(kind: SignalKind) -> Result<Signal> {
         signal(kind).map_err(super::cannot_listen)
@@ -51,7 +51,7 @@ mod system {
     use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
 
-    use crate::error::Result;
+    use bwdc_core::error::Result;
 
     /// Read the configuration again: Windows has no signal that means it, so that the daemon is started again instead.
     pub(crate) struct Reload;
@@ -96,7 +96,7 @@ mod system {
 }
 
 pub(crate) use self::system::{Reload, Stop};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Each way of asking, to be waited for.
 pub(crate) struct Signals {

@@ -13,9 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::config::installation::Format;
-use crate::error::{Error, Exit, Result, shown};
 use crate::log::journal::{Priority, with_priority};
 use crate::log::{self, escaped_lines};
+use bwdc_core::error::{Error, Exit, Result, shown};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,13 +156,21 @@ pub(crate) fn error(error: &Error, style: Style) -> Exit {
     if !style.quiet {
         if style.response {
             let mut whole = Map::from_iter([("success".to_owned(), false.into())]);
-            whole.extend(error.json());
+            whole.extend(error_fields(error));
             let _ = out(&render(&whole.into(), style));
         } else {
             told(&red(&escaped_lines(&error.to_string()), style), Priority::Error, style);
         }
     }
     if style.clean_exit { Exit::Success } else { error.exit }
+}
+
+/// `message`, and `hint` where there is a next step: what the existing connector answers with stays a sentence of its own, so that
+/// it can be compared.
+pub(crate) fn error_fields(error: &Error) -> Map<String, Value> {
+    let message = ("message".to_owned(), error.message.as_str().into());
+    let hint = error.next_step.as_deref().map(|next_step| ("hint".to_owned(), next_step.into()));
+    std::iter::once(message).chain(hint).collect()
 }
 
 /// Prints a usage error, which never becomes JSON.
@@ -475,7 +483,7 @@ mod tests {
         fn fuzz_answers_that_are_printed(text in damaged_text(["good  Server: a Bitwarden server\n      what to do\n", "2 x left out: a; b"])) {
             let style = Style { no_color: true, ..Style::default() };
             for text in answers(&text).iter().filter_map(|answer| text_of(answer, style)) {
-                crate::fuzz::plain(&text)?;
+                bwdc_testkit::plain(&text)?;
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn warning(environment: &Environment) -> Option<String> {
         format!(
             "This machine knows no time zone `{}` (the variable TZ): schedules run and times are shown in UTC. Set TZ to a name such \
              as Europe/Berlin; the package with the names is called tzdata.",
-            crate::error::shown(&name)
+            bwdc_core::error::shown(&name)
         )
     })
 }

@@ -12,8 +12,6 @@ pub mod http;
 pub mod mask;
 pub mod probe;
 pub mod release;
-pub mod secret;
 pub mod tls;
 
 pub use error::{Error, Kind, Result};
-pub use secret::Secret;

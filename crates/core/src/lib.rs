@@ -12,6 +12,7 @@
 pub mod changes;
 pub mod check;
 pub mod entry;
+pub mod error;
 pub mod filter;
 pub mod import;
 pub mod known;
@@ -20,12 +21,16 @@ pub mod note;
 pub mod plan;
 pub mod prepare;
 pub mod rules;
+pub mod secret;
 pub mod snapshot;
+pub mod text;
 
 pub use check::{Verdict, check};
+pub use error::{Error, Exit, Result};
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};
 pub use rules::Rules;
+pub use secret::Secret;
 pub use snapshot::Snapshot;
 
 /// The candidate nearest to what was typed, if it is near enough to be meant.

@@ -32,6 +32,35 @@ pub fn soon<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Fails where an error says more than a bearable multiple of what was read.
+///
+/// # Errors
+/// It is too long, or says nothing.
+pub fn harmless(error: &impl std::fmt::Display, read: usize) -> Result<(), TestCaseError> {
+    let shown = error.to_string();
+    prop_assert!(!shown.is_empty() && shown.len() <= 8 * read + 4_000, "{} of {read} octets", shown.len());
+    Ok(())
+}
+
+/// Fails where a text that is shown moves a terminal, or seems to be other lines than it is.
+///
+/// # Errors
+/// It has a character that does.
+pub fn plain(text: &str) -> Result<(), TestCaseError> {
+    let harmful = |c: char| {
+        let turns = matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && !matches!(c, '\n' | '\t'))
+    };
+    prop_assert!(!text.contains(harmful), "{:?}", text);
+    Ok(())
+}
+
+/// The line that an error names, if it does.
+pub fn line_in(message: &str) -> Option<usize> {
+    let rest = message.split_once(" line ")?.1;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// At most so many kinds of damage to one input.
 const MOST: usize = 6;
 /// No slice that is moved, doubled or taken out is longer.

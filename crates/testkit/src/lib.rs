@@ -28,7 +28,7 @@ pub mod slapd;
 
 pub use capped::Capped;
 pub use certificates::Certificates;
-pub use damage::{damaged, damaged_text, few};
+pub use damage::{damaged, damaged_text, few, harmless, line_in, plain};
 pub use ds389::Ds389;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};

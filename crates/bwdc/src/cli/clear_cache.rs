@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::error::Result;
 use crate::run::Context;
 use crate::state::key;
 use crate::ui::Answer;
+use bwdc_core::error::Result;
 
 pub(super) fn run(context: &Context) -> Result<Answer> {
     context.file.update(|data| {

@@ -4,8 +4,8 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::error::{Error, Result};
 use crate::ui::Answer;
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -12,10 +12,10 @@ use crate::config::secrets::{self, Keeping, Source};
 use crate::config::settings::{self, Setting, Type};
 use crate::config::setup::Origin;
 use crate::config::{Environment, Setup, installation};
-use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::state::{Data, key};
 use crate::ui::{self, Answer};
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config schema")]

@@ -14,12 +14,12 @@ use crate::config::Environment;
 use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::worker;
 use crate::daemon::{self, Configuration, Configured, Moment, Workers};
-use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::log;
 use crate::run::Context;
 use crate::ui::{Answer, Style};
 use crate::zone;
+use bwdc_core::error::{Error, Result};
 
 pub(super) use crate::daemon::worker::COMMAND as WORKER;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use bwdc_connect::Secret;
 use bwdc_core::Prepared;
+use bwdc_core::Secret;
 use bwdc_core::check::Removals;
 use bwdc_core::entry::Status;
 use bwdc_core::note::by_cause;
@@ -15,13 +15,13 @@ use tempfile::TempDir;
 
 use super::sandbox::start;
 use crate::config::{Environment, env};
-use crate::error::{Error, Result};
 use crate::job::Told as _;
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
 use crate::signals::Stop;
 use crate::state::{DataFile, key};
 use crate::ui::{self, Answer, Style};
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

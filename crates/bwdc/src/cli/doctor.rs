@@ -16,12 +16,12 @@ use url::Url;
 use super::which::{Contexts, Which};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::{Instance, instance, settings};
-use crate::error::{Error, Exit, Result, shown};
 use crate::log;
 use crate::run::{self, Context, Rehearsal};
 use crate::session::{self, Account};
 use crate::state::{self, Data, RunLock};
 use crate::ui::{self, Answer, Mark, Style};
+use bwdc_core::error::{Error, Exit, Result, shown};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

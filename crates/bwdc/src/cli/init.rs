@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Credentials, Token};
 use bwdc_connect::directory::{self, Directory as _, Scope, ldap};
 use bwdc_connect::probe::{Check, Outcome};
+use bwdc_core::Secret;
 use clap::Args;
 use serde_json::Value;
 
@@ -17,11 +17,11 @@ use crate::config::presets::{self, Preset};
 use crate::config::secrets::{self, Keeping, Known, Source};
 use crate::config::settings::{self, Setting};
 use crate::config::{Instance, env, instance};
-use crate::error::{Error, Result};
 use crate::run::{self, Context};
 use crate::session;
 use crate::state::{Data, key};
 use crate::ui::{self, Answer, Echo, Reply};
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -4,11 +4,11 @@ use clap::Args;
 
 use super::which::Which;
 use super::{Given, several};
-use crate::error::{Error, Exit, Result};
 use crate::run::Context;
 use crate::session;
 use crate::state::key;
 use crate::ui::Answer;
+use bwdc_core::error::{Error, Exit, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -1,18 +1,18 @@
 //! `bwdc login`
 
-use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::{Credentials, Token};
+use bwdc_core::Secret;
 use clap::Args;
 
 use super::which::WhichOne;
 use super::{Given, Interaction};
 use crate::config::env;
 use crate::config::secrets::{self, Found, Keeping, Known, Source};
-use crate::error::{Error, Result};
 use crate::run::{self, Context};
 use crate::session;
 use crate::state::{Data, key};
 use crate::ui::{self, Answer, Echo};
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {

@@ -1,10 +1,10 @@
 //! `bwdc logout`
 
 use crate::config::secrets::Source;
-use crate::error::{Error, Result};
 use crate::run::Context;
 use crate::session;
 use crate::ui::Answer;
+use bwdc_core::error::{Error, Result};
 
 pub(super) async fn run(context: &Context) -> Result<Answer> {
     let data = context.file.load()?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory};
 
 use super::Cli;
-use crate::error::{Error, Result};
 use crate::ui::Answer;
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

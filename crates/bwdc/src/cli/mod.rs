@@ -36,10 +36,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::which::Which;
 use crate::config::{Environment, Setup, env, place, setup};
-use crate::error::{Exit, Result};
 use crate::run::Context;
 use crate::state::DataFile;
 use crate::ui::{self, Answer, Style};
+use bwdc_core::error::{Exit, Result};
 
 /// Keeps a Bitwarden organization in step with a company's directory.
 #[derive(Debug, Parser)]
@@ -335,10 +335,9 @@ fn style(global: &Global, environment: &Environment) -> Style {
 /// Runs asynchronous work to its end, on one thread: reading a directory is a stream of small entries, and handing each
 /// from one thread to another costs more than it gains.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| crate::error::Error::new(format!("Starting the program's event loop: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        bwdc_core::error::Error::new(format!("Starting the program's event loop: {error}"))
+    })?;
     let done = runtime.block_on(work);
     // A read that was given up may have a thread that waits for the other side for long.
     runtime.shutdown_background();

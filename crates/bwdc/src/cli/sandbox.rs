@@ -13,10 +13,10 @@ use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
 use crate::config::env;
-use crate::error::{Error, Result};
 use crate::signals::Stop;
 use crate::state::replace_private;
 use crate::ui::{self, Answer};
+use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use crate::config::env::{self, Environment};
 use crate::config::installation::{self, Installation};
 use crate::config::{place, secrets, setup};
-use crate::error::{Error, Exit, Result};
 use crate::log::{self, escaped};
 use crate::schedule::account::{self, Account};
 use crate::schedule::expression::Schedule;
@@ -30,6 +29,7 @@ use crate::{
     config::secrets::Known,
     state::{DataFile, key},
 };
+use bwdc_core::error::{Error, Exit, Result};
 
 #[derive(Debug, Args)]
 #[command(

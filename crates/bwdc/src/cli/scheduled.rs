@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use super::Given;
 use crate::config::env;
 use crate::daemon::timetable::Times;
-use crate::error::Result;
 use crate::schedule::Syncs;
 use crate::schedule::expression::Schedule;
 use crate::schedule::install::{self, Homes, Installed, Place};
 use crate::zone;
+use bwdc_core::error::Result;
 
 /// One of them.
 pub(super) struct Scheduled {

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::Given;
 use super::which::Contexts;
 use crate::config::installation::AtOnce;
-use crate::error::{Error, Exit, Result};
 use crate::job::{Facts, Job, Report, worst};
 use crate::run::Context;
 use crate::ui::{self, Answer, Style};
+use bwdc_core::error::{Error, Exit, Result};
 
 /// What the summary says of one.
 pub(super) struct Line {
@@ -57,7 +57,7 @@ fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
     let data = |(name, result): &(&str, Result<Answer>)| match result {
         Ok(answer) => json!({ "instance": name, "success": true, "data": answer.data() }),
         Err(error) => {
-            let mut all = error.json();
+            let mut all = ui::error_fields(error);
             all.insert("instance".to_owned(), (*name).into());
             all.insert("success".to_owned(), false.into());
             Value::Object(all)
@@ -150,7 +150,7 @@ fn json_of(line: &Line) -> Value {
     all.insert("run".to_owned(), run.as_str().into());
     all.insert("duration".to_owned(), (*duration).into());
     if let Some(error) = error {
-        all.extend(error.json());
+        all.extend(ui::error_fields(error));
     }
     all.extend(value.clone());
     Value::Object(all)

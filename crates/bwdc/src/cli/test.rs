@@ -11,10 +11,10 @@ use super::several;
 use super::sync::RemovalArguments;
 use super::which::{Jobs, Which, Wish};
 use crate::collate::Collation;
-use crate::error::{Exit, Result};
 use crate::job::{Report, Told as _};
 use crate::run::Rehearsal;
 use crate::ui::{self, Answer, Style};
+use bwdc_core::error::{Exit, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

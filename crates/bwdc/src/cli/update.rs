@@ -5,8 +5,8 @@ use bwdc_connect::release::{self, Release};
 use semver::Version;
 
 use crate::config::{Environment, env};
-use crate::error::{Error, Result, shown};
 use crate::ui::Answer;
+use bwdc_core::error::{Error, Result, shown};
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
 

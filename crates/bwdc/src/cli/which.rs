@@ -8,10 +8,10 @@ use clap::Args;
 
 use super::Given;
 use crate::config::installation::{Installation, Named, Organization};
-use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::run::Context;
 use crate::run::merged::{self, Member, Merge};
+use bwdc_core::error::{Error, Result};
 
 /// Without any of these it is the one folder of data.json, as always.
 #[derive(Clone, Debug, Default, Args)]

@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bwdc_connect::Secret;
 use bwdc_connect::http::Network;
+use bwdc_core::Secret;
 
 use super::secrets;
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal;)+) => {

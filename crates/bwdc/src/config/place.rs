@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::env::{self, Environment};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 const FOLDER: &str = "Bitwarden Directory Connector";
 const BESIDE_BINARY: &str = "bitwarden-connector-appdata";

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::instance::{self, DIRECTORIES, FILE_DIRECTORY};
 use super::presets::{self, Preset};
 use super::secrets;
-use crate::error::{Error, Result};
 use crate::state::{Data, key};
+use bwdc_core::error::{Error, Result};
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -680,7 +680,7 @@ mod tests {
                 match setting.parse(&typed, &data) {
                     Ok(value) if value.is_null() => {}
                     Ok(value) => prop_assert_eq!(setting.parse(&text(&value), &data).ok(), Some(value), "{}", setting.name),
-                    Err(error) => crate::fuzz::harmless(&error, typed.len())?,
+                    Err(error) => bwdc_testkit::harmless(&error, typed.len())?,
                 }
             }
         }

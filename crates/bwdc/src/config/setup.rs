@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::env::{self, Environment};
 use super::installation::{self, Age, AtOnce, Format, Installation, Keep, Level, Listen, Size};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::status::{InstanceStatus, Status};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// OpenMetrics, which Prometheus asks for first.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -27,12 +27,12 @@ use self::engine::{Ended, Engine, Spread, Wanted};
 use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
-use crate::error::{Error, Exit, Result};
 use crate::job::{self, Errand};
 use crate::runs::{Run as KeptRun, Runs as KeptRuns};
 use crate::session::KeptToken;
 use crate::signals::Signals;
 use crate::state::RunLock;
+use bwdc_core::error::{Error, Exit, Result};
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Exit;
 use crate::runs::Run;
+use bwdc_core::error::Exit;
 
 /// The whole daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]

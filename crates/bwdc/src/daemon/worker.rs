@@ -18,12 +18,12 @@ use tokio::time::timeout;
 
 use crate::config::env::STARTED_BY;
 use crate::config::{Environment, setup};
-use crate::error::{Error, Exit, Result};
 use crate::job::{self, Errand, Job, Told as _};
 use crate::log;
 use crate::rivals;
 use crate::session::{KeptToken, TokenMemory};
 use crate::ui::{Answer, Style};
+use bwdc_core::error::{Error, Exit, Result};
 
 /// The first argument of a worker.
 pub(crate) const COMMAND: &str = "worker";
@@ -311,7 +311,7 @@ mod tests {
                     let again = read(&serde_json::to_vec(&order).unwrap()).unwrap();
                     prop_assert_eq!(again.errand, order.errand);
                 }
-                Err(error) => crate::fuzz::harmless(&error, order.len())?,
+                Err(error) => bwdc_testkit::harmless(&error, order.len())?,
             }
         }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use bwdc_connect::mask::masked;
+use bwdc_core::text::{self, cut, is_harmful};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -156,15 +158,7 @@ const LONGEST: usize = 4_000;
 
 /// What a line has of a text, in either form: without what a server repeats of our secrets, and of bearable length.
 fn kept(text: &str) -> String {
-    cut(bwdc_connect::mask::masked(text).into_owned(), LONGEST)
-}
-
-/// The beginning of a text that is longer than so many characters, and how long it was.
-pub(crate) fn cut(text: String, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        None => text,
-        Some((end, _)) => format!("{}... ({} characters)", text[..end].trim_end(), text.chars().count()),
-    }
+    cut(masked(text).into_owned(), LONGEST)
 }
 
 /// In quotes unless it is one plain word, so that a line can be taken apart again.
@@ -180,36 +174,14 @@ fn shown(value: &Value) -> String {
     format!("\"{}\"", escaped(&text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// Without anything that ends a line or moves a cursor: what a directory holds must not forge a line.
+/// Without anything that ends a line or moves a cursor, and without what a server repeats of our secrets.
 pub(crate) fn escaped(text: &str) -> String {
-    escaped_but_for(text, |_| false)
+    text::escaped(&masked(text))
 }
 
 /// The same of a text with lines of its own.
 pub(crate) fn escaped_lines(text: &str) -> String {
-    escaped_but_for(text, |c| matches!(c, '\n' | '\t'))
-}
-
-/// Control characters, ends of lines, and what turns the direction of writing (Unicode, bidirectional formatting characters).
-fn is_harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// What a server repeats of our secrets is masked on the way.
-fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
-    let text = &*bwdc_connect::mask::masked(text);
-    let is_harmful = |c: char| is_harmful(c) && !is_kept(c);
-    if !text.contains(is_harmful) {
-        return text.to_owned();
-    }
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
-        if is_harmful(c) {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-        escaped
-    })
+    text::escaped_lines(&masked(text))
 }
 
 #[cfg(test)]

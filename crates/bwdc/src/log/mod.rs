@@ -11,7 +11,7 @@ mod line;
 
 pub(crate) use self::changes::changes;
 pub(crate) use self::file::{can_append, end};
-pub(crate) use self::line::{cut, escaped, escaped_lines};
+pub(crate) use self::line::{escaped, escaped_lines};
 
 use std::sync::{Mutex, PoisonError};
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Whom a folder belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use nix::unistd;
 
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 const ROOT: u32 = 0;
 

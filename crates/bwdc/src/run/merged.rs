@@ -24,9 +24,9 @@ use super::{
     snapshot, warn,
 };
 use crate::config::{Instance, instance};
-use crate::error::{Error, Exit, Result};
 use crate::session::TokenMemory;
 use crate::state::{Data, DataFile, RunLock, key, people};
+use bwdc_core::error::{Error, Exit, Result};
 
 /// The directories of one organization, the most important first.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Context, iso};
-use crate::error::Result;
 use crate::state::{Data, DataFile, key};
+use bwdc_core::error::Result;
 
 /// How long a server is given to come to the end of an import that nobody waits for any more, in times of what one request is tried
 /// for: two minutes, unless BWDC_RETRY_SECONDS says otherwise.

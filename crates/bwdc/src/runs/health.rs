@@ -110,9 +110,9 @@ impl<T: Timetable> Evidence<'_, T> {
 mod tests {
     use super::super::{Begun, By};
     use super::*;
-    use crate::error::{Error, Exit};
     use crate::job::Facts;
     use crate::runs::End;
+    use bwdc_core::error::{Error, Exit};
 
     /// Every quarter of an hour.
     struct Quarterly;

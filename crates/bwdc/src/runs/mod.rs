@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Environment, env};
-use crate::error::{Error, Exit, Result};
 use crate::job::Facts;
 use crate::state::{DataFile, replace_private};
+use bwdc_core::error::{Error, Exit, Result};
 
 const FILE: &str = "last-run.json";
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]

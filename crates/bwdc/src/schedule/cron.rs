@@ -7,7 +7,7 @@
 use super::expression::{Interval, Schedule};
 use super::install::Scheduler;
 use super::{Job, Marker, USUAL_LOG, check, on_one_line};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 const BEGIN: &str = "# BEGIN bwdc schedule: made by `bwdc schedule install`, do not edit";
 const END: &str = "# END bwdc schedule";
@@ -432,7 +432,7 @@ mod tests {
         fn fuzz_crontabs(text in damaged_text([crontab(), "# mine\n\n5 4 * * * x%y".to_owned(), format!("{BEGIN}\n{END}\n")])) {
             let crontab = match Crontab::parse(&text) {
                 Ok(crontab) => crontab,
-                Err(error) => return crate::fuzz::harmless(&error, 0),
+                Err(error) => return bwdc_testkit::harmless(&error, 0),
             };
             let Crontab { before, after, .. } = crontab;
             prop_assert!(text.starts_with(before) && text.ends_with(after));

@@ -15,7 +15,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, ZonedDateTime};
 
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// When syncs run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -802,7 +802,7 @@ mod tests {
             let schedule = match Schedule::parse(&text) {
                 Ok(schedule) => schedule,
                 Err(error) => {
-                    crate::fuzz::harmless(&error, text.len())?;
+                    bwdc_testkit::harmless(&error, text.len())?;
                     let at: Option<usize> = error.message.split(", at character ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
                     prop_assert!(at.is_some_and(|at| at <= text.chars().count() + 1), "{}", error);
                     return Ok(());

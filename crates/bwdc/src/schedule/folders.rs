@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::{account, plan};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// So many links in one way are a circle.
 const MOST_LINKS: usize = 40;

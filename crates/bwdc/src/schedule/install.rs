@@ -14,7 +14,7 @@ use super::plan::{self, Plan, Step};
 use super::systemd::Manager;
 use super::{Job, Marker, launchd, systemd, windows};
 use crate::config::env::{self, Environment};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Who runs the syncs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

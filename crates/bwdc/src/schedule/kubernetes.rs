@@ -2,8 +2,8 @@
 
 use super::expression::{Cron, Days};
 use super::{Job, check, cron};
-use crate::error::{Error, Result};
 use crate::schedule::expression::Schedule;
+use bwdc_core::error::{Error, Result};
 
 /// What a CronJob has besides its times.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use super::expression::{Cron, Days, Field, Schedule};
 use super::install::Scheduler;
 use super::{Job, USUAL_LOG, check, xml};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// More dictionaries than this are a sign of an expression that is not meant for launchd.
 const MOST: usize = 1000;

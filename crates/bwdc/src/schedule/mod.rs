@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::expression::Schedule;
 use crate::config::env;
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// The log in an instance's folder, where nothing else is said.
 pub(crate) const USUAL_LOG: &str = "bwdc.log";

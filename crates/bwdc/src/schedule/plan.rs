@@ -12,7 +12,7 @@ use super::cron::quoted;
 #[cfg(unix)]
 use super::folders;
 use super::windows;
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]

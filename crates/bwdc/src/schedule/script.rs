@@ -2,7 +2,7 @@
 
 use super::cron::quoted;
 use super::on_one_line;
-use crate::error::Result;
+use bwdc_core::error::Result;
 
 /// What the script is about.
 #[derive(Clone, Debug)]

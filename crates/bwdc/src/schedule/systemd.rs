@@ -3,7 +3,7 @@
 use super::expression::{Cron, Days, Field, Schedule};
 use super::install::Scheduler;
 use super::{Job, check};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Whose systemd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

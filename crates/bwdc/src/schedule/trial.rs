@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::install::Scheduler;
 use super::{Job, Syncs, account, plan, systemd};
 use crate::config::env;
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Who will run it.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use super::expression::{Cron, Days, Field, Schedule};
 use super::install::Scheduler;
 use super::script::literal;
 use super::{Job, check, xml};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Of the elements used here, the newest came with this version of the schema (Windows Vista, Windows Server 2008).
 const VERSION: &str = "1.2";

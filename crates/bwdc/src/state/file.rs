@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::migrate::{self, Age};
 use super::{Data, VERSION, in_place, key, ownership, temporary, text};
-use crate::error::{Error, Result};
 use crate::privileges;
+use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "data.json";
 const WRITE_LOCK: &str = "data.json.lock";
@@ -357,8 +357,8 @@ mod tests {
             let data = match understand(path, Zeroizing::new(bytes)) {
                 Ok(Loaded { data, .. }) => data,
                 Err(error) => {
-                    crate::fuzz::harmless(&error, read)?;
-                    let is_placed = crate::fuzz::line_in(&error).is_some() || !error.message.contains("is damaged: ");
+                    bwdc_testkit::harmless(&error, read)?;
+                    let is_placed = bwdc_testkit::line_in(&error.message).is_some() || !error.message.contains("is damaged: ");
                     prop_assert!(is_placed || error.message.contains("no JSON object"), "{}", error);
                     prop_assert!(error.message.contains("/srv/bwdc/data.json"), "{}", error);
                     return Ok(());
@@ -370,7 +370,7 @@ mod tests {
                 prop_assert!(again.data == data && again.older.is_none());
             }
             for setting in settings::ALL {
-                setting.fault(&data).map_or(Ok(()), |error| crate::fuzz::harmless(&error, read))?;
+                setting.fault(&data).map_or(Ok(()), |error| bwdc_testkit::harmless(&error, read))?;
             }
             let _ = crate::daemon::timetable::Times::of(&data);
             let secrets = Secrets::new(Environment::for_demo(), DataFile::in_folder("/nowhere".into()));
@@ -383,7 +383,7 @@ mod tests {
                 instance::Instance::existing_members(&data).map(drop),
             ];
             for error in results.iter().filter_map(|result| result.as_ref().err()) {
-                crate::fuzz::harmless(error, read)?;
+                bwdc_testkit::harmless(error, read)?;
             }
         }
     }

@@ -7,7 +7,7 @@ use bwdc_core::changes::Imported;
 use serde::{Deserialize, Serialize};
 
 use super::file::{read_regular, write_atomically};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "last-import.json";
 

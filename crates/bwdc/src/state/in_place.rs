@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::file::{cannot, read_regular, sync_folder};
-use crate::error::Result;
+use bwdc_core::error::Result;
 
 /// Put behind the file's name.
 const COPY: &str = ".new";

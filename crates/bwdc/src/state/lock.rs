@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::file::{cannot, make_folder, open_private};
 use super::temporary;
-use crate::error::{Error, Exit, Result};
+use bwdc_core::error::{Error, Exit, Result};
 
 const FILE: &str = "bwdc.lock";
 

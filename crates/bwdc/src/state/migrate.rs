@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{VERSION, key};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Below this one nobody can migrate any more, the existing connector neither.
 const OLDEST: u64 = 3;

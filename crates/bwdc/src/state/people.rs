@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bwdc_core::known::KnownPeople;
 
 use super::file::{cannot, read_regular, write_atomically};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
 
@@ -63,7 +63,7 @@ mod tests {
                     prop_assert_eq!(again, known);
                 }
                 Err(error) => {
-                    crate::fuzz::harmless(&error, bytes.len())?;
+                    bwdc_testkit::harmless(&error, bytes.len())?;
                     prop_assert!(error.message.contains("known-people.json is damaged"));
                 }
             }

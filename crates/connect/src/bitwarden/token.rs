@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::Secret;
+use bwdc_core::Secret;
 
 /// A token with less time left is renewed.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);

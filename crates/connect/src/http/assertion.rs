@@ -8,7 +8,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::jwk;
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result};
+use bwdc_core::Secret;
 
 /// An RSA private key.
 #[derive(Clone)]

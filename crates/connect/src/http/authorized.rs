@@ -6,7 +6,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::{Http, Request, Response};
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result};
+use bwdc_core::Secret;
 
 /// How many new tokens are tried for one request. More than one, because that may be the end of a new one, too.
 const NEW_TOKENS: usize = 3;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use simple_asn1::{ASN1Block, BigInt, BigUint};
 use zeroize::Zeroizing;
 
-use crate::Secret;
+use bwdc_core::Secret;
 
 #[derive(Deserialize)]
 struct Jwk {

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use bwdc_connect::Secret;
 use bwdc_connect::directory::ldap::config::{
     Attributes, Bind, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search, Security,
     Timeouts,
@@ -22,6 +21,7 @@ use bwdc_connect::directory::{
     google, ldap, okta, onelogin,
 };
 use bwdc_connect::http::{Network, base_url};
+use bwdc_core::Secret;
 use bwdc_core::entry::Status;
 use bwdc_core::snapshot::{Coverage, Snapshot};
 use bwdc_sandbox::cloud::entra::{APPLICATION, Entra, SECRET, TENANT};

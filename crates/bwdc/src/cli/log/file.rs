@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::lines::Choice;
-use crate::error::{Error, Result};
 use crate::log::escaped;
 use crate::ui;
+use bwdc_core::error::{Error, Result};
 
 /// How often a file is looked at.
 const OFTEN: Duration = Duration::from_millis(200);
@@ -192,7 +192,7 @@ mod tests {
             prop_assert_eq!(some.len(), count.min(all.len()));
             for line in &all {
                 prop_assert!(!line.contains(['\n', '\r']));
-                crate::fuzz::plain(line)?;
+                bwdc_testkit::plain(line)?;
             }
         }
     }

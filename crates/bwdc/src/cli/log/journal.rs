@@ -6,11 +6,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::lines::Severity;
-use crate::error::{Error, Result};
 use crate::log::escaped;
 use crate::schedule::plan;
 use crate::schedule::systemd::Manager;
 use crate::ui;
+use bwdc_core::error::{Error, Result};
 
 /// What a unit wrote.
 pub(super) struct Journal {

@@ -117,7 +117,7 @@ mod tests {
                 prop_assert!(!of(&["hq"]).has(&line) || of(&[]).has(&line));
             }
             prop_assert!(of_any().has(&line));
-            crate::fuzz::plain(&crate::log::escaped(&line))?;
+            bwdc_testkit::plain(&crate::log::escaped(&line))?;
         }
     }
 

@@ -14,11 +14,11 @@ use self::lines::{Choice, Severity};
 use super::Given;
 use super::scheduled::{self, Scheduled};
 use super::which::Which;
-use crate::error::{Error, Exit, Result};
 use crate::run::Context;
 use crate::schedule::USUAL_LOG;
 use crate::schedule::install::Place as Installed;
 use crate::ui::{self, Answer};
+use bwdc_core::error::{Error, Exit, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{length, shown};
 use crate::daemon::status::{InstanceStatus, Status};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// As the daemon tells it, with the names of the instances in them, too.
 pub(super) fn response(status: &Status) -> Result<Value> {

@@ -11,13 +11,13 @@ use crate::cli::Given;
 use crate::cli::scheduled::{self, Scheduled};
 use crate::daemon::Timetable as _;
 use crate::daemon::timetable::{Times, last_run};
-use crate::error::{Error, Exit, Result};
 use crate::job::Job;
 use crate::run::Context;
 use crate::runs::health::{Evidence, Trouble};
 use crate::runs::{Begun, Run, Runs};
 use crate::state::RunLock;
 use crate::ui::{self, Answer};
+use bwdc_core::error::{Error, Exit, Result};
 
 pub(super) async fn answer(jobs: &[Job], given: &Given, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();

@@ -13,9 +13,9 @@ use super::daemon::home;
 use super::which::{Which, Wish};
 use crate::daemon::control;
 use crate::daemon::status::Status;
-use crate::error::{Exit, Result};
 use crate::ui::{self, Answer};
 use crate::zone;
+use bwdc_core::error::{Exit, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::{Content, Installation, InstanceEntry, Member, Named, Organization, OrganizationEntry, Schedule};
 use crate::config::env::{self, Environment};
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Its usual name, beside `data.json`.
 pub(crate) const FILE: &str = "bwdc.toml";
@@ -401,8 +401,8 @@ mod tests {
                     }
                 }
                 Err(error) => {
-                    crate::fuzz::harmless(&error, text.len())?;
-                    let line = crate::fuzz::line_in(&error);
+                    bwdc_testkit::harmless(&error, text.len())?;
+                    let line = bwdc_testkit::line_in(&error.message);
                     prop_assert!(line.is_some_and(|line| line <= 1 + text.matches('\n').count()), "{}", error);
                 }
             }

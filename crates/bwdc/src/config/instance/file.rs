@@ -5,7 +5,7 @@ use bwdc_core::filter::NativeQuery;
 
 use super::{Chosen, Given, set_filter};
 use crate::config::place;
-use crate::error::Result;
+use bwdc_core::error::Result;
 
 pub(super) fn chosen(Given { values, folder, .. }: Given<'_>) -> Result<Chosen> {
     let path = values

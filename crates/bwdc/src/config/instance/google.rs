@@ -3,17 +3,17 @@
 use std::fs;
 use std::path::Path;
 
-use bwdc_connect::Secret;
 use bwdc_connect::directory::google::{KeyFile, Part, ServiceAccount};
 use bwdc_connect::directory::{self, google, incomplete};
+use bwdc_core::Secret;
 use bwdc_core::filter::NativeQuery;
 
 use super::values::Values;
 use super::{Chosen, Given, set_filter};
 use crate::config::env;
 use crate::config::place;
-use crate::error::{Error, Result};
 use crate::state::too_open;
+use bwdc_core::error::{Error, Result};
 
 pub(super) fn chosen(Given { values, folder, environment, secret }: Given<'_>) -> Result<Chosen> {
     let users = set_filter(&values, "sync.userFilter", NativeQuery::Allowed)?;

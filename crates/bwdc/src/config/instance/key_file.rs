@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 
 use crate::config::place;
-use crate::error::{Error, Result};
 use crate::state::too_open;
+use bwdc_core::error::{Error, Result};
 
 /// A private key, and where it is from.
 pub(super) struct KeyFile {

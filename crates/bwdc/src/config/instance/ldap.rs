@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bwdc_connect::Secret;
 use bwdc_connect::directory::ldap::config::{
     Attributes, Bind, Config, Flavour, Identity, MadeEmail, OutsideGroups, Paging, PrimaryGroups, Referrals,
     Search, Security, Timeouts, Tls,
@@ -10,12 +9,13 @@ use bwdc_connect::directory::ldap::config::{
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_connect::directory::{self, incomplete};
 use bwdc_connect::tls::{ClientIdentity, Trust};
+use bwdc_core::Secret;
 
 use super::values::wrong_type;
 use super::{Chosen, Given, Values};
 use crate::config::env::{self, Environment};
 use crate::config::place;
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Filters are the directory's own.
 pub(super) fn chosen(given: Given<'_>) -> Result<Chosen> {

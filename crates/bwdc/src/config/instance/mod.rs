@@ -11,9 +11,9 @@ mod values;
 
 use std::path::Path;
 
-use bwdc_connect::Secret;
 use bwdc_connect::bitwarden::Endpoints;
 use bwdc_connect::directory::{self, Scope};
+use bwdc_core::Secret;
 use bwdc_core::filter::{self, FilterError, NativeQuery, SetFilter};
 use bwdc_core::rules::{
     BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
@@ -24,8 +24,8 @@ use self::values::Values;
 use super::env::Environment;
 use super::secrets::{self, Known, Secrets};
 use super::settings;
-use crate::error::{Error, Result};
 use crate::state::{Data, key};
+use bwdc_core::error::{Error, Result};
 
 /// Everything that one run needs to know beforehand.
 #[derive(Debug)]

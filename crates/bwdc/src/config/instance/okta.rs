@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use bwdc_connect::Secret;
 use bwdc_connect::directory::okta::Credentials;
 use bwdc_connect::directory::{self, incomplete, okta};
 use bwdc_connect::http::assertion::Signer;
+use bwdc_core::Secret;
 use bwdc_core::filter::NativeQuery;
 
 use super::values::Values;
 use super::{Chosen, Given, key_file, set_filter};
-use crate::error::Result;
+use bwdc_core::error::Result;
 
 pub(super) fn chosen(Given { values, environment, secret, folder }: Given<'_>) -> Result<Chosen> {
     let users = set_filter(&values, "sync.userFilter", NativeQuery::Allowed)?;

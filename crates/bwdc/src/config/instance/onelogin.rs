@@ -7,7 +7,7 @@ use bwdc_core::filter::NativeQuery;
 
 use super::{Chosen, Given, set_filter};
 use crate::config::env;
-use crate::error::Result;
+use bwdc_core::error::Result;
 
 pub(super) fn chosen(Given { values, environment, secret, .. }: Given<'_>) -> Result<Chosen> {
     let users = set_filter(&values, "sync.userFilter", NativeQuery::None)?;

@@ -5,16 +5,16 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 
 use super::{Found, Known, Source, looking_for, not_empty, trimmed};
 use crate::config::Environment;
-use crate::error::{Error, Result};
 use crate::process_tree::ProcessTree;
 use crate::state::{Data, key};
+use bwdc_core::error::{Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
 use crate::config::{Environment, env};
-use crate::error::Result;
+use bwdc_core::error::Result;
 
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
     let Some(folder) = environment.path(env::CREDENTIALS_DIRECTORY) else { return Ok(None) };

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -33,10 +33,10 @@ use self::os_store::OsStore;
 pub(crate) use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
-use crate::error::{Error, Result};
 use crate::privileges;
 use crate::session::TokenMemory;
 use crate::state::{Data, DataFile, key};
+use bwdc_core::error::{Error, Result};
 
 /// What the existing connector writes in the place of a secret that is in the operating system's store.
 const STORED_SECURELY: &str = "[STORED SECURELY]";

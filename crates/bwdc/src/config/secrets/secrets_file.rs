@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use zeroize::Zeroizing;
 
 use super::{ALL, Found, Known, Source};
-use crate::error::{Error, Result};
 use crate::state::{replace_private, too_open};
+use bwdc_core::error::{Error, Result};
 
 /// Beside `data.json`; used if it is there.
 pub(crate) const USUAL_NAME: &str = "secrets.env";
@@ -210,8 +210,8 @@ mod tests {
             let before = match entries(path, &text) {
                 Ok(before) => before,
                 Err(error) => {
-                    crate::fuzz::harmless(&error, 0)?;
-                    prop_assert!(crate::fuzz::line_in(&error).is_some_and(|line| line <= 1 + text.matches('\n').count()), "{}", error);
+                    bwdc_testkit::harmless(&error, 0)?;
+                    prop_assert!(bwdc_testkit::line_in(&error.message).is_some_and(|line| line <= 1 + text.matches('\n').count()), "{}", error);
                     prop_assert!(!error.to_string().contains("hunter2hunter2"), "{}", error);
                     return Ok(());
                 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
 use crate::config::{Environment, place};
-use crate::error::Result;
 use crate::state::{Data, key};
+use bwdc_core::error::Result;
 
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
     if let Some(secret) = environment.secret(known.variable) {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::status::Status;
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 #[cfg(unix)]
 use self::unix as system;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Where the socket of a daemon is whose configuration is in this folder.
 pub(super) fn place(folder: &Path) -> PathBuf {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions};
 
-use crate::error::{Error, Result};
+use bwdc_core::error::{Error, Result};
 
 /// Every instance of the pipe is taken (`winerror.h`).
 const ERROR_PIPE_BUSY: i32 = 231;

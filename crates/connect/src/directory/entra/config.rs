@@ -6,7 +6,8 @@ use reqwest::Url;
 
 use super::filter::Filter;
 use crate::http::{Network, base_url};
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result};
+use bwdc_core::Secret;
 
 /// Everything needed to read one tenant.
 #[derive(Clone, Debug)]

@@ -17,7 +17,8 @@ use super::client::ENTRA;
 use super::config::{Config, Credential};
 use crate::http::assertion::{Algorithm, Header, Signer};
 use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
-use crate::{Error, Kind, Result, Secret, tls};
+use crate::{Error, Kind, Result, tls};
+use bwdc_core::Secret;
 
 /// How long a token may take.
 const TIMEOUT: Duration = Duration::from_secs(60);

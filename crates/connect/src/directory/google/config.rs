@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::directory::incomplete;
 use crate::http::{Network, base_url};
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result};
+use bwdc_core::Secret;
 
 /// Where access tokens come from unless said otherwise (Google Identity, "Using OAuth 2.0 for Server to Server Applications").
 pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::config::{Config, ServiceAccount, TOKEN_URL};
 use crate::http::assertion::{Algorithm, Header, Signer};
 use crate::http::{AccessToken, Http, Request, Response, TokenSource, Vendor, seconds};
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result};
+use bwdc_core::Secret;
 
 /// What is to be read needs these, and nothing more (Directory API, "Authorize requests").
 pub(super) const SCOPES: [&str; 3] = [

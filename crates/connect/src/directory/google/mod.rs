@@ -253,7 +253,7 @@ mod tests {
     use bwdc_sandbox::cloud::google::{ADMIN, CLIENT_EMAIL, PRIVATE_KEY};
 
     use super::*;
-    use crate::Secret;
+    use bwdc_core::Secret;
 
     /// Of nobody.
     pub(super) fn config() -> Config {

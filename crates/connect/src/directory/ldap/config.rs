@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::disabled::DisabledBy;
 use crate::Result;
 use crate::directory::incomplete;
-use crate::secret::Secret;
 use crate::tls::{ClientIdentity, Trust};
+use bwdc_core::Secret;
 
 /// Everything needed to read one LDAP directory.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use super::config::{
 use super::convert::{Found, References, Rest, group, members, person};
 use super::disabled::DisabledBy;
 use super::wire::played::{self, read};
-use crate::Secret;
+use bwdc_core::Secret;
 
 pub(super) fn config(identity: Identity) -> Config {
     let search = || Search { path: String::new(), object_class: "person".into(), filter: None };

@@ -2,9 +2,10 @@
 
 use reqwest::Url;
 
+use crate::Result;
 use crate::http::assertion::Signer;
 use crate::http::{Network, base_url};
-use crate::{Result, Secret};
+use bwdc_core::Secret;
 
 /// Everything needed to read one Okta organization.
 #[derive(Clone, Debug)]

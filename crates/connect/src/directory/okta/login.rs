@@ -12,7 +12,8 @@ use super::client::{OKTA, TIMEOUT};
 use super::config::Credentials;
 use crate::http::assertion::{Algorithm, Signer};
 use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
-use crate::{Error, Kind, Result, Secret};
+use crate::{Error, Kind, Result};
+use bwdc_core::Secret;
 
 const SCOPES: &str = "okta.users.read okta.groups.read";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

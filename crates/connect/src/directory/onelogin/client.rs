@@ -19,7 +19,8 @@ use crate::http::{
     AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Response, Settings,
     TokenSource, Vendor, short_json,
 };
-use crate::{Error, Kind, Result, Secret, mask};
+use crate::{Error, Kind, Result, mask};
+use bwdc_core::Secret;
 
 const ONELOGIN: Vendor = Vendor { name: "OneLogin", address: "onelogin.url or onelogin.region" };
 

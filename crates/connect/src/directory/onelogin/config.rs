@@ -2,8 +2,9 @@
 
 use reqwest::Url;
 
+use crate::Result;
 use crate::http::{Network, base_url};
-use crate::{Result, Secret};
+use bwdc_core::Secret;
 
 /// Everything needed to read one OneLogin account.
 #[derive(Clone, Debug)]

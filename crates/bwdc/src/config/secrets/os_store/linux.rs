@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use secret_service::{EncryptionType, Item, SecretService};
 use zeroize::Zeroizing;
 

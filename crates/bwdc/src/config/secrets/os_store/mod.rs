@@ -8,7 +8,7 @@ mod native;
 #[cfg(not(any(windows, target_os = "macos", target_os = "linux")))]
 mod none;
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use zeroize::Zeroizing;
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! macOS's keychain (a generic password) and Windows' Credential Manager (a generic credential named `service/account`, its
 //! value in UTF-16; older versions of the existing connector wrote UTF-8, which is read too).
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 use keyring::{Entry, Error};
 use zeroize::Zeroizing;
 

@@ -1,6 +1,6 @@
 //! A platform whose secret store is not known here.
 
-use bwdc_connect::Secret;
+use bwdc_core::Secret;
 
 type Result<T> = std::result::Result<T, String>;
 

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
-
-use crate::log::{cut, escaped};
+use crate::text::{cut, escaped};
 
 /// How the program ends. Documented in `docs/exit-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Done.
     Success = 0,
     /// It failed, or the command line was not understood: as the existing connector.
@@ -23,57 +21,56 @@ pub(crate) enum Exit {
 
 /// What failed, and what to do next.
 #[derive(Clone, Debug)]
-pub(crate) struct Error {
-    pub(crate) message: String,
-    pub(crate) next_step: Option<String>,
-    pub(crate) exit: Exit,
+pub struct Error {
+    /// What was attempted, on what, and why it failed.
+    pub message: String,
+    /// What to do next, where it is known.
+    pub next_step: Option<String>,
+    /// How the program ends if nobody handles it.
+    pub exit: Exit,
 }
 
-pub(crate) type Result<T> = std::result::Result<T, Error>;
+/// The result of everything that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn new(message: impl fmt::Display) -> Self {
+    /// An error that ends the program with 1.
+    pub fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), next_step: None, exit: Exit::Failure }
     }
 
+    /// Says what to do next.
     #[must_use]
-    pub(crate) fn hint(mut self, next_step: impl Into<String>) -> Self {
+    pub fn hint(mut self, next_step: impl Into<String>) -> Self {
         self.next_step = Some(next_step.into());
         self
     }
 
-    /// The same, where no next step is known yet.
+    /// Says what to do next, where nothing is said yet.
     #[must_use]
-    pub(crate) fn or_hint(self, next_step: impl Into<String>) -> Self {
+    pub fn or_hint(self, next_step: impl Into<String>) -> Self {
         if self.next_step.is_some() { self } else { self.hint(next_step) }
     }
 
-    /// With one more next step, on a line of its own.
+    /// Adds a next step, on a line of its own.
     #[must_use]
-    pub(crate) fn also(self, next_step: &str) -> Self {
+    pub fn also(self, next_step: &str) -> Self {
         match &self.next_step {
             Some(first) => Self { next_step: Some(format!("{first}\n{next_step}")), ..self },
             None => self.hint(next_step),
         }
     }
 
+    /// Ends the program with another code.
     #[must_use]
-    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+    pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
-    /// `message`, and `hint` where there is a next step: what the existing connector answers with stays a sentence of its own, so
-    /// that it can be compared.
-    pub(crate) fn json(&self) -> Map<String, Value> {
-        let message = ("message".to_owned(), self.message.as_str().into());
-        let hint = self.next_step.as_deref().map(|next_step| ("hint".to_owned(), next_step.into()));
-        std::iter::once(message).chain(hint).collect()
-    }
-
     /// Says first what was going on.
     #[must_use]
-    pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
+    pub fn while_doing(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
@@ -95,19 +92,9 @@ const LONGEST: usize = 2_000;
 /// Where a line of ours goes on; whatever begins so looks like no line of its own.
 const CONTINUED: &str = "\n  ";
 
-/// A text with parts from outside, of bearable length: nobody else's line ends and control characters get through.
-pub(crate) fn shown(text: &str) -> String {
+/// Makes a text with parts from outside fit to be shown: of bearable length, without line ends and control characters of others.
+pub fn shown(text: &str) -> String {
     cut(text.split(CONTINUED).map(escaped).collect::<Vec<_>>().join(CONTINUED), LONGEST)
-}
-
-impl From<bwdc_connect::Error> for Error {
-    fn from(error: bwdc_connect::Error) -> Self {
-        Self {
-            message: shown(&error.to_string()),
-            next_step: error.next_step().map(str::to_owned),
-            exit: Exit::Failure,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -139,7 +126,7 @@ mod tests {
         #[test]
         fn fuzz_texts_that_are_shown(text in damaged_text(["no such user\n2026-01-01 INFO bwdc: sync ok\u{1b}[2J", "at character 3\n  (a\n  ^"])) {
             let shown = shown(&text);
-            crate::fuzz::plain(&shown)?;
+            bwdc_testkit::plain(&shown)?;
             prop_assert!(shown.chars().count() <= LONGEST + 40);
             prop_assert!(shown.lines().skip(1).all(|line| line.starts_with("  ")), "{shown:?}");
         }

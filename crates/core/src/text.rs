@@ -1,0 +1,39 @@
+//! Texts from outside, made fit to be shown: one line each, of bearable length, and without anything that moves a terminal.
+
+/// The beginning of a text that is longer than this many characters, and how long it was.
+pub fn cut(text: String, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text,
+        Some((end, _)) => format!("{}... ({} characters)", text[..end].trim_end(), text.chars().count()),
+    }
+}
+
+/// Escapes everything that ends a line or moves a cursor: what a directory holds must not forge a line.
+pub fn escaped(text: &str) -> String {
+    escaped_but_for(text, |_| false)
+}
+
+/// Escapes what moves a cursor in a text that has lines of its own.
+pub fn escaped_lines(text: &str) -> String {
+    escaped_but_for(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// Whether a character controls a terminal, ends a line, or turns the direction of writing (Unicode, bidirectional formatting characters).
+pub fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let is_harmful = |c: char| is_harmful(c) && !is_kept(c);
+    if !text.contains(is_harmful) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        if is_harmful(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+        escaped
+    })
+}
