@@ -191,6 +191,25 @@ fn nobody_is_an_error() {
     }
 }
 
+/// The core takes it for a bad record; this is how it is found.
+#[test]
+fn ids_addresses_and_names_with_control_characters_are_found_by_their_place() {
+    let people =
+        "id,email,groups\n\"1\0\",a@x.org,\n2,\"b@\u{1b}[2Jx.org\",\n\n3,c@x.org,\"A\u{9b}\"\n4,d@x.org,\n";
+    let groups = "id,name\ng,\"B\nC\"\n";
+    let folder = folder(&[("users.csv", people.as_bytes()), ("groups.csv", groups.as_bytes())]);
+    let snapshot = read(folder.path()).unwrap();
+    let ends = |found: &bwdc_core::entry::FoundAs| {
+        found.as_str().map(|place| place.rsplit('/').next().unwrap_or_default().to_owned())
+    };
+    let people: Vec<_> = snapshot.users.iter().map(|user| ends(&user.found_as)).collect();
+    let place = |text: &str| Some(text.to_owned());
+    assert_eq!(people, [place("users.csv, line 2"), place("users.csv, line 3"), None, None]);
+    let mut groups: Vec<_> = snapshot.groups.iter().map(|group| ends(&group.found_as)).collect();
+    groups.sort();
+    assert_eq!(groups, [place("groups.csv, line 2"), place("users.csv, line 5")]);
+}
+
 /// A group's name, and who is in it.
 fn by_name(group: &Group) -> (&str, Vec<&str>) {
     (group.name.as_str(), group.members.iter().map(|member| member.as_str()).collect())

@@ -402,6 +402,7 @@ mod tests {
             external_id: format!("g-{name}").into(),
             name: (*name).to_owned(),
             members: members.iter().map(|id| ExternalId::from(*id)).collect(),
+            found_as: FoundAs::default(),
         };
         Prepared {
             people: people.to_vec(),

@@ -191,4 +191,6 @@ pub struct Group {
     pub name: String,
     /// Users and groups alike; references to neither are ignored and counted.
     pub members: Vec<ReferenceId>,
+    /// Where name and id do not say which one it is.
+    pub found_as: FoundAs,
 }

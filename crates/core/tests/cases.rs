@@ -89,6 +89,7 @@ struct CaseGroup {
     id: String,
     name: String,
     members: Vec<String>,
+    found_as: Option<String>,
 }
 
 impl CaseRules {
@@ -125,6 +126,7 @@ fn group(group: &CaseGroup) -> Group {
         reference_id: ReferenceId::from(group.id.as_str()),
         name: group.name.clone(),
         members: group.members.iter().map(|member| ReferenceId::from(member.as_str())).collect(),
+        found_as: FoundAs::of(group.found_as.as_deref()),
     }
 }
 

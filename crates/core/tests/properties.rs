@@ -112,6 +112,7 @@ fn group() -> impl Strategy<Value = Group> {
             reference_id: ReferenceId::from(format!("ref{}", 100 + id)),
             name: format!("Group {id}"),
             members: members.into_iter().map(|at| ReferenceId::from(format!("ref{at}"))).collect(),
+            found_as: FoundAs::default(),
         }
     })
 }
@@ -326,6 +327,7 @@ fn a_large_import_is_cut_into_batches() {
             reference_id: ReferenceId::from(format!("g{at:05}")),
             name: format!("Group {at}"),
             members: vec![ReferenceId::from("u00001")],
+            found_as: FoundAs::default(),
         })
         .collect();
     let snapshot = Snapshot {

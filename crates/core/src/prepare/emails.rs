@@ -1,5 +1,6 @@
 //! Addresses: nobody comes without one; somebody who leaves may have lost it.
 
+use super::validate::control_character;
 use super::{Draft, Fate, Person};
 use crate::entry::Email;
 use crate::known::KnownPeople;
@@ -45,11 +46,17 @@ fn is_too_long(email: &Email) -> bool {
 
 /// An address that the server accepts in the entry of somebody who leaves; it refuses the whole import otherwise.
 fn usable(email: Option<Email>) -> Option<Email> {
-    email.filter(|email| !is_too_long(email) && has_accepted_form(email))
+    email.filter(|email| !is_too_long(email) && problem(email).is_none())
 }
 
-/// The rule of the server (.NET's `EmailAddressAttribute`): exactly one `@`, neither first nor last.
-pub(super) fn has_accepted_form(email: &Email) -> bool {
+/// Why an address cannot be imported: the rule of the server (.NET's `EmailAddressAttribute`), and control characters.
+pub(super) fn problem(email: &Email) -> Option<String> {
+    if let Some(problem) = control_character("the e-mail address", email.as_str()) {
+        return Some(problem);
+    }
     let text = email.as_str();
-    text.matches('@').count() == 1 && !text.starts_with('@') && !text.ends_with('@')
+    let is_accepted = text.matches('@').count() == 1 && !text.starts_with('@') && !text.ends_with('@');
+    (!is_accepted).then(|| {
+        format!("`{email}` is no e-mail address that the server accepts (one @, neither first nor last)")
+    })
 }

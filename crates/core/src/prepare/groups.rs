@@ -42,6 +42,7 @@ pub(super) fn resolve(
                     external_id: group.external_id,
                     name: group.name,
                     members,
+                    found_as: group.found_as,
                 });
             }
             Role::LeftOut => {

@@ -68,6 +68,8 @@ pub struct PreparedGroup {
     pub name: String,
     /// Everybody in it or in a group reachable from it, in order.
     pub members: Arc<[ExternalId]>,
+    /// Where name and id do not say which one it is.
+    pub found_as: FoundAs,
 }
 
 /// An entry that the server would refuse, or that contradicts another.
@@ -155,7 +157,12 @@ impl Person {
     /// The person as an administrator would look for it: by address, else by what the entry is found as.
     pub(crate) fn label(&self) -> String {
         match (&self.email, self.found_as.as_str()) {
-            (Some(email), Some(_)) if !emails::has_accepted_form(email) => self.entry(),
+            (Some(email), Some(_))
+                if emails::problem(email).is_some()
+                    || self.external_id.as_str().contains(char::is_control) =>
+            {
+                self.entry()
+            }
             (Some(email), _) if email.as_str() != self.external_id.as_str() => {
                 format!("{email} ({})", self.external_id)
             }
@@ -169,7 +176,17 @@ impl Person {
     }
 }
 
-/// A group as an administrator would look for it.
+impl PreparedGroup {
+    /// The group as an administrator would look for it.
+    fn label(&self) -> String {
+        match self.found_as.as_str() {
+            Some(place) => format!("{place} ({})", group_label(&self.name, &self.external_id)),
+            None => group_label(&self.name, &self.external_id),
+        }
+    }
+}
+
+/// A group by its name and its id.
 fn group_label(name: &str, external_id: &ExternalId) -> String {
     if name == external_id.as_str() { name.to_owned() } else { format!("{name} ({external_id})") }
 }

@@ -1,9 +1,10 @@
 //! The server's own rules. One entry that breaks them makes it refuse the whole import, so the entry is named here.
-//! Source: the validation attributes of bitwarden/server's `OrganizationImportRequestModel`.
+//! Source: the validation attributes of bitwarden/server's `OrganizationImportRequestModel`. Control characters it takes, or fails on
+//! in its database; they forge lines wherever a name is shown, and nobody means them.
 
 use std::collections::HashMap;
 
-use super::{BadRecord, Draft, Fate, Person, PreparedGroup, emails, group_label};
+use super::{BadRecord, Draft, Fate, Person, PreparedGroup, emails};
 use crate::entry::ExternalId;
 
 /// In UTF-16 code units, as the server counts.
@@ -13,12 +14,7 @@ const LONGEST_GROUP_NAME: usize = 100;
 /// Takes out what the server would refuse.
 pub(crate) fn refuse(mut draft: Draft) -> Draft {
     draft.people = sort_out(draft.people, person_problem, Person::label, &mut draft.bad_records);
-    draft.groups = sort_out(
-        draft.groups,
-        group_problem,
-        |group| group_label(&group.name, &group.external_id),
-        &mut draft.bad_records,
-    );
+    draft.groups = sort_out(draft.groups, group_problem, PreparedGroup::label, &mut draft.bad_records);
     draft.groups = unique_groups(draft.groups, &mut draft.bad_records);
     draft
 }
@@ -47,10 +43,7 @@ fn person_problem(person: &Person) -> Option<String> {
     if let Some(problem) = external_id_problem(&person.external_id) {
         return Some(problem);
     }
-    let email = person.email.as_ref().filter(|_| person.fate == Fate::Stays)?;
-    (!emails::has_accepted_form(email)).then(|| {
-        format!("`{email}` is no e-mail address that the server accepts (one @, neither first nor last)")
-    })
+    person.email.as_ref().filter(|_| person.fate == Fate::Stays).and_then(emails::problem)
 }
 
 fn group_problem(group: &PreparedGroup) -> Option<String> {
@@ -59,6 +52,9 @@ fn group_problem(group: &PreparedGroup) -> Option<String> {
     }
     if group.name.trim().is_empty() {
         return Some("the group has no name".to_owned());
+    }
+    if let Some(problem) = control_character("the group's name", &group.name) {
+        return Some(problem);
     }
     let length = group.name.encode_utf16().count();
     (length > LONGEST_GROUP_NAME).then(|| {
@@ -70,10 +66,19 @@ fn external_id_problem(id: &ExternalId) -> Option<String> {
     if id.as_str().trim().is_empty() {
         return Some("the external id is blank".to_owned());
     }
+    if let Some(problem) = control_character("the external id", id.as_str()) {
+        return Some(problem);
+    }
     let length = id.as_str().encode_utf16().count();
     (length > LONGEST_EXTERNAL_ID).then(|| {
         format!("the external id has {length} characters; the server takes at most {LONGEST_EXTERNAL_ID}")
     })
+}
+
+/// Names the first control character: NUL, escape, line ends, those of C1.
+pub(super) fn control_character(place: &str, text: &str) -> Option<String> {
+    let found = text.chars().find(|c| c.is_control())?;
+    Some(format!("{place} has a control character in it (U+{:04X})", u32::from(found)))
 }
 
 /// Two groups with one external id end the server's work half-way.

@@ -293,6 +293,7 @@ fn one_id_for_two_people_keeps_both_out_and_out_of_groups() {
         reference_id: "g".into(),
         name: "Admins".to_owned(),
         members: vec!["7".into(), "8".into()],
+        found_as: FoundAs::default(),
     });
     let prepared = merged(&[a, b]).prepared;
     assert_eq!(prepared.people.len(), 1);
@@ -310,6 +311,7 @@ fn prefixes_keep_names_apart_and_are_measured() {
         reference_id: id.into(),
         name: name.to_owned(),
         members: Vec::new(),
+        found_as: FoundAs::default(),
     };
     let mut a = directory(Vec::new());
     a.snapshot.groups = vec![group("1", "Admins")];
@@ -335,6 +337,7 @@ fn groups_hold_people_whom_another_directory_imports() {
         reference_id: "g".into(),
         name: "Staff".to_owned(),
         members: vec!["b1".into(), "b2".into()],
+        found_as: FoundAs::default(),
     });
     let prepared = merged(&[a, b]).prepared;
     assert_eq!(*prepared.groups[0].members, ["a1".into(), "b2".into()]);

@@ -128,6 +128,7 @@ pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
             .filter(is_member)
             .map(|member| ReferenceId::from(member.id.as_str()))
             .collect(),
+        found_as: FoundAs::default(),
     }
 }
 

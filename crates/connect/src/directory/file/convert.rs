@@ -38,6 +38,7 @@ struct Draft {
     id: String,
     name: String,
     members: Vec<Member>,
+    found_as: FoundAs,
 }
 
 /// How a member is named.
@@ -48,16 +49,25 @@ enum Member {
     Word(String),
 }
 
-/// (group, id of the person in it)
-type Memberships = Vec<(String, String)>;
+/// A person's group, by the `groups` column.
+struct Membership {
+    group: String,
+    /// The id of the person in it.
+    person: String,
+    found_as: FoundAs,
+}
 
-fn people(records: Vec<UserRecord>) -> Result<(Vec<User>, Memberships)> {
+fn people(records: Vec<UserRecord>) -> Result<(Vec<User>, Vec<Membership>)> {
     let mut seen: HashMap<String, (User, Place)> = HashMap::new();
     let mut memberships = Vec::new();
     let mut order = Vec::new();
     for record in records {
         let user = user(&record)?;
-        memberships.extend(record.groups.into_iter().map(|group| (group, record.id.clone())));
+        memberships.extend(record.groups.into_iter().map(|group| Membership {
+            found_as: found_as(&[&group], &record.place),
+            group,
+            person: record.id.clone(),
+        }));
         match seen.entry(record.id.clone()) {
             Entry::Vacant(slot) => {
                 slot.insert((user, record.place));
@@ -84,9 +94,17 @@ fn user(record: &UserRecord) -> Result<User> {
         reference_id: person_reference(&record.id),
         email: Email::parse(&record.email),
         status: status(record)?,
-        // The id is the administrator's own.
-        found_as: FoundAs::default(),
+        found_as: found_as(&[&record.id, &record.email], &record.place),
     })
+}
+
+/// An id is the administrator's own, and says who it is; one with control characters in it is found by its place.
+fn found_as(words: &[&str], place: &Place) -> FoundAs {
+    let is_readable = words.iter().all(|word| !word.contains(char::is_control));
+    if is_readable {
+        return FoundAs::default();
+    }
+    FoundAs::of(Some(&format!("{}, {}", place.file.display(), place.at)))
 }
 
 fn status(record: &UserRecord) -> Result<Status> {
@@ -112,7 +130,7 @@ fn group_reference(id: &str) -> ReferenceId {
 }
 
 /// Rows of one id are one group. A group that only people's `groups` column names comes into being.
-fn groups(records: Vec<GroupRecord>, memberships: Memberships) -> Result<Vec<Draft>> {
+fn groups(records: Vec<GroupRecord>, memberships: Vec<Membership>) -> Result<Vec<Draft>> {
     let mut drafts: Vec<Draft> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     for record in records {
@@ -120,7 +138,12 @@ fn groups(records: Vec<GroupRecord>, memberships: Memberships) -> Result<Vec<Dra
             return Err(wrong(&record.place, "there is no id (nor a name in its place)"));
         }
         let at = *by_id.entry(record.id.clone()).or_insert_with(|| {
-            drafts.push(Draft { id: record.id.clone(), name: record.name.clone(), members: Vec::new() });
+            drafts.push(Draft {
+                id: record.id.clone(),
+                name: record.name.clone(),
+                members: Vec::new(),
+                found_as: found_as(&[&record.id, &record.name], &record.place),
+            });
             drafts.len() - 1
         });
         if drafts[at].name != record.name {
@@ -132,10 +155,10 @@ fn groups(records: Vec<GroupRecord>, memberships: Memberships) -> Result<Vec<Dra
     }
     let mut by_name: HashMap<String, usize> =
         drafts.iter().enumerate().map(|(at, draft)| (draft.name.clone(), at)).collect();
-    for (group, person) in memberships {
+    for Membership { group, person, found_as } in memberships {
         let found = by_id.get(&group).or_else(|| by_name.get(&group)).copied();
         let at = found.unwrap_or_else(|| {
-            drafts.push(Draft { id: group.clone(), name: group.clone(), members: Vec::new() });
+            drafts.push(Draft { id: group.clone(), name: group.clone(), members: Vec::new(), found_as });
             by_name.insert(group, drafts.len() - 1);
             drafts.len() - 1
         });
@@ -177,6 +200,7 @@ impl Names {
             reference_id: group_reference(&draft.id),
             members: members.collect(),
             name: draft.name,
+            found_as: draft.found_as,
         }
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn group(
         reference_id: ReferenceId::from(record.id.as_str()),
         name: record.name.clone(),
         members: references,
+        found_as: FoundAs::default(),
     };
     (group, notes)
 }
@@ -93,6 +94,7 @@ pub(super) fn everybody<'a>(groups: &[Group], people: impl Iterator<Item = &'a U
             .filter(|user| user.status != Status::Deleted)
             .map(|user| user.reference_id.clone())
             .collect(),
+        found_as: FoundAs::default(),
     })
 }
 

@@ -287,6 +287,7 @@ pub(super) fn group(
         reference_id: own_reference(&record.dn()),
         name: name.into_owned(),
         members,
+        found_as: FoundAs::default(),
     };
     Ok(Some(GroupRecord {
         group,

@@ -27,5 +27,6 @@ pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
         reference_id: ReferenceId::from(record.id.as_str()),
         name: record.profile.name.clone(),
         members: members.iter().map(|member| ReferenceId::from(member.id.as_str())).collect(),
+        found_as: FoundAs::default(),
     }
 }

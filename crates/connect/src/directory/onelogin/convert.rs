@@ -76,6 +76,7 @@ pub(super) fn group(role: &RoleRecord, holders: impl IntoIterator<Item = u64>) -
         reference_id: ReferenceId::from(format!("role:{}", role.id)),
         name: role.name.clone(),
         members: holders.into_iter().map(person).collect(),
+        found_as: FoundAs::default(),
     }
 }
 
