@@ -18,11 +18,19 @@ use crate::run::merged::{self, Member, Merge};
 use crate::run::{self, Context, Outcome, Place, Rehearsal};
 use crate::runs;
 use crate::session::TokenMemory;
+use crate::state::Data;
 use crate::ui::{self, Style};
 use bwdc_core::error::{Error, Exit, Result};
 
 /// For how long a sync may run where nobody says otherwise; as the daemon's.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// For how long a sync, and what tries whether one would work, may run.
+pub(crate) fn longest(data: &Data) -> Duration {
+    let setting = settings::find("sync.timeout").ok();
+    let text = setting.and_then(|setting| setting.stored_text(data));
+    text.as_deref().and_then(settings::length).unwrap_or(LONGEST)
+}
 
 /// What is synced as one. Nothing is shared between two: a process may run as many side by side as it likes.
 #[derive(Debug)]
@@ -131,9 +139,7 @@ impl Job {
 
     fn longest(&self) -> Duration {
         let data = self.contexts().first().and_then(|context| context.file.load().ok()).unwrap_or_default();
-        let setting = settings::find("sync.timeout").ok();
-        let text = setting.and_then(|setting| setting.stored_text(&data));
-        text.as_deref().and_then(settings::length).unwrap_or(LONGEST)
+        longest(&data)
     }
 
     /// Keeps how it went in each of its folders.

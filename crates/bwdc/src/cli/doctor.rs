@@ -16,6 +16,7 @@ use url::Url;
 use super::which::{Contexts, Which};
 use crate::config::secrets::{self, Keeping, Known};
 use crate::config::{Instance, instance, settings};
+use crate::job;
 use crate::log;
 use crate::run::{self, Context, Rehearsal};
 use crate::session::{self, Account};
@@ -236,15 +237,26 @@ impl<'a> Examination<'a> {
         self.folder();
         self.lock();
         self.settings(&data);
-        let has_secrets = self.secrets(&data).await;
-        let reads = self.directory(&data).await;
-        let logged_in = self.server(&data).await;
+        let longest = job::longest(&data);
+        if tokio::time::timeout(longest, Box::pin(self.what_may_hang(&data))).await.is_err() {
+            let took =
+                format!("the checks took longer than {} s (sync.timeout) and were ended", longest.as_secs());
+            self.add(Finding::bad("Time", Error::new(took).hint(
+                "What is not in this list was not checked: a server may hang. If the directory really is that large, raise sync.timeout.",
+            )));
+        }
+        self.findings
+    }
+
+    async fn what_may_hang(&mut self, data: &Data) {
+        let has_secrets = self.secrets(data).await;
+        let reads = self.directory(data).await;
+        let logged_in = self.server(data).await;
         if has_secrets && reads && logged_in {
             self.rehearsal().await;
         } else {
             self.add(Finding::skipped("Rehearsal", "skipped, because of the failure above"));
         }
-        self.findings
     }
 
     fn add(&mut self, finding: Finding) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bwdc_connect::bitwarden::{Credentials, Token};
 use bwdc_connect::directory::{self, Directory as _, Scope, ldap};
@@ -9,6 +10,7 @@ use bwdc_connect::probe::{Check, Outcome};
 use bwdc_core::Secret;
 use clap::Args;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::login::{self, Origin};
 use super::which::WhichOne;
@@ -17,6 +19,7 @@ use crate::config::presets::{self, Preset};
 use crate::config::secrets::{self, Keeping, Known, Source};
 use crate::config::settings::{self, Setting};
 use crate::config::{Instance, env, instance};
+use crate::job;
 use crate::run::{self, Context};
 use crate::session;
 use crate::state::{Data, key};
@@ -364,7 +367,12 @@ impl<'a> Draft<'a> {
     async fn look_at_ldap_server(&mut self) -> Result<Turn> {
         let root = settings::find("ldap.rootPath")?;
         let said = match self.instance().await?.directory {
-            directory::Config::Ldap(config) => ldap::root_dse(&config).await.ok(),
+            directory::Config::Ldap(config) => {
+                timeout(LOOK.min(job::longest(&self.data)), ldap::root_dse(&config))
+                    .await
+                    .ok()
+                    .and_then(std::result::Result::ok)
+            }
             _ => None,
         };
         let said = said.unwrap_or_default();
@@ -432,7 +440,13 @@ impl<'a> Draft<'a> {
         let scope = instance.scope.unwrap_or(Scope::UsersAndGroups);
         let directory =
             directory::open(instance.directory).map_err(|error| Trouble::from(Error::from(error)))?;
-        directory.probe(scope).await.into_iter().try_for_each(|check| self.told(check))
+        let longest = job::longest(&self.data);
+        let checks = timeout(longest, directory.probe(scope)).await.map_err(|_| {
+            let took =
+                format!("Trying the directory took longer than {} s (sync.timeout).", longest.as_secs());
+            Trouble::from(Error::new(took).hint("A server may hang. Nothing was saved."))
+        })?;
+        checks.into_iter().try_for_each(|check| self.told(check))
     }
 
     fn told(&self, check: Check) -> std::result::Result<(), Trouble> {
@@ -655,6 +669,9 @@ impl From<Error> for Trouble {
         Self { error, cause: Cause::Anything }
     }
 }
+
+/// For how long a server is asked what it is. Without that, the usual is proposed.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Answers so far, beside data.json.
 const LATER: &str = "init-answers.json";

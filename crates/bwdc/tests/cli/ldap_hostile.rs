@@ -1,5 +1,7 @@
 //! LDAP servers that send what none should: told as an error, without a crash, a hang or an import.
 
+use std::time::{Duration, Instant};
+
 use bwdc_sandbox::Options;
 use bwdc_testkit::Scripted;
 use bwdc_testkit::scripted::{Request, cookie, element, entry, message, nested, outcome};
@@ -244,4 +246,30 @@ fn a_reference_does_not_get_the_password() {
     };
     run(&["sync"], json!({ "referrals": "follow" }), answer)
         .fails(1, &["the password would go to localhost without TLS"]);
+}
+
+/// Who waits for `doctor` or `init` is told in the time of a sync, though the server says nothing.
+#[test]
+fn doctor_and_init_come_to_an_end() {
+    let server = Scripted::start(|_| Vec::new());
+    let organization = Organization::start(Options::default());
+    let instance = instance(&server, &organization, json!({}));
+    instance.run(&["config", "sync.timeout", "2s"]).ok();
+    let began = Instant::now();
+    let told = instance.run(&["doctor"]);
+    assert!(
+        told.code == 1 && told.out.contains("the checks took longer than 2 s (sync.timeout)"),
+        "{}",
+        told.out
+    );
+    let mut fresh = Instance::empty();
+    fresh.key(&organization.sandbox);
+    fresh.set_env("BWDC_LDAP_PASSWORD", "p");
+    let more = ["--set", "sync.timeout=2s", "--set", "ldap.rootPath=dc=x"];
+    fresh.init(&organization, server.port(), "reader", &[&more[..], &["--untested"]].concat()).ok();
+    let fresh = self::instance(&server, &organization, json!({}));
+    fresh
+        .init(&organization, server.port(), "reader", &more)
+        .fails(1, &["took longer than 2 s (sync.timeout)"]);
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
