@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Given;
 use super::which::{Which, Wish};
-use crate::config::Environment;
+use crate::config::installation::AtOnce;
+use crate::config::{Environment, settings};
 use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::worker;
 use crate::daemon::{self, Configuration, Configured, Moment, Workers};
@@ -29,13 +30,13 @@ pub(super) struct Arguments {
     which: Which,
     /// Maximum number of syncs running at the same time; overrides limits.at_once in bwdc.toml.
     #[arg(long, value_name = "NUMBER")]
-    at_once: Option<usize>,
+    at_once: Option<AtOnce>,
     /// Maximum random delay of a start in seconds, so that not all machines connect at once; never more than a tenth
     /// of the interval.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     spread: u32,
     /// Time limit for one sync in seconds; a sync that hangs is stopped.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     longest: u64,
     /// Serve /metrics (for Prometheus) and /healthz on this loopback address, such as 127.0.0.1:9464; overrides
     /// daemon.listen in bwdc.toml.
@@ -84,7 +85,7 @@ fn configured(arguments: &Arguments, given: Given, moment: Moment) -> Result<Con
     let configuration = |job| configuration(job, &given, moment);
     let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(configuration).collect();
     Ok(Configured {
-        at_once: arguments.at_once.unwrap_or(given.setup.at_once.value.0),
+        at_once: arguments.at_once.unwrap_or(given.setup.at_once.value).0,
         spread: SignedDuration::from_secs(arguments.spread.into()),
         metrics: arguments.metrics.or(given.setup.listen.map(|listen| listen.value.0)),
         instances: instances?,
@@ -118,10 +119,15 @@ fn times(job: &Job, given: &Given) -> Result<Times> {
     }
     let contexts = job.contexts();
     let Some(first) = contexts.first() else { return Ok(Times::usual()) };
-    Times::of(&first.file.load()?).ok_or_else(|| {
+    let data = first.file.load()?;
+    let times = Times::of(&data).ok_or_else(|| {
         Error::new(format!("The instance in {} has no interval.", first.file.folder().display()))
             .hint("Set it in minutes, `bwdc config sync.interval 15`, or give it a schedule in bwdc.toml.")
-    })
+    })?;
+    if let Some(fault) = settings::find("sync.interval")?.fault(&data) {
+        tracing::warn!(instance = job.name(), "{fault}");
+    }
+    Ok(times)
 }
 
 /// When it last ran to a good end; of several the earliest.

@@ -110,6 +110,8 @@ variables! {
     APPDATA = "APPDATA";
 }
 
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The environment as it was when the program started. An empty variable counts as absent.
 #[derive(Clone, Default)]
 pub(crate) struct Environment(HashMap<String, OsString>);
@@ -178,9 +180,9 @@ impl Environment {
     pub(crate) fn seconds(&self, name: &str) -> Result<Option<Duration>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let seconds = text.trim().parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-        let seconds = seconds.filter(|seconds| !seconds.is_zero());
+        let seconds = seconds.filter(|seconds| !seconds.is_zero() && *seconds <= A_YEAR);
         seconds.map(Some).ok_or_else(|| {
-            Error::new(format!("The variable {name} is `{text}`, which is not a number of seconds."))
+            Error::new(format!("The variable {name} is `{text}`, which is not a number of seconds (more than 0, at most a year)."))
                 .hint("Set it to a number such as 60, or unset it.")
         })
     }

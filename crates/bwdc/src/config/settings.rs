@@ -29,7 +29,7 @@ pub(crate) enum Type {
     Flag,
     /// A whole number from 1 to 65535.
     Port,
-    /// Minutes between syncs of a daemon; at least 5.
+    /// Minutes between syncs of a daemon; from 5 to a year.
     Minutes,
     /// A length of time: seconds, minutes or hours.
     Length,
@@ -275,8 +275,8 @@ impl Type {
             Self::Word => "one word without spaces".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Port => "a number from 1 to 65535".to_owned(),
-            Self::Minutes => "a number of minutes, at least 5".to_owned(),
-            Self::Length => "a duration such as 20s, 5m or 1h".to_owned(),
+            Self::Minutes => format!("a number of minutes, from 5 to {MINUTES_OF_A_YEAR}"),
+            Self::Length => "a duration such as 20s, 5m or 1h, at most a year".to_owned(),
             Self::Choice(words) | Self::Preset(words) => format!("one of: {}", words.join(", ")),
             Self::Words(words) => format!("any of these, separated by commas: {}", words.join(", ")),
             Self::Url => "a base URL such as https://example.com".to_owned(),
@@ -326,7 +326,7 @@ impl Type {
                 _ => Err("it must be a port number".to_owned()),
             },
             Self::Minutes => match trimmed.parse::<u32>() {
-                Ok(minutes) if minutes >= 5 => Ok(minutes.into()),
+                Ok(minutes) if (5..=MINUTES_OF_A_YEAR).contains(&minutes) => Ok(minutes.into()),
                 _ => Err("it must be such a number".to_owned()),
             },
             Self::Length => kept(length(trimmed).is_some(), "it must be a duration such as 20s, 5m or 1h"),
@@ -369,6 +369,9 @@ impl Type {
         }
     }
 }
+
+/// The longest interval.
+pub(crate) const MINUTES_OF_A_YEAR: u32 = 365 * 24 * 60;
 
 /// `20s`, `5m`, `1h`; more than nothing and at most a year.
 pub(crate) fn length(text: &str) -> Option<Duration> {

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Timetable;
+use crate::config::settings::MINUTES_OF_A_YEAR;
 use crate::schedule::expression::Schedule;
 use crate::state::{Data, key};
 use crate::zone;
@@ -53,14 +54,15 @@ impl Times {
 pub(crate) struct Every(SignedDuration);
 
 impl Every {
-    /// `sync.interval`, in minutes: at least 5; 0 and less mean that it is not to run by itself.
+    /// `sync.interval`, in minutes: at least 5; 0 and less, and more than a year, mean that it is not to run by itself.
     pub(crate) fn of(data: &Data) -> Option<Self> {
         let minutes = match data.section(key::SYNC).value("interval") {
             None => return Some(Self(USUAL)),
             Some(value) => value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?,
         };
         let interval = SignedDuration::try_from_secs_f64(minutes * 60.0).ok()?;
-        interval.is_positive().then(|| Self(interval.max(USUAL)))
+        let longest = SignedDuration::from_mins(MINUTES_OF_A_YEAR.into());
+        (interval.is_positive() && interval <= longest).then(|| Self(interval.max(USUAL)))
     }
 }
 
@@ -82,6 +84,9 @@ mod tests {
             (serde_json::json!(1), Some(5)),
             (serde_json::json!(0), None),
             (serde_json::json!(-5), None),
+            (serde_json::json!(525_601), None),
+            (serde_json::json!(1e300), None),
+            (serde_json::json!("NaN"), None),
             (serde_json::Value::Null, Some(5)),
         ] {
             let mut data = Data::default();

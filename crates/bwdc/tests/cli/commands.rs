@@ -7,7 +7,7 @@ use std::process::Stdio;
 use bwdc_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, Ran};
 
 const USERS: &str = "id,email,status\nu10,user10@example.org,\nu2,User2@example.org,\nu3,x@example.org,disabled\nu4,y@example.org,deleted\n";
 const GROUPS: &str = "id,name,members\ng1,Staff,u2;u10\n";
@@ -354,5 +354,32 @@ fn help_has_the_options_of_all_commands_last() {
     assert!(at("--allow-removals") < at("Options of all commands:"), "{out}");
     for global in ["--pretty", "--response", "--config", "--log-file"] {
         assert!(at("Options of all commands:") < at(global), "{global}: {out}");
+    }
+}
+
+/// A limit that is none must not leave a run without one, nor with another than is meant.
+#[test]
+fn times_that_are_none_are_refused_and_told() {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
+    instance.run(&["login"]).ok();
+    for value in ["-1", "0s", "9999999999h", "3600", "99999999999999999999s"] {
+        instance.run(&["config", "--", "sync.timeout", value]).fails(1, &["20s, 5m or 1h, at most a year"]);
+        instance.change(|data| data["sync"]["timeout"] = value.into());
+        for command in ["sync", "test"] {
+            instance.run(&[command]).fails(1, &["sync.timeout in data.json is not a duration"]);
+        }
+    }
+    instance.change(|data| data["sync"]["timeout"] = (-1).into());
+    instance.run(&["sync"]).fails(1, &["sync.timeout in data.json is not a duration"]);
+    assert_eq!(organization.imports(), 0);
+    instance.run(&["config", "unset", "sync.timeout"]).ok();
+    for value in ["-1", "0", "525601"] {
+        instance.run(&["config", "--", "sync.interval", value]).fails(1, &["from 5 to 525600"]);
+    }
+    let ran: Ran = instance.command(&["sync"]).env("BWDC_RETRY_SECONDS", "1e18").output().unwrap().into();
+    ran.fails(1, &["BWDC_RETRY_SECONDS", "at most a year"]);
+    for option in [["--longest", "0"], ["--at-once", "0"], ["--at-once", "99999999"]] {
+        assert_eq!(instance.run(&["daemon", option[0], option[1]]).code, 1, "{option:?}");
     }
 }

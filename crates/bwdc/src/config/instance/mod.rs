@@ -67,6 +67,7 @@ impl Instance {
             _ => file::chosen(given)?,
         };
         let Chosen { directory, user_filter, group_filter, warnings } = chosen;
+        Values(data).check_length("sync.timeout")?;
         let scope = scope(&Values(data))?;
         // Without groups there is nobody in the groups that it keeps.
         let group_filter = group_filter.filter(|_| scope.is_some_and(Scope::has_groups));

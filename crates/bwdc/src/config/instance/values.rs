@@ -46,6 +46,16 @@ impl Values<'_> {
         port.map(Some).ok_or_else(|| wrong_type(name, "a number from 1 to 65535"))
     }
 
+    /// Only whether it is one: who waits so long reads it by itself, and must not take a wrong one for none.
+    pub(super) fn check_length(&self, name: &str) -> Result<()> {
+        match self.value(name)? {
+            Some(value) if settings::length(&settings::text(value)).is_none() => {
+                Err(wrong_type(name, "a duration such as 20s, 5m or 1h (a year at most)"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn is_choice(&self, name: &str, word: &str) -> Result<bool> {
         let Some(text) = self.text(name)? else { return Ok(false) };
         let known = settings::find(name)?.parse(&text, self.0)?;
