@@ -18,6 +18,7 @@ pub mod import;
 pub mod known;
 pub mod merge;
 pub mod note;
+pub mod organization;
 pub mod plan;
 pub mod prepare;
 pub mod rules;

@@ -1,0 +1,369 @@
+//! What an organization holds: its members, its groups and who is in them, read from the server or known from our own imports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use foldhash::HashMap as FastMap;
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{Email, ExternalId, text_type};
+
+text_type! {
+    /// The server's id of a membership. Made up by [`super::ledger`] where nothing can be read.
+    MemberId
+}
+
+text_type! {
+    /// The server's id of a group. Made up by [`super::ledger`] where nothing can be read.
+    GroupId
+}
+
+/// Who answers, and by whose rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Bitwarden's own server, or one that calls itself so: people are recognised by external id, and leavers are removed.
+    Official,
+    /// Vaultwarden: people are recognised by address, and leavers are revoked.
+    Vaultwarden,
+}
+
+/// How the content of a roster is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// Read from the server.
+    Live,
+    /// Known from our own imports: the server cannot be read.
+    Ledger,
+}
+
+/// Whether a server can take people without inviting them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Staging {
+    /// It stages newcomers where an import says so.
+    On,
+    /// It invites newcomers, whatever an import says.
+    #[default]
+    Off,
+}
+
+/// State of a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Status {
+    /// Asked to join.
+    Invited,
+    /// Has accepted.
+    Accepted,
+    /// Full member.
+    Confirmed,
+    /// Known, not invited yet.
+    Staged,
+    /// Without access until restored.
+    Revoked(Former),
+    /// A state that this program does not know.
+    Other,
+}
+
+/// State of a membership before it was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Former {
+    /// Not told: the official server's list does not say it.
+    Unknown,
+    /// Asked to join.
+    Invited,
+    /// Has accepted.
+    Accepted,
+    /// Full member.
+    Confirmed,
+    /// Known, not invited.
+    Staged,
+}
+
+impl Status {
+    /// The state by the number that the Public API has for it.
+    pub fn of_number(number: i64) -> Self {
+        match number {
+            -1 => Self::Revoked(Former::Unknown),
+            0 => Self::Invited,
+            1 => Self::Accepted,
+            2 => Self::Confirmed,
+            3 => Self::Staged,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the membership is revoked.
+    pub fn is_revoked(self) -> bool {
+        matches!(self, Self::Revoked(_))
+    }
+
+    /// Whether it takes a seat.
+    pub fn has_seat(self) -> bool {
+        matches!(self, Self::Invited | Self::Accepted | Self::Confirmed)
+    }
+
+    /// The state after it was revoked.
+    #[must_use]
+    pub fn revoked(self) -> Self {
+        Self::Revoked(match self {
+            Self::Invited => Former::Invited,
+            Self::Accepted => Former::Accepted,
+            Self::Confirmed => Former::Confirmed,
+            Self::Staged => Former::Staged,
+            Self::Revoked(former) => former,
+            Self::Other => Former::Unknown,
+        })
+    }
+
+    /// The state after it was restored. Where nobody has told the former one, it is what the server makes of the account.
+    #[must_use]
+    pub fn restored(self, account: Account) -> Self {
+        match (self, account) {
+            (Self::Revoked(Former::Invited), _) | (Self::Revoked(Former::Unknown), Account::None) => {
+                Self::Invited
+            }
+            (Self::Revoked(Former::Confirmed), _) | (Self::Revoked(Former::Unknown), Account::Linked) => {
+                Self::Confirmed
+            }
+            (Self::Revoked(Former::Accepted), _) => Self::Accepted,
+            (Self::Revoked(Former::Staged), _) => Self::Staged,
+            (other, _) => other,
+        }
+    }
+}
+
+/// Role of a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// May do everything. Never removed by an import of the official server.
+    Owner,
+    /// May manage.
+    Admin,
+    /// Everybody else, and everybody who comes by an import.
+    #[default]
+    User,
+    /// A role that this program need not tell apart.
+    Other,
+}
+
+/// Whether a membership belongs to an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Account {
+    /// Staged, or invited and not accepted yet.
+    #[default]
+    None,
+    /// Linked to an account, whose address the member then has.
+    Linked,
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The server's id.
+    pub id: MemberId,
+    /// The account's address, or the one that was invited.
+    pub email: Email,
+    /// What a directory knows the person by; never blank.
+    pub external_id: Option<ExternalId>,
+    /// Where the membership stands.
+    pub status: Status,
+    /// The role.
+    pub role: Role,
+    /// Whether an account is linked.
+    pub account: Account,
+}
+
+impl Member {
+    /// Whether nobody but such a member may confirm others; the last one cannot leave.
+    pub fn is_confirmed_owner(&self) -> bool {
+        self.role == Role::Owner && self.status == Status::Confirmed
+    }
+}
+
+/// Who is in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Not read in this run.
+    Unread,
+    /// In order, each once.
+    Read(Arc<[MemberId]>),
+}
+
+impl Held {
+    /// These members, in whatever order they come.
+    pub fn of(members: impl IntoIterator<Item = MemberId>) -> Self {
+        let mut members: Vec<MemberId> = members.into_iter().collect();
+        members.sort_unstable();
+        members.dedup();
+        Self::Read(members.into())
+    }
+
+    /// The members, as far as they were read.
+    pub fn known(&self) -> &[MemberId] {
+        match self {
+            Self::Unread => &[],
+            Self::Read(members) => members,
+        }
+    }
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The server's id.
+    pub id: GroupId,
+    /// The name people see.
+    pub name: String,
+    /// What a directory knows the group by; never blank.
+    pub external_id: Option<ExternalId>,
+    /// Who is in it.
+    pub members: Held,
+}
+
+/// Seats of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seats {
+    /// As many as are paid for.
+    pub available: usize,
+    /// As many as the server may buy by itself. None: no limit.
+    pub at_most: Option<usize>,
+}
+
+/// An organization as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// Who answers.
+    pub kind: Kind,
+    /// How the content is known.
+    pub basis: Basis,
+    /// Whether the server stages newcomers.
+    pub staging: Staging,
+    /// Seats, where the server tells them.
+    pub seats: Option<Seats>,
+    pub(super) members: BTreeMap<MemberId, Member>,
+    pub(super) groups: BTreeMap<GroupId, Group>,
+    /// How many ids were made up.
+    made: u64,
+}
+
+impl Roster {
+    /// An organization in which nobody and nothing is.
+    pub fn new(kind: Kind, basis: Basis) -> Self {
+        Self {
+            kind,
+            basis,
+            staging: Staging::Off,
+            seats: None,
+            members: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            made: 0,
+        }
+    }
+
+    /// Puts a member in, in the place of one with the same id.
+    pub fn put_member(&mut self, member: Member) {
+        self.members.insert(member.id.clone(), member);
+    }
+
+    /// Puts a group in, in the place of one with the same id.
+    pub fn put_group(&mut self, group: Group) {
+        self.groups.insert(group.id.clone(), group);
+    }
+
+    /// All members, in the order of their ids.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// All groups, in the order of their ids.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// The member with this id.
+    pub fn member(&self, id: &MemberId) -> Option<&Member> {
+        self.members.get(id)
+    }
+
+    /// The group with this id.
+    pub fn group(&self, id: &GroupId) -> Option<&Group> {
+        self.groups.get(id)
+    }
+
+    /// Members by external id; of several with one id the first.
+    pub fn members_by_external_id(&self) -> FastMap<&ExternalId, &Member> {
+        let mut found = FastMap::default();
+        for member in self.members.values() {
+            if let Some(id) = &member.external_id {
+                found.entry(id).or_insert(member);
+            }
+        }
+        found
+    }
+
+    /// Members by address; of several with one address the first.
+    pub fn members_by_email(&self) -> FastMap<&Email, &Member> {
+        let mut found = FastMap::default();
+        for member in self.members.values() {
+            found.entry(&member.email).or_insert(member);
+        }
+        found
+    }
+
+    /// Groups by external id; of several with one id the first.
+    pub fn groups_by_external_id(&self) -> FastMap<&ExternalId, &Group> {
+        let mut found = FastMap::default();
+        for group in self.groups.values() {
+            if let Some(id) = &group.external_id {
+                found.entry(id).or_insert(group);
+            }
+        }
+        found
+    }
+
+    /// Whether this is the only confirmed owner, whom no server lets go.
+    pub fn is_last_owner(&self, id: &MemberId) -> bool {
+        self.member(id).is_some_and(Member::is_confirmed_owner)
+            && self.members().filter(|member| member.is_confirmed_owner()).count() == 1
+    }
+
+    /// How many members take a seat.
+    pub fn seats_in_use(&self) -> usize {
+        self.members.values().filter(|member| member.status.has_seat()).count()
+    }
+
+    /// An id that nobody has, in the order in which they are made.
+    pub(super) fn made_id(&mut self) -> String {
+        loop {
+            self.made += 1;
+            let id = format!("new:{:08}", self.made);
+            if !self.members.contains_key(&MemberId::from(id.as_str()))
+                && !self.groups.contains_key(&GroupId::from(id.as_str()))
+            {
+                return id;
+            }
+        }
+    }
+
+    /// Takes members out, also out of their groups.
+    pub(super) fn remove_members(&mut self, is_gone: impl Fn(&Member) -> bool) {
+        let before = self.members.len();
+        self.members.retain(|_, member| !is_gone(member));
+        if self.members.len() == before {
+            return;
+        }
+        let members = &self.members;
+        for group in self.groups.values_mut() {
+            let Held::Read(list) = &group.members else { continue };
+            if list.iter().any(|id| !members.contains_key(id)) {
+                group.members = Held::of(list.iter().filter(|id| members.contains_key(*id)).cloned());
+            }
+        }
+    }
+}
