@@ -10,9 +10,13 @@
 //! the scene: see [`Sandbox`].
 
 pub mod cloud;
+mod edit;
+mod fault;
 mod import;
 mod limits;
 mod official;
+mod organization;
+mod public;
 mod request;
 mod response;
 mod routes;
@@ -27,9 +31,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use self::edit::Edit;
+use self::fault::Faults;
+pub use self::fault::{Counted, Fault, Injection};
 pub use self::limits::Limits;
+pub use self::organization::{Feature, Payer, Seats};
 use self::store::Store;
-pub use self::store::{Event, Group, Kind, Member, NewMember, Status};
+pub use self::store::{Collection, Event, Group, Kind, Member, NewMember, Status};
 
 /// Whose behaviour is played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,6 +155,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A change by hand names nobody.
+    #[error("no member and no group is called {0}")]
+    Unknown(String),
     /// SQLite's word.
     #[error("the sandbox's database: {0}")]
     Database(#[from] rusqlite::Error),
@@ -156,6 +167,7 @@ pub enum Error {
 pub struct Sandbox {
     address: SocketAddr,
     store: Arc<Store>,
+    faults: Arc<Faults>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -178,13 +190,14 @@ impl Sandbox {
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let app = routes::app(Arc::clone(&store), &options);
+        let faults = Arc::new(Faults::default());
+        let app = routes::app(Arc::clone(&store), Arc::clone(&faults), &options);
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async {
             let _ = stopped.await;
         };
         let server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until).into_future());
-        Ok(Self { address, store, stop: Some(stop), server })
+        Ok(Self { address, store, faults, stop: Some(stop), server })
     }
 
     /// The base of `{base}/api` and `{base}/identity`.
@@ -232,6 +245,46 @@ impl Sandbox {
     pub fn set_status(&self, email: &str, status: Status) -> Result<(), Error> {
         self.store.write(|db| store::set_status(db, email, status))?;
         Ok(())
+    }
+
+    /// Changes something by hand, as an administrator does in the web vault.
+    pub fn edit(&self, edit: Edit) -> Result<(), Error> {
+        edit::apply(&self.store, edit)
+    }
+
+    /// Seats of the organization, with those that were bought by the server.
+    pub fn seats(&self) -> Seats {
+        self.store.scene().seats()
+    }
+
+    /// Sets the seats. There is no limit until then.
+    pub fn set_seats(&self, seats: Seats) {
+        self.store.scene().set_seats(seats);
+    }
+
+    /// Takes a feature away from the plan.
+    pub fn take_away(&self, feature: Feature) {
+        self.store.scene().take_away(feature);
+    }
+
+    /// Gives a feature back.
+    pub fn give_back(&self, feature: Feature) {
+        self.store.scene().give_back(feature);
+    }
+
+    /// Lets a request fail: the n-th from now on.
+    pub fn inject(&self, injection: Injection) {
+        self.faults.inject(injection);
+    }
+
+    /// Forgets the faults that still wait for their request.
+    pub fn clear_faults(&self) {
+        self.faults.clear();
+    }
+
+    /// Requests so far, like `PUT /api/public/members/{id}`, logins included, those under `/sandbox/` left out.
+    pub fn requests(&self) -> Vec<String> {
+        self.faults.requests()
     }
 
     /// Makes all tokens invalid.

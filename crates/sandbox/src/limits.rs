@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::http::Method;
+
 /// Whether the cloud's limits apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Limits {
     /// None.
     #[default]
     SelfHosted,
-    /// 60 POSTs a minute and 5 a second, 10 logins a minute, 2,000 groups and 2,000 members that stay in one import
-    /// that is not declared large.
+    /// 60 POSTs, PUTs and DELETEs each a minute and 5 a second, 200 GETs a minute, 10 logins a minute, 2,000 groups and 2,000
+    /// members that stay in one import that is not declared large.
     Cloud,
 }
 
@@ -22,7 +24,8 @@ pub(crate) const IMPORT: usize = 2_000;
 type Rule = (usize, Duration);
 
 const LOGINS: &[Rule] = &[(5, Duration::from_secs(1)), (10, Duration::from_secs(60))];
-const POSTS: &[Rule] = &[(5, Duration::from_secs(1)), (60, Duration::from_secs(60))];
+const CHANGES: &[Rule] = &[(5, Duration::from_secs(1)), (60, Duration::from_secs(60))];
+const READS: &[Rule] = &[(200, Duration::from_secs(60))];
 
 /// Counts requests that were let through; blocked ones do not count.
 #[derive(Debug, Default)]
@@ -31,8 +34,11 @@ pub(crate) struct Counter(Mutex<VecDeque<Instant>>);
 /// The counters of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) logins: Counter,
-    pub(crate) posts: Counter,
+    logins: Counter,
+    gets: Counter,
+    posts: Counter,
+    puts: Counter,
+    deletes: Counter,
 }
 
 impl Counters {
@@ -41,9 +47,16 @@ impl Counters {
         self.logins.take(LOGINS, Instant::now())
     }
 
-    /// How long to wait, in seconds, if a POST has to.
-    pub(crate) fn post(&self) -> Option<u64> {
-        self.posts.take(POSTS, Instant::now())
+    /// How long to wait, in seconds, if a request to the API has to.
+    pub(crate) fn api(&self, method: &Method) -> Option<u64> {
+        let (counter, rules) = match *method {
+            Method::GET => (&self.gets, READS),
+            Method::POST => (&self.posts, CHANGES),
+            Method::PUT => (&self.puts, CHANGES),
+            Method::DELETE => (&self.deletes, CHANGES),
+            _ => return None,
+        };
+        counter.take(rules, Instant::now())
     }
 }
 
@@ -72,7 +85,7 @@ mod tests {
     fn waits(count: u32, apart: Duration) -> Vec<Option<u64>> {
         let counter = Counter::default();
         let start = Instant::now();
-        (0..count).map(|at| counter.take(POSTS, start + apart * at)).collect()
+        (0..count).map(|at| counter.take(CHANGES, start + apart * at)).collect()
     }
 
     #[test]
@@ -86,6 +99,16 @@ mod tests {
         let waits = waits(64, Duration::from_millis(900));
         assert_eq!(waits.iter().filter(|wait| wait.is_none()).count(), 60);
         assert_eq!(waits[60..], [Some(60); 4]);
+    }
+
+    #[test]
+    fn two_hundred_reads_pass_in_a_minute_and_methods_count_each_for_itself() {
+        let counters = Counters::default();
+        assert_eq!((0..201).filter(|_| counters.api(&Method::GET).is_some()).count(), 1);
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
+            assert_eq!((0..6).filter(|_| counters.api(&method).is_some()).count(), 1, "{method}");
+        }
+        assert_eq!(counters.api(&Method::GET), Some(60));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use axum::http::StatusCode;
 use rusqlite::Transaction;
 
 use crate::import::{Step, Stop};
+use crate::organization::{Feature, last_owner, mail_failed, refused, take_seats};
 use crate::request::{Group, Import, Member as Entry};
-use crate::response::{public_error, unhandled};
+use crate::response::unhandled;
 use crate::store::{self, Kind, Member, NewMember, Status, Store};
 use crate::{Limits, Staging, limits};
 
@@ -16,6 +16,9 @@ use crate::{Limits, Staging, limits};
 pub(crate) fn import(store: &Store, import: &Import, limits: Limits, staging: Staging) -> Step<()> {
     let (Some(entries), Some(groups)) = (&import.members, &import.groups) else { return Err(broken()) };
     refuse_too_large(import, entries, groups, limits)?;
+    if !store.scene().has(Feature::Directory) {
+        return Err(refused("Organization cannot use directory syncing."));
+    }
     let existing = store.read(store::members)?;
     unique(existing.iter().filter_map(|member| member.external_id.as_deref()))?;
     let active: Vec<&Entry> = entries.iter().filter(|entry| !entry.deleted).collect();
@@ -25,9 +28,9 @@ pub(crate) fn import(store: &Store, import: &Import, limits: Limits, staging: St
         overwrite(store, &existing, &listed)?;
     }
     unique(active.iter().filter_map(|entry| entry.email.as_deref()))?;
-    store.write(|db| adopt(db, &active))?;
+    adopt(store, &active)?;
     let newcomer = if staging == Staging::On && !import.invite { Status::Staged } else { Status::Invited };
-    add(store, &active, newcomer)?;
+    add(store, &active, newcomer, limits)?;
     update_groups(store, groups)?;
     store.write(|db| store::count_import(db))?;
     Ok(())
@@ -35,10 +38,6 @@ pub(crate) fn import(store: &Store, import: &Import, limits: Limits, staging: St
 
 fn broken() -> Stop {
     Stop::Answer(Box::new(unhandled()))
-}
-
-fn refused(message: &str) -> Stop {
-    Stop::Answer(Box::new(public_error(StatusCode::BAD_REQUEST, message, None)))
 }
 
 /// The server builds dictionaries that fail on a second entry of the same key.
@@ -100,24 +99,25 @@ fn overwrite(store: &Store, existing: &[Member], listed: &HashSet<&str>) -> Step
     Ok(())
 }
 
-/// Members without an external id get that of the entry with their address.
-fn adopt(db: &Transaction<'_>, active: &[&Entry]) -> store::Db<()> {
+/// Members without an external id get that of the entry with their address. It fails before it has changed anything where somebody
+/// else has that id.
+fn adopt(store: &Store, active: &[&Entry]) -> Step<()> {
     let ids: HashMap<&str, &str> = active
         .iter()
         .filter_map(|entry| Some((entry.email.as_deref()?, entry.external_id.as_str())))
         .collect();
-    for member in store::members(db)? {
-        if member.external_id.is_none()
-            && let Some(id) = ids.get(member.email.as_str())
-        {
-            store::set_external_id(db, &member.id, id)?;
-        }
-    }
+    let present = store.read(store::members)?;
+    let nameless = present.iter().filter(|member| member.external_id.is_none());
+    let adopted: Vec<(&str, &str)> =
+        nameless.filter_map(|member| Some((member.id.as_str(), *ids.get(member.email.as_str())?))).collect();
+    let taken = present.iter().filter_map(|member| member.external_id.as_deref());
+    unique(taken.chain(adopted.iter().map(|(_, id)| *id)))?;
+    store.write(|db| adopted.iter().try_for_each(|(member, id)| store::set_external_id(db, member, id)))?;
     Ok(())
 }
 
 /// Entries whose external id nobody has. An address that is known already is skipped without notice.
-fn add(store: &Store, active: &[&Entry], newcomer: Status) -> Step<()> {
+fn add(store: &Store, active: &[&Entry], newcomer: Status, limits: Limits) -> Step<()> {
     let present = store.read(store::members)?;
     unique(present.iter().filter_map(|member| member.external_id.as_deref()))?;
     let ids: HashSet<&str> = present.iter().filter_map(|member| member.external_id.as_deref()).collect();
@@ -130,8 +130,17 @@ fn add(store: &Store, active: &[&Entry], newcomer: Status) -> Step<()> {
         .collect();
     let has_owner =
         present.iter().any(|member| member.kind == Kind::Owner && member.status == Status::Confirmed);
-    if newcomer == Status::Invited && !new.is_empty() && !has_owner {
-        return Err(refused("Organization must have at least one confirmed owner."));
+    let is_mailed = newcomer == Status::Invited && !new.is_empty();
+    if is_mailed && !has_owner {
+        return Err(last_owner());
+    }
+    if is_mailed {
+        let seats = store.scene().seats();
+        take_seats(store, limits, new.len())?;
+        if !store.scene().has(Feature::Mail) {
+            store.scene().set_seats(seats);
+            return Err(mail_failed());
+        }
     }
     let what = if newcomer == Status::Staged { "staged" } else { "invited" };
     store.write(|db| {
@@ -151,6 +160,14 @@ fn add(store: &Store, active: &[&Entry], newcomer: Status) -> Step<()> {
 }
 
 fn update_groups(store: &Store, groups: &[Group]) -> Step<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    if !store.scene().has(Feature::Groups) {
+        return Err(refused("Organization cannot use groups."));
+    }
+    let existing = store.read(store::groups)?;
+    unique(existing.iter().filter_map(|group| group.external_id.as_deref()))?;
     unique(groups.iter().map(|group| group.external_id.as_str()))?;
     if groups.iter().any(|group| group.member_external_ids.is_none()) {
         return Err(broken());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -16,62 +16,70 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::edit::{self, Edit};
+use crate::fault::{self, Faults, Injection};
 use crate::import::Stop;
 use crate::limits::Counters;
+use crate::public::{groups, members};
 use crate::response::{
-    html, list, oauth_error, public_error, too_many, unauthorized, unhandled, vaultwarden_error,
+    html, oauth_error, public_error, too_many, unauthorized, unhandled, vaultwarden_error,
 };
-use crate::store::{self, Group, Member, NewMember, Status, Store};
-use crate::{Flavour, Limits, Options, Staging, official, request, vaultwarden};
+use crate::store::{self, NewMember, Status, Store};
+use crate::{Error, Flavour, Limits, Options, Staging, official, request, vaultwarden};
 
 /// ASP.NET Core's default and Rocket's setting in Vaultwarden, in bytes.
 const LARGEST_OFFICIAL: usize = 30_000_000;
 const LARGEST_VAULTWARDEN: usize = 20 * 1024 * 1024;
 
 #[derive(Clone)]
-struct Server {
-    store: Arc<Store>,
+pub(crate) struct Server {
+    pub(crate) store: Arc<Store>,
     counters: Arc<Counters>,
+    pub(crate) faults: Arc<Faults>,
     flavour: Flavour,
-    limits: Limits,
+    pub(crate) limits: Limits,
     staging: Staging,
 }
 
-pub(crate) fn app(store: Arc<Store>, options: &Options) -> Router {
+pub(crate) fn app(store: Arc<Store>, faults: Arc<Faults>, options: &Options) -> Router {
     let server = Server {
         store,
         counters: Arc::default(),
+        faults,
         flavour: options.flavour,
         limits: options.limits,
         staging: options.staging,
     };
     let public = Router::new().route("/public/organization/import", post(import));
     let public = match server.flavour {
-        Flavour::Vaultwarden => public,
-        Flavour::Official => public
-            .route("/public/members", get(members))
-            .route("/public/members/{id}", get(member))
-            .route("/public/members/{id}/group-ids", get(group_ids))
-            .route("/public/groups", get(groups))
-            .route("/public/groups/{id}", get(group))
-            .route("/public/groups/{id}/member-ids", get(member_ids)),
+        Flavour::Vaultwarden => public.method_not_allowed_fallback(not_found),
+        Flavour::Official => public.merge(members::routes()).merge(groups::routes(server.limits)),
     };
-    let public = public.layer(middleware::from_fn_with_state(server.clone(), authenticate));
+    let public = public
+        .layer(DefaultBodyLimit::max(LARGEST_OFFICIAL))
+        .layer(middleware::from_fn_with_state(server.clone(), authenticate));
     let api = public
         .route("/config", get(config))
         .route("/alive", get(|| async { Json(now().to_string()) }))
-        .route("/version", get(|| async { Json("2026.8.0") }));
+        .route("/version", get(|| async { Json("2026.8.0") }))
+        .layer(middleware::from_fn_with_state(server.clone(), limit));
     let control = Router::new()
         .route("/log", get(events))
         .route("/members", get(all_members).post(add_member))
         .route("/members/{email}/{status}", post(change_status))
         .route("/groups", get(all_groups))
-        .route("/expire-tokens", post(expire_tokens));
-    Router::new()
+        .route("/expire-tokens", post(expire_tokens))
+        .route("/edit", post(edit_by_hand))
+        .route("/requests", get(requests))
+        .route("/faults", post(inject));
+    let server_side = Router::new()
         .route("/identity/connect/token", post(token))
         .nest("/api", api)
-        .nest("/sandbox", control)
         .fallback(not_found)
+        .layer(middleware::from_fn_with_state(server.clone(), fault::play));
+    Router::new()
+        .nest("/sandbox", control)
+        .fallback_service(server_side.with_state(server.clone()))
         .with_state(server)
 }
 
@@ -87,6 +95,15 @@ async fn not_found(State(server): State<Server>) -> Response {
             (StatusCode::NOT_FOUND, Json(body)).into_response()
         }
     }
+}
+
+async fn limit(State(server): State<Server>, request: Request, next: Next) -> Response {
+    if server.limits == Limits::Cloud
+        && let Some(seconds) = server.counters.api(request.method())
+    {
+        return too_many(seconds);
+    }
+    next.run(request).await
 }
 
 async fn authenticate(State(server): State<Server>, request: Request, next: Next) -> Response {
@@ -192,11 +209,6 @@ fn issue(server: &Server) -> Response {
 }
 
 async fn import(State(server): State<Server>, request: Request) -> Response {
-    if server.limits == Limits::Cloud
-        && let Some(seconds) = server.counters.post()
-    {
-        return too_many(seconds);
-    }
     let largest = match server.flavour {
         Flavour::Official => LARGEST_OFFICIAL,
         Flavour::Vaultwarden => LARGEST_VAULTWARDEN,
@@ -217,11 +229,19 @@ async fn import(State(server): State<Server>, request: Request) -> Response {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| unhandled())
 }
 
-fn answer(result: Result<(), Stop>) -> Response {
+/// The answer to a request that is done or refused; nothing is told of what was done.
+pub(crate) fn answer(result: Result<(), Stop>) -> Response {
     match result {
         Ok(()) => StatusCode::OK.into_response(),
-        Err(Stop::Answer(response)) => *response,
-        Err(Stop::Database(error)) => {
+        Err(stop) => stopped(stop),
+    }
+}
+
+/// The answer to a request that ended early.
+pub(crate) fn stopped(stop: Stop) -> Response {
+    match stop {
+        Stop::Answer(response) => *response,
+        Stop::Database(error) => {
             tracing::error!(%error, "the sandbox's database failed");
             unhandled()
         }
@@ -246,20 +266,6 @@ async fn config(State(server): State<Server>) -> Json<Value> {
     }))
 }
 
-fn member_json(member: &Member) -> Value {
-    let has_account = matches!(member.status, Status::Accepted | Status::Confirmed);
-    json!({
-        "object": "member", "id": member.id, "userId": has_account.then(|| member.id.clone()), "name": null,
-        "email": member.email, "externalId": member.external_id, "status": member.status.number(),
-        "type": member.kind.number(), "twoFactorEnabled": false, "resetPasswordEnrolled": false,
-        "collections": null, "permissions": null, "ssoExternalId": null,
-    })
-}
-
-fn group_json(group: &Group) -> Value {
-    json!({ "object": "group", "id": group.id, "name": group.name, "externalId": group.external_id, "collections": [] })
-}
-
 /// Runs a query and shows its result.
 fn show<T>(
     server: &Server,
@@ -267,36 +273,6 @@ fn show<T>(
     then: impl FnOnce(T) -> Response,
 ) -> Response {
     server.store.read(query).map_or_else(|_| unhandled(), then)
-}
-
-async fn members(State(server): State<Server>) -> Response {
-    show(&server, store::members, |members| list(members.iter().map(member_json).collect()))
-}
-
-async fn member(State(server): State<Server>, Path(id): Path<String>) -> Response {
-    show(&server, store::members, |members| match members.iter().find(|member| member.id == id) {
-        Some(member) => Json(member_json(member)).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    })
-}
-
-async fn group_ids(State(server): State<Server>, Path(id): Path<String>) -> Response {
-    show(&server, |db| store::group_ids(db, &id), |ids| Json(ids).into_response())
-}
-
-async fn groups(State(server): State<Server>) -> Response {
-    show(&server, store::groups, |groups| list(groups.iter().map(group_json).collect()))
-}
-
-async fn group(State(server): State<Server>, Path(id): Path<String>) -> Response {
-    show(&server, store::groups, |groups| match groups.iter().find(|group| group.id == id) {
-        Some(group) => Json(group_json(group)).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    })
-}
-
-async fn member_ids(State(server): State<Server>, Path(id): Path<String>) -> Response {
-    show(&server, |db| store::member_ids(db, &id), |ids| Json(ids).into_response())
 }
 
 async fn events(State(server): State<Server>) -> Response {
@@ -326,5 +302,22 @@ async fn change_status(
 
 async fn expire_tokens(State(server): State<Server>) -> StatusCode {
     server.store.expire_tokens();
+    StatusCode::NO_CONTENT
+}
+
+async fn edit_by_hand(State(server): State<Server>, Json(edit): Json<Edit>) -> Response {
+    match edit::apply(&server.store, edit) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error @ Error::Unknown(_)) => (StatusCode::NOT_FOUND, error.to_string()).into_response(),
+        Err(_) => unhandled(),
+    }
+}
+
+async fn requests(State(server): State<Server>) -> Response {
+    Json(server.faults.requests()).into_response()
+}
+
+async fn inject(State(server): State<Server>, Json(injection): Json<Injection>) -> StatusCode {
+    server.faults.inject(injection);
     StatusCode::NO_CONTENT
 }

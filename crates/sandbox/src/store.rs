@@ -4,11 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
+use crate::organization::Scene;
 use crate::{Identity, Storage};
+
+pub(crate) mod changes;
 
 /// The state of a membership (`OrganizationUserStatusType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +63,8 @@ pub enum Kind {
     Admin,
     /// Everybody else.
     User,
+    /// Has the permissions that are listed.
+    Custom,
 }
 
 impl Kind {
@@ -66,16 +73,35 @@ impl Kind {
             Self::Owner => 0,
             Self::Admin => 1,
             Self::User => 2,
+            Self::Custom => 4,
         }
     }
 
-    fn of(number: i64) -> Self {
+    pub(crate) fn of(number: i64) -> Self {
         match number {
             0 => Self::Owner,
             1 => Self::Admin,
+            4 => Self::Custom,
             _ => Self::User,
         }
     }
+}
+
+/// Access to one collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Collection {
+    /// The collection's id.
+    pub id: String,
+    /// May not be changed.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Passwords are not shown.
+    #[serde(default)]
+    pub hide_passwords: bool,
+    /// Access may be given to others.
+    #[serde(default)]
+    pub manage: bool,
 }
 
 /// One member.
@@ -94,6 +120,19 @@ pub struct Member {
     pub kind: Kind,
     /// Whether the account has a master password.
     pub has_master_password: bool,
+    /// Status that a restore brings back.
+    pub former: Status,
+    /// Collections given to the member directly.
+    pub collections: Vec<Collection>,
+    /// Permissions of a custom role.
+    pub permissions: Option<Value>,
+}
+
+impl Member {
+    /// Whether the membership belongs to an account: the invitation was accepted at some time.
+    pub fn has_account(&self) -> bool {
+        matches!(self.former, Status::Accepted | Status::Confirmed)
+    }
 }
 
 /// Somebody to be added by hand.
@@ -126,12 +165,15 @@ pub struct Group {
     pub external_id: Option<String>,
     /// The members' addresses, in order.
     pub members: Vec<String>,
+    /// Collections given to the group.
+    pub collections: Vec<Collection>,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
-    /// `invited`, `staged`, `removed`, `revoked`, `restored`, `group created`, `group updated`.
+    /// `invited`, `invited again`, `staged`, `updated`, `removed`, `revoked`, `restored`, `groups updated`, `group created`,
+    /// `group updated`, `group deleted`, `seats added`.
     pub what: String,
     /// An address or a group's name.
     pub whom: String,
@@ -146,6 +188,7 @@ pub(crate) struct Store {
     organization: String,
     key: String,
     tokens: Mutex<HashMap<String, Instant>>,
+    scene: Scene,
 }
 
 pub(crate) type Db<T> = rusqlite::Result<T>;
@@ -176,6 +219,7 @@ impl Store {
         db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
             .or_else(|error| if *storage == Storage::Memory { Ok(()) } else { Err(error) })?;
         db.execute_batch(SCHEMA)?;
+        complete(&db)?;
         let is_new = meta(&db, "organization")?.is_none();
         let organization = meta_or(&db, "organization", || match identity {
             Identity::Made => Uuid::new_v4().to_string(),
@@ -195,7 +239,12 @@ impl Store {
             };
             insert(&db, &owner)?;
         }
-        Ok(Self { db: Mutex::new(db), organization, key, tokens: Mutex::default() })
+        Ok(Self { db: Mutex::new(db), organization, key, tokens: Mutex::default(), scene: Scene::default() })
+    }
+
+    /// Seats, plan and mail.
+    pub(crate) fn scene(&self) -> &Scene {
+        &self.scene
     }
 
     pub(crate) fn organization(&self) -> &str {
@@ -237,6 +286,25 @@ impl Store {
     }
 }
 
+/// Adds the columns that files of earlier versions lack.
+fn complete(db: &Connection) -> Db<()> {
+    for (table, column) in [("members", "collections"), ("members", "permissions"), ("groups", "collections")]
+    {
+        let sql = "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?";
+        let count: i64 = db.query_row(sql, [table, column], |row| row.get(0))?;
+        if count == 0 {
+            db.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} TEXT"))?;
+        }
+    }
+    Ok(())
+}
+
+/// JSON in a column; nothing where there is nothing.
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Db<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
 fn meta(db: &Connection, name: &str) -> Db<Option<String>> {
     db.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
 }
@@ -260,20 +328,29 @@ pub(crate) fn imports(db: &Connection) -> Db<usize> {
     Ok(meta(db, "imports")?.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 
+const MEMBER: &str = "SELECT id, email, external_id, status, kind, has_password, former, collections, permissions FROM members";
+
+fn member_of(row: &Row<'_>) -> Db<Member> {
+    Ok(Member {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        external_id: row.get(2)?,
+        status: Status::of(row.get(3)?),
+        kind: Kind::of(row.get(4)?),
+        has_master_password: row.get(5)?,
+        former: Status::of(row.get(6)?),
+        collections: json(row, 7)?.unwrap_or_default(),
+        permissions: json(row, 8)?,
+    })
+}
+
 pub(crate) fn members(db: &Connection) -> Db<Vec<Member>> {
-    let sql = "SELECT id, email, external_id, status, kind, has_password FROM members ORDER BY email, id";
-    let mut query = db.prepare_cached(sql)?;
-    let rows = query.query_map([], |row| {
-        Ok(Member {
-            id: row.get(0)?,
-            email: row.get(1)?,
-            external_id: row.get(2)?,
-            status: Status::of(row.get(3)?),
-            kind: Kind::of(row.get(4)?),
-            has_master_password: row.get(5)?,
-        })
-    })?;
-    rows.collect()
+    let mut query = db.prepare_cached(&format!("{MEMBER} ORDER BY email, id"))?;
+    query.query_map([], member_of)?.collect()
+}
+
+pub(crate) fn member(db: &Connection, id: &str) -> Db<Option<Member>> {
+    db.prepare_cached(&format!("{MEMBER} WHERE id = ?"))?.query_row([id], member_of).optional()
 }
 
 pub(crate) fn groups(db: &Connection) -> Db<Vec<Group>> {
@@ -285,11 +362,13 @@ pub(crate) fn groups(db: &Connection) -> Db<Vec<Group>> {
         let (group, email): (String, String) = row?;
         of_group.entry(group).or_default().push(email);
     }
-    let mut query = db.prepare_cached("SELECT id, name, external_id FROM groups ORDER BY name, id")?;
+    let mut query =
+        db.prepare_cached("SELECT id, name, external_id, collections FROM groups ORDER BY name, id")?;
     let rows = query.query_map([], |row| {
         let id: String = row.get(0)?;
         let members = of_group.remove(&id).unwrap_or_default();
-        Ok(Group { id, name: row.get(1)?, external_id: row.get(2)?, members })
+        let collections = json(row, 3)?.unwrap_or_default();
+        Ok(Group { id, name: row.get(1)?, external_id: row.get(2)?, members, collections })
     })?;
     rows.collect()
 }
@@ -318,7 +397,7 @@ pub(crate) fn insert(db: &Connection, member: &NewMember) -> Db<String> {
     let id = Uuid::new_v4().to_string();
     let status = member.status.number();
     let former = if member.status == Status::Revoked { Status::Confirmed.number() } else { status };
-    db.prepare_cached("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+    db.prepare_cached("INSERT INTO members (id, email, external_id, status, former, kind, has_password) VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
         id,
         member.email.to_lowercase(),
         member.external_id,
@@ -330,12 +409,20 @@ pub(crate) fn insert(db: &Connection, member: &NewMember) -> Db<String> {
     Ok(id)
 }
 
-/// Accepting or being confirmed needs an account, and an account has a master password here.
+/// Changes the status of everybody with an address.
 pub(crate) fn set_status(db: &Connection, email: &str, status: Status) -> Db<()> {
+    let email = email.to_lowercase();
+    let mut query = db.prepare_cached("SELECT id FROM members WHERE email = ?")?;
+    let ids = query.query_map([email], |row| row.get(0))?.collect::<Db<Vec<String>>>()?;
+    ids.iter().try_for_each(|id| set_status_of(db, id, status))
+}
+
+/// Accepting or being confirmed needs an account, and an account has a master password here.
+pub(crate) fn set_status_of(db: &Connection, id: &str, status: Status) -> Db<()> {
     let has_account = matches!(status, Status::Accepted | Status::Confirmed);
-    let sql = "UPDATE members SET former = CASE WHEN ?1 = -1 THEN status ELSE ?1 END, status = ?1,
-               has_password = has_password OR ?2 WHERE email = ?3";
-    db.execute(sql, params![status.number(), has_account, email.to_lowercase()])?;
+    let sql = "UPDATE members SET former = CASE WHEN ?1 <> -1 THEN ?1 WHEN status = -1 THEN former ELSE status END, status = ?1,
+               has_password = has_password OR ?2 WHERE id = ?3";
+    db.prepare_cached(sql)?.execute(params![status.number(), has_account, id])?;
     Ok(())
 }
 
@@ -367,7 +454,11 @@ pub(crate) fn find_or_create_group(db: &Connection, external_id: &str, name: &st
     }
     let id = Uuid::new_v4().to_string();
     let external_id = Some(external_id).filter(|id| !id.trim().is_empty());
-    db.prepare_cached("INSERT INTO groups VALUES (?, ?, ?)")?.execute(params![id, name, external_id])?;
+    db.prepare_cached("INSERT INTO groups (id, name, external_id) VALUES (?, ?, ?)")?.execute(params![
+        id,
+        name,
+        external_id
+    ])?;
     event(db, "group created", name)?;
     Ok((id, name.to_owned()))
 }

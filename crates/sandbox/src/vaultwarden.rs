@@ -121,7 +121,8 @@ fn invite(db: &Transaction<'_>, email: &str, external_id: &str) -> store::Db<Mem
     let id = store::insert(db, &new)?;
     store::event(db, "invited", email)?;
     let NewMember { email, external_id, status, kind, has_master_password } = new;
-    Ok(Member { id, email, external_id, status, kind, has_master_password })
+    let (former, collections, permissions) = (status, Vec::new(), None);
+    Ok(Member { id, email, external_id, status, kind, has_master_password, former, collections, permissions })
 }
 
 /// Names of existing groups are never updated.

@@ -1,0 +1,15 @@
+//! The Public API besides the import, changes by hand, and faults on purpose, over HTTP.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
+
+mod by_hand;
+mod client;
+mod faults;
+mod groups;
+mod imports;
+mod members;
