@@ -42,11 +42,47 @@ pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
             format!("{address} answered HTTP {}", answer.status),
         ));
     }
-    serde_json::from_slice(&answer.body).map_err(|error| {
+    understood(attempted, address, &answer.body)
+}
+
+fn understood(attempted: &str, address: &str, body: &[u8]) -> Result<Release> {
+    serde_json::from_slice(body).map_err(|error| {
         Error::new(
             Kind::Data,
             attempted,
             format!("{address} answered something else than a release: {error}"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A version, or an error that says of what.
+        #[test]
+        fn fuzz_releases(body in damaged([
+            r#"{"tag_name":"v1.2.3","html_url":"https://example.org/releases/v1.2.3","draft":false,"assets":[{"name":"a"}]}"#,
+            r#"{"message":"Not Found","status":"404"}"#,
+            "<html>",
+        ])) {
+            match understood("Looking for a newer release", "https://example.org/latest", &body) {
+                Ok(release) => {
+                    // What is passed over may be no text.
+                    let Ok(whole) = serde_json::from_slice::<serde_json::Value>(&body) else { return Ok(()) };
+                    prop_assert_eq!(whole["tag_name"].as_str(), Some(release.version.as_str()));
+                }
+                Err(error) => {
+                    crate::fuzz::harmless(&error, body.len())?;
+                    prop_assert!(error.to_string().contains("https://example.org/latest"));
+                }
+            }
+        }
+    }
 }

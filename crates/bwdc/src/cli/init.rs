@@ -590,15 +590,17 @@ impl<'a> Draft<'a> {
         ui::hint(
             "Press Enter to accept the value in brackets; < goes back one question. Nothing is saved before it has been tested.",
         );
-        let Ok(text) = std::fs::read_to_string(self.later()) else { return Ok(()) };
-        let Ok(answers) = serde_json::from_str::<Vec<(String, String)>>(&text) else { return Ok(()) };
+        let Ok(text) = crate::state::read_regular(&self.later()) else { return Ok(()) };
+        let answers = kept_answers(&text);
+        if answers.is_empty() {
+            return Ok(());
+        }
         let wants = ui::confirm(&format!("Continue with the {} answers from last time?", answers.len()))
             .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
         if wants {
-            for (name, text) in answers {
-                let setting = settings::find(&name)?;
-                if !self.answered.contains(setting.name) {
-                    self.set(setting, &text)?;
+            for (setting, text) in answers {
+                // What is no answer to it is asked again.
+                if !self.answered.contains(setting.name) && self.set(setting, &text).is_ok() {
                     self.asked.push(setting.name);
                 }
             }
@@ -676,6 +678,13 @@ const LOOK: Duration = Duration::from_secs(30);
 /// Answers so far, beside data.json.
 const LATER: &str = "init-answers.json";
 
+/// The answers in the file, of questions that there are. No secret is asked from there, nor taken.
+fn kept_answers(text: &[u8]) -> Vec<(&'static Setting, String)> {
+    let answers: Vec<(String, String)> = serde_json::from_slice(text).unwrap_or_default();
+    let known = answers.into_iter().filter_map(|(name, text)| Some((settings::find(&name).ok()?, text)));
+    known.filter(|(setting, _)| secrets::of_setting(setting.name).is_none()).collect()
+}
+
 /// What becomes of those who leave.
 const LEAVERS: &[&str] = &["sync.removeDisabled", "sync.removeMissing"];
 
@@ -723,4 +732,45 @@ fn missing(name: &str) -> Error {
     Error::new(format!("The setting {name} is missing.")).hint(format!(
         "Give it with `--set {name}=VALUE`, or answer the questions on a terminal. Nothing was saved."
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few, harmless};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn no_secret_and_nothing_unknown_is_taken_from_answers() {
+        let text = br#"[["ldap.password","p"],["LDAP.Port","636"],["no.such","x"],["okta.token","t"],["sync.users","true"]]"#;
+        let taken: Vec<_> =
+            kept_answers(text).into_iter().map(|(setting, text)| (setting.name, text)).collect();
+        assert_eq!(taken, [("ldap.port", "636".to_owned()), ("sync.users", "true".to_owned())]);
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// What is taken is an answer that a question would take, is shown as one line, and is kept as it is.
+        #[test]
+        fn fuzz_answers_of_init(text in damaged([
+            r#"[["server","https://vault.bitwarden.eu"],["directory","ldap"],["ldap.hostname","dc1.example.org"],["ldap.port","636"],["ldap.ssl","true"],["sync.userFilter","(cn=*)"]]"#,
+            r#"[["directory","file"],["file.path","/srv/hr"],["exec.ldap.password","pass show 'bw'"],["ldap.password","p"],["sync.timeout","5m"]]"#,
+            "[]",
+        ])) {
+            let mut data = Data::default();
+            for (setting, text) in kept_answers(&text) {
+                prop_assert!(secrets::of_setting(setting.name).is_none());
+                match setting.parse(&text, &data) {
+                    Ok(value) => {
+                        setting.store(&mut data, value);
+                        prop_assert!(setting.fault(&data).is_none());
+                        prop_assert!(!setting.stored_text(&data).unwrap_or_default().contains(char::is_control));
+                    }
+                    Err(error) => harmless(&error, text.len())?,
+                }
+            }
+        }
+    }
 }

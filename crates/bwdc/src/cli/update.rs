@@ -44,7 +44,24 @@ fn compared(newest: &Release) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few, plain};
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_versions_of_releases(
+            version in damaged_text(["v1.2.3-rc.1+build.5", "V999.0.0", "0.1.0"]),
+            page in damaged_text(["https://example.org/releases/v1.2.3"]),
+        ) {
+            let Answer::Message { title, message } = compared(&Release { version, page }) else { return Ok(()) };
+            plain(&title)?;
+            plain(&message.unwrap_or_default())?;
+        }
+    }
 
     #[test]
     fn versions_are_compared_as_versions() {

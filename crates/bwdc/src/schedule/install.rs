@@ -721,7 +721,54 @@ fn elapses(manager: Manager, name: &str) -> Option<Timestamp> {
     let timer = format!("{name}.timer");
     let text =
         plan::run(&systemctl(manager, &["list-timers", "--all", "--output=json", &timer]), None).ok()?;
-    let timers: serde_json::Value = serde_json::from_str(&text).ok()?;
+    next_of_timers(&text)
+}
+
+/// The first timer of `systemctl list-timers --output=json`. An older systemd gives no number, and one that is not due gives 0.
+fn next_of_timers(text: &str) -> Option<Timestamp> {
+    let timers: serde_json::Value = serde_json::from_str(text).ok()?;
     let microseconds = timers.get(0)?.get("next")?.as_i64().filter(|next| *next > 0)?;
     Timestamp::from_microsecond(microseconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_timer_says_when_it_is_due() {
+        let of = |text: &str| next_of_timers(text).map(|next| next.to_string());
+        let due = r#"[{"next":1767225600000000,"left":5,"last":null,"unit":"bwdc.timer"}]"#;
+        assert_eq!(of(due).as_deref(), Some("2026-01-01T00:00:00Z"));
+        for text in [
+            "[]",
+            "",
+            r#"[{"next":0}]"#,
+            r#"[{"next":18446744073709551615}]"#,
+            r#"[{"next":9223372036854775807}]"#,
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A time that there is, or none.
+        #[test]
+        fn fuzz_timers_of_systemd(text in damaged_text([
+            r#"[{"next":1767225600000000,"left":1767225600000001,"last":1767225000000000,"passed":3,"unit":"bwdc.timer","activates":"bwdc.service"}]"#,
+            r#"[{"next":null,"last":null,"unit":"bwdc.timer"}]"#,
+            "0 timers listed.",
+        ])) {
+            if let Some(next) = next_of_timers(&text) {
+                prop_assert!(next > Timestamp::UNIX_EPOCH);
+                let written = format!("[{{\"next\":{}}}]", next.as_microsecond());
+                prop_assert_eq!(next_of_timers(&written), Some(next));
+            }
+        }
+    }
 }

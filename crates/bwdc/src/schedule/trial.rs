@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::install::Scheduler;
 use super::{Job, Syncs, account, plan, systemd};
 use crate::config::env;
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::{Error, Result, shown};
 
 /// Who will run it.
 #[derive(Clone, Copy, Debug)]
@@ -200,27 +200,33 @@ fn output(command: &[String]) -> Result<Output> {
 
 fn judge(job: &Job, command: &[String], output: &Output) -> Result<()> {
     let what = format!("The trial of the sync of {} as {}", job.folder, job.user);
-    let Ok(Told { checks }) = serde_json::from_slice::<Told>(&output.stdout) else {
-        let said = said(output);
-        let hint = plan::hint_of_systemd(command, &said)
-            .unwrap_or("Mend that and install again; --untried installs without a trial.");
-        return Err(
-            Error::new(format!("{what} failed: {said}")).hint(format!("Nothing was installed. {hint}"))
-        );
-    };
-    let failed: Vec<String> =
-        checks.iter().filter(|check| check.status == "failed").map(Check::line).collect();
-    if failed.is_empty() {
-        return Ok(());
+    match failed(&output.stdout) {
+        Some(failed) if !failed.is_empty() => Err(Error::new(format!("{what} failed:\n{}", failed.join("\n")))
+            .hint("Nothing was installed. Mend that and install again; --fix mends owners, --untried installs without a trial.")),
+        Some(_) if output.status.success() => Ok(()),
+        _ => {
+            let said = said(output);
+            let hint = plan::hint_of_systemd(command, &said)
+                .unwrap_or("Mend that and install again; --untried installs without a trial.");
+            Err(Error::new(format!("{what} failed: {said}")).hint(format!("Nothing was installed. {hint}")))
+        }
     }
-    Err(Error::new(format!("{what} failed:\n{}", failed.join("\n")))
-        .hint("Nothing was installed. Mend that and install again; --fix mends owners, --untried installs without a trial."))
+}
+
+/// The checks that failed, a line each; `None` where nothing was checked.
+fn failed(stdout: &[u8]) -> Option<Vec<String>> {
+    let Told { checks } = serde_json::from_slice(stdout).ok()?;
+    let failed = checks.iter().filter(|check| check.status == "failed").map(Check::line).collect();
+    (!checks.is_empty()).then_some(failed)
 }
 
 impl Check {
     fn line(&self) -> String {
-        let next = self.next_step.as_ref().map(|next| format!("\n    -> {next}")).unwrap_or_default();
-        format!("  {}: {}{next}", self.check, self.found)
+        // The user who tried it decides what stands there.
+        let of_user = |text: &str| shown(&text.replace('\n', "\n      "));
+        let next =
+            self.next_step.as_ref().map(|next| format!("\n    -> {}", of_user(next))).unwrap_or_default();
+        format!("  {}: {}{next}", of_user(&self.check), of_user(&self.found))
     }
 }
 
@@ -230,4 +236,41 @@ fn said(output: &Output) -> String {
         [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
     if words.is_empty() { output.status.to_string() } else { words.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few, plain};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_checked_is_no_good_trial() {
+        assert_eq!(failed(br#"{"checks":[]}"#), None);
+        assert_eq!(failed(br#"{"checks":[{"check":"Lock","status":"ok","found":"x"}]}"#), Some(Vec::new()));
+        let bad = br#"{"checks":[{"check":"Lock","status":"failed","found":"x","nextStep":"y"}]}"#;
+        assert_eq!(failed(bad), Some(vec!["  Lock: x\n    -> y".to_owned()]));
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// No check that failed is lost, and nothing in it moves a terminal.
+        #[test]
+        fn fuzz_answers_of_trials(stdout in damaged([
+            r#"{"object":"doctor","ok":false,"checks":[{"check":"data.json","status":"ok","found":"/srv/data.json","nextStep":null},{"check":"Directory","status":"failed","found":"no such\nhost","nextStep":"Mend it"}]}"#,
+            r#"{"checks":[{"check":"Lock","status":"skipped","found":"x"},{"check":"Lock","status":"failed","found":"\u001b[2J"}]}"#,
+            "sh: 1: bwdc: not found\n",
+        ])) {
+            let Some(lines) = failed(&stdout) else { return Ok(()) };
+            // What is passed over may be no text.
+            let Ok(whole) = serde_json::from_slice::<serde_json::Value>(&stdout) else { return Ok(()) };
+            let checks = whole["checks"].as_array().unwrap();
+            prop_assert_eq!(checks.iter().filter(|check| check["status"] == "failed").count(), lines.len());
+            plain(&lines.join("\n"))?;
+            let is_ours = |line: &str| line.starts_with("  ");
+            prop_assert!(lines.iter().flat_map(|line| line.lines()).all(is_ours), "{lines:?}");
+        }
+    }
 }
