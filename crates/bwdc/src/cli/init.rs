@@ -368,14 +368,25 @@ impl<'a> Draft<'a> {
         let root = settings::find("ldap.rootPath")?;
         let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => {
-                timeout(LOOK.min(job::longest(&self.data)), ldap::root_dse(&config))
-                    .await
-                    .ok()
-                    .and_then(std::result::Result::ok)
+                let limit = LOOK.min(job::longest(&self.data));
+                match timeout(limit, ldap::root_dse(&config)).await {
+                    Ok(said) => said.map_err(Error::from),
+                    Err(_) => Err(Error::new(format!(
+                        "Asking the LDAP server where its tree begins: no answer within {} s.",
+                        limit.as_secs()
+                    ))
+                    .hint("Check ldap.hostname, ldap.port and the firewall.")),
+                }
             }
-            _ => None,
+            _ => Ok(ldap::RootDse::default()),
         };
-        let said = said.unwrap_or_default();
+        let said = match said {
+            // Without an answer there is nothing to propose: the error tells why.
+            Err(error) if self.interaction == Interaction::None && root.stored(&self.data).is_none() => {
+                return Err(error.also("Nothing was saved."));
+            }
+            said => said.unwrap_or_default(),
+        };
         if root.stored(&self.data).is_none()
             && let Some(context) =
                 said.naming_contexts.iter().find(|context| context.to_lowercase().contains("dc="))

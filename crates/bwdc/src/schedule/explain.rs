@@ -31,7 +31,12 @@ pub(crate) fn english(schedule: &Schedule) -> String {
             let mut letters = text.chars();
             letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
         }
-        Schedule::Every(interval) => format!("Every {}, counted from the start.", amount(*interval)),
+        Schedule::Every(interval) => {
+            let amount = amount(*interval);
+            // Every minute, every hour.
+            let single = amount.strip_prefix("1 ").filter(|unit| !unit.contains(' '));
+            format!("Every {}.", single.unwrap_or(&amount))
+        }
         Schedule::Boot => "Once, when the machine starts.".to_owned(),
     }
 }
@@ -376,7 +381,9 @@ mod tests {
                 "0 0 */12 3 5",
                 "At 00:00, on the 1st, 13th and 25th of the month where that is a Friday, in March.",
             ),
-            ("90m", "Every 1 hour and 30 minutes, counted from the start."),
+            ("90m", "Every 1 hour and 30 minutes."),
+            ("15m", "Every 15 minutes."),
+            ("1h", "Every hour."),
             ("@reboot", "Once, when the machine starts."),
         ] {
             assert_eq!(said(text), expected, "{text}");

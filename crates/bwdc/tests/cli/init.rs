@@ -145,6 +145,13 @@ fn what_does_not_work_is_not_saved() {
     instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
     instance.set_env("BW_CLIENTSECRET", "wrong");
     init(&instance, &[]).fails(1, &["invalid_client"]);
+    // Nobody says where the tree begins: the cause is told, not what follows from it.
+    let silent = ["--set", "ldap.port=1"];
+    let ran = init(&instance, &silent).fails(1, &["Connection refused", "Nothing was saved."]);
+    assert!(!ran.err.contains("ldap.rootPath"), "{}", ran.err);
+    let tls = format!("ldap.port={}", slapd.tls_port());
+    init(&instance, &["--set", "ldap.ssl=true", "--set", &tls])
+        .fails(1, &["certificate", "Nothing was saved."]);
     init(&instance, &["--set", "ldap.password=x"]).fails(1, &["visible to other users", "_FILE"]);
     init(&instance, &["--set", "ldap.portt=x"]).fails(1, &["Did you mean ldap.port?"]);
     instance.run(&["init", "--directory", "ldpa"]).fails(1, &["did you mean ldap?"]);

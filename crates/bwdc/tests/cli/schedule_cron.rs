@@ -391,6 +391,15 @@ fn what_root_has_set_up_runs_as_the_user() {
          --set sync.groups=false --set secrets.file=secrets.env >/dev/null"
     ));
     assert_eq!(namespace.sh(&format!("stat -c '%U' {folder} {folder}/data.json")), "root\nroot\n");
+    // README's commands as they are printed, for a user who does not exist yet.
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let block = readme.split("## Schedule").nth(1).unwrap().split("```").nth(1).unwrap();
+    let script = block.strip_prefix("sh\n").unwrap();
+    let ran = namespace.run(&["sh", "-ec", &format!("PATH=/opt:$PATH\n{script}")]).ok();
+    assert!(ran.out.contains("The schedule is installed."), "{}", ran.out);
+    namespace.schedule(&["remove", "--all"]).ok();
+    namespace.remove_user();
+    namespace.sh(&format!("chown -R root: {folder}"));
     let words = ["install", "--every", "1m", "--using", "cron", "--user", "bwdc", "--appdata", folder];
     // The user is there: theirs it becomes only where that was asked for.
     namespace.sh("useradd --system --no-create-home --home-dir /var/lib/bwdc bwdc");

@@ -57,6 +57,11 @@ fn each_run_leaves_its_result() {
     );
     let response = json_of(&instance.run(&["--response", "status"]).ok());
     assert_eq!(response["data"]["instances"][0]["lastRun"], *last);
+    assert!(!text.contains("no changes"), "{text}");
+    instance.run(&["sync"]).ok();
+    let text = instance.run(&["status"]).ok().out;
+    assert!(text.contains("Synced 0 group(s) and 0 user(s). There were no changes to send."), "{text}");
+    let (good, _) = status(&instance);
 
     // After a failure the last good run is still known.
     instance.set_env("BWDC_STARTED_BY", "systemd");

@@ -175,9 +175,11 @@ fn of_run(run: &Run, now: Timestamp) -> String {
     let exit = exit.map(|exit| format!(", exit {exit}")).unwrap_or_default();
     let duration = duration_seconds.map(|seconds| format!(", {seconds:.1} s")).unwrap_or_default();
     let head = format!("{}, by {}: {}{exit}{duration}", when(*at, now), by.as_str(), result.word());
+    let unchanged = run.counts.filter(|counts| counts.users == 0 && counts.groups == 0);
+    let unchanged = unchanged.map_or("", |_| " There were no changes to send.");
     let removed = run.counts.filter(|counts| counts.removed > 0 || counts.left_out > 0);
-    let more = removed.map(|counts| format!(" {} left, {} were left out.", counts.removed, counts.left_out));
-    format!("{head}\n{message}{}", more.unwrap_or_default())
+    let more = removed.map(|counts| format!(" {} removed, {} left out.", counts.removed, counts.left_out));
+    format!("{head}\n{message}{unchanged}{}", more.unwrap_or_default())
 }
 
 /// What the files say. One that seems to be cut off may just be about to tell its end.
