@@ -1,6 +1,6 @@
-//! What an import changes, compared with the one before: who comes and who goes, and why.
+//! Changes that an import makes compared with the previous one: who joins, who leaves, and why.
 //!
-//! It is only told. What is decided and sent does not depend on it.
+//! For reporting only: what is decided and sent does not depend on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -15,40 +15,40 @@ use crate::plan::Server;
 use crate::prepare::{Fate, Person, Prepared, PreparedGroup};
 use crate::rules::{ExistingMembers, Rules};
 
-/// What was imported last, as far as it takes to tell what is new.
+/// Record of the last import, detailed enough to tell what is new.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Imported {
-    /// Who stays, with the address if there was one.
+    /// People who stay, with their address if there was one.
     people: BTreeMap<ExternalId, Option<String>>,
-    /// Who was imported once and has left since.
+    /// People who were imported once and have left since.
     gone: BTreeSet<ExternalId>,
     groups: BTreeMap<ExternalId, ImportedGroup>,
-    /// Who was left out, and why, in short.
+    /// People who were left out, and why, as short hashes.
     left_out: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ImportedGroup {
     name: String,
-    /// How many members.
+    /// Number of members.
     count: usize,
-    /// Of the members' ids.
+    /// Digest of the members' ids.
     digest: String,
 }
 
-/// What is known of the import before.
+/// Record of the previous import to compare with.
 #[derive(Clone, Copy, Debug)]
 pub enum Baseline<'a> {
-    /// There was none.
+    /// There was no previous import.
     Nothing,
-    /// There was one, and nobody kept what it was: nothing is told as new.
+    /// There was a previous import, but no record of it: nothing is reported as new.
     Unknown,
-    /// This one.
+    /// The record of the previous import.
     Known(&'a Imported),
 }
 
-/// What happens to somebody or something.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Imported for the first time.
@@ -57,13 +57,13 @@ pub enum Kind {
     Restore,
     /// Removed from the organization.
     Remove,
-    /// Removed by a server that keeps the member and takes the access away.
+    /// Access revoked by a server that keeps the member.
     Revoke,
-    /// Not imported, other than last time.
+    /// Not imported, unlike last time.
     LeaveOut,
-    /// A group that is imported for the first time.
+    /// Group imported for the first time.
     GroupCreate,
-    /// A group with another name or other members.
+    /// Group with a new name or other members.
     GroupChange,
 }
 
@@ -73,7 +73,7 @@ impl Kind {
         matches!(self, Self::Remove | Self::Revoke)
     }
 
-    /// The word that the log has for it.
+    /// Name of the event in the log.
     pub fn word(self) -> &'static str {
         match self {
             Self::Invite => "invite",
@@ -87,60 +87,60 @@ impl Kind {
     }
 }
 
-/// Whom or what a change is about.
+/// Person, group or entry that a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A person.
+    /// Person.
     Person {
-        /// The address, if one is known.
+        /// Address, if one is known.
         email: Option<String>,
-        /// What the organization knows the person by.
+        /// Id by which the organization knows the person.
         external_id: ExternalId,
-        /// Where the id alone does not say who it is.
+        /// Name to show when the id alone does not identify the person.
         found_as: FoundAs,
     },
-    /// A group.
+    /// Group.
     Group {
-        /// Its name.
+        /// Name of the group.
         name: String,
-        /// What the organization knows the group by.
+        /// Id by which the organization knows the group.
         external_id: ExternalId,
     },
-    /// An entry of the directory, as an administrator would look for it.
+    /// Entry of the directory, as an administrator would look for it.
     Entry(String),
 }
 
-/// One change.
+/// Single change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What happens.
+    /// Kind of the change.
     pub kind: Kind,
-    /// To whom or what.
+    /// Person, group or entry it is about.
     pub subject: Subject,
-    /// Why.
+    /// Reason for the change.
     pub reason: String,
 }
 
-/// What changes are told by.
+/// Basis on which changes are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// Compared with the import before.
+    /// Compared with the previous import.
     Compared,
-    /// Nobody kept what the import before was: who is new is not known.
+    /// No record of the previous import: newcomers cannot be told apart.
     Unknown,
 }
 
 /// All changes of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// What they are told by.
+    /// Basis of the report.
     pub basis: Basis,
-    /// People first, then groups, then who is left out.
+    /// People first, then groups, then those left out.
     pub list: Vec<Change>,
 }
 
 impl Changes {
-    /// Compares what is to be imported with what was imported last. Also what to compare the next import with.
+    /// Compares the next import with the previous one. Also returns the record to compare the following import with.
     pub fn of(
         baseline: Baseline<'_>,
         prepared: &Prepared,
@@ -162,14 +162,14 @@ impl Changes {
         (Self { basis, list }, imported)
     }
 
-    /// What is true although nothing was sent.
+    /// Changes that hold even if nothing was sent.
     #[must_use]
     pub fn unsent(mut self) -> Self {
         self.list.retain(|change| change.kind == Kind::LeaveOut);
         self
     }
 
-    /// How many people leave.
+    /// Number of people who leave.
     pub fn leavers(&self) -> usize {
         self.list.iter().filter(|change| change.kind.is_leaving()).count()
     }
@@ -180,7 +180,7 @@ struct Comparison<'a> {
     prepared: &'a Prepared,
     rules: &'a Rules,
     server: Server,
-    /// Who leaves for being gone.
+    /// People who leave because they are no longer in the directory.
     missing: HashSet<&'a str>,
 }
 
@@ -196,7 +196,7 @@ impl<'a> Comparison<'a> {
 
     fn joiners(&self) -> impl Iterator<Item = Change> {
         let Imported { people, gone, .. } = self.before;
-        // Somebody with another id than before is no newcomer: the server goes by the address.
+        // Somebody with a new id and a known address is not a newcomer: the server matches by address.
         let addresses: HashSet<&str> = people.values().flatten().map(String::as_str).collect();
         let is_known = move |person: &Person| {
             let has_address = |email: &Email| addresses.contains(email.as_str());
@@ -219,7 +219,7 @@ impl<'a> Comparison<'a> {
         known.filter(|person| self.can_leave(person)).map(|person| self.leaver(person))
     }
 
-    /// Those who were known to the last read, and are gone: also where nobody kept what was imported.
+    /// People known from the last read who are gone now, even if there is no record of the last import.
     fn vanished(&self) -> impl Iterator<Item = Change> {
         let vanished = self.people(Fate::Leaves).filter(|person| self.is_vanished(person));
         vanished.filter(|person| self.can_leave(person)).map(|person| self.leaver(person))
@@ -230,7 +230,7 @@ impl<'a> Comparison<'a> {
         let email = person.email.as_ref().map(Email::as_str).or(before);
         let reason = match person.status {
             Status::Disabled => "disabled in the directory (sync.removeDisabled)",
-            _ if self.is_vanished(person) => "the directory has the person no more (sync.removeMissing)",
+            _ if self.is_vanished(person) => "no longer in the directory (sync.removeMissing)",
             Status::Deleted | Status::Active => "deleted in the directory",
         };
         change(self.leaving(), person, email, reason)
@@ -252,7 +252,7 @@ impl<'a> Comparison<'a> {
         self.server == Server::Official || person.email.is_some()
     }
 
-    /// Overwriting removes everybody who is not in the import.
+    /// With overwriting, everybody who is not in the import is removed.
     fn overwritten(&self) -> impl Iterator<Item = Change> {
         let imported: HashSet<&ExternalId> = match self.rules.existing {
             ExistingMembers::Overwrite => {
@@ -336,7 +336,7 @@ fn change(kind: Kind, person: &Person, email: Option<&str>, reason: &str) -> Cha
 fn difference(before: &ImportedGroup, now: &ImportedGroup) -> Option<String> {
     let renamed = (before.name != now.name).then(|| format!("was called {}", before.name));
     let members = (before.digest != now.digest).then(|| match (before.count, now.count) {
-        (before, now) if before == now => format!("{now} member(s), others than before"),
+        (before, now) if before == now => format!("{now} member(s), but different ones"),
         (before, now) => format!("{now} member(s), {before} before"),
     });
     let differences: Vec<String> = renamed.into_iter().chain(members).collect();
@@ -356,7 +356,7 @@ fn left_out(prepared: &Prepared) -> impl Iterator<Item = (&str, &str)> {
     notes.map(|note| (note.entry.as_str(), note.reason.as_str())).chain(bad)
 }
 
-/// Knows a pair again without keeping it.
+/// Hash that recognises a pair without storing it.
 fn mark(entry: &str, reason: &str) -> String {
     short([entry, reason].into_iter())
 }
@@ -368,7 +368,7 @@ impl ImportedGroup {
     }
 }
 
-/// The first 96 bits of a SHA-256, each text with its length before it.
+/// First 96 bits of a SHA-256 over each text, prefixed with its length.
 fn short<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();
     for text in texts {
@@ -414,7 +414,7 @@ mod tests {
         }
     }
 
-    /// Each change in short, and what is known then.
+    /// Each change in short, and the record afterwards.
     fn told(baseline: Baseline<'_>, prepared: &Prepared, rules: &Rules) -> (Vec<String>, Imported) {
         let (Changes { list, .. }, imported) = Changes::of(baseline, prepared, rules, Server::Official);
         let name = |subject: &Subject| match subject {
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_named_when_it_happens_and_never_again() {
+    fn each_change_is_reported_once() {
         let rules = Rules::default();
         let first = prepared(&[stays("a"), stays("b"), leaves("old")], &[("Staff", &["a", "b"])]);
         let (list, known) = told(Baseline::Nothing, &first, &rules);
@@ -440,12 +440,12 @@ mod tests {
         let third = prepared(&[stays("b")], &[]);
         let (list, known) = told(Baseline::Known(&known), &third, &rules);
         assert_eq!(list, ["restore b"]);
-        // Who is absent from a read of changes is still there.
+        // Somebody who is absent from a read of changes is still there.
         assert!(told(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules).0.is_empty());
     }
 
     #[test]
-    fn overwriting_removes_who_is_absent() {
+    fn overwriting_removes_absent_people() {
         let rules = Rules { existing: ExistingMembers::Overwrite, ..Rules::default() };
         let (_, known) = told(Baseline::Nothing, &prepared(&[stays("a"), stays("b")], &[]), &rules);
         let (list, known) = told(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules);
@@ -453,9 +453,9 @@ mod tests {
         assert!(told(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules).0.is_empty());
     }
 
-    /// After an update of the program, not the whole company is new.
+    /// After an update of the program, the whole company must not look new.
     #[test]
-    fn without_a_memory_only_what_is_certain_is_told() {
+    fn without_a_record_only_certain_changes_are_reported() {
         let rules = Rules::default();
         let mut import = prepared(&[stays("a"), leaves("b"), leaves("c")], &[("Staff", &["a"])]);
         import.missing.people = vec![leaves("c").label()];
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_left_out_is_named_once_for_each_reason() {
+    fn left_out_people_are_reported_once_for_each_reason() {
         let rules = Rules::default();
         let with = |reason: &str| Prepared {
             notes: vec![
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn another_id_for_a_known_address_is_no_newcomer() {
+    fn a_new_id_for_a_known_address_is_not_a_newcomer() {
         let rules = Rules::default();
         let (_, known) = told(Baseline::Nothing, &prepared(&[stays("a")], &[]), &rules);
         let renamed = Person { external_id: "a2".into(), ..stays("a") };
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_says_what_is_different() {
+    fn a_group_change_says_what_is_different() {
         let group =
             |name: &str, members: &[&str]| ImportedGroup::of(&prepared(&[], &[(name, members)]).groups[0]);
         let before = group("Staff", &["a", "b"]);
@@ -502,7 +502,7 @@ mod tests {
         );
         assert_eq!(
             difference(&before, &group("Staff", &["a", "c"])).unwrap(),
-            "2 member(s), others than before"
+            "2 member(s), but different ones"
         );
     }
 }

@@ -1,24 +1,24 @@
-//! The last word before anything is sent.
+//! Final check before anything is sent.
 
 use crate::plan::{BATCH_SIZE, Plan, Summary};
 use crate::prepare::Missing;
 use crate::rules::{BadRecords, ExistingMembers, ImportSize, Rules};
 
-/// Whether a plan may be carried out.
+/// Decision whether a plan may be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nobody and nothing to import.
+    /// Nothing to import.
     NothingToSend,
-    /// The server has exactly this already.
+    /// The server already has exactly this.
     Unchanged,
-    /// Go.
+    /// The import may be sent.
     Ready,
-    /// Not like this.
+    /// The import must not be sent.
     Blocked(Vec<Finding>),
 }
 
 impl Verdict {
-    /// With more that speaks against the import.
+    /// Adds further objections to the import.
     #[must_use]
     pub fn with(self, more: Vec<Finding>) -> Self {
         match self {
@@ -32,52 +32,52 @@ impl Verdict {
     }
 }
 
-/// Why an import is held back.
+/// Reason why an import is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It contradicts itself, or the server would refuse it.
+    /// The import contradicts itself, or the server would refuse it.
     Refusable,
-    /// The server would carry it out, and somebody would regret it.
+    /// The server would accept it, but somebody would regret it.
     Dangerous,
 }
 
-/// One reason not to import.
+/// Single reason not to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of reason it is.
+    /// Kind of reason.
     pub cause: Cause,
-    /// What is wrong.
+    /// Description of the problem.
     pub problem: String,
-    /// What to do about it.
+    /// Advice on what to do about it.
     pub next_step: String,
 }
 
-/// What the server refuses by number.
+/// Size limits that the server enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerLimits {
     /// Bitwarden's cloud: 2,000 groups and 2,000 people who stay, unless the import is declared large.
     Cloud,
-    /// None.
+    /// No limits.
     SelfHosted,
 }
 
-/// How many people may leave for being gone, without anybody saying so.
+/// Number of missing people who may be removed without confirmation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Removals {
-    /// A tenth of those last known, and ten in any case.
+    /// A tenth of the people last known, and at least ten.
     #[default]
     Few,
-    /// As many as an administrator named for this run.
+    /// The number an administrator gave for this run.
     UpTo(usize),
 }
 
-/// More than so many are not few.
+/// Largest number of removals that is always allowed.
 const FEW: usize = 10;
 
-/// At most so many are named in a finding.
+/// Largest number of people named in a finding.
 const NAMED: usize = 20;
 
-/// Compares a plan with the rules, the server's limits, what may be removed and what was sent last.
+/// Checks a plan against the rules, the server's limits, the allowed removals and the last import.
 pub fn check(
     plan: &Plan,
     rules: &Rules,
@@ -106,11 +106,11 @@ pub fn check(
 fn bad_records(plan: &Plan, rules: &Rules) -> Vec<Finding> {
     let next_step = match (rules.bad_records, rules.existing) {
         (BadRecords::Stop, _) => {
-            "Mend the entry in the directory, exclude it with a filter, or set sync.onBadRecord to `skip` to import \
+            "Fix the entry in the directory, exclude it with a filter, or set sync.onBadRecord to `skip` to import \
              the others."
         }
         (BadRecords::Skip, ExistingMembers::Overwrite) => {
-            "With sync.overwriteExisting, an entry left out would be removed from the organization: mend it in the \
+            "With sync.overwriteExisting, an entry left out would be removed from the organization: fix it in the \
              directory or switch sync.overwriteExisting off."
         }
         (BadRecords::Skip, ExistingMembers::Keep) => return Vec::new(),
@@ -141,7 +141,7 @@ fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
     (users == leavers).then(|| Finding {
         cause: Cause::Dangerous,
         problem:
-            "The directory yields nobody who stays, and with sync.overwriteExisting the import would remove \
+            "No active people were found in the directory, and with sync.overwriteExisting the import would remove \
                   every member that was ever synced."
                 .to_owned(),
         next_step: "Check the search base and the filters, or switch sync.overwriteExisting off.".to_owned(),
@@ -153,7 +153,7 @@ fn missing(plan: &Plan, removals: Removals) -> Option<Finding> {
 }
 
 /// A directory that suddenly lacks many people is more often a mistake than a wave of leavers: a moved subtree, a changed
-/// right, a replica that is not filled yet. `from` tells which directory it is; `in_all` is how many are gone in this run.
+/// permission, a replica that is not filled yet. `from` names the directory; `in_all` is how many are missing in this run.
 pub(crate) fn too_many_gone(
     missing: &Missing,
     removals: Removals,
@@ -174,7 +174,7 @@ pub(crate) fn too_many_gone(
     Some(Finding {
         cause: Cause::Dangerous,
         problem: format!(
-            "{count} of the {known} people of the last complete read{from} are not in the directory any more, and sync.removeMissing \
+            "{count} of the {known} people of the last complete read{from} are no longer in the directory, and sync.removeMissing \
              would remove them: {named}{more}"
         ),
         next_step: format!(

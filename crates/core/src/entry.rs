@@ -1,4 +1,4 @@
-//! The people and groups of a directory, in words that every directory shares.
+//! People and groups of a directory, in terms that all directories share.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,7 +14,7 @@ macro_rules! text_type {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The value as text.
+            /// Value as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -55,20 +55,20 @@ macro_rules! text_type {
 pub(crate) use text_type;
 
 text_type! {
-    /// What Bitwarden stores to recognise a person or a group: an `objectGUID`, a DN or a vendor's id.
-    /// Compared letter by letter, as the server does. Cloning shares the text.
+    /// Id that Bitwarden stores to recognise a person or a group: an `objectGUID`, a DN or a vendor's id.
+    /// Compared byte by byte, as the server does. Cloning shares the text.
     ExternalId
 }
 
 text_type! {
-    /// How the groups of one directory refer to their members: a normalised DN or a vendor's id.
+    /// Id that groups of a directory use to refer to their members: a normalised DN or a vendor's id.
     /// Never leaves the program. Cloning shares the text.
     ReferenceId
 }
 
-/// An e-mail address, trimmed and in lower case, as the server keeps it. Never empty.
+/// E-mail address, trimmed and in lower case, as the server stores it. Never empty.
 ///
-/// Whether the server would accept it is a later question: see [`crate::prepare()`].
+/// Whether the server would accept it is checked later: see [`crate::prepare()`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Email(Arc<str>);
@@ -86,7 +86,7 @@ impl Email {
         Some(Self(value.to_lowercase().into()))
     }
 
-    /// The address as text.
+    /// Address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -111,23 +111,23 @@ impl<'de> Deserialize<'de> for Email {
     }
 }
 
-/// How an administrator finds an entry whose id says nothing: a DN, a name to sign in with. For messages only, so that all are equal.
-/// Cloning shares the text.
+/// Name by which an administrator finds an entry whose id is opaque: a DN or a sign-in name. For messages only, so all
+/// values compare as equal. Cloning shares the text.
 #[derive(Clone, Debug, Default)]
 pub struct FoundAs(Option<Arc<str>>);
 
 impl FoundAs {
-    /// None for a blank value.
+    /// Wraps a name; a blank one counts as none.
     pub fn of(value: Option<&str>) -> Self {
         Self(value.map(str::trim).filter(|value| !value.is_empty()).map(Into::into))
     }
 
-    /// The text, if there is one.
+    /// Text, if there is one.
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
-    /// The entry by this and its id, or by the id alone.
+    /// Name and id of the entry, or the id alone.
     pub(crate) fn with_id(&self, id: &ExternalId) -> String {
         match self.as_str() {
             Some(name) if name != id.as_str() => format!("{name} ({id})"),
@@ -162,7 +162,7 @@ impl Ord for FoundAs {
     }
 }
 
-/// What the directory says about an account. Deleted wins over disabled.
+/// Status of an account in the directory. Deleted wins over disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -170,35 +170,35 @@ pub enum Status {
     Active,
     /// Switched off, but still there.
     Disabled,
-    /// A tombstone.
+    /// Deleted; only a tombstone is left.
     Deleted,
 }
 
-/// One person's account.
+/// Account of one person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User {
-    /// What the organization knows the person by.
+    /// Id by which the organization knows the person.
     pub external_id: ExternalId,
-    /// What groups of the same directory refer to.
+    /// Id by which groups of the same directory refer to the person.
     pub reference_id: ReferenceId,
-    /// Absent where the directory has none, as in most tombstones.
+    /// Address; absent if the directory has none, as in most tombstones.
     pub email: Option<Email>,
     /// In use, switched off or deleted.
     pub status: Status,
-    /// Where the id alone does not say who it is.
+    /// Name to show when the id alone does not identify the person.
     pub found_as: FoundAs,
 }
 
-/// One group with its direct members.
+/// Group with its direct members.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
-    /// What the organization knows the group by.
+    /// Id by which the organization knows the group.
     pub external_id: ExternalId,
-    /// What groups of the same directory refer to.
+    /// Id by which groups of the same directory refer to this one.
     pub reference_id: ReferenceId,
-    /// The name people see.
+    /// Display name.
     pub name: String,
-    /// Users and groups alike; references to neither are ignored and counted.
+    /// Users and groups alike; references to anything else are ignored and counted.
     pub members: Vec<ReferenceId>,
     /// Where name and id do not say which one it is.
     pub found_as: FoundAs,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-/// Which entries are kept, by trimmed lower-case value: a user's e-mail or a group's display name.
+/// Filter on trimmed lower-case values: a user's e-mail address or a group's display name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetFilter {
     /// Only these.
     Include(BTreeSet<String>),
     /// All but these.
     Exclude(BTreeSet<String>),
-    /// What each of these keeps.
+    /// Entries that all of these keep.
     All(Vec<Self>),
 }
 
@@ -25,51 +25,51 @@ impl SetFilter {
     }
 }
 
-/// A filter setting taken apart: `keyword:value,value|native query`.
+/// Parsed filter setting: `keyword:value,value|native query`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// What stands before the first `|`.
+    /// Part before the first `|`.
     pub set: Option<SetFilter>,
-    /// What stands after it: a query in the vendor's own language.
+    /// Part after it: a query in the vendor's own language.
     pub native: Option<String>,
 }
 
-/// A filter that cannot be understood. Syncing everybody instead would be the worst answer.
+/// Filter that cannot be parsed. Syncing everybody instead would be the worst possible reaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// A word before a colon that means nothing here.
+    /// Unknown word before a colon.
     #[error("unknown keyword `{keyword}`{}", .suggestion.as_ref().map_or(String::new(), |s| format!(" (did you mean `{s}`?)")))]
     UnknownKeyword {
-        /// The word as it was written.
+        /// Word as it was written.
         keyword: String,
-        /// The known keyword nearest to it.
+        /// Known keyword closest to it.
         suggestion: Option<String>,
     },
-    /// Text that is no set filter at all.
+    /// Text that is not a set filter.
     #[error("`{text}` is not a filter; write `include:a,b` or `exclude:a,b`{}", if *.native { ", and put a query in the directory's own language after a `|`" } else { "" })]
     NotAFilter {
-        /// The text as it was written.
+        /// Text as it was written.
         text: String,
-        /// Whether the directory takes a native query.
+        /// Whether the directory accepts a native query.
         native: bool,
     },
     /// A keyword without values.
-    #[error("`{keyword}:` names nothing; write `{keyword}:a,b`")]
+    #[error("`{keyword}:` has no values; write `{keyword}:a,b`")]
     NoValues {
-        /// The keyword.
+        /// Keyword without values.
         keyword: String,
     },
-    /// A query after `|` for a directory that has no query language.
-    #[error("a query after `|` is not possible with this directory")]
+    /// Query after `|` for a directory without a query language.
+    #[error("this directory does not support a query after `|`")]
     NoNativeQuery,
 }
 
 /// Whether a directory has a query language of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeQuery {
-    /// Text after `|` goes to the vendor.
+    /// Text after `|` is passed to the vendor.
     Allowed,
-    /// There is none.
+    /// The directory has no query language.
     None,
 }
 
@@ -93,16 +93,16 @@ fn parse_set(text: &str, native: NativeQuery) -> Result<SetFilter, FilterError> 
     Ok(if keyword == "include" { SetFilter::Include(values) } else { SetFilter::Exclude(values) })
 }
 
-/// One clause of a filter.
+/// Clause of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
-    /// One of those that were allowed.
+    /// One of the allowed keywords.
     pub keyword: &'static str,
     /// Trimmed and in lower case; at least one.
     pub values: BTreeSet<String>,
 }
 
-/// Parses a filter of several clauses with `|` in between, for a directory with more keywords than `include` and `exclude`.
+/// Parses a filter of several clauses separated by `|`, for a directory with more keywords than `include` and `exclude`.
 pub fn clauses(text: &str, keywords: &[&'static str]) -> Result<Vec<Clause>, FilterError> {
     let parts = text.split('|').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| clause(part, keywords, NativeQuery::None)).collect()
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_refused_with_the_right_form() {
+    fn text_that_is_not_a_filter_is_refused_with_the_correct_form() {
         let typo = parse("inculde:a", NativeQuery::None).unwrap_err();
         assert_eq!(typo.to_string(), "unknown keyword `inculde` (did you mean `include`?)");
         let odd = parse("zebra:a", NativeQuery::None).unwrap_err();

@@ -1,4 +1,4 @@
-//! The body of `POST /public/organization/import`, in the key order of the existing connector.
+//! Body of `POST /public/organization/import`, in the key order of the existing connector.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use serde::Serialize;
 
 use crate::entry::{Email, ExternalId};
 
-/// One request. Field order is the order on the wire.
+/// Single request. Field order is the order on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportRequest {
-    /// In the order of external ids.
+    /// Sorted by external id.
     pub groups: Vec<ImportGroup>,
-    /// In the order of external ids.
+    /// Sorted by external id.
     pub members: Vec<ImportMember>,
-    /// Whether members with an external id that is not listed are removed.
+    /// Whether to remove members whose external id is not listed.
     pub overwrite_existing: bool,
     /// Lifts the cloud's limit of 2,000 groups and 2,000 members.
     pub large_import: bool,
-    /// Whether newcomers are invited at once; a server that knows staging stages them otherwise.
+    /// Whether newcomers are invited at once; otherwise they are staged by a server that supports staging.
     pub invite_users_after_provisioning: bool,
 }
 
-/// A group with everybody who is in it, nested groups resolved.
+/// Group with all its members, nested groups resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportGroup {
@@ -30,16 +30,16 @@ pub struct ImportGroup {
     pub name: String,
     /// At most 300 characters.
     pub external_id: ExternalId,
-    /// In order; groups of one cycle share one list.
+    /// Sorted; groups of one cycle share a list.
     #[serde(serialize_with = "members")]
     pub member_external_ids: Arc<[ExternalId]>,
 }
 
-/// One person who stays, comes or leaves.
+/// Person who joins, stays or leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportMember {
-    /// Absent only in a tombstone whose address nobody knows.
+    /// Absent only in a tombstone whose address is unknown.
     pub email: Option<Email>,
     /// At most 300 characters.
     pub external_id: ExternalId,

@@ -1,4 +1,4 @@
-//! Who was in the directory when it was last read completely, and at which address.
+//! People who were in the directory when it was last read completely, and their addresses.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::entry::{Email, ExternalId, FoundAs, ReferenceId, Status, User};
 use crate::snapshot::{Coverage, Snapshot};
 
-/// External id to address. Fills in the address of a tombstone that lost its own, and knows who has vanished.
+/// Map from external id to address. Supplies the address of a tombstone that lost its own, and shows who has vanished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct KnownPeople {
-    /// Which people were looked for. Who is absent from a read of others has not vanished.
+    /// Scope of the read. People absent from a read with another scope have not vanished.
     population: Option<String>,
     people: BTreeMap<ExternalId, Option<String>>,
-    /// Those whom a merge imported by the id of another directory, with that id: the organization knows them by it.
+    /// People whom a merge imported under an id from another directory, with that id: the organization knows them by it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     imported_as: BTreeMap<ExternalId, ExternalId>,
 }
 
-/// The first form had addresses only, and nobody without one.
+/// First form of the file: addresses only, and nobody without one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -44,12 +44,12 @@ impl From<Stored> for KnownPeople {
 }
 
 impl KnownPeople {
-    /// The address somebody had.
+    /// Last known address of a person.
     pub fn email(&self, id: &ExternalId) -> Option<Email> {
         self.people.get(id)?.as_deref().and_then(Email::parse)
     }
 
-    /// How many people are known.
+    /// Number of known people.
     pub fn len(&self) -> usize {
         self.people.len()
     }
@@ -59,12 +59,12 @@ impl KnownPeople {
         self.people.is_empty()
     }
 
-    /// By which id the organization knows somebody, if it does: usually the directory's.
+    /// Id under which the organization knows a person, if it does: usually the directory's.
     pub(crate) fn imported_as<'a>(&'a self, id: &'a ExternalId) -> Option<&'a ExternalId> {
         self.people.contains_key(id).then(|| self.imported_as.get(id).unwrap_or(id))
     }
 
-    /// Notes by which id people were imported.
+    /// Records the ids under which people were imported.
     pub(crate) fn import_as<'a>(&mut self, ids: impl IntoIterator<Item = (&'a ExternalId, &'a ExternalId)>) {
         for (id, imported_as) in ids {
             if id == imported_as {
@@ -75,7 +75,7 @@ impl KnownPeople {
         }
     }
 
-    /// What is known after this read: everybody in it, and the tombstones among those known before. After a read of
+    /// People known after this read: everybody in it, and the tombstones among those known before. After a read of
     /// changes only, nobody is forgotten.
     #[must_use]
     pub fn after(&self, snapshot: &Snapshot) -> Self {
@@ -91,8 +91,8 @@ impl KnownPeople {
         Self { population, people, imported_as }
     }
 
-    /// Who was known and is not in this complete read of the same people. Nobody after a read of changes, or of other
-    /// people.
+    /// People who were known and are missing from this complete read with the same scope. Nobody after a read of changes or
+    /// with another scope.
     pub(crate) fn vanished(&self, snapshot: &Snapshot) -> Vec<User> {
         let is_same = self.population.is_some() && self.population == snapshot.population;
         if snapshot.coverage != Coverage::Full || !is_same {
@@ -104,7 +104,7 @@ impl KnownPeople {
         vanished
             .map(|(id, email)| User {
                 external_id: id.clone(),
-                // Nothing refers to somebody who is not there.
+                // Nothing refers to a person who is not there.
                 reference_id: ReferenceId::from(format!("vanished:{id}")),
                 email: email.as_deref().and_then(Email::parse),
                 status: Status::Deleted,

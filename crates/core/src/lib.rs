@@ -1,13 +1,13 @@
-//! The decisions of `bwdc`, told on one page:
+//! Decisions of `bwdc`, on one page:
 //!
 //! ```text
 //! Snapshot --prepare--> Prepared --plan--> Plan --check--> Verdict
 //! ```
 //!
-//! A [`snapshot::Snapshot`] is a directory as it was read, completely. [`prepare()`] decides who is imported and keeps
-//! the reason for everybody who is not; where several directories make one import, [`merge`] joins what was decided
-//! about each. [`plan()`] lays the requests out. [`check()`] has the last word. Everything
-//! here takes values and returns values: no IO, no async, no clock, no environment.
+//! A [`snapshot::Snapshot`] is a complete read of a directory. [`prepare()`] decides who is imported and records the
+//! reason for everybody who is not; where several directories share one import, [`merge`] joins the decisions about
+//! each. [`plan()`] lays out the requests. [`check()`] has the final say. Everything here takes values and returns
+//! values: no IO, no async, no clock, no environment.
 
 pub mod changes;
 pub mod check;
@@ -34,13 +34,13 @@ pub use rules::Rules;
 pub use secret::Secret;
 pub use snapshot::Snapshot;
 
-/// The candidate nearest to what was typed, if it is near enough to be meant.
+/// Candidate closest to the typed text, if it is close enough.
 pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let length = typed.chars().count();
     let near = |candidate: &'a str| {
         let (most, lower) = (2.max(candidate.len() / 4), candidate.to_lowercase());
-        // What differs by more in length is not compared: that takes time and memory for each pair of their letters.
+        // A large difference in length is not worth comparing: the time and memory grow with the product of the lengths.
         if length.abs_diff(lower.chars().count()) > most {
             return None;
         }
@@ -56,7 +56,7 @@ mod tests {
     use super::did_you_mean;
 
     #[test]
-    fn what_is_near_is_meant_and_what_is_endless_is_not_compared() {
+    fn close_words_are_suggested_and_endless_ones_are_not_compared() {
         let known = ["email", "employee id", "status"];
         assert_eq!(did_you_mean("Emial", known), Some("email"));
         assert_eq!(did_you_mean("emplyoee-id", known), Some("employee id"));

@@ -1,15 +1,15 @@
-//! Several directories, one import: what was decided about each by its own rules is joined, so that none removes what
-//! another added.
+//! Merge of several directories into one import: each is decided by its own rules, then the decisions are joined, so that
+//! none removes what another added.
 //!
-//! Directories are joined after each was decided, not before: a filter, a rule for disabled accounts, a reference from a
-//! group to its members mean something within one directory only. Their order is the administrator's and the only one that
-//! counts; which was read first never shows.
+//! Directories are joined after the decisions, not before: a filter, a rule for disabled accounts, or a group's reference to
+//! its members has a meaning within one directory only. The administrator sets their order, and only that order counts; the
+//! order in which they were read makes no difference.
 //!
-//! - An e-mail address is a person, imported by one external id: the one it was imported by last time, also where the directory
-//!   that gave it has the person no more; else the first directory's. All groups hold the person by that id, and by that id the
-//!   person leaves: the server knows members by the id they had first.
-//! - An external id belongs to one person. Where two people have one, both are [`BadRecord`]s.
-//! - Nobody leaves who is alive in any of the directories.
+//! - An e-mail address is a person, imported under one external id: the id it was imported under last time, even if the
+//!   person is no longer in the directory that supplied it; else the first directory's. All groups refer to the person by
+//!   that id, and the person leaves under that id: the server knows members by the id they had first.
+//! - An external id belongs to one person. If two people have the same one, both are [`BadRecord`]s.
+//! - Nobody leaves who is active in any of the directories.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,35 +26,35 @@ use crate::prepare::{
 use crate::rules::{ExistingMembers, Rules};
 use crate::snapshot::{Cursor, Snapshot};
 
-/// One of the directories.
+/// Directory that takes part in a merge.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// By which an administrator knows it.
+    /// Name by which an administrator knows it.
     pub name: String,
-    /// What its groups' names begin with; usually nothing.
+    /// Prefix of its groups' names; usually empty.
     pub prefix: String,
 }
 
-/// One directory, decided by its own rules, as its part of the import.
+/// Directory, decided by its own rules, as its part of the import.
 #[derive(Clone, Debug)]
 pub struct Share {
     source: Source,
     decided: Decided,
-    /// Everybody who stays, whether or not a filter leaves them out, with the address if there is one.
+    /// Everybody who stays, even if a filter leaves them out, with the address if there is one.
     living: FastMap<ExternalId, Option<Email>>,
-    /// All their addresses.
+    /// Addresses of all of them.
     addresses: FastSet<Email>,
-    /// Who was here when it was last read completely, and by which id they were imported.
+    /// People who were here at the last complete read, and the ids they were imported under.
     known: KnownPeople,
-    /// The same after this read.
+    /// People who are here after this read.
     known_after: KnownPeople,
-    /// How many people of this directory stay.
+    /// Number of people of this directory who stay.
     staying: usize,
 }
 
 impl Share {
-    /// Decides about one directory. `snapshot` must know everybody who is alive in it, whatever its filter is: somebody who
-    /// left another directory may be one of them.
+    /// Decides about one directory. `snapshot` must contain everybody who is active in it, whatever its filter: somebody who
+    /// left another directory may be among them.
     pub fn of(source: Source, snapshot: Snapshot, rules: &Rules, known: KnownPeople) -> Self {
         let everybody = || snapshot.users.iter().chain(&snapshot.others);
         let alive = || everybody().filter(|user| fate(user.status, rules) == Fate::Stays);
@@ -63,7 +63,7 @@ impl Share {
         let addresses = alive().filter_map(|user| user.email.clone()).collect();
         let known_after = known.after(&snapshot);
         let decided = decide(snapshot, rules, &known);
-        // Should the directory have an id twice, it means whom the import would carry.
+        // If the directory has an id twice, it stands for the person the import would carry.
         living.extend(
             staying(&decided.draft.people).map(|person| (person.external_id.clone(), person.email.clone())),
         );
@@ -72,31 +72,31 @@ impl Share {
     }
 }
 
-/// The directories as one.
+/// Directories joined into one.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// Who and what is to be imported. Its cursor is empty: each directory has its own.
+    /// People and groups to import. Its cursor is empty: each directory has its own.
     pub prepared: Prepared,
-    /// What each directory has to do with it, in their order.
+    /// Part of each directory, in their order.
     pub parts: Vec<Part>,
 }
 
-/// What one directory has to do with the import.
+/// Part of one directory in the import.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Its name.
+    /// Name of the directory.
     pub name: String,
-    /// Carried along for the commit.
+    /// Passed on to the commit.
     pub cursor: Cursor,
-    /// How many of its people stay.
+    /// Number of its people who stay.
     pub staying: usize,
-    /// Who of it leaves for being gone.
+    /// Its people who leave because they are missing.
     pub missing: Missing,
-    /// Who is known after this import.
+    /// People known after this import.
     pub known: KnownPeople,
 }
 
-/// Joins the directories, the most important first. One alone is what [`crate::prepare()`] makes of it.
+/// Joins the directories, the most important first. For a single one, the result is that of [`crate::prepare()`].
 pub fn merge(shares: Vec<Share>) -> Merged {
     let shares = named(shares);
     let (shares, contested) = without_contested(shares);
@@ -112,7 +112,7 @@ pub fn merge(shares: Vec<Share>) -> Merged {
     Merged { prepared: finish(draft, &vanished, known, Cursor::default()), parts }
 }
 
-/// What speaks against an import for the sake of one directory, where all together would not show it.
+/// Objections to an import because of one directory, which the total would not show.
 pub fn check(parts: &[Part], rules: &Rules, removals: Removals) -> Vec<Finding> {
     let in_all = parts.iter().map(|part| part.missing.people.len()).sum();
     let gone = parts
@@ -126,7 +126,7 @@ fn nobody_stays(part: &Part, rules: &Rules) -> Option<Finding> {
     is_dangerous.then(|| Finding {
         cause: Cause::Dangerous,
         problem: format!(
-            "{} yields nobody who stays, and with sync.overwriteExisting the import would remove everybody who ever came from \
+            "No active people were found in {}, and with sync.overwriteExisting the import would remove everybody who ever came from \
              there.",
             part.name
         ),
@@ -134,7 +134,7 @@ fn nobody_stays(part: &Part, rules: &Rules) -> Option<Finding> {
     })
 }
 
-/// With several directories, notes and bad records say which one they are about.
+/// Adds the directory's name to notes and bad records if there are several directories.
 fn named(mut shares: Vec<Share>) -> Vec<Share> {
     if shares.len() < 2 {
         return shares;
@@ -154,7 +154,7 @@ fn label(source: &Source, entry: impl std::fmt::Display) -> String {
     format!("{}: {entry}", source.name)
 }
 
-/// Takes out people whose external id is contested, also out of groups: it would make one person a member of another's groups.
+/// Removes people whose external id is contested, from groups too: the id would make one person a member of another's groups.
 fn without_contested(mut shares: Vec<Share>) -> (Vec<Share>, Vec<BadRecord>) {
     let contested = contested(&shares);
     if contested.is_empty() {
@@ -177,8 +177,8 @@ fn without_contested(mut shares: Vec<Share>) -> (Vec<Share>, Vec<BadRecord>) {
     (shares, records.collect())
 }
 
-/// External ids that two directories give to different living people, with who they are. Somebody without an address may be
-/// anybody, so that only equal addresses make one person.
+/// External ids that two directories give to different active people, with their names. Somebody without an address may be
+/// anybody, so only equal addresses make one person.
 fn contested(shares: &[Share]) -> BTreeMap<ExternalId, Vec<String>> {
     let mut contested = BTreeMap::new();
     if shares.len() < 2 {
@@ -201,7 +201,7 @@ fn contenders(id: &ExternalId, shares: &[Share]) -> Vec<String> {
         .collect()
 }
 
-/// Who is alive in another directory does not leave.
+/// Keeps people who are active in another directory.
 fn spare(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
     let mut notes = Vec::new();
     for at in 0..shares.len() {
@@ -234,21 +234,24 @@ fn reason_to_spare(person: &Person, at: usize, shares: &[Share]) -> Option<(Seve
         return Some(if is_other {
             (
                 Severity::Warning,
-                "not removed, because somebody else in another directory has the same external id",
+                "not removed, because another person in another directory has the same external id",
             )
         } else {
-            (Severity::Info, "not removed, because another directory has the person by the same external id")
+            (
+                Severity::Info,
+                "not removed, because the person is in another directory under the same external id",
+            )
         });
     }
     let email = person.email.as_ref()?;
     let has_address = elsewhere().any(|(_, share)| share.addresses.contains(email));
     has_address.then_some((
         Severity::Info,
-        "not removed, because another directory has a live account with the same address",
+        "not removed, because another directory has an active account with the same address",
     ))
 }
 
-/// Who was imported by another directory's id leaves by it.
+/// Makes people leave under the id of the directory they were imported from.
 fn leaving_as_imported(mut shares: Vec<Share>) -> Vec<Share> {
     for Share { decided: Decided { draft, vanished, .. }, known, .. } in &mut shares {
         let imported_as = |id: &ExternalId| known.imported_as(id).unwrap_or(id).clone();
@@ -260,7 +263,7 @@ fn leaving_as_imported(mut shares: Vec<Share>) -> Vec<Share> {
     shares
 }
 
-/// Each address once, by one id. The groups of all directories hold the person by that id.
+/// Lists each address once, under one id. The groups of all directories refer to the person by that id.
 fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
     let winners = winners(&shares);
     let mut carried: FastSet<Email> = shares
@@ -284,9 +287,9 @@ fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
             instead.insert(person.external_id.clone(), winner.clone());
             let is_first = carried.insert(email.clone());
             let reason = if is_first {
-                "imported by the external id of a directory that has the person no more: the organization knows the person by it"
+                "imported under the external id of a directory that no longer has the person: the organization knows the person by it"
             } else {
-                "another directory of the merge has the same address, and its account and external id count"
+                "another directory of the merge has the same address; its account and external id are used"
             };
             notes.push(Note::info(Step::Duplicates, label(source, person.label()), reason));
             person.external_id = winner.clone();
@@ -306,8 +309,8 @@ fn staying(people: &[Person]) -> impl Iterator<Item = &Person> {
     people.iter().filter(|person| person.fate == Fate::Stays)
 }
 
-/// People of a directory whom only another one imports, such as those of a directory that is read for its groups: by that
-/// one's id. Nobody whose address the directory itself has twice.
+/// People of a directory that only another directory imports, such as those of a directory that is read for its groups:
+/// under the other directory's id. Excludes people whose address the directory itself has twice.
 fn elsewhere(share: &Share, winners: &FastMap<Email, ExternalId>) -> FastMap<ExternalId, ExternalId> {
     let mut ids: FastMap<&Email, Vec<&ExternalId>> = FastMap::default();
     for (id, email) in &share.living {
@@ -322,8 +325,8 @@ fn elsewhere(share: &Share, winners: &FastMap<Email, ExternalId>) -> FastMap<Ext
     alone.filter(|(id, winner)| id != winner).collect()
 }
 
-/// By which external id each address is imported: the one it was imported by last time, because the server knows a member by
-/// the id it had first; else the first directory's. An id that means somebody else by now is nobody's any more.
+/// External id under which each address is imported: the one it was imported under last time, because the server knows a
+/// member by the id it had first; else the first directory's. An id that now stands for another person no longer counts.
 fn winners(shares: &[Share]) -> FastMap<Email, ExternalId> {
     let means = |id: &ExternalId, email: &Email| {
         shares.iter().filter_map(|share| share.living.get(id)).all(|other| other.as_ref() == Some(email))
@@ -346,15 +349,15 @@ fn winners(shares: &[Share]) -> FastMap<Email, ExternalId> {
     winners.into_iter().map(|(email, (id, _))| (email, id.clone())).collect()
 }
 
-/// Why an id is the one.
+/// Reason for choosing an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
-    /// The organization has it already.
+    /// The organization already has it.
     Known,
     New,
 }
 
-/// Groups whose members are given by another name, or are none; groups that share a list share the new one.
+/// Replaces members' ids in groups, or drops the members; groups that share a list share the new one.
 fn with_members(
     groups: Vec<PreparedGroup>,
     as_member: impl Fn(&ExternalId) -> Option<ExternalId>,
@@ -366,7 +369,7 @@ fn with_members(
         ids.dedup();
         ids.into()
     };
-    // The old lists outlive the loop, so that no two have the same place.
+    // The old lists outlive the loop, so no two of them have the same address in memory.
     groups
         .iter()
         .map(|group| {
@@ -376,7 +379,7 @@ fn with_members(
         .collect()
 }
 
-/// Everybody and everything in one draft.
+/// Merges all drafts into one.
 fn joined(mut shares: Vec<Share>, contested: Vec<BadRecord>, more_notes: Vec<Note>) -> (Vec<Share>, Draft) {
     let mut draft = Draft::default();
     for Share { source, decided, .. } in &mut shares {
@@ -396,7 +399,7 @@ fn prefixed(group: PreparedGroup, prefix: &str) -> PreparedGroup {
     PreparedGroup { name: format!("{prefix}{}", group.name), ..group }
 }
 
-/// One person in two directories by one id is one person: alive rather than leaving, then with an address, then in use.
+/// Keeps one entry per external id for a person in two directories: an active one first, then one with an address, then one in use.
 fn one_per_external_id(mut draft: Draft) -> Draft {
     let rank = |person: &Person| (person.fate, person.email.is_none(), person.status != Status::Active);
     draft.people.sort_by(|a, b| (&a.external_id, rank(a)).cmp(&(&b.external_id, rank(b))));

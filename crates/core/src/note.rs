@@ -1,17 +1,17 @@
-//! Why an entry was dropped, changed or merged: the answer to "why is this person missing?".
+//! Notes on why an entry was dropped, changed or merged: the answer to "why is this person missing?".
 
 use std::fmt;
 
-/// How much a note matters.
+/// Importance of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// As configured; worth knowing when one looks for somebody.
+    /// As configured; useful when looking for a person.
     Info,
-    /// Something an administrator should act on.
+    /// An administrator should act on it.
     Warning,
 }
 
-/// Where on the way from the directory to the import a note was made.
+/// Step between the directory and the import at which a note was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// While reading the directory.
@@ -20,9 +20,9 @@ pub enum Step {
     Filter,
     /// Missing and over-long addresses.
     Email,
-    /// Two accounts with one address.
+    /// Two accounts with the same address.
     Duplicates,
-    /// What the server would refuse.
+    /// Entries that the server would refuse.
     Validate,
     /// Nested groups and their members.
     Groups,
@@ -30,26 +30,26 @@ pub enum Step {
     Leavers,
 }
 
-/// One thing that was done to one entry, and why.
+/// Change to an entry, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How much it matters.
+    /// Importance.
     pub severity: Severity,
-    /// Where it was decided.
+    /// Step that decided it.
     pub step: Step,
-    /// The entry: an e-mail address, a DN, a vendor's id, a group's name; empty when it is about the whole read.
+    /// Entry: an e-mail address, a DN, a vendor's id, a group's name; empty if the note is about the whole read.
     pub entry: String,
-    /// A sentence without the entry in it, equal for equal causes so that notes can be counted.
+    /// Sentence without the entry in it, equal for equal causes so that notes can be counted.
     pub reason: String,
 }
 
 impl Note {
-    /// A note for the curious.
+    /// Makes a note for information.
     pub fn info(step: Step, entry: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self { severity: Severity::Info, step, entry: entry.to_string(), reason: reason.into() }
     }
 
-    /// A note that asks for action.
+    /// Makes a note that asks for action.
     pub fn warning(step: Step, entry: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, step, entry: entry.to_string(), reason: reason.into() }
     }
@@ -67,17 +67,17 @@ impl fmt::Display for Note {
 /// Notes with the same cause, counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteGroup<'a> {
-    /// How much it matters.
+    /// Importance.
     pub severity: Severity,
-    /// Where it was decided.
+    /// Step that decided it.
     pub step: Step,
-    /// The shared reason.
+    /// Shared reason.
     pub reason: &'a str,
-    /// The entries, in the order they were met; empty for notes about the whole read.
+    /// Entries in the order they were found; empty for notes about the whole read.
     pub entries: Vec<&'a str>,
 }
 
-/// Groups notes by cause, warnings first, otherwise in the order of first appearance.
+/// Groups notes by cause, warnings first, otherwise in order of first appearance.
 pub fn by_cause(notes: &[Note]) -> Vec<NoteGroup<'_>> {
     let mut groups: Vec<NoteGroup<'_>> = Vec::new();
     let mut index = std::collections::HashMap::new();

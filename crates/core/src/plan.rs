@@ -1,4 +1,4 @@
-//! The import, decided: what is sent, in which requests, in which order. Immutable; sending it makes no decisions.
+//! Plan of an import: which requests are sent, with what, in which order. Immutable; sending it makes no decisions.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,26 +12,26 @@ use crate::prepare::{BadRecord, Fate, Missing, Person, Prepared, PreparedGroup};
 use crate::rules::{ExistingMembers, ImportSize, Newcomers, Rules};
 use crate::snapshot::Cursor;
 
-/// The most people or groups in one request of a large import, as the existing connector sends them.
+/// Largest number of people or groups in one request of a large import, as in the existing connector.
 pub const BATCH_SIZE: usize = 2_000;
 
-/// Where the import goes.
+/// Destination of the import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The API's base URL, as text without a trailing slash.
+    /// Base URL of the API, without a trailing slash.
     pub api_url: String,
-    /// The organization's UUID.
+    /// UUID of the organization.
     pub organization_id: String,
-    /// Who answers there.
+    /// Kind of server.
     pub server: Server,
 }
 
-/// The servers differ in how they recognise people who leave.
+/// Kinds of server, which differ in how they recognise people who leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// Bitwarden's own: by external id.
+    /// Bitwarden's own: matches by external id.
     Official,
-    /// Vaultwarden: by e-mail address; it refuses an entry without one.
+    /// Vaultwarden: matches by e-mail address and refuses an entry without one.
     Vaultwarden,
 }
 
@@ -40,57 +40,57 @@ pub enum Server {
 pub struct Digest(String);
 
 impl Digest {
-    /// As stored in `lastSyncHash`.
+    /// Text as stored in `lastSyncHash`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What an import would do, in numbers.
+/// Size of an import, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Groups in the import.
     pub groups: usize,
-    /// People in the import, leavers among them.
+    /// People in the import, including leavers.
     pub users: usize,
     /// People marked as deleted.
     pub leavers: usize,
 }
 
 impl Summary {
-    /// Whether nobody and nothing is in it.
+    /// Whether the import is empty.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// A whole import.
+/// Complete import.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The requests in the order in which they are sent. Empty when there is nothing to say.
+    /// Requests in the order they are sent. Empty if there is nothing to send.
     pub requests: Vec<ImportRequest>,
-    /// Identifies the import.
+    /// Digest that identifies the import.
     pub digest: Digest,
-    /// The numbers.
+    /// Counts.
     pub summary: Summary,
-    /// Stored by the commit after success.
+    /// Cursor to store once the import has succeeded.
     pub cursor: Cursor,
-    /// Why entries were dropped or changed.
+    /// Notes on why entries were dropped or changed.
     pub notes: Vec<Note>,
-    /// Entries that had to be left out because they are wrong.
+    /// Entries that had to be left out because they are invalid.
     pub bad_records: Vec<BadRecord>,
-    /// Who leaves for being gone.
+    /// People who leave because they are missing from the directory.
     pub missing: Missing,
 }
 
 impl Prepared {
-    /// Whether the plan depends on who the server is: somebody leaves whose address nobody knows.
+    /// Whether the plan depends on the kind of server: it does if somebody leaves whose address is unknown.
     pub fn depends_on_server(&self) -> bool {
         self.people.iter().any(|person| person.email.is_none())
     }
 }
 
-/// Lays the import out.
+/// Lays out the import.
 pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
     let Prepared { people, groups, notes, bad_records, missing, cursor } = prepared;
     let (people, notes) = addressable(people, notes, target.server);
@@ -106,7 +106,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
     Plan { requests, digest, summary, cursor, notes, bad_records, missing }
 }
 
-/// Vaultwarden cannot be told about somebody without an address.
+/// Drops people whom Vaultwarden cannot be told about, because they have no address.
 fn addressable(people: Vec<Person>, mut notes: Vec<Note>, server: Server) -> (Vec<Person>, Vec<Note>) {
     if server == Server::Official {
         return (people, notes);
@@ -116,7 +116,7 @@ fn addressable(people: Vec<Person>, mut notes: Vec<Note>, server: Server) -> (Ve
         Note::warning(
             Step::Leavers,
             &person.external_id,
-            "left the directory without an e-mail address, by which alone Vaultwarden could find the member",
+            "left the directory without an e-mail address, and Vaultwarden finds a member by address only",
         )
     }));
     (known, notes)
@@ -154,7 +154,7 @@ fn requests(groups: Vec<ImportGroup>, members: Vec<ImportMember>, rules: &Rules)
     people.chain(groups).map(|batch| ImportRequest { large_import: true, ..batch }).collect()
 }
 
-/// Whether this many entries go out in several requests. Never together with overwriting, which would remove
+/// Whether this many entries are sent in several requests. Never together with overwriting, which would remove
 /// everybody who is not in the same request; [`crate::check`] refuses the combination.
 pub(crate) fn is_split(entries: usize, rules: &Rules) -> bool {
     rules.size == ImportSize::Batches && entries > BATCH_SIZE && rules.existing == ExistingMembers::Keep
@@ -167,7 +167,7 @@ fn batches<T>(entries: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
-/// Each text goes in with its length before it, so that no two imports look alike.
+/// Hashes each text after its length, so that no two imports look alike.
 fn digest(requests: &[ImportRequest], target: &Target) -> Digest {
     let mut hasher = Sha256::new();
     text(&mut hasher, &target.api_url);
@@ -190,7 +190,7 @@ fn digest(requests: &[ImportRequest], target: &Target) -> Digest {
         }
         number(&mut hasher, members.len());
         for ImportMember { email, external_id, deleted } in members {
-            // An address is never empty, so that this tells absence apart.
+            // An address is never empty, so an empty text means there is none.
             text(&mut hasher, email.as_ref().map_or("", Email::as_str));
             text(&mut hasher, external_id.as_str());
             hasher.update([u8::from(*deleted)]);
@@ -209,12 +209,12 @@ fn number(hasher: &mut Sha256, number: usize) {
 }
 
 impl Plan {
-    /// The digest to remember, if there is anything to send.
+    /// Digest to remember, if there is anything to send.
     pub fn digest_of_requests(&self) -> Option<&str> {
         (!self.requests.is_empty()).then(|| self.digest.as_str())
     }
 
-    /// The addresses of people who would be removed, for whoever wants to see them.
+    /// Addresses and ids of people who would be removed.
     pub fn leavers(&self) -> impl Iterator<Item = (&Option<Email>, &crate::entry::ExternalId)> {
         self.requests
             .iter()

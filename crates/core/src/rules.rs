@@ -1,8 +1,8 @@
-//! What the administrator decided, as far as the decisions in this crate need it.
+//! Settings of the administrator, as far as this crate needs them to decide.
 
 use crate::filter::SetFilter;
 
-/// The rules of one instance.
+/// Rules of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// `sync.userFilter`, where it is a set filter.
@@ -25,7 +25,7 @@ pub struct Rules {
     pub nesting: Nesting,
 }
 
-/// What happens to people whose account is switched off.
+/// Treatment of people whose account is disabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DisabledUsers {
     /// They stay in the organization.
@@ -35,7 +35,7 @@ pub enum DisabledUsers {
     Remove,
 }
 
-/// What happens to people who were in the last complete read and are not in this one.
+/// Treatment of people who were in the last complete read and are missing from this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingPeople {
     /// They stay in the organization.
@@ -45,7 +45,7 @@ pub enum MissingPeople {
     Remove,
 }
 
-/// What happens to members of the organization who are not in the import.
+/// Treatment of members of the organization who are not in the import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExistingMembers {
     /// They stay.
@@ -55,7 +55,7 @@ pub enum ExistingMembers {
     Overwrite,
 }
 
-/// How an import is cut into requests.
+/// Number of requests that an import is split into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImportSize {
     /// One request, whatever its size.
@@ -65,33 +65,33 @@ pub enum ImportSize {
     Batches,
 }
 
-/// What happens to people whom the organization does not know yet.
+/// Treatment of people whom the organization does not know yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Newcomers {
-    /// Staged by servers that can; invited by the others.
+    /// Staged by servers that support staging; invited by the others.
     #[default]
     Stage,
     /// Invited at once.
     Invite,
 }
 
-/// What happens when an entry cannot be imported as it is.
+/// Treatment of an entry that cannot be imported as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BadRecords {
-    /// The run ends, nothing is imported.
+    /// The run ends; nothing is imported.
     #[default]
     Stop,
-    /// The entry is left out, the run goes on and ends with a warning.
+    /// The entry is left out; the run goes on and ends with a warning.
     Skip,
 }
 
-/// Through which groups people are members of the groups above.
+/// Groups through which people are members of the groups above.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nesting {
-    /// Through the groups that the filter keeps.
+    /// Groups that the filter keeps.
     #[default]
     KeptGroups,
-    /// Through the others too. Widens access.
+    /// All groups. Widens access.
     AllGroups,
 }
 

@@ -1,21 +1,21 @@
-//! What one complete read of a directory yields.
+//! Result of one complete read of a directory.
 
 use crate::entry::{Group, User};
 use crate::note::Note;
 
-/// Whether being absent from a snapshot means anything.
+/// Meaning of absence from a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// Everybody was read: who is absent is not in the directory.
+    /// Everybody was read: a person who is absent is not in the directory.
     Full,
-    /// Only what changed since an earlier read: absence says nothing.
+    /// Only changes since an earlier read: absence means nothing.
     Changes,
 }
 
-/// Where a directory's next "what changed since" read starts.
+/// Starting point of a directory's next "what changed since" read.
 ///
-/// Opaque to everything but the directory that made it. It is stored by the one commit after a successful import
-/// and by nothing else, so there is never anything to roll back.
+/// Opaque to everything but the directory that made it. Only the commit after a successful import stores it, so there is
+/// never anything to roll back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Stored as `userDeltaToken`.
@@ -24,33 +24,33 @@ pub struct Cursor {
     pub groups: Option<String>,
 }
 
-/// A directory as it was read, page by page to the last. A partial read is an error and never becomes a snapshot.
+/// Directory as it was read, page by page to the last. A partial read is an error and never becomes a snapshot.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The people asked for.
+    /// People who were requested.
     pub users: Vec<User>,
-    /// People of the directory who were not asked for (outside the directory's own filter, unchanged since the last
-    /// sync, or users are not synced). They are never imported, but may be members of groups, and their addresses
+    /// People of the directory who were not requested (outside the directory's own filter, unchanged since the last
+    /// sync, or because users are not synced). They are never imported, but may be members of groups, and their addresses
     /// are taken.
     pub others: Vec<User>,
-    /// The groups asked for.
+    /// Groups that were requested.
     pub groups: Vec<Group>,
-    /// Groups that are not synced, whose members are members of groups that are.
+    /// Groups that are not synced but whose members are members of groups that are.
     pub other_groups: Vec<Group>,
-    /// Whether `users` is everybody.
+    /// Whether `users` is complete.
     pub coverage: Coverage,
-    /// Which people were looked for, as text: equal texts mean the same part of the same directory, ids included. `None` if
-    /// absence says nothing about a person.
+    /// Scope of the read, as text: equal texts mean the same part of the same directory, ids included. `None` if absence
+    /// says nothing about a person.
     pub population: Option<String>,
-    /// Where the next read starts.
+    /// Starting point of the next read.
     pub cursor: Cursor,
-    /// What the read has to tell.
+    /// Notes made while reading.
     pub notes: Vec<Note>,
 }
 
 impl Snapshot {
-    /// Puts everything in the order of external ids, so that the same directory gives the same bytes whatever the
-    /// server's order or our concurrency was. Members need no order here: flattening gives them theirs.
+    /// Sorts everything by external id, so that the same directory gives the same bytes whatever the server's order or our
+    /// concurrency was. Members need no order here: flattening sorts them.
     #[must_use]
     pub fn in_canonical_order(mut self) -> Self {
         self.users.sort_unstable();
@@ -65,7 +65,7 @@ fn in_order(groups: &mut [Group]) {
     let identity =
         |group: &Group| (group.external_id.clone(), group.reference_id.clone(), group.name.clone());
     groups.sort_by_cached_key(identity);
-    // Twins contradict each other and are refused later; until then they need an order too.
+    // Duplicates contradict each other and are refused later; until then they need an order too.
     for twins in groups.chunk_by_mut(|a, b| identity(a) == identity(b)).filter(|twins| twins.len() > 1) {
         twins.iter_mut().for_each(|group| group.members.sort_unstable());
         twins.sort_unstable();

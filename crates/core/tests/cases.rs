@@ -1,5 +1,5 @@
-//! Cases as data: each folder under `tests/cases` holds a `case.json` (a snapshot of a directory, rules, what is known
-//! from before, the server) and `plan.snap` (the import, the notes, the verdict). Review changes with
+//! Cases as data: each folder under `tests/cases` holds a `case.json` (a snapshot of a directory, rules, state from
+//! earlier runs, the server) and a `plan.snap` (the import, the notes, the verdict). Review changes with
 //! `cargo insta review`.
 #![allow(
     missing_docs,
@@ -29,13 +29,13 @@ use serde_json::{Value, json};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    #[expect(dead_code, reason = "for whoever reads the case")]
+    #[expect(dead_code, reason = "for people who read the case")]
     about: String,
     #[serde(default)]
     rules: CaseRules,
     #[serde(default)]
     known: Vec<(String, String)>,
-    /// As the program keeps it, with the population.
+    /// Known people as the program stores them, with the population.
     #[serde(default)]
     known_before: Option<KnownPeople>,
     #[serde(default)]

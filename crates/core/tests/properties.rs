@@ -1,4 +1,4 @@
-//! Properties, against a model that is slow and obviously right.
+//! Property tests against a model that is slow and obviously correct.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -58,8 +58,8 @@ proptest! {
     }
 }
 
-/// One cycle of 10,000 groups with a person each: every group has all 10,000 people, and all share one list, so that
-/// the work is linear in the edges and one list.
+/// One cycle of 10,000 groups with one person each: every group has all 10,000 people, and all share one list, so
+/// the work is linear in the edges plus one list.
 #[test]
 fn a_cycle_of_ten_thousand_groups_shares_one_list() {
     let count = 10_000_u32;
@@ -70,7 +70,7 @@ fn a_cycle_of_ten_thousand_groups_shares_one_list() {
     assert!(flat.iter().all(|list| std::sync::Arc::ptr_eq(list, &flat[0])));
 }
 
-/// A chain is as deep as it is long: nothing may recurse.
+/// A chain is as deep as it is long, so nothing may recurse.
 #[test]
 fn a_chain_of_a_hundred_thousand_groups_does_not_overflow() {
     let count = 100_000_u32;
@@ -184,7 +184,7 @@ fn leaves(user: &User, rules: &Rules) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// What the server fails on half-way is never sent.
+    /// An import that would make the server fail half-way is never sent.
     #[test]
     fn the_import_never_contradicts_itself(world in world()) {
         for server in [Server::Official, Server::Vaultwarden] {
@@ -205,9 +205,9 @@ proptest! {
         }
     }
 
-    /// Nobody is removed whose address a live account has, in the import or outside it.
+    /// Nobody is removed whose address an active account has, in the import or outside it.
     #[test]
-    fn the_living_are_never_removed(world in world()) {
+    fn active_people_are_never_removed(world in world()) {
         let living: BTreeSet<_> = world.snapshot.users.iter().chain(&world.snapshot.others)
             .filter(|user| !leaves(user, &world.rules))
             .filter_map(|user| user.email.clone())
@@ -215,14 +215,14 @@ proptest! {
         for request in import(&world, Server::Official).requests {
             for member in request.members.iter().filter(|member| member.deleted) {
                 if let Some(email) = &member.email {
-                    prop_assert!(!living.contains(email), "{email} is alive");
+                    prop_assert!(!living.contains(email), "{email} is active");
                 }
             }
         }
     }
 
-    /// Who leaves is sent, unless the address, as it is or was last known, is taken or excluded by the filter, or a live account has
-    /// the same id.
+    /// Leavers are sent, unless their current or last known address is taken or excluded by the filter, or an active account
+    /// has the same id.
     #[test]
     fn leavers_are_not_forgotten(world in world()) {
         let plan = import(&world, Server::Official);
@@ -240,9 +240,9 @@ proptest! {
         }
     }
 
-    /// Group membership is reachability among the kept groups (or all), over the directory's living people.
+    /// Group membership is reachability among the kept groups (or all), over the active people of the directory.
     #[test]
-    fn groups_hold_whom_the_directory_says(world in world()) {
+    fn groups_contain_the_members_the_directory_lists(world in world()) {
         let plan = import(&world, Server::Official);
         let mut targets: HashMap<&ReferenceId, &User> = HashMap::new();
         for user in world.snapshot.users.iter().chain(&world.snapshot.others).filter(|user| user.status != Status::Deleted) {
@@ -253,7 +253,7 @@ proptest! {
         for group in &world.snapshot.groups {
             by_reference.entry(&group.reference_id).or_default().push(group);
         }
-        // Groups of one id are refused together; the model covers the unique ones.
+        // Groups with the same id are refused together; the model covers the unique ones.
         prop_assume!(by_reference.values().all(|groups| groups.len() == 1));
         for sent in plan.requests.iter().flat_map(|request| &request.groups) {
             let mut todo: Vec<&Group> = world.snapshot.groups.iter().filter(|group| group.external_id == sent.external_id).collect();
@@ -275,7 +275,7 @@ proptest! {
         }
     }
 
-    /// The order of a server's answer never shows: same bytes, same digest.
+    /// The order of a server's answer makes no difference: same bytes, same digest.
     #[test]
     fn order_does_not_matter(world in world(), seed in any::<u64>()) {
         let mut other = world.clone();
@@ -294,7 +294,7 @@ proptest! {
         prop_assert_eq!(a.digest, b.digest);
     }
 
-    /// What was sent once and has not changed is not sent again.
+    /// An import that was sent once and has not changed is not sent again.
     #[test]
     fn the_same_import_is_unchanged(world in world()) {
         let plan = import(&world, Server::Official);

@@ -197,7 +197,7 @@ fn overwriting_with_nobody_is_held_back() {
     instance.company("id,email\n", "name,members\n");
     instance.run(&["sync"]).fails(1, &["there are no people in it", "Nothing was imported"]);
     instance.company("id,email,status\n1,a@example.org,left\n", "name,members\n");
-    instance.run(&["sync"]).fails(5, &["nobody who stays", "Nothing was imported"]);
+    instance.run(&["sync"]).fails(5, &["No active people were found", "Nothing was imported"]);
     assert_eq!(organization.emails(), ["a@example.org"]);
 }
 

@@ -146,10 +146,10 @@ fn the_worst_exit_code_counts() {
 
     machine.change("hq", |data| data["sync"]["overwriteExisting"] = true.into());
     machine.people("hq", "h1,ann@example.org,left\n", "");
-    let ran = machine.run(&both).fails(5, &["hq: The directory yields nobody who stays"]);
+    let ran = machine.run(&both).fails(5, &["hq: No active people were found in the directory"]);
     assert!(ran.out.contains("hq: held back by a safety check."), "{}", ran.out);
     machine.people("berlin", "b1,eva@example.org,odd\n", "");
-    machine.run(&both).fails(1, &["hq: The directory yields nobody", "berlin: "]);
+    machine.run(&both).fails(1, &["hq: No active people were found", "berlin: "]);
 }
 
 fn holder_of(command: &mut Command) -> std::process::Child {

@@ -66,7 +66,8 @@ fn the_living_stay() {
     machine.people("berlin", "b1,eva@example.org,\nb2,joe@example.org,\n", "bs,Berlin,b1;b2\n");
     let ran = machine.run(&["test", "--instance", "acme"]).ok();
     assert!(
-        ran.err.contains("not removed, because another directory has a live account with the same address"),
+        ran.err
+            .contains("not removed, because another directory has an active account with the same address"),
         "{}",
         ran.err
     );
@@ -105,7 +106,7 @@ fn overwriting_keeps_everybody() {
     machine.run(&["sync", "--all"]).ok();
     assert_eq!(organization.emails().len(), 3);
     machine.people("berlin", "b1,eva@example.org,left\n", "");
-    machine.run(&["sync", "--all"]).fails(5, &["berlin yields nobody who stays"]);
+    machine.run(&["sync", "--all"]).fails(5, &["No active people were found in berlin"]);
     assert_eq!(organization.emails().len(), 3);
 }
 

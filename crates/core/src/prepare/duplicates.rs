@@ -1,5 +1,5 @@
-//! Two accounts with one address or one external id. The server fails on the former after it has already removed
-//! people, and on the latter at every import from then on.
+//! Two accounts with the same address or external id. With the same address, the server fails after it has already removed
+//! people; with the same external id, it fails at every later import.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,8 +8,8 @@ use crate::entry::{Email, Status, User};
 use crate::note::{Note, Step};
 use crate::rules::Rules;
 
-/// The addresses of all live accounts of the directory, whatever the filters say. Empty when nobody leaves, as it is
-/// needed for them only.
+/// Addresses of all active accounts of the directory, whatever the filters say. Empty if nobody leaves, because only
+/// leavers need it.
 pub(super) fn addresses_in_use(users: &[User], others: &[User], rules: &Rules) -> HashSet<Email> {
     if users.iter().all(|user| fate(user.status, rules) == Fate::Stays) {
         return HashSet::new();
@@ -22,7 +22,7 @@ pub(super) fn addresses_in_use(users: &[User], others: &[User], rules: &Rules) -
         .collect()
 }
 
-/// Leaves out contenders for one address, identical copies, and leavers whose address a living person has.
+/// Leaves out accounts with the same address, identical copies, and leavers whose address an active account has.
 pub(super) fn resolve(draft: Draft, taken: &HashSet<Email>) -> Draft {
     let draft = spare_the_living(draft, taken);
     let draft = one_per_external_id(draft);
@@ -35,13 +35,17 @@ fn spare_the_living(mut draft: Draft, taken: &HashSet<Email>) -> Draft {
     };
     let (spared, people): (Vec<_>, Vec<_>) = draft.people.into_iter().partition(is_spared);
     draft.notes.extend(spared.iter().map(|person| {
-        Note::info(Step::Leavers, person.label(), "not removed, because a live account has the same address")
+        Note::info(
+            Step::Leavers,
+            person.label(),
+            "not removed, because an active account has the same address",
+        )
     }));
     Draft { people, ..draft }
 }
 
-/// Identical copies collapse; of a live account and a tombstone with one id the live one counts; two live accounts
-/// with one id and different data contradict each other.
+/// Merges identical copies; of an active account and a tombstone with the same id, the active one counts; two active
+/// accounts with the same id and different data contradict each other.
 fn one_per_external_id(mut draft: Draft) -> Draft {
     draft.people.sort_by(|a, b| (&a.external_id, a.fate).cmp(&(&b.external_id, b.fate)));
     draft.people.dedup();
@@ -111,7 +115,7 @@ fn one_per_address(mut draft: Draft) -> Draft {
     Draft { people: people.collect(), ..draft }
 }
 
-/// The usual case, at the cost of one look at each.
+/// Fast check for the usual case, without duplicates.
 fn addresses_are_unique(people: &[Person]) -> bool {
     let mut seen = foldhash::HashSet::with_capacity_and_hasher(people.len(), Default::default());
     people.iter().filter(|person| person.fate == Fate::Stays).all(|person| seen.insert(&person.email))

@@ -1,4 +1,4 @@
-//! Addresses: nobody comes without one; somebody who leaves may have lost it.
+//! Addresses: nobody joins without one; somebody who leaves may have lost it.
 
 use super::validate::control_character;
 use super::{Draft, Fate, Person};
@@ -6,10 +6,10 @@ use crate::entry::Email;
 use crate::known::KnownPeople;
 use crate::note::{Note, Step};
 
-/// The longest address that the server takes, in UTF-16 code units as it counts them.
+/// Length of the longest address that the server accepts, in UTF-16 code units as it counts them.
 const LONGEST_EMAIL: usize = 256;
 
-/// Fills in the last known address of those who leave and have lost theirs, so that a filter can judge them by it.
+/// Fills in the last known address of leavers who have lost theirs, so that a filter can be applied to them.
 pub(super) fn fill_in(mut draft: Draft, known: &KnownPeople) -> Draft {
     for person in draft.people.iter_mut().filter(|person| person.fate == Fate::Leaves) {
         person.email = usable(person.email.take()).or_else(|| usable(known.email(&person.external_id)));
@@ -44,12 +44,13 @@ fn is_too_long(email: &Email) -> bool {
     email.as_str().encode_utf16().count() > LONGEST_EMAIL
 }
 
-/// An address that the server accepts in the entry of somebody who leaves; it refuses the whole import otherwise.
+/// Drops an address of a leaver that the server would not accept; it would refuse the whole import.
 fn usable(email: Option<Email>) -> Option<Email> {
     email.filter(|email| !is_too_long(email) && problem(email).is_none())
 }
 
-/// Why an address cannot be imported: the rule of the server (.NET's `EmailAddressAttribute`), and control characters.
+/// Reason why an address cannot be imported: the server's rule (.NET's `EmailAddressAttribute`: exactly one `@`, neither first nor
+/// last), or control characters.
 pub(super) fn problem(email: &Email) -> Option<String> {
     if let Some(problem) = control_character("the e-mail address", email.as_str()) {
         return Some(problem);
@@ -57,6 +58,6 @@ pub(super) fn problem(email: &Email) -> Option<String> {
     let text = email.as_str();
     let is_accepted = text.matches('@').count() == 1 && !text.starts_with('@') && !text.ends_with('@');
     (!is_accepted).then(|| {
-        format!("`{email}` is no e-mail address that the server accepts (one @, neither first nor last)")
+        format!("`{email}` is not an e-mail address that the server accepts (one @, neither first nor last)")
     })
 }

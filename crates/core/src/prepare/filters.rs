@@ -6,8 +6,8 @@ use super::{Draft, Fate, Person};
 use crate::note::{Note, Step};
 use crate::rules::Rules;
 
-/// Leaves out people whom `sync.userFilter` does not keep. Somebody who leaves and whose address is not known cannot
-/// be judged by it and is kept: the server ignores people it does not know.
+/// Leaves out people whom `sync.userFilter` does not keep. A leaver whose address is unknown cannot be checked and is
+/// kept: the server ignores people it does not know.
 pub(super) fn people(draft: Draft, rules: &Rules) -> Draft {
     let Some(filter) = &rules.user_filter else { return draft };
     let keeps = |person: &Person| match &person.email {
@@ -17,14 +17,14 @@ pub(super) fn people(draft: Draft, rules: &Rules) -> Draft {
     retain(draft, keeps, "left out by the user filter")
 }
 
-/// With a group filter, leaves out people who are in none of the kept groups, except those who leave.
+/// With a group filter, leaves out people who are in none of the kept groups, except leavers.
 pub(super) fn only_group_members(draft: Draft, rules: &Rules) -> Draft {
     if rules.group_filter.is_none() {
         return draft;
     }
     let members: HashSet<_> = draft.groups.iter().flat_map(|group| group.members.iter().cloned()).collect();
     let keeps = |person: &Person| person.fate == Fate::Leaves || members.contains(&person.external_id);
-    retain(draft, keeps, "in none of the groups that the group filter keeps")
+    retain(draft, keeps, "not in any group that the group filter keeps")
 }
 
 fn retain(mut draft: Draft, keeps: impl Fn(&Person) -> bool, reason: &str) -> Draft {

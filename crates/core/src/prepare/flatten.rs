@@ -1,7 +1,7 @@
 //! Nested groups: everybody in a group or in any group reachable from it.
 //!
 //! Cycles and diamonds are normal in real directories. Groups of one cycle have the same members, so each strongly
-//! connected component is resolved once, those it contains before it, and its groups share one list.
+//! connected component is resolved once, after the components it contains, and its groups share one list.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use petgraph::Directed;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{Graph, NodeIndex};
 
-/// The direct members of one group, by number.
+/// Direct members of a group, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Direct {
     /// Numbers of people.
     pub people: Vec<u32>,
-    /// Numbers of groups, as positions in the slice given to [`flatten`].
+    /// Numbers of groups, as indexes into the slice given to [`flatten`].
     pub groups: Vec<u32>,
 }
 
-/// For each group the sorted numbers of everybody reachable. `people` is one more than the largest number.
+/// Returns the sorted numbers of everybody reachable, for each group. `people` is one more than the largest number.
 ///
 /// # Panics
-/// Never for numbers within the stated ranges; callers make them from their own lists.
+/// Never for numbers in these ranges; callers make them from their own lists.
 pub fn flatten(groups: &[Direct], people: usize) -> Vec<Arc<[u32]>> {
     let graph = graph(groups);
     let mut resolved: Vec<Option<Arc<[u32]>>> = vec![None; groups.len()];
     let mut seen = Seen::new(people);
-    // Components come in reverse topological order: what a component contains is resolved before it.
+    // Components come in reverse topological order: the components inside one are resolved before it.
     for component in kosaraju_scc(&graph) {
         let list = union(&component, groups, &resolved, &mut seen);
         for node in component {
@@ -77,7 +77,7 @@ fn union(
     union.into()
 }
 
-/// Who was met in the current union, without clearing between unions.
+/// People found in the current union; no clearing is needed between unions.
 struct Seen {
     round: u32,
     last_round: Vec<u32>,

@@ -1,4 +1,4 @@
-//! Groups: which are kept, and who is in them.
+//! Groups to keep, and their members.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::entry::{ExternalId, Group, ReferenceId, Status, User};
 use crate::note::{Note, Step};
 use crate::rules::{Nesting, Rules};
 
-/// Applies the group filter and resolves nested membership. Members are the directory's people, whether or not this
-/// import carries them: somebody whom the organization knows must not lose a group because this import is about
-/// others. Deleted people are no members.
+/// Applies the group filter and resolves nested membership. Members are the people of the directory, even those who are
+/// not in this import: a person known to the organization must not lose a group because this import is about others.
+/// Deleted people are not members.
 pub(super) fn resolve(
     mut draft: Draft,
     users: &[User],
@@ -55,18 +55,18 @@ pub(super) fn resolve(
     draft
 }
 
-/// What a group is in this import.
+/// Role of a group in this import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// It is in it.
+    /// Imported.
     Synced,
-    /// The group filter leaves it out.
+    /// Left out by the group filter.
     LeftOut,
-    /// It was read for its members only.
+    /// Read only for its members.
     Outside,
 }
 
-/// Everybody who can be a member, in the order of external ids, so that sorted numbers give sorted ids.
+/// Everybody who can be a member, sorted by external id, so that sorted numbers give sorted ids.
 fn living<'a>(users: &'a [User], others: &'a [User]) -> Vec<&'a User> {
     let mut people: Vec<&User> =
         users.iter().chain(others).filter(|user| user.status != Status::Deleted).collect();
@@ -82,7 +82,7 @@ enum Target {
 fn direct_members(people: &[&User], groups: &[Group], notes: &mut Vec<Note>) -> Vec<Direct> {
     let mut index: FastMap<&ReferenceId, Target> = FastMap::with_capacity(people.len() + groups.len());
     index.extend(groups.iter().zip(0..).map(|(group, at)| (&group.reference_id, Target::Group(at))));
-    // A person wins over a group of the same reference.
+    // A person takes precedence over a group with the same reference.
     index.extend(people.iter().zip(0..).map(|(user, at)| (&user.reference_id, Target::Person(at))));
     groups
         .iter()
@@ -138,7 +138,7 @@ fn through_kept_groups(
             notes.push(Note::info(
                 Step::Groups,
                 format!("{} ({lost})", group.name),
-                "people are members only through groups that the group filter leaves out; set sync.nestedGroups to \
+                "people who are members only through groups that the group filter leaves out; set sync.nestedGroups to \
                  `all` to count them",
             ));
         }

@@ -1,5 +1,5 @@
-//! People who are simply gone: most directories keep no tombstones. Somebody who was in the last complete read and is not in
-//! this one leaves, if the administrator wants that.
+//! People who are simply gone: most directories keep no tombstones. A person who was in the last complete read and is not in
+//! this one leaves, if sync.removeMissing is set.
 
 use std::collections::HashSet;
 
@@ -10,16 +10,16 @@ use crate::note::{Note, Step};
 use crate::rules::{MissingPeople, Rules};
 use crate::snapshot::Snapshot;
 
-/// Who is to leave for being gone, and out of how many.
+/// People who are to leave because they are missing, and the number they are compared with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// As an administrator would look for them.
+    /// Names as an administrator would look for them.
     pub people: Vec<String>,
-    /// How many people the last complete read had.
+    /// Number of people in the last complete read.
     pub known: usize,
 }
 
-/// The people who are gone, as tombstones would tell it.
+/// Turns missing people into tombstones.
 pub(super) fn vanished(snapshot: &Snapshot, known: &KnownPeople, rules: &Rules) -> Vec<User> {
     match rules.missing {
         MissingPeople::Keep => Vec::new(),
@@ -27,8 +27,8 @@ pub(super) fn vanished(snapshot: &Snapshot, known: &KnownPeople, rules: &Rules) 
     }
 }
 
-/// People who have another id than at the last read, by their address: an entry was renamed or moved. The official server knows
-/// a member by the id, keeps the old one, and leaves the new one out of its groups without a word.
+/// Finds people whose id differs from the last read, by their address: an entry was renamed or moved. The official server
+/// knows a member by the id, keeps the old one, and silently leaves the new one out of its groups.
 pub(super) fn renamed(vanished: &[User], taken: &HashSet<Email>) -> Vec<Note> {
     let is_taken = |user: &&User| user.email.as_ref().is_some_and(|email| taken.contains(email));
     let renamed = vanished.iter().filter(is_taken);
@@ -38,14 +38,14 @@ pub(super) fn renamed(vanished: &[User], taken: &HashSet<Email>) -> Vec<Note> {
             Note::warning(
                 Step::Leavers,
                 format!("{entry} (was {})", user.external_id),
-                "known by another id than at the last sync (renamed or moved?): the server keeps the old one, and groups lose the \
-                 person; clear the member's external id there, and see ldap.externalIdAttribute",
+                "has a different id than at the last sync (renamed or moved?): the server keeps the old one, and the person drops out \
+                of groups; clear the member's external id there, and see ldap.externalIdAttribute",
             )
         })
         .collect()
 }
 
-/// Counts those who are left to leave after everything else was decided.
+/// Counts the people who are still to leave after everything else was decided.
 pub(super) fn counted(mut draft: Draft, vanished: &HashSet<ExternalId>, known: usize) -> (Draft, Missing) {
     let leaving = draft
         .people
@@ -56,7 +56,7 @@ pub(super) fn counted(mut draft: Draft, vanished: &HashSet<ExternalId>, known: u
         Note::info(
             Step::Leavers,
             label,
-            "removed, because the directory has the person no more (sync.removeMissing)",
+            "removed because the person is no longer in the directory (sync.removeMissing)",
         )
     }));
     (draft, Missing { people, known })

@@ -1,4 +1,4 @@
-//! From what the directory holds to what is to be imported: one step per file, called in order by [`prepare`].
+//! Steps from the contents of a directory to the import: one per file, called in order by [`prepare`].
 
 mod duplicates;
 mod emails;
@@ -18,70 +18,70 @@ use crate::note::Note;
 use crate::rules::{DisabledUsers, Rules};
 use crate::snapshot::{Cursor, Snapshot};
 
-/// Who and what is to be imported, with the reason for everybody who is not.
+/// People and groups to import, with the reason for everybody who is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
-    /// In the order of external ids.
+    /// Sorted by external id.
     pub people: Vec<Person>,
-    /// In the order of external ids.
+    /// Sorted by external id.
     pub groups: Vec<PreparedGroup>,
-    /// Why entries were dropped or changed.
+    /// Notes on why entries were dropped or changed.
     pub notes: Vec<Note>,
     /// Entries that cannot be imported; they are in neither list.
     pub bad_records: Vec<BadRecord>,
-    /// Who leaves for being gone.
+    /// People who leave because they are missing from the directory.
     pub missing: Missing,
-    /// Carried along for the commit.
+    /// Passed on to the commit.
     pub cursor: Cursor,
 }
 
-/// One person of the import.
+/// Person in the import.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Person {
-    /// What the organization knows the person by.
+    /// Id by which the organization knows the person.
     pub external_id: ExternalId,
-    /// Absent only in somebody who leaves.
+    /// Address; absent only in a person who leaves.
     pub email: Option<Email>,
-    /// As the directory has it.
+    /// Status in the directory.
     pub status: Status,
     /// Whether the person stays.
     pub fate: Fate,
-    /// Where the id alone does not say who it is.
+    /// Name to show when the id alone does not identify the person.
     pub found_as: FoundAs,
 }
 
-/// What the import does about a person.
+/// Outcome of the import for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
-    /// Comes or stays.
+    /// Joins or stays.
     Stays,
-    /// Is removed (or revoked, as the server has it).
+    /// Is removed (or revoked, depending on the server).
     Leaves,
 }
 
-/// One group of the import, nested groups resolved.
+/// Group in the import, nested groups resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedGroup {
-    /// What the organization knows the group by.
+    /// Id by which the organization knows the group.
     pub external_id: ExternalId,
-    /// The name people see.
+    /// Display name.
     pub name: String,
-    /// Everybody in it or in a group reachable from it, in order.
+    /// Everybody in it or in a group reachable from it, sorted.
     pub members: Arc<[ExternalId]>,
     /// Where name and id do not say which one it is.
     pub found_as: FoundAs,
 }
 
-/// An entry that the server would refuse, or that contradicts another.
+/// Entry that the server would refuse, or that contradicts another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRecord {
-    /// The entries, as an administrator finds them.
+    /// Entries, as an administrator finds them.
     pub entries: Vec<String>,
-    /// What is wrong, with the entries named.
+    /// Description of the problem, with the entries named.
     pub problem: String,
 }
 
-/// What the steps hand on to each other.
+/// State that the steps pass on to each other.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) people: Vec<Person>,
@@ -90,22 +90,22 @@ pub(crate) struct Draft {
     pub(crate) bad_records: Vec<BadRecord>,
 }
 
-/// A directory, decided by itself.
+/// Decisions about a single directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Decided {
     pub(crate) draft: Draft,
-    /// Who leaves for being gone, as far as nothing speaks against it later.
+    /// People who leave because they are missing, unless a later step objects.
     pub(crate) vanished: HashSet<ExternalId>,
     pub(crate) cursor: Cursor,
 }
 
-/// Decides who is imported. Never fails: what is wrong is kept as a [`BadRecord`] for [`crate::check()`].
+/// Decides who is imported. Never fails: a problem is kept as a [`BadRecord`] for [`crate::check()`].
 pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepared {
     let Decided { draft, vanished, cursor } = decide(snapshot, rules, known);
     finish(draft, &vanished, known.len(), cursor)
 }
 
-/// Every step but the last, which counts.
+/// Runs every step but the last, which counts.
 pub(crate) fn decide(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Decided {
     let gone = missing::vanished(&snapshot, known, rules);
     let vanished = gone.iter().map(|user| user.external_id.clone()).collect();
@@ -126,7 +126,7 @@ pub(crate) fn decide(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> 
     Decided { draft, vanished, cursor }
 }
 
-/// The last step: counts who leaves for being gone, out of how many that were known.
+/// Runs the last step: counts the people who leave because they are missing, and how many were known.
 pub(crate) fn finish(draft: Draft, vanished: &HashSet<ExternalId>, known: usize, cursor: Cursor) -> Prepared {
     let (draft, missing) = missing::counted(draft, vanished, known);
     let Draft { people, groups, notes, bad_records } = draft;
@@ -154,7 +154,7 @@ pub(crate) fn fate(status: Status, rules: &Rules) -> Fate {
 }
 
 impl Person {
-    /// The person as an administrator would look for it: by address, else by what the entry is found as.
+    /// Name of the person as an administrator would look for it: the address, else what the entry is found as.
     pub(crate) fn label(&self) -> String {
         match (&self.email, self.found_as.as_str()) {
             (Some(email), Some(_))
@@ -170,14 +170,14 @@ impl Person {
         }
     }
 
-    /// The entry, where several have the same address.
+    /// Name of the entry, when several have the same address.
     pub(crate) fn entry(&self) -> String {
         self.found_as.with_id(&self.external_id)
     }
 }
 
 impl PreparedGroup {
-    /// The group as an administrator would look for it.
+    /// Name of the group as an administrator would look for it.
     fn label(&self) -> String {
         match self.found_as.as_str() {
             Some(place) => format!("{place} ({})", group_label(&self.name, &self.external_id)),
@@ -186,7 +186,7 @@ impl PreparedGroup {
     }
 }
 
-/// A group by its name and its id.
+/// Group by its name and its id.
 fn group_label(name: &str, external_id: &ExternalId) -> String {
     if name == external_id.as_str() { name.to_owned() } else { format!("{name} ({external_id})") }
 }

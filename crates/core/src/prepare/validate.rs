@@ -1,17 +1,17 @@
-//! The server's own rules. One entry that breaks them makes it refuse the whole import, so the entry is named here.
-//! Source: the validation attributes of bitwarden/server's `OrganizationImportRequestModel`. Control characters it takes, or fails on
-//! in its database; they forge lines wherever a name is shown, and nobody means them.
+//! Validation rules of the server. It refuses a whole import because of one entry that breaks them, so that entry is named
+//! here. Source: the validation attributes of bitwarden/server's `OrganizationImportRequestModel`. The server accepts control
+//! characters, or fails on them in its database; they forge lines wherever a name is shown, and nobody uses them on purpose.
 
 use std::collections::HashMap;
 
 use super::{BadRecord, Draft, Fate, Person, PreparedGroup, emails};
 use crate::entry::ExternalId;
 
-/// In UTF-16 code units, as the server counts.
+/// Limits in UTF-16 code units, as the server counts.
 const LONGEST_EXTERNAL_ID: usize = 300;
 const LONGEST_GROUP_NAME: usize = 100;
 
-/// Takes out what the server would refuse.
+/// Takes out entries that the server would refuse.
 pub(crate) fn refuse(mut draft: Draft) -> Draft {
     draft.people = sort_out(draft.people, person_problem, Person::label, &mut draft.bad_records);
     draft.groups = sort_out(draft.groups, group_problem, PreparedGroup::label, &mut draft.bad_records);
@@ -58,7 +58,7 @@ fn group_problem(group: &PreparedGroup) -> Option<String> {
     }
     let length = group.name.encode_utf16().count();
     (length > LONGEST_GROUP_NAME).then(|| {
-        format!("the group's name has {length} characters; the server takes at most {LONGEST_GROUP_NAME}")
+        format!("the group's name has {length} characters; the server accepts at most {LONGEST_GROUP_NAME}")
     })
 }
 
@@ -71,7 +71,7 @@ fn external_id_problem(id: &ExternalId) -> Option<String> {
     }
     let length = id.as_str().encode_utf16().count();
     (length > LONGEST_EXTERNAL_ID).then(|| {
-        format!("the external id has {length} characters; the server takes at most {LONGEST_EXTERNAL_ID}")
+        format!("the external id has {length} characters; the server accepts at most {LONGEST_EXTERNAL_ID}")
     })
 }
 
@@ -81,7 +81,7 @@ pub(super) fn control_character(place: &str, text: &str) -> Option<String> {
     Some(format!("{place} has a control character in it (U+{:04X})", u32::from(found)))
 }
 
-/// Two groups with one external id end the server's work half-way.
+/// Finds groups with the same external id, which would stop the server half-way.
 fn unique_groups(groups: Vec<PreparedGroup>, bad_records: &mut Vec<BadRecord>) -> Vec<PreparedGroup> {
     let mut names: HashMap<ExternalId, Vec<String>> = HashMap::with_capacity(groups.len());
     for group in &groups {

@@ -1,4 +1,4 @@
-//! Several directories as one: what must be true of every merge.
+//! Properties that must hold for every merge of several directories.
 
 use bwdc_core::merge::{self, Merged, Share, Source};
 use bwdc_core::prepare::{Fate, Person, Prepared};
@@ -6,7 +6,7 @@ use bwdc_core::rules::{ExistingMembers, MissingPeople};
 
 use super::*;
 
-/// Directories whose people overlap in ids and addresses, with what is known of each.
+/// Directories whose people overlap in ids and addresses, with the known people of each.
 fn worlds() -> impl Strategy<Value = Vec<World>> {
     let removing = prop_oneof![Just(MissingPeople::Keep), Just(MissingPeople::Remove)];
     prop::collection::vec((world(), removing), 2..4).prop_map(|worlds| {
@@ -20,14 +20,14 @@ fn worlds() -> impl Strategy<Value = Vec<World>> {
     })
 }
 
-/// As the last complete read of the same people would have left it.
+/// Known people as the last complete read of the same directory would have left them.
 fn known_before(known: &KnownPeople) -> KnownPeople {
     let mut value = serde_json::to_value(known).unwrap();
     value["population"] = "p".into();
     serde_json::from_value(value).unwrap()
 }
 
-/// The same with ids that belong to one directory each, as usual.
+/// Directories whose ids belong to one directory each, as usual.
 fn apart(mut worlds: Vec<World>) -> Vec<World> {
     for (at, World { snapshot, known, .. }) in worlds.iter_mut().enumerate() {
         let id = |id: &ExternalId| ExternalId::from(format!("{at}-{id}"));
@@ -73,24 +73,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn one_directory_alone_is_no_merge(world in world()) {
+    fn a_single_directory_is_not_a_merge(world in world()) {
         prop_assert_eq!(merged(std::slice::from_ref(&world)).prepared, alone(&world));
     }
 
-    /// Neither by address nor by id, whichever directory they are in, and whatever its filter says.
+    /// Applies to address and id alike, whichever directory the person is in, and whatever its filter is.
     #[test]
-    fn the_living_are_not_removed_because_another_directory_says_so(worlds in worlds()) {
+    fn active_people_are_not_removed_because_of_another_directory(worlds in worlds()) {
         let ids: BTreeSet<_> = living(&worlds).map(|user| user.external_id.clone()).collect();
         let emails: BTreeSet<_> = living(&worlds).filter_map(|user| user.email.clone()).collect();
         for person in merged(&worlds).prepared.people.iter().filter(|person| person.fate == Fate::Leaves) {
             // A directory that contradicts itself about an id has a bad record already, merged or not.
             let is_alone = worlds.iter().any(|world| alone(world).people.contains(person));
-            prop_assert!(!ids.contains(&person.external_id) || is_alone, "{person:?} is alive");
-            prop_assert!(person.email.as_ref().is_none_or(|email| !emails.contains(email)), "{person:?} is alive");
+            prop_assert!(!ids.contains(&person.external_id) || is_alone, "{person:?} is active");
+            prop_assert!(person.email.as_ref().is_none_or(|email| !emails.contains(email)), "{person:?} is active");
         }
     }
 
-    /// What the server fails on half-way is never sent.
+    /// An import that would make the server fail half-way is never sent.
     #[test]
     fn a_merged_import_never_contradicts_itself(worlds in worlds()) {
         let Prepared { people, groups, .. } = merged(&worlds).prepared;
@@ -102,7 +102,7 @@ proptest! {
         prop_assert_eq!(names.len(), groups.len());
     }
 
-    /// Whoever one directory alone would import is imported, by address; only contradictions keep somebody out, and are told.
+    /// Everybody whom one directory alone would import is imported, by address; only contradictions, which are reported, keep people out.
     #[test]
     fn nobody_is_lost(worlds in worlds()) {
         let merged = merged(&worlds).prepared;
@@ -118,7 +118,7 @@ proptest! {
         }
     }
 
-    /// A directory's groups hold whom they hold without a merge, by address.
+    /// Groups of a directory keep the people they have without a merge, by address.
     #[test]
     fn groups_keep_their_people(worlds in worlds()) {
         let worlds = apart(worlds);
@@ -155,8 +155,8 @@ proptest! {
         prop_assert_eq!(a.prepared.bad_records, b.prepared.bad_records);
     }
 
-    /// The order of the list decides by which account somebody is known, never who is imported; and once it is decided, it
-    /// stays.
+    /// The order of the list decides which account's id is used, never who is imported; once it is decided, it does not
+    /// change.
     #[test]
     fn the_order_of_the_list_decides_ids_only_and_once(worlds in worlds()) {
         let mut worlds = apart(worlds);
@@ -178,10 +178,10 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whoever stays anywhere keeps the id that the organization knows, whatever becomes of the accounts it came from; and
-    /// whoever is deleted wherever they were leaves by that id.
+    /// People who stay anywhere keep the id that the organization knows, whatever happens to the accounts it came from;
+    /// people who are deleted everywhere leave under that id.
     #[test]
-    fn people_keep_and_leave_by_the_id_they_were_imported_by(worlds in worlds(), fates in prop::collection::vec(0..4_u8, 120)) {
+    fn people_keep_and_leave_under_the_id_they_were_imported_with(worlds in worlds(), fates in prop::collection::vec(0..4_u8, 120)) {
         let mut worlds = apart(worlds);
         for World { snapshot, rules, .. } in &mut worlds {
             *rules = Rules::default();
@@ -198,7 +198,7 @@ proptest! {
         let mut left = Vec::new();
         for (world, part) in worlds.iter_mut().zip(&first.parts) {
             world.known = part.known.clone();
-            // Gone without a trace, deleted without an address, or as they were.
+            // Gone without a trace, deleted without an address, or unchanged.
             world.snapshot.users.retain_mut(|user| match fates.next() {
                 Some(0) => false,
                 Some(1) if user.status != Status::Deleted => {
@@ -256,9 +256,9 @@ fn crowd(name: &str, count: usize) -> World {
     )
 }
 
-/// A small directory that is gone is more than a few, however large the other one is.
+/// The loss of a small directory counts as many, however large the other one is.
 #[test]
-fn the_brake_looks_at_each_directory() {
+fn the_removal_limit_applies_to_each_directory() {
     let mut before = vec![crowd("big", 1_000), crowd("small", 20)];
     let parts = merged(&before).parts;
     before[1].snapshot.users.clear();
@@ -280,12 +280,12 @@ fn overwriting_with_an_empty_directory_is_dangerous() {
     let overwrite = Rules { existing: ExistingMembers::Overwrite, ..Rules::default() };
     let findings = merge::check(&merged.parts, &overwrite, Removals::Few);
     assert_eq!(findings.len(), 1);
-    assert!(findings[0].problem.starts_with("dir1 yields nobody who stays"));
+    assert!(findings[0].problem.starts_with("No active people were found in dir1, and"));
     assert!(merge::check(&merged.parts, &Rules::default(), Removals::Few).is_empty());
 }
 
 #[test]
-fn one_id_for_two_people_keeps_both_out_and_out_of_groups() {
+fn one_id_for_two_people_excludes_both_from_import_and_groups() {
     let mut a = directory(vec![person("7", "ann@example.org"), person("8", "joe@example.org")]);
     let b = directory(vec![person("7", "ben@example.org")]);
     a.snapshot.groups.push(Group {
@@ -305,7 +305,7 @@ fn one_id_for_two_people_keeps_both_out_and_out_of_groups() {
 }
 
 #[test]
-fn prefixes_keep_names_apart_and_are_measured() {
+fn prefixes_keep_names_apart_and_count_towards_the_length() {
     let group = |id: &str, name: &str| Group {
         external_id: id.into(),
         reference_id: id.into(),
@@ -328,7 +328,7 @@ fn prefixes_keep_names_apart_and_are_measured() {
 
 /// A directory that is read for its groups only knows people by ids that nobody imports.
 #[test]
-fn groups_hold_people_whom_another_directory_imports() {
+fn groups_contain_people_imported_by_another_directory() {
     let a = directory(vec![person("a1", "ann@example.org")]);
     let mut b = directory(Vec::new());
     b.snapshot.others = vec![person("b1", "ann@example.org"), person("b2", "joe@example.org")];
