@@ -12,7 +12,6 @@ mod process_tree;
 mod rivals;
 mod run;
 mod runs;
-mod schedule;
 mod session;
 mod signals;
 mod state;

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use super::Given;
 use crate::config::env;
 use crate::daemon::timetable::Times;
-use crate::schedule::Syncs;
-use crate::schedule::expression::Schedule;
-use crate::schedule::install::{self, Homes, Installed, Place};
 use crate::zone;
 use bwdc_core::error::Result;
+use bwdc_schedule::schedulers::systemd::JournalUnit;
+use bwdc_schedule::times::Schedule;
+use bwdc_schedule::{Installed, Syncs, schedulers};
 
 /// One of them.
 pub(super) struct Scheduled {
@@ -20,21 +20,22 @@ pub(super) struct Scheduled {
     /// As far as anybody but the scheduler can know.
     pub(super) next: Option<Timestamp>,
     pub(super) log_file: Option<PathBuf>,
-    pub(super) place: Place,
+    /// The unit, where the journal has the log.
+    pub(super) journal: Option<JournalUnit>,
 }
 
 /// Those that this user can see, the next to run first.
 pub(super) fn of_folder(folder: &Path, given: &Given) -> Result<Vec<Scheduled>> {
     // What cannot be read is told by `schedule list`.
-    let found = install::all(&Homes::of(&given.environment, None))?;
-    let theirs = found.all.into_iter().filter(|installed| is_of(installed, folder, given));
+    let found = schedulers::list(&super::schedule::homes(&given.environment, None))?;
+    let theirs = found.installed.into_iter().filter(|installed| is_of(installed, folder, given));
     let mut theirs: Vec<Scheduled> = theirs.map(scheduled).collect::<Result<_>>()?;
     theirs.sort_by_key(|scheduled| (scheduled.next.is_none(), scheduled.next));
     Ok(theirs)
 }
 
 fn is_of(installed: &Installed, folder: &Path, given: &Given) -> bool {
-    if matches!(installed.place, Place::Orphan { .. }) {
+    if !installed.is_in_use() {
         return false;
     }
     let marked = Path::new(&installed.marker.folder);
@@ -56,13 +57,14 @@ fn is_same(a: &Path, b: &Path) -> bool {
 
 fn scheduled(installed: Installed) -> Result<Scheduled> {
     let next = installed.next(&zone::now());
-    let Installed { scheduler, marker, place } = installed;
+    let journal = installed.journal();
+    let Installed { scheduler, marker, .. } = installed;
     let log_file = marker.variables.iter().find(|(name, _)| name == env::LOG_FILE);
     Ok(Scheduled {
         by: scheduler.name(),
         times: Times::By(Schedule::parse(&marker.schedule)?),
         next,
         log_file: log_file.map(|(_, path)| PathBuf::from(path)),
-        place,
+        journal,
     })
 }

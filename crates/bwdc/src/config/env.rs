@@ -12,7 +12,7 @@ use super::secrets;
 use bwdc_core::error::{Error, Result};
 
 macro_rules! variables {
-    ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $constant:ident = $name:expr;)+) => {
         $($(#[doc = $doc])+ pub(crate) const $constant: &str = $name;)+
         /// All variables with their meaning: the source of `docs/configuration.md`.
         pub(crate) const ALL: &[(&str, &str)] = &[$(($name, concat!($($doc),+))),+];
@@ -21,7 +21,7 @@ macro_rules! variables {
 
 variables! {
     /// The folder of `data.json`, its lock and what else an instance keeps.
-    APPDATA_DIR = "BITWARDENCLI_CONNECTOR_APPDATA_DIR";
+    APPDATA_DIR = bwdc_schedule::variables::APPDATA_DIR;
     /// The older name of the same.
     OLDER_APPDATA_DIR = "BITWARDEN_CONNECTOR_APPDATA_DIR";
     /// `true`: secrets are kept in `data.json`.
@@ -37,9 +37,9 @@ variables! {
     /// A file of secrets, readable by its owner only; as the setting `secrets.file`.
     SECRETS_FILE = "BWDC_SECRETS_FILE";
     /// The file that says what this machine runs; as `--config`. Without it, `bwdc.toml` beside `data.json`, if it is there.
-    CONFIG = "BWDC_CONFIG";
+    CONFIG = bwdc_schedule::variables::CONFIG;
     /// The log file; as `--log-file`, and `log.file` in `bwdc.toml`.
-    LOG_FILE = "BWDC_LOG_FILE";
+    LOG_FILE = bwdc_schedule::variables::LOG_FILE;
     /// `text` or `json`; as `--log-format`, and `log.format`.
     LOG_FORMAT = "BWDC_LOG_FORMAT";
     /// `error`, `warn`, `info` or `debug`; as `log.level`.
@@ -57,7 +57,7 @@ variables! {
     /// Set by systemd: where the journal listens. Lines on stderr carry their priority then.
     JOURNAL_STREAM = "JOURNAL_STREAM";
     /// Who starts this run, in a word, for `bwdc status`: `cron`, `systemd` and so on. Schedules that `bwdc schedule` installs set it.
-    STARTED_BY = "BWDC_STARTED_BY";
+    STARTED_BY = bwdc_schedule::variables::STARTED_BY;
     /// Set by systemd for what it starts.
     INVOCATION_ID = "INVOCATION_ID";
     /// Where `update` looks for a newer release: the address of a JSON with `tag_name`, as GitHub's latest release has it.
@@ -77,7 +77,7 @@ variables! {
     /// `true`: as `--nointeraction`.
     NO_INTERACTION = "BW_NOINTERACTION";
     /// For how many seconds one request is tried again (default 60; 5 for `login`, `init` and `doctor`, for which somebody waits).
-    RETRY_SECONDS = "BWDC_RETRY_SECONDS";
+    RETRY_SECONDS = bwdc_schedule::variables::RETRY_SECONDS;
     /// For how many seconds a directory may stay silent before the read is given up (default 120).
     SILENCE_SECONDS = "BWDC_SILENCE_SECONDS";
     /// A PEM file with certificates to trust besides the system's, for self-hosted servers.

@@ -4,7 +4,6 @@
 
 mod clock;
 pub(crate) mod control;
-mod engine;
 mod metrics;
 mod notify;
 pub(crate) mod status;
@@ -22,8 +21,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Interval, timeout};
 
-pub(crate) use self::engine::Timetable;
-use self::engine::{Ended, Engine, Spread, Wanted};
 use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
@@ -33,6 +30,8 @@ use crate::session::KeptToken;
 use crate::signals::Signals;
 use crate::state::RunLock;
 use bwdc_core::error::{Error, Exit, Result};
+pub(crate) use bwdc_schedule::times::engine::Timetable;
+use bwdc_schedule::times::engine::{Ended, Engine, Spread, Wanted};
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Timetable;
 use crate::config::settings::MINUTES_OF_A_YEAR;
-use crate::schedule::expression::Schedule;
 use crate::state::{Data, key};
 use crate::zone;
+use bwdc_schedule::times::Schedule;
+use bwdc_schedule::times::engine::Timetable;
 
 /// The interval of an instance that sets none.
 const USUAL: SignedDuration = SignedDuration::from_mins(5);

@@ -7,15 +7,13 @@ use tokio::process::Command;
 
 use super::lines::Severity;
 use crate::log::escaped;
-use crate::schedule::plan;
-use crate::schedule::systemd::Manager;
 use crate::ui;
 use bwdc_core::error::{Error, Result};
+use bwdc_schedule::schedulers::systemd::JournalUnit;
 
 /// What a unit wrote.
 pub(super) struct Journal {
-    pub(super) unit: String,
-    pub(super) manager: Manager,
+    pub(super) unit: JournalUnit,
     pub(super) severity: Severity,
 }
 
@@ -25,11 +23,7 @@ impl Journal {
     }
 
     fn words(&self) -> Vec<String> {
-        let unit = match self.manager {
-            Manager::System => "--unit",
-            Manager::User => "--user-unit",
-        };
-        let mut words = vec!["journalctl".to_owned(), format!("{unit}={}.service", self.unit)];
+        let mut words = self.unit.journalctl();
         if self.severity == Severity::Trouble {
             words.push("--priority=warning".to_owned());
         }
@@ -38,11 +32,11 @@ impl Journal {
 
     pub(super) fn last(&self, count: usize) -> Result<Vec<String>> {
         let more = ["--no-pager".to_owned(), "--quiet".to_owned(), format!("--lines={count}")];
-        let text = plan::run(&[self.words(), more.to_vec()].concat(), None)?;
+        let text = bwdc_schedule::run(&[self.words(), more.to_vec()].concat(), None)?;
         if text.is_empty() && self.severity == Severity::Any {
             ui::hint(&format!(
                 "The journal shows this user no lines of {}. As root, run `{}`.",
-                self.unit,
+                self.unit.name,
                 self.name()
             ));
         }

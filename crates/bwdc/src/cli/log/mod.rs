@@ -15,10 +15,9 @@ use super::Given;
 use super::scheduled::{self, Scheduled};
 use super::which::Which;
 use crate::run::Context;
-use crate::schedule::USUAL_LOG;
-use crate::schedule::install::Place as Installed;
 use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_schedule::USUAL_LOG;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -130,12 +129,10 @@ fn place(scheduled: &Scheduled, usual: &Path, severity: Severity) -> Option<Log>
     if let Some(path) = &scheduled.log_file {
         return Some(Log::File(path.clone(), choice));
     }
-    match &scheduled.place {
-        Installed::Units { name, manager, .. } => {
-            Some(Log::Journal(Journal { unit: name.clone(), manager: *manager, severity }))
-        }
-        _ if usual.exists() => Some(Log::File(usual.to_owned(), choice)),
-        _ => None,
+    match &scheduled.journal {
+        Some(unit) => Some(Log::Journal(Journal { unit: unit.clone(), severity })),
+        None if usual.exists() => Some(Log::File(usual.to_owned(), choice)),
+        None => None,
     }
 }
 

@@ -7,11 +7,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::account;
-use super::cron::quoted;
+use crate::account;
 #[cfg(unix)]
-use super::folders;
-use super::windows;
+use crate::folders;
+use crate::schedulers::{command_line as windows_command_line, quoted};
 use bwdc_core::error::{Error, Result};
 
 /// One change.
@@ -57,12 +56,24 @@ fn owned(command: &[&str]) -> Vec<String> {
     command.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// All changes, in order.
+/// Changes to the machine, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan(pub(crate) Vec<Step>);
+pub struct Steps(pub(crate) Vec<Step>);
 
-impl Plan {
-    pub(crate) fn is_empty(&self) -> bool {
+impl Steps {
+    /// Those of several, or the first error.
+    pub(crate) fn all(several: impl Iterator<Item = Result<Self>>) -> Result<Self> {
+        let steps = several.collect::<Result<Vec<_>>>()?;
+        Ok(Self(steps.into_iter().flat_map(|steps| steps.0).collect()))
+    }
+
+    /// Adds others behind them.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -74,16 +85,23 @@ impl Plan {
     }
 
     /// Every file and command, to read.
-    pub(crate) fn text(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// A command cannot be written for a shell.
+    pub fn text(&self) -> Result<String> {
         Ok(self.0.iter().map(Step::text).collect::<Result<Vec<_>>>()?.join("\n"))
     }
 
-    pub(crate) fn value(&self) -> Value {
+    /// Every file and command, for programs.
+    pub fn value(&self) -> Value {
         self.0.iter().map(Step::value).collect()
     }
 
     /// Does everything, up to the first failure.
-    pub(crate) fn apply(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What could not be done.
+    pub fn apply(&self) -> Result<()> {
         self.0.iter().try_for_each(Step::apply)
     }
 }
@@ -184,7 +202,7 @@ const REMOVE: &str = if cfg!(windows) { "del" } else { "rm" };
 /// A command as the shell of this system takes it.
 fn command_line(command: &[String]) -> Result<String> {
     if cfg!(windows) {
-        return Ok(windows::command_line(command));
+        return Ok(windows_command_line(command));
     }
     Ok(command.iter().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?.join(" "))
 }
@@ -256,11 +274,11 @@ fn ask(command: &[String]) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Error::new(format!("`{shown}` ended with {status}."))) }
 }
 
-/// What a command prints.
+/// Runs a command and returns what it prints.
 ///
 /// # Errors
-/// That it cannot be started, or how it ended, with its own words.
-pub(crate) fn run(command: &[String], input: Option<&str>) -> Result<String> {
+/// It cannot be started, or it failed: how it ended, with its own words.
+pub fn run(command: &[String], input: Option<&str>) -> Result<String> {
     let [program, arguments @ ..] = command else { return Ok(String::new()) };
     let shown = command.join(" ");
     let cannot = |error: std::io::Error| {

@@ -1,16 +1,18 @@
 //! A CronJob of Kubernetes, with a Secret and a volume for its state ("CronJob", kubernetes.io).
 
-use super::expression::{Cron, Days};
-use super::{Job, check, cron};
-use crate::schedule::expression::Schedule;
+use crate::job::{Job, check};
+use crate::schedulers::cron;
+use crate::times::Schedule;
+use crate::times::cron::{Cron, Days};
 use bwdc_core::error::{Error, Result};
 
 /// What a CronJob has besides its times.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) image: String,
+pub struct Options {
+    /// The image of the container.
+    pub image: String,
     /// The zone of the times; the cluster's own, if it is not given.
-    pub(crate) zone: Option<String>,
+    pub zone: Option<String>,
 }
 
 /// The manifests, as YAML.

@@ -1,8 +1,9 @@
 //! A property list for launchd (launchd.plist(5)).
 
-use super::expression::{Cron, Days, Field, Schedule};
-use super::install::Scheduler;
-use super::{Job, USUAL_LOG, check, xml};
+use crate::job::{Job, USUAL_LOG, check, xml};
+use crate::times::Schedule;
+use crate::times::cron::{Cron, Days};
+use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
 
 /// More dictionaries than this are a sign of an expression that is not meant for launchd.
@@ -27,7 +28,7 @@ pub(crate) fn property_list(job: &Job, domain: Domain) -> Result<String> {
     // The program appends to the same file, and says nothing twice there.
     let log = job.log_file().map_or_else(|| format!("{}/{USUAL_LOG}", job.folder), str::to_owned);
     let variables: String = job
-        .environment(Scheduler::Launchd.name())
+        .environment("launchd")
         .map(|(name, value)| format!("{}{}", key(2, name), string(2, value)))
         .collect();
     let user = match domain {

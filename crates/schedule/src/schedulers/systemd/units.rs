@@ -1,13 +1,15 @@
 //! A service and a timer of systemd (systemd.service(5), systemd.timer(5), systemd.exec(5)).
 
-use super::expression::{Cron, Days, Field, Schedule};
-use super::install::Scheduler;
-use super::{Job, check};
+use crate::job::{Job, check};
+use crate::times::Schedule;
+use crate::times::cron::{Cron, Days};
+use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
 
-/// Whose systemd.
+/// The systemd that runs a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manager {
+pub enum Manager {
+    /// The system's.
     System,
     /// The user's own, which may not do what needs root: less hardening.
     User,
@@ -15,12 +17,13 @@ pub(crate) enum Manager {
 
 /// What a timer has besides its times.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) manager: Manager,
+pub struct Options {
+    /// The systemd that runs the job.
+    pub manager: Manager,
     /// Up to so many seconds later, always the same on one machine: so that many do not arrive in the same second.
-    pub(crate) spread: u32,
+    pub spread: u32,
     /// Credentials: the name of a secret, and the file with it.
-    pub(crate) credentials: Vec<(String, String)>,
+    pub credentials: Vec<(String, String)>,
 }
 
 /// Both units, by file name.
@@ -78,7 +81,7 @@ fn service(job: &Job, options: &Options) -> String {
     if options.manager == Manager::System {
         lines.push(format!("User={}", escaped(&job.user)));
     }
-    for (name, value) in job.environment(Scheduler::Systemd.name()) {
+    for (name, value) in job.environment("systemd") {
         lines.push(format!("Environment={}", word(&format!("{name}={value}"))));
     }
     for (name, file) in &options.credentials {
@@ -186,7 +189,10 @@ fn triggers(schedule: &Schedule) -> Result<Vec<String>> {
 
 /// The calendar events that are, together, exactly an expression (systemd.time(7)). There the day of the week and the date must both match,
 /// so that cron's either-or becomes two events; when they fall together the timer elapses once.
-pub(crate) fn calendar(cron: &Cron) -> Result<Vec<String>> {
+///
+/// # Errors
+/// There is no such date.
+pub fn calendar(cron: &Cron) -> Result<Vec<String>> {
     if !cron.ever_runs() {
         return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }

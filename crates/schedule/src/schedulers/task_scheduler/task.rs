@@ -1,10 +1,11 @@
 //! A task for the Windows Task Scheduler, as XML ("Task Scheduler Schema", Microsoft Learn), and the commands that register it.
 
-use super::explain::MONTHS;
-use super::expression::{Cron, Days, Field, Schedule};
-use super::install::Scheduler;
-use super::script::literal;
-use super::{Job, check, xml};
+use crate::job::{Job, check, xml};
+use crate::script::literal;
+use crate::times::Schedule;
+use crate::times::cron::{Cron, Days};
+use crate::times::explain::MONTHS;
+use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
 
 /// Of the elements used here, the newest came with this version of the schema (Windows Vista, Windows Server 2008).
@@ -88,7 +89,7 @@ fn short(path: &str) -> Result<()> {
 /// A task has no variables of its own, so that the command processor sets them.
 fn arguments(job: &Job) -> Result<String> {
     let mut words = Vec::new();
-    for (name, value) in job.environment(Scheduler::Windows.name()) {
+    for (name, value) in job.environment("task-scheduler") {
         words.push(format!("set \"{name}={}\"&&", plain(value)?));
     }
     let (program, folder) = (plain(&job.program)?, plain(&job.folder)?);
@@ -298,8 +299,8 @@ fn months_of(field: &Field) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Syncs, Writes};
     use super::*;
+    use crate::{Syncs, Writes};
 
     fn of(expression: &str) -> Vec<Series> {
         let Schedule::Cron(cron) = Schedule::parse(expression).unwrap() else { panic!() };

@@ -6,25 +6,22 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
-use super::install::Scheduler;
-use super::{Job, Syncs, account, plan, systemd};
-use crate::config::env;
+use crate::job::{Job, Syncs};
+use crate::variables::RETRY_SECONDS;
+use crate::{account, steps};
 use bwdc_core::error::{Error, Result, shown};
 
-/// Who will run it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum By<'a> {
-    Cron,
-    Launchd,
-    /// With what an administrator has added by `systemctl edit`.
-    Systemd {
-        options: &'a systemd::Options,
-        added: &'a [String],
-    },
+/// The folder in which a scheduler begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// The user's home, as with cron.
+    AtHome,
+    /// The folder of the job, as with launchd.
+    InFolder,
 }
 
 /// Answers are there or not; a scheduled sync is more patient.
-const PATIENCE: (&str, &str) = (env::RETRY_SECONDS, "5");
+pub(crate) const PATIENCE: (&str, &str) = (RETRY_SECONDS, "5");
 
 /// What `bwdc doctor --json` prints.
 #[derive(Deserialize)]
@@ -41,16 +38,13 @@ struct Check {
     next_step: Option<String>,
 }
 
+/// Tries a job by a command that runs the program's own `doctor` as the scheduler would run a sync.
+///
 /// # Errors
 /// What would make the job fail, and what to do.
-pub(crate) fn run(job: &Job, by: By<'_>) -> Result<()> {
+pub(crate) fn run(job: &Job, command: Vec<String>) -> Result<()> {
     program(job)?;
     folder(job)?;
-    let command = match by {
-        By::Cron => as_user(job, Scheduler::Cron)?,
-        By::Launchd => as_user(job, Scheduler::Launchd)?,
-        By::Systemd { options, added } => by_systemd(job, options, added),
-    };
     judge(job, &command, &output(&command)?)
 }
 
@@ -153,39 +147,30 @@ fn may(job: &Job, what: &str, path: &Path) -> Result<bool> {
     }
 }
 
-fn doctor(job: &Job) -> Vec<String> {
+/// The words that look at everything.
+pub(crate) fn doctor(job: &Job) -> Vec<String> {
     let all = (job.syncs == Syncs::Everything).then_some("--all");
     let words = [job.program.as_str(), "--nointeraction", "doctor", "--json"].into_iter().chain(all);
     words.map(str::to_owned).collect()
 }
 
-/// In the environment of cron (crontab(5)) or launchd, and where they begin: in the home or in the folder.
-fn as_user(job: &Job, scheduler: Scheduler) -> Result<Vec<String>> {
+/// The trial in the bare environment of cron (crontab(5)) or launchd, and in the folder where they begin.
+pub(crate) fn as_user(job: &Job, scheduler: &str, begins: Begins) -> Result<Vec<String>> {
     let account =
         account::find(&job.user)?.ok_or_else(|| Error::new(format!("There is no user {}.", job.user)))?;
     let home = account.home.display().to_string();
-    let begins = if scheduler == Scheduler::Cron { &home } else { &job.folder };
+    let begins = match begins {
+        Begins::AtHome => &home,
+        Begins::InFolder => &job.folder,
+    };
     let mut words = account::as_user(&job.user)?;
     words.extend(["env", "-i", "SHELL=/bin/sh", "PATH=/usr/bin:/bin"].map(str::to_owned));
     words.extend([format!("HOME={home}"), format!("LOGNAME={}", job.user)]);
-    let variables = job.environment(scheduler.name()).chain([PATIENCE]);
+    let variables = job.environment(scheduler).chain([PATIENCE]);
     words.extend(variables.map(|(name, value)| format!("{name}={value}")));
     words.extend(["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", begins].map(str::to_owned));
     words.extend(doctor(job));
     Ok(words)
-}
-
-/// A service that is there once, with the properties of the one that will be installed.
-fn by_systemd(job: &Job, options: &systemd::Options, added: &[String]) -> Vec<String> {
-    let own = (options.manager == systemd::Manager::User).then_some("--user");
-    let fixed = ["--pipe", "--wait", "--quiet", "--collect"];
-    let mut words: Vec<String> =
-        ["systemd-run"].into_iter().chain(own).chain(fixed).map(str::to_owned).collect();
-    let properties = systemd::properties(job, options).into_iter().chain(added.iter().cloned());
-    let patience = format!("Environment={}={}", PATIENCE.0, PATIENCE.1);
-    words.extend(properties.chain([patience]).map(|line| format!("--property={line}")));
-    words.extend(["--".to_owned()].into_iter().chain(doctor(job)));
-    words
 }
 
 fn output(command: &[String]) -> Result<Output> {
@@ -206,7 +191,7 @@ fn judge(job: &Job, command: &[String], output: &Output) -> Result<()> {
         Some(_) if output.status.success() => Ok(()),
         _ => {
             let said = said(output);
-            let hint = plan::hint_of_systemd(command, &said)
+            let hint = steps::hint_of_systemd(command, &said)
                 .unwrap_or("Mend that and install again; --untried installs without a trial.");
             Err(Error::new(format!("{what} failed: {said}")).hint(format!("Nothing was installed. {hint}")))
         }

@@ -7,30 +7,35 @@ use bwdc_core::error::{Error, Result};
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) home: PathBuf,
+pub struct Account {
+    /// The name.
+    pub name: String,
+    /// The home folder.
+    pub home: PathBuf,
 }
 
 /// Where `--create-user` puts the home.
-pub(crate) fn home_of_new(name: &str) -> PathBuf {
+pub fn home_of_new(name: &str) -> PathBuf {
     PathBuf::from("/var/lib").join(name)
 }
 
 /// Whether everything is allowed to this process.
 #[cfg(unix)]
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Windows has no such user; its tools ask for what they need.
 #[cfg(not(unix))]
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     false
 }
 
-/// The user who runs this.
-pub(crate) fn own_name() -> Result<String> {
+/// The name of the user who runs this.
+///
+/// # Errors
+/// The system cannot tell.
+pub fn own_name() -> Result<String> {
     told(Command::new("id").arg("-un"))?
         .ok_or_else(|| Error::new("Asking for the user's name: `id -un` failed."))
 }
@@ -51,7 +56,7 @@ pub(crate) fn as_user(name: &str) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// A name that no user can have (useradd(8)), or tools that are missing.
-pub(crate) fn find(name: &str) -> Result<Option<Account>> {
+pub fn find(name: &str) -> Result<Option<Account>> {
     let is_valid = |name: &str| {
         let rest = name.strip_suffix('$').unwrap_or(name);
         !rest.is_empty()

@@ -4,9 +4,9 @@
 //! its whole path and carries its variables itself; a setting of the crontab (`NAME=value`) would also hold for the lines below
 //! the block, which are somebody else's.
 
-use super::expression::{Interval, Schedule};
-use super::install::Scheduler;
-use super::{Job, Marker, USUAL_LOG, check, on_one_line};
+use crate::job::{Job, USUAL_LOG, check, on_one_line};
+use crate::marker::Marker;
+use crate::times::{Interval, Schedule};
 use bwdc_core::error::{Error, Result};
 
 const BEGIN: &str = "# BEGIN bwdc schedule: made by `bwdc schedule install`, do not edit";
@@ -246,7 +246,7 @@ fn command(job: &Job, mail: Option<&str>) -> Result<String> {
     let usual = format!("{}/{USUAL_LOG}", job.folder);
     let log = quoted(job.log_file().unwrap_or(&usual))?;
     let mut words = Vec::new();
-    for (name, value) in job.environment(Scheduler::Cron.name()) {
+    for (name, value) in job.environment("cron") {
         words.push(format!("{name}={}", quoted(value)?));
     }
     words.push(quoted(&job.program)?);
@@ -257,8 +257,11 @@ fn command(job: &Job, mail: Option<&str>) -> Result<String> {
     Ok(words.join(" "))
 }
 
-/// A word for a POSIX shell.
-pub(crate) fn quoted(word: &str) -> Result<String> {
+/// Quotes a word for a POSIX shell.
+///
+/// # Errors
+/// The word has a NUL in it.
+pub fn quoted(word: &str) -> Result<String> {
     let quoted = shlex::try_quote(word);
     quoted.map(Into::into).map_err(|error| Error::new(format!("Quoting `{}`: {error}", word.escape_debug())))
 }
@@ -303,8 +306,8 @@ mod tests {
     use bwdc_testkit::{damaged_text, few};
     use proptest::prelude::*;
 
-    use super::super::{Syncs, Writes};
     use super::*;
+    use crate::{Syncs, Writes};
 
     const NOTHING: Settings<'static> = Settings(Vec::new());
 

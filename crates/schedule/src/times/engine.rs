@@ -22,7 +22,7 @@ const CATCH_UP: SignedDuration = SignedDuration::from_secs(30);
 const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// When an instance is to run.
-pub(crate) trait Timetable {
+pub trait Timetable {
     /// The first time after this one; `None` if there is none.
     fn next_after(&self, time: Timestamp) -> Option<Timestamp>;
 
@@ -34,7 +34,7 @@ pub(crate) trait Timetable {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// Back to the timetable.
     Well,
     /// Somebody else was at it: back to the timetable, and what failed before still counts.
@@ -47,15 +47,16 @@ pub(crate) enum Ended {
 
 /// What an instance is to do, as configured.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted<T> {
-    pub(crate) timetable: T,
+pub struct Wanted<T> {
+    /// When it is to run.
+    pub timetable: T,
     /// When it last ran to a good end, before this program was started.
-    pub(crate) last: Option<Timestamp>,
+    pub last: Option<Timestamp>,
 }
 
 /// All instances.
 #[derive(Debug)]
-pub(crate) struct Engine<T> {
+pub struct Engine<T> {
     instances: BTreeMap<String, Instance<T>>,
     at_once: usize,
     spread: Spread,
@@ -82,14 +83,14 @@ enum Phase {
 
 /// Where one machine's offsets come from.
 #[derive(Clone, Debug)]
-pub(crate) struct Spread {
+pub struct Spread {
     seed: FixedState,
     largest: SignedDuration,
 }
 
 impl Spread {
     /// Equal seeds give equal offsets; none is larger than the largest.
-    pub(crate) fn seeded(seed: u64, largest: SignedDuration) -> Self {
+    pub fn seeded(seed: u64, largest: SignedDuration) -> Self {
         Self { seed: FixedState::with_seed(seed), largest }
     }
 
@@ -103,12 +104,12 @@ impl Spread {
 
 impl<T: Timetable> Engine<T> {
     /// With nothing to do yet.
-    pub(crate) fn new(at_once: usize, spread: Spread, now: Timestamp) -> Self {
+    pub fn new(at_once: usize, spread: Spread, now: Timestamp) -> Self {
         Self { instances: BTreeMap::new(), at_once: at_once.max(1), spread, seen: now }
     }
 
     /// Takes a configuration, the first one or another. What runs goes on; what is not wanted any more ends with its run.
-    pub(crate) fn configure(&mut self, at_once: usize, wanted: BTreeMap<String, Wanted<T>>, now: Timestamp) {
+    pub fn configure(&mut self, at_once: usize, wanted: BTreeMap<String, Wanted<T>>, now: Timestamp) {
         self.at_once = at_once.max(1);
         self.instances.retain(|name, instance| match instance.phase {
             Phase::Waiting { .. } => wanted.contains_key(name),
@@ -152,7 +153,7 @@ impl<T: Timetable> Engine<T> {
     }
 
     /// Who is to start now, the longest overdue first. They count as running from here on.
-    pub(crate) fn start(&mut self, now: Timestamp) -> Vec<String> {
+    pub fn start(&mut self, now: Timestamp) -> Vec<String> {
         self.notice(now);
         let running = self.running();
         let mut due: Vec<(Timestamp, String)> = self
@@ -195,7 +196,7 @@ impl<T: Timetable> Engine<T> {
     }
 
     /// Takes note of the end of a run.
-    pub(crate) fn ended(&mut self, name: &str, ended: Ended, now: Timestamp) {
+    pub fn ended(&mut self, name: &str, ended: Ended, now: Timestamp) {
         let Some(instance) = self.instances.get(name) else { return };
         if instance.phase == Phase::Leaving {
             self.instances.remove(name);
@@ -217,7 +218,7 @@ impl<T: Timetable> Engine<T> {
     }
 
     /// When to look again, unless a run ends before; `None` if there is nothing to wait for.
-    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+    pub fn wake_at(&self) -> Option<Timestamp> {
         if self.running() >= self.at_once {
             return None;
         }
@@ -225,17 +226,17 @@ impl<T: Timetable> Engine<T> {
     }
 
     /// How many runs are under way.
-    pub(crate) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.instances.values().filter(|instance| !matches!(instance.phase, Phase::Waiting { .. })).count()
     }
 
     /// When an instance runs next; `None` while it runs, and if it is will not run again.
-    pub(crate) fn next_run(&self, name: &str) -> Option<Timestamp> {
+    pub fn next_run(&self, name: &str) -> Option<Timestamp> {
         self.instances.get(name)?.due()
     }
 
     /// How often it failed since its last good end.
-    pub(crate) fn failures(&self, name: &str) -> u32 {
+    pub fn failures(&self, name: &str) -> u32 {
         self.instances.get(name).map_or(0, |instance| instance.failures)
     }
 }
@@ -274,8 +275,8 @@ mod tests {
     use jiff::tz::TimeZone;
     use proptest::prelude::*;
 
+    use super::super::Schedule;
     use super::*;
-    use crate::schedule::expression::Schedule;
 
     /// Every so many minutes of the clock.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

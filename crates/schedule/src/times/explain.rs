@@ -4,11 +4,14 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::expression::{ClockChange, Cron, Days, Field, Interval, Schedule};
+use super::clock_change::ClockChange;
+use super::cron::{Cron, Days};
+use super::field::Field;
+use super::{Interval, Schedule};
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 /// In English, which the Task Scheduler's elements are named by as well.
-pub(super) const MONTHS: [&str; 12] = [
+pub(crate) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -24,7 +27,7 @@ pub(super) const MONTHS: [&str; 12] = [
 ];
 
 /// One sentence.
-pub(crate) fn english(schedule: &Schedule) -> String {
+pub fn english(schedule: &Schedule) -> String {
     match schedule {
         Schedule::Cron(cron) => {
             let text = format!("{}{}{}.", times(cron), days(cron), months(&cron.month));
@@ -148,7 +151,7 @@ fn ranges(field: &Field, name: impl Fn(u8) -> String) -> String {
 }
 
 /// The fields, each with a line to its meaning.
-pub(crate) fn diagram(cron: &Cron) -> String {
+pub fn diagram(cron: &Cron) -> String {
     let meanings = [
         meaning(&cron.minute, |value| value.to_string()),
         meaning(&cron.hour, |value| value.to_string()),
@@ -177,7 +180,7 @@ fn meaning(field: &Field, name: impl Fn(u8) -> String) -> String {
 }
 
 /// What people get wrong, for this schedule in this zone, from a moment on.
-pub(crate) fn warnings(schedule: &Schedule, zone: &TimeZone, from: Timestamp) -> Vec<String> {
+pub fn warnings(schedule: &Schedule, zone: &TimeZone, from: Timestamp) -> Vec<String> {
     match schedule {
         Schedule::Cron(cron) if !cron.ever_runs() => vec![never()],
         Schedule::Cron(cron) => {

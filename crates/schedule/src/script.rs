@@ -1,18 +1,20 @@
 //! A sync script for those who want one of their own.
 
-use super::cron::quoted;
-use super::on_one_line;
+use crate::job::on_one_line;
+use crate::schedulers::quoted;
 use bwdc_core::error::Result;
 
 /// What the script is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Script {
-    pub(crate) program: String,
-    pub(crate) folders: Vec<String>,
+pub struct Script {
+    /// The program to run.
+    pub program: String,
+    /// The folders of the instances.
+    pub folders: Vec<String>,
     /// The organization's client id, if it is not kept by a login.
-    pub(crate) client_id: Option<String>,
+    pub client_id: Option<String>,
     /// The file with the API key; `client-secret` in each folder, if it is not given.
-    pub(crate) secret_file: Option<String>,
+    pub secret_file: Option<String>,
 }
 
 impl Script {
@@ -28,7 +30,7 @@ impl Script {
     }
 
     /// For a POSIX shell.
-    pub(crate) fn sh(&self) -> Result<String> {
+    pub fn sh(&self) -> Result<String> {
         self.check()?;
         let client_id = match &self.client_id {
             Some(id) => format!("BW_CLIENTID={}\nexport BW_CLIENTID\n", quoted(id)?),
@@ -46,7 +48,7 @@ impl Script {
     }
 
     /// For PowerShell 5.1 and later.
-    pub(crate) fn powershell(&self) -> Result<String> {
+    pub fn powershell(&self) -> Result<String> {
         self.check()?;
         let client_id = match &self.client_id {
             Some(id) => format!("$env:BW_CLIENTID = {}\n", literal(id)),
@@ -66,7 +68,7 @@ impl Script {
 
 /// A text for PowerShell, taken as it is. What is not ASCII is spelled: PowerShell 5.1 takes a script without a byte order mark for
 /// one in the machine's old code page, and every PowerShell takes typographic quotation marks for quotes.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let units = |c: char| {
         c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("' + [char]0x{unit:04x} + '")).collect()
     };
@@ -166,9 +168,10 @@ exit $script:failed
 mod tests {
     use tree_sitter::{Node, Parser};
 
-    use super::super::expression::Schedule;
-    use super::super::{Job, windows};
-    use super::super::{Syncs, Writes};
+    use crate::schedulers::registering;
+    use crate::times::Schedule;
+    use crate::{Job, Syncs, Writes};
+
     use super::*;
 
     /// All words in quotes that PowerShell finds in a text that it understands; `Err` with what it does not.
@@ -246,14 +249,14 @@ mod tests {
             user: "CORP\\O'Brien".to_owned(),
             variables: Vec::new(),
         };
-        let [_, text] = windows::registering(&job, "task.xml");
+        let [_, text] = registering(&job, "task.xml");
         let quoted = read_by_powershell(&text).unwrap();
         assert!(quoted.contains(&"'CORP\\O''Brien'".to_owned()), "{quoted:?}");
     }
 
     #[test]
     fn powershell_understands_the_commands_of_the_documentation() {
-        let page = include_str!("../../../../docs/schedule.md");
+        let page = include_str!("../../../docs/schedule.md");
         let blocks: Vec<&str> =
             page.split("\n```powershell\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
         assert_eq!(blocks.len(), 1);

@@ -1,0 +1,65 @@
+//! Kubernetes: a CronJob for each job, printed and never applied.
+
+mod manifests;
+
+use jiff::ZonedDateTime;
+use serde_json::json;
+
+use super::{Accounts, Backend, Homes, Listing, Machine, Mode, Printed, at};
+use crate::job::Job;
+use crate::request::Request;
+use crate::steps::Steps;
+use crate::times::Schedule;
+use bwdc_core::error::Result;
+
+pub use self::manifests::Options;
+
+/// Kubernetes as a scheduler.
+pub(super) struct Kubernetes;
+
+impl Backend for Kubernetes {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn is_here(&self) -> bool {
+        false
+    }
+
+    fn machine(&self) -> Machine {
+        Machine::Another { folder: "/var/lib/bwdc", program: "bwdc" }
+    }
+
+    fn accounts(&self) -> Accounts {
+        Accounts::Named
+    }
+
+    /// A container's output is its log.
+    fn default_log(&self, _folder: &str) -> Option<String> {
+        None
+    }
+
+    fn first_run(&self, schedule: &Schedule, now: &ZonedDateTime) -> Option<String> {
+        at(schedule.next_after(now))
+    }
+
+    fn steps(&self, _request: &Request, _mode: Mode) -> Result<Steps> {
+        Ok(Steps::default())
+    }
+
+    fn try_out(&self, _request: &Request, _job: &Job) -> Result<()> {
+        Ok(())
+    }
+
+    fn print(&self, request: &Request) -> Result<Printed> {
+        let Request { jobs, options, .. } = request;
+        let each = |job: &Job| manifests::manifests(job, &options.kubernetes);
+        let text = jobs.iter().map(each).collect::<Result<Vec<_>>>()?.join("---\n");
+        let value = json!({ "object": "manifests", "yaml": text });
+        Ok(Printed { text: text.trim_end().to_owned(), value })
+    }
+
+    fn list(&self, _homes: &Homes) -> Result<Listing> {
+        Ok(Listing::default())
+    }
+}

@@ -1,0 +1,290 @@
+//! systemd: a service and a timer for each job.
+
+mod units;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::{Timestamp, ZonedDateTime};
+
+use super::installed::Located;
+use super::{Backend, Homes, Installed, Listing, Mode, Scheduler, at, files};
+use crate::job::Job;
+use crate::marker::Marker;
+use crate::request::Request;
+use crate::steps::{self, Step, Steps};
+use crate::times::Schedule;
+use crate::trial;
+use bwdc_core::error::Result;
+
+pub use self::units::{Manager, Options, calendar};
+
+/// systemd as a scheduler.
+pub(super) struct Systemd;
+
+impl Backend for Systemd {
+    fn name(&self) -> &'static str {
+        "systemd"
+    }
+
+    fn is_here(&self) -> bool {
+        runs_here()
+    }
+
+    /// The journal has what a service says.
+    fn default_log(&self, _folder: &str) -> Option<String> {
+        None
+    }
+
+    fn first_run(&self, schedule: &Schedule, now: &ZonedDateTime) -> Option<String> {
+        match schedule {
+            Schedule::Every(_) => Some("a minute from now".to_owned()),
+            schedule => at(schedule.systemd_runs_after(now.clone()).next()),
+        }
+    }
+
+    fn steps(&self, request: &Request, _mode: Mode) -> Result<Steps> {
+        let Request { jobs, options, homes, .. } = request;
+        let folder = unit_folder(options.systemd.manager, &homes.config_home);
+        let each = |job: &Job| into_systemd(job, &options.systemd, &folder);
+        Steps::all(jobs.iter().map(each))
+    }
+
+    fn try_out(&self, request: &Request, job: &Job) -> Result<()> {
+        // Without a systemd that runs, that is what fails.
+        if !runs_here() {
+            return Ok(());
+        }
+        let options = &request.options.systemd;
+        let folder = unit_folder(options.manager, &request.homes.config_home);
+        trial::run(job, run_once(job, options, &added_to_service(&folder, job)))
+    }
+
+    fn list(&self, homes: &Homes) -> Result<Listing> {
+        if cfg!(not(unix)) {
+            return Ok(Listing::default());
+        }
+        let of = |manager| in_systemd(&unit_folder(manager, &homes.config_home), manager);
+        Ok(Listing::of([Manager::System, Manager::User].into_iter().flat_map(of).collect()))
+    }
+}
+
+/// Whether systemd runs this machine, as sd_booted(3) has it.
+pub(super) fn runs_here() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// A service and its timer.
+#[derive(Clone, Debug)]
+struct Units {
+    folder: PathBuf,
+    name: String,
+    manager: Manager,
+}
+
+/// A unit whose output the journal has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalUnit {
+    /// The service, without `.service`.
+    pub name: String,
+    /// The systemd that runs it.
+    pub manager: Manager,
+}
+
+impl JournalUnit {
+    /// The `journalctl` that shows it to root and to the user alike.
+    pub fn journalctl(&self) -> Vec<String> {
+        let unit = match self.manager {
+            Manager::System => "--unit",
+            Manager::User => "--user-unit",
+        };
+        vec!["journalctl".to_owned(), format!("{unit}={}.service", self.name)]
+    }
+}
+
+impl Located for Units {
+    fn place(&self) -> String {
+        self.folder.join(format!("{}.timer", self.name)).display().to_string()
+    }
+
+    fn text(&self) -> Result<String> {
+        let units =
+            ["service", "timer"].map(|kind| files::shown(&self.folder.join(format!("{}.{kind}", self.name))));
+        Ok(units.into_iter().collect::<Result<Vec<_>>>()?.join("\n"))
+    }
+
+    fn removal(&self) -> Result<Steps> {
+        Ok(out_of_systemd(&self.folder, &self.name, self.manager))
+    }
+
+    fn run_now(&self) -> Result<Vec<String>> {
+        Ok(systemctl(self.manager, &["start", &format!("{}.service", self.name)]))
+    }
+
+    fn is_awaited(&self) -> bool {
+        true
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        elapses(self.manager, &self.name)
+    }
+
+    fn runs(&self, schedule: &Schedule, now: &ZonedDateTime, count: usize) -> Result<Vec<ZonedDateTime>> {
+        // When an interval began is known to systemd only.
+        if matches!(schedule, Schedule::Every(_)) {
+            return Ok(Vec::new());
+        }
+        Ok(schedule.systemd_runs_after(now.clone()).take(count).collect())
+    }
+
+    fn journal(&self) -> Option<JournalUnit> {
+        Some(JournalUnit { name: self.name.clone(), manager: self.manager })
+    }
+}
+
+/// Where an administrator's units are (systemd.unit(5)).
+fn unit_folder(manager: Manager, config_home: &Path) -> PathBuf {
+    match manager {
+        Manager::System => PathBuf::from("/etc/systemd/system"),
+        Manager::User => config_home.join("systemd/user"),
+    }
+}
+
+/// What an administrator has added to a job's service.
+fn added_to_service(folder: &Path, job: &Job) -> Vec<String> {
+    let files =
+        fs::read_dir(folder.join(format!("{}.service.d", job.name()))).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
+    paths.sort();
+    let texts = paths.iter().filter_map(|path| fs::read_to_string(path).ok());
+    texts.flat_map(|text| units::properties_in(&text)).collect()
+}
+
+fn systemctl(manager: Manager, words: &[&str]) -> Vec<String> {
+    let own = (manager == Manager::User).then_some("--user");
+    ["systemctl"].into_iter().chain(own).chain(words.iter().copied()).map(str::to_owned).collect()
+}
+
+fn into_systemd(job: &Job, options: &Options, folder: &Path) -> Result<Steps> {
+    let mut steps = Steps::default();
+    for (name, text) in units::units(job, options)? {
+        let path = folder.join(name);
+        files::of_this_folder(&path, job)?;
+        steps.write(path, text);
+    }
+    let timer = format!("{}.timer", job.name());
+    // One that counts from the boot would run at once: that moment is over.
+    let now = if job.schedule == Schedule::Boot { "stop" } else { "restart" };
+    if !steps.is_empty() || !is_on(&timer, job, options.manager) {
+        for words in [&["daemon-reload"][..], &["enable", "--quiet", &timer], &[now, &timer]] {
+            steps.0.push(Step::Run { command: systemctl(options.manager, words), input: None });
+        }
+    }
+    Ok(steps)
+}
+
+/// Whether a timer whose files are there is in use as well.
+fn is_on(timer: &str, job: &Job, manager: Manager) -> bool {
+    let is = |state: &str| steps::run(&systemctl(manager, &[state, "--quiet", timer]), None).is_ok();
+    is("is-enabled") && (job.schedule == Schedule::Boot || is("is-active"))
+}
+
+fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Steps {
+    let timer = format!("{name}.timer");
+    let service = format!("{name}.service");
+    let attempt = |words: &[&str]| Step::Try { command: systemctl(manager, words) };
+    // A manager that goes on with what it knows has to hear of it; where none runs, the link is what it would do.
+    let disable = if runs_here() {
+        Step::Run { command: systemctl(manager, &["disable", "--now", "--quiet", &timer]), input: None }
+    } else {
+        Step::Remove { path: folder.join("timers.target.wants").join(&timer) }
+    };
+    Steps(vec![
+        disable,
+        // When it ran last, which Persistent= remembers.
+        attempt(&["clean", "--what=state", &timer]),
+        Step::Remove { path: folder.join(&timer) },
+        Step::Remove { path: folder.join(&service) },
+        attempt(&["daemon-reload"]),
+        attempt(&["reset-failed", &timer, &service]),
+    ])
+}
+
+fn in_systemd(folder: &Path, manager: Manager) -> Vec<Installed> {
+    let installed = |(path, marker): (PathBuf, Marker)| {
+        let name = path.file_stem()?.to_str()?.to_owned();
+        Some(Installed::at(Scheduler::Systemd, marker, Units { folder: folder.to_owned(), name, manager }))
+    };
+    files::marked(folder, "timer").into_iter().filter_map(installed).collect()
+}
+
+/// When a timer is due next, by its manager's own word.
+fn elapses(manager: Manager, name: &str) -> Option<Timestamp> {
+    let timer = format!("{name}.timer");
+    let text =
+        steps::run(&systemctl(manager, &["list-timers", "--all", "--output=json", &timer]), None).ok()?;
+    next_of_timers(&text)
+}
+
+/// The first timer of `systemctl list-timers --output=json`. An older systemd gives no number, and one that is not due gives 0.
+fn next_of_timers(text: &str) -> Option<Timestamp> {
+    let timers: serde_json::Value = serde_json::from_str(text).ok()?;
+    let microseconds = timers.get(0)?.get("next")?.as_i64().filter(|next| *next > 0)?;
+    Timestamp::from_microsecond(microseconds).ok()
+}
+
+/// A service that is there once, with the properties of the one that will be installed.
+fn run_once(job: &Job, options: &Options, added: &[String]) -> Vec<String> {
+    let own = (options.manager == Manager::User).then_some("--user");
+    let fixed = ["--pipe", "--wait", "--quiet", "--collect"];
+    let mut words: Vec<String> =
+        ["systemd-run"].into_iter().chain(own).chain(fixed).map(str::to_owned).collect();
+    let properties = units::properties(job, options).into_iter().chain(added.iter().cloned());
+    let patience = format!("Environment={}={}", trial::PATIENCE.0, trial::PATIENCE.1);
+    words.extend(properties.chain([patience]).map(|line| format!("--property={line}")));
+    words.extend(["--".to_owned()].into_iter().chain(trial::doctor(job)));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_timer_says_when_it_is_due() {
+        let of = |text: &str| next_of_timers(text).map(|next| next.to_string());
+        let due = r#"[{"next":1767225600000000,"left":5,"last":null,"unit":"bwdc.timer"}]"#;
+        assert_eq!(of(due).as_deref(), Some("2026-01-01T00:00:00Z"));
+        for text in [
+            "[]",
+            "",
+            r#"[{"next":0}]"#,
+            r#"[{"next":18446744073709551615}]"#,
+            r#"[{"next":9223372036854775807}]"#,
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// A time that there is, or none.
+        #[test]
+        fn fuzz_timers_of_systemd(text in damaged_text([
+            r#"[{"next":1767225600000000,"left":1767225600000001,"last":1767225000000000,"passed":3,"unit":"bwdc.timer","activates":"bwdc.service"}]"#,
+            r#"[{"next":null,"last":null,"unit":"bwdc.timer"}]"#,
+            "0 timers listed.",
+        ])) {
+            if let Some(next) = next_of_timers(&text) {
+                prop_assert!(next > Timestamp::UNIX_EPOCH);
+                let written = format!("[{{\"next\":{}}}]", next.as_microsecond());
+                prop_assert_eq!(next_of_timers(&written), Some(next));
+            }
+        }
+    }
+}
