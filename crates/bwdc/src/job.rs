@@ -16,11 +16,11 @@ use crate::config::{Environment, settings};
 use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
 use crate::run::{self, Context, Outcome, Place, Rehearsal};
-use crate::runs;
-use crate::session::TokenMemory;
-use crate::state::Data;
 use crate::ui::{self, Style};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::Data;
+use bwdc_store::runs::{self, Facts};
+use bwdc_store::tokens::TokenMemory;
 
 /// For how long a sync may run where nobody says otherwise; as the daemon's.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -148,7 +148,7 @@ impl Job {
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at, duration: *duration, run, result };
         for context in self.contexts() {
-            runs::end(&context.file, &context.environment, &end);
+            runs::end(&context.file, context.environment.started_by(), &end);
         }
     }
 
@@ -262,23 +262,6 @@ async fn logged<T: Told>(
     };
     let (result, duration) = work.instrument(span).await;
     Report { name: name.to_owned(), run, duration, result }
-}
-
-/// What the last line of a run says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Facts {
-    pub(crate) users: usize,
-    pub(crate) groups: usize,
-    pub(crate) removed: usize,
-    pub(crate) left_out: usize,
-}
-
-impl Facts {
-    /// In the words of the existing connector.
-    pub(crate) fn synced(&self) -> String {
-        format!("Synced {} group(s) and {} user(s).", self.groups, self.users)
-    }
 }
 
 /// What can be told of a run that succeeded.

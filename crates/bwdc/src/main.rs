@@ -7,14 +7,11 @@ mod daemon;
 mod harden;
 mod job;
 mod log;
-mod privileges;
 mod process_tree;
 mod rivals;
 mod run;
-mod runs;
 mod session;
 mod signals;
-mod state;
 mod ui;
 mod zone;
 

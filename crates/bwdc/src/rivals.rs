@@ -9,8 +9,8 @@ use crate::config::secrets::CLIENT_ID;
 use crate::job::Job;
 use crate::run::Context;
 use crate::session::{Account, organization_of};
-use crate::state::{Data, key};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 /// An instance, and whom it would remove.
 struct Rival<'a> {

@@ -25,12 +25,13 @@ use serde::{Deserialize, Serialize};
 use self::under_way::Ended;
 use crate::config::{Environment, Instance, Secrets, env, installation, instance, settings};
 use crate::log;
-use crate::runs;
-use crate::session::{self, Account, TokenMemory};
-use crate::state::imported::{self, LastImport};
-use crate::state::{Data, DataFile, RunLock, key, people};
+use crate::session::{self, Account};
 use crate::ui::{self, Style};
 use bwdc_core::error::{Error, Exit, Result, shown};
+use bwdc_store::imported::{self, LastImport};
+use bwdc_store::runs;
+use bwdc_store::tokens::TokenMemory;
+use bwdc_store::{Data, DataFile, RunLock, iso, key, people};
 
 /// What every command of an instance needs.
 #[derive(Debug)]
@@ -297,7 +298,7 @@ fn done(changes: Changes, sent: Summary) -> Changes {
 /// Nobody else syncs the folder meanwhile, and whoever looks sees that a sync is running.
 fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
     let lock = RunLock::take(context.file.folder(), &iso(started))?;
-    runs::begin(&context.file, &context.environment, started);
+    runs::begin(&context.file, context.environment.started_by(), started);
     Ok(lock)
 }
 
@@ -644,9 +645,4 @@ impl RunRecord<'_> {
             None => data.remove(key::MERGED_BY),
         }
     }
-}
-
-/// ISO 8601 in UTC with milliseconds, as `data.json` has it.
-pub(crate) fn iso(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

@@ -3,17 +3,14 @@
 //! A key that is given to every run (a variable, a file, a command, a credential, the secrets file) needs no login, and
 //! wins over one that a login kept, unless it is another organization's.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use bwdc_connect::bitwarden::{Client, Credentials, Token};
 use bwdc_core::Secret;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::config::Secrets;
 use crate::config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
-use crate::state::{Data, DataFile, key};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, DataFile, key};
 
 /// Who we are to the organization.
 #[derive(Debug)]
@@ -36,51 +33,6 @@ enum NewTokens {
     WithSecrets,
     /// Kept in memory: the key is given to every run.
     InMemory,
-}
-
-/// The access token of a key that is given to every run, kept in memory from one run of a daemon to the next. Cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TokenMemory(Arc<Mutex<Option<(String, Token)>>>);
-
-/// The same on its way from one process to another. It has no `Debug`: it shows the token.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct KeptToken {
-    client_id: String,
-    token: String,
-    expires_at: Timestamp,
-}
-
-impl TokenMemory {
-    pub(crate) fn with(kept: Option<KeptToken>) -> Self {
-        let known = kept
-            .map(|KeptToken { client_id, token, expires_at }| (client_id, Token::kept(token, expires_at)));
-        Self(Arc::new(Mutex::new(known)))
-    }
-
-    pub(crate) fn kept(&self) -> Option<KeptToken> {
-        self.lock().as_ref().map(|(client_id, token)| KeptToken {
-            client_id: client_id.clone(),
-            token: token.reveal().to_owned(),
-            expires_at: token.expires_at(),
-        })
-    }
-
-    fn of(&self, client_id: &str) -> Option<Token> {
-        self.lock().as_ref().filter(|(owner, _)| owner == client_id).map(|(_, token)| token.clone())
-    }
-
-    fn keep(&self, client_id: &str, token: &Token) {
-        *self.lock() = Some((client_id.to_owned(), token.clone()));
-    }
-
-    fn forget(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(String, Token)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// With the reason if the place where a login would be kept cannot be looked into.
@@ -166,7 +118,11 @@ impl Account {
         let token = data.text(key::ACCESS_TOKEN).filter(|_| !is_other).map(Token::from_stored);
         let is_data_file = token.is_some() || secrets.keeping(data) == Keeping::DataFile;
         let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::InMemory };
-        let token = token.or_else(|| secrets.tokens().of(&credentials.client_id));
+        let in_memory = || {
+            let (token, expires_at) = secrets.tokens().of(&credentials.client_id)?;
+            Some(Token::kept(token.reveal().to_owned(), expires_at))
+        };
+        let token = token.or_else(in_memory);
         Ok(Self { organization_id, credentials: Some(credentials), token, new_tokens, warning: None })
     }
 
@@ -220,7 +176,10 @@ impl Account {
             Err(error) => return Err(secrets.refused(error).await),
         };
         match self.new_tokens {
-            NewTokens::InMemory => secrets.tokens().keep(&self.credentials()?.client_id, &token),
+            NewTokens::InMemory => {
+                let secret = Secret::from(token.reveal());
+                secrets.tokens().keep(&self.credentials()?.client_id, secret, token.expires_at());
+            }
             NewTokens::InDataFile => file.update(|data| {
                 data.set(key::ACCESS_TOKEN, token.reveal());
                 Ok(())

@@ -23,6 +23,7 @@ pub mod ldif;
 pub mod proxy;
 pub mod rsa;
 pub mod samba;
+mod samples;
 pub mod scripted;
 pub mod slapd;
 
@@ -34,6 +35,7 @@ pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
 pub use rsa::RsaKey;
 pub use samba::Samba;
+pub use samples::DATA_FILES;
 pub use scripted::Scripted;
 pub use slapd::Slapd;
 

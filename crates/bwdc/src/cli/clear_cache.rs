@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::run::Context;
-use crate::state::key;
 use crate::ui::Answer;
 use bwdc_core::error::Result;
+use bwdc_store::key;
 
 pub(super) fn run(context: &Context) -> Result<Answer> {
     context.file.update(|data| {

@@ -13,9 +13,9 @@ use crate::config::settings::{self, Setting, Type};
 use crate::config::setup::Origin;
 use crate::config::{Environment, Setup, installation};
 use crate::run::Context;
-use crate::state::{Data, key};
 use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config schema")]
@@ -162,7 +162,7 @@ fn value(arguments: &Arguments) -> Result<Option<String>> {
 
 /// The first line, as the existing connector takes it; of a key all of them.
 fn secret_in(path: &Path) -> Result<String> {
-    let text = crate::state::read_text(path).map_err(|error| {
+    let text = bwdc_store::files::read_text(path).map_err(|error| {
         Error::new(format!("Reading {}: {error}", path.display())).hint("Nothing was saved.")
     })?;
     let line = text.lines().next().unwrap_or_default().trim_end();

@@ -19,9 +19,9 @@ use crate::job::Told as _;
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
 use crate::signals::Stop;
-use crate::state::{DataFile, key};
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{DataFile, key};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

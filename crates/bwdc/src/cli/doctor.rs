@@ -20,9 +20,9 @@ use crate::job;
 use crate::log;
 use crate::run::{self, Context, Rehearsal};
 use crate::session::{self, Account};
-use crate::state::{self, Data, RunLock};
 use crate::ui::{self, Answer, Mark, Style};
 use bwdc_core::error::{Error, Exit, Result, shown};
+use bwdc_store::{Data, RunLock, files};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -273,7 +273,7 @@ impl<'a> Examination<'a> {
                 return None;
             }
         };
-        let finding = match std::fs::metadata(&path).map(|metadata| state::too_open(&metadata)) {
+        let finding = match std::fs::metadata(&path).map(|metadata| files::too_open(&metadata)) {
             Err(_) => Finding::bad(
                 "data.json",
                 Error::new(format!("{} does not exist: nothing is configured.", path.display()))
@@ -284,7 +284,7 @@ impl<'a> Examination<'a> {
                 format!("{} can be read by others (mode {mode:o})", path.display()),
                 format!("Run: chmod 600 '{}'", path.display()),
             ),
-            Ok(None) if state::is_mounted(&path) => Finding::doubtful(
+            Ok(None) if files::is_mounted(&path) => Finding::doubtful(
                 "data.json",
                 format!("{} is a mount of its own, so it is written in place", path.display()),
                 "Mount its folder instead: then it is replaced atomically, and the lock and the log persist too.",
@@ -298,8 +298,8 @@ impl<'a> Examination<'a> {
     fn folder(&mut self) {
         let folder = self.context.file.folder();
         let path = folder.display();
-        let finding = match state::can_write(folder) {
-            Ok(()) => match std::fs::metadata(folder).ok().and_then(|metadata| state::too_open(&metadata)) {
+        let finding = match files::can_write(folder) {
+            Ok(()) => match std::fs::metadata(folder).ok().and_then(|metadata| files::too_open(&metadata)) {
                 Some(mode) if mode & 0o022 != 0 => Finding::doubtful(
                     "Folder",
                     format!("{path} can be changed by others (mode {mode:o})"),

@@ -22,9 +22,9 @@ use crate::config::{Instance, env, instance};
 use crate::job;
 use crate::run::{self, Context};
 use crate::session;
-use crate::state::{Data, key};
 use crate::ui::{self, Answer, Echo, Reply};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -601,7 +601,7 @@ impl<'a> Draft<'a> {
         ui::hint(
             "Press Enter to accept the value in brackets; < goes back one question. Nothing is saved before it has been tested.",
         );
-        let Ok(text) = crate::state::read_regular(&self.later()) else { return Ok(()) };
+        let Ok(text) = bwdc_store::files::read_regular(&self.later()) else { return Ok(()) };
         let answers = kept_answers(&text);
         if answers.is_empty() {
             return Ok(());
@@ -631,8 +631,8 @@ impl<'a> Draft<'a> {
             .map_err(|error| Error::new(format!("Writing the answers so far as JSON: {error}")))?;
         let folder = self.context.file.folder();
         let is_first = !self.later().exists();
-        crate::state::can_write(folder)?;
-        crate::state::replace_private(&self.later(), &text)?;
+        bwdc_store::files::can_write(folder)?;
+        bwdc_store::files::write_atomically(&self.later(), &text)?;
         if is_first {
             ui::hint(&format!(
                 "(Ctrl-C keeps your answers, except secrets, in {}; the next `bwdc init` continues with them.)",

@@ -6,9 +6,9 @@ use super::which::Which;
 use super::{Given, several};
 use crate::run::Context;
 use crate::session;
-use crate::state::key;
 use crate::ui::Answer;
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::key;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -10,9 +10,9 @@ use crate::config::env;
 use crate::config::secrets::{self, Found, Keeping, Known, Source};
 use crate::run::{self, Context};
 use crate::session;
-use crate::state::{Data, key};
 use crate::ui::{self, Answer, Echo};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {

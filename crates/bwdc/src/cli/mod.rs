@@ -37,9 +37,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::which::Which;
 use crate::config::{Environment, Setup, env, place, setup};
 use crate::run::Context;
-use crate::state::DataFile;
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Exit, Result};
+use bwdc_store::DataFile;
 
 /// Keeps a Bitwarden organization in step with a company's directory.
 #[derive(Debug, Parser)]

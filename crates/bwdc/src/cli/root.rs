@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::{Cli, Command, Given};
 use crate::config::{Environment, env};
-use crate::privileges::{self, Owner};
 use crate::run::Context;
 use crate::ui::{self, Style};
 use bwdc_core::error::Result;
+use bwdc_store::privileges::{self, Owner};
 
 /// Returns where there is nothing to give up. Otherwise the program has started again as the owner of the folder.
 ///

@@ -14,9 +14,9 @@ use tempfile::TempDir;
 
 use crate::config::env;
 use crate::signals::Stop;
-use crate::state::replace_private;
 use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::files::write_atomically;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -118,7 +118,7 @@ async fn play_google(company: &Company, behaviour: Behaviour) -> std::io::Result
     let files = tempfile::Builder::new().prefix("bwdc-sandbox-").tempdir()?;
     let key_file = files.path().join("service-account-key.json");
     let private = |error: Error| std::io::Error::other(error.message);
-    replace_private(&key_file, google::key_file(&cloud).as_bytes()).map_err(private)?;
+    write_atomically(&key_file, google::key_file(&cloud).as_bytes()).map_err(private)?;
     let commands = vec![
         format!("export {}={}", env::GOOGLE_API_URL, cloud.url()),
         "bwdc config directory gsuite".to_owned(),

@@ -7,12 +7,13 @@ use serde_json::{Map, json};
 
 use super::which::{Jobs, Which, Wish};
 use super::{news, several};
-use crate::job::{Facts, Job, Report, Told as _, new_run};
+use crate::job::{Job, Report, Told as _, new_run};
 use crate::rivals::{self, Judgement};
 use crate::run::Outcome;
 use crate::signals::Stop;
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::runs::Facts;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bwdc_core::Secret;
 
 use super::secrets;
 use bwdc_core::error::{Error, Result};
+use bwdc_store::runs::By;
 
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:expr;)+) => {
@@ -185,6 +187,20 @@ impl Environment {
             Error::new(format!("The variable {name} is `{text}`, which is not a number of seconds (more than 0, at most a year)."))
                 .hint("Set it to a number such as 60, or unset it.")
         })
+    }
+
+    /// Who started this run: the scheduler's own word, else what the environment shows.
+    pub(crate) fn started_by(&self) -> By {
+        if let Some(by) = self.text(STARTED_BY).and_then(|word| By::named(&word)) {
+            return by;
+        }
+        if self.is_set(INVOCATION_ID) && !std::io::stderr().is_terminal() {
+            By::SYSTEMD
+        } else if std::io::stderr().is_terminal() || std::io::stdin().is_terminal() {
+            By::PERSON
+        } else {
+            By::UNKNOWN
+        }
     }
 
     /// The variable of one of the environment's own, for a secret that is named on the command line.

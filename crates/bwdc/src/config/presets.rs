@@ -135,7 +135,7 @@ pub(crate) fn for_product(product: Product) -> &'static Preset {
 mod tests {
     use super::*;
     use crate::config::settings;
-    use crate::state::Data;
+    use bwdc_store::Data;
 
     #[test]
     fn every_value_is_one_that_could_be_typed() {

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::instance::{self, DIRECTORIES, FILE_DIRECTORY};
 use super::presets::{self, Preset};
 use super::secrets;
-use crate::state::{Data, key};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -678,7 +678,7 @@ mod tests {
             "dc1.example.org, [::1], 10.0.0.1", "@example.org", "pass show 'bwdc ldap' \"x\"", "userAccountControl, nsAccountLock", "mail;lang-en", "ldap", "null",
         ]), directory in prop::sample::select(vec!["ldap", "entra", "gsuite", "okta", "onelogin", "file"])) {
             let mut data = Data::default();
-            data.set(crate::state::key::DIRECTORY_TYPE, directory);
+            data.set(bwdc_store::key::DIRECTORY_TYPE, directory);
             for setting in ALL {
                 match setting.parse(&typed, &data) {
                     Ok(value) if value.is_null() => {}

@@ -25,13 +25,13 @@ use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
 pub(crate) use self::worker::Workers;
 use crate::job::{self, Errand};
-use crate::runs::{Run as KeptRun, Runs as KeptRuns};
-use crate::session::KeptToken;
 use crate::signals::Signals;
-use crate::state::RunLock;
 use bwdc_core::error::{Error, Exit, Result};
 pub(crate) use bwdc_schedule::times::engine::Timetable;
 use bwdc_schedule::times::engine::{Ended, Engine, Spread, Wanted};
+use bwdc_store::RunLock;
+use bwdc_store::runs::{Run as KeptRun, Runs as KeptRuns};
+use bwdc_store::tokens::KeptToken;
 
 /// How long runs under way may take to end when we are asked to; systemd kills after 90 s.
 const GRACE: Duration = Duration::from_secs(60);

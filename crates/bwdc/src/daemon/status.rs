@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::runs::Run;
 use bwdc_core::error::Exit;
+use bwdc_store::runs::Run;
 
 /// The whole daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::settings::MINUTES_OF_A_YEAR;
-use crate::state::{Data, key};
 use crate::zone;
 use bwdc_schedule::times::Schedule;
 use bwdc_schedule::times::engine::Timetable;
+use bwdc_store::{Data, key};
 
 /// The interval of an instance that sets none.
 const USUAL: SignedDuration = SignedDuration::from_mins(5);
@@ -74,6 +74,9 @@ pub(crate) fn last_run(data: &Data) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use bwdc_testkit::{damaged_text, few};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -93,6 +96,18 @@ mod tests {
             data.set_in(key::SYNC, "interval", stored.clone());
             let expected = expected.map(|minutes| Every(SignedDuration::from_mins(minutes)));
             assert_eq!(Every::of(&data), expected, "{stored}");
+        }
+    }
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_interval(text in damaged_text(["15", "7.5", "1e308", "-1", "0.000001"])) {
+            let mut data = Data::default();
+            data.set_in(key::SYNC, "interval", text);
+            let times = Times::of(&data);
+            let usual = |Every(interval)| interval >= USUAL;
+            prop_assert!(times.is_none_or(|times| matches!(times, Times::Every(every) if usual(every))));
         }
     }
 }

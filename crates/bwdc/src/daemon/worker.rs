@@ -21,9 +21,9 @@ use crate::config::{Environment, setup};
 use crate::job::{self, Errand, Job, Told as _};
 use crate::log;
 use crate::rivals;
-use crate::session::{KeptToken, TokenMemory};
 use crate::ui::{Answer, Style};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::tokens::{KeptToken, TokenMemory};
 
 /// The first argument of a worker.
 pub(crate) const COMMAND: &str = "worker";

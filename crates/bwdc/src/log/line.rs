@@ -149,7 +149,7 @@ impl Record {
 
     /// In UTC with milliseconds, always as long, so that lines can be sorted and a file's age can be read.
     fn time(&self) -> String {
-        crate::run::iso(self.time)
+        bwdc_store::iso(self.time)
     }
 }
 

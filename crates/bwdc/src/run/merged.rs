@@ -24,9 +24,9 @@ use super::{
     snapshot, warn,
 };
 use crate::config::{Instance, instance};
-use crate::session::TokenMemory;
-use crate::state::{Data, DataFile, RunLock, key, people};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::tokens::TokenMemory;
+use bwdc_store::{Data, DataFile, RunLock, key, people};
 
 /// The directories of one organization, the most important first.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Context, iso};
-use crate::state::{Data, DataFile, key};
+use super::Context;
 use bwdc_core::error::Result;
+use bwdc_store::{Data, DataFile, iso, key};
 
 /// How long a server is given to come to the end of an import that nobody waits for any more, in times of what one request is tried
 /// for: two minutes, unless BWDC_RETRY_SECONDS says otherwise.

@@ -11,11 +11,10 @@ use super::install::whole;
 use crate::config::Environment;
 use crate::config::installation::{self, Installation};
 #[cfg(unix)]
-use crate::{
-    config::{env, place, secrets, secrets::Known},
-    state::{DataFile, key},
-};
+use crate::config::{env, place, secrets, secrets::Known};
 use bwdc_core::error::{Error, Result};
+#[cfg(unix)]
+use bwdc_store::{DataFile, key};
 
 /// The `bwdc.toml` that a job of this folder will find.
 pub(super) fn installation_of(

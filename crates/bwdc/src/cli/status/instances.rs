@@ -13,11 +13,11 @@ use crate::daemon::Timetable as _;
 use crate::daemon::timetable::{Times, last_run};
 use crate::job::Job;
 use crate::run::Context;
-use crate::runs::health::{Evidence, Trouble};
-use crate::runs::{Begun, Run, Runs};
-use crate::state::RunLock;
 use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::RunLock;
+use bwdc_store::runs::health::{Evidence, Trouble};
+use bwdc_store::runs::{Begun, Run, Runs};
 
 pub(super) async fn answer(jobs: &[Job], given: &Given, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
@@ -116,11 +116,12 @@ impl State {
         let data = context.file.load().map_err(|error| not_ours(folder, error))?;
         let due = due(job, context, given)?;
         let due = Due { next: next(&due, &runs, now), ..due };
+        let next_after = |time| due.times.as_ref().and_then(|times| times.next_after(time));
         let evidence = Evidence {
             runs: &runs,
             lock: lock.as_deref(),
             earlier_success: last_run(&data),
-            times: due.times.as_ref(),
+            times: due.times.is_some().then_some(&next_after),
             now,
         };
         let (trouble, last_success) = (evidence.trouble(), evidence.last_success());

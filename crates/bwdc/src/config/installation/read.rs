@@ -27,7 +27,7 @@ pub(crate) fn find(
     if named.is_none() && !path.try_exists().unwrap_or(false) {
         return Ok(None);
     }
-    let text = crate::state::read_regular(&path)
+    let text = bwdc_store::files::read_regular(&path)
         .and_then(|bytes| String::from_utf8(bytes.to_vec()).map_err(std::io::Error::other))
         .map_err(|error| Error::new(format!("Reading {}: {error}", path.display())))?;
     let path = std::path::absolute(&path)

@@ -7,8 +7,8 @@ use bwdc_core::filter::{FilterError, SetFilter};
 use super::{Chosen, Given, Values, not_understood};
 use crate::config::env::{self, Environment};
 use crate::config::place;
-use crate::state::Data;
 use bwdc_core::error::Result;
+use bwdc_store::Data;
 
 pub(super) fn chosen(given: Given<'_>) -> Result<Chosen> {
     let Given { values, environment, .. } = &given;

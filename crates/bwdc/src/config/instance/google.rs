@@ -12,8 +12,8 @@ use super::values::Values;
 use super::{Chosen, Given, set_filter};
 use crate::config::env;
 use crate::config::place;
-use crate::state::too_open;
 use bwdc_core::error::{Error, Result};
+use bwdc_store::files::too_open;
 
 pub(super) fn chosen(Given { values, folder, environment, secret }: Given<'_>) -> Result<Chosen> {
     let users = set_filter(&values, "sync.userFilter", NativeQuery::Allowed)?;
@@ -87,6 +87,6 @@ fn read(folder: &Path, path: &str, warnings: &mut Vec<String>) -> Result<KeyFile
             "The service account's key file {shown} can be read or written by others (mode {mode:o}). Run: chmod 600 '{shown}'"
         ));
     }
-    let text = Secret::from(crate::state::read_text(&path).map_err(failed)?);
+    let text = Secret::from(bwdc_store::files::read_text(&path).map_err(failed)?);
     Ok(KeyFile::parse(&shown.to_string(), &text)?)
 }

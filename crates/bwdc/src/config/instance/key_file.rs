@@ -5,8 +5,8 @@ use std::path::Path;
 use bwdc_core::Secret;
 
 use crate::config::place;
-use crate::state::too_open;
 use bwdc_core::error::{Error, Result};
+use bwdc_store::files::too_open;
 
 /// A private key, and where it is from.
 pub(super) struct KeyFile {
@@ -25,7 +25,7 @@ pub(super) fn read(setting: &str, folder: &Path, path: &str) -> Result<KeyFile> 
         Error::new(format!("Reading {named}: {error}"))
             .hint("A relative path starts at the folder of data.json; the user who runs bwdc must be able to read the file.")
     };
-    let text = crate::state::read_text(&path).map_err(failed)?;
+    let text = bwdc_store::files::read_text(&path).map_err(failed)?;
     let mode = std::fs::metadata(&path).ok().and_then(|metadata| too_open(&metadata));
     let warning = |mode| {
         format!("Others than its owner can read {named} (mode {mode:o}). Run: chmod 600 '{}'", path.display())

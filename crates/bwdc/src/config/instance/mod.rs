@@ -24,8 +24,8 @@ use self::values::Values;
 use super::env::Environment;
 use super::secrets::{self, Known, Secrets};
 use super::settings;
-use crate::state::{Data, key};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 /// Everything that one run needs to know beforehand.
 #[derive(Debug)]
@@ -222,4 +222,42 @@ pub(crate) fn server_url(text: &str) -> Result<String> {
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     Endpoints::resolve(Some(&url), None, None)?;
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_store::DataFile;
+    use bwdc_testkit::{DATA_FILES, damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Every setting in a file that is understood is good or told as bad.
+        #[test]
+        fn fuzz_settings_of_data_json(bytes in damaged(DATA_FILES)) {
+            let folder = tempfile::tempdir().unwrap();
+            let file = DataFile::in_folder(folder.path().to_owned());
+            let read = bytes.len();
+            std::fs::write(file.path(), &bytes).unwrap();
+            let Ok(data) = file.load() else { return Ok(()) };
+            for setting in settings::ALL {
+                setting.fault(&data).map_or(Ok(()), |error| bwdc_testkit::harmless(&error, read))?;
+            }
+            let environment = Environment::for_demo();
+            let secrets = Secrets::new(environment.clone(), file);
+            let understood = Instance::of(&data, Path::new("/nowhere"), &environment, &secrets);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let results = [
+                runtime.block_on(understood).map(drop),
+                endpoints(&data).map(drop),
+                Instance::existing_members(&data).map(drop),
+            ];
+            for error in results.iter().filter_map(|result| result.as_ref().err()) {
+                bwdc_testkit::harmless(error, read)?;
+            }
+        }
+    }
 }

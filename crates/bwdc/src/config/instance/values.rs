@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::config::settings;
-use crate::state::Data;
 use bwdc_core::error::{Error, Result};
+use bwdc_store::Data;
 
 /// What is configured.
 #[derive(Clone, Copy)]

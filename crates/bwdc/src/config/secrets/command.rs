@@ -13,8 +13,8 @@ use tokio::process::Child;
 use super::{Found, Known, Source, looking_for, not_empty, trimmed};
 use crate::config::Environment;
 use crate::process_tree::ProcessTree;
-use crate::state::{Data, key};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, key};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -10,7 +10,7 @@ use bwdc_core::error::Result;
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
     let Some(folder) = environment.path(env::CREDENTIALS_DIRECTORY) else { return Ok(None) };
     let path = folder.join(known.name);
-    match crate::state::read_text(&path) {
+    match bwdc_store::files::read_text(&path) {
         Ok(text) => not_empty(trimmed(text), Source::Credential(path), known).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot_read(known, &path, error)

@@ -33,10 +33,10 @@ use self::os_store::OsStore;
 pub(crate) use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
-use crate::privileges;
-use crate::session::TokenMemory;
-use crate::state::{Data, DataFile, key};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::privileges;
+use bwdc_store::tokens::TokenMemory;
+use bwdc_store::{Data, DataFile, key};
 
 /// What the existing connector writes in the place of a secret that is in the operating system's store.
 const STORED_SECURELY: &str = "[STORED SECURELY]";

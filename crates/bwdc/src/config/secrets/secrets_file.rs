@@ -9,8 +9,8 @@ use bwdc_core::Secret;
 use zeroize::Zeroizing;
 
 use super::{ALL, Found, Known, Source};
-use crate::state::{replace_private, too_open};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::files::{too_open, write_atomically};
 
 /// Beside `data.json`; used if it is there.
 pub(crate) const USUAL_NAME: &str = "secrets.env";
@@ -32,7 +32,7 @@ pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
 pub(super) fn change(path: &Path, changes: &[(&str, Option<&Secret>)]) -> Result<()> {
     let before = read(path)?.unwrap_or_default();
     let after = changed(path, &before, changes)?;
-    if *after == *before { Ok(()) } else { replace_private(path, after.as_bytes()) }
+    if *after == *before { Ok(()) } else { write_atomically(path, after.as_bytes()) }
 }
 
 fn changed(path: &Path, before: &str, changes: &[(&str, Option<&Secret>)]) -> Result<Zeroizing<String>> {
@@ -142,7 +142,7 @@ mod tests {
         change(&path, &[("BWDC_LDAP_PASSWORD", Some(&secret))]).unwrap();
         assert_eq!(find(&path, &LDAP_PASSWORD).unwrap().unwrap().secret, secret);
         let written = fs::read_to_string(&path).unwrap();
-        replace_private(&path, format!("# mine\n\nBW_CLIENTID = a\n{written}").as_bytes()).unwrap();
+        write_atomically(&path, format!("# mine\n\nBW_CLIENTID = a\n{written}").as_bytes()).unwrap();
         change(&path, &[("BWDC_LDAP_PASSWORD", None), ("BW_CLIENTSECRET", Some(&Secret::from("k")))])
             .unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n\nBW_CLIENTID = a\nBW_CLIENTSECRET=k\n");
@@ -174,7 +174,7 @@ mod tests {
             ("\nhunter2\n", "line 2: it has no `=`"),
             ("BWDC_LDAP_PASSWORD=\n", "is empty"),
         ] {
-            replace_private(&path, text.as_bytes()).unwrap();
+            write_atomically(&path, text.as_bytes()).unwrap();
             let error = find(&path, &LDAP_PASSWORD).unwrap_err().to_string();
             assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
         }
@@ -188,7 +188,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.env");
-        replace_private(&path, b"BWDC_LDAP_PASSWORD=hunter2\n").unwrap();
+        write_atomically(&path, b"BWDC_LDAP_PASSWORD=hunter2\n").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for mode in [0o640, 0o604, 0o620, 0o666] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
 use crate::config::{Environment, place};
-use crate::state::{Data, key};
 use bwdc_core::error::Result;
+use bwdc_store::{Data, key};
 
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
     if let Some(secret) = environment.secret(known.variable) {
@@ -27,7 +27,7 @@ pub(super) fn find_by_setting(data: &Data, folder: &Path, known: &Known) -> Resu
 }
 
 fn in_file(path: PathBuf, named_by: String, known: &Known) -> Result<Found> {
-    let text = crate::state::read_text(&path).map_err(|error| {
+    let text = bwdc_store::files::read_text(&path).map_err(|error| {
         let remedy =
             format!("It is named by {named_by}: correct that, or let the user who runs bwdc read the file.");
         cannot_read(known, &path, error).hint(remedy)

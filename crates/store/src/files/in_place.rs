@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::file::{cannot, read_regular, sync_folder};
+use super::{cannot, read_regular, sync_folder, target};
 use bwdc_core::error::Result;
 
 /// Put behind the file's name.
@@ -22,12 +22,12 @@ fn copy(path: &Path) -> PathBuf {
 }
 
 /// Whether a rename failed because the file is a mount of its own.
-pub(super) fn is_fixed(error: &io::Error) -> bool {
+pub(crate) fn is_fixed(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices)
 }
 
 /// Writes what stands in `new`, and is on the disk, over the target.
-pub(super) fn write(new: NamedTempFile, target: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write(new: NamedTempFile, target: &Path, content: &[u8]) -> io::Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     let copy = copy(target);
     new.persist(&copy).map_err(|error| error.error)?;
@@ -41,7 +41,7 @@ pub(super) fn write(new: NamedTempFile, target: &Path, content: &[u8]) -> io::Re
 }
 
 /// The file has its content: a copy beside it says nothing any more.
-pub(super) fn forget(target: &Path) -> io::Result<()> {
+pub(crate) fn forget(target: &Path) -> io::Result<()> {
     match fs::remove_file(copy(target)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -49,8 +49,8 @@ pub(super) fn forget(target: &Path) -> io::Result<()> {
 }
 
 /// What was to be in the file when a process ended before it had written it.
-pub(super) fn unfinished(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    let copy = copy(path);
+pub(crate) fn unfinished(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let copy = copy(&target(path));
     match read_regular(&copy) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -60,7 +60,7 @@ pub(super) fn unfinished(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
 
 /// Whether the file is a mount of its own.
 #[cfg(target_os = "linux")]
-pub(crate) fn is_mounted(path: &Path) -> bool {
+pub fn is_mounted(path: &Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
     statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)
         .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
@@ -68,6 +68,6 @@ pub(crate) fn is_mounted(path: &Path) -> bool {
 
 /// Only Linux mounts files.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_mounted(_path: &Path) -> bool {
+pub fn is_mounted(_path: &Path) -> bool {
     false
 }

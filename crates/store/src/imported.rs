@@ -6,22 +6,24 @@ use std::path::Path;
 use bwdc_core::changes::Imported;
 use serde::{Deserialize, Serialize};
 
-use super::file::{read_regular, write_atomically};
+use crate::files::{read_regular, write_atomically};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "last-import.json";
 
-/// An import, and into which organization it was.
+/// Import, and the organization that it went into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct LastImport {
-    pub(crate) organization_id: String,
+pub struct LastImport {
+    /// Id of the organization.
+    pub organization_id: String,
+    /// Entries of the import.
     #[serde(flatten)]
-    pub(crate) imported: Imported,
+    pub imported: Imported,
 }
 
-/// `None` if nobody has kept it. It only serves to tell: one that cannot be read is as good as none.
-pub(crate) fn load(folder: &Path) -> Option<LastImport> {
+/// Last import of a folder; `None` if there is none. It only serves to tell: one that cannot be read is as good as none.
+pub fn load(folder: &Path) -> Option<LastImport> {
     let path = folder.join(FILE);
     let read = match read_regular(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
@@ -34,7 +36,8 @@ pub(crate) fn load(folder: &Path) -> Option<LastImport> {
     })
 }
 
-pub(crate) fn store(folder: &Path, import: &LastImport) -> Result<()> {
+/// Keeps the last import in a folder.
+pub fn store(folder: &Path, import: &LastImport) -> Result<()> {
     let path = folder.join(FILE);
     let text = serde_json::to_vec(import)
         .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;

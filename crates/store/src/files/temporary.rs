@@ -11,7 +11,7 @@ const BEGIN: &str = ".bwdc-";
 const END: &str = ".tmp";
 
 /// A new file for its owner only, locked until it is closed.
-pub(super) fn new_in(folder: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn new_in(folder: &Path) -> io::Result<NamedTempFile> {
     loop {
         let file = tempfile::Builder::new().prefix(BEGIN).suffix(END).tempfile_in(folder)?;
         file.as_file().lock()?;
@@ -23,7 +23,7 @@ pub(super) fn new_in(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Removes what processes that were killed have left. What cannot be removed is of no consequence for what comes now.
-pub(super) fn remove_left_behind(folder: &Path) {
+pub(crate) fn remove_left_behind(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

@@ -1,24 +1,24 @@
 //! How the runs of an instance went, in a file beside `data.json`: what `bwdc status` tells, whoever started them.
 
-pub(crate) mod health;
+pub mod health;
 
-use std::io::{ErrorKind, IsTerminal as _};
+use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Environment, env};
-use crate::job::Facts;
-use crate::state::{DataFile, replace_private};
+use crate::DataFile;
+use crate::files::{read_regular, write_atomically};
 use bwdc_core::error::{Error, Exit, Result};
 
 const FILE: &str = "last-run.json";
 
-/// What is known of an instance's runs.
+/// Runs of an instance, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Runs {
+pub struct Runs {
     /// One that has begun and not told its end. If nobody holds the lock, it was cut off.
     running: Option<Begun>,
     /// The last one that ended.
@@ -32,42 +32,71 @@ pub(crate) struct Runs {
 /// A run under way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Begun {
-    pub(crate) at: Timestamp,
-    pub(crate) by: By,
+pub struct Begun {
+    /// Beginning of the run.
+    pub at: Timestamp,
+    /// Who started it.
+    pub by: By,
     process: u32,
 }
 
 /// A run that is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Run {
-    /// When it began.
-    pub(crate) at: Timestamp,
-    pub(crate) by: By,
-    pub(crate) result: Ending,
-    /// None for one that could not tell its end.
-    pub(crate) exit: Option<u8>,
-    pub(crate) duration_seconds: Option<f64>,
+pub struct Run {
+    /// Beginning of the run.
+    pub at: Timestamp,
+    /// Who started it.
+    pub by: By,
+    /// End of the run, in a word.
+    pub result: Ending,
+    /// Exit code; none for a run that could not tell its end.
+    pub exit: Option<u8>,
+    /// Duration, likewise.
+    pub duration_seconds: Option<f64>,
+    /// Entries of a run that succeeded.
     #[serde(flatten)]
-    pub(crate) counts: Option<Facts>,
-    /// The sentence that it ended with.
-    pub(crate) message: String,
-    /// What to do next.
+    pub counts: Option<Facts>,
+    /// Sentence that it ended with.
+    pub message: String,
+    /// Next step for an administrator.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
-    /// By which the log knows it.
+    pub hint: Option<String>,
+    /// Name of the run in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) run: Option<String>,
+    pub run: Option<String>,
 }
 
-/// What became of a run.
+/// How many entries a run was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Ending {
+pub struct Facts {
+    /// People that were sent, or would be.
+    pub users: usize,
+    /// Groups, likewise.
+    pub groups: usize,
+    /// People that leave.
+    pub removed: usize,
+    /// Entries that are wrong.
+    pub left_out: usize,
+}
+
+impl Facts {
+    /// In the words of the existing connector.
+    pub fn synced(&self) -> String {
+        format!("Synced {} group(s) and {} user(s).", self.groups, self.users)
+    }
+}
+
+/// End of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ending {
+    /// Done.
     Ok,
     /// Done, without entries that are wrong.
     LeftOut,
+    /// Not done.
     Failed,
     /// Another one was running.
     Locked,
@@ -88,7 +117,8 @@ impl Ending {
         }
     }
 
-    pub(crate) fn word(self) -> &'static str {
+    /// Words for the table of `bwdc status`.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::LeftOut => "ok, but entries were left out",
@@ -99,7 +129,8 @@ impl Ending {
         }
     }
 
-    pub(crate) fn is_success(self) -> bool {
+    /// Whether the run did its work.
+    pub fn is_success(self) -> bool {
         matches!(self, Self::Ok | Self::LeftOut)
     }
 }
@@ -107,45 +138,43 @@ impl Ending {
 /// Who started a run, in a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct By(String);
+pub struct By(Cow<'static, str>);
 
 impl By {
-    /// The scheduler's own word, else what the environment shows.
-    pub(crate) fn of(environment: &Environment) -> Self {
-        let is_word = |text: &String| {
-            text.len() <= 40
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        };
-        if let Some(word) = environment.text(env::STARTED_BY).filter(is_word) {
-            return Self(word);
-        }
-        let word = if environment.is_set(env::INVOCATION_ID) && !std::io::stderr().is_terminal() {
-            "systemd"
-        } else if std::io::stderr().is_terminal() || std::io::stdin().is_terminal() {
-            "person"
-        } else {
-            "unknown"
-        };
-        Self(word.to_owned())
+    /// A person at a terminal.
+    pub const PERSON: Self = Self(Cow::Borrowed("person"));
+    /// A unit of systemd.
+    pub const SYSTEMD: Self = Self(Cow::Borrowed("systemd"));
+    /// Nobody who can be told.
+    pub const UNKNOWN: Self = Self(Cow::Borrowed("unknown"));
+
+    /// A word such as `cron`: at most 40 letters, digits, hyphens, underscores and dots.
+    pub fn named(word: &str) -> Option<Self> {
+        let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (word.len() <= 40 && word.chars().all(is_good)).then(|| Self(word.to_owned().into()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The word.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// How a run ended, in all of its folders alike.
-pub(crate) struct End<'a> {
-    pub(crate) at: Timestamp,
-    /// In seconds.
-    pub(crate) duration: f64,
-    /// In the log.
-    pub(crate) run: &'a str,
-    pub(crate) result: std::result::Result<(Exit, Facts), &'a Error>,
+/// End of a run, in all of its folders alike.
+pub struct End<'a> {
+    /// Beginning of the run.
+    pub at: Timestamp,
+    /// Duration in seconds.
+    pub duration: f64,
+    /// Name of the run in the log.
+    pub run: &'a str,
+    /// Exit code and entries, or the error.
+    pub result: std::result::Result<(Exit, Facts), &'a Error>,
 }
 
 impl Run {
-    pub(crate) fn of(end: &End<'_>, by: By) -> Self {
+    /// Run that is over.
+    pub fn of(end: &End<'_>, by: By) -> Self {
         let (exit, counts, message, hint) = match end.result {
             Ok((exit, facts)) => (exit, Some(facts), facts.synced(), None),
             Err(error) => (error.exit, None, error.message.clone(), error.next_step.clone()),
@@ -163,7 +192,8 @@ impl Run {
         }
     }
 
-    pub(crate) fn ended(&self) -> Timestamp {
+    /// Time when it was over.
+    pub fn ended(&self) -> Timestamp {
         let duration = SignedDuration::try_from_secs_f64(self.duration_seconds.unwrap_or_default());
         duration.ok().and_then(|duration| self.at.checked_add(duration).ok()).unwrap_or(self.at)
     }
@@ -186,12 +216,13 @@ impl Begun {
 }
 
 impl Runs {
-    pub(crate) fn load(folder: &Path) -> Result<Self> {
+    /// Runs of the instance in a folder; none if nothing was kept.
+    pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let attempted = |error: &dyn std::fmt::Display| {
             Error::new(format!("Reading how the last run went, {}: {error}", path.display()))
         };
-        match crate::state::read_regular(&path) {
+        match read_regular(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| attempted(&error).hint("The next run creates it again.")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
@@ -200,17 +231,17 @@ impl Runs {
     }
 
     /// Whether one has begun and not told its end.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.running.is_some()
     }
 
     /// The one under way; `lock` is who has the lock.
-    pub(crate) fn running(&self, lock: Option<&str>) -> Option<&Begun> {
+    pub fn running(&self, lock: Option<&str>) -> Option<&Begun> {
         self.running.as_ref().filter(|_| lock.is_some())
     }
 
     /// The last one that is over, also where it could not tell so.
-    pub(crate) fn last(&self, lock: Option<&str>) -> Option<Run> {
+    pub fn last(&self, lock: Option<&str>) -> Option<Run> {
         match &self.running {
             Some(begun) if lock.is_none() => Some(begun.cut_off()),
             _ => self.last.clone(),
@@ -232,14 +263,14 @@ impl Runs {
 }
 
 /// Notes that a run has begun, whose lock is held. A run is worth more than its note.
-pub(crate) fn begin(file: &DataFile, environment: &Environment, at: Timestamp) {
-    let begun = Begun { at: rounded(at), by: By::of(environment), process: std::process::id() };
+pub fn begin(file: &DataFile, by: By, at: Timestamp) {
+    let begun = Begun { at: rounded(at), by, process: std::process::id() };
     change(file, |runs| Runs { running: Some(begun), ..runs });
 }
 
 /// Notes how a run ended.
-pub(crate) fn end(file: &DataFile, environment: &Environment, end: &End<'_>) {
-    change(file, |runs| runs.and(Run::of(end, By::of(environment))));
+pub fn end(file: &DataFile, by: By, end: &End<'_>) {
+    change(file, |runs| runs.and(Run::of(end, by)));
 }
 
 /// A folder that is not there is not made for it.
@@ -251,7 +282,7 @@ fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) {
         // One that cannot be understood is of no use to anybody.
         let runs = change(Runs::load(folder).unwrap_or_default());
         let text = serde_json::to_vec_pretty(&runs).map_err(Error::new)?;
-        replace_private(&folder.join(FILE), &text)
+        write_atomically(&folder.join(FILE), &text)
     });
     if let Err(error) = changed {
         tracing::warn!(
@@ -273,7 +304,7 @@ mod tests {
     use super::*;
 
     /// What runs leave.
-    pub(crate) const SAMPLES: [&str; 3] = [
+    const SAMPLES: [&str; 3] = [
         r#"{"running":{"at":"2026-01-01T00:00:00Z","by":"cron","process":7},"last":{"at":"2026-01-01T00:00:00Z","by":"systemd","result":"failed","exit":1,"durationSeconds":1.5,"message":"No.\nAt all.","hint":"Do it."},"lastSuccess":null,"lockedSince":"2026-01-01T00:00:00.001Z"}"#,
         r#"{"last":{"at":"9999-12-30T22:00:00Z","by":"person","result":"ok","exit":0,"durationSeconds":1e308,"users":5,"groups":2,"message":"Synced.","run":"5e0c"},"lastSuccess":{"at":"-009999-01-02T01:59:59Z","by":"x","result":"leftOut","exit":4,"durationSeconds":-1e300,"message":""}}"#,
         "{}",
@@ -291,7 +322,7 @@ mod tests {
             };
             let again: Runs = serde_json::from_slice(&serde_json::to_vec_pretty(&runs).unwrap()).unwrap();
             prop_assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&runs).unwrap());
-            let times = crate::daemon::timetable::Times::usual();
+            let times = |time: Timestamp| time.checked_add(SignedDuration::from_mins(5)).ok();
             for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
                 let evidence = health::Evidence { runs: &runs, lock, earlier_success: None, times: Some(&times), now };
                 let _ = (evidence.last_success(), evidence.trouble());

@@ -7,6 +7,6 @@ mod elsewhere;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use self::elsewhere::{Owner, cannot_as, check_commands_of, check_link, owner_of_all};
+pub use self::elsewhere::{Owner, cannot_as, check_commands_of, check_link, owner_of_all};
 #[cfg(unix)]
-pub(crate) use self::unix::{Owner, cannot_as, check_commands_of, check_link, owner_of_all};
+pub use self::unix::{Owner, cannot_as, check_commands_of, check_link, owner_of_all};

@@ -1,7 +1,7 @@
 //! Whom a file belongs to after root or another member of its group has written it: to whom it belonged before.
 
 #[cfg(unix)]
-pub(super) use self::unix::{like_the_folder, like_the_one_before};
+pub(crate) use self::unix::{like_the_folder, like_the_one_before};
 
 #[cfg(unix)]
 mod unix {
@@ -22,7 +22,7 @@ mod unix {
 
     /// Gives a new file the owner, the group and the group's rights of the one that it is to replace; of its folder if there is
     /// none.
-    pub(in super::super) fn like_the_one_before(file: &File, path: &Path) -> io::Result<()> {
+    pub(crate) fn like_the_one_before(file: &File, path: &Path) -> io::Result<()> {
         match fs::metadata(path) {
             Ok(before) => {
                 give(file, &before)?;
@@ -34,7 +34,7 @@ mod unix {
     }
 
     /// Gives a file to the owner of its folder, if root has made it.
-    pub(in super::super) fn like_the_folder(file: &File, path: &Path) -> io::Result<()> {
+    pub(crate) fn like_the_folder(file: &File, path: &Path) -> io::Result<()> {
         let made = file.metadata()?;
         let is_of_root = made.uid() == 0;
         let folder = path.parent().map(fs::metadata).transpose()?;
@@ -60,7 +60,7 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) use self::elsewhere::{like_the_folder, like_the_one_before};
+pub(crate) use self::elsewhere::{like_the_folder, like_the_one_before};
 
 /// Windows gives a new file the rights of its folder.
 #[cfg(not(unix))]
@@ -69,11 +69,11 @@ mod elsewhere {
     use std::io;
     use std::path::Path;
 
-    pub(in super::super) fn like_the_one_before(_file: &File, _path: &Path) -> io::Result<()> {
+    pub(crate) fn like_the_one_before(_file: &File, _path: &Path) -> io::Result<()> {
         Ok(())
     }
 
-    pub(in super::super) fn like_the_folder(_file: &File, _path: &Path) -> io::Result<()> {
+    pub(crate) fn like_the_folder(_file: &File, _path: &Path) -> io::Result<()> {
         Ok(())
     }
 }

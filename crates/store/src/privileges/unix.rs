@@ -15,17 +15,18 @@ use bwdc_core::error::{Error, Result};
 
 const ROOT: u32 = 0;
 
-/// Whom a folder belongs to.
+/// User whom a folder belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// This process's own user; also whenever that is not root, since nobody else can become another.
     Ourselves,
+    /// Another user, whom root can become.
     Another(User),
 }
 
 /// A user of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct User {
+pub struct User {
     uid: u32,
     gid: u32,
     /// As in /etc/passwd; a container may have folders of users that it has no names for.
@@ -71,7 +72,7 @@ impl User {
 
     /// Goes on as this user: takes the user and the groups, then starts this very program again with the same arguments, so that
     /// nothing (a home folder, a session's secret store) is left of root's environment. Returns only if that failed.
-    pub(crate) fn run_this_program_again(&self, variables: &[(&str, &Path)]) -> Error {
+    pub fn run_this_program_again(&self, variables: &[(&str, &Path)]) -> Error {
         if let Err(error) = self.take_over() {
             return error;
         }
@@ -139,7 +140,7 @@ fn program() -> PathBuf {
 ///
 /// # Errors
 /// They belong to several users: a process is one user only.
-pub(crate) fn owner_of_all(folders: &[PathBuf]) -> Result<Owner> {
+pub fn owner_of_all(folders: &[PathBuf]) -> Result<Owner> {
     if !unistd::geteuid().is_root() {
         return Ok(Owner::Ourselves);
     }
@@ -204,8 +205,8 @@ fn owner_of_path(path: &Path) -> Option<User> {
     User::of(found.uid(), found.gid()).ok()
 }
 
-/// What to do where this user has no right to a path of another's.
-pub(crate) fn cannot_as(path: &Path) -> Option<String> {
+/// Remedy where this user has no right to a path of another's.
+pub fn cannot_as(path: &Path) -> Option<String> {
     let owner = owner_of_path(path)?;
     let ourselves = unistd::geteuid().as_raw();
     (owner.uid != ourselves).then(|| {
@@ -219,7 +220,7 @@ pub(crate) fn cannot_as(path: &Path) -> Option<String> {
 
 /// Refuses root the commands and files of secrets that a `data.json` names, where somebody else has written the file or could, or could put
 /// another in its place; likewise the `bwdc.toml` by which the `data.json` was found.
-pub(crate) fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Result<()> {
+pub fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Result<()> {
     if !unistd::geteuid().is_root() {
         return Ok(());
     }
@@ -233,7 +234,7 @@ pub(crate) fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Re
 }
 
 /// Refuses root to write where a link leads that another user has made.
-pub(crate) fn check_link(path: &Path) -> Result<()> {
+pub fn check_link(path: &Path) -> Result<()> {
     let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !found.is_symlink() || found.uid() == ROOT || !unistd::geteuid().is_root() {
         return Ok(());

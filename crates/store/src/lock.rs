@@ -4,21 +4,20 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use super::file::{cannot, make_folder, open_private};
-use super::temporary;
+use crate::files::{self, cannot, make_folder, open_private};
 use bwdc_core::error::{Error, Exit, Result};
 
 const FILE: &str = "bwdc.lock";
 
 /// Held for a whole run; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct RunLock {
+pub struct RunLock {
     _file: File,
 }
 
 impl RunLock {
     /// Takes the lock, or says who has it.
-    pub(crate) fn take(folder: &Path, started: &str) -> Result<Self> {
+    pub fn take(folder: &Path, started: &str) -> Result<Self> {
         make_folder(folder)?;
         let path = folder.join(FILE);
         let mut file = open_private(&path).map_err(|error| cannot("Opening", &path, &error))?;
@@ -27,7 +26,7 @@ impl RunLock {
             Err(TryLockError::WouldBlock) => return Err(held(folder, &mut file)),
             Err(TryLockError::Error(error)) => return Err(cannot("Locking", &path, &error)),
         }
-        temporary::remove_left_behind(folder);
+        files::remove_left_behind(folder);
         let holder = format!("process {}, since {started}\n", std::process::id());
         file.set_len(0)
             .and_then(|()| file.rewind())
@@ -37,7 +36,7 @@ impl RunLock {
     }
 
     /// Who has the lock, if anybody has.
-    pub(crate) fn holder(folder: &Path) -> Option<String> {
+    pub fn holder(folder: &Path) -> Option<String> {
         let mut file = File::open(folder.join(FILE)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(name(&mut file)),

@@ -3,25 +3,28 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Ending, Run, Runs};
-use crate::daemon::Timetable;
 
-/// What an instance is judged by.
-pub(crate) struct Evidence<'a, T> {
-    pub(crate) runs: &'a Runs,
-    /// Who holds the lock of the folder.
-    pub(crate) lock: Option<&'a str>,
-    /// When `data.json` says that a sync succeeded, whoever did it.
-    pub(crate) earlier_success: Option<Timestamp>,
-    /// When runs are due, if that is known.
-    pub(crate) times: Option<&'a T>,
-    pub(crate) now: Timestamp,
+/// Evidence by which an instance is judged.
+pub struct Evidence<'a> {
+    /// Runs of the instance.
+    pub runs: &'a Runs,
+    /// Holder of the folder's lock.
+    pub lock: Option<&'a str>,
+    /// Last success as `data.json` has it, whoever did it.
+    pub earlier_success: Option<Timestamp>,
+    /// First time after another when a run is due, if that is known.
+    pub times: Option<&'a dyn Fn(Timestamp) -> Option<Timestamp>>,
+    /// Time of the judgement.
+    pub now: Timestamp,
 }
 
-/// What is wrong, and what to do.
+/// Fault of an instance and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) what: String,
-    pub(crate) next_step: String,
+pub struct Trouble {
+    /// Fault, in a sentence.
+    pub what: String,
+    /// Next step for an administrator.
+    pub next_step: String,
 }
 
 /// Where nobody knows when runs are due, one a day is expected.
@@ -30,9 +33,9 @@ const USUAL: SignedDuration = SignedDuration::from_hours(24);
 /// So many intervals may pass without a good run.
 const INTERVALS: usize = 3;
 
-impl<T: Timetable> Evidence<'_, T> {
-    /// When somebody last saw the directory and the organization in step.
-    pub(crate) fn last_success(&self) -> Option<Timestamp> {
+impl Evidence<'_> {
+    /// Time when the directory and the organization were last in step.
+    pub fn last_success(&self) -> Option<Timestamp> {
         match (&self.runs.last_success, self.earlier_success) {
             (Some(run), Some(other)) if other > run.ended() => Some(other),
             // `data.json` has a moment within the same run.
@@ -41,8 +44,8 @@ impl<T: Timetable> Evidence<'_, T> {
         }
     }
 
-    /// Why somebody should look at it.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    /// Reason to look at the instance.
+    pub fn trouble(&self) -> Option<Trouble> {
         self.hanging().or_else(|| self.failed()).or_else(|| self.locked()).or_else(|| self.overdue())
     }
 
@@ -99,7 +102,7 @@ impl<T: Timetable> Evidence<'_, T> {
     /// Whether so many runs have become due since.
     fn is_long_ago(&self, time: Timestamp) -> bool {
         let next = |time: Timestamp| match self.times {
-            Some(times) => times.next_after(time),
+            Some(times) => times(time),
             None => time.checked_add(USUAL).ok(),
         };
         (0..INTERVALS).try_fold(time, |time, _| next(time)).is_some_and(|due| due < self.now)
@@ -110,21 +113,12 @@ impl<T: Timetable> Evidence<'_, T> {
 mod tests {
     use super::super::{Begun, By};
     use super::*;
-    use crate::job::Facts;
-    use crate::runs::End;
+    use crate::runs::{End, Facts};
     use bwdc_core::error::{Error, Exit};
 
     /// Every quarter of an hour.
-    struct Quarterly;
-
-    impl Timetable for Quarterly {
-        fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
-            time.checked_add(SignedDuration::from_mins(15)).ok()
-        }
-
-        fn is_due_at_first(&self) -> bool {
-            false
-        }
+    fn quarterly(time: Timestamp) -> Option<Timestamp> {
+        time.checked_add(SignedDuration::from_mins(15)).ok()
     }
 
     fn at(minutes: i64) -> Timestamp {
@@ -132,7 +126,7 @@ mod tests {
     }
 
     fn by() -> By {
-        By("cron".to_owned())
+        By::named("cron").unwrap()
     }
 
     /// One that began then and took a minute.
@@ -147,7 +141,7 @@ mod tests {
     }
 
     fn trouble(runs: &Runs, lock: Option<&str>, now: i64) -> Option<String> {
-        let evidence = Evidence { runs, lock, earlier_success: None, times: Some(&Quarterly), now: at(now) };
+        let evidence = Evidence { runs, lock, earlier_success: None, times: Some(&quarterly), now: at(now) };
         evidence.trouble().map(|trouble| trouble.what)
     }
 
@@ -171,13 +165,8 @@ mod tests {
         assert_eq!(trouble(&runs, None, 46), None);
         assert_eq!(trouble(&runs, None, 47).unwrap(), "No run has succeeded for three intervals.");
         assert_eq!(trouble(&Runs::default(), None, 0).unwrap(), "No run has succeeded yet.");
-        let unknown = Evidence::<Quarterly> {
-            runs: &runs,
-            lock: None,
-            earlier_success: None,
-            times: None,
-            now: at(3 * 24 * 60),
-        };
+        let unknown =
+            Evidence { runs: &runs, lock: None, earlier_success: None, times: None, now: at(3 * 24 * 60) };
         assert_eq!(unknown.trouble(), None);
         let later = Evidence { now: at(3 * 24 * 60 + 2), ..unknown };
         assert_eq!(later.trouble().unwrap().what, "No run has succeeded for three days.");
@@ -203,7 +192,7 @@ mod tests {
             runs: &runs,
             lock: None,
             earlier_success: Some(at(70)),
-            times: Some(&Quarterly),
+            times: Some(&quarterly),
             now: at(76),
         };
         assert!(late.trouble().unwrap().what.contains("found another sync running"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bwdc_core::known::KnownPeople;
 
-use super::file::{cannot, read_regular, write_atomically};
+use crate::files::{cannot, read_regular, write_atomically};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
@@ -15,8 +15,8 @@ fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
-/// Empty if there is no such file yet.
-pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
+/// People known in a folder; empty if there is no such file yet.
+pub fn load(folder: &Path) -> Result<KnownPeople> {
     let path = path(folder);
     let bytes = match read_regular(&path) {
         Ok(bytes) => bytes,
@@ -33,7 +33,8 @@ fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
     })
 }
 
-pub(crate) fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
+/// Keeps the people known in a folder.
+pub fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
     let path = path(folder);
     let text = serde_json::to_vec(known)
         .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;

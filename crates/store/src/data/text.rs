@@ -7,7 +7,7 @@ const UTF_16_LITTLE: [u8; 2] = [0xFF, 0xFE];
 const UTF_16_BIG: [u8; 2] = [0xFE, 0xFF];
 
 /// The text without its byte order mark. Windows PowerShell's `>` writes UTF-16, which is turned into UTF-8.
-pub(super) fn utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     if let Some(text) = bytes.strip_prefix(&UTF_16_LITTLE) {
         return from_utf16(text, u16::from_le_bytes);
     }

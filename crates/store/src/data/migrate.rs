@@ -17,7 +17,7 @@ const FIRST_WITH_INVITE_SETTING: u64 = 8;
 
 /// What a file is, and what it becomes.
 #[derive(Debug)]
-pub(super) enum Age {
+pub(crate) enum Age {
     /// There is nothing in it yet.
     New,
     /// As we write it, or newer.
@@ -27,7 +27,7 @@ pub(super) enum Age {
 }
 
 /// How old the content of a file is, or why it cannot be used.
-pub(super) fn age(data: &Map<String, Value>) -> Result<Age> {
+pub(crate) fn age(data: &Map<String, Value>) -> Result<Age> {
     let version = match stated_version(data) {
         Some(version) => version,
         None if data.contains_key(GLOBAL) => return Ok(Age::Older(FIRST_FLAT - 1)),
@@ -82,7 +82,7 @@ const GLOBAL: &str = "global";
 const ACTIVE_ACCOUNT: &str = "activeUserId";
 
 /// Brings a file of this version up to date.
-pub(super) fn to_current(data: Map<String, Value>, version: u64) -> Map<String, Value> {
+pub(crate) fn to_current(data: Map<String, Value>, version: u64) -> Map<String, Value> {
     let mut data = if version < FIRST_FLAT { flattened(data) } else { data };
     if version < FIRST_WITH_INVITE_SETTING
         && let Some(Value::Object(sync)) = data.get_mut(key::SYNC)

@@ -1,0 +1,170 @@
+//! Files of a user's own: read without waiting for ever, replaced in one step, and no link of another's followed.
+
+mod in_place;
+mod ownership;
+mod temporary;
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bwdc_core::error::{Error, Result};
+#[cfg(unix)]
+use rustix::fs::OFlags;
+use tempfile::PersistError;
+use zeroize::Zeroizing;
+
+pub use self::in_place::is_mounted;
+pub(crate) use self::in_place::unfinished;
+pub(crate) use self::temporary::remove_left_behind;
+use crate::privileges;
+
+const PIPE_PATIENCE: Duration = Duration::from_secs(5);
+/// A private key has some thousand bytes, a secrets file a few of them.
+const LARGEST_TEXT: u64 = 1 << 20;
+
+/// Makes the folder, for its owner only.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| cannot("Making the folder", folder, &error))
+}
+
+/// Opens or makes a file that only its owner may read. No link is followed: a lock has no business elsewhere.
+pub(crate) fn open_private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK));
+    }
+    let file = options.open(path)?;
+    regular(&file)?;
+    ownership::like_the_folder(&file, path)?;
+    Ok(file)
+}
+
+/// Reads the whole content of a file. A pipe or a device is refused at once, where reading it could wait for ever.
+pub fn read_regular(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags(OFlags::NONBLOCK));
+    let mut file = options.open(path)?;
+    regular(&file)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A text that somebody keeps in a file, or hands over by a pipe (`<(pass show bwdc)`). A pipe into which nobody writes is
+/// given up; neither may be larger than any secret is.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    if fs::metadata(path)?.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let (sender, read) = mpsc::channel();
+    let path = path.to_owned();
+    // Ends with the process, if it never comes to an end.
+    std::thread::spawn(move || sender.send(text_of(&path)));
+    read.recv_timeout(PIPE_PATIENCE).unwrap_or_else(|_| {
+        let silence = format!("it gave no end of its text for {} s", PIPE_PATIENCE.as_secs());
+        Err(std::io::Error::new(ErrorKind::TimedOut, silence))
+    })
+}
+
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST_TEXT + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_TEXT {
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, "it is too large for a secret"));
+    }
+    Ok(text)
+}
+
+fn regular(file: &File) -> std::io::Result<()> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() { Ok(()) } else { Err(std::io::Error::other("it is no regular file")) }
+}
+
+#[cfg(unix)]
+fn flags(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
+/// Replaces a file in one step: a new one beside it, written to the disk, then renamed. Whatever happens meanwhile,
+/// the file is as it was before or as it is after. It keeps its owner, its group and what its group may do; a new one is for the
+/// owner of its folder only.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    privileges::check_link(path)?;
+    let target = target(path);
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let replace = || -> std::io::Result<()> {
+        let mut file = temporary::new_in(folder)?;
+        file.write_all(content)?;
+        ownership::like_the_one_before(file.as_file(), &target)?;
+        file.as_file().sync_all()?;
+        match file.persist(&target) {
+            Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder)),
+            Err(PersistError { error, file }) if in_place::is_fixed(&error) => {
+                in_place::write(file, &target, content)
+            }
+            Err(PersistError { error, .. }) => Err(error),
+        }
+    };
+    replace().map_err(|error| {
+        cannot("Writing", path, &error).or_hint(match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "The disk is full: make room. The file is as it was."
+            }
+            _ => "Check that the user who runs bwdc may write to the folder. The file is as it was.",
+        })
+    })
+}
+
+/// A link is followed, so that the file it leads to is replaced and not the link.
+fn target(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Makes the rename survive a power cut. Windows has no such call and needs none.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Whether a file could be made in a folder, tried.
+pub fn can_write(folder: &Path) -> Result<()> {
+    make_folder(folder)?;
+    let tried = temporary::new_in(folder);
+    tried.and_then(|mut file| file.write_all(b"bwdc")).map_err(|error| cannot("Writing to", folder, &error))
+}
+
+/// The mode of a file or folder, if others than its owner have rights there.
+#[cfg(unix)]
+pub fn too_open(metadata: &Metadata) -> Option<u32> {
+    let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Windows gives a user's files to that user alone unless told otherwise.
+#[cfg(not(unix))]
+pub fn too_open(_metadata: &Metadata) -> Option<u32> {
+    None
+}
+
+/// What failed; where the file is another user's, with the way to run as that user.
+pub(crate) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    let failed = Error::new(format!("{what} {}: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::PermissionDenied => match privileges::cannot_as(path) {
+            Some(remedy) => failed.hint(remedy),
+            None => failed,
+        },
+        _ => failed,
+    }
+}

@@ -1,0 +1,53 @@
+//! Systems on which a program keeps the rights that it was started with.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bwdc_core::error::{Error, Result};
+
+/// User whom a folder belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This process's own user.
+    Ourselves,
+    /// Another user, whom nobody can become here.
+    Another(User),
+}
+
+/// User whom a process could become: none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User(Infallible);
+
+impl fmt::Display for User {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {}
+    }
+}
+
+impl User {
+    /// Goes on as this user.
+    pub fn run_this_program_again(&self, _variables: &[(&str, &Path)]) -> Error {
+        match self.0 {}
+    }
+}
+
+/// User to whom all these folders belong.
+pub fn owner_of_all(_folders: &[PathBuf]) -> Result<Owner> {
+    Ok(Owner::Ourselves)
+}
+
+/// Remedy where this user has no right to a path of another's: none is known.
+pub fn cannot_as(_path: &Path) -> Option<String> {
+    None
+}
+
+/// Refuses nothing: here a program keeps the rights that it was started with.
+pub fn check_commands_of(_data_file: &Path, _found_by: Option<&Path>) -> Result<()> {
+    Ok(())
+}
+
+/// Refuses nothing, likewise.
+pub fn check_link(_path: &Path) -> Result<()> {
+    Ok(())
+}
