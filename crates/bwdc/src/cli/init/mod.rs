@@ -1,0 +1,136 @@
+//! `bwdc init`: sets up an instance. What is not given by options is asked; everything is tried before anything is saved.
+
+mod questions;
+mod saving;
+mod trial;
+
+use std::collections::HashSet;
+
+use bwdc_connect::bitwarden::{Credentials, Token};
+use bwdc_core::Secret;
+use clap::Args;
+use serde_json::Value;
+
+use self::questions::Turn;
+use self::saving::where_secrets_are;
+use super::login::Origin;
+use super::which::WhichOne;
+use super::{Given, Interaction};
+use crate::config::secrets::{self, Known};
+use crate::config::settings::{self, Setting};
+use crate::run::Context;
+use crate::session;
+use crate::ui::Answer;
+use bwdc_core::error::{Error, Result};
+use bwdc_store::Data;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Directory type: ldap, file, entra, gsuite, okta or onelogin.
+    #[arg(long, value_name = "NAME")]
+    directory: Option<String>,
+    /// The Bitwarden server's base URL.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Any other setting. May be repeated. See `bwdc config --help`. For secrets, see docs/secrets.md.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// Save without testing the directory and the login.
+    #[arg(long)]
+    untested: bool,
+    #[command(flatten)]
+    pub(super) which: WhichOne,
+}
+
+pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+    let context = &arguments.which.new_context(given)?;
+    let mut draft = Draft::new(context, interaction)?;
+    draft.given(&arguments)?;
+    draft.resume()?;
+    loop {
+        if draft.questions().await? == Turn::Back {
+            draft.go_back();
+            continue;
+        }
+        let tried = if arguments.untested { Ok(()) } else { draft.try_directory().await };
+        match tried {
+            Ok(()) => break,
+            Err(trouble) if draft.again(&trouble)? => {}
+            Err(trouble) => return Err(trouble.error.also("Nothing was saved.")),
+        }
+    }
+    let login = if arguments.untested { None } else { draft.log_in().await? };
+    draft.make_secrets_last(login.as_ref()).await?;
+    draft.place_for_secrets(login.as_ref()).await?;
+    draft.save(login).await?;
+    let mut lines = vec![format!("Saved in {}.", context.file.path().display())];
+    lines.extend(where_secrets_are(context).await?);
+    lines.push(
+        "Next: `bwdc test` shows what a sync would do, `bwdc sync` does it, `bwdc doctor` checks everything."
+            .to_owned(),
+    );
+    Ok(Answer::Message { title: "bwdc is set up.".to_owned(), message: Some(lines.join("\n")) })
+}
+
+/// What is to be saved, and nothing saved yet.
+struct Draft<'a> {
+    context: &'a Context,
+    interaction: Interaction,
+    /// As it will be, secrets included.
+    data: Data,
+    changes: Vec<(&'static Setting, Value)>,
+    /// What needs not be asked any more.
+    answered: HashSet<&'static str>,
+    /// What was asked, in this order.
+    asked: Vec<&'static str>,
+    /// Whether nothing was configured before.
+    is_new: bool,
+    secrets: Vec<(&'static Known, Secret)>,
+}
+
+/// An accepted API key.
+struct Login {
+    credentials: Credentials,
+    token: Token,
+    origin: Origin,
+}
+
+impl<'a> Draft<'a> {
+    fn new(context: &'a Context, interaction: Interaction) -> Result<Self> {
+        let data = session::with_app_id(context.file.load()?);
+        let is_new = !context.file.path().exists();
+        let (changes, secrets, asked) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { context, interaction, data, changes, answered: HashSet::new(), asked, is_new, secrets })
+    }
+
+    fn given(&mut self, arguments: &Arguments) -> Result<()> {
+        for (name, value) in [("server", &arguments.server), ("directory", &arguments.directory)] {
+            if let Some(value) = value {
+                self.set(settings::find(name)?, value)?;
+            }
+        }
+        for pair in &arguments.settings {
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                Error::new(format!("`--set {pair}` has no `=`.")).hint("Example: --set ldap.port=636")
+            })?;
+            let setting = settings::find(name)?;
+            if secrets::of_setting(setting.name).is_some() {
+                return Err(Error::new(format!(
+                    "The secret {name} would be visible to other users of this machine."
+                ))
+                .hint("Set it in one of the ways in docs/secrets.md, such as its _FILE variable."));
+            }
+            self.set(setting, value)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, setting: &'static Setting, text: &str) -> Result<()> {
+        let value = setting.parse(text, &self.data)?;
+        setting.store(&mut self.data, value.clone());
+        self.changes.retain(|(known, _)| known.name != setting.name);
+        self.changes.push((setting, value));
+        self.answered.insert(setting.name);
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! The questions of `bwdc init`.
+
+use std::time::Duration;
+
+use bwdc_connect::directory::{self, ldap};
+use bwdc_core::Secret;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::super::Interaction;
+use super::Draft;
+use crate::config::presets::{self, Preset};
+use crate::config::secrets::{self, Known};
+use crate::config::settings::{self, Setting};
+use crate::config::{env, instance};
+use crate::job;
+use crate::ui::{self, Echo, Reply};
+use bwdc_core::error::{Error, Result};
+
+/// Where the questions go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Next,
+    Back,
+}
+
+/// What has to be known of each directory, in the order in which it is asked.
+fn required(directory: &str) -> &'static [&'static str] {
+    match directory {
+        "ldap" => {
+            &["ldap.hostname", "ldap.ssl", "ldap.startTls", "ldap.port", "ldap.username", "ldap.password"]
+        }
+        "file" => &["file.path"],
+        "entra" => &["entra.tenant", "entra.applicationId", "entra.key"],
+        "gsuite" => {
+            &["gsuite.keyFile", "gsuite.clientEmail", "gsuite.key", "gsuite.adminUser", "gsuite.domain"]
+        }
+        "okta" => &["okta.orgUrl", "okta.token"],
+        "onelogin" => &["onelogin.region", "onelogin.clientId", "onelogin.secret"],
+        _ => &[],
+    }
+}
+
+/// For how long a server is asked what it is. Without that, the usual is proposed.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What becomes of those who leave.
+const LEAVERS: &[&str] = &["sync.removeDisabled", "sync.removeMissing"];
+
+/// What has to be known to answer.
+fn explanation(name: &str) -> Option<&'static str> {
+    match name {
+        "sync.removeDisabled" => Some(
+            "People whom the directory reports as deleted always lose access. Remove people who are disabled there as well?",
+        ),
+        "sync.removeMissing" => Some(
+            "Most LDAP servers and files do not report deleted people: they are just missing. Remove people who are missing from a complete read? (Never many at once: see docs/exit-codes.md.)",
+        ),
+        _ => None,
+    }
+}
+
+impl Draft<'_> {
+    /// Everything that has to be known, one after the other.
+    pub(super) async fn questions(&mut self) -> Result<Turn> {
+        for name in ["server", "directory"] {
+            if self.question(name).await? == Turn::Back {
+                return Ok(Turn::Back);
+            }
+        }
+        self.directory_questions().await
+    }
+
+    /// The last question is asked again, with what was answered as the proposal.
+    pub(super) fn go_back(&mut self) {
+        let Some(name) = self.asked.pop() else {
+            ui::hint("This is the first question.");
+            return;
+        };
+        self.forget(name);
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        self.answered.remove(name);
+        self.secrets.retain(|(known, _)| known.name != name);
+        if let Some(known) = secrets::of_setting(name) {
+            known.kept.take(&mut self.data);
+        }
+    }
+
+    /// Asks for a setting that was not given.
+    pub(super) async fn question(&mut self, name: &'static str) -> Result<Turn> {
+        let setting = settings::find(name)?;
+        if self.answered.contains(name) {
+            return Ok(Turn::Next);
+        }
+        if let Some(known) = secrets::of_setting(name) {
+            return self.secret_question(known, setting).await;
+        }
+        let now = setting.stored_text(&self.data);
+        let proposed = now.or_else(|| self.proposal(name)).or_else(|| Some(setting.default.to_owned()));
+        let proposed = proposed.filter(|text| !text.is_empty());
+        if self.interaction == Interaction::None {
+            let value = proposed.ok_or_else(|| missing(name))?;
+            return self.set(setting, &value).map(|()| Turn::Next);
+        }
+        loop {
+            let answer = match (self.ask(setting, proposed.as_deref(), Echo::Shown)?, &proposed) {
+                (Reply::Back, _) => return Ok(Turn::Back),
+                (Reply::Text(text), _) => text,
+                (Reply::Enter, Some(proposed)) => proposed.clone(),
+                (Reply::Enter, None) => {
+                    ui::hint("An answer is required.");
+                    continue;
+                }
+                (Reply::End, _) => return Err(missing(name)),
+            };
+            match self.set(setting, &answer) {
+                Ok(()) => return self.answer_given(name),
+                Err(error) => ui::hint(&error.to_string()),
+            }
+        }
+    }
+
+    pub(super) async fn secret_question(&mut self, known: &'static Known, setting: &Setting) -> Result<Turn> {
+        let is_there = self.context.secrets.find(&self.data, known).await?.is_some();
+        if is_there {
+            return Ok(Turn::Next);
+        }
+        if self.interaction == Interaction::None {
+            return Err(Error::new(format!("The secret {} is missing.", known.name)).hint(format!(
+                "Set {0} or {0}_FILE, or use another of the ways in docs/secrets.md.",
+                known.variable
+            )));
+        }
+        let secret = loop {
+            match self.ask(setting, None, Echo::Hidden)? {
+                Reply::Back => return Ok(Turn::Back),
+                Reply::Text(text) => break Secret::from(text),
+                Reply::Enter => ui::hint("An answer is required."),
+                Reply::End => return Err(missing(known.name)),
+            }
+        };
+        known.kept.put(&mut self.data, &secret);
+        self.secrets.push((known, secret));
+        self.answer_given(known.name)
+    }
+
+    pub(super) fn answer_given(&mut self, name: &'static str) -> Result<Turn> {
+        self.asked.push(name);
+        self.keep_for_later()?;
+        Ok(Turn::Next)
+    }
+
+    pub(super) fn ask(&self, setting: &Setting, proposed: Option<&str>, echo: Echo) -> Result<Reply> {
+        let Setting { name, meaning, .. } = setting;
+        let explained = explanation(name).map(|text| format!("{text}\n")).unwrap_or_default();
+        let proposed = proposed.map(|text| format!(" [{text}]")).unwrap_or_default();
+        ui::question(&format!("{explained}{name}: {meaning}{proposed}\n>"), echo)
+            .map_err(|error| Error::new(format!("Asking for {name}: {error}")))
+    }
+
+    pub(super) fn is_on(&self, flag: &str) -> bool {
+        settings::find(flag).is_ok_and(|setting| setting.stored(&self.data) == Some(&Value::Bool(true)))
+    }
+
+    /// What follows from the other answers.
+    pub(super) fn proposal(&self, name: &str) -> Option<String> {
+        match name {
+            "directory" => Some("ldap".to_owned()),
+            "ldap.ssl" => Some("true".to_owned()),
+            "ldap.port" if self.is_on("ldap.ssl") && !self.is_on("ldap.startTls") => Some("636".to_owned()),
+            "ldap.port" => Some("389".to_owned()),
+            "sync.users" | "sync.groups" => Some("true".to_owned()),
+            "entra.tenant" => self.context.environment.text(env::AZURE_TENANT_ID),
+            "entra.applicationId" => self.context.environment.text(env::AZURE_CLIENT_ID),
+            _ => None,
+        }
+    }
+
+    pub(super) async fn directory_questions(&mut self) -> Result<Turn> {
+        let directory = instance::directory_name(&self.data)?;
+        for name in required(directory) {
+            // StartTLS is a way of protecting the connection: without, there is nothing to ask.
+            if *name == "ldap.startTls" && !self.is_on("ldap.ssl") {
+                self.set(settings::find(name)?, "false")?;
+            }
+            // A certificate needs neither name nor password, and a key file has both.
+            let is_of_login = matches!(
+                *name,
+                "ldap.username" | "ldap.password" | "gsuite.clientEmail" | "gsuite.key" | "entra.key"
+            );
+            if is_of_login && instance::needed_secret(&self.data, &self.context.environment).is_none() {
+                continue;
+            }
+            let is_key_file = *name == "okta.token"
+                && instance::needed_secret(&self.data, &self.context.environment).is_none();
+            let turn = if self.needs_no_answer(name) {
+                self.optional_question(name)?
+            } else {
+                self.question(if is_key_file { "okta.privateKeyFile" } else { name }).await?
+            };
+            if turn == Turn::Back {
+                return Ok(turn);
+            }
+        }
+        if directory == "ldap"
+            && (self.authority_question()? == Turn::Back || self.look_at_ldap_server().await? == Turn::Back)
+        {
+            return Ok(Turn::Back);
+        }
+        let of_leavers = if self.interaction == Interaction::Terminal { LEAVERS } else { &[] };
+        for name in ["sync.users", "sync.groups"].into_iter().chain(of_leavers.iter().copied()) {
+            if self.question(name).await? == Turn::Back {
+                return Ok(Turn::Back);
+            }
+        }
+        Ok(Turn::Next)
+    }
+
+    /// The file of the authority that signed the server's certificate; none for one that the system knows.
+    pub(super) fn authority_question(&mut self) -> Result<Turn> {
+        let name = match (self.is_on("ldap.ssl"), self.is_on("ldap.startTls")) {
+            (false, _) => return Ok(Turn::Next),
+            (true, true) => "ldap.tlsCaPath",
+            (true, false) => "ldap.sslCaPath",
+        };
+        self.optional_question(name)
+    }
+
+    /// What may be left out, for something else or for nothing.
+    pub(super) fn needs_no_answer(&self, name: &str) -> bool {
+        let has_customer =
+            || settings::find("gsuite.customer").is_ok_and(|setting| setting.stored(&self.data).is_some());
+        name == "gsuite.keyFile" || name == "gsuite.domain" && has_customer()
+    }
+
+    pub(super) fn optional_question(&mut self, name: &'static str) -> Result<Turn> {
+        let setting = settings::find(name)?;
+        if self.interaction == Interaction::None || self.answered.contains(name) {
+            return Ok(Turn::Next);
+        }
+        let now = setting.stored(&self.data).and_then(Value::as_str).map(str::to_owned);
+        match self.ask(setting, now.as_deref(), Echo::Shown)? {
+            Reply::Back => return Ok(Turn::Back),
+            Reply::Text(path) => self.set(setting, &path)?,
+            Reply::Enter | Reply::End => {
+                self.answered.insert(name);
+            }
+        }
+        self.answer_given(name)
+    }
+
+    /// Where the tree begins and what things are called, as far as the server says so.
+    pub(super) async fn look_at_ldap_server(&mut self) -> Result<Turn> {
+        let root = settings::find("ldap.rootPath")?;
+        let said = match self.instance().await?.directory {
+            directory::Config::Ldap(config) => {
+                let limit = LOOK.min(job::longest(&self.data));
+                match timeout(limit, ldap::root_dse(&config)).await {
+                    Ok(said) => said.map_err(Error::from),
+                    Err(_) => Err(Error::new(format!(
+                        "Asking the LDAP server where its tree begins: no answer within {} s.",
+                        limit.as_secs()
+                    ))
+                    .hint("Check ldap.hostname, ldap.port and the firewall.")),
+                }
+            }
+            _ => Ok(ldap::RootDse::default()),
+        };
+        let said = match said {
+            // Without an answer there is nothing to propose: the error tells why.
+            Err(error) if self.interaction == Interaction::None && root.stored(&self.data).is_none() => {
+                return Err(error.also("Nothing was saved."));
+            }
+            said => said.unwrap_or_default(),
+        };
+        if root.stored(&self.data).is_none()
+            && let Some(context) =
+                said.naming_contexts.iter().find(|context| context.to_lowercase().contains("dc="))
+        {
+            root.store(&mut self.data, context.as_str().into());
+        }
+        if self.question("ldap.rootPath").await? == Turn::Back {
+            return Ok(Turn::Back);
+        }
+        let chosen = settings::find("ldap.preset")?
+            .stored(&self.data)
+            .and_then(Value::as_str)
+            .and_then(presets::named);
+        self.name_things(chosen.unwrap_or_else(|| presets::for_product(said.product)))?;
+        Ok(Turn::Next)
+    }
+
+    /// What was not said otherwise is as the product has it.
+    pub(super) fn name_things(&mut self, preset: &Preset) -> Result<()> {
+        for (name, value) in preset.settings() {
+            let setting = settings::find(name)?;
+            if setting.stored(&self.data).is_none() {
+                self.set(setting, value)?;
+            }
+        }
+        self.choose_identity(preset)
+    }
+
+    /// An id that survives renames, where nobody is known by another one yet. What was set up before keeps what it has: its
+    /// organization knows its people by that.
+    pub(super) fn choose_identity(&mut self, preset: &Preset) -> Result<()> {
+        let setting = settings::find("ldap.externalIdAttribute")?;
+        let is_set = setting.stored(&self.data).is_some();
+        // Active Directory's is the usual one.
+        let Some(attribute) = preset.identity.filter(|attribute| !is_set && *attribute != "objectGUID")
+        else {
+            return Ok(());
+        };
+        if self.is_new {
+            return self.set(setting, attribute);
+        }
+        ui::progress(
+            &format!(
+                "Note: people and groups are identified by their DN, which changes when they are renamed. For an organization that has never been synced, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
+            ),
+            self.context.style,
+        );
+        Ok(())
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(format!("The setting {name} is missing.")).hint(format!(
+        "Give it with `--set {name}=VALUE`, or answer the questions on a terminal. Nothing was saved."
+    ))
+}

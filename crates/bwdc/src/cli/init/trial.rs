@@ -1,0 +1,144 @@
+//! What `bwdc init` tries before it saves anything: the directory, and the login.
+
+use bwdc_connect::directory::{self, Directory as _, Scope};
+use bwdc_connect::probe::{Check, Outcome};
+use tokio::time::timeout;
+
+use super::super::Interaction;
+use super::super::login::{self, Origin};
+use super::{Draft, Login};
+use crate::config::Instance;
+use crate::job;
+use crate::run::{self, Context};
+use crate::session;
+use crate::ui;
+use bwdc_core::error::{Error, Result};
+
+/// Why the directory cannot be read as it is described.
+pub(super) struct Trouble {
+    pub(super) error: Error,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The secret is not the right one.
+    Secret,
+    Anything,
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self { error, cause: Cause::Anything }
+    }
+}
+
+impl Draft<'_> {
+    pub(super) async fn instance(&self) -> Result<Instance> {
+        let Context { file, environment, secrets, .. } = self.context;
+        Instance::of(&self.data, file.folder(), environment, secrets).await
+    }
+
+    /// Looks at every step of a read.
+    pub(super) async fn try_directory(&self) -> std::result::Result<(), Trouble> {
+        let instance = self.instance().await.map_err(Trouble::from)?;
+        for warning in &instance.warnings {
+            ui::warning(warning, self.context.style);
+        }
+        let scope = instance.scope.unwrap_or(Scope::UsersAndGroups);
+        let directory =
+            directory::open(instance.directory).map_err(|error| Trouble::from(Error::from(error)))?;
+        let longest = job::longest(&self.data);
+        let checks = timeout(longest, directory.probe(scope)).await.map_err(|_| {
+            let took =
+                format!("Trying the directory took longer than {} s (sync.timeout).", longest.as_secs());
+            Trouble::from(Error::new(took).hint("A server may hang. Nothing was saved."))
+        })?;
+        checks.into_iter().try_for_each(|check| self.told(check))
+    }
+
+    pub(super) fn told(&self, check: Check) -> std::result::Result<(), Trouble> {
+        match check.outcome {
+            Outcome::Good(found) => ui::progress(&format!("{}: {found}", check.what), self.context.style),
+            Outcome::Doubtful { found, next_step } => {
+                ui::warning(&format!("{}: {found}. {next_step}", check.what), self.context.style);
+            }
+            Outcome::Bad(error) => {
+                let is_of_secret = error.kind() == bwdc_connect::Kind::Credentials;
+                let cause = if is_of_secret { Cause::Secret } else { Cause::Anything };
+                return Err(Trouble { error: Error::from(error).while_doing(check.what), cause });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody wants to answer again: all answers so far are proposed. Of a login that fails, the secret alone is asked again.
+    pub(super) fn again(&mut self, Trouble { error, cause }: &Trouble) -> Result<bool> {
+        if self.interaction == Interaction::None {
+            return Ok(false);
+        }
+        ui::hint(&error.to_string());
+        if let (Cause::Secret, Some((known, _))) = (cause, self.secrets.last()) {
+            let name = known.name;
+            self.forget(name);
+            ui::hint(&format!("Give {name} again, or go back with <."));
+            return Ok(true);
+        }
+        let wants = ui::confirm("Answer again?")
+            .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
+        if wants {
+            self.answered.retain(|name| matches!(*name, "server" | "directory"));
+            for (known, _) in self.secrets.drain(..) {
+                known.kept.take(&mut self.data);
+            }
+        }
+        Ok(wants)
+    }
+
+    /// Tries the key that syncs would use, which may have been given anew. The token of an earlier run proves nothing of it.
+    pub(super) async fn try_kept_login(&self) -> Result<()> {
+        let account = session::Account::of(&self.data, &self.context.secrets).await?;
+        if let Some(warning) = &account.warning {
+            return Err(Error::new(warning).hint("Nothing was saved."));
+        }
+        // A token alone, as the existing connector may leave it, lasts until it expires.
+        let Ok(credentials) = account.credentials() else { return Ok(()) };
+        let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
+        match client.token(credentials).await {
+            Ok(_) => {
+                ui::progress("Bitwarden: the server accepts the API key", self.context.style);
+                Ok(())
+            }
+            Err(error) => Err(self.context.secrets.refused(error).await.also("Nothing was saved.")),
+        }
+    }
+
+    /// Tries the API key. Nothing to do if a login was kept before. One that was typed is asked again if it is wrong.
+    pub(super) async fn log_in(&self) -> Result<Option<Login>> {
+        if login::is_logged_in(self.context, &self.data).await? {
+            return self.try_kept_login().await.map(|()| None);
+        }
+        if self.interaction == Interaction::Terminal {
+            ui::hint(
+                "You find the client id and the API key in the web vault: Settings > Organization info > View API key.",
+            );
+        }
+        let (credentials, origin, token) = loop {
+            let arguments = login::Arguments::default();
+            let (credentials, origin) =
+                login::credentials(self.context, &self.data, arguments, self.interaction).await?;
+            let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
+            match client.token(&credentials).await {
+                Ok(token) => break (credentials, origin, token),
+                Err(error) if origin == Origin::Once && error.kind() == bwdc_connect::Kind::Credentials => {
+                    ui::hint(&self.context.secrets.refused(error).await.to_string());
+                }
+                Err(error) => {
+                    return Err(self.context.secrets.refused(error).await.also("Nothing was saved."));
+                }
+            }
+        };
+        ui::progress("Bitwarden: the server accepts the API key", self.context.style);
+        Ok(Some(Login { credentials, token, origin }))
+    }
+}
