@@ -215,6 +215,15 @@ fn by_name(group: &Group) -> (&str, Vec<&str>) {
     (group.name.as_str(), group.members.iter().map(|member| member.as_str()).collect())
 }
 
+/// By its length, before any of it is in memory.
+#[test]
+fn a_file_without_end_is_refused() {
+    let folder = folder(&[("users.csv", b"id\n1\n")]);
+    fs::File::options().write(true).open(folder.path().join("users.csv")).unwrap().set_len(1 << 40).unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(error.contains("it has 1099511627776 bytes; at most 1073741824 are read"), "{error}");
+}
+
 #[test]
 fn json_errors_name_line_and_column() {
     let json = |text: &str| read(&folder(&[("company.json", text.as_bytes())]).path().join("company.json"));

@@ -78,6 +78,17 @@ mod tests {
         assert_eq!(Marker::all_in(&format!("<x>{text}</x>")), [marker]);
     }
 
+    /// In each of these, a marker goes on into the next one. No octet is looked at by more than a few of them.
+    #[test]
+    fn markers_without_end_take_no_time() {
+        for begun in
+            [r#"{"folder":""#, r#"{"folder":"a","#, r#"{""#, r#"{",":""#, r#"["#, "", r#"{\"x\":\""#, "\""]
+        {
+            let text = format!("{MARKER}{begun}").repeat(30_000);
+            assert_eq!(bwdc_testkit::damage::soon(|| Marker::all_in(&text)), [], "{begun}");
+        }
+    }
+
     proptest! {
         #![proptest_config(few())]
 

@@ -273,3 +273,18 @@ fn doctor_and_init_come_to_an_end() {
         .fails(1, &["took longer than 2 s (sync.timeout)"]);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
+
+/// Names without end: each is refused before it is kept, wherever it stands.
+#[test]
+fn names_without_end_do_not_fill_the_memory() {
+    searches(|request| {
+        let name = format!("cn={},dc=x", "x".repeat(900_000));
+        message(request.id, &[entry(&name, &[("mail", "p@example.org")])]).repeat(50)
+    })
+    .fails(1, &["a name of 900008 bytes; at most 16384 are read", "leave the entry out"]);
+    searches(|request| {
+        let server = format!("ldap://{}.example.org/dc=x", "x".repeat(900_000));
+        message(request.id, &[element(0x73, &element(4, server.as_bytes()))])
+    })
+    .fails(1, &["refers to another place in more than 65536 bytes"]);
+}

@@ -8,6 +8,7 @@ use bwdc_core::note::{Note, Step};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer};
 
+use super::Progress;
 use crate::Result;
 
 /// A list, or that what it belongs to is there no more.
@@ -25,6 +26,25 @@ pub(super) enum Members<M> {
     All(Vec<M>),
     /// The group cannot be had whole, for this reason: it is left out, and stays in the organization as it was.
     None(&'static str),
+}
+
+/// An entry that stays in memory until a read is over.
+pub(super) trait Kept {
+    /// How many octets it takes, besides itself.
+    fn beside(&self) -> usize;
+}
+
+/// Makes room for the entries of a page.
+///
+/// # Errors
+/// There is none.
+pub(super) fn keep<T: Kept>(entries: &[T], progress: &Progress) -> Result<()> {
+    progress.keep(entries.iter().map(|entry| size_of::<T>() + entry.beside()).sum())
+}
+
+/// The octets of a text that may be absent.
+pub(super) fn length(text: &Option<String>) -> usize {
+    text.as_ref().map_or(0, String::len)
 }
 
 /// Why there are no members of a group that was in the list before.

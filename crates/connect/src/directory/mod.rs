@@ -110,7 +110,12 @@ pub struct Progress {
     groups: AtomicU64,
     requests: AtomicU64,
     expected: AtomicU64,
+    /// In octets.
+    kept: AtomicU64,
 }
+
+/// How many octets of entries a read keeps at most. A million people with their groups have a tenth of that.
+pub const MOST_KEPT: u64 = 4 << 30;
 
 /// How far a read is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,6 +151,23 @@ impl Progress {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
         self.expected.fetch_max(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
         self.expected.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// So many octets more of entries are kept until the read is over.
+    ///
+    /// # Errors
+    /// They are too many for a directory of any company.
+    pub fn keep(&self, octets: usize) -> Result<()> {
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        let before = self.kept.fetch_add(octets, Ordering::Relaxed);
+        if before.saturating_add(octets) <= MOST_KEPT {
+            return Ok(());
+        }
+        let reason = format!("there is more than {} GiB of people, groups and members", MOST_KEPT >> 30);
+        Err(Error::new(Kind::Data, "Reading the directory", reason).hint(
+            "Look for entries with names or addresses without end. If the directory really is that large, leave most of it out by \
+             sync.userFilter and sync.groupFilter. Nothing was imported.",
+        ))
     }
 
     /// How far it is.

@@ -17,8 +17,8 @@ use bwdc_connect::directory::ldap::config::{
     Timeouts,
 };
 use bwdc_connect::directory::{
-    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, Others, Progress, Scope, entra, file,
-    google, ldap, okta, onelogin,
+    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, MOST_KEPT, Others, Progress, Scope, entra,
+    file, google, ldap, okta, onelogin,
 };
 use bwdc_connect::http::{Network, base_url};
 use bwdc_core::Secret;
@@ -274,6 +274,20 @@ async fn each_half_can_be_read_alone() {
         assert_eq!((users.users.len(), users.others.len(), users.groups.len()), (3, 0, 0), "{name}");
         let (groups, _) = read(&world, Scope::Groups).await;
         assert_eq!((groups.users.len(), groups.others.len(), groups.groups.len()), (0, 3, 2), "{name}");
+    }
+}
+
+/// What is kept of people, of groups and of members has one bound in all.
+#[tokio::test]
+async fn a_directory_without_end_does_not_fill_the_memory() {
+    for (name, world) in worlds().await {
+        for scope in [Scope::Users, Scope::Groups] {
+            let ask = Ask { scope, extent: Extent::Everything, others: Others::WhenNeeded };
+            let progress = Arc::new(Progress::default());
+            progress.keep(usize::try_from(MOST_KEPT).unwrap() - 100).unwrap();
+            let error = world.directory.read(&ask, &progress).await.unwrap_err().to_string();
+            assert!(error.contains("more than 4 GiB of people, groups and members"), "{name}: {error}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::config::Config;
 use super::login::{Granted, Login};
 use crate::directory::Progress;
-use crate::directory::lists::or_default;
+use crate::directory::lists::{Kept, keep, length, or_default};
 use crate::http::{Authorized, Concurrency, Http, Pace, Pages, Request, Response, Settings, Turn, Vendor};
 use crate::{Error, Kind, Result};
 
@@ -90,6 +90,36 @@ pub(super) struct MemberRecord {
     pub(super) id: String,
     #[serde(rename = "@odata.type")]
     pub(super) kind: Option<String>,
+}
+
+impl Kept for UserRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + length(&self.mail) + length(&self.user_principal_name)
+    }
+}
+
+impl Kept for ChangeRecord {
+    fn beside(&self) -> usize {
+        self.id.len()
+    }
+}
+
+impl Kept for DeletedRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + length(&self.mail)
+    }
+}
+
+impl Kept for GroupRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + self.display_name.len() + length(&self.visibility)
+    }
+}
+
+impl Kept for MemberRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + length(&self.kind)
+    }
 }
 
 /// A client secret ("passwordCredential resource type").
@@ -314,7 +344,7 @@ impl Client {
     }
 
     /// All entries of a list.
-    pub(super) async fn list<T: DeserializeOwned>(
+    pub(super) async fn list<T: DeserializeOwned + Kept>(
         &self,
         wanted: Wanted<'_>,
         progress: &Progress,
@@ -332,7 +362,7 @@ impl Client {
     }
 
     /// What has changed since a stored link was made. It is not followed elsewhere: the token goes with it.
-    pub(super) async fn changes<T: DeserializeOwned>(
+    pub(super) async fn changes<T: DeserializeOwned + Kept>(
         &self,
         link: &str,
         progress: &Progress,
@@ -346,7 +376,7 @@ impl Client {
         self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
     }
 
-    async fn walk<T: DeserializeOwned>(
+    async fn walk<T: DeserializeOwned + Kept>(
         &self,
         mut pages: Pages,
         needs: Permission,
@@ -363,6 +393,7 @@ impl Client {
                 }
                 Err(refusal) => return Ok(Listed::Refused(refusal)),
             };
+            keep(&page.value, progress)?;
             list.entries.extend(page.value);
             list.delta_link = page.delta;
             pages.link(&turn, page.next.map(|link| self.here(&link)).as_deref())?;

@@ -22,7 +22,7 @@ pub use self::config::{Authority, Config, Credential, OutsideGroups};
 use self::convert::People;
 pub use self::filter::Filter;
 use self::filter::{Circles, Memberships};
-use super::lists::{ByName, Members};
+use super::lists::{ByName, Kept, Members};
 use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -67,7 +67,11 @@ impl Entra {
         Ok(Self { config, client })
     }
 
-    async fn all<T: DeserializeOwned>(&self, wanted: Wanted<'_>, progress: &Progress) -> Result<Vec<T>> {
+    async fn all<T: DeserializeOwned + Kept>(
+        &self,
+        wanted: Wanted<'_>,
+        progress: &Progress,
+    ) -> Result<Vec<T>> {
         Ok(self.client.list(wanted, progress).await?.complete()?.entries)
     }
 

@@ -128,6 +128,9 @@ pub(super) fn wrong(place: &Place, reason: impl std::fmt::Display) -> Error {
         .hint("Nothing was imported.")
 }
 
+/// Ten million people have less.
+const LARGEST: u64 = 1 << 30;
+
 /// The whole content, unless somebody is writing it at the moment.
 fn text(path: &Path) -> Result<String> {
     let stamp = || -> std::io::Result<(u64, SystemTime)> {
@@ -139,6 +142,11 @@ fn text(path: &Path) -> Result<String> {
         Ok((metadata.len(), metadata.modified()?))
     };
     let before = stamp().map_err(|error| unreadable(path, &error))?;
+    if before.0 > LARGEST {
+        let reason = format!("it has {} bytes; at most {LARGEST} are read", before.0);
+        return Err(Error::new(Kind::Data, format!("Reading {}", path.display()), reason)
+            .hint("Look whether it is the right file. Nothing was imported."));
+    }
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let after = stamp().map_err(|error| unreadable(path, &error))?;
     let attempted = format!("Reading {}", path.display());

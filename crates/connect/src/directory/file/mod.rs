@@ -8,6 +8,7 @@ mod list;
 use std::path::Path;
 use std::sync::Arc;
 
+use bwdc_core::entry::{Group, ReferenceId, User};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
@@ -67,6 +68,7 @@ impl Files {
         if users.is_empty() {
             return Err(nobody(&self.config.path));
         }
+        progress.keep(size(&users, &groups))?;
         users.iter().for_each(|_| progress.user());
         groups.iter().for_each(|_| progress.group());
         let (users, others) = if ask.scope.has_users() { (users, Vec::new()) } else { (Vec::new(), users) };
@@ -83,6 +85,21 @@ impl Files {
         };
         Ok(snapshot.in_canonical_order())
     }
+}
+
+/// In octets.
+fn size(users: &[User], groups: &[Group]) -> usize {
+    let of_user = |user: &User| {
+        size_of::<User>()
+            + 2 * user.external_id.as_str().len()
+            + user.email.as_ref().map_or(0, |email| email.as_str().len())
+    };
+    let of_group = |group: &Group| {
+        let members: usize =
+            group.members.iter().map(|member| size_of::<ReferenceId>() + member.as_str().len()).sum();
+        size_of::<Group>() + 2 * group.external_id.as_str().len() + group.name.len() + members
+    };
+    users.iter().map(of_user).chain(groups.iter().map(of_group)).sum()
 }
 
 impl Directory for Files {

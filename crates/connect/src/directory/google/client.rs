@@ -7,12 +7,13 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::config::{Config, Part};
 use super::failure;
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::{Listed, or_default};
+use crate::directory::lists::{Kept, Listed, keep, length, or_default};
 use crate::http::{
     Authorized, Concurrency, Http, Pace, Pages, Passing, Request, Response, Settings, Turn, Vendor,
 };
@@ -33,7 +34,7 @@ const FIRST_AT_ONCE: u32 = 16;
 const MOST_AT_ONCE: u32 = 64;
 
 /// One kind of entry, and how a list of it is asked for.
-pub(super) trait Record: DeserializeOwned + Send {
+pub(super) trait Record: DeserializeOwned + Kept + Send {
     /// The list's name in the answer and at the end of the path; also in the answer's `kind`.
     const LIST: &'static str;
     /// What is needed of each (Directory API, "Performance tips", partial responses).
@@ -58,7 +59,7 @@ pub(super) struct UserRecord {
     pub(super) deletion_time: Option<String>,
     /// Only whether there are any matters.
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) emails: serde_json::Value,
+    pub(super) emails: Value,
 }
 
 impl Record for UserRecord {
@@ -99,6 +100,35 @@ impl Record for MemberRecord {
     const FIELDS: &'static str = "id,type,status";
     const PAGE: &'static str = "200";
     const MAY_VANISH: bool = true;
+}
+
+impl Kept for UserRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + length(&self.primary_email) + length(&self.deletion_time) + weight(&self.emails)
+    }
+}
+
+/// The octets of any JSON.
+fn weight(value: &Value) -> usize {
+    let beside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + beside
+}
+
+impl Kept for GroupRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + self.name.len()
+    }
+}
+
+impl Kept for MemberRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + self.kind.len() + length(&self.status)
+    }
 }
 
 /// What a page holds. A list without entries is left out of it.
@@ -170,7 +200,10 @@ impl Client {
             let page = self.page(&mut pages, &turn).await?;
             progress.request();
             match page {
-                Page::Entries(more) => entries.extend(more),
+                Page::Entries(more) => {
+                    keep(&more, progress)?;
+                    entries.extend(more);
+                }
                 Page::BegunAgain => entries.clear(),
                 Page::Gone => return Ok(Listed::Gone),
             }

@@ -33,6 +33,9 @@ pub(super) struct Request {
 /// More references than any tree has.
 const MOST_REFERENCES: usize = 1_000;
 
+/// Nor has any so long a list of servers.
+const LONGEST_REFERENCE: usize = 64 * 1024;
+
 /// The size limit of a search for everything.
 const NO_LIMIT: u32 = 0;
 
@@ -228,8 +231,10 @@ impl<'a> Connection<'a> {
         }
         self.start(request, NO_LIMIT, &controls, attempted).await?;
         let unless_again = |entry: &Entry<'_>| match tally.see(entry.name()) {
-            Sight::First => on_entry(entry),
-            Sight::Again => Ok(()),
+            Ok(Sight::First) => on_entry(entry),
+            Ok(Sight::Again) => Ok(()),
+            Err(reason) => Err(Error::new(Kind::Data, attempted, reason)
+                .hint("Mend it, or leave the entry out by a filter. Nothing was imported.")),
         };
         let result = self.outcome(attempted, references, unless_again).await?;
         if let Some(elsewhere) = self.followed(&result) {
@@ -261,6 +266,13 @@ impl<'a> Connection<'a> {
         loop {
             match self.wire.found().await.map_err(|broken| failure::broken(attempted, broken))? {
                 Found::Entry(entry) => on_entry(&entry)?,
+                Found::Reference(servers)
+                    if servers.iter().map(String::len).sum::<usize>() > LONGEST_REFERENCE =>
+                {
+                    let reason =
+                        format!("the server refers to another place in more than {LONGEST_REFERENCE} bytes");
+                    return Err(Error::new(Kind::Data, attempted, reason));
+                }
                 Found::Reference(servers) if references.len() < MOST_REFERENCES => references.push(servers),
                 Found::Reference(_) => {
                     let reason = format!("the server refers to more than {MOST_REFERENCES} other places");

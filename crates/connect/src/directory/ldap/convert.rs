@@ -37,27 +37,36 @@ pub(super) struct References {
     known: foldhash::HashSet<Arc<str>>,
     /// Where names are normalised, most of which are known already.
     buffer: String,
+    /// Octets of names that have come since [`Self::grown`].
+    new: usize,
 }
 
 impl References {
     fn text(&mut self, text: &str) -> ReferenceId {
-        intern(&mut self.known, text)
+        intern((&mut self.known, &mut self.new), text)
     }
 
     fn dn(&mut self, dn: &str) -> ReferenceId {
+        let known = (&mut self.known, &mut self.new);
         match dn::normalise(dn, &mut self.buffer) {
-            Some(normal) => intern(&mut self.known, normal),
-            None => intern(&mut self.known, &dn.to_lowercase()),
+            Some(normal) => intern(known, normal),
+            None => intern(known, &dn.to_lowercase()),
         }
+    }
+
+    /// By how many octets there are more since it was asked last.
+    pub(super) fn grown(&mut self) -> usize {
+        std::mem::take(&mut self.new)
     }
 }
 
-fn intern(known: &mut foldhash::HashSet<Arc<str>>, text: &str) -> ReferenceId {
+fn intern((known, new): (&mut foldhash::HashSet<Arc<str>>, &mut usize), text: &str) -> ReferenceId {
     if let Some(known) = known.get(text) {
         return ReferenceId::from(Arc::clone(known));
     }
     let shared: Arc<str> = text.into();
     known.insert(Arc::clone(&shared));
+    *new += size_of::<Arc<str>>() + text.len();
     ReferenceId::from(shared)
 }
 
@@ -139,6 +148,17 @@ pub(super) struct Person {
     /// See [`numbered`].
     pub(super) primary_group: Option<Box<str>>,
     pub(super) kind: AccountKind,
+}
+
+impl Person {
+    /// In octets.
+    pub(super) fn size(&self) -> usize {
+        let User { external_id, reference_id, email, .. } = &self.user;
+        let texts =
+            [Some(external_id.as_str()), Some(reference_id.as_str()), email.as_ref().map(Email::as_str)];
+        let more = [self.uid.as_deref(), self.primary_group.as_deref()];
+        size_of::<Self>() + texts.into_iter().chain(more).flatten().map(str::len).sum::<usize>()
+    }
 }
 
 /// What was read as a person.
@@ -249,6 +269,15 @@ pub(super) struct GroupRecord {
     pub(super) rest: Rest,
     /// See [`numbered`].
     pub(super) token: Option<Box<str>>,
+}
+
+impl GroupRecord {
+    /// In octets, without the names of members, which are counted by themselves.
+    pub(super) fn size(&self) -> usize {
+        let Group { external_id, reference_id, name, members, .. } = &self.group;
+        let texts = external_id.as_str().len() + reference_id.as_str().len() + name.len();
+        size_of::<Self>() + texts + size_of_val(&**members)
+    }
 }
 
 /// What is left of a long list of members.

@@ -137,7 +137,9 @@ impl Ldap {
             let references = connection
                 .search(&place.request, |record| {
                     progress.user();
-                    people.push(convert::person(record, &self.config, found, now)?);
+                    let person = convert::person(record, &self.config, found, now)?;
+                    progress.keep(person.size())?;
+                    people.push(person);
                     Ok(())
                 })
                 .await?;
@@ -560,8 +562,10 @@ async fn groups_on(
     let references = connection
         .search(request, |record| {
             progress.group();
+            progress.keep(record.name().len())?;
             match convert::group(record, config, &mut members)? {
                 Some(group) => {
+                    progress.keep(group.size() + members.grown())?;
                     if group.rest != Rest::Complete {
                         unfinished.push((records.len(), record.dn().into_owned()));
                     }
@@ -578,7 +582,7 @@ async fn groups_on(
             Ok(())
         })
         .await?;
-    complete(config, &mut records, unfinished).await?;
+    complete(config, &mut records, unfinished, progress).await?;
     Ok((records, notes, references))
 }
 
@@ -588,6 +592,7 @@ async fn complete(
     config: &Config,
     records: &mut [GroupRecord],
     unfinished: Vec<(usize, String)>,
+    progress: &Progress,
 ) -> Result<()> {
     let workers = AT_ONCE.min(unfinished.len());
     let shares = (0..workers).map(|worker| {
@@ -599,7 +604,8 @@ async fn complete(
             let mut references = References::default();
             let mut found = Vec::with_capacity(share.len());
             for (at, dn, rest) in share {
-                found.push((at, rest_of_members(&mut connection, dn, rest, &mut references).await?));
+                found
+                    .push((at, rest_of_members(&mut connection, dn, rest, &mut references, progress).await?));
             }
             connection.close().await;
             Ok::<_, Error>(found)
@@ -618,6 +624,7 @@ async fn rest_of_members(
     dn: &str,
     mut rest: Rest,
     references: &mut References,
+    progress: &Progress,
 ) -> Result<Vec<ReferenceId>> {
     let member = &connection.config().attributes.member;
     let mut members = Vec::new();
@@ -635,6 +642,7 @@ async fn rest_of_members(
         connection
             .search(&request, |part| {
                 let (found, after) = convert::members(part, member, references);
+                progress.keep(size_of_val(&*found) + references.grown())?;
                 more.extend(found);
                 next = Some(after);
                 Ok(())

@@ -10,7 +10,20 @@ use foldhash::quality::RandomState;
 pub(super) const SIZES: [u32; 4] = [5_000, 1_000, 250, 50];
 
 /// More entries than any directory has.
-const MOST: usize = 20_000_000;
+#[derive(Clone, Copy, Debug)]
+struct Most(usize);
+
+impl Default for Most {
+    fn default() -> Self {
+        Self(20_000_000)
+    }
+}
+
+/// Longer names have no entries that somebody means: Active Directory's have at most some thousand octets.
+const LONGEST_NAME: usize = 16 * 1024;
+
+/// Who looks for it finds it by its beginning.
+const SHOWN_OF_NAME: usize = 200;
 
 /// Some servers send a page without entries while they look on; none sends so many.
 const MOST_EMPTY: u32 = 1_000;
@@ -24,6 +37,7 @@ pub(super) struct Tally {
     attempt: u32,
     empty: u32,
     page: PageTally,
+    most: Most,
 }
 
 /// The same of one page.
@@ -48,7 +62,22 @@ impl Tally {
         self.page = PageTally::default();
     }
 
-    pub(super) fn see(&mut self, name: &[u8]) -> Sight {
+    /// Why no more entries are taken, if there is a reason.
+    pub(super) fn see(&mut self, name: &[u8]) -> Result<Sight, String> {
+        if name.len() > LONGEST_NAME {
+            let beginning = String::from_utf8_lossy(&name[..SHOWN_OF_NAME]);
+            let length = name.len();
+            return Err(format!(
+                "the entry {beginning}... has a name of {length} bytes; at most {LONGEST_NAME} are read"
+            ));
+        }
+        if self.seen.len() >= self.most.0 {
+            return Err(format!("the server has sent more than {} entries", self.most.0));
+        }
+        Ok(self.count(name))
+    }
+
+    fn count(&mut self, name: &[u8]) -> Sight {
         let [one, other] = &self.hashers;
         let before = self.seen.insert([one.hash_one(name), other.hash_one(name)], self.attempt);
         self.page.entries += 1;
@@ -80,11 +109,6 @@ impl Tally {
                 "the server has sent {MOST_EMPTY} pages without an entry, and says that there are more"
             ));
         }
-        if self.seen.len() > MOST {
-            return Err(format!(
-                "the server has sent more than {MOST} entries, and says that there are more"
-            ));
-        }
         Ok(())
     }
 }
@@ -93,25 +117,41 @@ impl Tally {
 mod tests {
     use super::*;
 
+    fn see(tally: &mut Tally, name: &[u8]) -> Sight {
+        tally.see(name).unwrap()
+    }
+
+    /// One that is too many is not waited for until the page's end.
+    #[test]
+    fn entries_are_counted_as_they_come_and_names_have_an_end() {
+        let mut tally = Tally { most: Most(2), ..Tally::default() };
+        let _ = (see(&mut tally, b"cn=a"), see(&mut tally, b"cn=b"));
+        assert!(tally.see(b"cn=c").unwrap_err().contains("more than 2 entries"));
+        let mut tally = Tally::default();
+        assert_eq!(see(&mut tally, &[b'x'; LONGEST_NAME]), Sight::First);
+        let told = tally.see(&vec![b'x'; 900_000]).unwrap_err();
+        assert!(told.contains("a name of 900000 bytes") && told.len() < 400, "{told}");
+    }
+
     #[test]
     fn a_page_of_known_entries_is_a_loop() {
         let mut tally = Tally::default();
-        assert_eq!((tally.see(b"cn=a"), tally.see(b"cn=b")), (Sight::First, Sight::First));
+        assert_eq!((see(&mut tally, b"cn=a"), see(&mut tally, b"cn=b")), (Sight::First, Sight::First));
         assert_eq!(tally.end_page(), Ok(()));
-        assert_eq!((tally.see(b"cn=b"), tally.see(b"cn=c")), (Sight::Again, Sight::First));
+        assert_eq!((see(&mut tally, b"cn=b"), see(&mut tally, b"cn=c")), (Sight::Again, Sight::First));
         assert_eq!(tally.end_page(), Ok(()));
-        assert_eq!((tally.see(b"cn=a"), tally.see(b"cn=b")), (Sight::Again, Sight::Again));
+        assert_eq!((see(&mut tally, b"cn=a"), see(&mut tally, b"cn=b")), (Sight::Again, Sight::Again));
         assert!(tally.end_page().unwrap_err().contains("repeats"));
     }
 
     #[test]
     fn with_smaller_pages_the_same_entries_are_progress() {
         let mut tally = Tally::default();
-        tally.see(b"cn=a");
+        let _ = see(&mut tally, b"cn=a");
         tally.start_over();
-        assert_eq!(tally.see(b"cn=a"), Sight::Again);
+        assert_eq!(see(&mut tally, b"cn=a"), Sight::Again);
         assert_eq!(tally.end_page(), Ok(()));
-        assert_eq!(tally.see(b"cn=a"), Sight::Again);
+        assert_eq!(see(&mut tally, b"cn=a"), Sight::Again);
         assert!(tally.end_page().is_err());
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::config::{Config, Credentials};
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::{Listed, or_default};
+use crate::directory::lists::{Kept, Listed, keep, length, or_default};
 use crate::http::{Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, Vendor};
 use crate::{Error, Kind, Result};
 
@@ -60,6 +60,24 @@ pub(super) struct MemberRecord {
     pub(super) id: String,
 }
 
+impl Kept for UserRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + self.status.len() + length(&self.profile.email) + length(&self.profile.login)
+    }
+}
+
+impl Kept for GroupRecord {
+    fn beside(&self) -> usize {
+        self.id.len() + self.profile.name.len()
+    }
+}
+
+impl Kept for MemberRecord {
+    fn beside(&self) -> usize {
+        self.id.len()
+    }
+}
+
 /// What Okta says when it says no.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,7 +124,7 @@ impl Client {
     }
 
     /// All entries of a list. `what` is for messages.
-    pub(super) async fn list<T: DeserializeOwned>(
+    pub(super) async fn list<T: DeserializeOwned + Kept>(
         &self,
         what: &str,
         path: &[&str],
@@ -128,7 +146,9 @@ impl Client {
                 }
                 _ => return Err(refused(&turn.attempted, &response, self.refused_hint)),
             }
-            entries.extend(OKTA.decode::<Vec<T>>(&turn.attempted, &response)?);
+            let page: Vec<T> = OKTA.decode(&turn.attempted, &response)?;
+            keep(&page, progress)?;
+            entries.extend(page);
             let links = response.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
             pages.link(&turn, links.into_iter().find_map(next_link))?;
         }

@@ -13,7 +13,7 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
-use super::lists::{ByName, Listed, Members};
+use super::lists::{ByName, Kept, Listed, Members};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -52,7 +52,7 @@ impl Okta {
     }
 
     /// A list that must be there.
-    async fn all<T: serde::de::DeserializeOwned>(
+    async fn all<T: serde::de::DeserializeOwned + Kept>(
         &self,
         what: &str,
         path: &[&str],
@@ -130,7 +130,7 @@ impl Okta {
         Ok(listed.into())
     }
 
-    async fn check<T: serde::de::DeserializeOwned>(
+    async fn check<T: serde::de::DeserializeOwned + Kept>(
         &self,
         what: &'static str,
         path: &str,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::config::Config;
 use crate::directory::Progress;
-use crate::directory::lists::or_default;
+use crate::directory::lists::{Kept, keep, length, or_default};
 use crate::http::{
     AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Response, Settings,
     TokenSource, Vendor, short_json,
@@ -85,7 +85,7 @@ impl List {
 }
 
 /// What a list is made of.
-pub(super) trait Record: DeserializeOwned + Send + Sync {
+pub(super) trait Record: DeserializeOwned + Kept + Send + Sync {
     /// Unique in its list.
     fn id(&self) -> u64;
     /// Since when it is in the list, where that is known.
@@ -129,6 +129,25 @@ pub(super) struct Holder {
     pub(super) id: u64,
     #[serde(default, deserialize_with = "moment")]
     added_at: Option<Timestamp>,
+}
+
+impl Kept for UserRecord {
+    fn beside(&self) -> usize {
+        let roles = self.role_ids.as_ref().map_or(0, Vec::len);
+        length(&self.email) + length(&self.username) + roles * size_of::<u64>()
+    }
+}
+
+impl Kept for RoleRecord {
+    fn beside(&self) -> usize {
+        self.name.len()
+    }
+}
+
+impl Kept for Holder {
+    fn beside(&self) -> usize {
+        0
+    }
 }
 
 impl Record for UserRecord {
@@ -320,6 +339,7 @@ impl Client {
             return Err(refusal.of_list(&attempted, &response));
         }
         let mut records: Vec<T> = ONELOGIN.decode(&attempted, &response)?;
+        keep(&records, progress)?;
         T::compare(&mut records);
         let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let count = |name| header(name).and_then(|text| text.parse().ok());
