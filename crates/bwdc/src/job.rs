@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
-use crate::config::{Environment, settings};
 use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
 use crate::run::{self, Context, Outcome, Place, Rehearsal};
 use crate::ui::{self, Style};
+use bwdc_config::{Environment, settings};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::Data;
 use bwdc_store::runs::{self, Facts};

@@ -2,18 +2,15 @@
 
 mod cli;
 mod collate;
-mod config;
 mod daemon;
 mod harden;
 mod job;
 mod log;
-mod process_tree;
 mod rivals;
 mod run;
 mod session;
 mod signals;
 mod ui;
-mod zone;
 
 use std::process::ExitCode;
 

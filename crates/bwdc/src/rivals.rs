@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use bwdc_core::rules::ExistingMembers;
 
-use crate::config::Instance;
-use crate::config::secrets::CLIENT_ID;
 use crate::job::Job;
 use crate::run::Context;
 use crate::session::{Account, organization_of};
+use bwdc_config::Instance;
+use bwdc_config::secrets::CLIENT_ID;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, key};
 

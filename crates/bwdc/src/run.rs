@@ -23,10 +23,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::under_way::Ended;
-use crate::config::{Environment, Instance, Secrets, env, installation, instance, settings};
 use crate::log;
 use crate::session::{self, Account};
 use crate::ui::{self, Style};
+use bwdc_config::{Environment, Instance, Secrets, env, installation, instance, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::imported::{self, LastImport};
 use bwdc_store::runs;

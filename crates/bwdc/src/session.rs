@@ -7,8 +7,8 @@ use bwdc_connect::bitwarden::{Client, Credentials, Token};
 use bwdc_core::Secret;
 use jiff::Timestamp;
 
-use crate::config::Secrets;
-use crate::config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
+use bwdc_config::Secrets;
+use bwdc_config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, DataFile, key};
 
@@ -86,7 +86,7 @@ pub(crate) fn organization_of(client_id: &str) -> Result<&str> {
         Error::new(format!(
             "The client id `{client_id}` is not an organization's: it reads organization.<id>."
         ))
-        .hint(if crate::config::secrets::is_quoted(&Secret::from(client_id.trim())) {
+        .hint(if bwdc_config::secrets::is_quoted(&Secret::from(client_id.trim())) {
             "It begins and ends with a quote: take the quotes away where it is set."
         } else {
             "An owner finds it in the web vault under Settings > Organization info > View API key."

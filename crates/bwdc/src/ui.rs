@@ -12,9 +12,9 @@ use futures_util::future::Either;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::config::installation::Format;
 use crate::log::journal::{Priority, with_priority};
 use crate::log::{self, escaped_lines};
+use bwdc_config::installation::Format;
 use bwdc_core::error::{Error, Exit, Result, shown};
 
 /// How answers are printed.

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::which::WhichOne;
 use super::{Interaction, login};
-use crate::config::secrets::{self, Keeping, Source};
-use crate::config::settings::{self, Setting, Type};
-use crate::config::setup::Origin;
-use crate::config::{Environment, Setup, installation};
 use crate::run::Context;
 use crate::ui::{self, Answer};
+use bwdc_config::secrets::{self, Keeping, Source};
+use bwdc_config::settings::{self, Setting, Type};
+use bwdc_config::setup::Origin;
+use bwdc_config::{Environment, Setup, installation};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, key};
 

@@ -10,8 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Given;
 use super::which::{Which, Wish};
-use crate::config::installation::AtOnce;
-use crate::config::{Environment, settings};
 use crate::daemon::timetable::{Times, last_run};
 use crate::daemon::worker;
 use crate::daemon::{self, Configuration, Configured, Moment, Workers};
@@ -19,7 +17,9 @@ use crate::job::Job;
 use crate::log;
 use crate::run::Context;
 use crate::ui::{Answer, Style};
-use crate::zone;
+use bwdc_config::installation::AtOnce;
+use bwdc_config::zone;
+use bwdc_config::{Environment, settings};
 use bwdc_core::error::{Error, Result};
 
 pub(super) use crate::daemon::worker::COMMAND as WORKER;

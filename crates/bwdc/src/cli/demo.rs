@@ -14,12 +14,12 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::sandbox::start;
-use crate::config::{Environment, env};
 use crate::job::Told as _;
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
 use crate::signals::Stop;
 use crate::ui::{self, Answer, Style};
+use bwdc_config::{Environment, env};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{DataFile, key};
 

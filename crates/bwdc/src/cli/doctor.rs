@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::which::{Contexts, Which};
-use crate::config::secrets::{self, Keeping, Known};
-use crate::config::{Instance, instance, settings};
 use crate::job;
 use crate::log;
 use crate::run::{self, Context, Rehearsal};
 use crate::session::{self, Account};
 use crate::ui::{self, Answer, Mark, Style};
+use bwdc_config::secrets::{self, Keeping, Known};
+use bwdc_config::{Instance, instance, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::{Data, RunLock, files};
 

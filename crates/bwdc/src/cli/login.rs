@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::which::WhichOne;
 use super::{Given, Interaction};
-use crate::config::env;
-use crate::config::secrets::{self, Found, Keeping, Known, Source};
 use crate::run::{self, Context};
 use crate::session;
 use crate::ui::{self, Answer, Echo};
+use bwdc_config::env;
+use bwdc_config::secrets::{self, Found, Keeping, Known, Source};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, key};
 

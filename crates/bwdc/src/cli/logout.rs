@@ -1,9 +1,9 @@
 //! `bwdc logout`
 
-use crate::config::secrets::Source;
 use crate::run::Context;
 use crate::session;
 use crate::ui::Answer;
+use bwdc_config::secrets::Source;
 use bwdc_core::error::{Error, Result};
 
 pub(super) async fn run(context: &Context) -> Result<Answer> {

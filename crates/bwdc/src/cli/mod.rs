@@ -35,9 +35,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::which::Which;
-use crate::config::{Environment, Setup, env, place, setup};
 use crate::run::Context;
 use crate::ui::{self, Answer, Style};
+use bwdc_config::{Environment, Setup, env, place, setup};
 use bwdc_core::error::{Exit, Result};
 use bwdc_store::DataFile;
 

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{Cli, Command, Given};
-use crate::config::{Environment, env};
 use crate::run::Context;
 use crate::ui::{self, Style};
+use bwdc_config::{Environment, env};
 use bwdc_core::error::Result;
 use bwdc_store::privileges::{self, Owner};
 

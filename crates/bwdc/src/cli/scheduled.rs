@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Given;
-use crate::config::env;
 use crate::daemon::timetable::Times;
-use crate::zone;
+use bwdc_config::env;
+use bwdc_config::zone;
 use bwdc_core::error::Result;
 use bwdc_schedule::schedulers::systemd::JournalUnit;
 use bwdc_schedule::times::Schedule;

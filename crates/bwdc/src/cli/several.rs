@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::Given;
 use super::which::Contexts;
-use crate::config::installation::AtOnce;
 use crate::job::{Job, Report, worst};
 use crate::run::Context;
 use crate::ui::{self, Answer, Style};
+use bwdc_config::installation::AtOnce;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::runs::Facts;
 

@@ -4,8 +4,8 @@ use bwdc_connect::http::Settings;
 use bwdc_connect::release::{self, Release};
 use semver::Version;
 
-use crate::config::{Environment, env};
 use crate::ui::Answer;
+use bwdc_config::{Environment, env};
 use bwdc_core::error::{Error, Result, shown};
 
 const OURS: &str = env!("CARGO_PKG_VERSION");

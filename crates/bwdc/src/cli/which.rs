@@ -7,10 +7,10 @@ use bwdc_core::did_you_mean;
 use clap::Args;
 
 use super::Given;
-use crate::config::installation::{Installation, Named, Organization};
 use crate::job::Job;
 use crate::run::Context;
 use crate::run::merged::{self, Member, Merge};
+use bwdc_config::installation::{Installation, Named, Organization};
 use bwdc_core::error::{Error, Result};
 
 /// Without any of these it is the one folder of data.json, as always.

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::settings::MINUTES_OF_A_YEAR;
-use crate::zone;
+use bwdc_config::settings::MINUTES_OF_A_YEAR;
+use bwdc_config::zone;
 use bwdc_schedule::times::Schedule;
 use bwdc_schedule::times::engine::Timetable;
 use bwdc_store::{Data, key};

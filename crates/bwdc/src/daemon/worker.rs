@@ -16,12 +16,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::config::env::STARTED_BY;
-use crate::config::{Environment, setup};
 use crate::job::{self, Errand, Job, Told as _};
 use crate::log;
 use crate::rivals;
 use crate::ui::{Answer, Style};
+use bwdc_config::env::STARTED_BY;
+use bwdc_config::{Environment, setup};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::tokens::{KeptToken, TokenMemory};
 

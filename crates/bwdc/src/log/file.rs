@@ -15,9 +15,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::line::{Record, Sink};
-use crate::config::installation::Format;
-use crate::config::setup;
 use crate::ui::{self, Style};
+use bwdc_config::installation::Format;
+use bwdc_config::setup;
 
 /// Appends lines. What goes wrong is told once on stderr, and never more than that: a full disk must not stop a sync.
 pub(super) struct Appender {

@@ -3,9 +3,9 @@
 use tracing::Level;
 
 use super::line::{Record, Sink};
-use crate::config::installation::Format;
-use crate::config::{Environment, env};
 use crate::ui;
+use bwdc_config::installation::Format;
+use bwdc_config::{Environment, env};
 
 /// As syslog(3) numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::installation::Format;
+use bwdc_config::installation::Format;
 
 /// Where lines go.
 pub(super) trait Sink: Send + Sync + 'static {

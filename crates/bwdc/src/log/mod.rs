@@ -24,9 +24,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::line::{Lines, Sink};
-use crate::config::installation::Format;
-use crate::config::{Environment, env, setup};
 use crate::ui::{self, Style};
+use bwdc_config::installation::Format;
+use bwdc_config::{Environment, env, setup};
 
 /// The target of events about single entries, as many as the directory has: for files only.
 pub(crate) const ENTRIES: &str = "bwdc::entries";
@@ -116,7 +116,7 @@ impl Sink for Stderr {
 
 /// Our own events; the libraries' are for their developers, and nobody has looked through them for secrets.
 fn ours(level: LevelFilter) -> Targets {
-    ["bwdc", "bwdc_connect", "bwdc_sandbox", "bwdc_schedule", "bwdc_store"]
+    ["bwdc", "bwdc_config", "bwdc_connect", "bwdc_sandbox", "bwdc_schedule", "bwdc_store"]
         .into_iter()
         .fold(Targets::new(), |targets, name| targets.with_target(name, level))
 }

@@ -23,7 +23,7 @@ use super::{
     Context, Memory, Organization, Outcome, RunRecord, account, blocked, commit, done, limits, lock, notes,
     snapshot, warn,
 };
-use crate::config::{Instance, instance};
+use bwdc_config::{Instance, instance};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::tokens::TokenMemory;
 use bwdc_store::{Data, DataFile, RunLock, key, people};

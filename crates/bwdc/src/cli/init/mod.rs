@@ -16,11 +16,11 @@ use self::saving::where_secrets_are;
 use super::login::Origin;
 use super::which::WhichOne;
 use super::{Given, Interaction};
-use crate::config::secrets::{self, Known};
-use crate::config::settings::{self, Setting};
 use crate::run::Context;
 use crate::session;
 use crate::ui::Answer;
+use bwdc_config::secrets::{self, Known};
+use bwdc_config::settings::{self, Setting};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
 

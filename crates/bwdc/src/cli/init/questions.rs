@@ -9,12 +9,12 @@ use tokio::time::timeout;
 
 use super::super::Interaction;
 use super::Draft;
-use crate::config::presets::{self, Preset};
-use crate::config::secrets::{self, Known};
-use crate::config::settings::{self, Setting};
-use crate::config::{env, instance};
 use crate::job;
 use crate::ui::{self, Echo, Reply};
+use bwdc_config::presets::{self, Preset};
+use bwdc_config::secrets::{self, Known};
+use bwdc_config::settings::{self, Setting};
+use bwdc_config::{env, instance};
 use bwdc_core::error::{Error, Result};
 
 /// Where the questions go on.

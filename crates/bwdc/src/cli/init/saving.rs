@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::super::Interaction;
 use super::super::login::{self, Origin};
 use super::{Draft, Login};
-use crate::config::instance;
-use crate::config::secrets::{self, Keeping, Source};
-use crate::config::settings::{self, Setting};
 use crate::run::Context;
 use crate::session;
 use crate::ui;
+use bwdc_config::instance;
+use bwdc_config::secrets::{self, Keeping, Source};
+use bwdc_config::settings::{self, Setting};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::key;
 

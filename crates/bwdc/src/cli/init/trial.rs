@@ -7,11 +7,11 @@ use tokio::time::timeout;
 use super::super::Interaction;
 use super::super::login::{self, Origin};
 use super::{Draft, Login};
-use crate::config::Instance;
 use crate::job;
 use crate::run::{self, Context};
 use crate::session;
 use crate::ui;
+use bwdc_config::Instance;
 use bwdc_core::error::{Error, Result};
 
 /// Why the directory cannot be read as it is described.

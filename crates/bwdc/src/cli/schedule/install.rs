@@ -14,11 +14,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::homes;
 use super::job_files::{self, elsewhere_than};
 use super::times::When;
-use crate::config::env::{self, Environment};
-use crate::config::installation::Installation;
-use crate::config::{place, secrets, setup};
 use crate::ui::{self, Answer, Style};
-use crate::zone;
+use bwdc_config::env::{self, Environment};
+use bwdc_config::installation::Installation;
+use bwdc_config::zone;
+use bwdc_config::{place, secrets, setup};
 use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]

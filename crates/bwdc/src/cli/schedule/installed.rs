@@ -10,10 +10,10 @@ use serde_json::json;
 use super::homes;
 use super::install::folders;
 use super::times::values;
-use crate::config::env::Environment;
 use crate::log::{self, escaped};
 use crate::ui::{self, Answer, Style};
-use crate::zone;
+use bwdc_config::env::Environment;
+use bwdc_config::zone;
 use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]

@@ -8,10 +8,10 @@ use bwdc_schedule::times::Schedule;
 use bwdc_schedule::{Job, Syncs, Writes};
 
 use super::install::whole;
-use crate::config::Environment;
-use crate::config::installation::{self, Installation};
+use bwdc_config::Environment;
+use bwdc_config::installation::{self, Installation};
 #[cfg(unix)]
-use crate::config::{env, place, secrets, secrets::Known};
+use bwdc_config::{env, place, secrets, secrets::Known};
 use bwdc_core::error::{Error, Result};
 #[cfg(unix)]
 use bwdc_store::{DataFile, key};

@@ -9,10 +9,10 @@ mod times;
 use bwdc_schedule::Homes;
 use clap::{Args, Subcommand};
 
-use crate::config::env::{self, Environment};
-use crate::config::setup;
 use crate::ui::{self, Answer, Style};
-use crate::zone;
+use bwdc_config::env::{self, Environment};
+use bwdc_config::setup;
+use bwdc_config::zone;
 use bwdc_core::error::{Exit, Result};
 
 #[derive(Debug, Args)]

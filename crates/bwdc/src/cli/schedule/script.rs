@@ -6,8 +6,8 @@ use bwdc_schedule::Script;
 use clap::{Args, ValueEnum};
 
 use super::install::{folders, program};
-use crate::config::env::Environment;
 use crate::ui::Answer;
+use bwdc_config::env::Environment;
 use bwdc_core::error::Result;
 
 #[derive(Debug, Args)]

@@ -9,10 +9,10 @@ use jiff::{Timestamp, ZonedDateTime};
 use serde_json::{Value, json};
 
 use super::installed::{UserArgument, found, nothing_installed, told};
-use crate::config::env::Environment;
 use crate::log::escaped;
 use crate::ui::{Answer, Style};
-use crate::zone;
+use bwdc_config::env::Environment;
+use bwdc_config::zone;
 use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]

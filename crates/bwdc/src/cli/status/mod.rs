@@ -14,7 +14,7 @@ use super::which::{Which, Wish};
 use crate::daemon::control;
 use crate::daemon::status::Status;
 use crate::ui::{self, Answer};
-use crate::zone;
+use bwdc_config::zone;
 use bwdc_core::error::{Exit, Result};
 
 #[derive(Debug, Args)]

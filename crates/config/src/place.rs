@@ -9,7 +9,7 @@ const FOLDER: &str = "Bitwarden Directory Connector";
 const BESIDE_BINARY: &str = "bitwarden-connector-appdata";
 
 /// The folder of `data.json`: the first that applies, as the existing connector looks for it.
-pub(crate) fn folder(environment: &Environment) -> Result<PathBuf> {
+pub fn folder(environment: &Environment) -> Result<PathBuf> {
     let named = environment.path(env::APPDATA_DIR).or_else(|| environment.path(env::OLDER_APPDATA_DIR));
     let folder = match named.or_else(beside_binary) {
         Some(folder) => folder,
@@ -40,13 +40,13 @@ fn platform_folder(environment: &Environment) -> Result<PathBuf> {
     })
 }
 
-/// The same for another user of this machine, of whom only the home is known.
-pub(crate) fn in_home(home: &Path) -> PathBuf {
+/// Folder of `data.json` of another user of this machine, of whom only the home is known.
+pub fn in_home(home: &Path) -> PathBuf {
     let settings = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
     home.join(settings).join(FOLDER)
 }
 
 /// A path from the configuration; a relative one starts at the folder of `data.json`.
-pub(crate) fn resolve(folder: &Path, path: &str) -> PathBuf {
+pub fn resolve(folder: &Path, path: &str) -> PathBuf {
     folder.join(path)
 }

@@ -29,15 +29,15 @@ use bwdc_store::{Data, key};
 
 /// Everything that one run needs to know beforehand.
 #[derive(Debug)]
-pub(crate) struct Instance {
+pub struct Instance {
     /// Type of the directory.
-    pub(crate) directory: directory::Config,
-    /// What is synced; `None` if neither users nor groups are.
-    pub(crate) scope: Option<Scope>,
-    /// How it is decided.
-    pub(crate) rules: Rules,
-    /// What to say on every run, such as a password that crosses the network in clear.
-    pub(crate) warnings: Vec<String>,
+    pub directory: directory::Config,
+    /// Entries that are synced; `None` if neither users nor groups are.
+    pub scope: Option<Scope>,
+    /// Rules by which is decided.
+    pub rules: Rules,
+    /// Warnings of every run, such as about a password that crosses the network in clear.
+    pub warnings: Vec<String>,
 }
 
 /// The kinds of directory, by the number in `directoryType` and by name.
@@ -47,7 +47,8 @@ pub(crate) const DIRECTORIES: [(&str, &str); 5] =
 pub(crate) const FILE_DIRECTORY: &str = "file";
 
 impl Instance {
-    pub(crate) async fn of(
+    /// Understands the configuration, with the secret that it needs.
+    pub async fn of(
         data: &Data,
         folder: &Path,
         environment: &Environment,
@@ -77,8 +78,8 @@ impl Instance {
 }
 
 impl Instance {
-    /// What becomes of members who are not in the import, without asking for anything secret.
-    pub(crate) fn existing_members(data: &Data) -> Result<ExistingMembers> {
+    /// Fate of members who are not in the import, without asking for anything secret.
+    pub fn existing_members(data: &Data) -> Result<ExistingMembers> {
         Ok(rules(&Values(data))?.existing)
     }
 }
@@ -112,7 +113,7 @@ fn not_understood(name: &str, error: &FilterError) -> Error {
 }
 
 /// The kind of directory that is configured, by name.
-pub(crate) fn directory_name(data: &Data) -> Result<&'static str> {
+pub fn directory_name(data: &Data) -> Result<&'static str> {
     let unknown = |value: &Value| {
         Error::new(format!("The directory type {value} is unknown."))
             .hint("Set it with `bwdc config directory ldap` or another of: 0-4, ldap, file.")
@@ -135,7 +136,7 @@ pub(crate) fn directory_name(data: &Data) -> Result<&'static str> {
 }
 
 /// The secret without which the directory cannot be read, if there is one.
-pub(crate) fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static Known> {
+pub fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static Known> {
     let is_needed =
         |known: &&Known| known.name != secrets::ENTRA_KEY.name || !entra::is_offered_credential(environment);
     secret_of(data).filter(is_needed)
@@ -210,7 +211,7 @@ fn missing(values: &Values<'_>) -> Result<MissingPeople> {
 }
 
 /// The organization's servers.
-pub(crate) fn endpoints(data: &Data) -> Result<Endpoints> {
+pub fn endpoints(data: &Data) -> Result<Endpoints> {
     let urls = data.section(key::URLS);
     let url = |name: &str| urls.value(name).and_then(Value::as_str).filter(|url| !url.trim().is_empty());
     Ok(Endpoints::resolve(url("base"), url("api"), url("identity"))?)

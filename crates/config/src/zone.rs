@@ -3,22 +3,22 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use crate::config::{Environment, env};
+use crate::{Environment, env};
 
-/// The zone that `TZ` names, or else the machine's; UTC where there is none.
+/// Zone that `TZ` names, or else the machine's; UTC where there is none.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for it")]
-pub(crate) fn local() -> TimeZone {
+pub fn local() -> TimeZone {
     TimeZone::try_system().unwrap_or(TimeZone::UTC)
 }
 
-/// The time on the clock of this machine.
-pub(crate) fn now() -> ZonedDateTime {
+/// Time on the clock of this machine.
+pub fn now() -> ZonedDateTime {
     Timestamp::now().to_zoned_datetime(local())
 }
 
-/// What is wrong with `TZ`, if it names nothing that is known here.
+/// Fault of `TZ`, if it names nothing that is known here.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for it")]
-pub(crate) fn warning(environment: &Environment) -> Option<String> {
+pub fn warning(environment: &Environment) -> Option<String> {
     let name = environment.text(env::TZ)?;
     TimeZone::try_system().err().map(|_| {
         format!(

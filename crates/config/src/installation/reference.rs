@@ -1,4 +1,4 @@
-//! `docs/bwdc-toml.md` and `docs/bwdc.schema.json` say what the types say. `BLESS=1 cargo test -p bwdc` writes them.
+//! `docs/bwdc-toml.md` and `docs/bwdc.schema.json` say what the types say. `BLESS=1 cargo test -p bwdc-config` writes them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn the_example_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bwdc.toml");
     std::fs::write(&path, EXAMPLE).unwrap();
-    let found = super::find(Some(&path), &crate::config::Environment::default(), folder.path()).unwrap();
+    let found = super::find(Some(&path), &crate::Environment::default(), folder.path()).unwrap();
     assert_eq!(found.unwrap().instances.len(), 3);
 }
 
@@ -34,7 +34,7 @@ fn up_to_date(name: &str, expected: &str) {
         std::fs::write(&path, expected).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == expected, "docs/{name} is out of date: run BLESS=1 cargo test -p bwdc");
+    assert!(written == expected, "docs/{name} is out of date: run BLESS=1 cargo test -p bwdc-config");
 }
 
 const EXAMPLE: &str = r#"schedule = { every = "15m" }
@@ -65,7 +65,7 @@ at_once = 2
 fn page() -> String {
     let mut page = format!(
         "# bwdc.toml\n\n\
-         Made from the types in `crates/bwdc/src/config/installation`; do not edit.\n\n\
+         Made from the types in `crates/config/src/installation`; do not edit.\n\n\
          What one machine runs: instances by name, organizations that several instances are synced into together, schedules, the\n\
          log and limits. The file is optional. Without it everything is as the existing connector has it: one folder, one\n\
          `data.json`. How instances are synced together is in [many-directories.md](many-directories.md), the log in [log.md](log.md).\n\n\
@@ -140,6 +140,6 @@ fn takes(schema: &Value) -> String {
 /// Scalars of the whole process have one.
 fn variable(path: &str) -> String {
     let name = format!("BWDC_{}", path.replace('.', "_").to_uppercase());
-    let is_known = crate::config::env::ALL.iter().any(|(known, _)| *known == name);
+    let is_known = crate::env::ALL.iter().any(|(known, _)| *known == name);
     if is_known { format!("`{name}`") } else { String::new() }
 }

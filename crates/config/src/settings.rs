@@ -16,9 +16,9 @@ use super::secrets;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, key};
 
-/// What a setting takes.
+/// Values that a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Type {
+pub enum Type {
     /// Text on one line; empty removes it, here and in all that follow but for secrets.
     Text,
     /// Text without blanks.
@@ -65,16 +65,19 @@ pub(crate) enum Type {
     Command,
 }
 
-/// What a filter is about.
+/// Entries that a filter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filtered {
+pub enum Filtered {
+    /// People.
     Users,
+    /// Groups.
     Groups,
 }
 
-/// Where a setting stands in `data.json`.
+/// Place of a setting in `data.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
+    /// Key at the top.
     Top(&'static str),
     /// Section and key.
     In(&'static str, &'static str),
@@ -84,14 +87,17 @@ use Place::{In, Top};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting {
-    /// As typed after `bwdc config`.
-    pub(crate) name: &'static str,
-    pub(crate) place: Place,
-    pub(crate) kind: Type,
-    /// What applies when it is not set, in words.
-    pub(crate) default: &'static str,
-    pub(crate) meaning: &'static str,
+pub struct Setting {
+    /// Name, as typed after `bwdc config`.
+    pub name: &'static str,
+    /// Place in `data.json`.
+    pub place: Place,
+    /// Values that it takes.
+    pub kind: Type,
+    /// Value that applies when it is not set, in words.
+    pub default: &'static str,
+    /// Meaning, in a sentence.
+    pub meaning: &'static str,
 }
 
 const fn setting(
@@ -124,7 +130,7 @@ const URLS: &str = key::URLS;
 
 /// All settings.
 #[rustfmt::skip]
-pub(crate) const ALL: &[Setting] = &[
+pub const ALL: &[Setting] = &[
     setting("server", In(URLS, "base"), Type::Server, "https://bitwarden.com", "The server's base URL; `bitwarden.com` and `https://vault.bitwarden.eu` mean the clouds. Clears the other server settings."),
     setting("server.allowPlainHttp", In("server", "allowPlainHttp"), Type::Flag, "false", "Allow plain http to a server on another machine. The API key and everybody's names then cross the network unencrypted."),
     setting("directory", Top(key::DIRECTORY_TYPE), Type::Directory, "", "Type of the directory."),
@@ -230,7 +236,7 @@ const IDENTITY: &[(&str, &[&str])] = &[
 ];
 
 /// Finds a setting by name, whatever its case.
-pub(crate) fn find(name: &str) -> Result<&'static Setting> {
+pub fn find(name: &str) -> Result<&'static Setting> {
     ALL.iter().find(|setting| setting.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let error = Error::new("Unknown setting.");
         match did_you_mean(name, ALL.iter().map(|setting| setting.name)) {
@@ -242,7 +248,7 @@ pub(crate) fn find(name: &str) -> Result<&'static Setting> {
 
 impl Type {
     /// In a word, for the reference.
-    pub(crate) fn name(self) -> String {
+    pub fn name(self) -> String {
         match self {
             Self::Text => "text".to_owned(),
             Self::Word => "word".to_owned(),
@@ -371,10 +377,10 @@ impl Type {
 }
 
 /// The longest interval.
-pub(crate) const MINUTES_OF_A_YEAR: u32 = 365 * 24 * 60;
+pub const MINUTES_OF_A_YEAR: u32 = 365 * 24 * 60;
 
 /// `20s`, `5m`, `1h`; more than nothing and at most a year.
-pub(crate) fn length(text: &str) -> Option<Duration> {
+pub fn length(text: &str) -> Option<Duration> {
     const LONGEST: u64 = 365 * 24 * 3600;
     let unit = match text.chars().next_back()? {
         's' => 1,
@@ -398,7 +404,7 @@ fn near(text: &str, words: &[&str], otherwise: &str) -> String {
 }
 
 /// A value as it would be typed.
-pub(crate) fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -462,7 +468,7 @@ fn check_set_filter(text: &str, native: NativeQuery) -> std::result::Result<(), 
 
 impl Setting {
     /// The value to store for what was typed; `data` is what else is configured.
-    pub(crate) fn parse(&self, text: &str, data: &Data) -> Result<Value> {
+    pub fn parse(&self, text: &str, data: &Data) -> Result<Value> {
         self.kind.parse(text, data).map_err(|why| self.refused(text, &why))
     }
 
@@ -480,12 +486,12 @@ impl Setting {
     }
 
     /// Whether a setting that is true or false is on.
-    pub(crate) fn is_on(&self, data: &Data) -> bool {
+    pub fn is_on(&self, data: &Data) -> bool {
         self.stored(data) == Some(&Value::Bool(true))
     }
 
-    /// What is wrong with the value in `data.json`, if anything is. Secrets are not looked at.
-    pub(crate) fn fault(&self, data: &Data) -> Option<Error> {
+    /// Fault of the value in `data.json`, if there is one. Secrets are not looked at.
+    pub fn fault(&self, data: &Data) -> Option<Error> {
         let text = self.stored_text(data).filter(|_| self.kind != Type::Secret)?;
         self.kind.parse(&text, data).err().map(|why| {
             let Self { name, kind, .. } = self;
@@ -495,12 +501,12 @@ impl Setting {
     }
 
     /// The value in `data.json` as it would be typed.
-    pub(crate) fn stored_text(&self, data: &Data) -> Option<String> {
+    pub fn stored_text(&self, data: &Data) -> Option<String> {
         self.stored(data).map(text)
     }
 
     /// The value as it is in `data.json`.
-    pub(crate) fn stored<'a>(&self, data: &'a Data) -> Option<&'a Value> {
+    pub fn stored<'a>(&self, data: &'a Data) -> Option<&'a Value> {
         match self.place {
             Top(key) => data.value(key),
             In(section, key) => data.section(section).value(key),
@@ -508,7 +514,7 @@ impl Setting {
     }
 
     /// Puts a value into `data.json`, with what follows from it.
-    pub(crate) fn store(&self, data: &mut Data, value: Value) {
+    pub fn store(&self, data: &mut Data, value: Value) {
         let is_changed = self.stored(data) != Some(&value).filter(|value| !value.is_null());
         match (self.place, self.kind) {
             (Top(key), _) => {

@@ -5,8 +5,8 @@ use bwdc_connect::directory::{self, incomplete};
 use bwdc_core::filter::{FilterError, SetFilter};
 
 use super::{Chosen, Given, Values, not_understood};
-use crate::config::env::{self, Environment};
-use crate::config::place;
+use crate::env::{self, Environment};
+use crate::place;
 use bwdc_core::error::Result;
 use bwdc_store::Data;
 

@@ -9,18 +9,14 @@ use bwdc_core::did_you_mean;
 use toml::Spanned;
 
 use super::{Content, Installation, InstanceEntry, Member, Named, Organization, OrganizationEntry, Schedule};
-use crate::config::env::{self, Environment};
+use crate::env::{self, Environment};
 use bwdc_core::error::{Error, Result};
 
 /// Its usual name, beside `data.json`.
-pub(crate) const FILE: &str = "bwdc.toml";
+pub const FILE: &str = "bwdc.toml";
 
 /// The file that is named, or the one beside `data.json` if it is there.
-pub(crate) fn find(
-    option: Option<&Path>,
-    environment: &Environment,
-    folder: &Path,
-) -> Result<Option<Installation>> {
+pub fn find(option: Option<&Path>, environment: &Environment, folder: &Path) -> Result<Option<Installation>> {
     let named = option.map(Path::to_owned).or_else(|| environment.path(env::CONFIG));
     let path = named.clone().unwrap_or_else(|| folder.join(FILE));
     // Beside data.json it need not be there, nor the folder; what is wrong with that is another's to tell.
@@ -220,7 +216,7 @@ fn unknown_key(error: Error, key: &str, known: &[&str]) -> Error {
 impl Installation {
     /// Whoever can write to the file decides which folders are synced, and so which commands run.
     #[cfg(unix)]
-    pub(crate) fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(&self.path).ok()?;
         let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
@@ -240,7 +236,7 @@ impl Installation {
 
     /// Windows gives a user's files to that user alone unless told otherwise.
     #[cfg(not(unix))]
-    pub(crate) fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         None
     }
 }

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-pub(crate) use self::read::{FILE, find};
-pub(crate) use self::values::{Age, AtOnce, Format, Keep, Level, Listen, Schedule, Size};
+pub use self::read::{FILE, find};
+pub use self::values::{Age, AtOnce, Format, Keep, Level, Listen, Schedule, Size};
 
 /// What one machine runs: instances, organizations, schedules, the log and limits.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -25,12 +25,12 @@ pub(crate) use self::values::{Age, AtOnce, Format, Keep, Level, Listen, Schedule
 pub(crate) struct Content {
     /// The instances by name. A name has letters, digits, `-`, `_` and `.`; it stands in the log, in summaries and in metrics.
     #[schemars(with = "BTreeMap<String, InstanceEntry>")]
-    pub(crate) instance: BTreeMap<Spanned<String>, InstanceEntry>,
+    pub instance: BTreeMap<Spanned<String>, InstanceEntry>,
     /// Organizations that several instances are synced into together, by a name of your choice.
     #[schemars(with = "BTreeMap<String, OrganizationEntry>")]
-    pub(crate) organization: BTreeMap<Spanned<String>, OrganizationEntry>,
+    pub organization: BTreeMap<Spanned<String>, OrganizationEntry>,
     /// When instances and organizations are synced that have no schedule of their own.
-    pub(crate) schedule: Option<Schedule>,
+    pub schedule: Option<Schedule>,
     /// The log file.
     pub(crate) log: LogEntry,
     /// What a machine or a network bears.
@@ -45,9 +45,9 @@ pub(crate) struct Content {
 pub(crate) struct InstanceEntry {
     /// The folder of the instance's `data.json`; a relative one starts at the folder of `bwdc.toml`.
     #[schemars(with = "String")]
-    pub(crate) folder: Spanned<String>,
+    pub folder: Spanned<String>,
     /// When it is synced.
-    pub(crate) schedule: Option<Schedule>,
+    pub schedule: Option<Schedule>,
 }
 
 /// One organization, and the instances whose directories make one import.
@@ -56,13 +56,13 @@ pub(crate) struct InstanceEntry {
 pub(crate) struct OrganizationEntry {
     /// The instances, two or more, the most important first. They are synced together or not at all.
     #[schemars(with = "Vec<String>", extend("minItems" = 2))]
-    pub(crate) merge: Spanned<Vec<Spanned<String>>>,
+    pub merge: Spanned<Vec<Spanned<String>>>,
     /// What the names of an instance's groups begin with, by instance: `prefix = { berlin = "Berlin / " }`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
-    pub(crate) prefix: BTreeMap<Spanned<String>, String>,
+    pub prefix: BTreeMap<Spanned<String>, String>,
     /// When they are synced.
-    pub(crate) schedule: Option<Schedule>,
+    pub schedule: Option<Schedule>,
 }
 
 /// Where is logged, what, and for how long.
@@ -71,22 +71,22 @@ pub(crate) struct OrganizationEntry {
 pub(crate) struct LogEntry {
     /// The log file; a relative one starts at the folder of `bwdc.toml`. Without it nothing is logged to a file.
     #[schemars(with = "Option<String>")]
-    pub(crate) file: Option<Spanned<String>>,
+    pub file: Option<Spanned<String>>,
     /// A line of text for each event, or a JSON object on a line.
     #[schemars(extend("default" = Format::default().to_string()))]
-    pub(crate) format: Option<Format>,
+    pub format: Option<Format>,
     /// The least important events that are logged.
     #[schemars(extend("default" = Level::default().to_string()))]
-    pub(crate) level: Option<Level>,
+    pub level: Option<Level>,
     /// A new file is begun before the file gets larger than this.
     #[schemars(extend("default" = Size::default().to_string()))]
-    pub(crate) max_size: Option<Size>,
+    pub max_size: Option<Size>,
     /// A new file is begun when the first line of the file is older than this.
     #[schemars(extend("default" = Age::default().to_string()))]
-    pub(crate) max_age: Option<Age>,
+    pub max_age: Option<Age>,
     /// How many older files are kept, from `bwdc.log.1` (the newest) on.
     #[schemars(extend("default" = Keep::default().0))]
-    pub(crate) keep: Option<Keep>,
+    pub keep: Option<Keep>,
 }
 
 /// What a machine or a network bears.
@@ -95,7 +95,7 @@ pub(crate) struct LogEntry {
 pub(crate) struct LimitsEntry {
     /// How many instances are synced side by side.
     #[schemars(extend("default" = AtOnce::default().0))]
-    pub(crate) at_once: Option<AtOnce>,
+    pub at_once: Option<AtOnce>,
 }
 
 /// The daemon.
@@ -103,17 +103,18 @@ pub(crate) struct LimitsEntry {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DaemonEntry {
     /// Where it answers `/healthz` and `/metrics`: a loopback address and a port. Without it, nowhere.
-    pub(crate) listen: Option<Listen>,
+    pub listen: Option<Listen>,
 }
 
 /// The file, understood and checked.
 #[derive(Debug)]
-pub(crate) struct Installation {
-    pub(crate) path: PathBuf,
+pub struct Installation {
+    /// Path of the file.
+    pub path: PathBuf,
     /// In the order of their names.
-    pub(crate) instances: Vec<Named>,
+    pub instances: Vec<Named>,
     /// In the order of their names.
-    pub(crate) organizations: Vec<Organization>,
+    pub organizations: Vec<Organization>,
     pub(crate) log: LogEntry,
     pub(crate) limits: LimitsEntry,
     pub(crate) daemon: DaemonEntry,
@@ -121,51 +122,57 @@ pub(crate) struct Installation {
 
 /// An instance with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) name: String,
+pub struct Named {
+    /// Name in the file.
+    pub name: String,
     /// Absolute.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Its own, or the one of the file; none for an instance that is merged.
-    pub(crate) schedule: Option<Schedule>,
+    pub schedule: Option<Schedule>,
 }
 
 /// Instances that make one import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Organization {
-    pub(crate) name: String,
+pub struct Organization {
+    /// Name in the file.
+    pub name: String,
     /// The most important first.
-    pub(crate) members: Vec<Member>,
-    pub(crate) schedule: Option<Schedule>,
+    pub members: Vec<Member>,
+    /// Schedule of its own, or the one of the file.
+    pub schedule: Option<Schedule>,
 }
 
-/// One of them.
+/// Instance that is merged into an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) name: String,
-    pub(crate) folder: PathBuf,
-    pub(crate) prefix: String,
+pub struct Member {
+    /// Name in the file.
+    pub name: String,
+    /// Folder, absolute.
+    pub folder: PathBuf,
+    /// Beginning of its groups' names.
+    pub prefix: String,
 }
 
 impl Installation {
     /// The instance that has this folder.
-    pub(crate) fn instance_in(&self, folder: &Path) -> Option<&Named> {
+    pub fn instance_in(&self, folder: &Path) -> Option<&Named> {
         self.instances.iter().find(|instance| instance.folder == folder)
     }
 
     /// The organization that an instance is merged into.
-    pub(crate) fn merging(&self, instance: &str) -> Option<&Organization> {
+    pub fn merging(&self, instance: &str) -> Option<&Organization> {
         let is_member =
             |organization: &&Organization| organization.members.iter().any(|member| member.name == instance);
         self.organizations.iter().find(is_member)
     }
 
     /// The instances that are not merged.
-    pub(crate) fn alone(&self) -> impl Iterator<Item = &Named> {
+    pub fn alone(&self) -> impl Iterator<Item = &Named> {
         self.instances.iter().filter(|instance| self.merging(&instance.name).is_none())
     }
 
     /// When an instance or an organization of this name is synced, if the file says so.
-    pub(crate) fn schedule_of(&self, name: &str) -> Option<&Schedule> {
+    pub fn schedule_of(&self, name: &str) -> Option<&Schedule> {
         let organization = self.organizations.iter().find(|known| known.name == name);
         let instance = self.instances.iter().find(|known| known.name == name);
         match (organization, instance) {
@@ -175,8 +182,8 @@ impl Installation {
         }
     }
 
-    /// What it names, and what applies to each: keys as in the file, folders absolute, a schedule also where it is the whole file's.
-    pub(crate) fn listing(&self) -> Vec<(String, String)> {
+    /// Keys and values as in the file: folders absolute, a schedule also where it is the whole file's.
+    pub fn listing(&self) -> Vec<(String, String)> {
         let mut rows = Vec::new();
         let scheduled = |of: &str, schedule: &Option<Schedule>| {
             schedule.as_ref().map(|schedule| {
@@ -203,7 +210,7 @@ impl Installation {
     }
 
     /// The log file, absolute.
-    pub(crate) fn log_file(&self) -> Option<PathBuf> {
+    pub fn log_file(&self) -> Option<PathBuf> {
         self.log.file.as_ref().map(|file| self.resolve(file.get_ref()))
     }
 
@@ -213,7 +220,7 @@ impl Installation {
 }
 
 /// The JSON Schema of the file, for editors.
-pub(crate) fn schema() -> Value {
+pub fn schema() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     let mut schema = settings

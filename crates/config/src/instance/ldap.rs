@@ -13,8 +13,8 @@ use bwdc_core::Secret;
 
 use super::values::wrong_type;
 use super::{Chosen, Given, Values};
-use crate::config::env::{self, Environment};
-use crate::config::place;
+use crate::env::{self, Environment};
+use crate::place;
 use bwdc_core::error::{Error, Result};
 
 /// Filters are the directory's own.

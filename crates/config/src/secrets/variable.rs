@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
-use crate::config::{Environment, place};
+use crate::{Environment, place};
 use bwdc_core::error::Result;
 use bwdc_store::{Data, key};
 

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 
+use super::process_tree::ProcessTree;
 use super::{Found, Known, Source, looking_for, not_empty, trimmed};
-use crate::config::Environment;
-use crate::process_tree::ProcessTree;
+use crate::Environment;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, key};
 
@@ -83,7 +83,7 @@ fn is_relative(program: &str) -> bool {
 }
 
 /// The words of a command line, quotes and backslashes understood as in a POSIX shell.
-pub(crate) fn words(line: &str) -> Result<Vec<String>> {
+pub fn words(line: &str) -> Result<Vec<String>> {
     shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
         Error::new("The command line is empty or a quote in it is not closed.")
             .hint("Example: pass show bwdc/ldap")

@@ -1,18 +1,20 @@
-//! From what was written to what is meant.
+//! From what was written to what is meant: settings, secrets, `bwdc.toml`, options and the environment. Nothing here prints, and nothing
+//! talks to a directory or an organization.
 
-pub(crate) mod env;
-pub(crate) mod installation;
-pub(crate) mod instance;
-pub(crate) mod place;
-pub(crate) mod presets;
-pub(crate) mod secrets;
-pub(crate) mod settings;
-pub(crate) mod setup;
+pub mod env;
+pub mod installation;
+pub mod instance;
+pub mod place;
+pub mod presets;
+pub mod secrets;
+pub mod settings;
+pub mod setup;
+pub mod zone;
 
-pub(crate) use self::env::Environment;
-pub(crate) use self::instance::Instance;
-pub(crate) use self::secrets::Secrets;
-pub(crate) use self::setup::Setup;
+pub use self::env::Environment;
+pub use self::instance::Instance;
+pub use self::secrets::Secrets;
+pub use self::setup::Setup;
 
 #[cfg(test)]
 mod tests {
@@ -21,7 +23,7 @@ mod tests {
 
     use super::{env, secrets, settings};
 
-    /// The reference page says what the tables say. `BLESS=1 cargo test -p bwdc` writes it.
+    /// The reference page says what the tables say. `BLESS=1 cargo test -p bwdc-config` writes it.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the test")]
     fn the_reference_page_is_up_to_date() {
@@ -31,13 +33,16 @@ mod tests {
             std::fs::write(&path, &page).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(written == page, "docs/configuration.md is out of date: run BLESS=1 cargo test -p bwdc");
+        assert!(
+            written == page,
+            "docs/configuration.md is out of date: run BLESS=1 cargo test -p bwdc-config"
+        );
     }
 
     fn page() -> String {
         let mut page = String::from(
             "# Settings and environment\n\n\
-             Made from the tables in `crates/bwdc/src/config`; do not edit.\n\n\
+             Made from the tables in `crates/config`; do not edit.\n\n\
              ## Settings\n\n\
              `bwdc config NAME VALUE` saves one, names are taken in any case; `bwdc config get NAME` shows it, `bwdc config unset NAME`\n\
              clears it, `bwdc config list` shows all. A value of the wrong type is refused and nothing is saved.\n\n\

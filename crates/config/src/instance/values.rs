@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::settings;
+use crate::settings;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
 

@@ -17,6 +17,7 @@
 mod command;
 mod credentials;
 mod os_store;
+mod process_tree;
 mod secrets_file;
 mod variable;
 
@@ -28,9 +29,9 @@ use bwdc_core::Secret;
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
-pub(crate) use self::command::words as command_words;
+pub use self::command::words as command_words;
 use self::os_store::OsStore;
-pub(crate) use self::secrets_file::USUAL_NAME as USUAL_FILE;
+pub use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
 use bwdc_core::error::{Error, Result};
@@ -43,44 +44,45 @@ const STORED_SECURELY: &str = "[STORED SECURELY]";
 
 /// A secret, wherever it may be.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub struct Known {
     /// Its name: a setting, or the part of a login. Also the name of its systemd credential.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its variable; `_FILE` and `_EXEC` are put behind it for the other two.
-    pub(crate) variable: &'static str,
-    pub(crate) kept: Kept,
+    pub variable: &'static str,
+    /// How it stands where it is kept.
+    pub kept: Kept,
 }
 
 impl Known {
     /// Whether it is a part of the organization's API key.
-    pub(crate) fn is_of_login(&self) -> bool {
+    pub fn is_of_login(&self) -> bool {
         [CLIENT_ID.name, CLIENT_SECRET.name].contains(&self.name)
     }
 
     /// The variable that names a file with it.
-    pub(crate) fn file_variable(&self) -> String {
+    pub fn file_variable(&self) -> String {
         format!("{}_FILE", self.variable)
     }
 
     /// The setting that names a file with it.
-    pub(crate) fn file_setting(&self) -> String {
+    pub fn file_setting(&self) -> String {
         format!("secretFile.{}", self.name)
     }
 
     /// The setting that names a command that prints it.
-    pub(crate) fn command_setting(&self) -> String {
+    pub fn command_setting(&self) -> String {
         format!("exec.{}", self.name)
     }
 
     /// The variable that names a command that prints it.
-    pub(crate) fn command_variable(&self) -> String {
+    pub fn command_variable(&self) -> String {
         format!("{}_EXEC", self.variable)
     }
 }
 
 /// How a secret stands in `data.json` and in the operating system's store: as the existing connector has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub struct Kept {
     place: Place,
     /// Its key in the store; `:<id>` follows where the section has an `id`.
     store_key: &'static str,
@@ -123,10 +125,10 @@ const fn known(name: &'static str, variable: &'static str, kept: Kept) -> Known 
 }
 
 /// The organization's client id. It is not secret, but it is kept with the key.
-pub(crate) const CLIENT_ID: Known =
+pub const CLIENT_ID: Known =
     known("login.clientId", env::CLIENT_ID, top(key::CLIENT_ID, &[AfterAccount("apiKeyClientId")]));
 /// The organization's API key.
-pub(crate) const CLIENT_SECRET: Known = known(
+pub const CLIENT_SECRET: Known = known(
     "login.clientSecret",
     env::CLIENT_SECRET,
     top(key::CLIENT_SECRET, &[AfterAccount("apiKeyClientSecret")]),
@@ -168,36 +170,55 @@ pub(crate) const ONELOGIN_SECRET: Known = known(
 );
 
 /// All that can be given from outside.
-pub(crate) const ALL: [&Known; 7] =
+pub const ALL: [&Known; 7] =
     [&CLIENT_ID, &CLIENT_SECRET, &LDAP_PASSWORD, &ENTRA_KEY, &GSUITE_KEY, &OKTA_TOKEN, &ONELOGIN_SECRET];
 
 /// Made from the API key, kept beside it.
-pub(crate) const ACCESS_TOKEN: Kept = top(key::ACCESS_TOKEN, &[AfterAccount("accessToken")]);
-/// What a logout removes besides.
-pub(crate) const OTHER_TOKENS: [Kept; 2] = [top(key::REFRESH_TOKEN, &[]), top(key::TWO_FACTOR_TOKEN, &[])];
+pub const ACCESS_TOKEN: Kept = top(key::ACCESS_TOKEN, &[AfterAccount("accessToken")]);
+/// Tokens that a logout removes besides.
+pub const OTHER_TOKENS: [Kept; 2] = [top(key::REFRESH_TOKEN, &[]), top(key::TWO_FACTOR_TOKEN, &[])];
 
 /// The secret of a setting.
-pub(crate) fn of_setting(name: &str) -> Option<&'static Known> {
+pub fn of_setting(name: &str) -> Option<&'static Known> {
     let name = if name == "azure.key" { ENTRA_KEY.name } else { name };
     ALL.into_iter().find(|known| known.name == name)
 }
 
 /// A secret, and where it was.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) secret: Secret,
-    pub(crate) source: Source,
+pub struct Found {
+    /// The secret itself.
+    pub secret: Secret,
+    /// Place where it was.
+    pub source: Source,
 }
 
-/// Where a secret was found.
+/// Place where a secret was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
+    /// Variable of this name.
     Variable(String),
-    File { path: PathBuf, named_by: String },
-    Command { program: String, named_by: String },
+    /// File with this secret alone.
+    File {
+        /// Path of the file.
+        path: PathBuf,
+        /// Variable or setting that names it.
+        named_by: String,
+    },
+    /// Command that printed it.
+    Command {
+        /// Program without its arguments.
+        program: String,
+        /// Variable or setting that names it.
+        named_by: String,
+    },
+    /// File of systemd's credentials.
     Credential(PathBuf),
+    /// File of secrets.
     SecretsFile(PathBuf),
+    /// `data.json` itself.
     DataFile,
+    /// Secret store of the operating system.
     OsStore,
 }
 
@@ -215,11 +236,14 @@ impl fmt::Display for Source {
     }
 }
 
-/// Where new secrets go.
+/// Place where new secrets go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Keeping {
+pub enum Keeping {
+    /// Into `data.json`.
     DataFile,
+    /// Into this file of secrets.
     SecretsFile(PathBuf),
+    /// Into the secret store of the operating system.
     OsStore,
 }
 
@@ -238,7 +262,7 @@ type Change<'a> = (&'a Kept, Option<&'a Secret>);
 
 /// The secrets of one instance.
 #[derive(Debug)]
-pub(crate) struct Secrets {
+pub struct Secrets {
     environment: Environment,
     file: DataFile,
     /// The `bwdc.toml` that names the folder of `file`, or could.
@@ -253,30 +277,31 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    pub(crate) fn new(environment: Environment, file: DataFile) -> Self {
+    /// Secrets of the instance with this `data.json`.
+    pub fn new(environment: Environment, file: DataFile) -> Self {
         let (os_store, printed, quoted) = (OnceCell::new(), Mutex::default(), Mutex::default());
         Self { environment, file, found_by: None, os_store, printed, quoted, tokens: TokenMemory::default() }
     }
 
     /// Of a folder that was found by this `bwdc.toml`.
     #[must_use]
-    pub(crate) fn found_by(self, installation: Option<PathBuf>) -> Self {
+    pub fn found_by(self, installation: Option<PathBuf>) -> Self {
         Self { found_by: installation, ..self }
     }
 
     /// The `bwdc.toml` by which the folder was found.
-    pub(crate) fn installation(&self) -> Option<&Path> {
+    pub fn installation(&self) -> Option<&Path> {
         self.found_by.as_deref()
     }
 
     /// With the tokens of earlier runs of the same program.
     #[must_use]
-    pub(crate) fn with_tokens(self, tokens: TokenMemory) -> Self {
+    pub fn with_tokens(self, tokens: TokenMemory) -> Self {
         Self { tokens, ..self }
     }
 
-    /// The same secrets for a run that is given no variables of theirs: what a scheduler's finds.
-    pub(crate) fn without_variables(&self) -> Self {
+    /// Secrets for a run that is given no variables of theirs: those that a scheduler's finds.
+    pub fn without_variables(&self) -> Self {
         let names =
             |known: &&Known| [known.variable.to_owned(), known.file_variable(), known.command_variable()];
         let names: Vec<String> = ALL.iter().flat_map(names).collect();
@@ -284,12 +309,12 @@ impl Secrets {
     }
 
     /// Access tokens of earlier runs of the same program.
-    pub(crate) fn tokens(&self) -> &TokenMemory {
+    pub fn tokens(&self) -> &TokenMemory {
         &self.tokens
     }
 
     /// The secret, from the first place that has it.
-    pub(crate) async fn find(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    pub async fn find(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         match self.given(data, known).await? {
             Some(found) => Ok(Some(found)),
             None => self.kept(data, &known.kept).await.map_err(|error| error.while_doing(looking_for(known))),
@@ -297,7 +322,7 @@ impl Secrets {
     }
 
     /// The secret, from a place that is not ours to write to: these come first, and nothing of them is copied.
-    pub(crate) async fn given(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    pub async fn given(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         let found = self.given_as_it_is(data, known).await?;
         if let Some(found) = found.as_ref().filter(|found| is_quoted(&found.secret)) {
             self.quoted.lock().await.insert(known.variable, found.source.clone());
@@ -306,7 +331,7 @@ impl Secrets {
     }
 
     /// A login that failed; with a hint at quotes that belong to a file and not to the secret.
-    pub(crate) async fn refused(&self, error: bwdc_connect::Error) -> Error {
+    pub async fn refused(&self, error: bwdc_connect::Error) -> Error {
         let is_of_credentials = error.kind() == bwdc_connect::Kind::Credentials;
         let error = Error::from(error);
         let quoted = self.quoted.lock().await;
@@ -333,8 +358,8 @@ impl Secrets {
         self.written_down(data, known)
     }
 
-    /// The same for one that is no secret and only to be looked at: a command could ask somebody.
-    pub(crate) fn given_without_command(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    /// Value of one that is no secret and only to be looked at, from outside: a command could ask somebody.
+    pub fn given_without_command(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         match variable::find(&self.environment, known)? {
             Some(found) => Ok(Some(found)),
             None => self.written_down(data, known),
@@ -368,7 +393,7 @@ impl Secrets {
     }
 
     /// The secret, from where it was kept.
-    pub(crate) async fn kept(&self, data: &Data, kept: &Kept) -> Result<Option<Found>> {
+    pub async fn kept(&self, data: &Data, kept: &Kept) -> Result<Option<Found>> {
         let written = kept.place.written_in(data);
         if let Some(text) = written.filter(|text| *text != STORED_SECURELY) {
             return Ok(Some(Found { secret: Secret::from(text), source: Source::DataFile }));
@@ -398,7 +423,7 @@ impl Secrets {
     }
 
     /// Why the operating system's store cannot be used, if that is so and it would be.
-    pub(crate) async fn why_no_store(&self, data: &Data) -> Option<Error> {
+    pub async fn why_no_store(&self, data: &Data) -> Option<Error> {
         match self.keeping(data) {
             Keeping::OsStore => self.os_store().await.as_ref().err().map(no_store),
             Keeping::DataFile | Keeping::SecretsFile(_) => None,
@@ -406,7 +431,7 @@ impl Secrets {
     }
 
     /// Where new secrets go.
-    pub(crate) fn keeping(&self, data: &Data) -> Keeping {
+    pub fn keeping(&self, data: &Data) -> Keeping {
         if self.environment.is_true(env::PLAINTEXT_SECRETS) {
             return Keeping::DataFile;
         }
@@ -427,7 +452,7 @@ impl Secrets {
     }
 
     /// Keeps secrets, or removes them, together with another change of `data.json`.
-    pub(crate) async fn keep(
+    pub async fn keep(
         &self,
         changes: &[Change<'_>],
         also: impl FnOnce(&mut Data) -> Result<()>,
@@ -512,12 +537,12 @@ impl Place {
 
 impl Kept {
     /// Into data that is not saved.
-    pub(crate) fn put(&self, data: &mut Data, secret: &Secret) {
+    pub fn put(&self, data: &mut Data, secret: &Secret) {
         self.place.write(data, Some(secret), &Keeping::DataFile);
     }
 
     /// Out of data that is not saved.
-    pub(crate) fn take(&self, data: &mut Data) {
+    pub fn take(&self, data: &mut Data) {
         self.place.write(data, None, &Keeping::DataFile);
     }
 
@@ -581,7 +606,7 @@ fn trimmed(mut text: String) -> Secret {
 }
 
 /// Files for shells and for `docker --env-file` quote differently: what one takes off, the other keeps.
-pub(crate) fn is_quoted(secret: &Secret) -> bool {
+pub fn is_quoted(secret: &Secret) -> bool {
     ['"', '\''].into_iter().any(|quote| {
         let inner = secret.reveal().strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
         inner.is_some_and(|inner| !inner.is_empty())

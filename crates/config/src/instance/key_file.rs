@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bwdc_core::Secret;
 
-use crate::config::place;
+use crate::place;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::files::too_open;
 

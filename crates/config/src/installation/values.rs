@@ -14,7 +14,7 @@ use bwdc_schedule::times as expression;
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
+pub enum Format {
     /// `TIME LEVEL bwdc: MESSAGE name=value ...`
     #[default]
     Text,
@@ -25,7 +25,7 @@ pub(crate) enum Format {
 /// How important an event is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Level {
+pub enum Level {
     /// What failed.
     Error,
     /// And what asks for action.
@@ -98,7 +98,7 @@ impl From<Level> for tracing::level_filters::LevelFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("pattern" = "^[1-9][0-9]* *[KMG]B$"))]
-pub(crate) struct Size(pub(crate) u64);
+pub struct Size(pub u64);
 
 const UNITS: [(&str, u64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)];
 
@@ -133,14 +133,15 @@ impl FromStr for Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("pattern" = "^[1-9][0-9]*[hdw]$"))]
-pub(crate) struct Age {
+pub struct Age {
     hours: u32,
 }
 
 const HOURS: [(char, u32); 3] = [('w', 7 * 24), ('d', 24), ('h', 1)];
 
 impl Age {
-    pub(crate) fn duration(self) -> Duration {
+    /// Age as a length of time.
+    pub fn duration(self) -> Duration {
         Duration::from_secs(u64::from(self.hours) * 3600)
     }
 }
@@ -176,13 +177,13 @@ impl FromStr for Age {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
 #[schemars(with = "i64", extend("minimum" = 0, "maximum" = 1000))]
-pub(crate) struct Keep(pub(crate) usize);
+pub struct Keep(pub usize);
 
 /// How many at once: from 1 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
 #[schemars(with = "i64", extend("minimum" = 1, "maximum" = 1000))]
-pub(crate) struct AtOnce(pub(crate) usize);
+pub struct AtOnce(pub usize);
 
 impl Default for Keep {
     fn default() -> Self {
@@ -244,7 +245,7 @@ numbers! { Keep AtOnce }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
-pub(crate) struct Listen(pub(crate) SocketAddr);
+pub struct Listen(pub SocketAddr);
 
 impl FromStr for Listen {
     type Err = String;
@@ -274,7 +275,7 @@ of_strings! { Size Age Listen }
 /// When something is synced: one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Schedule {
+pub enum Schedule {
     /// Every so often: `every = "15m"`.
     Every(String),
     /// By a cron expression: `cron = "0 12 * * 1"`.
@@ -287,7 +288,7 @@ pub(crate) enum Schedule {
 
 impl Schedule {
     /// Its key and its value in the file.
-    pub(crate) fn written(&self) -> (&'static str, &str) {
+    pub fn written(&self) -> (&'static str, &str) {
         match self {
             Self::Every(text) => ("every", text),
             Self::Cron(text) => ("cron", text),
@@ -297,7 +298,7 @@ impl Schedule {
     }
 
     /// The times that it stands for.
-    pub(crate) fn times(&self) -> error::Result<expression::Schedule> {
+    pub fn times(&self) -> error::Result<expression::Schedule> {
         let times = match self {
             Self::Every(text) => expression::Interval::parse(text).map(expression::Schedule::Every)?,
             Self::Cron(text) => expression::Schedule::cron(text)?,

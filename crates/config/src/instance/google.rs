@@ -10,8 +10,8 @@ use bwdc_core::filter::NativeQuery;
 
 use super::values::Values;
 use super::{Chosen, Given, set_filter};
-use crate::config::env;
-use crate::config::place;
+use crate::env;
+use crate::place;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::files::too_open;
 

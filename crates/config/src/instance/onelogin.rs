@@ -6,7 +6,7 @@ use bwdc_connect::http::base_url;
 use bwdc_core::filter::NativeQuery;
 
 use super::{Chosen, Given, set_filter};
-use crate::config::env;
+use crate::env;
 use bwdc_core::error::Result;
 
 pub(super) fn chosen(Given { values, environment, secret, .. }: Given<'_>) -> Result<Chosen> {

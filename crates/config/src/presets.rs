@@ -4,12 +4,13 @@ use bwdc_connect::directory::ldap::Product;
 
 /// The settings of one product.
 #[derive(Debug)]
-pub(crate) struct Preset {
-    pub(crate) name: &'static str,
+pub struct Preset {
+    /// Name of the product, as typed.
+    pub name: &'static str,
     /// What it shares with others, and its own.
     parts: [&'static [(&'static str, &'static str)]; 2],
-    /// What survives a rename, where that is known. Never set without being asked: see the LDAP page.
-    pub(crate) identity: Option<&'static str>,
+    /// Attribute that survives a rename, where that is known. Never set without being asked: see the LDAP page.
+    pub identity: Option<&'static str>,
 }
 
 /// What most servers call things (RFC 2798, RFC 4519).
@@ -25,7 +26,7 @@ const STANDARD: &[(&str, &str)] = &[
 
 impl Preset {
     /// Each setting once: its own win over the shared ones.
-    pub(crate) fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let [shared, own] = self.parts;
         let is_own = |name: &str| own.iter().any(|(known, _)| *known == name);
         shared.iter().filter(move |(name, _)| !is_own(name)).chain(own).copied()
@@ -103,13 +104,14 @@ const LLDAP: Preset = Preset {
 const GENERIC: Preset = Preset { name: "generic", parts: [STANDARD, &[]], identity: None };
 
 /// All products.
-pub(crate) const ALL: [&Preset; 6] = [&AD, &OPENLDAP, &DS389, &FREEIPA, &EDIRECTORY, &LLDAP];
+pub const ALL: [&Preset; 6] = [&AD, &OPENLDAP, &DS389, &FREEIPA, &EDIRECTORY, &LLDAP];
 
 /// Their names, for the setting's type.
 pub(crate) const NAMES: &[&str] =
     &[AD.name, OPENLDAP.name, DS389.name, FREEIPA.name, EDIRECTORY.name, LLDAP.name];
 
-pub(crate) fn named(name: &str) -> Option<&'static Preset> {
+/// Preset of this name, whatever its case.
+pub fn named(name: &str) -> Option<&'static Preset> {
     ALL.into_iter().find(|preset| preset.name.eq_ignore_ascii_case(name))
 }
 
@@ -118,8 +120,8 @@ pub(crate) fn is_own_filter(name: &str, stored: Option<&str>) -> bool {
     name == "sync.userFilter" && stored.is_some_and(|filter| !filter.trim().is_empty() && filter != AD_PEOPLE)
 }
 
-/// What to propose for a server that says what it is.
-pub(crate) fn for_product(product: Product) -> &'static Preset {
+/// Preset to propose for a server that says which product it is.
+pub fn for_product(product: Product) -> &'static Preset {
     match product {
         Product::ActiveDirectory => &AD,
         Product::Ds389 => &DS389,
@@ -134,7 +136,7 @@ pub(crate) fn for_product(product: Product) -> &'static Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings;
+    use crate::settings;
     use bwdc_store::Data;
 
     #[test]

@@ -4,7 +4,7 @@ use bwdc_connect::directory::{self, file, incomplete};
 use bwdc_core::filter::NativeQuery;
 
 use super::{Chosen, Given, set_filter};
-use crate::config::place;
+use crate::place;
 use bwdc_core::error::Result;
 
 pub(super) fn chosen(Given { values, folder, .. }: Given<'_>) -> Result<Chosen> {

@@ -15,9 +15,9 @@ use bwdc_store::runs::By;
 
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:expr;)+) => {
-        $($(#[doc = $doc])+ pub(crate) const $constant: &str = $name;)+
+        $($(#[doc = $doc])+ pub const $constant: &str = $name;)+
         /// All variables with their meaning: the source of `docs/configuration.md`.
-        pub(crate) const ALL: &[(&str, &str)] = &[$(($name, concat!($($doc),+))),+];
+        pub const ALL: &[(&str, &str)] = &[$(($name, concat!($($doc),+))),+];
     };
 }
 
@@ -116,29 +116,30 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The environment as it was when the program started. An empty variable counts as absent.
 #[derive(Clone, Default)]
-pub(crate) struct Environment(HashMap<String, OsString>);
+pub struct Environment(HashMap<String, OsString>);
 
 impl Environment {
+    /// Environment of this process, now.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    pub(crate) fn of_process() -> Self {
+    pub fn of_process() -> Self {
         let read = |name: String| std::env::var_os(&name).map(|value| (name, value));
         let names = ALL.iter().map(|(name, _)| (*name).to_owned()).chain(of_secrets());
         Self(names.filter_map(read).filter(|(_, value)| !value.is_empty()).collect())
     }
 
     /// The environment of the demo: its secrets are the sandbox's and may stand in `data.json`.
-    pub(crate) fn for_demo() -> Self {
+    pub fn for_demo() -> Self {
         Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]))
     }
 
     /// With a few seconds for what is tried again, unless somebody has said how many.
-    pub(crate) fn with_short_patience(mut self) -> Self {
+    pub fn with_short_patience(mut self) -> Self {
         self.0.entry(RETRY_SECONDS.to_owned()).or_insert_with(|| "5".into());
         self
     }
 
-    /// The same without some of its variables.
-    pub(crate) fn without(&self, names: &[String]) -> Self {
+    /// Environment without some of its variables.
+    pub fn without(&self, names: &[String]) -> Self {
         Self(
             self.0
                 .iter()
@@ -148,38 +149,43 @@ impl Environment {
         )
     }
 
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
+    /// Variable as text.
+    pub fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|value| value.to_string_lossy().into_owned())
     }
 
     /// Certificates to trust besides the system's.
-    pub(crate) fn extra_ca(&self) -> Option<PathBuf> {
+    pub fn extra_ca(&self) -> Option<PathBuf> {
         self.path(CA_FILE).or_else(|| self.path(NODE_EXTRA_CA_CERTS))
     }
 
     /// Trust and patience, for every vendor alike.
-    pub(crate) fn network(&self) -> Result<Network> {
+    pub fn network(&self) -> Result<Network> {
         Ok(Network { extra_ca: self.extra_ca(), retry_for: self.seconds(RETRY_SECONDS)? })
     }
 
-    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+    /// Variable as a path.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.0.get(name).map(PathBuf::from)
     }
 
-    pub(crate) fn secret(&self, name: &str) -> Option<Secret> {
+    /// Variable as a secret.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
         self.text(name).map(Secret::from)
     }
 
     /// Exactly `true`, as the existing connector compares.
-    pub(crate) fn is_true(&self, name: &str) -> bool {
+    pub fn is_true(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| value == "true")
     }
 
-    pub(crate) fn is_set(&self, name: &str) -> bool {
+    /// Whether a variable is set.
+    pub fn is_set(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    pub(crate) fn seconds(&self, name: &str) -> Result<Option<Duration>> {
+    /// Variable as a number of seconds.
+    pub fn seconds(&self, name: &str) -> Result<Option<Duration>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let seconds = text.trim().parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
         let seconds = seconds.filter(|seconds| !seconds.is_zero() && *seconds <= A_YEAR);
@@ -190,7 +196,7 @@ impl Environment {
     }
 
     /// Who started this run: the scheduler's own word, else what the environment shows.
-    pub(crate) fn started_by(&self) -> By {
+    pub fn started_by(&self) -> By {
         if let Some(by) = self.text(STARTED_BY).and_then(|word| By::named(&word)) {
             return by;
         }
@@ -205,7 +211,7 @@ impl Environment {
 
     /// The variable of one of the environment's own, for a secret that is named on the command line.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    pub(crate) fn named_secret(name: &str) -> Option<Secret> {
+    pub fn named_secret(name: &str) -> Option<Secret> {
         std::env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::from)
     }
 }

@@ -13,7 +13,7 @@ use bwdc_core::error::{Error, Result};
 use bwdc_store::files::{too_open, write_atomically};
 
 /// Beside `data.json`; used if it is there.
-pub(crate) const USUAL_NAME: &str = "secrets.env";
+pub const USUAL_NAME: &str = "secrets.env";
 
 pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
     let Some(text) = read(path).map_err(|error| error.while_doing(super::looking_for(known)))? else {
@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::secrets::{CLIENT_SECRET, LDAP_PASSWORD};
+    use crate::secrets::{CLIENT_SECRET, LDAP_PASSWORD};
 
     #[test]
     fn lines_are_taken_as_they_are_and_others_stay() {

@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
-use crate::config::{Environment, env};
+use crate::{Environment, env};
 use bwdc_core::error::Result;
 
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {

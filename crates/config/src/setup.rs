@@ -11,49 +11,64 @@ use bwdc_core::error::{Error, Result};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
+pub struct Options {
     /// `--config`
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// `--log-file`
-    pub(crate) log_file: Option<PathBuf>,
+    pub log_file: Option<PathBuf>,
     /// `--log-format`
-    pub(crate) log_format: Option<String>,
+    pub log_format: Option<String>,
 }
 
 /// Everything that is not one instance's.
 #[derive(Debug)]
-pub(crate) struct Setup {
+pub struct Setup {
     /// `bwdc.toml`, if there is one.
-    pub(crate) installation: Option<Installation>,
-    pub(crate) log: Log,
-    pub(crate) at_once: Chosen<AtOnce>,
-    pub(crate) listen: Option<Chosen<Listen>>,
+    pub installation: Option<Installation>,
+    /// Log of the process.
+    pub log: Log,
+    /// How many are synced at once.
+    pub at_once: Chosen<AtOnce>,
+    /// Address of the daemon's metrics.
+    pub listen: Option<Chosen<Listen>>,
 }
 
 /// Where is logged, what, and for how long.
 #[derive(Clone, Debug)]
-pub(crate) struct Log {
+pub struct Log {
     /// Absolute. Nothing is logged to a file without it.
-    pub(crate) file: Option<Chosen<PathBuf>>,
-    pub(crate) format: Chosen<Format>,
-    pub(crate) level: Chosen<Level>,
-    pub(crate) max_size: Chosen<Size>,
-    pub(crate) max_age: Chosen<Age>,
-    pub(crate) keep: Chosen<Keep>,
+    pub file: Option<Chosen<PathBuf>>,
+    /// Form of a line.
+    pub format: Chosen<Format>,
+    /// Least important events.
+    pub level: Chosen<Level>,
+    /// Size at which another file is begun.
+    pub max_size: Chosen<Size>,
+    /// Age, likewise.
+    pub max_age: Chosen<Age>,
+    /// How many older files are kept.
+    pub keep: Chosen<Keep>,
 }
 
 /// A value, and where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Chosen<T> {
-    pub(crate) value: T,
-    pub(crate) origin: Origin,
+pub struct Chosen<T> {
+    /// The value itself.
+    pub value: T,
+    /// Place where it was.
+    pub origin: Origin,
 }
 
+/// Place where a value was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
+    /// Option of the command line.
     Option(&'static str),
+    /// Variable of the environment.
     Variable(&'static str),
+    /// `bwdc.toml`.
     BwdcToml,
+    /// Nowhere.
     Default,
 }
 
@@ -70,7 +85,7 @@ impl fmt::Display for Origin {
 
 impl Setup {
     /// `folder` is the one of `data.json`, beside which `bwdc.toml` is looked for.
-    pub(crate) fn of(options: &Options, environment: &Environment, folder: &Path) -> Result<Self> {
+    pub fn of(options: &Options, environment: &Environment, folder: &Path) -> Result<Self> {
         let installation = installation::find(options.config.as_deref(), environment, folder)?;
         let written = installation.as_ref();
         let log = Log::of(options, environment, written)?;
@@ -85,7 +100,7 @@ impl Setup {
     }
 
     /// Each value by its key in `bwdc.toml`, as text, with where it came from. Empty if nothing was configured at all.
-    pub(crate) fn listing(&self) -> Vec<(String, Option<(String, Origin)>)> {
+    pub fn listing(&self) -> Vec<(String, Option<(String, Origin)>)> {
         fn shown<T: fmt::Display>(chosen: &Chosen<T>) -> Option<(String, Origin)> {
             Some((chosen.value.to_string(), chosen.origin))
         }
@@ -115,7 +130,7 @@ impl Setup {
 impl Log {
     /// The form of the lines, if the file that an option or a variable names is where stderr leads. What bwdc.toml says does not
     /// count: what is wrong with that has to be told as well.
-    pub(crate) fn is_on_stderr(
+    pub fn is_on_stderr(
         environment: &Environment,
         options: &Options,
         is_stderr: impl Fn(&Path) -> bool,
@@ -148,12 +163,12 @@ impl Log {
     }
 
     /// As another process handed it down by [`Self::variables`].
-    pub(crate) fn of_variables(environment: &Environment) -> Result<Self> {
+    pub fn of_variables(environment: &Environment) -> Result<Self> {
         Self::of(&Options::default(), environment, None)
     }
 
     /// By which a process started by this one logs like this one.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
         let Self { file, format, level, max_size, max_age, keep } = self;
         let file = file.as_ref().map(|file| (env::LOG_FILE, file.value.clone().into()));
         let others = [
