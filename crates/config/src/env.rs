@@ -209,6 +209,16 @@ impl Environment {
         }
     }
 
+    /// Where the program of a command is: a bare name is looked up in PATH.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub(crate) fn program(name: &str) -> Option<PathBuf> {
+        if name.contains('/') {
+            return Some(PathBuf::from(name));
+        }
+        let folders = std::env::var_os("PATH")?;
+        std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
+    }
+
     /// The variable of one of the environment's own, for a secret that is named on the command line.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn named_secret(name: &str) -> Option<Secret> {

@@ -235,6 +235,17 @@ const IDENTITY: &[(&str, &[&str])] = &[
     (ONELOGIN, &["clientId", "region", "url"]),
 ];
 
+/// Files with people or with keys: root reads them for nobody else. Authorities' certificates are everybody's to read.
+pub(crate) const FILES_READ: &[&str] = &[
+    "file.path",
+    "ldap.sslCertPath",
+    "ldap.sslKeyPath",
+    "entra.certificateFile",
+    "entra.federatedTokenFile",
+    "gsuite.keyFile",
+    "okta.privateKeyFile",
+];
+
 /// Finds a setting by name, whatever its case.
 pub fn find(name: &str) -> Result<&'static Setting> {
     ALL.iter().find(|setting| setting.name.eq_ignore_ascii_case(name)).ok_or_else(|| {

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use super::env::{self, Environment};
 use super::installation::{self, Age, AtOnce, Format, Installation, Keep, Level, Listen, Size};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::privileges::{self, Named};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +98,15 @@ impl Setup {
             written.and_then(|installation| installation.daemon.listen),
         )?;
         Ok(Self { installation, log, at_once, listen })
+    }
+
+    /// Refuses root a log where somebody else could have written its name into `bwdc.toml`.
+    pub fn check_log(&self) -> Result<()> {
+        let is_written = self.log.file.as_ref().is_some_and(|file| file.origin == Origin::BwdcToml);
+        match &self.installation {
+            Some(found) if is_written => privileges::check_named(Named::Log, &found.path, None),
+            _ => Ok(()),
+        }
     }
 
     /// Each value by its key in `bwdc.toml`, as text, with where it came from. Empty if nothing was configured at all.

@@ -238,6 +238,7 @@ impl Given {
 
     fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
         let given = Self::find(global, environment, style)?;
+        given.setup.check_log()?;
         crate::log::start(&given.environment, style, Some(&given.setup.log));
         if let Some(warning) = given.setup.installation.as_ref().and_then(|found| found.warning()) {
             given.context().warn(&warning);

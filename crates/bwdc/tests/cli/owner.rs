@@ -208,7 +208,7 @@ fn root_follows_no_link_and_no_setting_of_others() {
     let victim = instance.folder.path().join("victim");
     fs::write(&victim, "precious\n").unwrap();
     fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::set_permissions(instance.data_folder(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(instance.data_folder(), fs::Permissions::from_mode(0o1777)).unwrap();
     for name in ["last-run.json", "last-import.json"] {
         let link = instance.data_folder().join(name);
         let _ = fs::remove_file(&link);
@@ -229,6 +229,62 @@ fn root_follows_no_link_and_no_setting_of_others() {
     }));
     chown(instance.data_file(), Some(NOBODY), Some(NOBODY)).unwrap();
     instance.run(&["sync"]).fails(1, &["names where a secret is, and root neither runs nor reads"]);
+}
+
+/// People, logs and programs: what others could have named is not read, not written and not run by root.
+#[test]
+fn root_reads_writes_and_runs_nothing_that_others_could_have_named() {
+    if !is_root("own files that others can write to") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let mut instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
+    let top = fs::canonicalize(instance.folder.path()).unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&instance.data_file(), 0o666);
+    for command in ["sync", "test"] {
+        let words = ["names a file to read (file.path), and root neither runs nor reads", "mode 666"];
+        instance.run(&[command]).fails(1, &words);
+    }
+    mode(&instance.data_file(), 0o600);
+    instance.run(&["test"]).ok();
+
+    let (toml, log) = (top.join("bwdc.toml"), top.join("planted"));
+    fs::write(&toml, format!("[log]\nfile = \"{}\"\n", log.display())).unwrap();
+    instance.set_env("BWDC_CONFIG", &toml.display().to_string());
+    mode(&toml, 0o666);
+    let words =
+        ["bwdc.toml names where the log is, and root does not write where another user could", "mode 666"];
+    for command in ["sync", "doctor", "last-sync"] {
+        let words = if command == "last-sync" { &words[..1] } else { &words };
+        let arguments = if command == "last-sync" { &["last-sync", "users"][..] } else { &[command] };
+        instance.run(arguments).fails(1, words);
+    }
+    assert!(!log.exists());
+    mode(&toml, 0o644);
+    instance.run(&["test"]).ok();
+    assert!(log.exists());
+
+    let (program, key) = (top.join("print-key"), organization.sandbox.client_secret().to_owned());
+    fs::write(&program, format!("#!/bin/sh\ntouch {}\necho {key}\n", top.join("ran").display())).unwrap();
+    mode(&program, 0o755);
+    instance.environment.retain(|(name, _)| name != "BW_CLIENTSECRET");
+    instance.run(&["config", "exec.login.clientSecret", &program.display().to_string()]).ok();
+    chown(&program, Some(NOBODY), Some(NOBODY)).unwrap();
+    let named = format!("Root does not run {}, which another user could have written", program.display());
+    instance
+        .run(&["login"])
+        .fails(1, &[&named, "owner nobody, mode 755", "exec.login.clientSecret", "chown root"]);
+    // By its bare name it is the same program.
+    instance.run(&["config", "exec.login.clientSecret", "print-key"]).ok();
+    let path = format!("{}:/usr/bin:/bin", top.display());
+    let ran: Ran = instance.command(&["login"]).env("PATH", &path).output().unwrap().into();
+    ran.fails(1, &[&named]);
+    assert!(!top.join("ran").exists());
+    chown(&program, Some(0), Some(0)).unwrap();
+    let ran: Ran = instance.command(&["login"]).env("PATH", &path).output().unwrap().into();
+    ran.ok();
+    assert!(top.join("ran").exists());
 }
 
 #[test]

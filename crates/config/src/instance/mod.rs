@@ -69,6 +69,11 @@ impl Instance {
         };
         let Chosen { directory, user_filter, group_filter, warnings } = chosen;
         Values(data).check_length("sync.timeout")?;
+        for setting in settings::FILES_READ {
+            if Values(data).text(setting)?.is_some() {
+                secrets.check_file(setting)?;
+            }
+        }
         let scope = scope(&Values(data))?;
         // Without groups there is nobody in the groups that it keeps.
         let group_filter = group_filter.filter(|_| scope.is_some_and(Scope::has_groups));

@@ -14,7 +14,7 @@ use super::process_tree::ProcessTree;
 use super::{Found, Known, Source, looking_for, not_empty, trimmed};
 use crate::Environment;
 use bwdc_core::error::{Error, Result};
-use bwdc_store::{Data, key};
+use bwdc_store::{Data, key, privileges};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -69,6 +69,12 @@ impl Command {
                 "is a relative path, which a scheduler resolves in another folder.".to_owned(),
             )
             .hint("Use the absolute path of the program, or its bare name if it is in PATH."));
+        }
+        if self.is_of_data_file() {
+            let program = Environment::program(&program);
+            program
+                .map_or(Ok(()), |program| privileges::check_program(&program))
+                .map_err(|error| error.while_doing(format!("{}, by {named_by}", looking_for(known))))?;
         }
         let secret = run(&words).await.map_err(|why| {
             failed(why).hint("Try the command by hand, as the user who runs bwdc and without a terminal.")

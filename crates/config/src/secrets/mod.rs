@@ -35,7 +35,7 @@ pub use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
 use bwdc_core::error::{Error, Result};
-use bwdc_store::privileges;
+use bwdc_store::privileges::{self, Named};
 use bwdc_store::tokens::TokenMemory;
 use bwdc_store::{Data, DataFile, key};
 
@@ -350,7 +350,7 @@ impl Secrets {
         }
         if let Some(command) = command::named(&self.environment, data, known) {
             if command.is_of_data_file() {
-                privileges::check_commands_of(&self.file.path(), self.installation())
+                privileges::check_named(Named::Secret, &self.file.path(), self.installation())
                     .map_err(|error| error.while_doing(looking_for(known)))?;
             }
             return self.printed_by(&command, known).await.map(Some);
@@ -370,7 +370,7 @@ impl Secrets {
     fn written_down(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
         if let Some(found) = variable::find_by_setting(data, self.file.folder(), known)? {
             // Root can read every file: who names it must be root.
-            privileges::check_commands_of(&self.file.path(), self.installation())
+            privileges::check_named(Named::Secret, &self.file.path(), self.installation())
                 .map_err(|error| error.while_doing(looking_for(known)))?;
             return Ok(Some(found));
         }
@@ -379,6 +379,11 @@ impl Secrets {
         }
         let Some(path) = self.secrets_file(data) else { return Ok(None) };
         secrets_file::find(&path, known)
+    }
+
+    /// Refuses root a file that a setting names, where somebody else could have set it.
+    pub(crate) fn check_file(&self, setting: &str) -> Result<()> {
+        privileges::check_named(Named::File(setting), &self.file.path(), self.installation())
     }
 
     /// Runs a command once, however often its secret is asked for: a password manager may ask somebody each time.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Named;
 use bwdc_core::error::{Error, Result};
 
 /// User whom a folder belongs to.
@@ -43,7 +44,12 @@ pub fn cannot_as(_path: &Path) -> Option<String> {
 }
 
 /// Refuses nothing: here a program keeps the rights that it was started with.
-pub fn check_commands_of(_data_file: &Path, _found_by: Option<&Path>) -> Result<()> {
+pub fn check_named(_named: Named<'_>, _file: &Path, _found_by: Option<&Path>) -> Result<()> {
+    Ok(())
+}
+
+/// Refuses nothing, likewise.
+pub fn check_program(_program: &Path) -> Result<()> {
     Ok(())
 }
 

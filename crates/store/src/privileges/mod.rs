@@ -7,6 +7,17 @@ mod elsewhere;
 mod unix;
 
 #[cfg(not(unix))]
-pub use self::elsewhere::{Owner, cannot_as, check_commands_of, check_link, owner_of_all};
+pub use self::elsewhere::{Owner, cannot_as, check_link, check_named, check_program, owner_of_all};
 #[cfg(unix)]
-pub use self::unix::{Owner, cannot_as, check_commands_of, check_link, owner_of_all};
+pub use self::unix::{Owner, cannot_as, check_link, check_named, check_program, owner_of_all};
+
+/// What a file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// A command that prints a secret, or a file with one.
+    Secret,
+    /// A file or folder that is read, by this setting.
+    File(&'a str),
+    /// A file that is written.
+    Log,
+}

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use nix::unistd;
 
+use super::Named;
 use bwdc_core::error::{Error, Result};
 
 const ROOT: u32 = 0;
@@ -218,19 +219,30 @@ pub fn cannot_as(path: &Path) -> Option<String> {
     })
 }
 
-/// Refuses root the commands and files of secrets that a `data.json` names, where somebody else has written the file or could, or could put
-/// another in its place; likewise the `bwdc.toml` by which the `data.json` was found.
-pub fn check_commands_of(data_file: &Path, found_by: Option<&Path>) -> Result<()> {
+/// Refuses root what a file names, such as the commands and files of secrets in a `data.json`, where somebody else has written the file or
+/// could, or could put another in its place; likewise the `bwdc.toml` by which the `data.json` was found.
+pub fn check_named(named: Named<'_>, file: &Path, found_by: Option<&Path>) -> Result<()> {
     if !unistd::geteuid().is_root() {
         return Ok(());
     }
-    for path in std::iter::once(data_file).chain(found_by) {
+    for path in std::iter::once(file).chain(found_by) {
         let weak = weak_point(path).map_err(|error| cannot_look(path, &error))?;
         if let Some(weak) = weak {
-            return Err(weak.refusal(data_file, path));
+            return Err(weak.refusal(named, file, path));
         }
     }
     Ok(())
+}
+
+/// Refuses root a program that somebody else has written or could, or could put another in its place.
+pub fn check_program(program: &Path) -> Result<()> {
+    if !unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    match weak_point(program).map_err(|error| cannot_look(program, &error))? {
+        Some(weak) => Err(weak.refusal_of_program(program)),
+        None => Ok(()),
+    }
 }
 
 /// Refuses root to write where a link leads that another user has made.
@@ -257,34 +269,57 @@ struct WeakPoint {
 }
 
 impl WeakPoint {
-    fn refusal(&self, data_file: &Path, path: &Path) -> Error {
+    fn refusal(&self, named: Named<'_>, file: &Path, path: &Path) -> Error {
+        let found_by = if path == file { String::new() } else { format!(", found by {},", path.display()) };
+        let (what, refused) = match named {
+            Named::Secret => ("where a secret is".to_owned(), "neither runs nor reads what"),
+            Named::File(setting) => (format!("a file to read ({setting})"), "neither runs nor reads what"),
+            Named::Log => ("where the log is".to_owned(), "does not write where"),
+        };
+        let refused = format!(
+            "{}{found_by} names {what}, and root {refused} another user could have written there",
+            file.display()
+        );
+        self.told(&refused, file)
+    }
+
+    fn refusal_of_program(&self, program: &Path) -> Error {
+        let refused =
+            format!("Root does not run {}, which another user could have written", program.display());
+        self.told(&refused, program)
+    }
+
+    /// Why it is refused, and what to do.
+    fn told(&self, refused: &str, file: &Path) -> Error {
         let owner = match User::of(self.uid, self.gid) {
             Ok(owner) => owner,
             Err(error) => return error,
         };
         let (place, what) = (self.path.display(), if self.kind.is_dir() { "folder" } else { "file" });
         let because =
-            if self.path == data_file { String::new() } else { format!(" because of the {what} {place}") };
-        let found_by =
-            if path == data_file { String::new() } else { format!(", found by {},", path.display()) };
-        let refusal = Error::new(format!(
-            "{}{found_by} names where a secret is, and root neither runs nor reads what another user could have written \
-             there{because} (owner {owner}, mode {:o}).",
-            data_file.display(),
-            self.mode & 0o7777
-        ));
-        let remedy = match self.kind {
+            if self.path == file { String::new() } else { format!(" because of the {what} {place}") };
+        let refusal =
+            Error::new(format!("{refused}{because} (owner {owner}, mode {:o}).", self.mode & 0o7777));
+        let remedy = self.remedy();
+        refusal.hint(match owner.uid {
+            ROOT => format!("To use it, {remedy}."),
+            _ => format!("Run this as the owner ({} bwdc ...), or {remedy}.", owner.prefix()),
+        })
+    }
+
+    fn remedy(&self) -> String {
+        let place = self.path.display();
+        match self.kind {
             kind if kind.is_dir() => format!(
                 "make the folder root's alone: chown root '{place}'; chmod go-w '{place}'; or move everything to a folder that only \
                  root can write to, such as /etc/bwdc"
             ),
             kind if kind.is_symlink() => format!("make the link root's: chown -h root '{place}'"),
+            _ if self.mode & 0o111 != 0 => {
+                format!("make the file root's alone: chown root '{place}'; chmod go-w '{place}'")
+            }
             _ => format!("make the file root's alone: chown root '{place}'; chmod 600 '{place}'"),
-        };
-        refusal.hint(match owner.uid {
-            ROOT => format!("To use it, {remedy}."),
-            _ => format!("Run this as the owner ({} bwdc ...), or {remedy}.", owner.prefix()),
-        })
+        }
     }
 }
 
