@@ -1,7 +1,5 @@
 //! What is synced as one: an instance, or several that are merged; with its lines in the log.
 
-use std::ffi::OsString;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bwdc_core::Prepared;
@@ -9,16 +7,17 @@ use bwdc_core::check::Removals;
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_core::prepare::Fate;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
 use crate::log::ENTRIES;
 use crate::run::merged::{self, Member, Merge};
-use crate::run::{self, Context, Outcome, Place, Rehearsal};
+use crate::run::{self, Context, Outcome, Rehearsal};
 use crate::ui::{self, Style};
 use bwdc_config::{Environment, settings};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::Data;
+use bwdc_store::errand::Errand;
+use bwdc_store::report;
 use bwdc_store::runs::{self, Facts};
 use bwdc_store::tokens::TokenMemory;
 
@@ -167,7 +166,7 @@ impl Job {
                 error = self.timeout() => Err(error),
             }
         };
-        logged(self.name(), new_run(), "test", Box::pin(work)).await
+        logged(self.name(), report::new_run(), "test", Box::pin(work)).await
     }
 
     /// Folders that were named are there.
@@ -179,66 +178,18 @@ impl Job {
     }
 }
 
-/// A job as it is handed from one process to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Errand {
-    Usual(Place),
-    One(Place),
-    Merged {
-        name: String,
-        /// With what their groups' names begin with.
-        members: Vec<(Place, String)>,
-        path: OsString,
-        at_once: usize,
-    },
-}
-
-impl Errand {
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Usual(place) | Self::One(place) => &place.name,
-            Self::Merged { name, .. } => name,
+/// The job that an errand is, here.
+pub(crate) fn of_errand(errand: Errand, environment: &Environment, style: Style) -> Job {
+    let context = |place| Context::at(place, environment.clone(), style);
+    match errand {
+        Errand::Usual(place) => Job::Usual(Box::new(context(place))),
+        Errand::One(place) => Job::One(Box::new(context(place))),
+        Errand::Merged { name, members, path, at_once } => {
+            let member = |(place, prefix)| Member { context: context(place), prefix };
+            let members = members.into_iter().map(member).collect();
+            Job::Merged(Merge { name, members, path: path.into(), at_once })
         }
     }
-
-    /// Where it reads and keeps its state.
-    pub(crate) fn folders(&self) -> Vec<&Path> {
-        match self {
-            Self::Usual(place) | Self::One(place) => vec![place.folder()],
-            Self::Merged { members, .. } => members.iter().map(|(place, _)| place.folder()).collect(),
-        }
-    }
-
-    /// The job, here.
-    pub(crate) fn job(self, environment: &Environment, style: Style) -> Job {
-        let context = |place| Context::at(place, environment.clone(), style);
-        match self {
-            Self::Usual(place) => Job::Usual(Box::new(context(place))),
-            Self::One(place) => Job::One(Box::new(context(place))),
-            Self::Merged { name, members, path, at_once } => {
-                let member = |(place, prefix)| Member { context: context(place), prefix };
-                let members = members.into_iter().map(member).collect();
-                Job::Merged(Merge { name, members, path: path.into(), at_once })
-            }
-        }
-    }
-}
-
-/// Names a run in the log.
-pub(crate) fn new_run() -> String {
-    uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect()
-}
-
-/// The last line of a sync that cannot write it itself: it was cut off, or did not even begin. The duration is in seconds.
-pub(crate) fn log_lost(name: &str, run: &str, duration: f64, error: &Error) {
-    let span = tracing::error_span!("run", instance = name, run);
-    span.in_scope(|| log_failure("sync", rounded(duration), error));
-}
-
-/// To milliseconds.
-fn rounded(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }
 
 async fn logged<T: Told>(
@@ -253,10 +204,10 @@ async fn logged<T: Told>(
     let work = async {
         tracing::info!("{verb} started");
         let result = work.await;
-        let duration = rounded(started.elapsed().as_secs_f64());
+        let duration = report::rounded(started.elapsed().as_secs_f64());
         match &result {
             Ok(done) => log_success(verb, duration, done),
-            Err(error) => log_failure(verb, duration, error),
+            Err(error) => report::log_failure(verb, duration, error),
         }
         (result, duration)
     };
@@ -312,16 +263,6 @@ fn log_success(verb: &str, duration: f64, done: &impl Told) {
             exit = Exit::LeftOut as u8,
             "{verb} ok"
         );
-    }
-}
-
-fn log_failure(verb: &str, duration: f64, error: &Error) {
-    let (exit, text) = (error.exit as u8, error.to_string());
-    // Another run is at it: nothing is wrong yet.
-    if error.exit == Exit::Locked {
-        tracing::warn!(duration, exit, error = text, "{verb} failed");
-    } else {
-        tracing::error!(duration, exit, error = text, "{verb} failed");
     }
 }
 

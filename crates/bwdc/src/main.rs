@@ -2,14 +2,12 @@
 
 mod cli;
 mod collate;
-mod daemon;
 mod harden;
 mod job;
 mod log;
 mod rivals;
 mod run;
 mod session;
-mod signals;
 mod ui;
 
 use std::process::ExitCode;

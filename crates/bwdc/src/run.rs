@@ -5,7 +5,7 @@ pub(crate) mod merged;
 mod under_way;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
@@ -20,7 +20,6 @@ use bwdc_core::rules::{ExistingMembers, MissingPeople};
 use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules, Snapshot};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use self::under_way::Ended;
 use crate::log;
@@ -28,6 +27,7 @@ use crate::session::{self, Account};
 use crate::ui::{self, Style};
 use bwdc_config::{Environment, Instance, Secrets, env, installation, instance, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
+use bwdc_store::errand::{Company, Place};
 use bwdc_store::imported::{self, LastImport};
 use bwdc_store::runs;
 use bwdc_store::tokens::TokenMemory;
@@ -43,32 +43,6 @@ pub(crate) struct Context {
     /// By which the log and summaries know the instance.
     pub(crate) name: String,
     company: Company,
-}
-
-/// What makes one instance another than the next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Place {
-    /// Not every name of a folder is a text.
-    folder: OsString,
-    pub(crate) name: String,
-    company: Company,
-    /// The `bwdc.toml` by which it was found.
-    found_by: Option<OsString>,
-}
-
-impl Place {
-    pub(crate) fn folder(&self) -> &Path {
-        Path::new(&self.folder)
-    }
-}
-
-/// Whether what is told has to say whom it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Company {
-    Alone,
-    AmongOthers,
 }
 
 impl Context {

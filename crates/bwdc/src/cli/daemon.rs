@@ -1,28 +1,24 @@
 //! `bwdc daemon`
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bwdc_daemon::{Configuration, Configured, Moment, Workers};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Given;
+use super::timetable::{Times, last_run};
 use super::which::{Which, Wish};
-use crate::daemon::timetable::{Times, last_run};
-use crate::daemon::worker;
-use crate::daemon::{self, Configuration, Configured, Moment, Workers};
 use crate::job::Job;
 use crate::log;
 use crate::run::Context;
-use crate::ui::{Answer, Style};
+use crate::ui::Answer;
 use bwdc_config::installation::AtOnce;
+use bwdc_config::settings;
 use bwdc_config::zone;
-use bwdc_config::{Environment, settings};
 use bwdc_core::error::{Error, Result};
-
-pub(super) use crate::daemon::worker::COMMAND as WORKER;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -51,22 +47,17 @@ pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
     if let Some(warning) = zone::warning(&given.environment) {
         tracing::warn!("{warning}");
     }
-    let workers = Workers::new(&given.setup.log, given.style, Duration::from_secs(arguments.longest));
+    let workers = Workers {
+        log: given.setup.log.variables(),
+        quiet: given.style.quiet,
+        longest: Duration::from_secs(arguments.longest),
+    };
     // What happens is in the log; nobody waits for answers.
     let given = given.quietly();
     let home = home(&arguments.which, &given)?;
     let load = |moment| configured(&arguments, given.again()?, moment);
-    daemon::run(&home, workers, load).await?;
+    bwdc_daemon::run(&home, workers, load).await?;
     Ok(Answer::Nothing)
-}
-
-/// `bwdc worker`: one sync for a daemon, which hands the order over on stdin.
-pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answer> {
-    let mut order = Vec::new();
-    std::io::stdin()
-        .read_to_end(&mut order)
-        .map_err(|error| Error::new(format!("Reading the daemon's order from stdin: {error}")))?;
-    worker::work(&order, environment, style).await
 }
 
 /// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.

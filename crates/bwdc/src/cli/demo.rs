@@ -17,10 +17,10 @@ use super::sandbox::start;
 use crate::job::Told as _;
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
-use crate::signals::Stop;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::{Environment, env};
 use bwdc_core::error::{Error, Result};
+use bwdc_daemon::signals::Stop;
 use bwdc_store::{DataFile, key};
 
 #[derive(Debug, Args)]

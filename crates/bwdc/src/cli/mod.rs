@@ -24,9 +24,11 @@ mod several;
 mod status;
 mod sync;
 mod test;
+mod timetable;
 mod update;
 mod usage;
 mod which;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -143,7 +145,7 @@ enum Command {
 /// Runs what was typed, and says how the program ends.
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if arguments.get(1).is_some_and(|first| first == daemon::WORKER) {
+    if arguments.get(1).is_some_and(|first| first == bwdc_daemon::worker::COMMAND) {
         return work(&Environment::of_process(), &arguments[2..]);
     }
     let arguments = usage::without_leading_escape(arguments);
@@ -201,7 +203,7 @@ fn work(environment: &Environment, folders: &[OsString]) -> Exit {
     if let Err(error) = root::worker_becomes_owner(folders) {
         return told(Err(error), style);
     }
-    let work = async { daemon::work(environment, style).await.map(|answer| (answer, Exit::Success)) };
+    let work = async { worker::work(environment, style).await.map(|answer| (answer, Exit::Success)) };
     told(block_on(work).flatten(), style)
 }
 

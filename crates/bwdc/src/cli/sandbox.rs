@@ -12,10 +12,10 @@ use bwdc_sandbox::{Exposure, Flavour, Identity, Limits, Options, Sandbox, Stagin
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
-use crate::signals::Stop;
 use crate::ui::{self, Answer};
 use bwdc_config::env;
 use bwdc_core::error::{Error, Result};
+use bwdc_daemon::signals::Stop;
 use bwdc_store::files::write_atomically;
 
 #[derive(Debug, Args)]

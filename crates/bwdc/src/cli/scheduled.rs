@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Given;
-use crate::daemon::timetable::Times;
+use crate::cli::timetable::Times;
 use bwdc_config::env;
 use bwdc_config::zone;
 use bwdc_core::error::Result;

@@ -7,12 +7,13 @@ use serde_json::{Map, json};
 
 use super::which::{Jobs, Which, Wish};
 use super::{news, several};
-use crate::job::{Job, Report, Told as _, new_run};
+use crate::job::{Job, Report, Told as _};
 use crate::rivals::{self, Judgement};
 use crate::run::Outcome;
-use crate::signals::Stop;
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_daemon::signals::Stop;
+use bwdc_store::report;
 use bwdc_store::runs::Facts;
 
 #[derive(Debug, Args)]
@@ -43,7 +44,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
             let judgement = judgement(std::slice::from_ref(&job), given).await;
-            let report = job.sync(new_run(), judgement.permit(&job), removals, asked_to_end()).await;
+            let report = job.sync(report::new_run(), judgement.permit(&job), removals, asked_to_end()).await;
             let outcome = match report.result {
                 Ok(outcome) => outcome,
                 Err(error) => return several::alone(error, given.style),
@@ -57,8 +58,9 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
         }
         Jobs::Several(jobs) => {
             let judgement = &judgement(&jobs, given).await;
-            let sync =
-                async |job: &Job| job.sync(new_run(), judgement.permit(job), removals, asked_to_end()).await;
+            let sync = async |job: &Job| {
+                job.sync(report::new_run(), judgement.permit(job), removals, asked_to_end()).await
+            };
             let told = several::side_by_side(&jobs, given, sync, told).await;
             let (answer, exit) = several::answer(told, "synced", Facts::synced);
             Ok((unless_in_log(answer, given.style), exit))

@@ -116,7 +116,7 @@ impl Sink for Stderr {
 
 /// Our own events; the libraries' are for their developers, and nobody has looked through them for secrets.
 fn ours(level: LevelFilter) -> Targets {
-    ["bwdc", "bwdc_config", "bwdc_connect", "bwdc_sandbox", "bwdc_schedule", "bwdc_store"]
+    ["bwdc", "bwdc_config", "bwdc_connect", "bwdc_daemon", "bwdc_sandbox", "bwdc_schedule", "bwdc_store"]
         .into_iter()
         .fold(Targets::new(), |targets, name| targets.with_target(name, level))
 }

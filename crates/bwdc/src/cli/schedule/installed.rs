@@ -220,7 +220,7 @@ fn ran_told(installed: &Installed, ran: &Result<String>) -> String {
 fn end_of_log(installed: &Installed) -> Option<(String, String)> {
     let (place, end) = match installed.journal() {
         Some(unit) => {
-            let command = [unit.journalctl(), ["-n", "20"].map(str::to_owned).to_vec()].concat();
+            let command = unit.last_lines();
             let read = [&command[..], &["--no-pager", "-o", "cat"].map(str::to_owned)].concat();
             (format!("Its output: `{}`.", command.join(" ")), bwdc_schedule::run(&read, None).ok()?)
         }

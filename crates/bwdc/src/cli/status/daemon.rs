@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{length, shown};
-use crate::daemon::status::{InstanceStatus, Status};
 use bwdc_core::error::{Error, Result};
+use bwdc_daemon::status::{InstanceStatus, Status};
 
 /// As the daemon tells it, with the names of the instances in them, too.
 pub(super) fn response(status: &Status) -> Result<Value> {

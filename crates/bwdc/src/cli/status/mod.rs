@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::Given;
 use super::daemon::home;
 use super::which::{Which, Wish};
-use crate::daemon::control;
-use crate::daemon::status::Status;
 use crate::ui::{self, Answer};
 use bwdc_config::zone;
 use bwdc_core::error::{Exit, Result};
+use bwdc_daemon::control;
+use bwdc_daemon::status::Status;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -100,6 +100,13 @@ impl JournalUnit {
         };
         vec!["journalctl".to_owned(), format!("{unit}={}.service", self.name)]
     }
+
+    /// The command that shows what it printed last, as people type it.
+    pub fn last_lines(&self) -> Vec<String> {
+        let own = (self.manager == Manager::User).then_some("--user");
+        let words = ["journalctl"].into_iter().chain(own).chain(["-u", &self.name, "-n", "20"]);
+        words.map(str::to_owned).collect()
+    }
 }
 
 impl Located for Units {

@@ -96,7 +96,10 @@ fn another_daemon(place: &Path) -> Error {
 }
 
 /// Asks the daemon whose configuration is in this folder, if there is one that would answer us.
-pub(crate) async fn ask(folder: &Path) -> Result<Option<Status>> {
+///
+/// # Errors
+/// It answers with what is no status, or not in time.
+pub async fn ask(folder: &Path) -> Result<Option<Status>> {
     let place = system::place(folder);
     let no_daemon = |why: &dyn std::fmt::Display| {
         Error::new(format!("No daemon answers at {}: {why}.", place.display()))

@@ -11,33 +11,43 @@ mod system {
     }
 
     /// Read the configuration again: SIGHUP.
-    pub(crate) struct Reload(Signal);
+    pub struct Reload(Signal);
 
     impl Reload {
-        pub(crate) fn listen() -> Result<Self> {
+        /// Listens from now on.
+        ///
+        /// # Errors
+        /// The system does not let it.
+        pub fn listen() -> Result<Self> {
             Ok(Self(listen(SignalKind::hangup())?))
         }
 
-        pub(crate) async fn asked(&mut self) {
+        /// Waits until it is asked.
+        pub async fn asked(&mut self) {
             self.0.recv().await;
         }
     }
 
     /// End: SIGTERM and SIGINT.
-    pub(crate) struct Stop {
+    pub struct Stop {
         terminate: Signal,
         interrupt: Signal,
     }
 
     impl Stop {
-        pub(crate) fn listen() -> Result<Self> {
+        /// Listens from now on.
+        ///
+        /// # Errors
+        /// The system does not let it.
+        pub fn listen() -> Result<Self> {
             Ok(Self {
                 terminate: listen(SignalKind::terminate())?,
                 interrupt: listen(SignalKind::interrupt())?,
             })
         }
 
-        pub(crate) async fn asked(&mut self) {
+        /// Waits until it is asked.
+        pub async fn asked(&mut self) {
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
@@ -54,20 +64,25 @@ mod system {
     use bwdc_core::error::Result;
 
     /// Read the configuration again: Windows has no signal that means it, so that the daemon is started again instead.
-    pub(crate) struct Reload;
+    pub struct Reload;
 
     impl Reload {
-        pub(crate) fn listen() -> Result<Self> {
+        /// Listens from now on.
+        ///
+        /// # Errors
+        /// The system does not let it.
+        pub fn listen() -> Result<Self> {
             Ok(Self)
         }
 
-        pub(crate) async fn asked(&mut self) {
+        /// Waits until it is asked.
+        pub async fn asked(&mut self) {
             std::future::pending().await
         }
     }
 
     /// End: Ctrl-C, Ctrl-Break, the console is closed, the machine goes down.
-    pub(crate) struct Stop {
+    pub struct Stop {
         ctrl_c: CtrlC,
         ctrl_break: CtrlBreak,
         close: CtrlClose,
@@ -75,7 +90,11 @@ mod system {
     }
 
     impl Stop {
-        pub(crate) fn listen() -> Result<Self> {
+        /// Listens from now on.
+        ///
+        /// # Errors
+        /// The system does not let it.
+        pub fn listen() -> Result<Self> {
             Ok(Self {
                 ctrl_c: ctrl_c().map_err(super::cannot_listen)?,
                 ctrl_break: ctrl_break().map_err(super::cannot_listen)?,
@@ -84,7 +103,8 @@ mod system {
             })
         }
 
-        pub(crate) async fn asked(&mut self) {
+        /// Waits until it is asked.
+        pub async fn asked(&mut self) {
             tokio::select! {
                 _ = self.ctrl_c.recv() => {}
                 _ = self.ctrl_break.recv() => {}
@@ -95,17 +115,23 @@ mod system {
     }
 }
 
-pub(crate) use self::system::{Reload, Stop};
+pub use self::system::{Reload, Stop};
 use bwdc_core::error::{Error, Result};
 
 /// Each way of asking, to be waited for.
-pub(crate) struct Signals {
-    pub(crate) reload: Reload,
-    pub(crate) stop: Stop,
+pub struct Signals {
+    /// To read the configuration again.
+    pub reload: Reload,
+    /// To end.
+    pub stop: Stop,
 }
 
 impl Signals {
-    pub(crate) fn listen() -> Result<Self> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub fn listen() -> Result<Self> {
         Ok(Self { reload: Reload::listen()?, stop: Stop::listen()? })
     }
 }

@@ -11,53 +11,58 @@ use bwdc_store::runs::Run;
 /// The whole daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Status {
-    pub(crate) version: String,
-    pub(crate) pid: u32,
-    pub(crate) started: Timestamp,
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// When it was started.
+    pub started: Timestamp,
     /// By name.
-    pub(crate) instances: BTreeMap<String, InstanceStatus>,
+    pub instances: BTreeMap<String, InstanceStatus>,
 }
 
 /// One instance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct InstanceStatus {
+pub struct InstanceStatus {
     /// Since when it is running now.
-    pub(crate) running_since: Option<Timestamp>,
+    pub running_since: Option<Timestamp>,
     /// When it runs next.
-    pub(crate) next_run: Option<Timestamp>,
+    pub next_run: Option<Timestamp>,
     /// How the last run under this daemon ended.
-    pub(crate) last: Option<Finished>,
+    pub last: Option<Finished>,
     /// Runs since the daemon was started.
-    pub(crate) runs: u64,
+    pub runs: u64,
     /// Failed ones among them.
-    pub(crate) failed: u64,
+    pub failed: u64,
     /// Those among them that were left to another sync of the same folder.
     #[serde(default)]
-    pub(crate) busy: u64,
+    pub busy: u64,
     /// The same since the last of another kind.
     #[serde(default)]
-    pub(crate) busy_in_a_row: u32,
+    pub busy_in_a_row: u32,
     /// Failed ones since the last good one.
-    pub(crate) failures_in_a_row: u32,
+    pub failures_in_a_row: u32,
     /// When a run last ended well.
-    pub(crate) last_success: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
     /// The last run, as its folder keeps it, also from before this daemon.
     #[serde(default)]
-    pub(crate) last_run: Option<Run>,
+    pub last_run: Option<Run>,
 }
 
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Finished {
-    pub(crate) at: Timestamp,
-    pub(crate) seconds: f64,
+pub struct Finished {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub seconds: f64,
     /// As the command `sync` would have ended: docs/exit-codes.md.
-    pub(crate) exit: u8,
+    pub exit: u8,
     /// "Synced 2 group(s) and 7 user(s).", or what went wrong.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// What a run's end means.
@@ -101,7 +106,7 @@ impl InstanceStatus {
     }
 
     /// Why somebody should look at it.
-    pub(crate) fn trouble(&self, now: Timestamp) -> Option<String> {
+    pub fn trouble(&self, now: Timestamp) -> Option<String> {
         if self.failures_in_a_row > 0 {
             return Some(format!("failed {} times in a row", self.failures_in_a_row));
         }
@@ -118,7 +123,7 @@ impl InstanceStatus {
 
 impl Status {
     /// The names of the instances that somebody should look at.
-    pub(crate) fn in_trouble(&self, now: Timestamp) -> Vec<&str> {
+    pub fn in_trouble(&self, now: Timestamp) -> Vec<&str> {
         let in_trouble = self.instances.iter().filter(|(_, instance)| instance.trouble(now).is_some());
         in_trouble.map(|(name, _)| name.as_str()).collect()
     }

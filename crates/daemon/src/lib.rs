@@ -3,12 +3,12 @@
 //! [`engine`] decides who runs when; here is the world around it: the clock, the runs, the signals, and those who ask.
 
 mod clock;
-pub(crate) mod control;
+pub mod control;
 mod metrics;
 mod notify;
-pub(crate) mod status;
-pub(crate) mod timetable;
-pub(crate) mod worker;
+pub mod signals;
+pub mod status;
+pub mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
@@ -21,15 +21,16 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Interval, timeout};
 
+use self::signals::Signals;
 use self::status::{Finished, Status, Verdict};
 use self::worker::Done;
-pub(crate) use self::worker::Workers;
-use crate::job::{self, Errand};
-use crate::signals::Signals;
+pub use self::worker::Workers;
 use bwdc_core::error::{Error, Exit, Result};
-pub(crate) use bwdc_schedule::times::engine::Timetable;
+pub use bwdc_schedule::times::engine::Timetable;
 use bwdc_schedule::times::engine::{Ended, Engine, Spread, Wanted};
 use bwdc_store::RunLock;
+use bwdc_store::errand::Errand;
+use bwdc_store::report;
 use bwdc_store::runs::{Run as KeptRun, Runs as KeptRuns};
 use bwdc_store::tokens::KeptToken;
 
@@ -37,33 +38,36 @@ use bwdc_store::tokens::KeptToken;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// What is to be done, as configured.
-pub(crate) struct Configured<T> {
+pub struct Configured<T> {
     /// How many syncs may be under way at once.
-    pub(crate) at_once: usize,
+    pub at_once: usize,
     /// By how much the start of a sync may be put off, so that not all machines come at once.
-    pub(crate) spread: SignedDuration,
+    pub spread: SignedDuration,
     /// Where `/metrics` and `/healthz` are, if wanted.
-    pub(crate) metrics: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
     /// By name.
-    pub(crate) instances: BTreeMap<String, Configuration<T>>,
+    pub instances: BTreeMap<String, Configuration<T>>,
     /// What else is configured on this machine, and not run by this daemon.
-    pub(crate) others: Vec<Errand>,
+    pub others: Vec<Errand>,
 }
 
 /// When the configuration is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
+    /// When the daemon starts.
     Start,
     /// There is an older one to go on with.
     Reload,
 }
 
 /// One instance.
-pub(crate) struct Configuration<T> {
-    pub(crate) timetable: T,
+pub struct Configuration<T> {
+    /// When it is to run.
+    pub timetable: T,
     /// When it last ran to a good end.
-    pub(crate) last: Option<Timestamp>,
-    pub(crate) errand: Errand,
+    pub last: Option<Timestamp>,
+    /// What to sync.
+    pub errand: Errand,
 }
 
 /// What is run again and again.
@@ -86,7 +90,10 @@ impl Shared {
 }
 
 /// Runs until it is asked to end. `folder` is where the configuration is, `load` reads it.
-pub(crate) async fn run<T: Timetable>(
+///
+/// # Errors
+/// The first configuration cannot be read, another daemon runs for this folder, or signals cannot be heard.
+pub async fn run<T: Timetable>(
     folder: &Path,
     workers: Workers,
     load: impl Fn(Moment) -> Result<Configured<T>>,
@@ -271,7 +278,7 @@ impl<T: Timetable> Daemon<T> {
             ))
             .hint("The next run repeats it.");
             for Run { name, id, since, .. } in self.runs.under_way.values() {
-                job::log_lost(name, id, since.elapsed().as_secs_f64(), &error);
+                report::log_lost(name, id, since.elapsed().as_secs_f64(), &error);
             }
         }
     }

@@ -10,82 +10,84 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use bwdc_core::check::Removals;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::job::{self, Errand, Job, Told as _};
-use crate::log;
-use crate::rivals;
-use crate::ui::{Answer, Style};
-use bwdc_config::env::STARTED_BY;
-use bwdc_config::{Environment, setup};
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_store::tokens::{KeptToken, TokenMemory};
+use bwdc_schedule::variables::STARTED_BY;
+use bwdc_store::errand::Errand;
+use bwdc_store::report;
+use bwdc_store::tokens::KeptToken;
 
 /// The first argument of a worker.
-pub(crate) const COMMAND: &str = "worker";
+pub const COMMAND: &str = "worker";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a worker is to do.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Order {
+pub struct Order {
     /// Of the daemon: another may have taken its place on the disk.
     version: String,
     /// Names the run in the log.
-    pub(super) run: String,
-    errand: Errand,
+    pub run: String,
+    /// What to sync.
+    pub errand: Errand,
     /// What else is configured, to see whether one removes the people of the other.
-    others: Vec<Errand>,
-    /// Of an earlier run.
-    token: Option<KeptToken>,
+    pub others: Vec<Errand>,
+    /// The access token of an earlier run.
+    pub token: Option<KeptToken>,
     /// Whether the daemon was told to print nothing.
-    quiet: bool,
+    pub quiet: bool,
 }
 
-/// What became of it.
+/// What became of a sync.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Done {
+pub struct Done {
     /// As the command `sync` would have ended.
-    pub(super) exit: u8,
-    pub(super) message: String,
-    /// For the next run.
-    pub(super) token: Option<KeptToken>,
+    pub exit: u8,
+    /// The sentence it ended with.
+    pub message: String,
+    /// The access token for the next run.
+    pub token: Option<KeptToken>,
 }
 
 /// How workers are started.
 #[derive(Clone, Debug)]
-pub(crate) struct Workers {
+pub struct Workers {
     /// The settings of the log, as variables: the worker reads no `bwdc.toml`, which may say something else by now.
-    log: Vec<(&'static str, OsString)>,
-    quiet: bool,
+    pub log: Vec<(&'static str, OsString)>,
+    /// Whether the daemon was told to print nothing.
+    pub quiet: bool,
     /// No sync may take longer.
-    longest: Duration,
+    pub longest: Duration,
 }
 
 impl Workers {
-    pub(crate) fn new(log: &setup::Log, style: Style, longest: Duration) -> Self {
-        Self { log: log.variables(), quiet: style.quiet, longest }
-    }
-
-    pub(super) fn order(&self, errand: Errand, others: Vec<Errand>, token: Option<KeptToken>) -> Order {
-        Order { version: VERSION.to_owned(), run: job::new_run(), errand, others, token, quiet: self.quiet }
+    pub(crate) fn order(&self, errand: Errand, others: Vec<Errand>, token: Option<KeptToken>) -> Order {
+        Order {
+            version: VERSION.to_owned(),
+            run: report::new_run(),
+            errand,
+            others,
+            token,
+            quiet: self.quiet,
+        }
     }
 
     /// Has it done. A worker that cannot be started, or ends without a word, has failed; then there is a line in the log, too.
-    pub(super) async fn run(self, order: Order) -> Done {
+    pub(crate) async fn run(self, order: Order) -> Done {
         let started = Instant::now();
         let done = timeout(self.longest, self.done(&order)).await;
         let done = done.unwrap_or_else(|_| Err(too_long(self.longest)));
         match done {
             Ok(done) => done,
             Err(error) => {
-                job::log_lost(order.errand.name(), &order.run, started.elapsed().as_secs_f64(), &error);
+                report::log_lost(order.errand.name(), &order.run, started.elapsed().as_secs_f64(), &error);
                 Done { exit: Exit::Failure as u8, message: error.to_string(), token: order.token }
             }
         }
@@ -213,6 +215,16 @@ fn without_a_word(ended: ExitStatus) -> Error {
         .hint("The service's log may say more. The system kills processes when it runs out of memory.")
 }
 
+impl Order {
+    /// The order as a worker gets it.
+    ///
+    /// # Errors
+    /// It makes no sense, or comes from a daemon of another version.
+    pub fn read(order: &[u8]) -> Result<Self> {
+        read(order)
+    }
+}
+
 fn read(order: &[u8]) -> Result<Order> {
     #[derive(Deserialize)]
     struct Daemon {
@@ -232,32 +244,6 @@ fn read(order: &[u8]) -> Result<Order> {
         .hint("Restart the daemon."));
     }
     serde_json::from_slice(order).map_err(no_sense)
-}
-
-/// The worker's side: does what stands in the order.
-pub(crate) async fn work(order: &[u8], environment: &Environment, style: Style) -> Result<Answer> {
-    let Order { run, errand, others, token, quiet, .. } = read(order)?;
-    let log = setup::Log::of_variables(environment)?;
-    log::start(environment, Style { quiet, ..style }, Some(&log));
-    if !quiet {
-        log::on_stderr(&log);
-    }
-    let tokens = TokenMemory::with(token);
-    // What happens is in the log; the daemon tells the rest.
-    let style = Style { quiet: true, ..style };
-    let job = errand.job(environment, style).with_tokens(&tokens);
-    let others: Vec<Job> = others.into_iter().map(|errand| errand.job(environment, style)).collect();
-    let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
-    judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
-    let report = job.sync(run, judgement.permit(&job), Removals::Few, std::future::pending()).await;
-    let (exit, message) = match report.result {
-        Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
-        Err(error) => (error.exit, error.to_string()),
-    };
-    let done = Done { exit: exit as u8, message, token: tokens.kept() };
-    let value = serde_json::to_value(done)
-        .map_err(|error| Error::new(format!("Writing what became of the sync as JSON: {error}")))?;
-    Ok(Answer::Object(value))
 }
 
 #[cfg(test)]

@@ -1,0 +1,44 @@
+//! `bwdc worker`: one sync for a daemon. No command for people.
+
+use std::io::Read as _;
+
+use bwdc_core::check::Removals;
+use bwdc_daemon::worker::{Done, Order};
+use bwdc_store::tokens::TokenMemory;
+
+use crate::job::{Job, Told as _, of_errand};
+use crate::log;
+use crate::rivals;
+use crate::ui::{Answer, Style};
+use bwdc_config::{Environment, setup};
+use bwdc_core::error::{Error, Result};
+
+/// Does what stands in the order, which the daemon hands over on stdin.
+pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answer> {
+    let mut order = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut order)
+        .map_err(|error| Error::new(format!("Reading the daemon's order from stdin: {error}")))?;
+    let Order { run, errand, others, token, quiet, .. } = Order::read(&order)?;
+    let log = setup::Log::of_variables(environment)?;
+    log::start(environment, Style { quiet, ..style }, Some(&log));
+    if !quiet {
+        log::on_stderr(&log);
+    }
+    let tokens = TokenMemory::with(token);
+    // What happens is in the log; the daemon tells the rest.
+    let style = Style { quiet: true, ..style };
+    let job = of_errand(errand, environment, style).with_tokens(&tokens);
+    let others: Vec<Job> = others.into_iter().map(|errand| of_errand(errand, environment, style)).collect();
+    let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
+    judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
+    let report = job.sync(run, judgement.permit(&job), Removals::Few, std::future::pending()).await;
+    let (exit, message) = match report.result {
+        Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
+        Err(error) => (error.exit, error.to_string()),
+    };
+    let done = Done { exit: exit as u8, message, token: tokens.kept() };
+    let value = serde_json::to_value(done)
+        .map_err(|error| Error::new(format!("Writing what became of the sync as JSON: {error}")))?;
+    Ok(Answer::Object(value))
+}

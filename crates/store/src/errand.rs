@@ -1,0 +1,76 @@
+//! What is synced as one, as one process hands it to another: folders by their names, and nothing of what is in them.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// A job as it is handed from one process to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Errand {
+    /// The folder of the existing connector, which may not be there yet.
+    Usual(Place),
+    /// One that somebody named.
+    One(Place),
+    /// Several that are merged into one organization.
+    Merged {
+        /// The organization's name in bwdc.toml.
+        name: String,
+        /// Its directories, each with what its groups' names begin with.
+        members: Vec<(Place, String)>,
+        /// The bwdc.toml that merges them.
+        path: OsString,
+        /// How many are read at the same time.
+        at_once: usize,
+    },
+}
+
+impl Errand {
+    /// Its name in the log and in summaries.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Usual(place) | Self::One(place) => &place.name,
+            Self::Merged { name, .. } => name,
+        }
+    }
+
+    /// The folders in which it reads and keeps its state.
+    pub fn folders(&self) -> Vec<&Path> {
+        match self {
+            Self::Usual(place) | Self::One(place) => vec![place.folder()],
+            Self::Merged { members, .. } => members.iter().map(|(place, _)| place.folder()).collect(),
+        }
+    }
+}
+
+/// An instance: its folder, and what was said about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Place {
+    /// The folder. Not every name of a folder is a text.
+    pub folder: OsString,
+    /// By which the log and summaries know it.
+    pub name: String,
+    /// Whether there are others in the same run.
+    pub company: Company,
+    /// The `bwdc.toml` by which it was found.
+    pub found_by: Option<OsString>,
+}
+
+impl Place {
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        Path::new(&self.folder)
+    }
+}
+
+/// Whether what is told has to say whom it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Company {
+    /// It is alone.
+    Alone,
+    /// It is one of several.
+    AmongOthers,
+}
