@@ -97,7 +97,7 @@ pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backof
                 "set BWDC_CA_FILE to the authority's PEM file (or NODE_EXTRA_CA_CERTS)",
                 "the server's URL",
             )),
-            None if request.repeat == Repeat::OnceOver && !failure.did_not_arrive() => {
+            None if request.repeat != Repeat::Always && !failure.did_not_arrive() => {
                 Error::new(Kind::Unclear, attempted, reason).hint(UNCLEAR)
             }
             None => Error::new(Kind::Unreachable, attempted, reason).hint(network_hint(error)),

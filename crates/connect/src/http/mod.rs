@@ -114,6 +114,9 @@ pub enum Repeat {
     /// Only where the first one surely does nothing any more: it did not arrive, was turned away, or failed. After a gateway's error
     /// (502, 504), a time-out or a broken connection the server may still be at it.
     OnceOver,
+    /// Only where nothing of the first one was done: it did not arrive, or was turned away. A server that answers that it failed may
+    /// have done a part.
+    IfNotBegun,
 }
 
 impl Request {
@@ -253,6 +256,12 @@ impl Http {
             })?;
         let retry_for = network.retry_for.unwrap_or(RETRY_FOR);
         Ok(Self { client, retry_for, pace, allowance, concurrency, passing })
+    }
+
+    /// The same client with a pace of its own: connections, and what the other side allows, are shared.
+    #[must_use]
+    pub fn paced(&self, pace: Pace) -> Self {
+        Self { pace, ..self.clone() }
     }
 
     /// Sends a request until it is answered for good: what may pass (429, some 5xx, broken connections) is tried again

@@ -58,7 +58,12 @@ pub(super) fn judge(
         Err(failure) if failure.may_pass() => None,
         Err(_) => return Next::Done,
     };
-    if repeat == Repeat::OnceOver && !is_over(result) {
+    let may_repeat = match repeat {
+        Repeat::Always => true,
+        Repeat::OnceOver => is_over(result),
+        Repeat::IfNotBegun => was_not_begun(result),
+    };
+    if !may_repeat {
         return Next::Done;
     }
     let wait = asked.unwrap_or_else(|| backoff.wait());
@@ -71,6 +76,14 @@ pub(super) fn judge(
 fn is_over(result: &Result<Response, Failure>) -> bool {
     match result {
         Ok(answer) => !matches!(answer.status.as_u16(), 408 | 502 | 504),
+        Err(failure) => failure.did_not_arrive(),
+    }
+}
+
+/// Whether the server surely has done nothing of this attempt: nothing came to it, or it had no room for it.
+fn was_not_begun(result: &Result<Response, Failure>) -> bool {
+    match result {
+        Ok(answer) => matches!(answer.status.as_u16(), 425 | 429 | 503),
         Err(failure) => failure.did_not_arrive(),
     }
 }
@@ -161,22 +174,23 @@ mod tests {
     #[test]
     fn what_must_not_be_under_way_twice_is_repeated_only_when_it_is_over() {
         let bound = Duration::from_secs(60);
-        let is_repeated = |status| {
+        let is_repeated = |status, repeat| {
             let result = answer(status, None);
-            let next = judge(
-                &result,
-                Passing::default(),
-                Repeat::OnceOver,
-                &mut Backoff::new(bound),
-                Duration::ZERO,
-            );
+            let next = judge(&result, Passing::default(), repeat, &mut Backoff::new(bound), Duration::ZERO);
             next != Next::Done
         };
-        for status in [425, 429, 500, 503] {
-            assert!(is_repeated(status), "{status}");
+        for status in [425, 429, 503] {
+            assert!(
+                is_repeated(status, Repeat::OnceOver) && is_repeated(status, Repeat::IfNotBegun),
+                "{status}"
+            );
         }
+        assert!(is_repeated(500, Repeat::OnceOver) && !is_repeated(500, Repeat::IfNotBegun));
         for status in [200, 400, 408, 502, 504] {
-            assert!(!is_repeated(status), "{status}");
+            assert!(
+                !is_repeated(status, Repeat::OnceOver) && !is_repeated(status, Repeat::IfNotBegun),
+                "{status}"
+            );
         }
     }
 
