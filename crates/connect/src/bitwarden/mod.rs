@@ -1,10 +1,13 @@
-//! The Bitwarden organization: a token for its API key, and the import.
+//! The Bitwarden organization: a token for its API key, the import, what it holds, and changes to single members and groups.
 //!
 //! Facts about the server: bitwarden/server `OrganizationController` (Public) and
 //! `ImportOrganizationUsersAndGroupsCommand`; about Vaultwarden: its `api/core/public.rs` and `api/identity.rs`.
 
+mod call;
+mod edit;
 mod endpoints;
 mod message;
+mod roster;
 mod token;
 
 use std::time::Duration;
@@ -18,7 +21,9 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
+pub use self::edit::{Change, Invitation, Outcome};
 pub use self::endpoints::Endpoints;
+pub use self::roster::{Memberships, Reading, Server, Within};
 pub use self::token::{Credentials, Token};
 use crate::http::failure::UNCLEAR;
 use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings, seconds, short_json};
@@ -32,6 +37,9 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
 /// bursts of 5 keeps to both.
 const CLOUD_BURST: u32 = 5;
 const CLOUD_INTERVAL: Duration = Duration::from_secs(1);
+/// The cloud allows 200 GETs a minute: 80 at once, and 120 a minute after that.
+const CLOUD_READS: u32 = 80;
+const CLOUD_READ_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Everything needed to talk to one organization's servers.
 #[derive(Clone, Debug)]
@@ -50,6 +58,8 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: Http,
+    /// For what the organization holds.
+    reads: Http,
     endpoints: Endpoints,
     device_id: String,
 }
@@ -77,14 +87,17 @@ const PLATFORM: (&str, &str) = if cfg!(windows) {
 impl Client {
     /// A client that has not said anything yet.
     pub fn new(config: Config) -> Result<Self> {
-        let pace = if config.endpoints.is_cloud() {
-            Pace::of_changes(CLOUD_BURST, CLOUD_INTERVAL)
+        let (pace, of_reads) = if config.endpoints.is_cloud() {
+            let of_reads = Pace::new(CLOUD_READS, CLOUD_READ_INTERVAL, |_, _| 1);
+            (Pace::of_changes(CLOUD_BURST, CLOUD_INTERVAL), of_reads)
         } else {
-            Pace::default()
+            Default::default()
         };
         let headers = headers(&config.client_version)?;
         let settings = Settings { network: config.network, headers, pace, ..Settings::default() };
-        Ok(Self { http: Http::new(settings)?, endpoints: config.endpoints, device_id: config.device_id })
+        let http = Http::new(settings)?;
+        let reads = http.paced(of_reads);
+        Ok(Self { http, reads, endpoints: config.endpoints, device_id: config.device_id })
     }
 
     /// The API's base URL.
@@ -174,11 +187,18 @@ impl Client {
             return Err(refused(attempted, &response, None));
         }
         let config = short_json(&response.body).unwrap_or(Value::Null);
-        Ok(match config.pointer("/server/name").and_then(Value::as_str) {
-            None => ServerKind::Official,
-            Some(name) if name.eq_ignore_ascii_case("vaultwarden") => ServerKind::Vaultwarden,
-            Some(name) => ServerKind::Other(name.to_owned()),
-        })
+        Ok(ServerKind::of(&config))
+    }
+}
+
+impl ServerKind {
+    /// Who answers, by what the server says about itself.
+    fn of(config: &Value) -> Self {
+        match config.pointer("/server/name").and_then(Value::as_str) {
+            None => Self::Official,
+            Some(name) if name.eq_ignore_ascii_case("vaultwarden") => Self::Vaultwarden,
+            Some(name) => Self::Other(name.to_owned()),
+        }
     }
 }
 

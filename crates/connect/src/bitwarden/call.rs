@@ -1,0 +1,108 @@
+//! Requests to the Public API besides the import, and what their refusals mean.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+use super::{Client, KNOWN, Token, bearer, message, refused, url};
+use crate::http::{Repeat, Request, Response};
+use crate::{Error, Kind, Result};
+
+/// Time for one answer. All members of a large organization are one.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What to do where nobody knows whether a change was made.
+pub(super) const UNCLEAR: &str = "It may have been done, or still be under way on the server, so it was not sent a second time. The next run compares.";
+
+impl Client {
+    /// Reads something of the organization. Any answer is returned, whatever its status.
+    pub(super) async fn read(&self, token: &Token, attempted: &str, path: &[&str]) -> Result<Response> {
+        let mut request = Request::get(self.place(path)?, TIMEOUT);
+        request.headers.insert(AUTHORIZATION, bearer(token, attempted)?);
+        self.reads.send(attempted, &request).await
+    }
+
+    /// Asks for a change, again only where the first request has surely done nothing. Any answer is returned, whatever its status.
+    pub(super) async fn ask(
+        &self,
+        token: &Token,
+        attempted: &str,
+        (method, path): (Method, &[&str]),
+        body: Option<&Value>,
+    ) -> Result<Response> {
+        let mut headers = HeaderMap::new();
+        let bearer = bearer(token, attempted);
+        headers.insert(AUTHORIZATION, bearer.map_err(|error| Error::new(Kind::Credentials, "", error))?);
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let request = Request {
+            method,
+            url: self.place(path)?,
+            headers,
+            body: body.map(|body| body.to_string().into()),
+            timeout: TIMEOUT,
+            repeat: Repeat::IfNotBegun,
+        };
+        self.http.send(attempted, &request).await
+    }
+
+    /// Where something is. Ids are encoded: none leads elsewhere.
+    fn place(&self, path: &[&str]) -> Result<Url> {
+        let mut place = url(self.api_url(), "/public")?;
+        if let Ok(mut segments) = place.path_segments_mut() {
+            segments.extend(path);
+        }
+        Ok(place)
+    }
+}
+
+/// What was asked of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    ToTell,
+    ToChange,
+}
+
+/// An answer that is no success, with what is known to help.
+pub(super) fn not_done(asked: Asked, attempted: String, response: &Response) -> Error {
+    if response.status.is_redirection() {
+        return refused(attempted, response, None);
+    }
+    let told = message::of(response, None);
+    let (kind, default) = match response.status.as_u16() {
+        401 | 403 => (
+            Kind::Credentials,
+            "The server does not accept the login: run `bwdc logout` and `bwdc login`. A firewall in between may also answer so.",
+        ),
+        404 => (Kind::Refused, "Somebody else may have removed it meanwhile. The next run compares."),
+        429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
+        408 | 500 | 502 | 504.. if asked == Asked::ToChange => (Kind::Unclear, UNCLEAR),
+        408 | 500.. => (Kind::Refused, "The server failed: try again later. Its log says more."),
+        _ => (Kind::Refused, "The server's log may say more."),
+    };
+    let known = KNOWN.iter().find(|(text, _)| told.contains(text)).map(|(_, hint)| *hint);
+    Error::new(kind, attempted, told).hint(known.unwrap_or(default))
+}
+
+/// An answer in the place of the list or the object that was asked for.
+pub(super) fn odd(attempted: &str, response: &Response, reason: &str) -> Error {
+    let status = response.status.as_u16();
+    let id = response.request_id().map_or(String::new(), |id| format!(" [request {id}]"));
+    Error::new(
+        Kind::Data,
+        attempted,
+        format!("HTTP {status}: the answer is not what a Bitwarden server sends: {reason}{id}"),
+    )
+    .hint(
+        "Something before the server (a sign-in page, a firewall, a maintenance page) may have answered in its place: let this machine \
+         through.",
+    )
+}
+
+/// Whether Bitwarden's server, and nothing before it, says that nothing has that id: it does so without a body.
+pub(super) fn is_gone(response: &Response) -> bool {
+    response.status == StatusCode::NOT_FOUND && response.body.trim_ascii().is_empty()
+}

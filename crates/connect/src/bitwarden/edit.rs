@@ -1,0 +1,352 @@
+//! Changes to single members and groups. Each says whether it was made, was not, or may have been.
+
+use bwdc_core::entry::{Email, ExternalId};
+use bwdc_core::organization::roster::{GroupId, MemberId, Role};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::call::{Asked, UNCLEAR, is_gone, not_done, odd};
+use super::{Client, Token, is_an_answer};
+use crate::http::{Response, short_json};
+use crate::{Error, Kind, Result};
+
+/// How a change ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It was made.
+    Done(T),
+    /// It was surely not made, and the server is not at it.
+    NotDone(Error),
+    /// Nobody knows; the server may still be at it. The kind of the error is [`Kind::Unclear`].
+    Unclear(Error),
+}
+
+impl<T> Outcome<T> {
+    /// What came of it, or why it is not known to be done.
+    pub fn into_result(self) -> Result<T> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::NotDone(error) | Self::Unclear(error) => Err(error),
+        }
+    }
+
+    fn of(result: Result<T>) -> Self {
+        match result {
+            Ok(value) => Self::Done(value),
+            Err(error) if error.kind() == Kind::Unclear => Self::Unclear(error),
+            Err(error) => Self::NotDone(error),
+        }
+    }
+}
+
+/// What a change was to something that may have been so before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was made by this request.
+    Made,
+    /// It was so before: revoked or restored already, or gone.
+    WasSo,
+}
+
+/// Somebody who is to be invited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Where the mail goes.
+    pub email: Email,
+    /// The role. [`Role::Other`] cannot be given.
+    pub role: Role,
+    /// What a directory knows the person by.
+    pub external_id: Option<ExternalId>,
+    /// Groups to be in from the beginning.
+    pub groups: Vec<GroupId>,
+}
+
+/// What is asked for, and in which words it is told.
+struct Call<'a> {
+    attempted: String,
+    method: Method,
+    path: &'a [&'a str],
+    body: Option<Value>,
+}
+
+impl Client {
+    /// Takes a member's access away; the membership stays, with its groups.
+    pub async fn revoke(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
+        self.turn(token, member, ("Revoking", "revoke"), "Already revoked").await
+    }
+
+    /// Gives a revoked member the access back, with the former status.
+    pub async fn restore(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
+        self.turn(token, member, ("Restoring", "restore"), "Already active").await
+    }
+
+    async fn turn(
+        &self,
+        token: &Token,
+        member: &MemberId,
+        (doing, verb): (&str, &str),
+        was_so: &str,
+    ) -> Outcome<Change> {
+        let call = Call {
+            attempted: self.words(doing, "the member", member.as_str()),
+            method: Method::POST,
+            path: &["members", member.as_str(), verb],
+            body: None,
+        };
+        let result = self.change(token, call, empty).await;
+        Outcome::of(match result {
+            Err(error) if error.kind() == Kind::Refused && error.to_string().contains(was_so) => {
+                Ok(Change::WasSo)
+            }
+            other => other.map(|()| Change::Made),
+        })
+    }
+
+    /// Removes a member from the organization. The account stays.
+    pub async fn delete_member(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
+        let attempted = self.words("Removing", "the member", member.as_str());
+        self.delete(token, attempted, &["members", member.as_str()]).await
+    }
+
+    /// Deletes a group. Its members stay in the organization.
+    pub async fn delete_group(&self, token: &Token, group: &GroupId) -> Outcome<Change> {
+        let attempted = self.words("Deleting", "the group", group.as_str());
+        self.delete(token, attempted, &["groups", group.as_str()]).await
+    }
+
+    async fn delete(&self, token: &Token, attempted: String, path: &[&str]) -> Outcome<Change> {
+        let answered = self.ask(token, &attempted, (Method::DELETE, path), None).await;
+        Outcome::of(match answered {
+            Ok(response) if is_gone(&response) => Ok(Change::WasSo),
+            answered => judged(attempted, answered, empty).map(|()| Change::Made),
+        })
+    }
+
+    /// Gives a member another external id, or none. Everything else is read first and sent back as it was.
+    pub async fn put_member(
+        &self,
+        token: &Token,
+        member: &MemberId,
+        external_id: Option<&ExternalId>,
+    ) -> Outcome<()> {
+        let attempted = self.words("Changing the external id of", "the member", member.as_str());
+        let path = ["members", member.as_str()];
+        let body = self.as_it_is(token, &attempted, &path, &["type", "collections"]).await.map(|mut body| {
+            set(&mut body, "externalId", json!(external_id.map(ExternalId::as_str)));
+            body
+        });
+        self.put(token, attempted, &path, body).await
+    }
+
+    /// Gives a group a name and an external id. Its collections are read first and sent back as they were.
+    pub async fn put_group(
+        &self,
+        token: &Token,
+        group: &GroupId,
+        name: &str,
+        external_id: Option<&ExternalId>,
+    ) -> Outcome<()> {
+        let attempted = self.words("Changing", "the group", group.as_str());
+        let path = ["groups", group.as_str()];
+        let body = self.as_it_is(token, &attempted, &path, &["collections"]).await.map(|mut body| {
+            set(&mut body, "name", json!(name));
+            set(&mut body, "externalId", json!(external_id.map(ExternalId::as_str)));
+            body
+        });
+        self.put(token, attempted, &path, body).await
+    }
+
+    /// What is there, as the server tells it, for being sent back.
+    async fn as_it_is(&self, token: &Token, attempted: &str, path: &[&str], must: &[&str]) -> Result<Value> {
+        let response = self.read(token, attempted, path).await?;
+        if !response.status.is_success() {
+            return Err(not_done(Asked::ToTell, attempted.to_owned(), &response));
+        }
+        let value = short_json(&response.body).unwrap_or_default();
+        let lacks = |key: &&&str| value.get(**key).is_none();
+        // Without what would be reset, nothing can be sent back as it was.
+        match ["id"].iter().chain(must).find(lacks) {
+            None => Ok(value),
+            Some(key) => Err(odd(attempted, &response, &format!("it has no `{key}`"))),
+        }
+    }
+
+    async fn put(&self, token: &Token, attempted: String, path: &[&str], body: Result<Value>) -> Outcome<()> {
+        match body {
+            // Nothing was asked for yet.
+            Err(error) => Outcome::NotDone(error),
+            Ok(body) => {
+                let call = Call { attempted, method: Method::PUT, path, body: Some(body) };
+                Outcome::of(self.change(token, call, |response| object(response).map(|_| ())).await)
+            }
+        }
+    }
+
+    /// Replaces the members of a group.
+    pub async fn put_group_members(
+        &self,
+        token: &Token,
+        group: &GroupId,
+        members: &[MemberId],
+    ) -> Outcome<()> {
+        let ids: Vec<&str> = members.iter().map(MemberId::as_str).collect();
+        let call = Call {
+            attempted: self.words("Setting the members of", "the group", group.as_str()),
+            method: Method::PUT,
+            path: &["groups", group.as_str(), "member-ids"],
+            body: Some(json!({ "memberIds": ids })),
+        };
+        Outcome::of(self.change(token, call, empty).await)
+    }
+
+    /// Mails an invitation again. Only members that have not answered can be invited again.
+    pub async fn reinvite(&self, token: &Token, member: &MemberId) -> Outcome<()> {
+        let call = Call {
+            attempted: self.words("Inviting again", "the member", member.as_str()),
+            method: Method::POST,
+            path: &["members", member.as_str(), "reinvite"],
+            body: None,
+        };
+        Outcome::of(self.change(token, call, empty).await)
+    }
+
+    /// Invites somebody, with role, external id and groups.
+    pub async fn invite(&self, token: &Token, invitation: &Invitation) -> Outcome<MemberId> {
+        let attempted = self.words("Inviting", "", invitation.email.as_str());
+        let role = match invitation.role {
+            Role::Owner => 0,
+            Role::Admin => 1,
+            Role::User => 2,
+            Role::Other => {
+                let reason = "a role with permissions of its own cannot be given";
+                return Outcome::NotDone(Error::new(Kind::Configuration, attempted, reason));
+            }
+        };
+        let groups: Vec<&str> = invitation.groups.iter().map(GroupId::as_str).collect();
+        let body = json!({
+            "email": invitation.email.as_str(), "type": role, "groups": groups,
+            "externalId": invitation.external_id.as_ref().map(ExternalId::as_str),
+        });
+        let call = Call { attempted, method: Method::POST, path: &["members"], body: Some(body) };
+        Outcome::of(self.change(token, call, object).await.map(MemberId::from))
+    }
+
+    /// Makes a group, with nobody in it and no collections. Two groups may have one name.
+    pub async fn create_group(
+        &self,
+        token: &Token,
+        name: &str,
+        external_id: Option<&ExternalId>,
+    ) -> Outcome<GroupId> {
+        let body = json!({ "name": name, "externalId": external_id.map(ExternalId::as_str) });
+        let attempted = self.words("Creating", "the group", name);
+        let call = Call { attempted, method: Method::POST, path: &["groups"], body: Some(body) };
+        Outcome::of(self.change(token, call, object).await.map(GroupId::from))
+    }
+
+    fn words(&self, doing: &str, what: &str, name: &str) -> String {
+        let what = if what.is_empty() { name.to_owned() } else { format!("{what} {name}") };
+        format!("{doing} {what} at {}", self.api_url())
+    }
+
+    async fn change<T>(
+        &self,
+        token: &Token,
+        call: Call<'_>,
+        understand: fn(&Response) -> Option<T>,
+    ) -> Result<T> {
+        let Call { attempted, method, path, body } = call;
+        let answered = self.ask(token, &attempted, (method, path), body.as_ref()).await;
+        judged(attempted, answered, understand)
+    }
+}
+
+/// What an answer, or its lack, says about a change.
+fn judged<T>(
+    attempted: String,
+    answered: Result<Response>,
+    understand: fn(&Response) -> Option<T>,
+) -> Result<T> {
+    let response = match answered {
+        Ok(response) => response,
+        // The answer is larger than any: the request was received.
+        Err(error) if error.kind() == Kind::Data => return Err(unclear(&error)),
+        Err(error) if error.kind() == Kind::Unclear => return Err(error.hint(UNCLEAR)),
+        Err(error) => return Err(error),
+    };
+    if !response.status.is_success() {
+        return Err(not_done(Asked::ToChange, attempted, &response));
+    }
+    understand(&response)
+        .ok_or_else(|| unclear(&odd(&attempted, &response, "it does not say that it is done")))
+}
+
+fn unclear(error: &Error) -> Error {
+    Error::new(Kind::Unclear, "", error).hint(UNCLEAR)
+}
+
+/// An answer with nothing in it, or with nothing bad.
+fn empty(response: &Response) -> Option<()> {
+    is_an_answer(response).then_some(())
+}
+
+/// The id in an answer with an object.
+fn object(response: &Response) -> Option<String> {
+    let value = short_json(&response.body)?;
+    value.get("id")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
+fn set(body: &mut Value, key: &str, value: Value) {
+    if let Value::Object(object) = body {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz::{answer, harmless};
+
+    fn outcome(status: u16, body: &str) -> Outcome<String> {
+        Outcome::of(judged("Creating".to_owned(), Ok(answer(status, body.to_owned())), object))
+    }
+
+    #[test]
+    fn what_a_status_says_about_a_change() {
+        assert_eq!(outcome(200, r#"{"id":"g"}"#), Outcome::Done("g".to_owned()));
+        for status in [301, 400, 401, 403, 404, 409, 413, 425, 429, 501, 503] {
+            assert!(matches!(outcome(status, ""), Outcome::NotDone(_)), "{status}");
+        }
+        for status in [408, 500, 502, 504, 520, 522, 524, 599] {
+            assert!(matches!(outcome(status, ""), Outcome::Unclear(_)), "{status}");
+        }
+        for page in ["", "<html>Sign in</html>", "{}", r#"{"id":null}"#, r#"{"error":"down"}"#] {
+            let Outcome::Unclear(error) = outcome(200, page) else { panic!("{page}") };
+            assert_eq!(error.next_step(), Some(UNCLEAR));
+            assert!(error.to_string().starts_with("Creating: HTTP 200"), "{error}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_answers_to_changes(
+            body in damaged([r#"{"object":"group","id":"g1","name":"G"}"#, r#"{"object":"error","message":"Already revoked.","errors":null}"#, ""]),
+            status in crate::fuzz::status(),
+        ) {
+            for result in [
+                judged("Changing".to_owned(), Ok(answer(status, body.clone())), object),
+                judged("Changing".to_owned(), Ok(answer(status, body.clone())), empty).map(|()| "x".to_owned()),
+            ] {
+                match result {
+                    Ok(id) => prop_assert!((200..300).contains(&status) && !id.is_empty()),
+                    Err(error) => harmless(&error, body.len())?,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! What the organization holds: its members, its groups, who is in them, its seats. Complete, or an error.
+
+use bwdc_core::entry::{Email, ExternalId};
+use bwdc_core::organization::roster::{
+    Account, Group, GroupId, Held, Member, MemberId, Role, Seats, Staging, Status,
+};
+use bwdc_core::organization::{Basis, Kind as Rules, Roster};
+use futures_util::{StreamExt as _, stream};
+use reqwest::header::AUTHORIZATION;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+
+use super::call::{Asked, is_gone, not_done, odd};
+use super::{Client, ServerKind, TOKEN_TIMEOUT, Token, bearer, url};
+use crate::http::{Request, Response, short_json};
+use crate::{Error, Kind, Result};
+
+/// How many groups are asked for at once.
+const AT_ONCE: usize = 8;
+
+/// The flag of servers that stage newcomers (bitwarden/server `Constants.cs`).
+const STAGING: &str = "/featureStates/pm-34423-staged-status";
+
+/// Something that not every server tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading<T> {
+    /// Read to its end.
+    Read(T),
+    /// The server has no such endpoint (404): Vaultwarden, or another server that can only be written.
+    NotOffered,
+}
+
+/// Members of one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// Everybody who is in it.
+    Members(Held),
+    /// Nobody: the group was deleted while we read.
+    Gone,
+}
+
+/// Members of several groups, as far as they could be read.
+#[derive(Debug)]
+pub struct Memberships {
+    /// Groups that were read, in the order in which they were asked for.
+    pub read: Vec<(GroupId, Within)>,
+    /// Why the others are missing; none if no others are. After [`Kind::Credentials`] the rest can be asked for with a new token.
+    pub missing: Option<Error>,
+}
+
+impl Memberships {
+    /// All that was asked for, or the error.
+    pub fn complete(self) -> Result<Vec<(GroupId, Within)>> {
+        self.missing.map_or(Ok(self.read), Err)
+    }
+}
+
+/// What a server says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Who answers.
+    pub kind: ServerKind,
+    /// Whether newcomers can be staged.
+    pub staging: Staging,
+}
+
+impl ServerKind {
+    /// The rules by which the server works. Only Vaultwarden is known to have its own.
+    pub fn rules(&self) -> Rules {
+        match self {
+            Self::Vaultwarden => Rules::Vaultwarden,
+            Self::Official | Self::Other(_) => Rules::Official,
+        }
+    }
+}
+
+impl Client {
+    /// Members and groups, without seats and without who is in the groups: two requests.
+    pub async fn roster(&self, token: &Token) -> Result<Reading<Roster>> {
+        let (members, groups) = futures_util::try_join!(self.members(token), self.groups(token))?;
+        let (Reading::Read(members), Reading::Read(groups)) = (members, groups) else {
+            return Ok(Reading::NotOffered);
+        };
+        let mut roster = Roster::new(Rules::Official, Basis::Live);
+        members.into_iter().for_each(|member| roster.put_member(member));
+        groups.into_iter().for_each(|group| roster.put_group(group));
+        Ok(Reading::Read(roster))
+    }
+
+    /// All members, whatever their status.
+    pub async fn members(&self, token: &Token) -> Result<Reading<Vec<Member>>> {
+        self.list(token, "members", RawMember::member).await
+    }
+
+    /// All groups; who is in them is asked for group by group.
+    pub async fn groups(&self, token: &Token) -> Result<Reading<Vec<Group>>> {
+        self.list(token, "groups", RawGroup::group).await
+    }
+
+    async fn list<R: DeserializeOwned, T>(
+        &self,
+        token: &Token,
+        what: &str,
+        understand: fn(R) -> Option<T>,
+    ) -> Result<Reading<Vec<T>>> {
+        let attempted = format!("Reading the {what} of the organization from {}", self.api_url());
+        let response = self.read(token, &attempted, &[what]).await?;
+        match response.status.as_u16() {
+            404 => Ok(Reading::NotOffered),
+            200..=299 => entries(&attempted, &response, understand).map(Reading::Read),
+            _ => Err(not_done(Asked::ToTell, attempted, &response)),
+        }
+    }
+
+    /// Who is in these groups, one request each, a few at once. Ends at the first failure with what was read until then.
+    pub async fn memberships(&self, token: &Token, groups: &[GroupId]) -> Memberships {
+        let asked: Vec<_> = groups.iter().map(|group| self.within(token, group)).collect();
+        let mut answers = stream::iter(asked).buffered(AT_ONCE);
+        let mut read = Vec::with_capacity(groups.len());
+        for group in groups {
+            match answers.next().await {
+                Some(Ok(within)) => read.push((group.clone(), within)),
+                Some(Err(error)) => return Memberships { read, missing: Some(error) },
+                None => break,
+            }
+        }
+        Memberships { read, missing: None }
+    }
+
+    async fn within(&self, token: &Token, group: &GroupId) -> Result<Within> {
+        let attempted = format!("Reading the members of the group {group} from {}", self.api_url());
+        let response = self.read(token, &attempted, &["groups", group.as_str(), "member-ids"]).await?;
+        if is_gone(&response) {
+            return Ok(Within::Gone);
+        }
+        if !response.status.is_success() {
+            return Err(not_done(Asked::ToTell, attempted, &response));
+        }
+        let ids: Vec<MemberId> = decoded(&attempted, &response)?;
+        Ok(Within::Members(Held::of(ids)))
+    }
+
+    /// Seats of the subscription. None where the server does not tell: only the cloud does, and a plan may have no number.
+    pub async fn seats(&self, token: &Token) -> Result<Option<Seats>> {
+        let attempted = format!("Reading the subscription of the organization from {}", self.api_url());
+        let response = self.read(token, &attempted, &["organization", "subscription"]).await?;
+        match response.status.as_u16() {
+            // A self-hosted server refuses, others have no such endpoint.
+            400 | 404 | 405 => Ok(None),
+            200..=299 => Ok(seats(&response.body)),
+            _ => Err(not_done(Asked::ToTell, attempted, &response)),
+        }
+    }
+
+    /// Who answers, and whether newcomers can be staged. The token lets the server look at this organization's flags.
+    pub async fn server(&self, token: &Token) -> Result<Server> {
+        let attempted = format!("Asking {} what it is", self.api_url());
+        let mut request = Request::get(url(self.api_url(), "/config")?, TOKEN_TIMEOUT);
+        request.headers.insert(AUTHORIZATION, bearer(token, &attempted)?);
+        let response = self.reads.send(&attempted, &request).await?;
+        if !response.status.is_success() {
+            return Err(not_done(Asked::ToTell, attempted, &response));
+        }
+        let config = short_json(&response.body).unwrap_or(Value::Null);
+        let is_on = config.pointer(STAGING).and_then(Value::as_bool).unwrap_or_default();
+        Ok(Server { kind: ServerKind::of(&config), staging: if is_on { Staging::On } else { Staging::Off } })
+    }
+}
+
+/// A list of the Public API. Members and groups are not paged.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct List<R> {
+    data: Vec<R>,
+    #[serde(default)]
+    continuation_token: Option<String>,
+}
+
+/// A number, or whatever else stands in its place.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Number(i64),
+    Other(IgnoredAny),
+}
+
+impl Loose {
+    fn number(self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawMember {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    user_id: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    external_id: Option<String>,
+    #[serde(default)]
+    status: Option<Loose>,
+    #[serde(default, rename = "type")]
+    role: Option<Loose>,
+}
+
+impl RawMember {
+    /// None without an id.
+    fn member(self) -> Option<Member> {
+        let id = self.id.filter(|id| !id.trim().is_empty())?;
+        // Nobody is found by an address that is none.
+        let email = self.email.as_deref().and_then(Email::parse).or_else(|| Email::parse(&id))?;
+        Some(Member {
+            id: id.into(),
+            email,
+            external_id: external_id(self.external_id),
+            status: self.status.and_then(Loose::number).map_or(Status::Other, Status::of_number),
+            role: match self.role.and_then(Loose::number) {
+                Some(0) => Role::Owner,
+                Some(1) => Role::Admin,
+                Some(2) => Role::User,
+                _ => Role::Other,
+            },
+            account: if self.user_id.is_some_and(|id| !id.is_empty()) {
+                Account::Linked
+            } else {
+                Account::None
+            },
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawGroup {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    external_id: Option<String>,
+}
+
+impl RawGroup {
+    /// None without an id.
+    fn group(self) -> Option<Group> {
+        let id = self.id.filter(|id| !id.trim().is_empty())?;
+        Some(Group {
+            id: id.into(),
+            name: self.name.unwrap_or_default(),
+            external_id: external_id(self.external_id),
+            members: Held::Unread,
+        })
+    }
+}
+
+fn external_id(text: Option<String>) -> Option<ExternalId> {
+    text.filter(|text| !text.trim().is_empty()).map(ExternalId::from)
+}
+
+fn decoded<T: DeserializeOwned>(attempted: &str, response: &Response) -> Result<T> {
+    serde_json::from_slice(&response.body).map_err(|error| odd(attempted, response, &error.to_string()))
+}
+
+fn entries<R: DeserializeOwned, T>(
+    attempted: &str,
+    response: &Response,
+    understand: fn(R) -> Option<T>,
+) -> Result<Vec<T>> {
+    let list: List<R> = decoded(attempted, response)?;
+    if list.continuation_token.is_some_and(|token| !token.is_empty()) {
+        let reason = "the server says that there is more of the list, which no known version does";
+        return Err(Error::new(Kind::Incomplete, attempted, reason)
+            .hint("Update bwdc: the server may be newer than it."));
+    }
+    let understood = list.data.into_iter().map(understand).collect::<Option<Vec<T>>>();
+    understood.ok_or_else(|| odd(attempted, response, "an entry of the list has no id"))
+}
+
+fn seats(body: &[u8]) -> Option<Seats> {
+    let subscription = short_json(body)?;
+    let number = |name: &str| {
+        let number = subscription.pointer(&format!("/passwordManager/{name}")).and_then(Value::as_u64)?;
+        usize::try_from(number).ok()
+    };
+    Some(Seats { available: number("seats")?, at_most: number("maxAutoScaleSeats") })
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_testkit::{damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz::{answer, harmless};
+
+    const MEMBERS: &str = r#"{"object":"list","data":[{"object":"member","id":"m1","userId":"u","email":"A@x.org","externalId":"e","status":2,"type":0,"collections":null}],"continuationToken":null}"#;
+    const GROUPS: &str = r#"{"object":"list","data":[{"object":"group","id":"g1","name":"G","externalId":null,"collections":[]}]}"#;
+
+    fn members(body: &str) -> Result<Vec<Member>> {
+        entries("Reading", &answer(200, body.to_owned()), RawMember::member)
+    }
+
+    #[test]
+    fn a_member_is_read_whatever_is_gone_or_new() {
+        let read = members(MEMBERS).unwrap();
+        assert_eq!(
+            (read[0].email.as_str(), read[0].status, read[0].role),
+            ("a@x.org", Status::Confirmed, Role::Owner)
+        );
+        assert_eq!(read[0].account, Account::Linked);
+        let odd = r#"{"data":[{"id":"m","email":null,"externalId":" ","status":7,"type":3,"new":{}},{"id":"n","status":"x","type":null},{"id":"o","email":"o@x.org","status":-1,"type":4}]}"#;
+        let read = members(odd).unwrap();
+        let shown: Vec<_> = read
+            .iter()
+            .map(|member| (member.email.as_str(), member.external_id.is_some(), member.status, member.role))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("m", false, Status::Other, Role::Other),
+                ("n", false, Status::Other, Role::Other),
+                ("o@x.org", false, Status::of_number(-1), Role::Other),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_whole_list_is_an_error() {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            "null",
+            r#"{"data":null}"#,
+            r#"{"data":[{"id":null}]}"#,
+            r#"{"data":[{"id":"m"}"#,
+            r#"{"data":[7]}"#,
+            r#"{"error":"down"}"#,
+        ] {
+            assert_eq!(members(body).unwrap_err().kind(), Kind::Data, "{body}");
+        }
+        assert_eq!(members(r#"{"data":[],"continuationToken":"x"}"#).unwrap_err().kind(), Kind::Incomplete);
+    }
+
+    #[test]
+    fn seats_are_told_or_not() {
+        let told = |text: &str| seats(text.as_bytes()).map(|seats| (seats.available, seats.at_most));
+        assert_eq!(told(r#"{"passwordManager":{"seats":7,"maxAutoScaleSeats":9}}"#), Some((7, Some(9))));
+        assert_eq!(told(r#"{"passwordManager":{"seats":7,"maxAutoScaleSeats":null}}"#), Some((7, None)));
+        for odd in [
+            "",
+            "{}",
+            r#"{"passwordManager":null}"#,
+            r#"{"passwordManager":{"seats":null}}"#,
+            r#"{"passwordManager":{"seats":-1}}"#,
+        ] {
+            assert_eq!(told(odd), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_lists_of_the_organization(body in damaged([MEMBERS, GROUPS, r#"["m1","m2"]"#]), status in crate::fuzz::status()) {
+            let answer = answer(status, body.clone());
+            match entries("Reading", &answer, RawMember::member) {
+                Ok(members) => prop_assert!(members.iter().all(|member| !member.id.as_str().is_empty())),
+                Err(error) => harmless(&error, body.len())?,
+            }
+            if let Err(error) = entries("Reading", &answer, RawGroup::group) {
+                harmless(&error, body.len())?;
+            }
+            if let Err(error) = decoded::<Vec<MemberId>>("Reading", &answer) {
+                harmless(&error, body.len())?;
+            }
+            harmless(&not_done(Asked::ToTell, "Reading".to_owned(), &answer), body.len())?;
+        }
+
+        #[test]
+        fn fuzz_subscriptions(body in damaged([r#"{"passwordManager":{"seats":7,"maxAutoScaleSeats":9,"storage":null},"secretsManager":{"seats":null}}"#])) {
+            let _ = seats(&body);
+        }
+    }
+}

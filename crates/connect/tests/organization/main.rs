@@ -1,0 +1,13 @@
+//! The organization as it is read and changed, member by member and group by group, against the played servers.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by panicking"
+)]
+
+mod edits;
+mod reads;
+mod rules;
+mod world;
