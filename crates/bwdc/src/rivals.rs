@@ -10,7 +10,7 @@ use crate::session::{Account, organization_of};
 use bwdc_config::Instance;
 use bwdc_config::secrets::CLIENT_ID;
 use bwdc_core::error::{Error, Result};
-use bwdc_store::{Data, key};
+use bwdc_store::Data;
 
 /// An instance, and whom it would remove.
 struct Rival<'a> {
@@ -151,8 +151,7 @@ async fn rival(job: &Job, turn: Turn) -> Option<Rival<'_>> {
         Turn::Now => Account::of(&data, &context.secrets).await.ok().map(|account| account.organization_id),
         Turn::Another => None,
     };
-    let id =
-        id.or_else(|| data.text(key::ORGANIZATION_ID).map(str::to_owned)).or_else(|| told(context, &data))?;
+    let id = id.or_else(|| data.organization_id().map(str::to_owned)).or_else(|| told(context, &data))?;
     // What cannot be understood is told when it runs.
     let existing = Instance::existing_members(&data).unwrap_or(ExistingMembers::Keep);
     Some(Rival { name, organization: Organization::Known(id.to_lowercase()), existing, turn })

@@ -28,10 +28,9 @@ use crate::ui::{self, Style};
 use bwdc_config::{Environment, Instance, Secrets, env, installation, instance, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::errand::{Company, Place};
-use bwdc_store::imported::{self, LastImport};
 use bwdc_store::runs;
 use bwdc_store::tokens::TokenMemory;
-use bwdc_store::{Data, DataFile, RunLock, iso, key, people};
+use bwdc_store::{Data, DataFile, LastImport, Memory as _, Remembered, RunLock, Success, SyncTime, iso};
 
 /// What every command of an instance needs.
 #[derive(Debug)]
@@ -149,9 +148,10 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal, removals: Remov
     let account = account(context, &data).await?;
     let instance = Instance::of(&data, context.file.folder(), &context.environment, &context.secrets).await?;
     warn(&instance, context);
+    let remembered = context.file.recall()?;
     let extent = match what {
         Rehearsal::Everything => Extent::Everything,
-        Rehearsal::SinceLastSync => since_last_sync(&data, &account),
+        Rehearsal::SinceLastSync => since_last_sync(remembered, &account),
     };
     let Some(reading) = read(&instance, extent, context).await? else { return Ok(nothing_read()) };
     let target = Target {
@@ -171,7 +171,7 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal, removals: Remov
 pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcome> {
     let started = Timestamp::now();
     let data = context.file.load()?;
-    not_merged(context, &data)?;
+    not_merged(context, data.remembered().merged_by)?;
     let account = account(context, &data).await?;
     let _lock = lock(context, started)?;
     let data = context.file.load()?;
@@ -179,7 +179,8 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
     warn(&instance, context);
     let organization = Organization::open(context, &data, account)?;
     let token = organization.token().await?;
-    let extent = extent(&instance.rules, &data, &organization.account);
+    let remembered = context.file.recall()?;
+    let extent = extent(&instance.rules, remembered.clone(), &organization.account);
     let Some(reading) = read(&instance, extent, context).await? else { return Ok(Outcome::nothing()) };
     let server = organization.server(&reading.prepared).await?;
     let target = Target {
@@ -187,10 +188,11 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
         organization_id: organization.account.organization_id.clone(),
         server,
     };
-    let memory = Memory::of(context, &target);
-    let (changes, imported) = Changes::of(memory.baseline(&data), &reading.prepared, &instance.rules, server);
+    let comparison = Comparison::of(context, &target);
+    let (changes, imported) =
+        Changes::of(comparison.baseline(&remembered), &reading.prepared, &instance.rules, server);
     let plan = bwdc_core::plan(reading.prepared, &instance.rules, &target);
-    let last_digest = data.text(key::LAST_SYNC_HASH);
+    let last_digest = remembered.digest.as_deref();
     let sent = match bwdc_core::check(&plan, &instance.rules, limits(&data)?, removals, last_digest) {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
         Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
@@ -211,29 +213,29 @@ pub(crate) async fn sync(context: &Context, removals: Removals) -> Result<Outcom
         merged_by: None,
     };
     commit(&[record], sent)?;
-    memory.keep(imported);
+    comparison.keep(imported);
     Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
 }
 
-/// What a folder remembers of the import before.
-struct Memory<'a> {
+/// Import before, with which this one is compared.
+struct Comparison<'a> {
     context: &'a Context,
     organization_id: &'a str,
     last: Option<LastImport>,
 }
 
-impl<'a> Memory<'a> {
+impl<'a> Comparison<'a> {
     fn of(context: &'a Context, target: &'a Target) -> Self {
-        let last = imported::load(context.file.folder());
+        let last = context.file.last_import();
         Self { context, organization_id: &target.organization_id, last }
     }
 
     /// By what an import is compared. What went into another organization says nothing about this one.
-    fn baseline(&self, data: &Data) -> Baseline<'_> {
-        let is_same = data.text(key::ORGANIZATION_ID) == Some(self.organization_id);
+    fn baseline(&self, remembered: &Remembered) -> Baseline<'_> {
+        let is_same = remembered.organization_id.as_deref() == Some(self.organization_id);
         match &self.last {
             Some(last) if last.organization_id == self.organization_id => Baseline::Known(&last.imported),
-            None if is_same && has_synced(data) => Baseline::Unknown,
+            None if is_same && remembered.has_synced() => Baseline::Unknown,
             Some(_) | None => Baseline::Nothing,
         }
     }
@@ -244,17 +246,10 @@ impl<'a> Memory<'a> {
         if self.last.as_ref() == Some(&import) {
             return;
         }
-        if let Err(error) = imported::store(self.context.file.folder(), &import) {
+        if let Err(error) = self.context.file.keep_last_import(&import) {
             tracing::warn!("the next run cannot tell who is new: {error}");
         }
     }
-}
-
-/// Whether anything was ever synced from here.
-fn has_synced(data: &Data) -> bool {
-    [key::LAST_SYNC_HASH, key::LAST_USER_SYNC, key::LAST_GROUP_SYNC]
-        .iter()
-        .any(|key| data.text(key).is_some())
 }
 
 /// Logs what an import changed, as soon as it did.
@@ -278,8 +273,8 @@ fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
 
 /// A folder that is merged with others is not synced alone: somebody whom only this directory calls deleted may be alive in
 /// another, and overwriting would remove everybody who came from there.
-fn not_merged(context: &Context, data: &Data) -> Result<()> {
-    let Some(path) = data.text(key::MERGED_BY).map(PathBuf::from).filter(|path| path.exists()) else {
+fn not_merged(context: &Context, merged_by: Option<PathBuf>) -> Result<()> {
+    let Some(path) = merged_by.filter(|path| path.exists()) else {
         return Ok(());
     };
     let folder = context.file.folder();
@@ -338,7 +333,7 @@ async fn read(instance: &Instance, extent: Extent, context: &Context) -> Result<
         let prepared = bwdc_core::prepare(snapshot, &instance.rules, &KnownPeople::default());
         return Ok(Some(Reading { prepared, known: None }));
     }
-    let known = people::load(context.file.folder())?;
+    let known = context.file.known_people()?;
     let after = known.after(&snapshot);
     let changed = (after != known).then_some(after);
     let prepared = bwdc_core::prepare(snapshot, &instance.rules, &known);
@@ -363,7 +358,7 @@ async fn account(context: &Context, data: &Data) -> Result<Account> {
     if let Some(warning) = &account.warning {
         context.warn(warning);
     }
-    let before = data.text(key::ORGANIZATION_ID).filter(|before| *before != account.organization_id);
+    let before = data.organization_id().filter(|before| *before != account.organization_id);
     match before {
         Some(before) if context.company == Company::AmongOthers => {
             Err(anothers_key(before, &account.organization_id))
@@ -390,25 +385,21 @@ fn warn(instance: &Instance, context: &Context) {
 }
 
 /// Overwriting needs everybody.
-fn extent(rules: &Rules, data: &Data, account: &Account) -> Extent {
+fn extent(rules: &Rules, remembered: Remembered, account: &Account) -> Extent {
     match rules.existing {
         ExistingMembers::Overwrite => Extent::Everything,
-        ExistingMembers::Keep => since_last_sync(data, account),
+        ExistingMembers::Keep => since_last_sync(remembered, account),
     }
 }
 
 /// What was synced into another organization says nothing about this one.
-fn since_last_sync(data: &Data, account: &Account) -> Extent {
-    if data.text(key::ORGANIZATION_ID) != Some(&account.organization_id) {
+fn since_last_sync(remembered: Remembered, account: &Account) -> Extent {
+    let Remembered { organization_id, users_synced, groups_synced, cursor, .. } = remembered;
+    if organization_id.as_ref() != Some(&account.organization_id) {
         return Extent::Everything;
     }
-    let time = |key: &str| data.text(key).and_then(|text| text.parse().ok());
-    let delta = |key: &str| data.text(key).map(str::to_owned);
-    Extent::Since {
-        users: time(key::LAST_USER_SYNC),
-        groups: time(key::LAST_GROUP_SYNC),
-        cursor: Cursor { users: delta(key::USER_DELTA), groups: delta(key::GROUP_DELTA) },
-    }
+    let time = |synced: Option<SyncTime>| synced.and_then(|synced| synced.time());
+    Extent::Since { users: time(users_synced), groups: time(groups_synced), cursor }
 }
 
 fn limits(data: &Data) -> Result<ServerLimits> {
@@ -453,7 +444,7 @@ pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) ->
         endpoints,
         network: environment.network()?,
         client_version: env!("CARGO_PKG_VERSION").to_owned(),
-        device_id: session::app_id(file, data)?,
+        device_id: file.app_id(data)?,
     };
     Ok(Client::new(settings)?)
 }
@@ -574,15 +565,10 @@ fn commit(records: &[RunRecord<'_>], changed: Summary) -> Result<()> {
     let stored = || -> Result<()> {
         for record in records {
             if let Some(known) = &record.known {
-                people::store(record.file.folder(), known)?;
+                record.file.keep_known_people(known)?;
             }
         }
-        let keep = |record: &RunRecord<'_>| {
-            record.file.update(|data| {
-                record.store(data);
-                Ok(())
-            })
-        };
+        let keep = |record: &RunRecord<'_>| record.file.keep(&record.success());
         records.iter().try_for_each(keep)
     };
     stored().map_err(|error| {
@@ -595,28 +581,17 @@ fn commit(records: &[RunRecord<'_>], changed: Summary) -> Result<()> {
 }
 
 impl RunRecord<'_> {
-    fn store(&self, data: &mut Data) {
-        if data.text(key::ORGANIZATION_ID) != Some(self.organization_id) {
-            session::belong_to(data, self.organization_id);
-        }
-        data.remove(key::IMPORT_BEGUN);
-        if let Some(digest) = self.digest {
-            data.set(key::LAST_SYNC_HASH, digest);
-        }
-        for (key, token) in [(key::USER_DELTA, &self.cursor.users), (key::GROUP_DELTA, &self.cursor.groups)] {
-            if let Some(token) = token {
-                data.set(key, token.as_str());
-            }
-        }
-        if self.scope.is_some_and(directory::Scope::has_groups) {
-            data.set(key::LAST_GROUP_SYNC, iso(self.started));
-        }
-        if self.scope.is_some_and(directory::Scope::has_users) {
-            data.set(key::LAST_USER_SYNC, iso(self.started));
-        }
-        match self.merged_by {
-            Some(path) => data.set(key::MERGED_BY, path),
-            None => data.remove(key::MERGED_BY),
+    fn success(&self) -> Success<'_> {
+        let if_synced = |is_synced: fn(directory::Scope) -> bool| {
+            self.scope.is_some_and(is_synced).then_some(self.started)
+        };
+        Success {
+            organization_id: self.organization_id,
+            digest: self.digest,
+            cursor: self.cursor,
+            users_synced: if_synced(directory::Scope::has_users),
+            groups_synced: if_synced(directory::Scope::has_groups),
+            merged_by: self.merged_by,
         }
     }
 }

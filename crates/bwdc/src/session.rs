@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use bwdc_config::Secrets;
 use bwdc_config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::{Data, DataFile, key};
+use bwdc_store::{Data, DataFile};
 
 /// Who we are to the organization.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ enum NewTokens {
 pub(crate) async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
     let error = Error::new("You are not logged in.");
     match secrets.why_no_store(data).await {
-        Some(why) if data.text(key::ORGANIZATION_ID).is_some() => error.hint(why.to_string()),
+        Some(why) if data.organization_id().is_some() => error.hint(why.to_string()),
         _ => error,
     }
 }
@@ -67,7 +67,7 @@ pub(crate) async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(
     let Some(Found { secret, source }) = secrets.given(data, &CLIENT_SECRET).await? else { return Ok(None) };
     let client_id = match secrets.given(data, &CLIENT_ID).await? {
         Some(id) => id.secret.reveal().to_owned(),
-        None => match data.text(key::ORGANIZATION_ID) {
+        None => match data.organization_id() {
             Some(id) => format!("organization.{id}"),
             None => return Ok(None),
         },
@@ -97,7 +97,7 @@ pub(crate) fn organization_of(client_id: &str) -> Result<&str> {
 impl Account {
     /// The key that is given, or the login that was kept.
     pub(crate) async fn of(data: &Data, secrets: &Secrets) -> Result<Self> {
-        let before = data.text(key::ORGANIZATION_ID);
+        let before = data.organization_id();
         let Some((credentials, source)) = given_key(data, secrets).await? else {
             return match kept_login(data, secrets).await? {
                 Some(login) => Self::of_login(login, data),
@@ -115,7 +115,7 @@ impl Account {
             );
             return Ok(Self { warning: Some(warning), ..account });
         }
-        let token = data.text(key::ACCESS_TOKEN).filter(|_| !is_other).map(Token::from_stored);
+        let token = ACCESS_TOKEN.written_in(data).filter(|_| !is_other).map(Token::from_stored);
         let is_data_file = token.is_some() || secrets.keeping(data) == Keeping::DataFile;
         let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::InMemory };
         let in_memory = || {
@@ -127,7 +127,7 @@ impl Account {
     }
 
     fn of_login(login: Login, data: &Data) -> Result<Self> {
-        let organization_id = match (data.text(key::ORGANIZATION_ID), &login.client_id) {
+        let organization_id = match (data.organization_id(), &login.client_id) {
             (Some(id), _) => id.to_owned(),
             (None, Some(client_id)) => organization_of(client_id)?.to_owned(),
             (None, None) => {
@@ -181,7 +181,7 @@ impl Account {
                 secrets.tokens().keep(&self.credentials()?.client_id, secret, token.expires_at());
             }
             NewTokens::InDataFile => file.update(|data| {
-                data.set(key::ACCESS_TOKEN, token.reveal());
+                ACCESS_TOKEN.put(data, &Secret::from(token.reveal()));
                 Ok(())
             })?,
             NewTokens::WithSecrets => {
@@ -212,7 +212,7 @@ pub(crate) async fn store(secrets: &Secrets, credentials: &Credentials, token: &
         (&CLIENT_SECRET.kept, Some(&credentials.client_secret)),
     ];
     let also = |data: &mut Data| {
-        belong_to(data, organization_id);
+        data.belong_to(organization_id);
         Ok(())
     };
     secrets.keep(&changes, also).await?;
@@ -223,19 +223,9 @@ pub(crate) async fn store(secrets: &Secrets, credentials: &Credentials, token: &
 pub(crate) fn store_organization(file: &DataFile, credentials: &Credentials) -> Result<()> {
     let organization_id = organization_of(&credentials.client_id)?;
     file.update(|data| {
-        belong_to(data, organization_id);
+        data.belong_to(organization_id);
         Ok(())
     })
-}
-
-/// Another organization than before makes a fresh start.
-pub(crate) fn belong_to(data: &mut Data, organization_id: &str) {
-    let is_other = data.text(key::ORGANIZATION_ID) != Some(organization_id);
-    data.set(key::ENTITY_ID, organization_id);
-    if is_other {
-        data.forget_cursors();
-    }
-    data.set(key::ORGANIZATION_ID, organization_id);
 }
 
 /// Removes a login.
@@ -251,27 +241,4 @@ pub(crate) async fn forget_token(secrets: &Secrets) -> Result<()> {
     secrets.tokens().forget();
     secrets.keep(&[(&ACCESS_TOKEN, None)], |_| Ok(())).await?;
     Ok(())
-}
-
-/// With an id of this installation, which is not kept, for looking only.
-pub(crate) fn with_app_id(mut data: Data) -> Data {
-    if data.text(key::APP_ID).is_none() {
-        data.set(key::APP_ID, uuid::Uuid::new_v4().to_string());
-    }
-    data
-}
-
-/// The id of this installation, made once.
-pub(crate) fn app_id(file: &DataFile, data: &Data) -> Result<String> {
-    if let Some(id) = data.text(key::APP_ID) {
-        return Ok(id.to_owned());
-    }
-    file.update(|data| {
-        if let Some(id) = data.text(key::APP_ID) {
-            return Ok(id.to_owned());
-        }
-        let id = uuid::Uuid::new_v4().to_string();
-        data.set(key::APP_ID, id.as_str());
-        Ok(id)
-    })
 }

@@ -23,7 +23,7 @@ pub struct LastImport {
 }
 
 /// Last import of a folder; `None` if there is none. It only serves to tell: one that cannot be read is as good as none.
-pub fn load(folder: &Path) -> Option<LastImport> {
+pub(crate) fn load(folder: &Path) -> Option<LastImport> {
     let path = folder.join(FILE);
     let read = match read_regular(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
@@ -37,7 +37,7 @@ pub fn load(folder: &Path) -> Option<LastImport> {
 }
 
 /// Keeps the last import in a folder.
-pub fn store(folder: &Path, import: &LastImport) -> Result<()> {
+pub(crate) fn store(folder: &Path, import: &LastImport) -> Result<()> {
     let path = folder.join(FILE);
     let text = serde_json::to_vec(import)
         .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;

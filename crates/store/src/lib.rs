@@ -1,18 +1,22 @@
-//! What an instance remembers, in its folder: `data.json` (settings and the memory of the last run), the people known, the last import,
-//! how runs went, and the lock of the one that is under way. Nothing here talks on a network or decides what is imported.
+//! What an instance remembers: [`Memory`] from run to run, how runs went, and the lock of the one that is under way. A folder has it:
+//! `data.json` (settings and memory), the people known, the last import. Nothing here talks on a network or decides what is imported.
 
-pub mod data;
+mod data;
 pub mod errand;
 pub mod files;
-pub mod imported;
+mod folder;
+mod imported;
 mod lock;
-pub mod people;
+mod memory;
+mod people;
 pub mod privileges;
 pub mod report;
 pub mod runs;
 mod time;
 pub mod tokens;
 
-pub use data::{Data, DataFile, key};
+pub use data::{Data, DataFile, Section, key};
+pub use imported::LastImport;
 pub use lock::RunLock;
+pub use memory::{Memory, Remembered, Success, SyncTime};
 pub use time::iso;

@@ -16,7 +16,7 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 /// People known in a folder; empty if there is no such file yet.
-pub fn load(folder: &Path) -> Result<KnownPeople> {
+pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
     let path = path(folder);
     let bytes = match read_regular(&path) {
         Ok(bytes) => bytes,
@@ -34,7 +34,7 @@ fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
 }
 
 /// Keeps the people known in a folder.
-pub fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
+pub(crate) fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
     let path = path(folder);
     let text = serde_json::to_vec(known)
         .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;

@@ -15,7 +15,7 @@ use bwdc_config::settings::{self, Setting, Type};
 use bwdc_config::setup::Origin;
 use bwdc_config::{Environment, Setup, installation};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::{Data, key};
+use bwdc_store::Data;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config schema")]
@@ -113,8 +113,7 @@ const IDENTITY: &str = "ldap.externalIdAttribute";
 
 /// An organization that was synced knows everybody by the id of then.
 fn confirm_other_ids(data: &Data, interaction: Interaction) -> Result<()> {
-    let was_synced = [key::LAST_USER_SYNC, key::LAST_GROUP_SYNC].iter().any(|key| data.text(key).is_some());
-    if !was_synced {
+    if !data.remembered().has_sync_time() {
         return Ok(());
     }
     let told = format!(

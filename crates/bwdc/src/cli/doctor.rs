@@ -17,7 +17,7 @@ use super::which::{Contexts, Which};
 use crate::job;
 use crate::log;
 use crate::run::{self, Context, Rehearsal};
-use crate::session::{self, Account};
+use crate::session::Account;
 use crate::ui::{self, Answer, Mark, Style};
 use bwdc_config::secrets::{self, Keeping, Known};
 use bwdc_config::{Instance, instance, settings};
@@ -233,7 +233,8 @@ impl<'a> Examination<'a> {
 
     /// Everything, in the order in which one thing depends on another.
     async fn whole(mut self) -> Vec<Finding> {
-        let Some(data) = self.data_file().map(session::with_app_id) else { return self.findings };
+        let Some(mut data) = self.data_file() else { return self.findings };
+        data.make_app_id();
         self.folder();
         self.lock();
         self.settings(&data);

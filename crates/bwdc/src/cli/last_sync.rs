@@ -8,7 +8,7 @@ use crate::run::Context;
 use crate::session;
 use crate::ui::Answer;
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_store::key;
+use bwdc_store::{Memory as _, Remembered};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -27,10 +27,11 @@ async fn of(context: &Context, object: &str) -> Result<Answer> {
     if !session::is_logged_in(&data, &context.secrets).await? {
         return Err(session::not_logged_in(&context.secrets, &data).await);
     }
-    let key = match object.to_lowercase().as_str() {
-        "users" => key::LAST_USER_SYNC,
-        "groups" => key::LAST_GROUP_SYNC,
+    let Remembered { users_synced, groups_synced, .. } = context.file.recall()?;
+    let synced = match object.to_lowercase().as_str() {
+        "users" => users_synced,
+        "groups" => groups_synced,
         _ => return Err(Error::new("Unknown object.")),
     };
-    Ok(Answer::Text(data.text(key).map(str::to_owned)))
+    Ok(Answer::Text(synced.map(|time| time.text().to_owned())))
 }

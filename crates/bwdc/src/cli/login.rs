@@ -12,7 +12,7 @@ use crate::ui::{self, Answer, Echo};
 use bwdc_config::env;
 use bwdc_config::secrets::{self, Found, Keeping, Known, Source};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::{Data, key};
+use bwdc_store::Data;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
@@ -41,7 +41,7 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
     let context = &arguments.which.context(given)?;
     let data = context.file.load()?;
     if is_logged_in(context, &data).await? {
-        let organization = data.text(key::ORGANIZATION_ID).unwrap_or("(unknown)");
+        let organization = data.organization_id().unwrap_or("(unknown)");
         return Err(Error::new(format!("You are already logged in as organization.{organization}.")));
     }
     let (credentials, origin) = credentials(context, &data, arguments, interaction).await?;
@@ -118,7 +118,7 @@ pub(super) async fn is_logged_in(context: &Context, data: &Data) -> Result<bool>
         return Ok(true);
     }
     let in_file = matches!(context.secrets.keeping(data), Keeping::SecretsFile(_));
-    let is_known = data.text(key::ORGANIZATION_ID).is_some();
+    let is_known = data.organization_id().is_some();
     let given = session::given_key(data, &context.secrets).await?;
     Ok(in_file && is_known && matches!(given, Some((_, Source::SecretsFile(_)))))
 }

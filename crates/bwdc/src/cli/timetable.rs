@@ -68,8 +68,7 @@ impl Every {
 
 /// When an instance last ran to a good end.
 pub(crate) fn last_run(data: &Data) -> Option<Timestamp> {
-    let time = |key: &str| data.text(key).and_then(|text| text.parse().ok());
-    time(key::LAST_USER_SYNC).max(time(key::LAST_GROUP_SYNC))
+    data.remembered().last_sync()
 }
 
 #[cfg(test)]

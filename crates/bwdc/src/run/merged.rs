@@ -13,20 +13,19 @@ use bwdc_core::check::Removals;
 use bwdc_core::merge::{self, Merged, Part, Share, Source};
 use bwdc_core::plan::{Plan, Server, Summary, Target};
 use bwdc_core::rules::ExistingMembers;
-use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules, Snapshot, Verdict};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Context, Memory, Organization, Outcome, RunRecord, account, blocked, commit, done, limits, lock, notes,
-    snapshot, warn,
+    Comparison, Context, Organization, Outcome, RunRecord, account, blocked, commit, done, limits, lock,
+    notes, snapshot, warn,
 };
 use bwdc_config::{Instance, instance};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::tokens::TokenMemory;
-use bwdc_store::{Data, DataFile, RunLock, key, people};
+use bwdc_store::{Data, DataFile, Memory as _, Remembered, RunLock, key};
 
 /// The directories of one organization, the most important first.
 #[derive(Debug)]
@@ -72,9 +71,9 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
     let server = organization.server(&prepared).await?;
     let api_url = organization.client.api_url().to_owned();
     let target = Target { api_url, organization_id: id.clone(), server };
-    let memory = Memory::of(first.context, &target);
+    let comparison = Comparison::of(first.context, &target);
     let (changes, imported) =
-        Changes::of(memory.baseline(&first.data), &prepared, &first.instance.rules, server);
+        Changes::of(comparison.baseline(&first.remembered), &prepared, &first.instance.rules, server);
     let plan = bwdc_core::plan(prepared, &first.instance.rules, &target);
     let sent = match verdict(&opened, &plan, &parts, removals)? {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
@@ -90,7 +89,7 @@ pub(crate) async fn sync(merge: &Merge, removals: Removals) -> Result<Outcome> {
     let record = |(opened, part)| record(opened, part, &plan, started, &id, &merged_by);
     let records: Vec<RunRecord<'_>> = opened.iter().zip(&parts).map(record).collect();
     commit(&records, sent)?;
-    memory.keep(imported);
+    comparison.keep(imported);
     Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
 }
 
@@ -152,6 +151,7 @@ struct Opened<'a> {
     context: &'a Context,
     prefix: &'a str,
     data: Data,
+    remembered: Remembered,
     instance: Instance,
     scope: Scope,
     known: bwdc_core::known::KnownPeople,
@@ -177,21 +177,18 @@ impl<'a> Opened<'a> {
         let scope = instance.scope.ok_or_else(|| {
             Error::new("Neither sync.users nor sync.groups is on, so it would add nothing to the merge.")
         })?;
-        let known = people::load(context.file.folder())?;
-        Ok(Self { context, prefix, data, instance, scope, known })
+        let (remembered, known) = (context.file.recall()?, context.file.known_people()?);
+        Ok(Self { context, prefix, data, remembered, instance, scope, known })
     }
 
     /// Everything, so that "who else has this address" has an answer; but with the cursor, by which some directories know who
     /// was deleted.
     fn ask(&self) -> Ask {
-        let text = |key: &str| self.data.text(key).map(str::to_owned);
         let extent = match self.instance.rules.existing {
             ExistingMembers::Overwrite => Extent::Everything,
-            ExistingMembers::Keep => Extent::Since {
-                users: None,
-                groups: None,
-                cursor: Cursor { users: text(key::USER_DELTA), groups: text(key::GROUP_DELTA) },
-            },
+            ExistingMembers::Keep => {
+                Extent::Since { users: None, groups: None, cursor: self.remembered.cursor.clone() }
+            }
         };
         Ask { scope: self.scope, extent, others: Others::Always }
     }
@@ -234,8 +231,8 @@ fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
 fn of_one_organization(opened: &[Opened<'_>], id: &str) -> Result<()> {
     let first = &opened[0];
     let api_url = instance::endpoints(&first.data)?.api_url().to_owned();
-    for Opened { context, data, .. } in &opened[1..] {
-        let other = data.text(key::ORGANIZATION_ID).filter(|other| *other != id);
+    for Opened { context, data, remembered, .. } in &opened[1..] {
+        let other = remembered.organization_id.as_deref().filter(|other| *other != id);
         let urls = data.section(key::URLS);
         let names_server = ["base", "api"].iter().any(|name| urls.value(name).is_some_and(Value::is_string));
         let is_elsewhere = names_server && instance::endpoints(data)?.api_url() != api_url;
@@ -279,9 +276,8 @@ fn all(read: Vec<Result<Snapshot>>) -> Result<Vec<Snapshot>> {
 fn verdict(opened: &[Opened<'_>], plan: &Plan, parts: &[Part], removals: Removals) -> Result<Verdict> {
     let first = &opened[0];
     let rules: &Rules = &first.instance.rules;
-    let last = first.data.text(key::LAST_SYNC_HASH);
-    let agreed =
-        last.filter(|last| opened.iter().all(|opened| opened.data.text(key::LAST_SYNC_HASH) == Some(last)));
-    let verdict = bwdc_core::check(plan, rules, limits(&first.data)?, removals, agreed);
+    let digest = |opened: &Opened<'_>| opened.remembered.digest.clone();
+    let agreed = digest(first).filter(|_| opened.iter().all(|opened| digest(opened) == digest(first)));
+    let verdict = bwdc_core::check(plan, rules, limits(&first.data)?, removals, agreed.as_deref());
     Ok(verdict.with(merge::check(parts, rules, removals)))
 }

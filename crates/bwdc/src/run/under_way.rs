@@ -5,11 +5,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::Context;
 use bwdc_core::error::Result;
-use bwdc_store::{Data, DataFile, iso, key};
+use bwdc_store::{DataFile, Memory as _};
 
 /// How long a server is given to come to the end of an import that nobody waits for any more, in times of what one request is tried
 /// for: two minutes, unless BWDC_RETRY_SECONDS says otherwise.
@@ -28,19 +27,14 @@ pub(super) enum Ended {
 /// Waits until the last import is surely over, then writes down that another begins. On the disk when it returns.
 pub(super) async fn begin(context: &Context, files: &[&DataFile]) -> Result<()> {
     for file in files {
-        wait(context, &file.load()?).await?;
+        wait(context, file.recall()?.import_begun).await?;
     }
-    let begin = |data: &mut Data| {
-        data.set(key::IMPORT_BEGUN, iso(Timestamp::now()));
-        if data.text(key::LAST_SYNC_HASH).is_some() {
-            data.set(key::LAST_SYNC_HASH, Value::Null);
-        }
-    };
-    change(files, begin)
+    let now = Timestamp::now();
+    files.iter().try_for_each(|file| file.import_began(now))
 }
 
-async fn wait(context: &Context, data: &Data) -> Result<()> {
-    let Some(begun) = begun(data) else { return Ok(()) };
+async fn wait(context: &Context, begun: Option<Timestamp>) -> Result<()> {
+    let Some(begun) = begun else { return Ok(()) };
     let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
     let Some(left) = left(begun, Timestamp::now(), retry.saturating_mul(TIMES)) else { return Ok(()) };
     context.warn(&format!(
@@ -49,10 +43,6 @@ async fn wait(context: &Context, data: &Data) -> Result<()> {
     ));
     tokio::time::sleep(left).await;
     Ok(())
-}
-
-fn begun(data: &Data) -> Option<Timestamp> {
-    data.text(key::IMPORT_BEGUN)?.parse().ok()
 }
 
 /// What is left of the time that the server is given. A time in the future is a clock that was set back, and says nothing.
@@ -66,18 +56,9 @@ fn left(begun: Timestamp, now: Timestamp, quiet: Duration) -> Option<Duration> {
 
 /// Keeps how an import ended that failed. One that succeeded is over with the record of the run.
 pub(super) fn failed(files: &[&DataFile], ended: Ended) -> Result<()> {
-    change(files, |data| match ended {
-        Ended::Surely => data.remove(key::IMPORT_BEGUN),
-        Ended::Unclear => data.set(key::IMPORT_BEGUN, iso(Timestamp::now())),
-    })
-}
-
-fn change(files: &[&DataFile], change: impl Fn(&mut Data)) -> Result<()> {
-    files.iter().try_for_each(|file| {
-        file.update(|data| {
-            change(data);
-            Ok(())
-        })
+    files.iter().try_for_each(|file| match ended {
+        Ended::Surely => file.import_ended(),
+        Ended::Unclear => file.import_began(Timestamp::now()),
     })
 }
 
@@ -102,9 +83,7 @@ mod tests {
         /// Nobody waits longer than a server is given.
         #[test]
         fn fuzz_import_begun(text in damaged_text(["2026-01-01T12:00:00.000Z", "2026-01-01T12:00:00+02:00[Europe/Berlin]", "9999-12-30T22:00:00Z"])) {
-            let mut data = Data::default();
-            data.set(key::IMPORT_BEGUN, text);
-            let Some(begun) = begun(&data) else { return Ok(()) };
+            let Ok(begun) = text.parse::<Timestamp>() else { return Ok(()) };
             let quiet = Duration::from_secs(120);
             for now in [Timestamp::MIN, begun, Timestamp::now(), Timestamp::MAX] {
                 prop_assert!(left(begun, now, quiet).is_none_or(|left| left <= quiet));

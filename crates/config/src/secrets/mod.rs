@@ -541,6 +541,11 @@ impl Place {
 }
 
 impl Kept {
+    /// Text of it in `data.json`, where it is kept there.
+    pub fn written_in<'a>(&self, data: &'a Data) -> Option<&'a str> {
+        self.place.written_in(data)
+    }
+
     /// Into data that is not saved.
     pub fn put(&self, data: &mut Data, secret: &Secret) {
         self.place.write(data, Some(secret), &Keeping::DataFile);

@@ -210,6 +210,7 @@ mod tests {
                 let again = understand(path, Zeroizing::new(stored)).unwrap();
                 prop_assert!(again.data == data && again.older.is_none());
             }
+            let _ = data.remembered().last_sync();
         }
     }
 }

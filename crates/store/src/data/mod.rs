@@ -18,7 +18,7 @@ pub(crate) const VERSION: u64 = 8;
 /// Top-level keys of `data.json`.
 pub mod key {
     /// Version of the format.
-    pub const STATE_VERSION: &str = "stateVersion";
+    pub(crate) const STATE_VERSION: &str = "stateVersion";
     /// Kind of the directory: a number, or `file`.
     pub const DIRECTORY_TYPE: &str = "directoryType";
     /// Organization that the folder belongs to.
@@ -26,25 +26,25 @@ pub mod key {
     /// Organization once more, as the existing connector has it.
     pub const ENTITY_ID: &str = "entityId";
     /// Digest of the last import.
-    pub const LAST_SYNC_HASH: &str = "lastSyncHash";
+    pub(crate) const LAST_SYNC_HASH: &str = "lastSyncHash";
     /// Cursor of the last read of people.
-    pub const USER_DELTA: &str = "userDeltaToken";
+    pub(crate) const USER_DELTA: &str = "userDeltaToken";
     /// Cursor of the last read of groups.
-    pub const GROUP_DELTA: &str = "groupDeltaToken";
+    pub(crate) const GROUP_DELTA: &str = "groupDeltaToken";
     /// Time of the last sync of people.
-    pub const LAST_USER_SYNC: &str = "lastUserSync";
+    pub(crate) const LAST_USER_SYNC: &str = "lastUserSync";
     /// Time of the last sync of groups.
-    pub const LAST_GROUP_SYNC: &str = "lastGroupSync";
+    pub(crate) const LAST_GROUP_SYNC: &str = "lastGroupSync";
     /// Time since when an import may be under way on the server. Ours.
-    pub const IMPORT_BEGUN: &str = "importBegun";
+    pub(crate) const IMPORT_BEGUN: &str = "importBegun";
     /// Section with the addresses of the organization's servers.
     pub const URLS: &str = "environmentUrls";
     /// Id of this installation.
-    pub const APP_ID: &str = "appId";
+    pub(crate) const APP_ID: &str = "appId";
     /// Section with the settings of syncs.
     pub const SYNC: &str = "sync";
     /// `bwdc.toml` by which this folder was last synced together with others. Ours.
-    pub const MERGED_BY: &str = "mergedBy";
+    pub(crate) const MERGED_BY: &str = "mergedBy";
     /// Section that says where secrets are. Ours.
     pub const SECRETS: &str = "secrets";
     /// Section with files of one secret each, by the secret's name. Ours.
@@ -108,13 +108,6 @@ impl Data {
     pub fn remove_in(&mut self, section: &str, key: &str) {
         if let Some(map) = self.0.get_mut(section).and_then(Value::as_object_mut) {
             map.shift_remove(key);
-        }
-    }
-
-    /// Forgets what makes the next read or import shorter. The digest is kept where the existing connector keeps it.
-    pub fn forget_cursors(&mut self) {
-        for key in [key::USER_DELTA, key::GROUP_DELTA, key::LAST_GROUP_SYNC, key::LAST_USER_SYNC] {
-            self.set(key, Value::Null);
         }
     }
 

@@ -17,7 +17,6 @@ use super::login::Origin;
 use super::which::WhichOne;
 use super::{Given, Interaction};
 use crate::run::Context;
-use crate::session;
 use crate::ui::Answer;
 use bwdc_config::secrets::{self, Known};
 use bwdc_config::settings::{self, Setting};
@@ -97,7 +96,8 @@ struct Login {
 
 impl<'a> Draft<'a> {
     fn new(context: &'a Context, interaction: Interaction) -> Result<Self> {
-        let data = session::with_app_id(context.file.load()?);
+        let mut data = context.file.load()?;
+        data.make_app_id();
         let is_new = !context.file.path().exists();
         let (changes, secrets, asked) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { context, interaction, data, changes, answered: HashSet::new(), asked, is_new, secrets })

@@ -12,7 +12,6 @@ use bwdc_config::instance;
 use bwdc_config::secrets::{self, Keeping, Source};
 use bwdc_config::settings::{self, Setting};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::key;
 
 /// Answers so far, beside data.json.
 const LATER: &str = "init-answers.json";
@@ -132,12 +131,12 @@ impl Draft<'_> {
 
     pub(super) async fn save_all(self, login: Option<Login>) -> Result<()> {
         let Self { context, data, changes, secrets, .. } = self;
-        let app_id = session::app_id(&context.file, &data)?;
+        let app_id = context.file.app_id(&data)?;
         context.file.update(|data| {
             for (setting, value) in changes {
                 setting.store(data, value);
             }
-            data.set(key::APP_ID, app_id);
+            data.set_app_id(&app_id);
             Ok(())
         })?;
         let secrets: Vec<_> = secrets.iter().map(|(known, secret)| (&known.kept, Some(secret))).collect();
