@@ -6,7 +6,7 @@ use std::path::Path;
 use bwdc_core::changes::Imported;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{read_regular, write_atomically};
+use crate::files::{read_whole, write_atomically};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "last-import.json";
@@ -25,7 +25,7 @@ pub struct LastImport {
 /// Last import of a folder; `None` if there is none. It only serves to tell: one that cannot be read is as good as none.
 pub(crate) fn load(folder: &Path) -> Option<LastImport> {
     let path = folder.join(FILE);
-    let read = match read_regular(&path) {
+    let read = match read_whole(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bwdc_core::known::KnownPeople;
 
-use crate::files::{cannot, read_regular, write_atomically};
+use crate::files::{cannot, read_whole, write_atomically};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
@@ -18,7 +18,7 @@ fn path(folder: &Path) -> PathBuf {
 /// People known in a folder; empty if there is no such file yet.
 pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
     let path = path(folder);
-    let bytes = match read_regular(&path) {
+    let bytes = match read_whole(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(KnownPeople::default()),
         Err(error) => return Err(cannot("Reading", &path, &error)),

@@ -1,13 +1,17 @@
 //! What a machine does to files and streams: mounts, pipes, full disks, processes that are killed or stopped.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
 use std::process::{Command, Stdio};
 
 use bwdc_sandbox::Options;
 use serde_json::json;
 
 use crate::harness::{Instance, Organization, Ran, is_root};
+
+/// The user `nobody`.
+const NOBODY: u32 = 65_534;
 
 fn set_up(organization: &Organization) -> Instance {
     let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", organization);
@@ -41,6 +45,73 @@ fn a_data_file_that_is_mounted_alone_is_written_in_place() {
     assert_eq!(written["sync"]["interval"], 23);
     assert!(written["lastSyncHash"].is_string(), "{written}");
     assert!(!instance.data_folder().join("data.json.new").exists());
+}
+
+/// Likewise where the mount hides a file of another user's, in a folder with the sticky bit: there rename(2) says EPERM.
+#[test]
+fn a_mount_over_another_users_file_is_written_in_place() {
+    if !is_root("mount") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let instance = set_up(&organization);
+    let host = instance.folder.path().join("host.json");
+    fs::copy(instance.data_file(), &host).unwrap();
+    for path in [instance.folder.path(), &instance.data_folder()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).unwrap();
+    }
+    chown(&host, Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::remove_file(instance.data_folder().join("data.json.lock")).unwrap();
+    let script = r#"mount --bind "$1" "$2" && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$3" config sync.interval 29"#;
+    let mut command = instance.command_of("unshare".as_ref(), &["--mount", "sh", "-c", script, "sh"]);
+    command.arg(&host).arg(instance.data_file()).arg(env!("CARGO_BIN_EXE_bwdc"));
+    let ran: Ran = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into();
+    ran.ok();
+    let written: serde_json::Value = serde_json::from_str(&fs::read_to_string(&host).unwrap()).unwrap();
+    assert_eq!(written["sync"]["interval"], 29);
+    assert!(!instance.data_folder().join("data.json.new").exists());
+}
+
+/// In a folder where everybody may make files, a copy of somebody else's is none of ours.
+#[test]
+fn a_copy_that_somebody_else_has_made_does_not_count() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let instance = set_up(&organization);
+    let copy = instance.data_folder().join("data.json.new");
+    let mut planted = instance.data();
+    planted["sync"]["interval"] = json!(53);
+    fs::write(&copy, planted.to_string()).unwrap();
+    chown(&copy, Some(NOBODY), Some(NOBODY)).unwrap();
+    assert_ne!(instance.run(&["config", "get", "sync.interval"]).ok().out.trim(), "53");
+    chown(&copy, Some(0), Some(0)).unwrap();
+    assert_eq!(instance.run(&["config", "get", "sync.interval"]).ok().out.trim(), "53");
+}
+
+/// Other files may be mounted alone as well: what they remember is not lost with a process.
+#[test]
+fn every_file_that_was_cut_off_in_its_place_is_read_from_its_copy() {
+    let organization = Organization::start(Options::default());
+    let instance = set_up(&organization);
+    instance.run(&["config", "secrets.file", "secrets.env"]).ok();
+    instance.run(&["sync"]).ok();
+    let secrets = instance.data_folder().join("secrets.env");
+    fs::write(&secrets, format!("BW_CLIENTSECRET={}\n", organization.sandbox.client_secret())).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
+    for name in ["known-people.json", "last-run.json", "last-import.json", "secrets.env"] {
+        let path = instance.data_folder().join(name);
+        fs::copy(&path, instance.data_folder().join(format!("{name}.new"))).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    }
+    let status = instance.run(&["status"]);
+    assert!(!status.err.contains("last-run.json"), "{}", status.err);
+    let mut command = instance.command(&["sync"]);
+    let ran: Ran = command.env_remove("BW_CLIENTSECRET").output().unwrap().into();
+    let ran = ran.ok();
+    assert!(!ran.err.contains("last-import.json") && !ran.err.contains("known-people.json"), "{}", ran.err);
 }
 
 /// The process ended while it wrote in place: what it was to write stands beside the file.

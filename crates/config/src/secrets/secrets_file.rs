@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{ALL, Found, Known, Source};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::files::{too_open, write_atomically};
+use bwdc_store::files::{open_copy, too_open, write_atomically};
 
 /// Beside `data.json`; used if it is there.
 pub const USUAL_NAME: &str = "secrets.env";
@@ -74,7 +74,8 @@ fn is_of(line: &str, name: &str) -> bool {
 /// The text of the file, or nothing if there is none. Refused if others could read it.
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
     let reading = || format!("Reading the secrets file {}", path.display());
-    let mut file = match File::open(path) {
+    let copy = open_copy(path).ok().flatten();
+    let mut file = match copy.map_or_else(|| File::open(path), Ok) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {

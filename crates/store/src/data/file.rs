@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::migrate::{self, Age};
 use super::{Data, VERSION, key, text};
-use crate::files::{self, cannot, make_folder, open_private, read_regular, write_atomically};
+use crate::files::{self, cannot, make_folder, open_private, read_whole, write_atomically};
 
 const FILE: &str = "data.json";
 const WRITE_LOCK: &str = "data.json.lock";
@@ -48,10 +48,7 @@ impl DataFile {
 
     fn read(&self) -> Result<Loaded> {
         let path = self.path();
-        if let Some(bytes) = files::unfinished(&path)? {
-            return understand(&path, bytes);
-        }
-        match read_regular(&path) {
+        match read_whole(&path) {
             Ok(bytes) => understand(&path, bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(&path) {
                 Ok(to) => Err(dangling(&path, &to)),

@@ -1,16 +1,14 @@
 //! A file that cannot be replaced: `data.json` alone is mounted into a container, so that a rename over it answers "busy"
-//! (rename(2), EBUSY). It is written where it is. Before that, the whole new content stands on the disk beside it: if the
+//! (rename(2), EBUSY; EPERM, where the file under the mount is another user's in a folder with the sticky bit). It is written where it is. Before that, the whole new content stands on the disk beside it: if the
 //! process or the machine ends half-way, the copy is what counts, and the next change writes it again.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
-use zeroize::Zeroizing;
 
-use super::{cannot, read_regular, sync_folder, target};
-use bwdc_core::error::Result;
+use super::{open_regular, sync_folder, target};
 
 /// Put behind the file's name.
 const COPY: &str = ".new";
@@ -22,8 +20,12 @@ fn copy(path: &Path) -> PathBuf {
 }
 
 /// Whether a rename failed because the file is a mount of its own.
-pub(crate) fn is_fixed(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices)
+pub(crate) fn is_fixed(error: &io::Error, target: &Path) -> bool {
+    match error.kind() {
+        ErrorKind::ResourceBusy | ErrorKind::CrossesDevices => true,
+        ErrorKind::PermissionDenied => is_mounted(target),
+        _ => false,
+    }
 }
 
 /// Writes what stands in `new`, and is on the disk, over the target.
@@ -48,14 +50,29 @@ pub(crate) fn forget(target: &Path) -> io::Result<()> {
     }
 }
 
-/// What was to be in the file when a process ended before it had written it.
-pub(crate) fn unfinished(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    let copy = copy(&target(path));
-    match read_regular(&copy) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot("Reading", &copy, &error)),
-    }
+/// The copy, where a process ended before it had written the file. Not one that somebody else has put there.
+pub fn open_copy(path: &Path) -> io::Result<Option<File>> {
+    let target = target(path);
+    let copy = match open_regular(&copy(&target)) {
+        Ok(copy) => copy,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(is_of_writer(&copy, &target).then_some(copy))
+}
+
+/// Whether it belongs to the owner of the file or to ourselves, as the copies of all who may write the file.
+#[cfg(unix)]
+fn is_of_writer(copy: &File, target: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(uid) = copy.metadata().map(|metadata| metadata.uid()) else { return false };
+    fs::metadata(target)
+        .is_ok_and(|metadata| metadata.uid() == uid || rustix::process::geteuid().as_raw() == uid)
+}
+
+#[cfg(not(unix))]
+fn is_of_writer(_copy: &File, target: &Path) -> bool {
+    target.exists()
 }
 
 /// Whether the file is a mount of its own.

@@ -16,8 +16,7 @@ use rustix::fs::OFlags;
 use tempfile::PersistError;
 use zeroize::Zeroizing;
 
-pub use self::in_place::is_mounted;
-pub(crate) use self::in_place::unfinished;
+pub use self::in_place::{is_mounted, open_copy};
 pub(crate) use self::temporary::remove_left_behind;
 use crate::privileges;
 
@@ -51,12 +50,28 @@ pub(crate) fn open_private(path: &Path) -> std::io::Result<File> {
 
 /// Reads the whole content of a file. A pipe or a device is refused at once, where reading it could wait for ever.
 pub fn read_regular(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    all_of(open_regular(path)?)
+}
+
+/// Reads the whole content of a file of ours: of its copy, where a process ended before it had written the file in its place.
+pub fn read_whole(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    match open_copy(path)? {
+        Some(copy) => all_of(copy),
+        None => read_regular(path),
+    }
+}
+
+fn open_regular(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags(OFlags::NONBLOCK));
-    let mut file = options.open(path)?;
+    let file = options.open(path)?;
     regular(&file)?;
+    Ok(file)
+}
+
+fn all_of(mut file: File) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -111,7 +126,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         file.as_file().sync_all()?;
         match file.persist(&target) {
             Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder)),
-            Err(PersistError { error, file }) if in_place::is_fixed(&error) => {
+            Err(PersistError { error, file }) if in_place::is_fixed(&error, &target) => {
                 in_place::write(file, &target, content)
             }
             Err(PersistError { error, .. }) => Err(error),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::DataFile;
-use crate::files::{read_regular, write_atomically};
+use crate::files::{read_whole, write_atomically};
 use bwdc_core::error::{Error, Exit, Result};
 
 const FILE: &str = "last-run.json";
@@ -222,7 +222,7 @@ impl Runs {
         let attempted = |error: &dyn std::fmt::Display| {
             Error::new(format!("Reading how the last run went, {}: {error}", path.display()))
         };
-        match read_regular(&path) {
+        match read_whole(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| attempted(&error).hint("The next run creates it again.")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),

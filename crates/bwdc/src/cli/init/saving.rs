@@ -80,7 +80,7 @@ impl Draft<'_> {
         ui::hint(
             "Press Enter to accept the value in brackets; < goes back one question. Nothing is saved before it has been tested.",
         );
-        let Ok(text) = bwdc_store::files::read_regular(&self.later()) else { return Ok(()) };
+        let Ok(text) = bwdc_store::files::read_whole(&self.later()) else { return Ok(()) };
         let answers = kept_answers(&text);
         if answers.is_empty() {
             return Ok(());
