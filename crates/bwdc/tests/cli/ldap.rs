@@ -195,7 +195,7 @@ fn an_empty_suffix_leaves_the_prefix() {
     let instance = Instance::ldap(&slapd, &organization);
     let made = json!({ "useEmailPrefixSuffix": true, "emailPrefixAttribute": "uid", "emailSuffix": "", "groups": false });
     instance.change(|data| merge(&mut data["sync"], made));
-    let wrong = "joe (uid=joe,ou=people,dc=example,dc=org): `joe` is no e-mail address";
+    let wrong = "joe (uid=joe,ou=people,dc=example,dc=org): `joe` is not an e-mail address";
     instance.run(&["sync"]).fails(1, &[wrong, "Nothing was imported"]);
     instance.run(&["config", "sync.onBadRecord", "skip"]).ok();
     let ran = instance.run(&["sync"]);
@@ -215,7 +215,7 @@ fn people_are_named_by_dn_where_ids_say_nothing() {
     assert!(told.contains("2 x no e-mail address: uid=") && told.contains(named), "{told}");
     let made = json!({ "useEmailPrefixSuffix": true, "emailPrefixAttribute": "uid", "emailSuffix": "", "groups": false });
     instance.change(|data| merge(&mut data["sync"], made));
-    instance.run(&["sync"]).fails(1, &[named, "): `joe` is no e-mail address"]);
+    instance.run(&["sync"]).fails(1, &[named, "): `joe` is not an e-mail address"]);
 }
 
 /// A changed user may be a member of groups that have not changed: all groups are read.
