@@ -379,7 +379,28 @@ fn times_that_are_none_are_refused_and_told() {
     }
     let ran: Ran = instance.command(&["sync"]).env("BWDC_RETRY_SECONDS", "1e18").output().unwrap().into();
     ran.fails(1, &["BWDC_RETRY_SECONDS", "at most a year"]);
+    let install = ["schedule", "install", "--dry-run", "--every", "15m", "--random-delay", "4294967295"];
+    instance.run(&install).fails(1, &["4294967295", "86400"]);
     for option in [["--longest", "0"], ["--at-once", "0"], ["--at-once", "99999999"]] {
         assert_eq!(instance.run(&["daemon", option[0], option[1]]).code, 1, "{option:?}");
     }
+}
+
+/// They forge lines and move terminals wherever a name is shown: named with their place, and shown as what they are.
+#[test]
+fn control_characters_are_a_bad_record_with_file_and_line() {
+    let organization = Organization::start(Options::default());
+    let people = "id,email\n1,ada@example.org\n\"2\nsync ok\",\"b@\u{1b}[2Jx.org\"\n";
+    let instance = Instance::files(people, "id,name,members\ng,\"A\u{9b}1A\",1\n", &organization);
+    instance.run(&["login"]).ok();
+    let words = [
+        "users.csv, line 3 (2\\nsync ok): the external id has a control character in it (U+000A)",
+        "groups.csv, line 2 (A\\u{9b}1A (g)): the group's name has a control character in it (U+009B)",
+    ];
+    let ran = instance.run(&["sync"]).fails(1, &words);
+    assert!(!ran.err.contains(['\u{1b}', '\u{9b}']), "{:?}", ran.err);
+    assert_eq!(organization.imports(), 0);
+    instance.run(&["config", "sync.onBadRecord", "skip"]).ok();
+    instance.run(&["sync"]).fails(4, &words);
+    assert_eq!(organization.emails(), ["ada@example.org"]);
 }

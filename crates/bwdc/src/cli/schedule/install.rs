@@ -67,7 +67,7 @@ pub(super) struct InstallArguments {
     #[arg(long, value_name = "NAME=FILE")]
     credential: Vec<String>,
     /// systemd: maximum random delay of a start, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=86_400))]
     random_delay: u32,
     /// Kubernetes: container image.
     #[arg(long, value_name = "IMAGE", default_value = concat!("bwdc:", env!("CARGO_PKG_VERSION")))]
