@@ -172,8 +172,7 @@ fn update_groups(store: &Store, groups: &[Group]) -> Step<()> {
     if groups.iter().any(|group| group.member_external_ids.is_none()) {
         return Err(broken());
     }
-    let present = store.read(store::members)?;
-    let by_id = store::by_external_id(&present);
+    let by_id = store.read(store::by_external_id)?;
     store.write(|db| {
         for group in groups {
             let (id, name) = store::find_or_create_group(db, &group.external_id, &group.name)?;
@@ -181,8 +180,11 @@ fn update_groups(store: &Store, groups: &[Group]) -> Step<()> {
             if is_renamed {
                 store::rename_group(db, &id, &group.name)?;
             }
-            let wanted =
-                group.member_external_ids.iter().flatten().filter_map(|id| by_id.get(id.as_str()).copied());
+            let wanted = group
+                .member_external_ids
+                .iter()
+                .flatten()
+                .filter_map(|id| by_id.get(id.as_str()).map(String::as_str));
             if store::replace_members(db, &id, &wanted.collect())? || is_renamed {
                 store::event(db, "group updated", &group.name)?;
             }

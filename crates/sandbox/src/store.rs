@@ -468,9 +468,10 @@ pub(crate) fn rename_group(db: &Connection, id: &str, name: &str) -> Db<()> {
     Ok(())
 }
 
-/// Members by external id: unknown ones are dropped without notice.
-pub(crate) fn by_external_id(members: &[Member]) -> HashMap<&str, &str> {
-    members.iter().filter_map(|member| Some((member.external_id.as_deref()?, member.id.as_str()))).collect()
+/// Members by external id; of several with one id the oldest.
+pub(crate) fn by_external_id(db: &Connection) -> Db<HashMap<String, String>> {
+    let sql = "SELECT external_id, id FROM members WHERE external_id IS NOT NULL ORDER BY rowid DESC";
+    db.prepare_cached(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Replaces a group's members. Says whether anything was different.

@@ -127,12 +127,14 @@ fn invite(db: &Transaction<'_>, email: &str, external_id: &str) -> store::Db<Mem
 
 /// Names of existing groups are never updated.
 fn update_groups(db: &Transaction<'_>, groups: &[BodyGroup]) -> store::Db<()> {
-    let present = store::members(db)?;
-    let by_id = store::by_external_id(&present);
+    let by_id = store::by_external_id(db)?;
     for group in groups {
         let (id, name) = store::find_or_create_group(db, &group.external_id, &group.name)?;
-        let wanted: HashSet<&str> =
-            group.member_external_ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
+        let wanted: HashSet<&str> = group
+            .member_external_ids
+            .iter()
+            .filter_map(|id| by_id.get(id.as_str()).map(String::as_str))
+            .collect();
         if store::replace_members(db, &id, &wanted)? {
             store::event(db, "group updated", &name)?;
         }

@@ -8,6 +8,7 @@
 )]
 
 mod edits;
+mod imports;
 mod reads;
 mod rules;
 mod world;
