@@ -292,7 +292,9 @@ impl Type {
             Self::Word => "one word without spaces".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Port => "a number from 1 to 65535".to_owned(),
-            Self::Minutes => format!("a number of minutes, from 5 to {MINUTES_OF_A_YEAR}"),
+            Self::Minutes => {
+                format!("a number of minutes, at least 5 and at most {MINUTES_OF_A_YEAR} (a year)")
+            }
             Self::Length => "a duration such as 20s, 5m or 1h, at most a year".to_owned(),
             Self::Choice(words) | Self::Preset(words) => format!("one of: {}", words.join(", ")),
             Self::Words(words) => format!("any of these, separated by commas: {}", words.join(", ")),
