@@ -83,21 +83,21 @@ fn groups_from_either_side() {
 fn errors_name_file_and_line() {
     for (content, words) in [
         (&b""[..], "users.csv, line 1: the file is empty"),
-        (b"name\nx\n", "line 1: there is neither a column `id` nor a column `email`"),
+        (b"name\nx\n", "line 1: a column `id` or `email` is required"),
         (b"id,emial\n1,a@x.org\n", "unknown column `emial` (did you mean `email`?)"),
-        (b"id,email\n1,a@x.org\n2\n", "line 3: there are 1 fields where the header has 2"),
-        (b"id,email\n1,a@x.org\n,\n", "line 3: there is no id"),
+        (b"id,email\n1,a@x.org\n2\n", "line 3: expected 2 fields, as in the header, but found 1"),
+        (b"id,email\n1,a@x.org\n,\n", "line 3: it has no id"),
         (
             b"id,email,status\n1,a@x.org,actve\n",
             "line 2: unknown status `actve` (did you mean `active`?); known are: active, enabled",
         ),
-        (b"id,email\n1,a@x.org\n1,b@x.org\n", "line 3: the id `1` stands there too, with other data: line 2"),
+        (b"id,email\n1,a@x.org\n1,b@x.org\n", "line 3: the id `1` also occurs there with other data: line 2"),
         (b"id,mail,email\n1,a,b\n", "several columns mean `email`"),
-        (b"id,email\n1,a@x.org\n2,\xff\n", "line 3: this is no UTF-8"),
+        (b"id,email\n1,a@x.org\n2,\xff\n", "line 3: this is not UTF-8"),
         (b"\xff\xfei\0d\0", "it is in UTF-16"),
         // Blank lines and Windows line ends count as an editor counts them.
-        (b"id,email\r\n\r\n1,a@x.org\r\n\r\n,\r\n", "line 5: there is no id"),
-        (b"id,email\n\n\n1\n", "line 4: there are 1 fields where the header has 2"),
+        (b"id,email\r\n\r\n1,a@x.org\r\n\r\n,\r\n", "line 5: it has no id"),
+        (b"id,email\n\n\n1\n", "line 4: expected 2 fields, as in the header, but found 1"),
         // A quote too many must not swallow people.
         (
             b"id,email,note\n1,a@x.org,\"first\n2,b@x.org,second\n",
@@ -105,7 +105,7 @@ fn errors_name_file_and_line() {
         ),
         (
             b"id,email,note\n1,a@x.org,\"first\n2,b@x.org,\"second\"\n",
-            "line 3: the quoted field that begins in line 2 goes on behind its closing quote",
+            "line 3: the quoted field that begins in line 2 continues after its closing quote",
         ),
     ] {
         let error = users(content).unwrap_err();
@@ -114,17 +114,15 @@ fn errors_name_file_and_line() {
     let both = folder(&[("users.csv", b"id\n"), ("users.json", b"[]")]);
     assert!(read(both.path()).unwrap_err().contains("both users.csv and users.json"));
     let renamed = folder(&[("users.csv", b"id\n1\n"), ("groups.csv", b"id,name,members\ng,A,1\ng,B,1\n")]);
-    assert!(read(renamed.path()).unwrap_err().contains("groups.csv, line 3: the group `g` is called `A`"));
+    assert!(read(renamed.path()).unwrap_err().contains("groups.csv, line 3: the group `g` has the name `A`"));
     assert!(read(Path::new("/nowhere")).unwrap_err().contains("no such file or folder"));
     let next_step = |path: &str| {
         let error = Files::open(Config { path: path.into() }).unwrap_err();
         error.next_step().unwrap().to_owned()
     };
     assert!(next_step("/nowhere").contains("a relative path starts at"));
-    assert!(
-        next_step("/home/nobody/nowhere").contains("A service of systemd may see neither homes nor /tmp")
-    );
-    assert!(read(folder(&[]).path()).unwrap_err().contains("neither users.csv nor users.json"));
+    assert!(next_step("/home/nobody/nowhere").contains("A systemd service may see neither homes nor /tmp"));
+    assert!(read(folder(&[]).path()).unwrap_err().contains("there is no users.csv or users.json"));
 }
 
 /// Spreadsheets of many countries write it first, and Excel reads it.
@@ -138,9 +136,11 @@ fn a_first_line_declares_the_separator() {
         assert_eq!(users(content.as_bytes()).unwrap().users[0].external_id.as_str(), "1", "{content}");
     }
     assert!(users(b"sep=;\nid;emial\n1;a@x.org\n").unwrap_err().contains("line 2: unknown column `emial`"));
-    assert!(users(b"sep=;\nid;email\n;\n").unwrap_err().contains("line 3: there is no id"));
+    assert!(users(b"sep=;\nid;email\n;\n").unwrap_err().contains("line 3: it has no id"));
     assert!(
-        users(b"sep=\nid,email\n1,a@x.org\n").unwrap_err().contains("line 1: `sep=` declares no separator")
+        users(b"sep=\nid,email\n1,a@x.org\n")
+            .unwrap_err()
+            .contains("line 1: `sep=` must declare a separator")
     );
 }
 

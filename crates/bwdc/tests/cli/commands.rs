@@ -194,7 +194,7 @@ fn config_saves_what_is_right_and_refuses_the_rest() {
         (&["directory", "1abc"], "Invalid directory type value."),
         (&["directory", "0x1"], "Invalid directory type value."),
         (&["server", "not a url"], "spaces"),
-        (&["server", "ftp://x"], "neither https nor http"),
+        (&["server", "ftp://x"], "must begin with https:// or http://"),
         (&["server.api", "https://u:p@x"], "password"),
         (&["ldap.prot", "1"], "Did you mean ldap.port?"),
         (&["ldap.port", "0"], "1 to 65535"),

@@ -210,7 +210,7 @@ fn a_page_in_the_place_of_an_answer_is_no_import() {
         let instance = server.instance();
         instance
             .run(&["sync"])
-            .fails(1, &["this is no answer of a Bitwarden server", "Nothing is taken for imported"]);
+            .fails(1, &["this is not an answer from a Bitwarden server", "does not count as done"]);
         let data = instance.data();
         assert!(data["lastSyncHash"].is_null() && data["lastUserSync"].is_null());
     }

@@ -1,4 +1,4 @@
-//! Where the organization's servers are.
+//! Addresses of the organization's servers.
 
 use reqwest::Url;
 
@@ -12,12 +12,12 @@ pub struct Endpoints {
     is_cloud: bool,
 }
 
-/// The clouds: the names by which people know them, and the hosts they have
+/// Clouds: the names people know them by, and their hosts
 /// (bitwarden/server, `CloudRegionConfig`).
 const CLOUDS: [&str; 3] = ["bitwarden.com", "bitwarden.eu", "bitwarden-gov.com"];
 
 impl Endpoints {
-    /// From the configured base URL and the separate ones, which win. None at all means the US cloud.
+    /// Derives the addresses from the base URL and the separate ones, which take precedence. Nothing set means the US cloud.
     pub fn resolve(base: Option<&str>, api: Option<&str>, identity: Option<&str>) -> Result<Self> {
         let base = base.map(parse).transpose()?;
         let cloud = match &base {
@@ -38,17 +38,17 @@ impl Endpoints {
         })
     }
 
-    /// The API's base URL.
+    /// Base URL of the API.
     pub fn api_url(&self) -> &str {
         &self.api
     }
 
-    /// The identity server's base URL.
+    /// Base URL of the identity server.
     pub fn identity_url(&self) -> &str {
         &self.identity
     }
 
-    /// The first of the two that is reached by http, without TLS, on another machine than this one.
+    /// First of the two that is reached by plain http on another machine.
     pub fn in_clear(&self) -> Option<&str> {
         [self.api_url(), self.identity_url()].into_iter().find(|url| is_in_clear(url))
     }
@@ -82,12 +82,12 @@ fn cloud(base: &Url) -> Option<&'static str> {
     })
 }
 
-/// A URL with a scheme; `https` if none is given.
+/// Parses a URL; a missing scheme means `https`.
 fn parse(given: &str) -> Result<Url> {
     let trimmed = given.trim();
     let refuse = |reason: &str| {
-        Error::new(Kind::Configuration, format!("Understanding the server URL `{trimmed}`"), reason)
-            .hint("It reads like https://bitwarden.example.com")
+        Error::new(Kind::Configuration, format!("Reading the server URL `{trimmed}`"), reason)
+            .hint("Example: https://bitwarden.example.com")
     };
     let candidate = if trimmed.contains("://") { trimmed.to_owned() } else { format!("https://{trimmed}") };
     if candidate.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -96,16 +96,16 @@ fn parse(given: &str) -> Result<Url> {
     let url = Url::parse(&candidate).map_err(|error| refuse(&error.to_string()))?;
     match url.scheme() {
         "http" | "https" => {}
-        _ => return Err(refuse("it is neither https nor http")),
+        _ => return Err(refuse("it must begin with https:// or http://")),
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(refuse("there is no host in it"));
+        return Err(refuse("it has no host name"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("there is a user name or a password in it"));
+        return Err(refuse("it must not contain a user name or password"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("there is more than a host and a path in it"));
+        return Err(refuse("it must be a host name and an optional path, nothing else"));
     }
     Ok(url)
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_ones_own_have_paths() {
+    fn self_hosted_servers_may_have_paths() {
         let own =
             ("https://bw.example.org/sub/api".into(), "https://bw.example.org/sub/identity".into(), false);
         assert_eq!(base("bw.example.org/sub///"), own);
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn invalid_urls_are_refused() {
         for text in
             ["not a url", "ftp://x", "https:// https://x", "https://", "https://u:p@x", "x?y", "http://[::"]
         {
             let error = Endpoints::resolve(Some(text), None, None).unwrap_err();
-            assert!(error.to_string().contains("Understanding the server URL"), "{error}");
+            assert!(error.to_string().contains("Reading the server URL"), "{error}");
         }
     }
 }

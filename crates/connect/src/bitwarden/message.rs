@@ -1,4 +1,4 @@
-//! What a server's refusal says, whatever its form.
+//! Text of a server's refusal, whatever its format.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::http::{Response, short_json};
 
-/// Longer texts are cut.
+/// Length after which texts are cut.
 const LONGEST: usize = 300;
 
-/// "HTTP 400 Bad Request: text", with details where the server gives them.
+/// Builds "HTTP 400 Bad Request: text", with details if the server gives any.
 pub(super) fn of(response: &Response, request: Option<&ImportRequest>) -> String {
     let told = match short_json(&response.body) {
         Some(value) => of_json(&value, request),
@@ -34,8 +34,8 @@ fn status(status: StatusCode) -> String {
     }
 }
 
-/// The forms of Bitwarden (`message` with `errors` or `validationErrors`), of its identity server (`error`,
-/// `error_description`) and of Vaultwarden (`errorModel` besides empty `error` fields). Names in any case.
+/// Finds the text in the formats of Bitwarden (`message` with `errors` or `validationErrors`), its identity server (`error`,
+/// `error_description`) and Vaultwarden (`errorModel` next to empty `error` fields). Names in any case.
 fn of_json(value: &Value, request: Option<&ImportRequest>) -> Option<String> {
     let text = |value: &Value, name: &str| {
         field(value, name)
@@ -78,7 +78,7 @@ fn texts_of(value: &Value) -> Vec<String> {
     }
 }
 
-/// `Members[3].Email` with the entry that it is about.
+/// Adds the entry to a path such as `Members[3].Email`.
 fn named(path: &str, request: Option<&ImportRequest>) -> String {
     let entry = || {
         let (list, rest) = path.trim_start_matches("$.").split_once('[')?;
@@ -104,7 +104,7 @@ fn named(path: &str, request: Option<&ImportRequest>) -> String {
     }
 }
 
-/// The title of an HTML page, or its first words.
+/// Title of an HTML page, or its first words.
 fn of_text(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let title = lower.find("<title>").and_then(|start| {
@@ -144,7 +144,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// At most so many details are told.
+/// Largest number of details shown.
 const DETAILS: usize = 5;
 
 fn cut_list(details: &[String]) -> String {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_refusal_is_read() {
+    fn every_format_of_refusal_is_read() {
         for (body, expected) in [
             ("", "HTTP 400 Bad Request"),
             ("{}", "HTTP 400 Bad Request"),
@@ -196,7 +196,7 @@ mod tests {
         assert!(told(500, &"x".repeat(100_000)).len() < 400);
     }
 
-    /// What servers are known to answer.
+    /// Answers that servers are known to give.
     const SAMPLES: [&str; 6] = [
         r#"{"error":"invalid_client","error_description":"why"}"#,
         r#"{"message":"","errorModel":{"message":"Invalid client_id"},"validationErrors":{"":["Invalid client_id"]}}"#,

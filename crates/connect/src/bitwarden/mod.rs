@@ -29,32 +29,32 @@ use crate::http::failure::UNCLEAR;
 use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings, seconds, short_json};
 use crate::{Error, Kind, Result};
 
-/// How long a token may take.
+/// Time limit for a token.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long the server may work on an import.
+/// Time limit for the server to process an import.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
-/// The cloud allows 60 POSTs a minute and 5 a second (bitwarden/server `appsettings.json`); a request a second with
-/// bursts of 5 keeps to both.
+/// Rate limit: the cloud allows 60 POSTs a minute and 5 a second (bitwarden/server `appsettings.json`); one request a second
+/// with bursts of 5 stays within both.
 const CLOUD_BURST: u32 = 5;
 const CLOUD_INTERVAL: Duration = Duration::from_secs(1);
 /// The cloud allows 200 GETs a minute: 80 at once, and 120 a minute after that.
 const CLOUD_READS: u32 = 80;
 const CLOUD_READ_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Everything needed to talk to one organization's servers.
+/// Settings for talking to one organization's servers.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where they are.
+    /// Addresses of the servers.
     pub endpoints: Endpoints,
-    /// Trust and patience.
+    /// Trust and time limits.
     pub network: Network,
-    /// Our version, told to the server.
+    /// Our version, sent to the server.
     pub client_version: String,
-    /// The id of this installation, a UUID.
+    /// Id of this installation, a UUID.
     pub device_id: String,
 }
 
-/// A client of one organization's servers.
+/// Client of one organization's servers.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: Http,
@@ -64,18 +64,18 @@ pub struct Client {
     device_id: String,
 }
 
-/// What answers at the other end.
+/// Kind of server at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerKind {
     /// Bitwarden's own server.
     Official,
     /// Vaultwarden.
     Vaultwarden,
-    /// Another, by the name it gives itself.
+    /// Another server, by the name it gives itself.
     Other(String),
 }
 
-/// How a platform is named to the server: `deviceType` and `deviceName` (bitwarden/server `DeviceType.cs`).
+/// Platform as sent to the server: `deviceType` and `deviceName` (bitwarden/server `DeviceType.cs`).
 const PLATFORM: (&str, &str) = if cfg!(windows) {
     ("6", "windows")
 } else if cfg!(target_os = "macos") {
@@ -85,7 +85,7 @@ const PLATFORM: (&str, &str) = if cfg!(windows) {
 };
 
 impl Client {
-    /// A client that has not said anything yet.
+    /// Makes a client without connecting.
     pub fn new(config: Config) -> Result<Self> {
         let (pace, of_reads) = if config.endpoints.is_cloud() {
             let of_reads = Pace::new(CLOUD_READS, CLOUD_READ_INTERVAL, |_, _| 1);
@@ -100,12 +100,12 @@ impl Client {
         Ok(Self { http, reads, endpoints: config.endpoints, device_id: config.device_id })
     }
 
-    /// The API's base URL.
+    /// Base URL of the API.
     pub fn api_url(&self) -> &str {
         self.endpoints.api_url()
     }
 
-    /// Exchanges the API key for a token. There is no refresh token: to renew, this is done again.
+    /// Exchanges the API key for a token. There is no refresh token: a renewal is another exchange.
     pub async fn token(&self, credentials: &Credentials) -> Result<Token> {
         let identity = self.endpoints.identity_url();
         let attempted = format!("Logging in to {identity} as {}", credentials.client_id);
@@ -127,12 +127,14 @@ impl Client {
         }
         issued(&response).ok_or_else(|| {
             Error::new(Kind::Data, attempted, format!("HTTP {} without a token", response.status.as_u16()))
-                .hint("Check the server's URL: something else than a Bitwarden server may answer there.")
+                .hint(
+                    "Check the server's URL: something other than a Bitwarden server may be answering there.",
+                )
         })
     }
 
-    /// Sends one request of an import, never a second time while the first may still be under way. Any 2xx with an empty body or JSON
-    /// is success; what the JSON says tells nothing.
+    /// Sends one request of an import, never a second time while the first may still be running. Any 2xx with an empty body or
+    /// JSON is success, whatever the JSON contains.
     pub async fn import(&self, token: &Token, import: &ImportRequest) -> Result<()> {
         let attempted = format!(
             "Importing {} users and {} groups into {}",
@@ -159,7 +161,7 @@ impl Client {
         if is_an_answer(&response) { Ok(()) } else { Err(no_answer(attempted, &response)) }
     }
 
-    /// By how much this machine's clock is ahead of the server's, by the `Date` of an answer (RFC 9110, section 6.6.1).
+    /// Measures how far this machine's clock is ahead of the server's, by the `Date` of an answer (RFC 9110, section 6.6.1).
     pub async fn clock_ahead(&self) -> Result<Option<SignedDuration>> {
         let response = self.config(&format!("Asking {} for the time", self.api_url())).await?;
         let date = response.headers.get(DATE).and_then(|date| date.to_str().ok());
@@ -179,7 +181,7 @@ impl Client {
         self.http.send(attempted, &request).await
     }
 
-    /// Who answers there. A server that does not say is taken for Bitwarden's own.
+    /// Asks which server answers. A server that does not say counts as Bitwarden's own.
     pub async fn server_kind(&self) -> Result<ServerKind> {
         let attempted = format!("Asking {} what it is", self.api_url());
         let response = self.config(&attempted).await?;
@@ -227,9 +229,8 @@ fn bearer(token: &Token, attempted: &str) -> Result<HeaderValue> {
 }
 
 fn url(base: &str, path: &str) -> Result<Url> {
-    Url::parse(&format!("{base}{path}")).map_err(|error| {
-        Error::new(Kind::Configuration, format!("Understanding the server URL `{base}`"), error)
-    })
+    Url::parse(&format!("{base}{path}"))
+        .map_err(|error| Error::new(Kind::Configuration, format!("Reading the server URL `{base}`"), error))
 }
 
 fn issued(response: &Response) -> Option<Token> {
@@ -239,7 +240,7 @@ fn issued(response: &Response) -> Option<Token> {
     Some(Token::issued(token.to_owned(), lasts))
 }
 
-/// Whether Bitwarden's server, and nothing before it, says that it is done: nothing, or JSON that tells of no error.
+/// Whether the answer is that of a successful Bitwarden server: empty, or JSON without an error.
 fn is_an_answer(response: &Response) -> bool {
     const TROUBLE: [&str; 5] = ["error", "errors", "message", "errorModel", "validationErrors"];
     let body = response.body.trim_ascii();
@@ -254,49 +255,49 @@ fn is_an_answer(response: &Response) -> bool {
     body.is_empty() || serde_json::from_slice(body).is_ok_and(|value| !tells_of_trouble(&value))
 }
 
-/// A page in the place of an answer: a sign-in, a maintenance notice, a firewall's word.
+/// Error for a page in place of an answer: a sign-in page, a maintenance notice, a firewall's message.
 fn no_answer(attempted: String, response: &Response) -> Error {
     let told = message::of(response, None);
-    Error::new(Kind::Data, attempted, format!("{told}: this is no answer of a Bitwarden server")).hint(
-        "Something before the server (a sign-in page, a firewall, a maintenance page) answered in its place: let this machine through. \
-         Nothing is taken for imported.",
+    Error::new(Kind::Data, attempted, format!("{told}: this is not an answer from a Bitwarden server")).hint(
+        "Something in front of the server (a sign-in page, a firewall, a maintenance page) answered instead: let this machine through. \
+        The import does not count as done.",
     )
 }
 
-/// An answer that is no success, with what is known to help.
+/// Error for an answer that is not a success, with advice where known.
 fn refused(attempted: String, response: &Response, import: Option<&ImportRequest>) -> Error {
     let told = message::of(response, import);
     if response.status.is_redirection() {
         let place =
             response.headers.get(LOCATION).and_then(|place| place.to_str().ok()).unwrap_or("elsewhere");
         let place = place.split(['?', '#']).next().unwrap_or(place);
-        return Error::new(Kind::Configuration, attempted, format!("{told}: the server sends us to {place}"))
-            .hint("Redirections are not followed with a secret in hand. Set the server's URL to the right one (https, not http?).");
+        return Error::new(Kind::Configuration, attempted, format!("{told}: the server redirects to {place}"))
+            .hint("Redirects are not followed, because the request carries a secret. Set the server's URL to the right one (https, not http?).");
     }
     let (kind, hint) = meaning(&told, response.status, import);
     Error::new(kind, attempted, told).hint(hint)
 }
 
-/// Messages that the server is known to send, and what to do about each.
+/// Messages that the server is known to send, with advice for each.
 const KNOWN: [(&str, &str); 11] = [
     (
         "invalid_client",
         "The server does not say which: the client id or the API key is wrong (or rotated), the organization is \
-         disabled, its plan has no API access, or the key belongs to another region's cloud (see `bwdc config server`).",
+        disabled, its plan has no API access, or the key belongs to another region's cloud (see `bwdc config server`).",
     ),
-    ("Incorrect client_secret", "The API key is wrong, or was rotated: copy it anew from the web vault."),
-    ("Invalid client_id", "There is no such organization on this server, or it has no API key yet."),
+    ("Incorrect client_secret", "The API key is wrong or was rotated: copy it again from the web vault."),
+    ("Invalid client_id", "This server has no such organization, or the organization has no API key yet."),
     ("Too many login requests", "Wait a minute; the server limits logins."),
     ("You cannot import this much data at once", "Set sync.largeImport to true."),
     ("cannot use directory syncing", "The organization's plan or licence has no directory sync."),
     (
         "cannot use groups",
-        "The organization's plan has no groups: switch sync.groups off. People were processed.",
+        "The organization's plan has no groups: switch off sync.groups. People were processed.",
     ),
     ("at least one confirmed owner", "Confirm an owner of the organization first."),
     (
         "Remove and re-add users",
-        "Somebody who would be removed has no master password: switch sync.overwriteExisting off.",
+        "Somebody who would be removed has no master password: switch off sync.overwriteExisting.",
     ),
     (
         "autoscale on self-hosted",
@@ -315,23 +316,23 @@ fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (K
         401 | 403 => (
             Kind::Credentials,
             "The server does not accept the login: run `bwdc logout` and `bwdc login`. A firewall in between may also \
-             answer so.",
+            give this answer.",
         ),
         400 if is_login => (Kind::Credentials, "Check the client id, the API key and the server's URL."),
         404 => (Kind::Configuration, "There is no Bitwarden server at this URL: check `bwdc config server`."),
         413 => (
             Kind::Refused,
-            "The import is too large for the server or a proxy before it: set sync.largeImport to true.",
+            "The import is too large for the server or a proxy in front of it: set sync.largeImport to true.",
         ),
         429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
-        500..=599 if is_login => (Kind::Refused, "The server failed: try again later. Its log says more."),
+        500..=599 if is_login => (Kind::Refused, "The server failed: try again later. Its log has details."),
         408 | 502 | 504 if !is_login => (Kind::Unclear, UNCLEAR),
         500..=599 => (
             Kind::Refused,
-            "The server failed, and may have done a part. The next run repeats the import, which is safe. Its log says \
-             more.",
+            "The server failed and may have processed a part. The next run repeats the import, which is safe. The \
+            server's log has details.",
         ),
-        _ => (Kind::Refused, "Nothing more is known; the server's log may say more."),
+        _ => (Kind::Refused, "The server gave no further details; its log may have some."),
     };
     let kind = if is_login && known.is_some() { Kind::Credentials } else { kind };
     (kind, known.unwrap_or(default).to_owned())
@@ -365,7 +366,7 @@ mod tests {
             }
         }
 
-        /// What is understood is understood again as the same.
+        /// An accepted answer is accepted again with the same result.
         #[test]
         fn fuzz_server_addresses(text in damaged_text(["https://vault.bitwarden.eu", "bitwarden.example.com:8443/sub/", "http://localhost:8000", "https://[::1]"])) {
             match Endpoints::resolve(Some(&text), None, None) {

@@ -1,4 +1,4 @@
-//! Access tokens and what they are made from.
+//! Access tokens and the API keys they are made from.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use bwdc_core::Secret;
 
-/// A token with less time left is renewed.
+/// Remaining time below which a token is renewed.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// An organization's API key.
+/// API key of an organization.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// `organization.<id>`
     pub client_id: String,
-    /// The key.
+    /// Key.
     pub client_secret: Secret,
 }
 
-/// What opens the API for an hour.
+/// Token that opens the API for an hour.
 #[derive(Clone, Debug)]
 pub struct Token {
     secret: Secret,
@@ -29,24 +29,24 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token just issued.
+    /// Token just issued.
     pub(super) fn issued(secret: String, lifetime: Duration) -> Self {
         let expires_at = Timestamp::now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
         Self { secret: secret.into(), expires_at }
     }
 
-    /// A token kept from an earlier run. When it expires stands in it (RFC 7519, `exp`); one that does not say counts
-    /// as expired.
+    /// Token kept from an earlier run. It contains its expiry time (RFC 7519, `exp`); one without it counts as
+    /// expired.
     pub fn from_stored(token: &str) -> Self {
         Self { secret: token.into(), expires_at: expiry(token).unwrap_or(Timestamp::UNIX_EPOCH) }
     }
 
-    /// A token kept from an earlier run, with what was known of it.
+    /// Token kept from an earlier run, with its recorded data.
     pub fn kept(token: String, expires_at: Timestamp) -> Self {
         Self { secret: token.into(), expires_at }
     }
 
-    /// When it opens nothing any more.
+    /// Time at which it expires.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
@@ -56,7 +56,7 @@ impl Token {
         self.expires_at.duration_since(now) > MARGIN
     }
 
-    /// The value, to be stored.
+    /// Value to store.
     pub fn reveal(&self) -> &str {
         self.secret.reveal()
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_token_says_when_it_expires() {
+    fn a_stored_token_contains_its_expiry_time() {
         let exp = 1_700_000_000;
         let payload = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}"));
         let token = Token::from_stored(&format!("header.{payload}.signature"));

@@ -1,4 +1,4 @@
-//! The wire: Microsoft Graph's lists, page after page to the last, or an error.
+//! Requests to Microsoft Graph: lists, page after page to the last, or an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::{Error, Kind, Result};
 pub(super) const ENTRA: Vendor =
     Vendor { name: "Microsoft Entra ID", address: "entra.identityAuthority and BWDC_ENTRA_GRAPH_URL" };
 
-/// How long one page may take.
+/// Time limit for one page.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Graph has no limit for requests at once, only one for what they cost.
+/// Limit on concurrent requests. Graph has none, only one on what requests cost.
 const FIRST_AT_ONCE: u32 = 20;
 const MOST_AT_ONCE: u32 = 40;
 
-/// Resource units that an application may use in a small tenant ("Throttling limits", identity and access service), and in what
-/// time. Larger tenants have 5,000 and 8,000.
+/// Resource units that an application may use in a small tenant ("Throttling limits", identity and access service), and the
+/// time they are for. Larger tenants have 5,000 and 8,000.
 const UNITS: u32 = 3_500;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// A person ("user resource type").
+/// Person ("user resource type").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserRecord {
@@ -40,7 +40,7 @@ pub(super) struct UserRecord {
     pub(super) account_enabled: Option<bool>,
 }
 
-/// An entry of a list of changes; without `@removed`, it is somebody who came or changed.
+/// Entry of a list of changes; without `@removed`, somebody who was added or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct ChangeRecord {
     pub(super) id: String,
@@ -48,35 +48,35 @@ pub(super) struct ChangeRecord {
     pub(super) removed: Option<Removed>,
 }
 
-/// `changed` for an account that can be restored, `deleted` for one that is gone for good ("Use delta query to track changes").
+/// `changed` for an account that can be restored, `deleted` for one that is permanently deleted ("Use delta query to track changes").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Removed {}
 
-/// Somebody who was deleted less than 30 days ago ("List deletedItems").
+/// Person deleted less than 30 days ago ("List deletedItems").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct DeletedRecord {
     pub(super) id: String,
     pub(super) mail: Option<String>,
 }
 
-/// A group ("group resource type").
+/// Group ("group resource type").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupRecord {
     pub(super) id: String,
-    /// Empty where there is none.
+    /// Empty if there is none.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) display_name: String,
     pub(super) visibility: Option<String>,
 }
 
 impl GroupRecord {
-    /// For messages.
+    /// Name for messages.
     pub(super) fn label(&self) -> &str {
         if self.display_name.trim().is_empty() { &self.id } else { &self.display_name }
     }
 
-    /// Whether its members are shown to those only who have a permission of its own.
+    /// Whether its members are visible only with a separate permission.
     pub(super) fn hides_members(&self) -> bool {
         self.visibility
             .as_deref()
@@ -84,7 +84,7 @@ impl GroupRecord {
     }
 }
 
-/// A member of a group or an administrative unit.
+/// Member of a group or an administrative unit.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct MemberRecord {
     pub(super) id: String,
@@ -148,7 +148,7 @@ struct Page<T> {
     delta: Option<String>,
 }
 
-/// What Graph says when it says no ("Error responses and resource types").
+/// Body of Graph's refusals ("Error responses and resource types").
 #[derive(Deserialize)]
 struct Told {
     error: ToldError,
@@ -161,7 +161,7 @@ struct ToldError {
     message: String,
 }
 
-/// Codes and words by which Graph refuses a link that it has made itself ("Use delta query to track changes", synchronization reset;
+/// Codes and texts with which Graph refuses a link it made itself ("Use delta query to track changes", synchronization reset;
 /// "Microsoft Graph error responses").
 const EXPIRED_LINK: [&str; 5] = [
     "syncStateNotFound",
@@ -170,10 +170,10 @@ const EXPIRED_LINK: [&str; 5] = [
     "InvalidSyncToken",
     "Badly formed token",
 ];
-/// What a tenant answers that tracks no changes (Azure AD B2C, external tenants).
+/// Answer of a tenant that tracks no changes (Azure AD B2C, external tenants).
 const NO_CHANGES: &str = "Change enumeration is not supported";
 
-/// An application permission, as an administrator grants it.
+/// Application permission, as an administrator grants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Permission {
     Users,
@@ -182,12 +182,12 @@ pub(super) enum Permission {
 }
 
 impl Permission {
-    /// The least that is enough.
+    /// Smallest permission that is sufficient.
     pub(super) fn name(self) -> &'static str {
         self.enough()[0]
     }
 
-    /// Any of these is enough.
+    /// Permissions of which any is sufficient.
     fn enough(self) -> &'static [&'static str] {
         match self {
             Self::Users => {
@@ -216,37 +216,37 @@ impl Permission {
     }
 }
 
-/// A list that is wanted.
+/// List to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
-    /// For messages.
+    /// Name for messages.
     pub(super) what: &'a str,
-    /// What follows `/v1.0/`.
+    /// Path after `/v1.0/`.
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) needs: Permission,
 }
 
-/// A list, or a no.
+/// List, or a refusal.
 #[derive(Debug)]
 pub(super) enum Listed<T> {
     All(List<T>),
     Refused(Refusal),
 }
 
-/// A list to its end.
+/// Complete list.
 #[derive(Debug)]
 pub(super) struct List<T> {
     pub(super) entries: Vec<T>,
-    /// Where a list of changes goes on next time.
+    /// Link at which the next list of changes starts.
     pub(super) delta_link: Option<String>,
 }
 
-/// Graph said no.
+/// Refusal by Graph.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    /// Its code and its words.
+    /// Its code and text.
     told: String,
     pub(super) error: Error,
 }
@@ -256,17 +256,17 @@ impl Refusal {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::IM_A_TEAPOT)
     }
 
-    /// Whether there is no such thing, or not any more.
+    /// Whether the item does not exist or no longer exists.
     pub(super) fn is_missing(&self) -> bool {
         self.status == 404
     }
 
-    /// Whether a stored link is of no use any more. Anything else, such as a limit, a failure or a missing right, passes, and the link
-    /// is good again then.
+    /// Whether a stored link is of no use any more. Anything else, such as a limit, a failure or a missing permission, is
+    /// temporary, and the link works again afterwards.
     pub(super) fn is_expired_link(&self) -> bool {
         let says = |words: &&str| self.told.to_lowercase().contains(&words.to_lowercase());
         match self.status {
-            // It was not even asked for: the link is another server's.
+            // Not even requested: the link belongs to another server.
             0 | 410 => true,
             400 => EXPIRED_LINK.iter().any(says) || self.is_without_changes(),
             _ => false,
@@ -280,7 +280,7 @@ impl Refusal {
 }
 
 impl<T> Listed<T> {
-    /// For a list that must be there.
+    /// Result for a list that must exist.
     pub(super) fn complete(self) -> Result<List<T>> {
         match self {
             Self::All(list) => Ok(list),
@@ -288,7 +288,7 @@ impl<T> Listed<T> {
         }
     }
 
-    /// `None` if there is no such list there at all.
+    /// `None` if the list does not exist.
     pub(super) fn supported(self) -> Result<Option<List<T>>> {
         match self {
             Self::Refused(refusal)
@@ -307,7 +307,7 @@ pub(super) struct Client {
     login: Arc<Login>,
     api: Authorized<Arc<Login>>,
     graph_url: Url,
-    /// How Graph calls itself in its links.
+    /// Name of Graph in its links.
     own_graph: &'static str,
 }
 
@@ -315,7 +315,7 @@ impl Client {
     pub(super) fn new(config: &Config) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // A half at once and a half in that time: never more than the limit, wherever its window begins.
+        // Half of it at once and half over that time: never more than the limit, wherever its window begins.
         let pace = Pace::new(UNITS / 2, WINDOW / (UNITS / 2), cost);
         let http = Http::new(Settings {
             network: config.network.clone(),
@@ -334,7 +334,7 @@ impl Client {
         &self.login
     }
 
-    /// A token besides the one in use, to look at.
+    /// Requests a separate token for inspection.
     pub(super) async fn granted(&self) -> Result<Granted> {
         self.login.granted(&self.http).await
     }
@@ -353,7 +353,7 @@ impl Client {
         self.walk(Pages::of(ENTRA, wanted.what, first), wanted.needs, progress).await
     }
 
-    /// The first page of a list, and whether there are more.
+    /// Reads the first page of a list, and whether there are more.
     pub(super) async fn first_page<T: DeserializeOwned>(&self, wanted: Wanted<'_>) -> Result<(Vec<T>, bool)> {
         let mut pages = Pages::of(ENTRA, wanted.what, self.url(wanted.path, wanted.query)?);
         let Some(turn) = pages.turn() else { return Ok((Vec::new(), false)) };
@@ -370,7 +370,7 @@ impl Client {
         let attempted = format!("Reading deleted users from {}", self.place());
         let url = Url::parse(&self.here(link)).ok().filter(|url| url.origin() == self.graph_url.origin());
         let Some(url) = url else {
-            let error = Error::new(Kind::Data, attempted, "the stored link is not one of this server");
+            let error = Error::new(Kind::Data, attempted, "the stored link belongs to another server");
             return Ok(Listed::Refused(Refusal { status: 0, told: String::new(), error }));
         };
         self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
@@ -415,7 +415,7 @@ impl Client {
         ENTRA.decode(&turn.attempted, &response).map(Ok)
     }
 
-    /// The application's own client secrets; `None` if it may not look at itself.
+    /// Client secrets of the application itself; `None` if it may not read its registration.
     pub(super) async fn secrets(&self, application_id: &str) -> Result<Option<Vec<SecretRecord>>> {
         let path = format!("applications(appId='{application_id}')");
         let url = self.url(&[&path], &[("$select", "passwordCredentials")])?;
@@ -435,7 +435,7 @@ impl Client {
                 Error::new(
                     Kind::Configuration,
                     "Reading from Microsoft Entra ID",
-                    "the address of Graph is no base URL",
+                    "the address of Graph is not a base URL",
                 )
             })?
             .pop_if_empty()
@@ -445,7 +445,7 @@ impl Client {
         Ok(url)
     }
 
-    /// A link of Graph's own, by way of the proxy if one stands before it.
+    /// Sends one of Graph's links through the proxy if there is one.
     fn here(&self, link: &str) -> String {
         match link.strip_prefix(self.own_graph).filter(|rest| rest.starts_with('/')) {
             Some(rest) => format!("{}{rest}", self.graph_url.as_str().trim_end_matches('/')),
@@ -472,7 +472,7 @@ fn cost(method: &Method, url: &Url) -> u32 {
     base.saturating_sub(u32::from(selects)).max(1)
 }
 
-/// Code and words of a refusal.
+/// Code and text of a refusal.
 fn told(response: &Response) -> String {
     let told = serde_json::from_slice::<Told>(&response.body);
     told.map_or_else(|_| String::new(), |Told { error }| format!("{}: {}", error.code, error.message))
@@ -506,9 +506,9 @@ fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {
         ),
         429 => (
             Kind::Unreachable,
-            "The tenant's limit is used up; run it again later, or see what else reads with this application.".to_owned(),
+            "The tenant's limit is used up; try again later, or find out what else reads with this application.".to_owned(),
         ),
-        _ => (Kind::Refused, "See admin.microsoft.com, Service health. Nothing was imported.".to_owned()),
+        _ => (Kind::Refused, "Check Service health at admin.microsoft.com. Nothing was imported.".to_owned()),
     };
     Error::new(kind, attempted, told).hint(hint)
 }
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn larger_permissions_are_enough() {
+    fn larger_permissions_are_sufficient() {
         let granted = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         assert!(Permission::Groups.is_in(&granted(&["GroupMember.Read.All"])));
         assert!(Permission::Users.is_in(&granted(&["Mail.Read", "directory.read.all"])));

@@ -1,4 +1,4 @@
-//! The settings of Microsoft Entra ID, understood.
+//! Settings of Microsoft Entra ID.
 
 use std::path::PathBuf;
 
@@ -9,43 +9,43 @@ use crate::http::{Network, base_url};
 use crate::{Error, Kind, Result};
 use bwdc_core::Secret;
 
-/// Everything needed to read one tenant.
+/// Settings for reading one tenant.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which of Microsoft's clouds.
+    /// Microsoft cloud of the tenant.
     pub authority: Authority,
-    /// Where tokens come from.
+    /// Address of the token endpoint.
     pub login_url: Url,
-    /// Where the directory is.
+    /// Address of the directory.
     pub graph_url: Url,
-    /// The tenant's id, or one of its domains.
+    /// Id of the tenant, or one of its domains.
     pub tenant: String,
-    /// The application that reads.
+    /// Application that reads.
     pub application_id: String,
-    /// How it logs in.
+    /// Proof of its identity.
     pub credential: Credential,
-    /// Who of the people, besides the set filters.
+    /// Filter for people, besides the set filters.
     pub user_filter: Filter,
-    /// Which of the groups, likewise.
+    /// Filter for groups, besides the set filters.
     pub group_filter: Filter,
-    /// What becomes of groups outside the administrative units of the filter.
+    /// Treatment of groups outside the administrative units of the filter.
     pub outside_groups: OutsideGroups,
-    /// Trust and patience.
+    /// Trust and time limits.
     pub network: Network,
 }
 
-/// How the application proves who it is.
+/// Proof of the application's identity.
 #[derive(Clone, Debug)]
 pub enum Credential {
-    /// A client secret.
+    /// Client secret.
     Secret(Secret),
-    /// A PEM file with a certificate and its RSA key.
+    /// PEM file with a certificate and its RSA key.
     Certificate(PathBuf),
-    /// A file with a token of another identity provider, which is renewed there and read each time.
+    /// File with a token from another identity provider, which renews it; read each time.
     FederatedToken(PathBuf),
 }
 
-/// Whether groups that the filter leaves out are read all the same, because people are members through them.
+/// Whether to read groups that the filter leaves out, because people are members through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutsideGroups {
     /// Nesting goes through the kept groups.
@@ -54,32 +54,32 @@ pub enum OutsideGroups {
     Read,
 }
 
-/// One of Microsoft's clouds (Microsoft Graph, "National cloud deployments").
+/// Microsoft cloud (Microsoft Graph, "National cloud deployments").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// The public cloud.
     Public,
-    /// The US government's.
+    /// US government cloud.
     UsGovernment,
-    /// China, by 21Vianet.
+    /// China, operated by 21Vianet.
     China,
 }
 
-/// Authority, where it logs in, where its Graph is.
+/// Authority, login address and address of Graph.
 const AUTHORITIES: [(Authority, &str, &str); 3] = [
     (Authority::Public, "login.microsoftonline.com", "https://graph.microsoft.com"),
     (Authority::UsGovernment, "login.microsoftonline.us", "https://graph.microsoft.us"),
     (Authority::China, "login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn"),
 ];
 
-/// What the US Department of Defense has instead, behind the same login.
+/// Graph of the US Department of Defense, behind the same login.
 const DOD_GRAPH: &str = "https://dod-graph.microsoft.us";
 
 impl Authority {
-    /// The names of all, as settings have them.
+    /// Names of all clouds, as in settings.
     pub const HOSTS: &[&str] = &[AUTHORITIES[0].1, AUTHORITIES[1].1, AUTHORITIES[2].1];
 
-    /// By the host name of its login.
+    /// Finds a cloud by the host name of its login.
     pub fn named(host: &str) -> Option<Self> {
         let host = host.trim();
         AUTHORITIES.into_iter().find(|(_, login, _)| login.eq_ignore_ascii_case(host)).map(|(is, ..)| is)
@@ -90,12 +90,12 @@ impl Authority {
         found.map_or((AUTHORITIES[0].1, AUTHORITIES[0].2), |(_, login, graph)| (login, graph))
     }
 
-    /// Where tokens come from: its own place, or another that `variable` names.
+    /// Address of the token endpoint: the cloud's own, or the one in `variable`.
     pub fn login_url(self, variable: &str, other: Option<&str>) -> Result<Url> {
         base_url(variable, other.unwrap_or(&self.own_login()), "https://login.microsoftonline.com")
     }
 
-    /// Where the directory is, likewise.
+    /// Address of the directory: the cloud's own, or the one in `variable`.
     pub fn graph_url(self, variable: &str, other: Option<&str>) -> Result<Url> {
         base_url(variable, other.unwrap_or(self.own_graph()), "https://graph.microsoft.com")
     }
@@ -104,31 +104,35 @@ impl Authority {
         format!("https://{}", self.addresses().0)
     }
 
-    /// The address by which Microsoft knows it, whatever stands in between.
+    /// Address as Microsoft knows it, whatever proxy stands in between.
     pub(super) fn own_graph(self) -> &'static str {
         self.addresses().1
     }
 }
 
 impl Config {
-    /// Where a token is asked for.
+    /// URL for requesting a token.
     pub(super) fn token_url(&self) -> Result<Url> {
         let mut url = self.login_url.clone();
         url.path_segments_mut()
             .map_err(|()| {
-                Error::new(Kind::Configuration, "Logging in to Entra ID", "the login address is no base URL")
+                Error::new(
+                    Kind::Configuration,
+                    "Logging in to Entra ID",
+                    "the login address is not a base URL",
+                )
             })?
             .pop_if_empty()
             .extend([self.tenant.as_str(), "oauth2", "v2.0", "token"]);
         Ok(url)
     }
 
-    /// For whom an assertion is meant: Microsoft, even if a proxy takes it first.
+    /// Audience of an assertion: Microsoft, even if a proxy receives it first.
     pub(super) fn audience(&self) -> String {
         format!("{}/{}/oauth2/v2.0/token", self.authority.own_login(), self.tenant)
     }
 
-    /// The Graph that a token is for: the authority's own, even if a proxy stands before it.
+    /// Scope of a token: the cloud's own Graph, even behind a proxy.
     pub(super) fn scope(&self) -> String {
         let is_dod = self.graph_url.as_str().starts_with(DOD_GRAPH);
         let graph = if is_dod { DOD_GRAPH } else { self.authority.own_graph() };
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_for_the_cloud_whatever_stands_in_between() {
+    fn tokens_are_for_the_cloud_even_behind_a_proxy() {
         let plain = config(Authority::China, Some("https://proxy.example.org"));
         let token = "https://proxy.example.org/login/example.org/oauth2/v2.0/token";
         assert_eq!(plain.token_url().unwrap().as_str(), token);

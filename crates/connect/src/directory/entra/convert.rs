@@ -1,4 +1,4 @@
-//! From Graph's records to people and groups. Pure.
+//! Conversion of Graph's records to people and groups. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,17 +11,17 @@ use super::filter::Circles;
 const USER: &str = "#microsoft.graph.user";
 const GROUP: &str = "#microsoft.graph.group";
 
-/// The people of a tenant, and what is to be said about them.
+/// People of a tenant, with notes.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    /// Whom the filter's groups keep.
+    /// People whom the filter's groups keep.
     pub(super) kept: Vec<User>,
-    /// The rest.
+    /// Everybody else.
     pub(super) others: Vec<User>,
     pub(super) notes: Vec<Note>,
 }
 
-/// Tells the people whom the filter's groups keep from the rest.
+/// Separates the people whom the filter's groups keep from the rest.
 pub(super) fn people(records: &[UserRecord], circles: &Circles<'_>) -> People {
     let mut people = People::default();
     for record in records {
@@ -45,16 +45,20 @@ fn label(record: &UserRecord) -> &str {
 
 fn about(record: &UserRecord, user: &User) -> Option<Note> {
     if record.account_enabled.is_none() {
-        let reason = "whether the account is enabled is not told, and counts as yes: the application needs User.Read.All";
+        let reason = "it is not known whether the account is enabled, so it counts as enabled: the application needs User.Read.All";
         return Some(Note::warning(Step::Read, label(record), reason));
     }
     let is_guest = user.email.is_none() && address(record).is_some();
     is_guest.then(|| {
-        Note::info(Step::Email, label(record), "a guest: a sign-in name with # is no e-mail address")
+        Note::info(
+            Step::Email,
+            label(record),
+            "a guest without an e-mail address (a sign-in name with # is not one)",
+        )
     })
 }
 
-/// One person. A guest without an address of its own has none.
+/// Converts one person. A guest without an address of its own has none.
 pub(super) fn user(record: &UserRecord) -> User {
     let status = if record.account_enabled == Some(false) { Status::Disabled } else { Status::Active };
     let is_usable = |address: &&str| status == Status::Disabled || !address.contains('#');
@@ -67,7 +71,7 @@ pub(super) fn user(record: &UserRecord) -> User {
     }
 }
 
-/// The mailbox, or the sign-in name of those who have none, or none but the tenant's first one.
+/// Mailbox address, or the sign-in name of people without a mailbox or with one in the tenant's initial domain only.
 fn address(record: &UserRecord) -> Option<&str> {
     let filled =
         |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).is_some();
@@ -79,13 +83,13 @@ fn is_first_domain(mail: &str) -> bool {
     mail.to_lowercase().contains("onmicrosoft.com")
 }
 
-/// Those who were deleted, of a list of changes. Somebody may be in it more than once.
+/// Deleted people of a list of changes. Somebody may be in it more than once.
 pub(super) fn removed(records: &[ChangeRecord]) -> Vec<User> {
     let removed = records.iter().filter(|record| record.removed.is_some());
     once(removed.map(|record| tombstone(&record.id, None)))
 }
 
-/// Those in the recycle bin.
+/// Deleted people in the recycle bin.
 pub(super) fn deleted(records: &[DeletedRecord]) -> Vec<User> {
     let mail = |record: &DeletedRecord| {
         record.mail.as_deref().filter(|mail| !is_first_domain(mail)).and_then(Email::parse)
@@ -108,15 +112,15 @@ fn tombstone(id: &str, email: Option<Email>) -> User {
     }
 }
 
-/// Which tombstones are those of somebody whom the list of people has: restored meanwhile, or a list that lags behind. With the name
-/// that the list has.
+/// Finds tombstones of people who are in the list of people: restored meanwhile, or a list that lags behind. Returns the
+/// names in the list.
 pub(super) fn contradicted(tombstones: &[User], records: &[UserRecord]) -> BTreeMap<ExternalId, String> {
     let dead: HashSet<&str> = tombstones.iter().map(|user| user.external_id.as_str()).collect();
     let contradicted = records.iter().filter(|record| dead.contains(record.id.as_str()));
     contradicted.map(|record| (ExternalId::from(record.id.as_str()), label(record).to_owned())).collect()
 }
 
-/// One group. Devices, contacts and applications in it are no members.
+/// Converts one group. Devices, contacts and applications in it are not members.
 pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
     let is_member = |member: &&MemberRecord| matches!(member.kind.as_deref(), Some(USER | GROUP) | None);
     Group {
@@ -132,7 +136,7 @@ pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
     }
 }
 
-/// The ids of the people, or the groups, among members.
+/// Ids of the people, or of the groups, among members.
 pub(super) fn ids(members: &[MemberRecord], kind: Kind) -> HashSet<String> {
     let kind = match kind {
         Kind::User => USER,
@@ -142,14 +146,14 @@ pub(super) fn ids(members: &[MemberRecord], kind: Kind) -> HashSet<String> {
     of_kind.map(|member| member.id.to_lowercase()).collect()
 }
 
-/// What a filter looks for among members.
+/// Kind of member that a filter looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     User,
     Group,
 }
 
-/// Groups that keep their names apart from those that the administrative units leave out.
+/// Separates groups that the administrative units keep from the others.
 pub(super) fn by_circles(
     records: Vec<GroupRecord>,
     circles: &Circles<'_>,
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn tombstones_come_once_and_without_a_made_up_address() {
+    fn tombstones_occur_once_and_without_a_made_up_address() {
         let change = |id: &str, removed| ChangeRecord { id: id.into(), removed };
         let changes = [change("1", Some(Removed {})), change("2", None), change("1", Some(Removed {}))];
         let found = removed(&changes);

@@ -1,5 +1,5 @@
-//! Filters of people by group and of groups by administrative unit, beside the set filters by address and name:
-//! `includeGroup:ID,ID|exclude:jane@example.org`. Each clause narrows what the others leave.
+//! Filters of people by group and of groups by administrative unit, besides the set filters by address and name:
+//! `includeGroup:ID,ID|exclude:jane@example.org`. Each clause narrows the result of the others.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,16 +8,16 @@ use bwdc_core::filter::{Clause, FilterError, SetFilter, clauses};
 const USERS: [&str; 4] = ["include", "exclude", "includeGroup", "excludeGroup"];
 const GROUPS: [&str; 4] = ["include", "exclude", "includeAdministrativeUnit", "excludeAdministrativeUnit"];
 
-/// `sync.userFilter` or `sync.groupFilter`, understood.
+/// Parsed `sync.userFilter` or `sync.groupFilter`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// By address or name: decided where every directory's set filters are.
+    /// Clauses by address or name: applied where every directory's set filters are.
     pub set: Option<SetFilter>,
-    /// By membership: each is a clause.
+    /// Clauses by membership.
     circles: Vec<Circle>,
 }
 
-/// Who is in any of these groups or units, or who is in none.
+/// Clause that keeps members of any of these groups or units, or everybody else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Circle {
     side: Side,
@@ -32,12 +32,12 @@ enum Side {
 }
 
 impl Filter {
-    /// A filter of people.
+    /// Parses a filter of people.
     pub fn of_users(text: &str) -> Result<Self, FilterError> {
         Ok(Self::of(clauses(text, &USERS)?))
     }
 
-    /// A filter of groups.
+    /// Parses a filter of groups.
     pub fn of_groups(text: &str) -> Result<Self, FilterError> {
         Ok(Self::of(clauses(text, &GROUPS)?))
     }
@@ -58,7 +58,7 @@ impl Filter {
         Self { set, circles }
     }
 
-    /// Whether there is nothing to ask the directory for.
+    /// Whether the directory need not be asked.
     pub fn is_by_set_only(&self) -> bool {
         self.circles.is_empty()
     }
@@ -70,17 +70,17 @@ impl Filter {
 }
 
 impl Circle {
-    /// Whether somebody is kept who is in these, of all groups or units of the filter.
+    /// Whether the filter keeps somebody who is in exactly these of its groups or units.
     fn keeps(&self, is_in: impl Fn(&str) -> bool) -> bool {
         let is_inside = self.ids.iter().any(|id| is_in(id));
         is_inside == (self.side == Side::Inside)
     }
 }
 
-/// The ids of the groups or units of a filter, and of who is in each, in lower case.
+/// Ids of the groups or units of a filter, and of the members of each, in lower case.
 pub(super) type Memberships = Vec<(String, HashSet<String>)>;
 
-/// Who is in which group or unit of a filter.
+/// Members of each group or unit of a filter.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Circles<'a> {
     circles: &'a [Circle],
@@ -92,7 +92,7 @@ impl<'a> Circles<'a> {
         Self { circles: &filter.circles, members }
     }
 
-    /// Whether every clause keeps the one of this id.
+    /// Whether every clause keeps the entry with this id.
     pub(super) fn keep(&self, id: &str) -> bool {
         let is_in =
             |place: &str| self.members.iter().any(|(known, members)| known == place && members.contains(id));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn people_and_groups_have_words_of_their_own() {
+    fn people_and_groups_have_different_keywords() {
         assert!(Filter::of_groups("includeAdministrativeUnit:u|exclude:Interns").is_ok());
         let wrong = Filter::of_groups("includeGroup:x").unwrap_err().to_string();
         assert!(wrong.starts_with("unknown keyword `includeGroup`"), "{wrong}");

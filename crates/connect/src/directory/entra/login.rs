@@ -1,5 +1,5 @@
-//! Access tokens, for a client secret, a certificate or another provider's token (Microsoft identity platform, "OAuth 2.0 client
-//! credentials flow").
+//! Access tokens, obtained with a client secret, a certificate or another provider's token (Microsoft identity platform, "OAuth
+//! 2.0 client credentials flow").
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
 use crate::{Error, Kind, Result, tls};
 use bwdc_core::Secret;
 
-/// How long a token may take.
+/// Time limit for a token.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A new token is asked for so long before the old one ends.
+/// Time before a token's end at which a new one is requested.
 const RENEW_BEFORE: Duration = Duration::from_secs(120);
-/// How long an assertion is good for, in seconds: 5 to 10 minutes are recommended ("Certificate credentials").
+/// Lifetime of an assertion in seconds: 5 to 10 minutes are recommended ("Certificate credentials").
 const ASSERTION_LASTS: i64 = 600;
 /// RFC 7523, section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Whoever reads, with what proves it.
+/// Application that reads, with the proof of its identity.
 #[derive(Debug)]
 pub(super) struct Login {
     token_url: Url,
@@ -47,7 +47,7 @@ enum Proof {
     FederatedToken(PathBuf),
 }
 
-/// A certificate whose key signs.
+/// Certificate whose key signs.
 #[derive(Debug)]
 struct Certificate {
     path: PathBuf,
@@ -56,7 +56,7 @@ struct Certificate {
     signer: Signer,
 }
 
-/// A token, and what it says about itself.
+/// Token and its own statements.
 #[derive(Debug)]
 pub(super) struct Granted {
     token: Secret,
@@ -66,7 +66,7 @@ pub(super) struct Granted {
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: String,
-    /// Seconds.
+    /// In seconds.
     expires_in: u64,
 }
 
@@ -82,7 +82,7 @@ struct Refusal {
 }
 
 impl Login {
-    /// Reads the certificate, if it is one.
+    /// Reads the certificate, if there is one.
     pub(super) fn new(config: &Config) -> Result<Self> {
         let proof = match &config.credential {
             Credential::Secret(secret) => Proof::Secret(secret.clone()),
@@ -99,7 +99,7 @@ impl Login {
         })
     }
 
-    /// As whom, for messages.
+    /// Name of the application for messages.
     pub(super) fn who(&self) -> String {
         let Self { application_id, tenant, .. } = self;
         let by = match &self.proof {
@@ -110,7 +110,7 @@ impl Login {
         format!("application {application_id} in tenant {tenant}, by {by}")
     }
 
-    /// The client secret, if there is one.
+    /// Client secret, if there is one.
     pub(super) fn secret(&self) -> Option<&Secret> {
         match &self.proof {
             Proof::Secret(secret) => Some(secret),
@@ -118,7 +118,7 @@ impl Login {
         }
     }
 
-    /// The certificate's file and end, if there is one.
+    /// File and end of the certificate, if there is one.
     pub(super) fn certificate(&self) -> Option<(&Path, Timestamp)> {
         match &self.proof {
             Proof::Certificate(certificate) => Some((&certificate.path, certificate.ends)),
@@ -126,7 +126,7 @@ impl Login {
         }
     }
 
-    /// Asks for a token.
+    /// Requests a token.
     pub(super) async fn granted(&self, http: &Http) -> Result<Granted> {
         let place = self.token_url.origin().ascii_serialization();
         let attempted = format!("Logging in at {place} as {}", self.who());
@@ -178,7 +178,7 @@ impl TokenSource for std::sync::Arc<Login> {
 }
 
 impl Granted {
-    /// The application permissions in the token, as far as it can be read: it is meant for Graph, not for us.
+    /// Application permissions in the token, as far as it can be read: it is meant for Graph, not for us.
     pub(super) fn permissions(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Claims {
@@ -197,7 +197,7 @@ impl Certificate {
         let attempted = || format!("Reading the certificate in {}", path.display());
         let first = chain
             .first()
-            .ok_or_else(|| Error::new(Kind::Configuration, attempted(), "there is none in the file"))?;
+            .ok_or_else(|| Error::new(Kind::Configuration, attempted(), "the file has no certificate"))?;
         let (_, parsed) = x509_parser::parse_x509_certificate(first)
             .map_err(|error| Error::new(Kind::Configuration, attempted(), error))?;
         let ends = Timestamp::from_second(parsed.validity().not_after.timestamp());
@@ -213,7 +213,7 @@ impl Certificate {
     }
 }
 
-/// What another provider keeps renewing in a file.
+/// Reads the token that another provider renews in a file.
 fn federated_token(path: &Path) -> Result<Secret> {
     let attempted = || format!("Reading the federated token in {}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| {
@@ -223,7 +223,7 @@ fn federated_token(path: &Path) -> Result<Secret> {
     })?;
     match text.trim() {
         "" => Err(Error::new(Kind::Configuration, attempted(), "the file is empty")
-            .hint("Whatever keeps the token fresh does not run.")),
+            .hint("The program that renews the token is not running.")),
         token => Ok(Secret::from(token)),
     }
 }
@@ -243,14 +243,14 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
     Error::new(kind, attempted, format!("HTTP {status}, {error}: {said} (trace {trace})")).hint(hint)
 }
 
-/// What to do ("Microsoft Entra authentication and authorization error codes").
+/// Advice for a refusal ("Microsoft Entra authentication and authorization error codes").
 fn advice(status: u16, codes: &[u64]) -> (Kind, &'static str) {
     let known = codes.iter().find_map(|code| {
         Some(match code {
             7_000_215 => (
                 Kind::Credentials,
-                "entra.key is no secret of this application. It is the secret's Value, not its Secret ID; the value is shown only \
-                 once: make a new secret under Certificates & secrets.",
+                "entra.key is not a secret of this application. It must be the secret's Value, not its Secret ID; the value is shown only \
+                once: make a new secret under Certificates & secrets.",
             ),
             7_000_222 => (
                 Kind::Credentials,
@@ -260,7 +260,7 @@ fn advice(status: u16, codes: &[u64]) -> (Kind, &'static str) {
             90_002 | 900_023 => (
                 Kind::Configuration,
                 "Check entra.tenant (the Directory (tenant) ID, or a domain of the tenant) and entra.identityAuthority (the cloud \
-                 that the tenant is in).",
+                that the tenant is in).",
             ),
             700_016 => (
                 Kind::Configuration,
@@ -268,36 +268,36 @@ fn advice(status: u16, codes: &[u64]) -> (Kind, &'static str) {
             ),
             700_027 | 7_000_214 | 7_000_274 | 7_000_277 | 1_000_502 => (
                 Kind::Credentials,
-                "Upload the certificate of entra.certificateFile under Certificates & secrets of this application, and see that it \
-                 has not expired.",
+                "Upload the certificate of entra.certificateFile under Certificates & secrets of this application, and check that it \
+                has not expired.",
             ),
             700_024 => (
                 Kind::Credentials,
-                "Check this machine's clock; with a federated token, that whatever renews its file still runs.",
+                "Check this machine's clock; with a federated token, check that the program that renews its file is running.",
             ),
             70_021 | 700_211 | 700_212 | 700_213 => (
                 Kind::Credentials,
                 "Compare issuer, subject and audience of the token with the application's federated credential (Certificates & \
-                 secrets, Federated credentials).",
+                secrets, Federated credentials).",
             ),
             7_000_112 => (
                 Kind::Credentials,
-                "The application is switched off in this tenant: enable it under Enterprise applications.",
+                "The application is disabled in this tenant: enable it under Enterprise applications.",
             ),
-            53_003 => (Kind::Credentials, "A Conditional Access policy keeps the application out from here."),
+            53_003 => (Kind::Credentials, "A Conditional Access policy blocks the application from here."),
             65_001 | 650_051 => (
                 Kind::Credentials,
                 "Have an administrator grant consent: API permissions, Grant admin consent.",
             ),
             500_011 => (
                 Kind::Configuration,
-                "This tenant does not know that Microsoft Graph: check entra.identityAuthority and BWDC_ENTRA_GRAPH_URL.",
+                "This tenant does not know this Microsoft Graph: check entra.identityAuthority and BWDC_ENTRA_GRAPH_URL.",
             ),
             _ => return None,
         })
     });
     known.unwrap_or(match status {
-        429 | 500..=599 => (Kind::Unreachable, "Run it again later. Nothing was imported."),
+        429 | 500..=599 => (Kind::Unreachable, "Try again later. Nothing was imported."),
         _ => (
             Kind::Credentials,
             "Check entra.tenant, entra.applicationId and entra.key; login.microsoftonline.com/error explains the number.",
@@ -314,7 +314,7 @@ mod tests {
 
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIBAg==\n-----END CERTIFICATE-----\n";
 
-    /// A certificate with its key.
+    /// Certificate with its key.
     fn certificate() -> String {
         let folder = tempfile::tempdir().unwrap();
         let client = bwdc_testkit::Certificates::make(folder.path()).client;

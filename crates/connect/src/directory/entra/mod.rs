@@ -27,33 +27,33 @@ use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones, list
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// The largest pages that Graph sends ("Paging Microsoft Graph data").
+/// Size of the largest pages that Graph sends ("Paging Microsoft Graph data").
 const TOP: (&str, &str) = ("$top", "999");
 const IDS: (&str, &str) = ("$select", "id");
 const USER_FIELDS: (&str, &str) = ("$select", "id,mail,userPrincipalName,accountEnabled");
 const GROUP_FIELDS: (&str, &str) = ("$select", "id,displayName,visibility");
 const DELETED_FIELDS: (&str, &str) = ("$select", "id,mail");
 
-/// How many groups are on their way at once; how many requests that may be, the client decides.
+/// Number of groups read at the same time; the client limits the requests.
 const AT_ONCE: usize = 64;
 
-/// A tenant.
+/// Tenant.
 #[derive(Debug)]
 pub struct Entra {
     config: Config,
     client: Client,
 }
 
-/// Who was deleted.
+/// People who were deleted.
 #[derive(Debug, Default)]
 struct Departed {
     users: Vec<User>,
-    /// Where the next read of deleted people starts.
+    /// Starting point of the next read of deleted people.
     link: Option<String>,
     notes: Vec<Note>,
 }
 
-/// Which filter a group or unit stands in.
+/// Filter that a group or unit belongs to.
 #[derive(Clone, Copy, Debug)]
 enum Side {
     Users,
@@ -61,7 +61,7 @@ enum Side {
 }
 
 impl Entra {
-    /// Checks what can be checked without a connection.
+    /// Checks the settings that can be checked without a connection.
     pub fn open(config: Config) -> Result<Self> {
         let client = Client::new(&config)?;
         Ok(Self { config, client })
@@ -81,7 +81,7 @@ impl Entra {
         Ok(records)
     }
 
-    /// Who was deleted since the stored link was made, or lately if there is none or it is not accepted any more.
+    /// Reads people deleted since the stored link was made, or recently if there is none or it has expired.
     async fn departed(&self, ask: &Ask, progress: &Progress) -> Result<Departed> {
         if !ask.scope.has_users() {
             return Ok(Departed::default());
@@ -99,16 +99,16 @@ impl Entra {
                 departed.notes.push(Note::warning(
                     Step::Leavers,
                     refusal.error,
-                    "the link to what changed since the last sync was not accepted any more; the people deleted in the last 30 days \
-                     were read instead. Whoever was deleted for good since then does not leave by this sync",
+                    "the link to the changes since the last sync has expired; the people deleted in the last 30 days \
+                    were read instead. People who were permanently deleted since the last sync do not leave with this sync",
                 ));
                 Ok(departed)
             }
         }
     }
 
-    /// A link for next time, and then everybody in the recycle bin: who is deleted in between is in both. Both are quicker than a
-    /// list of changes from the beginning, which has everybody and need not have those who were deleted before.
+    /// Requests a link for next time, then reads everybody in the recycle bin: people deleted in between are in both. Both are
+    /// quicker than a list of changes from the beginning, which has everybody and may lack those who were deleted before.
     async fn all_departed(&self, progress: &Progress) -> Result<Departed> {
         let now = self.client.list::<ChangeRecord>(CHANGES_FROM_NOW, progress).await?.supported()?;
         let bin = self.client.list::<DeletedRecord>(DELETED, progress).await?.supported()?;
@@ -118,26 +118,26 @@ impl Entra {
             None => Departed::default(),
         };
         if link.is_none() {
-            let reason = "this tenant keeps no list of changes: who left is read from the recycle bin, which has the last 30 days";
+            let reason = "this tenant keeps no list of changes: leavers are read from the recycle bin, which covers the last 30 days";
             notes.push(Note::info(Step::Leavers, "", reason));
         }
         users.extend(convert::deleted(&bin.entries));
         Ok(Departed { users, link, notes })
     }
 
-    /// For a Graph, or a proxy before it, that does not know the other way.
+    /// Fallback for a Graph, or a proxy in front of it, that does not support the other way.
     async fn changes_from_the_beginning(&self, progress: &Progress) -> Result<Departed> {
         let list = self.client.list::<ChangeRecord>(CHANGES, progress).await?;
         let mut departed = Departed::of_changes(list.complete()?)?;
         departed.notes.push(Note::warning(
             Step::Leavers,
             "",
-            "the recycle bin cannot be read here; whoever was deleted before the last sync may stay",
+            "the recycle bin cannot be read here; people deleted before the last sync may stay",
         ));
         Ok(departed)
     }
 
-    /// Everybody, those who were deleted, and where the next read starts.
+    /// Reads everybody, the deleted people, and the starting point of the next read.
     async fn people(&self, ask: &Ask, progress: &Progress) -> Result<(People, Option<String>)> {
         let memberships = async {
             if !ask.scope.has_users() {
@@ -157,23 +157,23 @@ impl Entra {
         }
         let contradicted = convert::contradicted(&users, &records);
         for name in contradicted.values() {
-            // The same is read again next time: whichever is right has arrived everywhere by then.
+            // Both are read again next time: the correct one has arrived everywhere by then.
             link = None;
-            let reason = "said to be deleted and listed as well; looked at again at the next sync";
+            let reason = "reported as deleted and also listed; checked again at the next sync";
             people.notes.push(Note::info(Step::Leavers, name, reason));
         }
         people.kept.extend(users.into_iter().filter(|user| !contradicted.contains_key(&user.external_id)));
         Ok((people, link))
     }
 
-    /// Who is in the groups of the user filter, or which groups are in the units of the group filter.
+    /// Reads the members of the user filter's groups, or the groups in the group filter's units.
     async fn memberships(&self, side: Side, progress: &Progress) -> Result<Memberships> {
         let filter = self.filter(side);
         let all = filter.ids().into_iter().map(|id| async move {
             let members = self.all_members(side, id, progress).await?;
             Ok::<_, Error>((id.to_owned(), convert::ids(&members, side.kind())))
         });
-        // No more at once than there are: the client decides how many requests go together.
+        // No more tasks than groups: the client limits the requests.
         stream::iter(all.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
     }
 
@@ -184,14 +184,14 @@ impl Entra {
         }
     }
 
-    /// Everybody in a group or unit of a filter. One that does not exist is no empty one.
+    /// Reads everybody in a group or unit of a filter. One that does not exist does not count as empty.
     async fn all_members(&self, side: Side, id: &str, progress: &Progress) -> Result<Vec<MemberRecord>> {
         let what = side.what(id);
         let listed = self.client.list(side.wanted(&what, &side.path(id)), progress).await?;
         side.known(id, listed).map(|list| list.entries)
     }
 
-    /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
+    /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
     async fn groups(&self, scope: Scope, progress: &Progress) -> Result<Groups> {
         if !scope.has_groups() {
             return Ok(Groups::default());
@@ -256,7 +256,7 @@ impl Entra {
 #[derive(Debug, Default)]
 struct Groups {
     kept: Vec<Group>,
-    /// Read for their members only.
+    /// Reads groups for their members only.
     outside: Vec<Group>,
     notes: Vec<Note>,
 }
@@ -264,8 +264,14 @@ struct Groups {
 impl Departed {
     fn of_changes(list: client::List<ChangeRecord>) -> Result<Self> {
         let link = list.delta_link.ok_or_else(|| {
-            Error::new(Kind::Incomplete, "Reading deleted users", "the list of changes ends without a link to the next one")
-                .hint("Nothing was imported. A proxy may change what Microsoft Entra ID sends; if not, run it again.")
+            Error::new(
+                Kind::Incomplete,
+                "Reading deleted users",
+                "the list of changes ends without a link to the next one",
+            )
+            .hint(
+                "Nothing was imported. A proxy may change what Microsoft Entra ID sends; if not, try again.",
+            )
         })?;
         Ok(Self { users: convert::removed(&list.entries), link: Some(link), notes: Vec::new() })
     }
@@ -301,7 +307,7 @@ impl Side {
         Wanted { what, path, query: &[IDS, TOP], needs }
     }
 
-    /// Graph answers 404 for an id that it does not know, and 400 for what is no id.
+    /// Advice: Graph answers 404 for an unknown id, and 400 for text that is not an id.
     fn known<T>(self, id: &str, listed: Listed<T>) -> Result<client::List<T>> {
         let hint = match self {
             Self::Users => format!(
@@ -324,9 +330,9 @@ const GROUPS: Wanted<'_> =
     Wanted { what: "groups", path: &["groups"], query: &[GROUP_FIELDS, TOP], needs: Permission::Groups };
 const CHANGES: Wanted<'_> =
     Wanted { what: "deleted users", path: &["users", "delta"], query: &[IDS], needs: Permission::Users };
-/// No list, only where the next one starts ("Use delta query to track changes", sync from now).
+/// Requests no list, only the starting point of the next one ("Use delta query to track changes", sync from now).
 ///
-/// With a property besides the id, as the list knows only what it is asked for: an id never changes.
+/// With a property besides the id, because the list reports changes of requested properties only, and an id never changes.
 const CHANGES_FROM_NOW: Wanted<'_> =
     Wanted { query: &[("$select", "id,accountEnabled"), ("$deltatoken", "latest")], ..CHANGES };
 const DELETED: Wanted<'_> = Wanted {
@@ -353,7 +359,7 @@ impl Directory for Entra {
             notes.push(Note::warning(
                 Step::Read,
                 "",
-                format!("no users of the tenant {} are asked for", self.config.tenant),
+                format!("the tenant {} has no users to read", self.config.tenant),
             ));
         }
         let snapshot = Snapshot {

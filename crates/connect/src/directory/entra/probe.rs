@@ -1,4 +1,4 @@
-//! What `doctor` looks at: login, permissions, what can be read, and what ends soon.
+//! Checks of `doctor`: login, permissions, access to each list, and what expires soon.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use super::{Entra, GROUPS, Progress, Scope, Side, USERS, convert};
 use crate::probe::{Check, ends_soon};
 
 impl Entra {
-    /// Every step of a read by itself.
+    /// Checks every step of a read separately.
     pub(super) async fn looked_at(&self, scope: Scope) -> Vec<Check> {
         let mut checks = self.login_checks(scope).await;
         if checks.iter().any(Check::is_bad) {
@@ -44,7 +44,7 @@ impl Entra {
         checks
     }
 
-    /// What this configuration needs, beside what was granted.
+    /// Permissions that this configuration needs, besides those that were granted.
     fn permissions(&self, scope: Scope, granted: &[String]) -> Check {
         const PERMISSIONS: &str = "Entra permissions";
         let has_groups = scope.has_groups() || !self.config.user_filter.is_by_set_only();
@@ -63,18 +63,18 @@ impl Entra {
             PERMISSIONS,
             format!("missing: {missing}; granted: {found}"),
             "Add them in the application's registration (API permissions, Microsoft Graph, Application permissions), and grant admin \
-             consent.",
+            consent.",
         )
     }
 
-    /// When the client secret ends, if the application may look at its own registration.
+    /// Expiry of the client secret, if the application may read its own registration.
     async fn secret(&self) -> Option<Check> {
         let secret = self.client.login().secret()?;
         let known = self.client.secrets(&self.config.application_id).await.ok()??;
         let hint: String = secret.reveal().chars().take(3).collect();
         let of_hint: Vec<&SecretRecord> =
             known.iter().filter(|record| record.hint.as_deref() == Some(hint.as_str())).collect();
-        // Which of two that begin alike is ours, nobody tells.
+        // If two begin with the same characters, it is not known which one is ours.
         let [ours] = of_hint[..] else { return None };
         let ends = ours.end_date_time.as_deref()?.parse().ok()?;
         let name = ours.display_name.as_deref().unwrap_or("without a name");
@@ -95,7 +95,7 @@ impl Entra {
         }
     }
 
-    /// Whether the groups and units of the filters are there.
+    /// Checks that the groups and units of the filters exist.
     async fn filter_checks(&self, scope: Scope) -> Vec<Check> {
         let mut checks = Vec::new();
         for (side, is_used) in [(Side::Users, scope.has_users()), (Side::Groups, scope.has_groups())] {

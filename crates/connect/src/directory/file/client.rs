@@ -1,4 +1,4 @@
-//! Reads the files into records that know where they stand.
+//! Reads the files into records that know their position.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::list::{self, Known};
 use crate::{Error, Kind, Result};
 
-/// Where a record stands, for messages.
+/// Position of a record, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) file: PathBuf,
@@ -19,7 +19,7 @@ pub(super) struct Place {
     pub(super) at: String,
 }
 
-/// One row or object about a person.
+/// Row or object that describes a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UserRecord {
     pub(super) id: String,
@@ -29,7 +29,7 @@ pub(super) struct UserRecord {
     pub(super) place: Place,
 }
 
-/// One row or object about a group.
+/// Row or object that describes a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GroupRecord {
     pub(super) id: String,
@@ -38,16 +38,16 @@ pub(super) struct GroupRecord {
     pub(super) place: Place,
 }
 
-/// Everything in the files.
+/// Contents of all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
     pub(super) users: Vec<UserRecord>,
     pub(super) groups: Vec<GroupRecord>,
-    /// Columns that mean nothing here, with the file.
+    /// Columns that are not known, with the file.
     pub(super) ignored: Vec<String>,
 }
 
-/// Column names and what else people call them.
+/// Column names and their alternatives.
 const ID: &[&str] = &["id", "externalid", "employeeid", "employee id", "uid"];
 const EMAIL: &[&str] = &["email", "e-mail", "mail", "email address", "e-mail address"];
 const STATUS: &[&str] = &["status"];
@@ -81,7 +81,7 @@ fn read_folder(folder: &Path, records: &mut Records) -> Result<()> {
         Error::new(
             Kind::Configuration,
             format!("Reading people from {}", folder.display()),
-            "there is neither users.csv nor users.json",
+            "there is no users.csv or users.json",
         )
         .hint("See docs/directory-file.md for the formats.")
     })?;
@@ -101,7 +101,7 @@ fn read_folder(folder: &Path, records: &mut Records) -> Result<()> {
     Ok(())
 }
 
-/// The CSV or the JSON file of this name. Both would leave open which one counts.
+/// Finds the CSV or the JSON file of this name. With both, it would be unclear which one counts.
 fn either(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     let [csv, json] = ["csv", "json"].map(|extension| folder.join(format!("{name}.{extension}")));
     match (csv.exists(), json.exists()) {
@@ -110,7 +110,7 @@ fn either(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
             format!("Reading {}", folder.display()),
             format!("there are both {name}.csv and {name}.json"),
         )
-        .hint("Move the one away that does not count.")),
+        .hint("Move away the one that is not to be used.")),
         (true, false) => Ok(Some(csv)),
         (false, true) => Ok(Some(json)),
         (false, false) => Ok(None),
@@ -122,7 +122,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
         .hint("Check file.path and that the user who runs bwdc may read it.")
 }
 
-/// An error in a file's content.
+/// Error in a file's content.
 pub(super) fn wrong(place: &Place, reason: impl std::fmt::Display) -> Error {
     Error::new(Kind::Data, format!("Reading {}, {}", place.file.display(), place.at), reason)
         .hint("Nothing was imported.")
@@ -135,7 +135,7 @@ const LARGEST: u64 = 1 << 30;
 fn text(path: &Path) -> Result<String> {
     let stamp = || -> std::io::Result<(u64, SystemTime)> {
         let metadata = fs::metadata(path)?;
-        // A pipe would keep us waiting, and a device has no end.
+        // Reading from a pipe could wait forever, and a device has no end.
         if !metadata.is_file() {
             return Err(std::io::Error::other("it is not a regular file"));
         }
@@ -152,7 +152,7 @@ fn text(path: &Path) -> Result<String> {
     let attempted = format!("Reading {}", path.display());
     if before != after || bytes.len() as u64 != after.0 {
         return Err(Error::new(Kind::Incomplete, attempted, "it changed while it was being read").hint(
-            "Write exports to another name and rename them when they are complete. Nothing was imported.",
+            "Write exports under another name and rename them when they are complete. Nothing was imported.",
         ));
     }
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
@@ -162,12 +162,12 @@ fn text(path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        Error::new(Kind::Data, format!("Reading {}, line {line}", path.display()), "this is no UTF-8")
+        Error::new(Kind::Data, format!("Reading {}, line {line}", path.display()), "this is not UTF-8")
             .hint("Save the file as UTF-8.")
     })
 }
 
-/// A CSV file, row by row, with its columns found by name.
+/// CSV file, read row by row, with its columns found by name.
 struct Table {
     file: PathBuf,
     header_line: u64,
@@ -180,7 +180,7 @@ fn table(path: &Path) -> Result<Table> {
     let first = Place { file: path.to_owned(), at: "line 1".to_owned() };
     let declared = declared_separator(&text).map_err(|problem| wrong(&first, problem))?;
     let header_line = if declared.is_some() { 2 } else { 1 };
-    // The line end of the declaration stays, so that lines count as an editor counts them.
+    // The line end of the declaration stays, so that lines are counted as in an editor.
     let (separator, text) = declared.unwrap_or_else(|| (usual_separator(&text), text.as_str()));
     if let Err((line, problem)) = check_quotes(text.as_bytes(), separator) {
         return Err(wrong(&Place { file: path.to_owned(), at: format!("line {line}") }, problem));
@@ -192,7 +192,7 @@ fn table(path: &Path) -> Result<Table> {
         let place = Place { file: path.to_owned(), at: format!("line {line}") };
         match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                wrong(&place, format!("there are {len} fields where the header has {expected_len}"))
+                wrong(&place, format!("expected {expected_len} fields, as in the header, but found {len}"))
             }
             _ => wrong(&place, error),
         }
@@ -200,7 +200,7 @@ fn table(path: &Path) -> Result<Table> {
     let columns: Vec<String> =
         reader.headers().map_err(|error| fault(&error))?.iter().map(str::to_lowercase).collect();
     if columns.iter().all(String::is_empty) {
-        return Err(wrong(&first, "the file is empty: not even a header line is there"));
+        return Err(wrong(&first, "the file is empty: it has no header line"));
     }
     let mut rows = Vec::new();
     let mut lines = Lines::of(text);
@@ -220,7 +220,7 @@ fn usual_separator(text: &str) -> u8 {
     separator.unwrap_or(b',')
 }
 
-/// The separator that a spreadsheet's first line `sep=;` declares, and the text behind that line.
+/// Separator declared in a spreadsheet's first line `sep=;`, and the text after that line.
 fn declared_separator(text: &str) -> std::result::Result<Option<(u8, &str)>, String> {
     let (line, rest) = text.split_at(text.find(['\r', '\n']).unwrap_or(text.len()));
     let bare = line.trim_matches('"');
@@ -231,11 +231,11 @@ fn declared_separator(text: &str) -> std::result::Result<Option<(u8, &str)>, Str
         [separator] if separator.is_ascii() && !separator.is_ascii_alphanumeric() && separator != b'"' => {
             Ok(Some((separator, rest)))
         }
-        _ => Err(format!("`{line}` declares no separator of one character, such as `sep=;`")),
+        _ => Err(format!("`{line}` must declare a separator of one character, such as `sep=;`")),
     }
 }
 
-/// Line numbers as an editor counts them: the library takes a row to begin with the blank lines before it.
+/// Line numbers as in an editor: the library counts blank lines as part of the row after them.
 struct Lines<'a> {
     text: &'a [u8],
     at: usize,
@@ -247,7 +247,7 @@ impl<'a> Lines<'a> {
         Self { text: text.as_bytes(), at: 0, line: 1 }
     }
 
-    /// Positions must come in their order.
+    /// Positions must be given in ascending order.
     fn at(&mut self, position: &csv::Position) -> u64 {
         let reached = usize::try_from(position.byte()).unwrap_or(usize::MAX);
         while let Some(byte) = self.text.get(self.at)
@@ -260,8 +260,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Quotes by RFC 4180: a quoted field ends before a separator or a line end. The library takes what comes, and a quote too
-/// many would swallow the people behind it without a word.
+/// Checks quotes as RFC 4180 requires: a quoted field ends before a separator or a line end. The library accepts anything, and
+/// one quote too many would silently swallow the people after it.
 fn check_quotes(text: &[u8], separator: u8) -> std::result::Result<(), (usize, String)> {
     let mut line = 1;
     let mut opened = None;
@@ -275,7 +275,7 @@ fn check_quotes(text: &[u8], separator: u8) -> std::result::Result<(), (usize, S
                 let ends = |next: &u8| [separator, b'\r', b'\n'].contains(next);
                 if bytes.peek().is_some_and(|next| !ends(next)) {
                     let problem = format!(
-                        "the quoted field that begins in line {first} goes on behind its closing quote; write a quote in it twice"
+                        "the quoted field that begins in line {first} continues after its closing quote; a quote inside it must be doubled"
                     );
                     return Err((line, problem));
                 }
@@ -315,7 +315,7 @@ impl Table {
         Place { file: self.file.clone(), at: format!("line {line}") }
     }
 
-    /// What is neither known nor nearly known is ignored and said; what is nearly known is an error, so that a typo in
+    /// Ignores unknown columns and reports them; a column whose name is close to a known one is an error, so that a typo in
     /// a header does not lose a column.
     fn ignored(&self, known: &[&[&str]]) -> Result<Vec<String>> {
         let mut ignored = Vec::new();
@@ -335,7 +335,7 @@ impl Table {
     }
 }
 
-/// One row, with its fields found by column.
+/// Row with its fields found by column.
 struct Row<'a> {
     table: &'a Table,
     line: u64,
@@ -351,7 +351,7 @@ impl<'a> Row<'a> {
         column.and_then(|at| self.fields.get(at)).unwrap_or_default()
     }
 
-    /// An id or a name.
+    /// Reads an id or a name.
     fn word(&self, column: Option<usize>) -> Result<String> {
         let word = self.text(column);
         self.check_rounding(column, word)?;
@@ -372,7 +372,7 @@ impl<'a> Row<'a> {
             column,
             format!(
                 "`{word}` is a number that a spreadsheet has rounded: its last digits are lost. Export the list again, with this \
-                 column as text"
+                column as text"
             ),
         ))
     }
@@ -386,7 +386,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Whether this is a long number as spreadsheets shorten it: `1.16E+20`, with a comma in some countries.
+/// Whether this is a long number in a spreadsheet's short form: `1.16E+20`, with a comma in some countries.
 fn is_rounded(word: &str) -> bool {
     let Some((digits, exponent)) = word.split_once("E+").or_else(|| word.split_once("e+")) else {
         return false;
@@ -401,7 +401,7 @@ fn read_users_csv(path: &Path, records: &mut Records) -> Result<()> {
     let (id, email) = (table.column(ID)?, table.column(EMAIL)?);
     let (status, groups) = (table.column(STATUS)?, table.column(GROUPS)?);
     if id.or(email).is_none() {
-        return Err(wrong(&table.header(), "there is neither a column `id` nor a column `email`"));
+        return Err(wrong(&table.header(), "a column `id` or `email` is required"));
     }
     records.ignored.extend(table.ignored(&[ID, EMAIL, STATUS, GROUPS])?);
     let known = Known::of(records.groups.iter().flat_map(|group| [group.name.as_str(), group.id.as_str()]));
@@ -422,7 +422,7 @@ fn read_groups_csv(path: &Path, records: &mut Records) -> Result<()> {
     let table = table(path)?;
     let (id, name, members) = (table.column(ID)?, table.column(NAME)?, table.column(MEMBERS)?);
     if name.is_none() {
-        return Err(wrong(&table.header(), "there is no column `name`"));
+        return Err(wrong(&table.header(), "a column `name` is required"));
     }
     records.ignored.extend(table.ignored(&[ID, NAME, MEMBERS])?);
     let known = Known::of(table.rows().flat_map(|row| [name, id].map(|column| row.text(column))));
@@ -469,7 +469,7 @@ struct JsonGroup {
     members: Vec<String>,
 }
 
-/// JSON is written by programs: an unknown field is an error, and serde_json names line and column.
+/// Reads JSON strictly: programs write it, so an unknown field is an error, and serde_json reports line and column.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text(path)?).map_err(|error| {
         Error::new(Kind::Data, format!("Reading {}", path.display()), error).hint("Nothing was imported.")

@@ -1,11 +1,11 @@
-//! Where the files are.
+//! Settings of a directory of files.
 
 use std::path::PathBuf;
 
-/// A folder with `users.csv` or `users.json` and perhaps `groups.csv` or `groups.json`; or one `.json` file with both; or
+/// Folder with `users.csv` or `users.json` and optionally `groups.csv` or `groups.json`; or one `.json` file with both; or
 /// one `.csv` file with people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The folder or file.
+    /// Folder or file.
     pub path: PathBuf,
 }

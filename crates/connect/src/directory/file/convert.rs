@@ -1,4 +1,4 @@
-//! From records to people and groups. Pure.
+//! Conversion of records to people and groups. Pure.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +9,7 @@ use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, U
 use super::client::{GroupRecord, Place, Records, UserRecord, wrong};
 use crate::Result;
 
-/// What the status column may say.
+/// Values of the status column.
 const STATUSES: [(&str, Status); 11] = [
     ("", Status::Active),
     ("active", Status::Active),
@@ -33,7 +33,7 @@ pub(super) fn convert(records: Records) -> Result<(Vec<User>, Vec<Group>)> {
     Ok((users, groups))
 }
 
-/// A group before its members are looked up.
+/// Group before its members are looked up.
 struct Draft {
     id: String,
     name: String,
@@ -41,11 +41,11 @@ struct Draft {
     found_as: FoundAs,
 }
 
-/// How a member is named.
+/// Source of a member's name.
 enum Member {
-    /// By the `groups` column of a person with this id.
+    /// The `groups` column of a person with this id.
     Person(String),
-    /// By a word in the `members` column.
+    /// A word in the `members` column.
     Word(String),
 }
 
@@ -76,7 +76,7 @@ fn people(records: Vec<UserRecord>) -> Result<(Vec<User>, Vec<Membership>)> {
             Entry::Occupied(slot) if slot.get().0 == user => {}
             Entry::Occupied(slot) => {
                 let problem =
-                    format!("the id `{}` stands there too, with other data: {}", record.id, slot.get().1.at);
+                    format!("the id `{}` also occurs there with other data: {}", record.id, slot.get().1.at);
                 return Err(wrong(&record.place, problem));
             }
         }
@@ -87,7 +87,7 @@ fn people(records: Vec<UserRecord>) -> Result<(Vec<User>, Vec<Membership>)> {
 
 fn user(record: &UserRecord) -> Result<User> {
     if record.id.is_empty() {
-        return Err(wrong(&record.place, "there is no id (nor an e-mail address in its place)"));
+        return Err(wrong(&record.place, "it has no id (and no e-mail address to use instead)"));
     }
     Ok(User {
         external_id: ExternalId::from(record.id.as_str()),
@@ -129,13 +129,13 @@ fn group_reference(id: &str) -> ReferenceId {
     ReferenceId::from(format!("group:{id}"))
 }
 
-/// Rows of one id are one group. A group that only people's `groups` column names comes into being.
+/// Merges rows with the same id into one group. A group that only a person's `groups` column names is added.
 fn groups(records: Vec<GroupRecord>, memberships: Vec<Membership>) -> Result<Vec<Draft>> {
     let mut drafts: Vec<Draft> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     for record in records {
         if record.id.is_empty() {
-            return Err(wrong(&record.place, "there is no id (nor a name in its place)"));
+            return Err(wrong(&record.place, "it has no id (and no name to use instead)"));
         }
         let at = *by_id.entry(record.id.clone()).or_insert_with(|| {
             drafts.push(Draft {
@@ -148,7 +148,7 @@ fn groups(records: Vec<GroupRecord>, memberships: Vec<Membership>) -> Result<Vec
         });
         if drafts[at].name != record.name {
             let problem =
-                format!("the group `{}` is called `{}` in an earlier row", record.id, drafts[at].name);
+                format!("the group `{}` has the name `{}` in an earlier row", record.id, drafts[at].name);
             return Err(wrong(&record.place, problem));
         }
         drafts[at].members.extend(record.members.into_iter().map(Member::Word));
@@ -167,11 +167,11 @@ fn groups(records: Vec<GroupRecord>, memberships: Vec<Membership>) -> Result<Vec
     Ok(drafts)
 }
 
-/// Everything that a member can be called.
+/// Names by which a member can be found.
 struct Names(HashMap<String, ReferenceId>);
 
 impl Names {
-    /// A person's id wins over an address, an address over a group's id, that over a group's name.
+    /// A person's id takes precedence over an address, an address over a group's id, that over a group's name.
     fn of(users: &[User], groups: &[Draft]) -> Self {
         let mut names = HashMap::new();
         names.extend(groups.iter().map(|group| (group.name.clone(), group_reference(&group.id))));

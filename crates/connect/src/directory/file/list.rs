@@ -1,4 +1,4 @@
-//! Several words in one field, separated by semicolons: a word in quotes, or the name of a group that is known, may hold some.
+//! List of words in one field, separated by semicolons: a quoted word, or the name of a known group, may contain some.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 #[derive(Debug, Default)]
 pub(super) struct Known<'a> {
     all: HashSet<&'a str>,
-    /// Those with a semicolon, the longest first.
+    /// Names with a semicolon, the longest first.
     with_separator: Vec<&'a str>,
 }
 
@@ -18,7 +18,7 @@ impl<'a> Known<'a> {
         Self { all, with_separator }
     }
 
-    /// The known name with a semicolon that the text begins with, and what follows it.
+    /// Known name with a semicolon at the beginning of the text, and the rest.
     fn at_start<'t>(&self, text: &'t str) -> Option<(&'a str, &'t str)> {
         self.with_separator.iter().find_map(|name| Some((*name, behind(text.strip_prefix(name)?)?)))
     }
@@ -28,7 +28,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The words of a field, or why it cannot be told what they are.
+/// Words of a field, or the reason why they are ambiguous.
 pub(super) fn words(field: &str, known: &Known<'_>) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut rest = field.trim_start();
@@ -46,7 +46,7 @@ fn first<'t>(text: &'t str, known: &Known<'_>) -> Result<(String, &'t str), Stri
     if let Some((name, behind)) = known.at_start(text) {
         return if known.is_list_of_others(name) {
             Err(format!(
-                "`{name}` is the name of one group and the names of several; write it in quotes, or use ids"
+                "`{name}` could be the name of one group or a list of several; write it in quotes, or use ids"
             ))
         } else {
             Ok((name.to_owned(), behind))
@@ -61,7 +61,7 @@ fn first<'t>(text: &'t str, known: &Known<'_>) -> Result<(String, &'t str), Stri
     Ok((word.trim().to_owned(), behind))
 }
 
-/// The text up to the closing quote, and what follows. A quote in it is written twice.
+/// Text up to the closing quote, and the rest. A quote inside it is doubled.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut word = String::new();
     let mut rest = text;
@@ -78,7 +78,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// What stands behind the separator, if a separator or the end comes next.
+/// Rest after the separator, if a separator or the end comes next.
 fn behind(text: &str) -> Option<&str> {
     let text = text.trim_start();
     if text.is_empty() { Some(text) } else { text.strip_prefix(';') }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_in_quotes_and_known_names_are_not_split() {
+    fn quoted_words_and_known_names_are_not_split() {
         let known = Known::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);
         for (field, expected) in [
             ("", &[][..]),
@@ -109,9 +109,9 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_an_error() {
+    fn ambiguous_text_is_an_error() {
         let known = Known::of(["A", "B", "A;B"]);
-        assert!(words("A;B", &known).unwrap_err().contains("the names of several"));
+        assert!(words("A;B", &known).unwrap_err().contains("a list of several"));
         assert_eq!(words("\"A;B\"", &known).unwrap(), ["A;B"]);
         assert!(words("\"A;B", &known).unwrap_err().contains("closing quote"));
         assert!(words("\"A\"B", &known).unwrap_err().contains("closing quote"));
@@ -120,7 +120,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// Words written in quotes are read as they were.
+        /// Words written in quotes are read back unchanged.
         #[test]
         fn fuzz_lists_in_a_field(field in damaged_text(["Staff;R&D; Ops; West", "\"a; b\" ; c", "\"say \"\"a;b\"\"\""])) {
             let known = Known::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);

@@ -17,31 +17,31 @@ use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// Services are often kept from seeing homes and /tmp (`ProtectHome=`, `PrivateTmp=`).
+/// Services are often not allowed to see homes and /tmp (`ProtectHome=`, `PrivateTmp=`).
 fn where_to_look(path: &Path) -> &'static str {
     let hidden = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
     if hidden.iter().any(|folder| path.starts_with(folder)) {
-        "Check file.path. A service of systemd may see neither homes nor /tmp: docs/schedule.md says how to show it a folder."
+        "Check file.path. A systemd service may see neither homes nor /tmp: docs/schedule.md shows how to give it access to a folder."
     } else {
         "Check file.path; a relative path starts at the folder of data.json."
     }
 }
 
-/// An export that went wrong looks like this, and nobody keeps a directory of nobody.
+/// An export that failed looks like this; an empty directory is never intended.
 fn nobody(path: &Path) -> Error {
     Error::new(Kind::Incomplete, format!("Reading people from {}", path.display()), "there are no people in it").hint(
-        "Look whether the export is complete. Whoever leaves stays in the file with a status such as `left`. Nothing was imported.",
+        "Check that the export is complete. People who leave stay in the file with a status such as `left`. Nothing was imported.",
     )
 }
 
-/// A directory of files.
+/// Directory of files.
 #[derive(Debug)]
 pub struct Files {
     config: Config,
 }
 
 impl Files {
-    /// Checks that the path is there.
+    /// Checks that the path exists.
     pub fn open(config: Config) -> Result<Self> {
         let path = &config.path;
         let cannot = |why: &str, next_step: &str| {
@@ -52,7 +52,7 @@ impl Files {
             Ok(false) => cannot("there is no such file or folder", where_to_look(path)),
             Err(error) => cannot(
                 &error.to_string(),
-                "The user who runs bwdc must be able to read it, and to get through the folders above it.",
+                "The user who runs bwdc must be able to read it, and to enter the folders above it.",
             ),
         }
     }
@@ -62,7 +62,7 @@ impl Files {
         let notes: Vec<Note> = records
             .ignored
             .iter()
-            .map(|column| Note::info(Step::Read, column, "columns that mean nothing here were ignored"))
+            .map(|column| Note::info(Step::Read, column, "unknown columns were ignored"))
             .collect();
         let (users, groups) = convert::convert(records)?;
         if users.is_empty() {
