@@ -1,13 +1,13 @@
-//! What goes wrong on the wire, told so that somebody can act on it.
+//! Errors on the wire, worded so that somebody can act on them.
 
 use std::fmt;
 
 use crate::mask::masked;
 
-/// What kind of failure it was. The program maps each kind to an exit code.
+/// Kind of failure. The program maps each kind to an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A setting is missing, contradicts another or cannot be understood.
+    /// A setting is missing, invalid or contradicts another.
     Configuration,
     /// No connection: name not found, refused, cut, no answer in time.
     Unreachable,
@@ -15,17 +15,17 @@ pub enum Kind {
     Tls,
     /// The other side does not accept our name and secret.
     Credentials,
-    /// The other side understood and said no.
+    /// The other side understood the request and refused it.
     Refused,
-    /// Nobody knows whether the other side has done it, or is still at it.
+    /// It is not known whether the other side has done it, or is still working on it.
     Unclear,
-    /// The read could not be finished: nothing of it is used.
+    /// The read could not be finished: none of it is used.
     Incomplete,
-    /// What came back, or a file's content, makes no sense.
+    /// The answer, or a file's content, is invalid.
     Data,
 }
 
-/// What was attempted on what, why it failed in the other side's own words, and what to do next.
+/// Error with the attempt, the reason in the other side's own words, and the next step.
 ///
 /// Never carries a secret: callers pass addresses, names and answers, not credentials, and what a server repeats of them is masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// `attempted` reads like "Reading users from ldap://host:389 under ou=people,dc=example,dc=org (page 3)";
-    /// `reason` is the other side's own text where there is one.
+    /// Makes an error. `attempted` is such as "Reading users from ldap://host:389 under ou=people,dc=example,dc=org (page 3)";
+    /// `reason` is the other side's own text if there is one.
     pub fn new(kind: Kind, attempted: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self {
             kind,
@@ -51,19 +51,19 @@ impl Error {
         }
     }
 
-    /// A sentence that says what to do next.
+    /// Adds a sentence that says what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What kind of failure it was.
+    /// Kind of failure.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What to do next, where it is known.
+    /// Next step, if known.
     pub fn next_step(&self) -> Option<&str> {
         self.hint.as_deref()
     }

@@ -1,6 +1,6 @@
-//! Everything that `bwdc` says on the wire: directories are read, the Bitwarden organization is written.
+//! Everything that `bwdc` sends and receives: directories are read, the Bitwarden organization is written.
 //!
-//! No state, no terminal and no environment of its own: what is needed arrives as configuration values, and results
+//! No state, no terminal and no environment of its own: the input arrives as configuration values, and results
 //! are returned. (The HTTP library reads the standard proxy variables and the system's trust store by itself.)
 
 pub mod bitwarden;

@@ -1,5 +1,5 @@
-//! Secrets in what comes back. A server may repeat what was sent to it in an error, and an error is shown, mailed and logged: so
-//! every secret that goes out is known here, and is masked wherever it comes back.
+//! Masking of secrets in answers. A server may repeat in an error what was sent to it, and an error is shown, mailed and logged:
+//! so every secret that is sent is recorded here, and is masked wherever it comes back.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -8,15 +8,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// Shorter ones would turn up in words that have nothing to do with them, and can be guessed in any case.
+/// Length below which secrets are not masked: they would turn up in unrelated words, and can be guessed in any case.
 const SHORTEST: usize = 6;
 
 const MASK: &str = "[secret]";
 
-/// What was sent by this process, in the forms in which it may come back.
+/// Secrets sent by this process, in the forms in which they may come back.
 static SENT: Mutex<Vec<Zeroizing<String>>> = Mutex::new(Vec::new());
 
-/// Takes note of a secret that goes out.
+/// Records a secret that is sent.
 pub(crate) fn sent(secret: &str) {
     if secret.len() < SHORTEST {
         return;
@@ -27,7 +27,7 @@ pub(crate) fn sent(secret: &str) {
     }
 }
 
-/// As it is, in JSON, in a form, in a URL, in HTML, in base64.
+/// Forms of a secret: plain, in JSON, in a form, in a URL, in HTML, in base64.
 fn forms(secret: &str) -> [String; 6] {
     let json = serde_json::Value::from(secret).to_string();
     let url = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -42,10 +42,10 @@ fn forms(secret: &str) -> [String; 6] {
     ]
 }
 
-/// The text without the secrets that this process has sent.
+/// Text without the secrets that this process has sent.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let known = SENT.lock().unwrap_or_else(PoisonError::into_inner);
-    // Longer ones first, since one may be a part of another.
+    // Longer ones first, because one may be a part of another.
     let mut found: Vec<&str> =
         known.iter().map(|secret| secret.as_str()).filter(|secret| text.contains(secret)).collect();
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_masked_in_every_form() {
+    fn sent_secrets_are_masked_in_every_form() {
         let secret = "S3cr\"t & <more>/+";
         sent(secret);
         sent("short");

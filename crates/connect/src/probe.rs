@@ -1,4 +1,4 @@
-//! Looks at one place on the network step by step, so that the first step that fails names the cause: name, connection,
+//! Checks of a network address step by step, so that the first step that fails names the cause: name, connection,
 //! certificate.
 
 use std::io;
@@ -15,54 +15,54 @@ use tokio::time::timeout;
 
 use crate::{Error, Kind, Result};
 
-/// How long each step may take.
+/// Time limit for each step.
 const LIMIT: Duration = Duration::from_secs(10);
-/// A certificate with less time left is worth a warning.
+/// Remaining lifetime of a certificate below which there is a warning.
 const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// One thing that was looked at.
+/// Single check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What it was, in a few words.
+    /// Subject of the check, in a few words.
     pub what: String,
-    /// How it is.
+    /// Result.
     pub outcome: Outcome,
 }
 
-/// How something is.
+/// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As it should be; with what was found.
+    /// As it should be, with details.
     Good(String),
     /// It works, but somebody should look at it.
     Doubtful {
-        /// What was found.
+        /// Details.
         found: String,
-        /// What to do.
+        /// Advice.
         next_step: String,
     },
-    /// It does not work. What comes after it was not looked at.
+    /// It does not work. Later steps were not checked.
     Bad(Error),
 }
 
 impl Check {
-    /// As it should be.
+    /// Makes a check with a good result.
     pub fn good(what: impl Into<String>, found: impl Into<String>) -> Self {
         Self { what: what.into(), outcome: Outcome::Good(found.into()) }
     }
 
-    /// Worth a look.
+    /// Makes a check with a warning.
     pub fn doubtful(what: impl Into<String>, found: impl Into<String>, next_step: impl Into<String>) -> Self {
         let outcome = Outcome::Doubtful { found: found.into(), next_step: next_step.into() };
         Self { what: what.into(), outcome }
     }
 
-    /// It does not work.
+    /// Makes a check that failed.
     pub fn bad(what: impl Into<String>, error: Error) -> Self {
         Self { what: what.into(), outcome: Outcome::Bad(error) }
     }
 
-    /// The same, no longer as a reason to stop.
+    /// Turns a failure into a warning.
     #[must_use]
     pub fn doubtful_if_bad(self) -> Self {
         match self.outcome {
@@ -74,16 +74,16 @@ impl Check {
         }
     }
 
-    /// Whether what depends on it is worth looking at.
+    /// Whether the following steps are worth checking.
     pub fn is_bad(&self) -> bool {
         matches!(self.outcome, Outcome::Bad(_))
     }
 }
 
-/// How a place is protected.
+/// Protection of a connection.
 #[derive(Clone, Debug)]
 pub enum Protection {
-    /// Not at all.
+    /// None.
     None,
     /// From the first byte.
     Tls(Arc<rustls::ClientConfig>),
@@ -91,25 +91,25 @@ pub enum Protection {
     LdapStartTls(Arc<rustls::ClientConfig>),
 }
 
-/// A place on the network.
+/// Address on the network.
 #[derive(Clone, Debug)]
 pub struct Place<'a> {
-    /// What it is, such as "LDAP server".
+    /// Name, such as "LDAP server".
     pub name: &'a str,
     /// Host name or address, without brackets.
     pub host: &'a str,
-    /// The port.
+    /// Port.
     pub port: u16,
-    /// How it is protected.
+    /// Protection.
     pub protection: Protection,
-    /// Where host and port are set, for what to do next.
+    /// Settings for host and port, for advice.
     pub settings: &'a str,
-    /// How its authority is made known.
+    /// Advice on adding its authority.
     pub name_the_ca: &'a str,
 }
 
 impl Place<'_> {
-    /// Name, connection, certificate, up to the first that fails.
+    /// Checks name, connection and certificate, up to the first that fails.
     pub async fn checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
         let (check, addresses) = self.name().await;
@@ -169,7 +169,7 @@ impl Place<'_> {
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => {
                 format!(
-                    "Nothing listens on port {}: check {}, and that the server runs.",
+                    "Nothing is listening on port {}: check {}, and that the server is running.",
                     self.port, self.settings
                 )
             }
@@ -235,14 +235,14 @@ fn silence() -> String {
     format!("no answer within {} s", LIMIT.as_secs())
 }
 
-/// ExtendedRequest 1.3.6.1.4.1.1466.20037 as message 1, and whether the answer's result code is success.
+/// Sends an ExtendedRequest 1.3.6.1.4.1.1466.20037 as message 1, and checks that the answer's result code is success.
 async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     const REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
     const SUCCESS: &[u8] = b"\x0a\x01\x00";
     let failed = |reason: String| {
         Error::new(Kind::Tls, "Asking for StartTLS", reason).hint(
             "The server does not offer StartTLS on this port. Set ldap.startTls to false for LDAPS (usually port 636), or have \
-             TLS set up on the server.",
+            TLS set up on the server.",
         )
     };
     let mut answer = [0; 1024];
@@ -278,12 +278,12 @@ fn described(what: &str, chain: &[CertificateDer<'_>]) -> Check {
     Check::good(what, found)
 }
 
-/// Whether something that ends then is worth a warning now.
+/// Whether something with this end is worth a warning now.
 pub(crate) fn ends_soon(at: Timestamp) -> bool {
     at.duration_since(Timestamp::now()) < EXPIRES_SOON
 }
 
-/// The proxy that requests to a URL go through, by the standard variables: host and port only.
+/// Proxy for requests to a URL, by the standard variables: host and port only.
 pub fn proxy_for(url: &Url) -> Option<String> {
     let uri: http::Uri = url.as_str().parse().ok()?;
     let proxy = hyper_util::client::proxy::matcher::Matcher::from_env().intercept(&uri)?;

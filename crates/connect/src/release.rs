@@ -1,4 +1,4 @@
-//! What the newest release is, by a feed in the form of GitHub's latest release (`GET /repos/{owner}/{repo}/releases/latest`).
+//! Newest release, from a feed in the form of GitHub's latest release (`GET /repos/{owner}/{repo}/releases/latest`).
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::{Error, Kind, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A release.
+/// Release.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Release {
-    /// Its version, perhaps with a `v` before it.
+    /// Version, possibly prefixed with `v`.
     #[serde(rename = "tag_name")]
     pub version: String,
-    /// Where to read about it and get it.
+    /// Address of the description and the download.
     #[serde(rename = "html_url", default)]
     pub page: String,
 }
 
-/// Asks the feed at `address`.
+/// Requests the feed at `address`.
 pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
     let attempted = "Looking for a newer release";
     let url: Url = address
@@ -30,7 +30,7 @@ pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
         .map_err(|error| Error::new(Kind::Configuration, attempted, format!("`{address}`: {error}")))?;
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    // GitHub refuses requests without one.
+    // GitHub refuses requests without a user agent.
     headers.insert(USER_AGENT, HeaderValue::from_static("bwdc"));
     let request =
         Request { method: Method::GET, url, headers, body: None, timeout: TIMEOUT, repeat: Repeat::Always };
@@ -47,11 +47,7 @@ pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
 
 fn understood(attempted: &str, address: &str, body: &[u8]) -> Result<Release> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::new(
-            Kind::Data,
-            attempted,
-            format!("{address} answered something else than a release: {error}"),
-        )
+        Error::new(Kind::Data, attempted, format!("the answer of {address} is not a release: {error}"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Trust: which certificates are accepted, and which are shown. One place for LDAP and HTTP.
+//! Trust: certificates to accept, and certificates to present. One place for LDAP and HTTP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 
 use crate::{Error, Kind, Result};
 
-/// The cryptography of all connections.
+/// Cryptography of all connections.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The certificates of a PEM file: at least one.
+/// Reads the certificates of a PEM file: at least one.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let attempted = || format!("Reading the certificates in {}", path.display());
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
         .map_err(|error| unreadable(attempted(), &error))?;
     if found.is_empty() {
-        return Err(Error::new(Kind::Configuration, attempted(), "the file holds no PEM certificate")
+        return Err(Error::new(Kind::Configuration, attempted(), "the file contains no PEM certificate")
             .hint("It should contain lines such as -----BEGIN CERTIFICATE-----; convert a DER file with `openssl x509 -inform der`."));
     }
     Ok(found)
 }
 
-/// The private key of a PEM file.
+/// Reads the private key of a PEM file.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_file(path)
         .map_err(|error| unreadable(format!("Reading the private key in {}", path.display()), &error))
@@ -42,14 +42,12 @@ fn unreadable(attempted: String, error: &rustls::pki_types::pem::Error) -> Error
     match error {
         Pem::Io(error) => Error::new(Kind::Configuration, attempted, error)
             .hint("Check that the path is right and that the user who runs bwdc may read the file."),
-        // The library's own words have the file's content in them, which may be a key.
+        // The library's own message contains the file's content, which may be a key.
         Pem::MissingSectionEnd { .. } => not_pem(attempted, "there is a BEGIN line without its END line"),
-        Pem::IllegalSectionStart { .. } => {
-            not_pem(attempted, "there is a BEGIN line with something behind it")
-        }
-        Pem::Base64Decode(_) => not_pem(attempted, "what stands between BEGIN and END is no base64"),
+        Pem::IllegalSectionStart { .. } => not_pem(attempted, "there is text after a BEGIN line"),
+        Pem::Base64Decode(_) => not_pem(attempted, "the text between BEGIN and END is not base64"),
         Pem::NoItemsFound => not_pem(attempted, "there is none in the file"),
-        _ => not_pem(attempted, "the file cannot be understood"),
+        _ => not_pem(attempted, "the file cannot be read as PEM"),
     }
 }
 
@@ -58,29 +56,29 @@ fn not_pem(attempted: String, reason: &str) -> Error {
         .hint("The file must be in PEM format, each line on its own, without a passphrase.")
 }
 
-/// A client certificate and its key, as paths of PEM files.
+/// Client certificate and its key, as paths of PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
-    /// The certificate and what leads to its CA.
+    /// Certificate, with the chain to its CA.
     pub certificate: PathBuf,
-    /// The key, without a passphrase.
+    /// Key, without a passphrase.
     pub key: PathBuf,
 }
 
-/// Whom to believe.
+/// Certificates to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The authorities that the operating system knows.
+    /// The authorities of the operating system.
     System,
-    /// These, and the certificates of this PEM file.
+    /// The authorities of the operating system, and the certificates of this PEM file.
     SystemAndFile(PathBuf),
     /// Only the certificates of this PEM file: authorities, or the server's own certificate.
     OnlyFile(PathBuf),
-    /// Anybody. What the connection carries can be read and changed by whoever sits in between.
+    /// Any. Whoever sits in between can read and change the traffic.
     Anybody,
 }
 
-/// The TLS settings of one connection.
+/// TLS settings of one connection.
 pub fn client_config(trust: &Trust, identity: Option<&ClientIdentity>) -> Result<rustls::ClientConfig> {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -139,8 +137,8 @@ fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// What to do about a failure of TLS. `name_the_ca` says how an authority is made known, `address` where the server's
-/// name is set.
+/// Advice on a TLS failure. `name_the_ca` says how to add an authority, `address` names the setting of the server's
+/// name.
 pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> String {
     match error {
         rustls::Error::InvalidCertificate(problem) => match problem {
@@ -155,11 +153,11 @@ pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> S
                 "The server's certificate comes from an authority that is not trusted here: {name_the_ca}."
             ),
             CertificateError::BadSignature => format!(
-                "The server's certificate was signed by another authority than the one that is trusted here, though both may \
-                 have the same name: {name_the_ca}."
+                "The server's certificate was signed by a different authority than the trusted one, although both may \
+                have the same name: {name_the_ca}."
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                format!("Set {address} to a name that stands in the server's certificate.")
+                format!("Set {address} to a name that is in the server's certificate.")
             }
             _ => "Check the server's certificate and the CA file.".to_owned(),
         },
@@ -167,13 +165,13 @@ pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> S
             format!("The port does not speak TLS: check {address} and the port.")
         }
         rustls::Error::AlertReceived(_) => {
-            "The server refused our side of TLS: it may want a client certificate.".to_owned()
+            "The server refused our side of TLS: it may require a client certificate.".to_owned()
         }
         _ => "Check the TLS settings and the certificates.".to_owned(),
     }
 }
 
-/// Accepts a certificate that leads to a trusted authority, or that stands in the CA file itself: directories with a
+/// Accepts a certificate that leads to a trusted authority, or that is in the CA file itself: directories with a
 /// self-signed certificate are common, and OpenSSL's users are told to name that very certificate as the CA, which
 /// webpki refuses as `CaUsedAsEndEntity`. Name and dates are checked in both cases.
 #[derive(Debug)]
@@ -241,7 +239,7 @@ impl ServerCertVerifier for PinOrChain {
     }
 }
 
-/// For `sslAllowUnauthorized`: the administrator's explicit wish.
+/// Verifier for `sslAllowUnauthorized`: the administrator's explicit wish.
 #[derive(Debug)]
 struct AcceptAnything(Arc<CryptoProvider>);
 
@@ -285,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broken_file_is_told_without_what_is_in_it() {
+    fn a_broken_file_is_reported_without_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         for text in [

@@ -168,7 +168,7 @@ fn a_domain_from_start_to_end() {
          dn: CN=pc-0815,OU=Staff,{BASE}\nobjectClass: computer\nsAMAccountName: pc-0815$\nmail: pc-0815@ad.example.org\n\
          userAccountControl: 4096\n"
     ));
-    let told = "2 of those read as people are contacts, computers or service accounts";
+    let told = "2 of the entries read as people are contacts, computers or service accounts";
     let ran = instance.run(&["test"]).ok();
     assert!(ran.err.contains(told) && ran.err.contains("sales@supplier.example"), "{}", ran.err);
     instance.run(&["config", "sync.userObjectClass", "user"]).ok();

@@ -108,7 +108,7 @@ fn the_ways_to_a_directory() {
         (
             json!({ "port": closed }),
             "LDAP server: connection",
-            &["Connection refused", "Nothing listens on port", "ldap.port"][..],
+            &["Connection refused", "Nothing is listening on port", "ldap.port"][..],
         ),
         (json!({ "port": slapd.port() }), "LDAP server: certificate", &["TLS", "ldap.port"]),
         (json!({ "sslCaPath": other_ca }), "LDAP server: certificate", &["ldap.sslCaPath"]),

@@ -126,7 +126,7 @@ fn a_reference_out_of_the_tree_is_not_followed() {
             format!("ldap://127.0.0.1:{}/dc=elsewhere", branch.port()),
             "`dc=elsewhere` is not a part of `dc=example,dc=org`",
         ),
-        ("http://127.0.0.1/ou=branch,dc=example,dc=org".to_owned(), "it names no LDAP server"),
+        ("http://127.0.0.1/ou=branch,dc=example,dc=org".to_owned(), "it does not name an LDAP server"),
     ] {
         main.refer("ou=branch", &reference);
         instance.run(&["sync"]).fails(1, &["Following the reference to", words, "Nothing was imported."]);

@@ -71,9 +71,9 @@ fn what_the_settings_get_wrong_is_named() {
         ),
         (
             json!({ "ssl": true, "port": not_tls, "sslCaPath": slapd.certificates().ca }),
-            &["ldaps://127.0.0.1", "port fits ldap.ssl"],
+            &["ldaps://127.0.0.1", "port matches ldap.ssl"],
         ),
-        (json!({ "port": closed }), &["Connection refused", "Nothing listens there"]),
+        (json!({ "port": closed }), &["Connection refused", "Nothing is listening there"]),
         (json!({ "hostname": "no-such-host.invalid" }), &["no-such-host.invalid", "DNS"]),
         (json!({ "startTls": true }), &["contradict each other"]),
         (json!({ "hostname": null }), &["Directory configuration incomplete.", "ldap.hostname"]),

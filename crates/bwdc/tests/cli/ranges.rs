@@ -90,7 +90,7 @@ fn a_list_that_stops_half_way_is_no_group() {
     for (fault, words) in [
         (
             Fault::NoMoreValues,
-            &["Reading the members of CN=group0", "from number 1500 on", "the server sent none"][..],
+            &["Reading the members of CN=group0", "from number 1500 on", "the server sent no new ones"][..],
         ),
         (Fault::RefusesRanges, &["more members", "unwillingToPerform (53): this is not served today"]),
     ] {

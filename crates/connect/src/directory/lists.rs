@@ -1,5 +1,5 @@
-//! What the directories in the cloud have in common: lists of people that are put together, and groups whose members are asked for
-//! group by group.
+//! Shared code of the cloud directories: lists of people that are combined, and groups whose members are requested group by
+//! group.
 
 use std::collections::HashSet;
 
@@ -11,20 +11,20 @@ use serde::{Deserialize, Deserializer};
 use super::Progress;
 use crate::Result;
 
-/// A list, or that what it belongs to is there no more.
+/// List, or the news that its owner is gone.
 #[derive(Debug)]
 pub(super) enum Listed<T> {
-    /// To its last page.
+    /// Complete list.
     All(Vec<T>),
-    /// Deleted while we read.
+    /// Deleted during the read.
     Gone,
 }
 
-/// The members of a group.
+/// Members of a group.
 #[derive(Debug)]
 pub(super) enum Members<M> {
     All(Vec<M>),
-    /// The group cannot be had whole, for this reason: it is left out, and stays in the organization as it was.
+    /// The group cannot be read completely, for this reason: it is left out, and stays in the organization as it was.
     None(&'static str),
 }
 
@@ -62,10 +62,10 @@ impl<M> From<Listed<M>> for Members<M> {
 /// Groups with their members, and notes about those that were left out.
 pub(super) type WithMembers<'a, R, M> = (Vec<(&'a R, Vec<M>)>, Vec<Note>);
 
-/// Asks for the members of each group, `at_once` at a time; how many requests that may be, the client decides.
+/// Requests the members of each group, `at_once` at a time; the client limits the requests.
 ///
 /// # Errors
-/// The first list that cannot be had, other than by its group's end.
+/// Returns the first failure of a list, unless its group was deleted.
 pub(super) async fn with_members<'a, R, M, F: Future<Output = Result<Members<M>>>>(
     records: &'a [R],
     at_once: usize,
@@ -84,7 +84,7 @@ pub(super) async fn with_members<'a, R, M, F: Future<Output = Result<Members<M>>
     Ok((groups, notes))
 }
 
-/// What a vendor's schema allows to be null, as what it is where it is absent.
+/// Reads a value that a vendor's schema allows to be null as if it were absent.
 pub(super) fn or_default<'de, T, D>(deserializer: D) -> std::result::Result<T, D::Error>
 where
     T: Default + Deserialize<'de>,
@@ -93,17 +93,17 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Groups by whether they have a name.
+/// Groups with and without a name.
 #[derive(Debug)]
 pub(super) struct ByName<R> {
     pub(super) named: Vec<R>,
-    /// No group can be made of these; groups that they are in can still have their members.
+    /// Groups without a name cannot be imported; groups that they are in can still have their members.
     pub(super) nameless: Vec<R>,
-    /// Which were left out, by id.
+    /// Ids of the groups that were left out.
     pub(super) notes: Vec<Note>,
 }
 
-/// Tells groups with a name from those that have none.
+/// Separates groups with a name from those without.
 pub(super) fn by_name<R>(records: Vec<R>, name: impl Fn(&R) -> &str, id: impl Fn(&R) -> String) -> ByName<R> {
     let (named, nameless): (Vec<R>, Vec<R>) =
         records.into_iter().partition(|record| !name(record).trim().is_empty());
@@ -112,14 +112,14 @@ pub(super) fn by_name<R>(records: Vec<R>, name: impl Fn(&R) -> &str, id: impl Fn
     ByName { named, nameless, notes }
 }
 
-/// The living with those who left. Whoever was restored while we read is in both lists, and lives.
+/// Combines active people and leavers. Somebody restored during the read is in both lists, and counts as active.
 pub(super) fn with_leavers(mut living: Vec<User>, left: Vec<User>) -> Vec<User> {
     let left = but_for(left, &living);
     living.extend(left);
     living
 }
 
-/// Without those who are known.
+/// Removes the people who are already known.
 pub(super) fn but_for(mut users: Vec<User>, known: &[User]) -> Vec<User> {
     let known: HashSet<_> = known.iter().map(|user| &user.external_id).collect();
     users.retain(|user| !known.contains(&user.external_id));

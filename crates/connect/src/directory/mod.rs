@@ -1,4 +1,4 @@
-//! The directories: what can be asked of each, and the one place that opens them.
+//! Directories: the interface they share, and the one place that opens them.
 
 pub mod entra;
 pub mod file;
@@ -18,12 +18,12 @@ use jiff::Timestamp;
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// Which half of a directory is read.
+/// Part of a directory that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// `sync.users` only.
+    /// People only (`sync.users`).
     Users,
-    /// `sync.groups` only. People are still read, so that members are known.
+    /// Groups only (`sync.groups`). People are still read, so that members are known.
     Groups,
     /// Both.
     UsersAndGroups,
@@ -41,36 +41,36 @@ impl Scope {
     }
 }
 
-/// How much of the directory is wanted.
+/// Extent of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Everything, whatever was read before.
     Everything,
-    /// Only what changed since, where the directory was configured for it; otherwise everything.
+    /// Only changes since the last sync, if the directory is configured for it; otherwise everything.
     Since {
-        /// When users were last synced.
+        /// Time of the last sync of users.
         users: Option<Timestamp>,
-        /// When groups were last synced.
+        /// Time of the last sync of groups.
         groups: Option<Timestamp>,
-        /// What the last read left behind.
+        /// State stored by the last read.
         cursor: Cursor,
     },
 }
 
-/// One request for a read.
+/// Request for a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// Users, groups or both.
     pub scope: Scope,
     /// Everything or changes.
     pub extent: Extent,
-    /// Who else.
+    /// People to read in addition.
     pub others: Others,
 }
 
 impl Ask {
-    /// Whether people whom the directory's own filter leaves out have to be read as well: members are known by them, and whoever
-    /// leaves must not have the address of somebody who is still there.
+    /// Whether people whom the directory's own filter leaves out have to be read as well: they may be members, and a
+    /// leaver must not have the address of somebody who is still there.
     pub fn needs_others(&self, asked_for: &[User]) -> bool {
         self.others == Others::Always
             || self.scope.has_groups()
@@ -83,18 +83,18 @@ impl Ask {
 pub enum Others {
     /// If something depends on them: membership, or the addresses of people who leave.
     WhenNeeded,
-    /// Always, because being absent from the read means having left.
+    /// Always, because absence from the read means having left.
     Always,
 }
 
-/// What a directory can tell.
+/// Capabilities of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
     /// Whether deleted accounts are reported, so that leavers are known by name.
     pub tombstones: Tombstones,
 }
 
-/// Whether a directory reports deleted accounts.
+/// Reporting of deleted accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tombstones {
     /// They simply vanish.
@@ -103,7 +103,7 @@ pub enum Tombstones {
     Yes,
 }
 
-/// Counts what has been read so far, for whoever shows it. Cheap to bump from several tasks.
+/// Counters of what has been read so far, for display. Cheap to increment from several tasks.
 #[derive(Debug, Default)]
 pub struct Progress {
     users: AtomicU64,
@@ -124,29 +124,29 @@ pub struct Counts {
     pub users: u64,
     /// Groups read so far.
     pub groups: u64,
-    /// Requests that were answered, where they count.
+    /// Requests answered so far, if they are counted.
     pub requests: u64,
-    /// About how many it will be in all, as far as that is known.
+    /// Estimated total number of requests, if known.
     pub expected: u64,
 }
 
 impl Progress {
-    /// One more person.
+    /// Counts one more person.
     pub fn user(&self) {
         self.users.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One more group.
+    /// Counts one more group.
     pub fn group(&self) {
         self.groups.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One more request was answered.
+    /// Counts one more answered request.
     pub fn request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many more requests are to come, at least.
+    /// Announces at least this many further requests.
     pub fn expect_requests(&self, more: usize) {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
         self.expected.fetch_max(self.requests.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -183,19 +183,19 @@ impl Progress {
     }
 }
 
-/// What every directory does. A read yields every page or an error, never a part.
+/// Interface of every directory. A read returns every page or an error, never a part.
 pub trait Directory {
-    /// What this directory can tell.
+    /// Capabilities of this directory.
     fn abilities(&self) -> Abilities;
 
-    /// Looks at every step of a read by itself, up to the first that fails, so that the cause of a failure has a name.
+    /// Checks every step of a read separately, up to the first that fails, so that the cause of a failure is named.
     fn probe(&self, scope: Scope) -> impl Future<Output = Vec<Check>> + Send;
 
-    /// Reads what was asked for, completely.
+    /// Reads what was requested, completely.
     fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
 }
 
-/// The sentence of the existing connector; the setting's name is in the next step.
+/// Error with the sentence of the existing connector; the setting's name is in the next step.
 pub fn incomplete(setting: &str, next_step: &str) -> Error {
     Error::new(Kind::Configuration, "", "Directory configuration incomplete.")
         .hint(format!("Setting: {setting}. {next_step}"))
@@ -203,19 +203,19 @@ pub fn incomplete(setting: &str, next_step: &str) -> Error {
 
 macro_rules! directories {
     ($($(#[doc = $doc:literal])+ $variant:ident($config:ty) opens $directory:ty;)+) => {
-        /// The configuration of one directory.
+        /// Configuration of one directory.
         #[derive(Clone, Debug)]
         pub enum Config {
             $($(#[doc = $doc])+ $variant(Box<$config>),)+
         }
 
-        /// An opened directory of any kind.
+        /// Opened directory of any kind.
         #[derive(Debug)]
         pub enum AnyDirectory {
             $($(#[doc = $doc])+ $variant(Box<$directory>),)+
         }
 
-        /// Checks the configuration as far as that is possible without a connection.
+        /// Checks the configuration as far as possible without a connection.
         pub fn open(config: Config) -> Result<AnyDirectory> {
             Ok(match config {
                 $(Config::$variant(config) => AnyDirectory::$variant(Box::new(<$directory>::open(*config)?)),)+
@@ -229,7 +229,7 @@ macro_rules! directories {
                 }
             }
 
-            // On the heap: otherwise whoever awaits one of these has room for all of them.
+            // On the heap: otherwise each caller that awaits one reserves space for all of them.
             async fn probe(&self, scope: Scope) -> Vec<Check> {
                 match self {
                     $(Self::$variant(directory) => Box::pin(directory.probe(scope)).await,)+

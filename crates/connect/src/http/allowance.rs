@@ -1,4 +1,4 @@
-//! Keeps to the request limits that a vendor tells in its answers, before they are met.
+//! Request limits that a vendor reports in its answers, observed before they are reached.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,69 +11,69 @@ use tokio::time::Instant;
 
 use super::{now_there, seconds};
 
-/// Who waits longer for a limit to be renewed looks as if it hung: an error says how long it takes.
+/// Longest wait for the renewal of a limit. A longer one would look like a hang, so an error reports it.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
-/// What is left, and when it is renewed, as vendors call it: Okta; OneLogin and many others; the IETF's draft "RateLimit header
-/// fields for HTTP".
+/// Headers for the remaining requests and the renewal: Okta's; those of OneLogin and many others; the IETF's draft "RateLimit
+/// header fields for HTTP".
 const DIALECTS: [(&str, &str); 3] = [
     ("x-rate-limit-remaining", "x-rate-limit-reset"),
     ("x-ratelimit-remaining", "x-ratelimit-reset"),
     ("ratelimit-remaining", "ratelimit-reset"),
 ];
 
-/// The renewal is told in seconds from now or in seconds of Unix time, which is this or more (2001).
+/// Smallest value (2001) that counts as Unix time; smaller ones are seconds from now.
 const UNIX_TIME: u64 = 1_000_000_000;
 
-/// A limit, as an answer tells it.
+/// Limit as reported in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// So many requests are left.
+    /// Number of remaining requests.
     pub left: u64,
-    /// Until there are more.
+    /// Time of the renewal.
     pub renewed_in: Duration,
 }
 
 impl Limit {
-    /// What the headers say, if they do.
+    /// Reads the headers, if present.
     pub fn told(headers: &HeaderMap) -> Option<Self> {
         let left = DIALECTS.iter().find_map(|(remaining, _)| number(headers, remaining))?;
         Some(Self { left, renewed_in: until_reset(headers)? })
     }
 }
 
-/// What is left of a vendor's limits, for each group of requests that has one of its own. Cloning shares it.
+/// Remaining requests under a vendor's limits, for each group of requests with a limit of its own. Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct Allowance(Option<Arc<Book>>);
 
 #[derive(Debug)]
 struct Book {
-    /// Which limit a request counts against.
+    /// Name of the limit that a request counts towards.
     limit_of: fn(&Url) -> &'static str,
     windows: Mutex<HashMap<&'static str, Window>>,
     changed: Notify,
 }
 
-/// What is known of one limit.
+/// State of one limit.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     left: Left,
-    /// Sent and not answered yet.
+    /// Requests sent and not answered yet.
     in_flight: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Left {
-    /// Nothing is known: one request finds out.
+    /// Unknown: the first request finds out.
     #[default]
     Unknown,
-    /// The vendor says nothing about limits.
+    /// The vendor reports no limits.
     Anything,
-    /// So many requests until then.
+    /// This many requests until the renewal.
     Some { requests: u64, until: Instant },
 }
 
-/// What to do about a request.
+/// Decision about a request.
 enum Turn {
     Now,
     At(Instant),
@@ -81,12 +81,12 @@ enum Turn {
 }
 
 impl Allowance {
-    /// Limits as told in answers; `limit_of` names the limit that a request counts against.
+    /// Starts with no limits known; `limit_of` names the limit that a request counts towards.
     pub fn told(limit_of: fn(&Url) -> &'static str) -> Self {
         Self(Some(Arc::new(Book { limit_of, windows: Mutex::default(), changed: Notify::new() })))
     }
 
-    /// Waits until a request may go. Each wait is followed by one [`Self::learn`]. The error is how long it would be, if that is
+    /// Waits until a request may be sent. Each wait is followed by one [`Self::learn`]. The error is the required wait, if it is
     /// too long.
     pub(super) async fn wait(&self, url: &Url) -> Result<(), Duration> {
         let Some(book) = &self.0 else { return Ok(()) };
@@ -106,7 +106,7 @@ impl Allowance {
         }
     }
 
-    /// Takes note of an answer, or of none.
+    /// Records an answer, or the lack of one.
     pub(super) fn learn(&self, url: &Url, answer: Option<&HeaderMap>) {
         let Some(book) = &self.0 else { return };
         let mut windows = book.windows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,11 +115,11 @@ impl Allowance {
         let told = answer.map(Limit::told);
         window.left = match (told, window.left) {
             (Some(Some(limit)), before) => {
-                // Those under way are not counted yet.
+                // Requests in progress are not counted yet.
                 let requests = limit.left.saturating_sub(window.in_flight);
                 let until = Instant::now() + limit.renewed_in;
                 match before {
-                    // Answers of one window may overtake each other; its end is told in whole seconds.
+                    // Answers within a window may overtake each other; its end is given in whole seconds.
                     Left::Some { requests: known, until: end } if is_same(end, until) => {
                         Left::Some { requests: requests.min(known), until: end.max(until) }
                     }
@@ -161,7 +161,7 @@ fn is_same(one: Instant, other: Instant) -> bool {
     one.max(other) - one.min(other) <= Duration::from_secs(1)
 }
 
-/// How long until a limit is renewed; Unix time by the other side's own clock where it tells it (Okta, "Rate limits"; OneLogin,
+/// Time until a limit is renewed; Unix time is by the other side's own clock if it reports one (Okta, "Rate limits"; OneLogin,
 /// "Get Rate Limit").
 pub(super) fn until_reset(headers: &HeaderMap) -> Option<Duration> {
     let reset = DIALECTS.iter().find_map(|(_, reset)| number(headers, reset))?;
@@ -192,12 +192,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_is_shared_and_then_waited_for() {
+    async fn the_rest_is_shared_and_then_waited_for() {
         let url = Url::parse("https://example.okta.com/api/v1/users").unwrap();
         let allowance = Allowance::told(|_| "all");
         let start = Instant::now();
         allowance.wait(&url).await.unwrap();
-        // Nobody else goes before the first answer.
+        // Nobody else is sent before the first answer.
         let second = tokio::spawn({
             let (allowance, url) = (allowance.clone(), url.clone());
             async move { allowance.wait(&url).await }
@@ -208,7 +208,7 @@ mod tests {
         second.await.unwrap().unwrap();
         allowance.wait(&url).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(5));
-        // Nothing is left when one of the two under way is answered, and the other one is in the new window.
+        // Nothing is left when one of the two in progress is answered, and the other one is in the new window.
         allowance.learn(&url, Some(&answer(1, 30)));
         allowance.learn(&url, Some(&answer(0, 30)));
         allowance.wait(&url).await.unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_understood_in_every_dialect() {
+    fn limits_are_read_in_every_dialect() {
         let told = |pairs: &[(&'static str, &str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
@@ -260,7 +260,7 @@ mod tests {
             limit(4988, 832)
         );
         assert_eq!(told(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "5"), date]), limit(0, 5));
-        // However far away it is said to be, there is a time that can be waited for.
+        // However distant the renewal, the wait stays within range.
         let most = u64::MAX.to_string();
         let far = told(&[("x-rate-limit-remaining", &most), ("x-rate-limit-reset", &most)]).unwrap();
         assert!(far.left == u64::MAX && Instant::now().checked_add(far.renewed_in).is_some());

@@ -11,7 +11,7 @@ use super::jwk;
 use crate::{Error, Kind, Result};
 use bwdc_core::Secret;
 
-/// An RSA private key.
+/// RSA private key.
 #[derive(Clone)]
 pub struct Signer {
     key: EncodingKey,
@@ -20,59 +20,59 @@ pub struct Signer {
 }
 
 impl fmt::Debug for Signer {
-    /// Without the key.
+    /// Shows everything but the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
 impl Signer {
-    /// A key in PEM: PKCS#8 or PKCS#1, not encrypted. `source` says where it comes from, for messages.
+    /// Reads a key in PEM: PKCS#8 or PKCS#1, not encrypted. `source` says where it comes from, for messages.
     pub fn from_pem(pem: &Secret, source: &str) -> Result<Self> {
         let wrong = |reason: String| {
-            Error::new(Kind::Configuration, format!("Understanding the private key of {source}"), reason).hint(
-                "It begins with -----BEGIN PRIVATE KEY-----. Its line ends may be written as \\n. Give all of it.",
+            Error::new(Kind::Configuration, format!("Reading the private key of {source}"), reason).hint(
+                "It must begin with -----BEGIN PRIVATE KEY-----. Its line ends may be written as \\n. Supply all of it.",
             )
         };
         let pem = in_lines(pem).map_err(|reason| wrong(reason.to_owned()))?;
         let key = EncodingKey::from_rsa_pem(pem.as_bytes())
-            .map_err(|error| wrong(format!("it is no RSA key ({error})")))?;
+            .map_err(|error| wrong(format!("it is not an RSA key ({error})")))?;
         Self { key, source: source.to_owned(), key_id: None }.tried(wrong)
     }
 
-    /// The same, or a JWK with its key id.
+    /// Reads a key in PEM, or a JWK with its key id.
     pub fn from_pem_or_jwk(text: &Secret, source: &str) -> Result<Self> {
         if !jwk::is_one(text) {
             return Self::from_pem(text, source);
         }
         let wrong = |reason: String| {
-            Error::new(Kind::Configuration, format!("Understanding the private key of {source}"), reason)
-                .hint("It is to be an RSA key of 2,048 bits or more, with all its numbers: n, e, d, p, q, dp, dq and qi.")
+            Error::new(Kind::Configuration, format!("Reading the private key of {source}"), reason)
+                .hint("It must be an RSA key of 2,048 bits or more, with all its numbers: n, e, d, p, q, dp, dq and qi.")
         };
         let jwk::Key { der, id } = jwk::parse(text).map_err(wrong)?;
         let key = EncodingKey::from_rsa_der(&der);
         Self { key, source: source.to_owned(), key_id: id }.tried(wrong)
     }
 
-    /// Called so in the header of what is signed, whatever the key itself says.
+    /// Sets the key id in the header of assertions, whatever the key itself says.
     #[must_use]
     pub fn with_key_id(self, key_id: Option<String>) -> Self {
         Self { key_id: key_id.or(self.key_id), ..self }
     }
 
-    /// Whether the key is whole shows when it is used.
+    /// Makes the key; whether it is complete shows when it is used.
     fn tried(self, wrong: impl Fn(String) -> Error) -> Result<Self> {
         let tried = encode(&Header::new(Algorithm::RS256), &(), &self.key);
         tried.map_err(|error| wrong(error.to_string()))?;
         Ok(self)
     }
 
-    /// A header that says how it is signed, and by which key where that has an id.
+    /// Header with the algorithm, and with the key id if there is one.
     pub fn header(&self, algorithm: Algorithm) -> Header {
         Header { kid: self.key_id.clone(), ..Header::new(algorithm) }
     }
 
-    /// A compact JWT. The header says how to sign, which must be a way of RSA, and may name the key or its certificate.
+    /// Signs a compact JWT. The header must name an RSA algorithm, and may name the key or its certificate.
     pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<Secret> {
         let attempted = || format!("Signing with the private key of {}", self.source);
         let token = encode(header, claims, &self.key);
@@ -80,14 +80,14 @@ impl Signer {
     }
 }
 
-/// The key with the line ends of PEM (RFC 7468). On its way through JSON, variables and forms they become `\n` or blanks, blanks
-/// come before them, and quotes come along.
+/// Restores the line ends of PEM (RFC 7468). In JSON, variables and forms they turn into `\n` or blanks, get blanks before
+/// them, and quotes are added.
 fn in_lines(pem: &Secret) -> std::result::Result<Zeroizing<String>, &'static str> {
     let text = Zeroizing::new(pem.reveal().replace("\\r", ""));
     let text = Zeroizing::new(text.replace("\\n", "\n"));
     let mut blocks = text.split("-----BEGIN ").skip(1).peekable();
     blocks.peek().ok_or("it has no -----BEGIN line")?;
-    // A certificate may come along with its key.
+    // A certificate may accompany its key.
     let is_key =
         |block: &&str| block.split("-----").next().is_some_and(|label| label.ends_with("PRIVATE KEY"));
     let block = blocks.find(is_key).ok_or("it is something else, such as a certificate or a public key")?;
@@ -98,7 +98,7 @@ fn in_lines(pem: &Secret) -> std::result::Result<Zeroizing<String>, &'static str
             "it is encrypted; `openssl pkcs8 -topk8 -nocrypt -in KEY` prints it without its passphrase",
         );
     }
-    // Twice as much as is needed, so that no part of it stays behind in memory when it grows.
+    // Twice the size needed, so that growing leaves no part of it behind in memory.
     let mut lines = Zeroizing::new(String::with_capacity(2 * text.len() + 100));
     for part in ["-----BEGIN ", label, "-----"] {
         lines.push_str(part);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_verified_by_the_public_key() {
+    fn a_signature_is_verified_by_the_public_key() {
         let claims = json!({ "iss": "jane", "aud": "here", "exp": u32::MAX });
         let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::RS256) };
         let token = signer(&pem()).unwrap().sign(&header, &claims).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_arrive_in_many_ways() {
+    fn keys_are_read_in_many_forms() {
         let pem = pem();
         let blank = format!("\n   {}", pem.replace('\n', "\n   "));
         for way in [
@@ -162,18 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_without_being_shown() {
+    fn text_that_is_not_a_key_is_reported_without_being_shown() {
         let pem = pem();
         for (text, words) in [
             ("hunter2".to_owned(), "no -----BEGIN line"),
             (pem[..pem.len() / 2].to_owned(), "no -----END line"),
             (pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "-nocrypt"),
             (pem.replace("PRIVATE KEY", "CERTIFICATE"), "something else"),
-            (pem.replace("MII", "MIJ"), "no RSA key"),
-            ("-----BEGIN PRIVATE KEY-----aHVudGVyMg==-----END PRIVATE KEY-----".to_owned(), "no RSA key"),
+            (pem.replace("MII", "MIJ"), "not an RSA key"),
+            ("-----BEGIN PRIVATE KEY-----aHVudGVyMg==-----END PRIVATE KEY-----".to_owned(), "not an RSA key"),
             ("-----BEGIN RSA PRIVATE KEY-----aHVudGVyMg==-----END RSA PRIVATE KEY-----".to_owned(), ""),
-            (JWK.replace("RSA", "EC"), "the type EC, and RSA"),
-            (JWK.replace("RSA", "hunter2"), "an unknown type, and RSA"),
+            (JWK.replace("RSA", "EC"), "the type EC, but an RSA key"),
+            (JWK.replace("RSA", "hunter2"), "an unknown type, but an RSA key"),
         ] {
             let error = Signer::from_pem_or_jwk(&Secret::from(text), "example.key").unwrap_err();
             let told = format!("{error} {:?}", error.next_step());
@@ -189,7 +189,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// A key is whole and signs, or is refused without a part of it being shown.
+        /// A key is complete and signs, or is refused without a part of it being shown.
         #[test]
         fn fuzz_private_keys(text in damaged_text([pem(), pem().replace('\n', "\\n"), pem().replace("PRIVATE", "RSA PRIVATE"), JWK.to_owned()])) {
             match Signer::from_pem_or_jwk(&Secret::from(text.as_str()), "example.key") {

@@ -9,19 +9,19 @@ use super::{Http, Request, Response};
 use crate::{Error, Kind, Result};
 use bwdc_core::Secret;
 
-/// How many new tokens are tried for one request. More than one, because that may be the end of a new one, too.
+/// Number of new tokens tried for one request. More than one, because a new one may be about to expire, too.
 const NEW_TOKENS: usize = 3;
 
-/// What stands in the `Authorization` header, and until when.
+/// Value of the `Authorization` header, and its end.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
     header: HeaderValue,
-    /// A new one is asked for from here on; `None` if it does not expire.
+    /// Time from which a new one is requested; `None` if it does not expire.
     renew_at: Option<Instant>,
 }
 
 impl AccessToken {
-    /// `scheme` is such as `Bearer`; `renew_at` is somewhat before the end.
+    /// Makes the header. `scheme` is such as `Bearer`; `renew_at` is shortly before the end.
     pub fn new(scheme: &str, token: &Secret, renew_at: Option<Instant>) -> Result<Self> {
         let header = HeaderValue::from_str(&format!("{scheme} {}", token.reveal()));
         let mut header = header.map_err(|_| {
@@ -36,13 +36,13 @@ impl AccessToken {
     }
 }
 
-/// Where access tokens come from.
+/// Source of access tokens.
 pub trait TokenSource: Send + Sync {
-    /// A new token, or the same for ever.
+    /// Supplies a new token, or always the same one.
     fn new_token(&self, http: &Http) -> impl Future<Output = Result<AccessToken>> + Send;
 }
 
-/// An HTTP client that is logged in.
+/// HTTP client that is logged in.
 #[derive(Debug)]
 pub struct Authorized<S> {
     http: Http,
@@ -51,13 +51,13 @@ pub struct Authorized<S> {
 }
 
 impl<S: TokenSource> Authorized<S> {
-    /// Asks for a token with the first request.
+    /// Requests a token with the first request.
     pub fn new(http: Http, source: S) -> Self {
         Self { http, source, token: Mutex::new(None) }
     }
 
-    /// As [`Http::send`], with a token. One that is refused (401) is replaced: it may have expired, or been revoked. Whoever is
-    /// refused with one new token after the other has lost the right.
+    /// Sends like [`Http::send`], with a token. A refused token (401) is replaced: it may have expired or been revoked. If several
+    /// new tokens in a row are refused, access has been lost.
     pub async fn send(&self, attempted: &str, request: Request) -> Result<Response> {
         let (mut request, mut used) = self.with_token(request, None).await?;
         let mut response = self.http.send(attempted, &request).await?;
@@ -76,7 +76,7 @@ impl<S: TokenSource> Authorized<S> {
         Ok(response)
     }
 
-    /// Asks for a token, to see whether that works.
+    /// Requests a token, to see whether that works.
     pub async fn log_in(&self) -> Result<()> {
         self.token(None).await.map(|_| ())
     }
@@ -91,7 +91,7 @@ impl<S: TokenSource> Authorized<S> {
         Ok((request, token))
     }
 
-    /// The token in use, or a new one; those who ask meanwhile wait and get the same.
+    /// Token in use, or a new one; concurrent callers wait and get the same one.
     async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken> {
         let mut current = self.token.lock().await;
         let is_refused = |token: &AccessToken| refused.is_some_and(|refused| refused.header == token.header);

@@ -1,4 +1,4 @@
-//! How many requests are under way at once: as many as the other side bears, found out by trying.
+//! Limit on concurrent requests: as many as the other side handles, found by trial.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A limit on requests under way that grows while all goes well and is halved when the other side asks for less (additive increase,
+/// Limit on concurrent requests that grows while all goes well and is halved when the other side asks for less (additive increase,
 /// multiplicative decrease, as in RFC 5681). Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct Concurrency(Option<Arc<Gate>>);
@@ -20,42 +20,42 @@ struct Gate {
 
 #[derive(Debug)]
 struct State {
-    /// How many at once; grows by fractions.
+    /// Current limit; grows by fractions.
     limit: f64,
     under_way: u32,
-    /// Nobody goes before this.
+    /// Time before which no request is sent.
     paused_until: Option<Instant>,
-    /// Requests sent before this had no say in the limit that is in force now.
+    /// Requests sent before this time had no influence on the current limit.
     cut_at: Option<Instant>,
 }
 
-/// Leave for one request to be under way. It ends when dropped.
+/// Permit for one request in progress. It ends when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     gate: Option<Arc<Gate>>,
     since: Instant,
 }
 
-/// How a request went, as far as the limit is concerned.
+/// Outcome of a request, as far as the limit is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Went {
     /// There is room for more.
     Well,
-    /// Too many, or too much for the server; with when to go on, if it said so.
+    /// Too many, or too much for the server; with the time to continue, if it gave one.
     TooMuch(Option<Duration>),
-    /// Says nothing about the limit.
+    /// No information about the limit.
     Otherwise,
 }
 
 impl Concurrency {
-    /// Starts with `first` at once and goes up to `most`.
+    /// Starts with a limit of `first` and grows up to `most`.
     pub fn adaptive(first: u32, most: u32) -> Self {
         let state = State { limit: f64::from(first.max(1)), under_way: 0, paused_until: None, cut_at: None };
         let most = f64::from(most.max(first).max(1));
         Self(Some(Arc::new(Gate { most, state: Mutex::new(state), changed: Notify::new() })))
     }
 
-    /// Waits for a place.
+    /// Waits for a permit.
     pub(super) async fn enter(&self) -> Permit {
         if let Some(gate) = &self.0 {
             gate.enter().await;
@@ -90,7 +90,7 @@ impl Gate {
 }
 
 impl Permit {
-    /// Ends with what was learnt.
+    /// Ends with the outcome.
     pub(super) fn end(self, went: Went) {
         let Some(gate) = &self.gate else { return };
         let mut state = gate.state();
@@ -98,7 +98,7 @@ impl Permit {
             Went::Well => state.limit = (state.limit + 1.0 / state.limit).min(gate.most),
             Went::TooMuch(pause) => {
                 let now = Instant::now();
-                // Of those that were under way together, the first one halves it.
+                // Among concurrent requests, only the first halves it.
                 if state.cut_at.is_none_or(|cut| self.since >= cut) {
                     state.limit = (state.limit / 2.0).max(1.0);
                     state.cut_at = Some(now);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_one_everything_goes() {
+    async fn without_a_limit_every_request_is_sent() {
         let concurrency = Concurrency::default();
         let permits = [concurrency.enter().await, concurrency.enter().await];
         permits.into_iter().for_each(|permit| permit.end(Went::Well));

@@ -1,4 +1,4 @@
-//! Requests that were not answered, told so that somebody can act on it.
+//! Requests without an answer, reported so that somebody can act on it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,12 +11,12 @@ use super::{Repeat, Request};
 use crate::tls;
 use crate::{Error, Kind};
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The library's error.
+    /// Error of the HTTP library.
     Library(reqwest::Error),
-    /// More than any expected answer.
+    /// Answer larger than any expected one.
     TooLarge,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// Whether another try may succeed. TLS that fails once fails again, and so does a request that cannot be made.
+    /// Whether another try may succeed. TLS that fails once fails again, and so does an invalid request.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Library(error) => tls_error(error).is_none() && !error.is_builder(),
@@ -53,13 +53,13 @@ impl Failure {
     }
 }
 
-/// Only writing meets a broken pipe (write(2), EPIPE): the last bytes were not sent.
+/// Whether writing failed with a broken pipe (write(2), EPIPE): the last bytes were not sent.
 fn is_write_error(error: &reqwest::Error) -> bool {
     let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The last cause in the chain, which is the other side's or the system's own word.
+/// Last cause in the chain, which is the message of the other side or the system.
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -76,12 +76,12 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     causes(error).find_map(unwrapped)
 }
 
-/// IO errors hide what they wrap from `source()`, and may wrap each other: they have to be asked.
+/// Cause inside an IO error, which hides it from `source()`; several may be nested.
 fn unwrapped<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     cause.downcast_ref().or_else(|| unwrapped(cause.downcast_ref::<std::io::Error>()?.get_ref()?))
 }
 
-/// The error for whoever asked.
+/// Error for the caller.
 pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backoff: &Backoff) -> Error {
     let place = place(&request.url);
     let tried = match backoff.attempts {
@@ -105,7 +105,7 @@ pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backof
     }
 }
 
-/// The error where the limit is used up, and renewed too late to wait for it.
+/// Error for a limit that is used up and will be renewed too late to wait for it.
 pub(super) fn used_up(attempted: &str, url: &Url, wait: Duration) -> Error {
     let reason = format!(
         "{}: the limit on requests is used up; it is renewed in {} minutes",
@@ -113,13 +113,13 @@ pub(super) fn used_up(attempted: &str, url: &Url, wait: Duration) -> Error {
         wait.as_secs().div_ceil(60)
     );
     Error::new(Kind::Unreachable, attempted, reason)
-        .hint("Run it again then. Something else may be using the limit up: other programs of the same account count, too.")
+        .hint("Try again then. Something else may be using up the limit: other programs of the same account count, too.")
 }
 
-/// What to do where nobody knows whether a request was carried out.
-pub(crate) const UNCLEAR: &str = "It may have been done, or still be under way on the server, so it was not sent a second time. The \
-                                  next run sends everything again. If that happens often, let the proxy before the server wait longer, \
-                                  or set sync.largeImport to true for smaller requests.";
+/// Advice if it is not known whether a request was carried out.
+pub(crate) const UNCLEAR: &str = "It may have been done, or the server may still be working on it, so it was not sent a second time. The \
+next run sends everything again. If this happens often, increase the timeout of the proxy in front of the server, \
+or set sync.largeImport to true for smaller requests.";
 
 fn network_hint(error: &reqwest::Error) -> &'static str {
     let says = |text: &str| causes(error).any(|cause| cause.to_string().to_lowercase().contains(text));

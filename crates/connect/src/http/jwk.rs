@@ -1,4 +1,4 @@
-//! A private RSA key as JSON (RFC 7517; RFC 7518, section 6.3).
+//! Private RSA keys as JSON (RFC 7517; RFC 7518, section 6.3).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,9 +22,9 @@ struct Jwk {
     qi: String,
 }
 
-/// A key, and what it is called.
+/// Key with its id.
 pub(super) struct Key {
-    /// An RSAPrivateKey (RFC 8017, appendix A.1.2).
+    /// RSAPrivateKey (RFC 8017, appendix A.1.2).
     pub(super) der: Zeroizing<Vec<u8>>,
     pub(super) id: Option<String>,
 }
@@ -34,20 +34,20 @@ pub(super) fn is_one(text: &Secret) -> bool {
     text.reveal().trim_start().starts_with('{')
 }
 
-/// The key in a JWK.
+/// Reads the key in a JWK.
 pub(super) fn parse(text: &Secret) -> Result<Key, String> {
-    // What it says of a value may have the value in it.
+    // The library's message may contain a value.
     let jwk: Jwk = serde_json::from_str(text.reveal())
-        .map_err(|error| format!("it is no JWK of a private RSA key (line {})", error.line()))?;
+        .map_err(|error| format!("it is not a JWK of a private RSA key (line {})", error.line()))?;
     if jwk.kty != "RSA" {
-        // Anything may stand there, a part of the key as well.
+        // The type may be any text, even a part of the key.
         let known = ["EC", "OKP", "oct"].into_iter().find(|kind| jwk.kty == *kind);
         return Err(match known {
-            Some(kind) => format!("it is a key of the type {kind}, and RSA is needed"),
-            None => "it is a key of an unknown type, and RSA is needed".to_owned(),
+            Some(kind) => format!("it is a key of the type {kind}, but an RSA key is needed"),
+            None => "it is a key of an unknown type, but an RSA key is needed".to_owned(),
         });
     }
-    let der = jwk.to_der().ok_or("its numbers are no base64url")?;
+    let der = jwk.to_der().ok_or("its numbers are not base64url")?;
     Ok(Key { der, id: jwk.kid })
 }
 

@@ -1,5 +1,5 @@
-//! The one way to speak HTTP: connection reuse, compression, proxies, trust, time-outs, retry, limits on how much and how fast,
-//! access tokens, paging and the telling of failures, so that no vendor's code has any of it.
+//! HTTP in one place: connection reuse, compression, proxies, trust, timeouts, retries, limits on amount and rate,
+//! access tokens, paging and the wording of failures, so that no vendor's code contains any of it.
 
 mod allowance;
 pub mod assertion;
@@ -29,46 +29,46 @@ use self::retry::{Backoff, Next};
 use crate::tls::{self, Trust};
 use crate::{Error, Kind, Result, mask};
 
-/// How long a connection may take, TLS included.
+/// Time limit for a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For how long one request is tried again unless configured otherwise.
+/// Time for which one request is tried again, unless configured otherwise.
 const RETRY_FOR: Duration = Duration::from_secs(60);
-/// No answer that is expected here is larger.
+/// Largest answer that is expected.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// No refusal, token or description of a server is larger. Read without its form being known, JSON takes some fifty times as much memory.
+/// Largest refusal, token or description of a server. JSON of unknown form takes some fifty times its size in memory.
 const LARGEST_SHORT_BODY: usize = 1024 * 1024;
 
-/// Fields of a login whose values are secret (RFC 6749; RFC 7523).
+/// Login fields whose values are secret (RFC 6749; RFC 7523).
 const SECRET_FIELDS: [&str; 4] = ["client_secret", "client_assertion", "assertion", "password"];
 
-/// What the administrator says about the network, for every vendor alike.
+/// Network settings of the administrator, the same for every vendor.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    /// A PEM file with certificates to trust besides the system's.
+    /// PEM file with certificates to trust in addition to the system's.
     pub extra_ca: Option<PathBuf>,
-    /// For how long one request is tried again; 60 seconds if `None`.
+    /// Time for which one request is tried again; 60 seconds if `None`.
     pub retry_for: Option<Duration>,
 }
 
-/// What all requests of one client share.
+/// Settings shared by all requests of one client.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Trust and patience.
+    /// Trust and time limits.
     pub network: Network,
-    /// Sent with every request.
+    /// Headers sent with every request.
     pub headers: HeaderMap,
-    /// How fast requests may follow each other.
+    /// Rate of requests.
     pub pace: Pace,
-    /// What the other side says that it allows.
+    /// Limits that the other side reports.
     pub allowance: Allowance,
-    /// How many requests may be under way at once.
+    /// Limit on concurrent requests.
     pub concurrency: Concurrency,
-    /// Which answers tell of a passing trouble, besides 408, 425, 429, 500, 502, 503 and 504.
+    /// Answers that mean a temporary failure, besides 408, 425, 429, 500, 502, 503 and 504.
     pub passing: Passing,
 }
 
-/// Whether an answer is worth another try, in a vendor's own words: Google's limits are a 403 with a reason, for example.
+/// Check whether an answer is worth another try, by a vendor's own rules: Google's limits are a 403 with a reason, for example.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing(pub fn(&Response) -> bool);
 
@@ -78,7 +78,7 @@ impl Default for Passing {
     }
 }
 
-/// An HTTP client. Cloning shares its connections.
+/// HTTP client. Cloning shares its connections.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
@@ -89,30 +89,30 @@ pub struct Http {
     passing: Passing,
 }
 
-/// One request that may be sent more than once.
+/// Request that may be sent more than once.
 #[derive(Debug)]
 pub struct Request {
     /// GET or POST.
     pub method: Method,
-    /// Where to.
+    /// Destination.
     pub url: Url,
-    /// Besides the client's own; values that are secret must be marked sensitive.
+    /// Headers besides the client's own; secret values must be marked sensitive.
     pub headers: HeaderMap,
-    /// Cheap to clone.
+    /// Body. Cheap to clone.
     pub body: Option<bytes::Bytes>,
-    /// How long the server may take for the whole answer.
+    /// Time limit for the whole answer.
     pub timeout: Duration,
-    /// When it may be sent again.
+    /// Condition for sending it again.
     pub repeat: Repeat,
 }
 
-/// Whether a request may be sent again after an answer, or the lack of one, that tells of a passing trouble.
+/// Condition for sending a request again after a temporary failure, or no answer at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// Always: to do it twice, or twice at once, is as good as once.
+    /// Always: doing it twice, or twice at once, has the same effect as once.
     Always,
-    /// Only where the first one surely does nothing any more: it did not arrive, was turned away, or failed. After a gateway's error
-    /// (502, 504), a time-out or a broken connection the server may still be at it.
+    /// Only if the server has certainly finished with the first one: it did not arrive, was turned away, or failed. After a
+    /// gateway's error (502, 504), a timeout or a broken connection the server may still be working on it.
     OnceOver,
     /// Only where nothing of the first one was done: it did not arrive, or was turned away. A server that answers that it failed may
     /// have done a part.
@@ -120,7 +120,7 @@ pub enum Repeat {
 }
 
 impl Request {
-    /// Without a body.
+    /// Request without a body.
     pub fn get(url: Url, timeout: Duration) -> Self {
         Self {
             method: Method::GET,
@@ -132,7 +132,7 @@ impl Request {
         }
     }
 
-    /// With a form for a body. What is secret in it stays out of logs, as every body does.
+    /// Request with a form as its body. Secrets in it stay out of logs, as every body does.
     pub fn post_form(url: Url, fields: &[(&str, &str)], timeout: Duration) -> Self {
         for (_, value) in fields.iter().filter(|(name, _)| SECRET_FIELDS.contains(name)) {
             mask::sent(value);
@@ -151,7 +151,7 @@ impl Request {
         }
     }
 
-    /// With JSON for a body.
+    /// Request with JSON as its body.
     pub fn post_json(url: Url, value: &serde_json::Value, timeout: Duration) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -166,19 +166,19 @@ impl Request {
     }
 }
 
-/// An answer, read to its end.
+/// Complete answer.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
+    /// Status.
     pub status: StatusCode,
-    /// The headers.
+    /// Headers.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// Body.
     pub body: bytes::Bytes,
 }
 
 impl Response {
-    /// What the other side calls this request in its own log, where it says so.
+    /// Id of this request in the other side's own log, if it gave one.
     pub fn request_id(&self) -> Option<&str> {
         ["x-okta-request-id", "x-request-id", "request-id", "cf-ray"]
             .iter()
@@ -186,13 +186,13 @@ impl Response {
             .filter(|id| !id.is_empty() && id.len() < 100)
     }
 
-    /// The time by the other side's clock; by ours where it does not tell.
+    /// Time by the other side's clock; by ours if it reports none.
     pub fn time(&self) -> jiff::Timestamp {
         now_there(&self.headers)
     }
 }
 
-/// A short body whose form is not known: a refusal, a token, a description of the server.
+/// Parses a short body of unknown form: a refusal, a token, a description of the server.
 pub(crate) fn short_json(body: &[u8]) -> Option<serde_json::Value> {
     if body.len() > LARGEST_SHORT_BODY {
         return None;
@@ -200,7 +200,7 @@ pub(crate) fn short_json(body: &[u8]) -> Option<serde_json::Value> {
     serde_json::from_slice(body).ok()
 }
 
-/// A time that the other side tells in seconds. Nothing here lasts longer than a year, and no sum with it overflows.
+/// Duration that the other side gave in seconds. Limited to a year, so no sum with it overflows.
 pub(crate) fn seconds(told: u64) -> Duration {
     const YEAR: u64 = 366 * 24 * 3600;
     Duration::from_secs(told.min(YEAR))
@@ -212,22 +212,22 @@ fn now_there(headers: &HeaderMap) -> jiff::Timestamp {
     date.map_or_else(jiff::Timestamp::now, |date| date.timestamp())
 }
 
-/// A vendor's address as somebody wrote it: https, or plain http on this machine, because secrets go there.
+/// Parses the address of a vendor: https, or plain http on this machine, because secrets are sent there.
 pub fn base_url(setting: &str, text: &str, example: &str) -> Result<Url> {
     let text = text.trim();
     let wrong = |reason: &str| {
-        Error::new(Kind::Configuration, format!("Understanding {setting} `{text}`"), reason)
-            .hint(format!("It reads like {example}."))
+        Error::new(Kind::Configuration, format!("Reading {setting} `{text}`"), reason)
+            .hint(format!("Example: {example}"))
     };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     let is_local = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(wrong("it names no server")),
+        None => return Err(wrong("it has no host name")),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("there is a user name or a password in it"));
+        return Err(wrong("it must not contain a user name or password"));
     }
     match url.scheme() {
         "https" => Ok(url),
@@ -237,13 +237,13 @@ pub fn base_url(setting: &str, text: &str, example: &str) -> Result<Url> {
 }
 
 impl Http {
-    /// A client with the system's trusted authorities, and the proxies of the environment.
+    /// Makes a client with the system's trusted authorities and the environment's proxies.
     pub fn new(settings: Settings) -> Result<Self> {
         let Settings { network, headers, pace, allowance, concurrency, passing } = settings;
         take_note_of_secrets(&headers);
         let trust = network.extra_ca.map_or(Trust::System, Trust::SystemAndFile);
         let mut tls = tls::client_config(&trust, None)?;
-        // The library leaves this to whoever brings a configuration; without it there is no HTTP/2.
+        // The library leaves this to the caller's configuration; without it there is no HTTP/2.
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -267,7 +267,7 @@ impl Http {
     /// Sends a request until it is answered for good: what may pass (429, some 5xx, broken connections) is tried again
     /// within the bound. Any answer that is not worth another try is returned, whatever its status.
     pub async fn send(&self, attempted: &str, request: &Request) -> Result<Response> {
-        // The time in the queue before the first attempt is not the other side's fault.
+        // The wait in the queue before the first attempt is not the other side's fault.
         let mut started = None;
         let mut backoff = Backoff::new(self.retry_for);
         loop {
@@ -292,10 +292,10 @@ impl Http {
         }
     }
 
-    /// What an attempt says about how much may be under way.
+    /// Outcome of an attempt, as far as the limit on concurrent requests is concerned.
     fn went(&self, result: &std::result::Result<Response, failure::Failure>) -> Went {
         match result {
-            // Nobody waits longer than requests are tried for: they are to fail, and not to hang.
+            // No wait is longer than the time for retries: the request must fail, not hang.
             Ok(answer) if retry::is_limit(answer, self.passing) => {
                 Went::TooMuch(retry::asked_for(answer).filter(|pause| *pause <= self.retry_for))
             }
@@ -317,10 +317,10 @@ impl Http {
         let mut answer = builder.send().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = bytes::BytesMut::new();
-        // Unpacked, if it was compressed: what counts is what it takes here.
+        // Decompressed size, because that is what takes memory here.
         while let Some(chunk) = answer.chunk().await? {
             if !status.is_success() && body.len() + chunk.len() > LARGEST_SHORT_BODY {
-                // Its status and its beginning say enough.
+                // Status and beginning are enough.
                 body.extend_from_slice(&chunk[..LARGEST_SHORT_BODY - body.len()]);
                 break;
             }
@@ -334,16 +334,16 @@ impl Http {
     }
 }
 
-/// So that they are masked where they come back.
+/// Records secrets, so that they are masked wherever they come back.
 fn take_note_of_secrets(headers: &HeaderMap) {
     for text in headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok())
     {
-        // Behind the scheme, such as `Bearer`.
+        // After the scheme, such as `Bearer`.
         mask::sent(text.rsplit(' ').next().unwrap_or(text));
     }
 }
 
-/// A refusal is masked before anything is cut from it.
+/// Masks a refusal before anything is cut from it.
 fn without_secrets(body: bytes::Bytes) -> bytes::Bytes {
     let text = String::from_utf8_lossy(&body);
     match mask::masked(&text) {
@@ -352,7 +352,7 @@ fn without_secrets(body: bytes::Bytes) -> bytes::Bytes {
     }
 }
 
-/// The target of events about requests that are tried again, for whoever waits at a terminal.
+/// Target of log events about retries, for people who wait at a terminal.
 pub const RETRIES: &str = "bwdc_connect::retries";
 
 fn tell_of_retry(attempted: &str, result: &std::result::Result<Response, failure::Failure>, left: Duration) {
@@ -363,7 +363,7 @@ fn tell_of_retry(attempted: &str, result: &std::result::Result<Response, failure
     tracing::debug!(target: RETRIES, "{attempted}: {why}. Trying again for up to {} s.", left.as_secs().max(1));
 }
 
-/// Method, host, path, outcome and time. Never a query, a header or a body.
+/// Logs method, host, path, outcome and time. Never a query, a header or a body.
 fn log(request: &Request, result: &std::result::Result<Response, failure::Failure>, elapsed: Duration) {
     let Request { method, url, .. } = request;
     let host = url.host_str().unwrap_or_default();
@@ -385,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_of_an_hour_is_not_kept() {
+    fn a_pause_of_an_hour_is_not_waited_for() {
         let http = Http::new(Settings::default()).unwrap();
         let limited = |reset: &str| {
             let mut headers = HeaderMap::new();
@@ -399,7 +399,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// What is taken for an address keeps the secret off the network.
+        /// An accepted address keeps the secret off the network.
         #[test]
         fn fuzz_addresses(text in damaged_text([
             " https://example.org/base ", "http://localhost:8080", "http://127.0.0.1/", "http://[::1]/x", "https://me:secret@example.org",

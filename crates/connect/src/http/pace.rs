@@ -1,4 +1,4 @@
-//! Not faster than the other side is known to allow.
+//! Rate limit that the other side is known to have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,31 +7,31 @@ use reqwest::{Method, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How fast requests may follow each other. Cloning shares the permits.
+/// Rate of requests. Cloning shares the permits.
 #[derive(Clone, Debug, Default)]
 pub struct Pace(Option<Arc<Bucket>>);
 
-/// What a request costs of the permits; 0 for one that is not counted.
+/// Number of permits a request takes; 0 for one that is not counted.
 pub type Cost = fn(&Method, &Url) -> u32;
 
-/// A bucket of permits that fills evenly: short bursts go through, the average is kept.
+/// Bucket of permits that fills evenly: short bursts go through, the average is kept.
 #[derive(Debug)]
 struct Bucket {
     cost: Cost,
     burst: u32,
     interval: Duration,
-    /// When the bucket will be full again.
+    /// Time when the bucket will be full again.
     full_at: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    /// At most `burst` permits at once, and one for each `interval` after that; each request takes its cost. Within any time the
-    /// other side sees at most `burst` and what that time refills: for a limit per minute, give both a half of it.
+    /// Allows `burst` permits at once, and one for each `interval` after that; each request takes its cost. In any period the
+    /// other side sees at most `burst` plus the refill of that period: for a limit per minute, use half of it for each.
     pub fn new(burst: u32, interval: Duration, cost: Cost) -> Self {
         Self(Some(Arc::new(Bucket { cost, burst: burst.max(1), interval, full_at: Mutex::new(None) })))
     }
 
-    /// One permit for each request that changes something, none for a GET.
+    /// Takes one permit for each request that changes something, none for a GET.
     pub fn of_changes(burst: u32, interval: Duration) -> Self {
         Self::new(burst, interval, |method, _| u32::from(method != Method::GET))
     }
@@ -47,7 +47,7 @@ impl Pace {
 }
 
 impl Bucket {
-    /// When the next request may go.
+    /// Time of the next request.
     async fn take(&self, cost: u32) -> Instant {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().await;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn dear_requests_take_more() {
+    async fn expensive_requests_take_more_permits() {
         let pace = Pace::new(10, Duration::from_secs(1), |_, _| 5);
         let start = Instant::now();
         for _ in 0..4 {

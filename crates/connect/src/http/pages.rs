@@ -1,4 +1,4 @@
-//! From page to page, to the last.
+//! Paging through a list to its last page.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,17 @@ use serde::de::DeserializeOwned;
 use super::Response;
 use crate::{Error, Kind, Result};
 
-/// The vendor at the other end, for messages.
+/// Vendor at the other end, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vendor {
-    /// Such as "Okta".
+    /// Name, such as "Okta".
     pub name: &'static str,
-    /// The setting or variable that says where it is.
+    /// Setting or variable with its address.
     pub address: &'static str,
 }
 
 impl Vendor {
-    /// What an answer holds.
+    /// Decodes an answer.
     pub fn decode<T: DeserializeOwned>(&self, attempted: &str, response: &Response) -> Result<T> {
         serde_json::from_slice(&response.body).map_err(|error| {
             let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
@@ -35,7 +35,7 @@ impl Vendor {
     }
 }
 
-/// The way through a list. Each page must be a new one, of the same server: the token goes with each request.
+/// Progress through a list. Each page must be a new one, on the same server: the token goes with each request.
 #[derive(Debug)]
 pub struct Pages {
     vendor: Vendor,
@@ -43,33 +43,33 @@ pub struct Pages {
     first: Url,
     next: Option<Url>,
     seen: HashSet<Url>,
-    /// How often the list has been begun.
+    /// Number of times the list was started.
     beginnings: usize,
 }
 
-/// A list whose way to the next page is refused is read again from its beginning; so often, and then given up.
+/// Number of times a list is read again from its beginning because the way to the next page is refused.
 const MOST_BEGINNINGS: usize = 3;
 
-/// One page to be asked for.
+/// Page to request.
 #[derive(Debug)]
 pub struct Turn {
-    /// Where.
+    /// Address.
     pub url: Url,
-    /// For messages: what is read, from where, which page.
+    /// Description for messages: what is read, from where, which page.
     pub attempted: String,
-    /// From 1.
+    /// Number, starting at 1.
     pub number: usize,
 }
 
 impl Pages {
-    /// From the first page on; `what` reads like "users".
+    /// Starts at the first page; `what` is such as "users".
     pub fn of(vendor: Vendor, what: impl Into<String>, first: Url) -> Self {
         let next = Some(first.clone());
         Self { vendor, what: what.into(), first, next, seen: HashSet::new(), beginnings: 1 }
     }
 
-    /// Begins the list again where the way to a later page is not accepted any more: tokens and links for it expire, and all that
-    /// such a page has besides the first one is its token. Whether there is such a new beginning; then what was read before does
+    /// Restarts the list if the way to a later page is no longer accepted: tokens and links expire, and the token is all that
+    /// such a page has in addition to the first one. Returns whether it was restarted; then everything read before does
     /// not count.
     pub fn begin_again(&mut self, turn: &Turn, status: StatusCode) -> bool {
         let is_refused = matches!(status, StatusCode::BAD_REQUEST | StatusCode::GONE);
@@ -87,7 +87,7 @@ impl Pages {
         true
     }
 
-    /// The page to read now; `None` at the end.
+    /// Page to read now; `None` at the end.
     pub fn turn(&mut self) -> Option<Turn> {
         let url = self.next.take()?;
         self.seen.insert(url.clone());
@@ -97,20 +97,20 @@ impl Pages {
         Some(Turn { url, attempted, number })
     }
 
-    /// Takes the link to the next page, as the page had it; without one, the list is complete.
+    /// Takes the link to the next page, as the page contained it; without one, the list is complete.
     pub fn link(&mut self, turn: &Turn, next: Option<&str>) -> Result<()> {
         let Some(next) = next else { return Ok(()) };
         let url = Url::parse(next).map_err(|error| {
-            self.wrong(turn, format!("the link to the next page, `{next}`, is none: {error}"))
+            self.wrong(turn, format!("the link to the next page, `{next}`, is not valid: {error}"))
         })?;
         if url.origin() != turn.url.origin() {
             let place = url.origin().ascii_serialization();
-            return Err(self.wrong(turn, format!("the next page is said to be elsewhere, at {place}")));
+            return Err(self.wrong(turn, format!("the next page is on another server, at {place}")));
         }
         self.go(turn, url)
     }
 
-    /// Takes a token for the next page, which goes into the query as `parameter`; without one, the list is complete.
+    /// Takes a token for the next page, sent in the query as `parameter`; without one, the list is complete.
     pub fn token(&mut self, turn: &Turn, parameter: &str, token: Option<&str>) -> Result<()> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(()) };
         let mut url = turn.url.clone();
@@ -127,7 +127,7 @@ impl Pages {
     fn go(&mut self, turn: &Turn, url: Url) -> Result<()> {
         if self.seen.contains(&url) {
             let name = self.vendor.name;
-            return Err(self.wrong(turn, format!("{name} sends us back to a page that was read already")));
+            return Err(self.wrong(turn, format!("{name} refers back to a page that was read already")));
         }
         self.next = Some(url);
         Ok(())
@@ -135,7 +135,7 @@ impl Pages {
 
     fn wrong(&self, turn: &Turn, reason: String) -> Error {
         Error::new(Kind::Incomplete, &turn.attempted, reason).hint(format!(
-            "Nothing was imported. A proxy may change what {} sends; if not, run it again.",
+            "Nothing was imported. A proxy may change what {} sends; if not, try again.",
             self.vendor.name
         ))
     }
@@ -165,8 +165,8 @@ mod tests {
         for (link, words) in [
             ("https://example.org/users?limit=2", "read already"),
             ("https://example.org/users?after=2", "read already"),
-            ("https://evil.example/users", "elsewhere, at https://evil.example"),
-            ("/users?after=3", "is none"),
+            ("https://evil.example/users", "on another server, at https://evil.example"),
+            ("/users?after=3", "is not valid"),
         ] {
             let error = pages.link(&second, Some(link)).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_page_that_is_refused_begins_the_list_again_and_not_for_ever() {
+    fn a_refused_later_page_restarts_the_list_a_limited_number_of_times() {
         let mut pages = pages();
         for beginning in 1..=3 {
             let first = pages.turn().unwrap();

@@ -1,4 +1,4 @@
-//! Whether to try again, and when.
+//! Decision whether to try again, and when.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::{Passing, Repeat, Response, seconds};
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// What to do after an attempt.
+/// Decision after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Try again after this time.
     Again(Duration),
-    /// That was it.
+    /// Do not try again.
     Done,
 }
 
-/// How long one request has been tried, and how often.
+/// Time spent on one request, and number of attempts.
 #[derive(Debug)]
 pub(super) struct Backoff {
     bound: Duration,
-    /// Attempts so far.
+    /// Number of attempts so far.
     pub(super) attempts: u32,
     /// Time since the first one.
     pub(super) elapsed: Duration,
@@ -36,7 +36,7 @@ impl Backoff {
         Self { bound, attempts: 0, elapsed: Duration::ZERO }
     }
 
-    /// Exponential, with full jitter so that many clients do not return at once.
+    /// Exponential delay, with full jitter so that many clients do not return at once.
     fn wait(&self) -> Duration {
         let ceiling = FIRST_WAIT.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_WAIT);
         ceiling.mul_f64(fastrand::f64())
@@ -71,8 +71,8 @@ pub(super) fn judge(
     if elapsed.saturating_add(wait) > backoff.bound { Next::Done } else { Next::Again(wait) }
 }
 
-/// Whether the server surely does nothing any more for this attempt: nothing came to it, it had no room for it, or it has answered
-/// itself that it failed. A gateway's error says only that the gateway waits no longer.
+/// Whether the server has certainly finished with this attempt: it received nothing, had no room for it, or answered
+/// itself that it failed. A gateway's error only means that the gateway no longer waits.
 fn is_over(result: &Result<Response, Failure>) -> bool {
     match result {
         Ok(answer) => !matches!(answer.status.as_u16(), 408 | 502 | 504),
@@ -93,12 +93,12 @@ fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether an answer asks for less: too many requests, or a server that has too much to do.
+/// Whether an answer asks for less: too many requests, or an overloaded server.
 pub(super) fn is_limit(answer: &Response, Passing(also): Passing) -> bool {
     matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) || also(answer)
 }
 
-/// When the other side wants to be asked again, if it says so.
+/// Time at which the other side wants to be asked again, if it says so.
 pub(super) fn asked_for(answer: &Response) -> Option<Duration> {
     let until_reset = || {
         let is_limit = answer.status == StatusCode::TOO_MANY_REQUESTS;
@@ -107,11 +107,11 @@ pub(super) fn asked_for(answer: &Response) -> Option<Duration> {
     retry_after(&answer.headers).or_else(until_reset)
 }
 
-/// Seconds or a date (RFC 9110, section 10.2.3); Microsoft Graph sends parts of seconds, too.
+/// Parses seconds or a date (RFC 9110, section 10.2.3); Microsoft Graph sends fractions of seconds, too.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(told) = text.parse::<f64>() {
-        // Too large for a duration is as good as for ever.
+        // Too large for a duration is as good as forever.
         let told = if told >= 0.0 {
             Duration::try_from_secs_f64(told).unwrap_or(Duration::MAX)
         } else {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn passing_troubles_are_tried_again_within_the_bound() {
+    fn temporary_failures_are_tried_again_within_the_time_limit() {
         let bound = Duration::from_secs(60);
         let judge_at = |result: &_, elapsed| {
             judge(result, Passing::default(), Repeat::Always, &mut Backoff::new(bound), elapsed)
@@ -170,9 +170,9 @@ mod tests {
         assert_eq!(judge_at(&Err(Failure::TooLarge), Duration::ZERO), Next::Done);
     }
 
-    /// The first may still be under way behind the gateway.
+    /// The first may still be running behind the gateway.
     #[test]
-    fn what_must_not_be_under_way_twice_is_repeated_only_when_it_is_over() {
+    fn a_request_that_must_not_run_twice_is_repeated_only_when_it_is_over() {
         let bound = Duration::from_secs(60);
         let is_repeated = |status, repeat| {
             let result = answer(status, None);

@@ -171,8 +171,8 @@ fn people_and_groups_page_after_page() {
     assert_eq!(world.cloud.requests(), 13);
     assert!(world.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
     let test = world.run(&["test"]).ok();
-    assert!(test.err.contains("suspended or not active otherwise were left out: IT (1)"), "{}", test.err);
-    assert!(test.err.contains("outside of the Google Workspace were left out: Sales (1)"), "{}", test.err);
+    assert!(test.err.contains("suspended or otherwise inactive were left out: IT (1)"), "{}", test.err);
+    assert!(test.err.contains("outside the Google Workspace were left out: Sales (1)"), "{}", test.err);
     let doctor = world.run(&["doctor"]).ok().out;
     for words in [
         "the key in gsuite.key is for",
@@ -355,7 +355,7 @@ fn wrong_keys_and_accounts() {
         assert!(!ran.err.contains("MII") && !ran.err.contains("eyJ"), "{}", ran.err);
     };
     world.set("privateKey", google::STRANGERS_PRIVATE_KEY.into());
-    refused(&["HTTP 400, invalid_grant: Invalid JWT Signature.", "The key in gsuite.key is none of"]);
+    refused(&["HTTP 400, invalid_grant: Invalid JWT Signature.", "The key in gsuite.key does not belong to"]);
     world.set("privateKey", google::PRIVATE_KEY[..200].into());
     refused(&["gsuite.key", "no -----END line"]);
     world.set("privateKey", google::PRIVATE_KEY.into());

@@ -307,10 +307,13 @@ fn keys_that_cannot_be_used() {
     };
     let secret = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
     for (text, why) in [
-        (format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"), "it is no RSA key"),
+        (
+            format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"),
+            "it is not an RSA key",
+        ),
         ("no key".to_owned(), "it has no -----BEGIN line"),
-        (jwk(|jwk| jwk["kty"] = "EC".into()), "a key of the type EC, and RSA is needed"),
-        (jwk(|jwk| jwk["d"] = Value::Null), "no JWK of a private RSA key"),
+        (jwk(|jwk| jwk["kty"] = "EC".into()), "a key of the type EC, but an RSA key is needed"),
+        (jwk(|jwk| jwk["d"] = Value::Null), "not a JWK of a private RSA key"),
         (jwk(|jwk| jwk["p"] = "!".into()), "no base64url"),
         (jwk(|jwk| jwk["p"] = "AQAB".into()), "RSA key invalid"),
     ] {

@@ -184,7 +184,7 @@ fn addresses_are_made_of_user_names_if_wanted() {
     // Nor what would be no address.
     stage.instance.run(&["config", "unset", "sync.emailSuffix"]).ok();
     let told = stage.instance.run(&["sync"]).ok().err;
-    let words = "user name and sync.emailSuffix make no e-mail address: pat (5), as `pat`";
+    let words = "user name and sync.emailSuffix do not make an e-mail address: pat (5), as `pat`";
     assert!(told.contains(words), "{told}");
 
     stage.instance.run(&["config", "sync.useEmailPrefixSuffix", "false"]).ok();
@@ -331,7 +331,7 @@ fn a_list_that_keeps_changing_is_an_error() {
     stage
         .instance
         .run(&["sync"])
-        .fails(1, &["Reading users", "do not agree, in 6 reads", "by cursor", "run it again later"]);
+        .fails(1, &["Reading users", "do not match, in 6 reads", "by cursor", "try again later"]);
     assert_eq!(stage.organization.imports(), 0);
 }
 

@@ -1,4 +1,4 @@
-//! The wire: lists, page after page to the last, or an error.
+//! Requests to Google: lists, page after page to the last, or an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::{Error, Kind, Result};
 
 pub(super) const GOOGLE: Vendor = Vendor { name: "Google", address: "BWDC_GOOGLE_API_URL" };
 
-/// How long one page may take.
+/// Time limit for one page.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// 2,400 queries a minute for each user of a project (Directory API, "Limits and quotas"): a half of it at once, and a half of it
-/// evenly, so that no minute sees more.
+/// Rate limit: 2,400 queries a minute for each user of a project (Directory API, "Limits and quotas"). Half of it at once and
+/// half of it evenly, so that no minute exceeds it.
 const BURST: u32 = 1_200;
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The page says that there is a limit of requests at once, and not which: `quotaExceeded` tells when it is met.
+/// Initial limit on concurrent requests. The page mentions a limit without naming it: `quotaExceeded` shows when it is reached.
 const FIRST_AT_ONCE: u32 = 16;
 const MOST_AT_ONCE: u32 = 64;
 
@@ -37,15 +37,15 @@ const MOST_AT_ONCE: u32 = 64;
 pub(super) trait Record: DeserializeOwned + Kept + Send {
     /// The list's name in the answer and at the end of the path; also in the answer's `kind`.
     const LIST: &'static str;
-    /// What is needed of each (Directory API, "Performance tips", partial responses).
+    /// Fields needed of each entry (Directory API, "Performance tips", partial responses).
     const FIELDS: &'static str;
-    /// The largest page.
+    /// Largest page.
     const PAGE: &'static str;
-    /// Whether what the list belongs to may be deleted while we read.
+    /// Whether the owner of the list may be deleted during the read.
     const MAY_VANISH: bool = false;
 }
 
-/// A person (Directory API, "User").
+/// Person (Directory API, "User").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserRecord {
@@ -55,9 +55,9 @@ pub(super) struct UserRecord {
     pub(super) suspended: bool,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) archived: bool,
-    /// Only in the list of the deleted.
+    /// Only in the list of deleted people.
     pub(super) deletion_time: Option<String>,
-    /// Only whether there are any matters.
+    /// Only checked for being empty.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) emails: Value,
 }
@@ -68,7 +68,7 @@ impl Record for UserRecord {
     const PAGE: &'static str = "500";
 }
 
-/// A group (Directory API, "Group").
+/// Group (Directory API, "Group").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct GroupRecord {
     pub(super) id: String,
@@ -82,7 +82,7 @@ impl Record for GroupRecord {
     const PAGE: &'static str = "200";
 }
 
-/// A member (Directory API, "Member").
+/// Member (Directory API, "Member").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct MemberRecord {
@@ -91,7 +91,7 @@ pub(super) struct MemberRecord {
     /// USER, GROUP, CUSTOMER, EXTERNAL.
     #[serde(rename = "type", deserialize_with = "or_default")]
     pub(super) kind: String,
-    /// ACTIVE, SUSPENDED and so on; people from outside have none.
+    /// ACTIVE, SUSPENDED and so on; absent for people from outside.
     pub(super) status: Option<String>,
 }
 
@@ -142,7 +142,7 @@ struct Written<T> {
 }
 
 impl<T> Written<T> {
-    /// Anything else would read as an empty list.
+    /// Any other answer would read as an empty list.
     fn is_list_of<R: Record>(&self) -> bool {
         match &self.kind {
             Some(kind) => *kind == format!("admin#directory#{}", R::LIST),
@@ -151,11 +151,11 @@ impl<T> Written<T> {
     }
 }
 
-/// One page, or that what the list belongs to is there no more.
+/// Page, or the news that its owner is gone.
 #[derive(Debug)]
 pub(super) enum Page<T> {
     Entries(Vec<T>),
-    /// Its token has expired: the list is read from its beginning.
+    /// The page token has expired: the list is read again from the beginning.
     BegunAgain,
     Gone,
 }
@@ -186,7 +186,7 @@ impl Client {
         Ok(Self { http, login, api, api_url: config.api_url.clone(), part: config.part.clone() })
     }
 
-    /// All entries of a list. `what` is for messages.
+    /// Reads all entries of a list. `what` is for messages.
     pub(super) async fn list<T: Record>(
         &self,
         what: &str,
@@ -211,7 +211,7 @@ impl Client {
         Ok(Listed::All(entries))
     }
 
-    /// The first page of a list, to see whether it can be read.
+    /// Reads the first page of a list, to see whether it can be read.
     pub(super) async fn first_page<T: Record>(
         &self,
         what: &str,
@@ -229,7 +229,11 @@ impl Client {
         let mut url = self.api_url.clone();
         url.path_segments_mut()
             .map_err(|()| {
-                Error::new(Kind::Configuration, "Reading from Google", "BWDC_GOOGLE_API_URL is no base URL")
+                Error::new(
+                    Kind::Configuration,
+                    "Reading from Google",
+                    "BWDC_GOOGLE_API_URL is not a base URL",
+                )
             })?
             .pop_if_empty()
             .extend(["admin", "directory", "v1"])
@@ -264,12 +268,12 @@ impl Client {
         failure::refused(attempted, response, &self.login, &self.part)
     }
 
-    /// Asks for a token for everything.
+    /// Requests a token for all scopes.
     pub(super) async fn log_in(&self) -> Result<()> {
         self.api.log_in().await
     }
 
-    /// Asks for a token for one scope only.
+    /// Requests a token for one scope only.
     pub(super) async fn try_scope(&self, scope: &str) -> Result<()> {
         self.login.token(&self.http, &[scope]).await.map(|_| ())
     }
@@ -279,7 +283,7 @@ impl Client {
     }
 }
 
-/// Queries count, logins do not.
+/// Queries count towards the limit, logins do not.
 fn cost(_: &Method, url: &Url) -> u32 {
     u32::from(url.path().contains("/admin/directory/"))
 }
@@ -303,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_does_not_read_as_an_empty_one() {
+    fn an_answer_without_a_list_does_not_read_as_an_empty_one() {
         let is_list = |text: &str| {
             serde_json::from_str::<Written<UserRecord>>(text).unwrap().is_list_of::<UserRecord>()
         };

@@ -1,4 +1,4 @@
-//! The settings of Google Workspace, understood.
+//! Settings of Google Workspace.
 
 use std::fmt;
 
@@ -10,33 +10,33 @@ use crate::http::{Network, base_url};
 use crate::{Error, Kind, Result};
 use bwdc_core::Secret;
 
-/// Where access tokens come from unless said otherwise (Google Identity, "Using OAuth 2.0 for Server to Server Applications").
+/// Default token endpoint (Google Identity, "Using OAuth 2.0 for Server to Server Applications").
 pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
-/// Where the Directory API is.
+/// Default address of the Directory API.
 pub const API_URL: &str = "https://admin.googleapis.com";
 
-/// Everything needed to read one Google Workspace.
+/// Settings for reading one Google Workspace.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who reads.
+    /// Service account that reads.
     pub account: ServiceAccount,
-    /// The administrator for whom it reads.
+    /// Administrator on whose behalf it reads.
     pub admin_user: String,
-    /// Whom it reads.
+    /// Part that is read.
     pub part: Part,
-    /// Google's own query for people: what follows the first `|` of `sync.userFilter`.
+    /// Google's own query for people: the part after the first `|` of `sync.userFilter`.
     pub user_query: Option<String>,
-    /// The same for groups.
+    /// Google's own query for groups.
     pub group_query: Option<String>,
-    /// The whole address of the token endpoint.
+    /// Full URL of the token endpoint.
     pub token_url: Url,
-    /// The base of `/admin/directory/v1/...`.
+    /// Base URL of `/admin/directory/v1/...`.
     pub api_url: Url,
-    /// Trust and patience.
+    /// Trust and time limits.
     pub network: Network,
 }
 
-/// Which part of a Google Workspace is read. Where both are set, the existing connector and Google read the domain only.
+/// Part of a Google Workspace to read. If both are set, the existing connector and Google read the domain only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// People and groups with an address in this domain.
@@ -46,7 +46,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The parameter of the API, and its value.
+    /// Parameter of the API, and its value.
     pub(super) fn parameter(&self) -> (&'static str, &str) {
         match self {
             Self::Domain(domain) => ("domain", domain),
@@ -62,27 +62,27 @@ impl fmt::Display for Part {
     }
 }
 
-/// An account of a program (Google Cloud IAM, "Service accounts").
+/// Service account (Google Cloud IAM, "Service accounts").
 #[derive(Clone, Debug)]
 pub struct ServiceAccount {
-    /// Its address.
+    /// E-mail address.
     pub client_email: String,
-    /// One of its private keys, in PEM.
+    /// Private key, in PEM.
     pub key: Secret,
-    /// Where the key comes from, for messages.
+    /// Source of the key, for messages.
     pub source: String,
-    /// The number by which the admin console knows it, where the key came with it.
+    /// Client id by which the admin console knows the account, if it came with the key.
     pub client_id: Option<String>,
-    /// What Google calls the key, likewise.
+    /// Id of the key, if it came with the key.
     pub key_id: Option<String>,
-    /// The token endpoint that the key file names.
+    /// Token endpoint named in the key file.
     pub token_uri: Option<String>,
 }
 
 impl ServiceAccount {
-    /// From what is set: an address and a key, or the content of a key file in the place of either or both.
+    /// Builds the account from the settings: an address and a key, or the content of a key file in place of either or both.
     pub fn new(client_email: Option<String>, key: Option<Secret>, file: Option<KeyFile>) -> Result<Self> {
-        // Whoever is asked for the key may give the whole file.
+        // Somebody who is asked for the key may paste the whole file.
         let (key, file) = match key {
             Some(key) if file.is_none() && KeyFile::is_one(&key) => {
                 (None, Some(KeyFile::parse("gsuite.key", &key)?))
@@ -106,7 +106,7 @@ impl ServiceAccount {
     }
 }
 
-/// A service account's key as Google's console gives it: a JSON file (Google Cloud IAM, "Create and delete service account keys").
+/// Service account key as Google's console supplies it: a JSON file (Google Cloud IAM, "Create and delete service account keys").
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     source: String,
@@ -136,16 +136,16 @@ impl KeyFile {
                 .hint("Make a key for the service account in the Google Cloud console (Keys > Add key > JSON), and give that file as it is.")
         };
         let text = text.reveal().trim().trim_start_matches('\u{feff}').trim_matches('\'');
-        // The library's words may show a part of the key.
+        // The library's message may contain a part of the key.
         let written: Written = serde_json::from_str(text).map_err(|error| {
-            wrong(format!("it is no JSON of a key file (line {}, column {})", error.line(), error.column()))
+            wrong(format!("it is not a key file in JSON (line {}, column {})", error.line(), error.column()))
         })?;
         let Written { kind, client_email, private_key, private_key_id, client_id, token_uri } = written;
         let missing = |name: &str| match &kind {
             Some(kind) if kind != "service_account" => {
-                wrong(format!("it is of the type `{kind}`, not `service_account`"))
+                wrong(format!("its type must be `service_account`, not `{kind}`"))
             }
-            _ => wrong(format!("there is no `{name}` in it")),
+            _ => wrong(format!("`{name}` is missing")),
         };
         let client_email = client_email.ok_or_else(|| missing("client_email"))?;
         let private_key = private_key.map(Secret::from).ok_or_else(|| missing("private_key"))?;
@@ -159,7 +159,7 @@ impl KeyFile {
         })
     }
 
-    /// Whether a key is a key file's content rather than the key alone.
+    /// Whether a key is the content of a key file rather than the key alone.
     fn is_one(text: &Secret) -> bool {
         text.reveal().trim_start_matches(['\u{feff}', '\'', ' ', '\t', '\r', '\n']).starts_with('{')
     }
@@ -169,14 +169,14 @@ impl KeyFile {
         Error::new(
             Kind::Configuration,
             "",
-            format!("gsuite.clientEmail is {set}, but the key in {source} is of {client_email}."),
+            format!("gsuite.clientEmail is {set}, but the key in {source} belongs to {client_email}."),
         )
         .hint("Clear it with `bwdc config unset gsuite.clientEmail`, or name the other account's key file.")
     }
 }
 
 impl Config {
-    /// The token endpoint: as a variable says, given with its name, else as the key file says, else Google's own.
+    /// Token endpoint: from the variable given with its name, else from the key file, else Google's own.
     pub fn token_url(variable: Option<(&str, String)>, account: &ServiceAccount) -> Result<Url> {
         match (variable, &account.token_uri) {
             (Some((name, text)), _) => base_url(name, &text, TOKEN_URL),
@@ -185,7 +185,7 @@ impl Config {
         }
     }
 
-    /// The Directory API's base: as a variable says, given with its name, else Google's own.
+    /// Base URL of the Directory API: from the variable given with its name, else Google's own.
     pub fn api_url(variable: Option<(&str, String)>) -> Result<Url> {
         match variable {
             Some((name, text)) => base_url(name, &text, API_URL),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_has_a_name() {
+    fn missing_settings_are_named() {
         let key = || Some(Secret::from("k"));
         let email = |text: &str| Some(text.to_owned());
         let file = || Some(parsed(FILE).unwrap());
@@ -230,18 +230,18 @@ mod tests {
         assert!(error.next_step().unwrap().contains("gsuite.key."), "{error:?}");
         assert!(ServiceAccount::new(email("A@p.iam.gserviceaccount.com"), None, file()).is_ok());
         let error = ServiceAccount::new(email("b@p.iam.gserviceaccount.com"), None, file()).unwrap_err();
-        assert!(error.to_string().contains("key.json is of a@p.iam"), "{error}");
+        assert!(error.to_string().contains("key.json belongs to a@p.iam"), "{error}");
     }
 
     #[test]
-    fn other_files_are_told_from_key_files_without_their_secrets() {
+    fn other_files_are_reported_without_their_secrets() {
         for (text, words) in [
-            (r#"{"installed":{"client_secret":"hunter2"}}"#, "no `client_email`"),
+            (r#"{"installed":{"client_secret":"hunter2"}}"#, "`client_email` is missing"),
             (r#"{"type":"authorized_user","refresh_token":"hunter2"}"#, "`authorized_user`"),
-            (r#"{"client_email":"a@b"}"#, "no `private_key`"),
+            (r#"{"client_email":"a@b"}"#, "`private_key` is missing"),
             (r#"{"private_key":{"hunter2":1}}"#, "line 1"),
             ("{\"private_key\":\"hunter2\n\"}", "line"),
-            ("hunter2", "no JSON"),
+            ("hunter2", "not a key file in JSON"),
         ] {
             let error = parsed(text).unwrap_err().to_string();
             assert!(error.contains(words) && !error.contains("hunter2"), "{error}");

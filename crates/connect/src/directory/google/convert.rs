@@ -1,4 +1,4 @@
-//! From Google's records to people and groups. Pure.
+//! Conversion of Google's records to people and groups. Pure.
 
 use std::collections::HashSet;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use super::client::{GroupRecord, MemberRecord, UserRecord};
 
-/// How a group refers to everybody, where it has the whole customer as a member.
+/// Member that stands for everybody, if the whole customer is a member of a group.
 const EVERYBODY: &str = "the customer";
 
-/// Which list a person was in.
+/// List that a person was in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listing {
     Living,
     Deleted,
 }
 
-/// One person, known by Google's id: whoever is made again under the same address has another one.
+/// Converts one person, known by Google's id: an account created again under the same address has a new one.
 pub(super) fn user(record: &UserRecord, listing: Listing) -> User {
     let is_deleted = listing == Listing::Deleted || record.deletion_time.is_some();
-    // A living account without addresses has no mailbox; its primary address is the name for logging in only.
+    // An active account without addresses has no mailbox; its primary address is only a sign-in name.
     let has_address = is_deleted || !is_nothing(&record.emails);
     User {
         external_id: ExternalId::from(record.id.as_str()),
@@ -36,17 +36,17 @@ pub(super) fn user(record: &UserRecord, listing: Listing) -> User {
     }
 }
 
-/// The API says "any", and means a list.
+/// Reads the list of addresses, which the API declares as "any".
 fn is_nothing(emails: &Value) -> bool {
     emails.is_null() || emails.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Who is there and not deleted.
+/// Listed and not deleted.
 pub(super) fn living<'a>(people: impl Iterator<Item = &'a User>) -> HashSet<&'a ReferenceId> {
     people.filter(|user| user.status != Status::Deleted).map(|user| &user.reference_id).collect()
 }
 
-/// One group, with notes on members who do not count. Somebody without a status does where the directory has that person.
+/// Converts one group, with notes on members who do not count. A member without a status counts if the directory has that person.
 pub(super) fn group(
     record: &GroupRecord,
     members: &[MemberRecord],
@@ -66,8 +66,8 @@ pub(super) fn group(
     }
     let mut notes = Vec::new();
     for (count, reason) in [
-        (inactive, "members whose account is suspended or not active otherwise were left out"),
-        (foreign, "members from outside of the Google Workspace were left out"),
+        (inactive, "members whose account is suspended or otherwise inactive were left out"),
+        (foreign, "members from outside the Google Workspace were left out"),
     ] {
         if count > 0 {
             notes.push(Note::info(Step::Read, format!("{} ({count})", record.name), reason));
@@ -83,7 +83,7 @@ pub(super) fn group(
     (group, notes)
 }
 
-/// Whom groups mean with the whole customer, if one does: every living account, the suspended ones too.
+/// Members that the whole customer stands for, if a group has it: every active account, and the suspended ones.
 pub(super) fn everybody<'a>(groups: &[Group], people: impl Iterator<Item = &'a User>) -> Option<Group> {
     let reference = ReferenceId::from(EVERYBODY);
     groups.iter().any(|group| group.members.contains(&reference)).then(|| Group {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_living_account_without_addresses_has_none() {
+    fn an_active_account_without_addresses_has_none() {
         for emails in ["", r#","emails":[]"#] {
             let text = format!(r#"{{"id":"1","primaryEmail":"a@example.org"{emails}}}"#);
             assert_eq!(user(&record(&text), Listing::Living).email, None);

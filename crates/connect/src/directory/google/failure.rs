@@ -1,4 +1,4 @@
-//! What Google says when it says no, and what to do about it (Directory API, "Limits and quotas", "Common errors").
+//! Google's refusals, with advice (Directory API, "Limits and quotas", "Common errors").
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::directory::lists::or_default;
 use crate::http::Response;
 use crate::{Error, Kind};
 
-/// Limits that pass: per minute, and for requests at once.
+/// Temporary limits: per minute, and for concurrent requests.
 const PASSING: [&str; 4] =
     ["quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"];
 
@@ -24,7 +24,7 @@ struct Trouble {
     #[serde(default, deserialize_with = "or_default")]
     errors: Vec<Cause>,
     status: Option<String>,
-    /// Newer parts of Google tell the reason here.
+    /// Reason in the format of newer parts of Google.
     #[serde(default, deserialize_with = "or_default")]
     details: Vec<Cause>,
 }
@@ -58,18 +58,18 @@ impl Trouble {
     }
 }
 
-/// Whether another try may succeed, for what is not told by the status alone.
+/// Whether another try may succeed, if the status alone does not tell.
 pub(super) fn may_pass(response: &Response) -> bool {
     response.status.as_u16() == 403
         && Trouble::of(response).is_some_and(|trouble| trouble.is_one_of(&PASSING))
 }
 
-/// Whether it is Google who answered, and not something in between.
+/// Whether Google answered, and not something in between.
 pub(super) fn is_googles(response: &Response) -> bool {
     Trouble::of(response).is_some()
 }
 
-/// The error for whoever asked.
+/// Error for the caller.
 pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part: &Part) -> Error {
     let status = response.status.as_u16();
     let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
@@ -83,8 +83,8 @@ pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part:
 
 fn unknown(attempted: &str, status: u16, id: &str) -> Error {
     let (kind, reason) = match status {
-        200 => (Kind::Data, format!("the answer is no list{id}")),
-        _ => (Kind::Refused, format!("HTTP {status}{id}, without Google's own words")),
+        200 => (Kind::Data, format!("the answer is not a list{id}")),
+        _ => (Kind::Refused, format!("HTTP {status}{id}, without a message from Google")),
     };
     Error::new(kind, attempted, reason)
         .hint("Check BWDC_GOOGLE_API_URL, and whether a proxy answers instead. Nothing was imported.")
@@ -96,21 +96,21 @@ fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Part) -> (Kind, 
     match status {
         401 => (
             Kind::Credentials,
-            "Google does not accept the access token that it gave out. Run `bwdc doctor`; the service account's key may have been \
-             deleted just now."
+            "Google does not accept the access token it issued. Run `bwdc doctor`; the service account's key may have been \
+            deleted just now."
                 .to_owned(),
         ),
-        429 => (Kind::Unreachable, format!("Google's limit is used up by others; run it at another time, or see {quotas}.")),
+        429 => (Kind::Unreachable, format!("Google's limit is used up by others; try again at another time, or see {quotas}.")),
         403 if trouble.is_one_of(&PASSING) => {
-            (Kind::Unreachable, format!("Google's limit is used up by others; run it at another time, or see {quotas}."))
+            (Kind::Unreachable, format!("Google's limit is used up by others; try again at another time, or see {quotas}."))
         }
         403 if trouble.is_one_of(&["dailyLimitExceeded"]) => {
-            (Kind::Refused, format!("The project's queries for today are used up. Run it tomorrow, or raise {quotas}."))
+            (Kind::Refused, format!("The project's queries for today are used up. Try again tomorrow, or raise {quotas}."))
         }
         403 if trouble.is_one_of(&["accessNotConfigured", "SERVICE_DISABLED"]) => (
             Kind::Configuration,
             "Enable the Admin SDK API in the service account's project (Google Cloud console > APIs & Services > Library), and wait \
-             some minutes."
+            a few minutes."
                 .to_owned(),
         ),
         403 if trouble.is_one_of(&["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]) => {
@@ -120,24 +120,24 @@ fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Part) -> (Kind, 
             Kind::Credentials,
             format!(
                 "gsuite.adminUser needs an administrator role that may read users and groups (Admin API privileges), and {value} \
-                 must belong to the same Google Workspace: check gsuite.{name}."
+                must belong to the same Google Workspace: check gsuite.{name}."
             ),
         ),
-        404 => (Kind::Configuration, format!("Check gsuite.{name}: Google knows no `{value}`.")),
+        404 => (Kind::Configuration, format!("Check gsuite.{name}: Google does not know `{value}`.")),
         400 if trouble.says("query") => (
             Kind::Configuration,
             "Check the query after the `|` in sync.userFilter and sync.groupFilter (Google's \"Search for users\" and \"Search for \
-             groups\" have its language)."
+            groups\" explain its syntax)."
                 .to_owned(),
         ),
         400 if trouble.says("token") => {
-            (Kind::Incomplete, "The list could not be read to its end. Nothing was imported: run it again.".to_owned())
+            (Kind::Incomplete, "The list could not be read to its end. Nothing was imported: try again.".to_owned())
         }
         400 => (
             Kind::Configuration,
-            format!("Check gsuite.{name}: a domain reads like example.org, a customer id like C0abc123, or my_customer."),
+            format!("Check gsuite.{name}: a domain looks like example.org, a customer id like C0abc123 or my_customer."),
         ),
-        300..=399 => (Kind::Configuration, "Check BWDC_GOOGLE_API_URL: the server sends us elsewhere.".to_owned()),
+        300..=399 => (Kind::Configuration, "Check BWDC_GOOGLE_API_URL: the server redirects elsewhere.".to_owned()),
         _ => (Kind::Refused, "See https://www.google.com/appsstatus. Nothing was imported.".to_owned()),
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_pass_and_the_days_limit_does_not() {
+    fn limits_are_temporary_except_the_daily_limit() {
         for word in PASSING {
             assert!(may_pass(&reason(403, word, "")), "{word}");
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_is_told_in_googles_words_with_what_to_do() {
+    fn each_refusal_has_googles_message_and_advice() {
         let (login, part) = (Login::new(&config()).unwrap(), Part::Domain("example.org".to_owned()));
         for (status, word, message, hint) in [
             (
@@ -193,10 +193,10 @@ mod tests {
             (403, "forbidden", "Not Authorized to access this resource/api", "administrator role"),
             (403, "dailyLimitExceeded", "Daily Limit Exceeded", "tomorrow"),
             (403, "userRateLimitExceeded", "User Rate Limit Exceeded", "at another time"),
-            (404, "notFound", "Domain not found.", "gsuite.domain: Google knows no `example.org`"),
+            (404, "notFound", "Domain not found.", "gsuite.domain: Google does not know `example.org`"),
             (400, "badRequest", "Bad Request", "gsuite.domain"),
             (400, "invalid", "Invalid Input: query", "sync.userFilter"),
-            (400, "invalid", "Invalid Input: pageToken", "run it again"),
+            (400, "invalid", "Invalid Input: pageToken", "try again"),
             (503, "backendError", "Service unavailable", "appsstatus"),
         ] {
             let error = refused("Reading users", &reason(status, word, message), &login, &part);

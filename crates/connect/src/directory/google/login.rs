@@ -1,4 +1,4 @@
-//! The login: the service account's assertion for an access token (Google Identity, "Using OAuth 2.0 for Server to Server
+//! Login: exchanges the service account's assertion for an access token (Google Identity, "Using OAuth 2.0 for Server to Server
 //! Applications").
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::http::{AccessToken, Http, Request, Response, TokenSource, Vendor, sec
 use crate::{Error, Kind, Result};
 use bwdc_core::Secret;
 
-/// What is to be read needs these, and nothing more (Directory API, "Authorize requests").
+/// Scopes needed for reading, and nothing more (Directory API, "Authorize requests").
 pub(super) const SCOPES: [&str; 3] = [
     "https://www.googleapis.com/auth/admin.directory.user.readonly",
     "https://www.googleapis.com/auth/admin.directory.group.readonly",
@@ -28,16 +28,16 @@ const ENDPOINT: Vendor = Vendor { name: "Google's token endpoint", address: "BWD
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An assertion may last an hour at most.
+/// Longest lifetime that Google accepts for an assertion.
 const LIFETIME: i64 = 3600;
-/// As long as tokens last where the answer does not say it, in seconds.
+/// Assumed lifetime of a token whose answer does not tell it, in seconds.
 const USUAL_END: u64 = 3600;
-/// A token is replaced so long before its end, so that no request carries one that expires on its way.
+/// Time before a token's end at which it is replaced, so that no request carries one that expires on the way.
 const BEFORE_END: Duration = Duration::from_secs(120);
-/// Google bears a few minutes.
+/// Clock difference that Google tolerates.
 const LARGEST_SKEW: i64 = 60;
 
-/// What Google is told about who asks.
+/// Claims sent to Google.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -62,7 +62,7 @@ struct Refusal {
     error_description: Option<String>,
 }
 
-/// Who logs in, for whom.
+/// Service account and the administrator it acts for.
 #[derive(Debug)]
 pub(super) struct Login {
     signer: Signer,
@@ -89,12 +89,12 @@ impl Login {
         })
     }
 
-    /// The account that logs in.
+    /// Service account that logs in.
     pub(super) fn account(&self) -> &ServiceAccount {
         &self.account
     }
 
-    /// A token for some of the scopes.
+    /// Requests a token for some of the scopes.
     pub(super) async fn token(&self, http: &Http, scopes: &[&str]) -> Result<AccessToken> {
         let attempted = format!(
             "Logging in at {} as {} for {}",
@@ -121,7 +121,7 @@ impl Login {
             iss: &self.account.client_email,
             sub: &self.admin_user,
             scope: scopes.join(" "),
-            // Google's own even if something stands in between: it is Google that compares it.
+            // Google's own even behind a proxy: Google compares it.
             aud: self.account.token_uri.as_deref().unwrap_or(TOKEN_URL),
             iat: now,
             exp: now + LIFETIME,
@@ -154,26 +154,26 @@ impl Login {
         match error {
             "unauthorized_client" | "invalid_scope" | "access_denied" => self.delegation(),
             "invalid_grant" if says("user id") || says("subject") => format!(
-                "Check gsuite.adminUser: {} is to be an administrator of this Google Workspace, and not suspended.",
+                "Check gsuite.adminUser: {} must be an administrator of this Google Workspace, and not suspended.",
                 self.admin_user
             ),
             "invalid_grant" | "invalid_client" if says("not found") => format!(
                 "The service account {client_email} is deleted or misspelt: check gsuite.clientEmail, or the key file."
             ),
             "invalid_grant" if says("signature") => format!(
-                "The key in {source} is none of {client_email}'s, or was deleted. Make a new one in the Google Cloud console \
-                 (IAM & Admin > Service accounts > Keys)."
+                "The key in {source} does not belong to {client_email}, or was deleted. Make a new one in the Google Cloud console \
+                (IAM & Admin > Service accounts > Keys)."
             ),
             "invalid_grant" if says("short-lived") || says("timeframe") || says("iat") => clock(response),
             _ => format!(
-                "Check that the service account {client_email} is there and enabled, that the key in {source} is one of its, \
-                 that {} is an administrator, and this machine's clock.",
+                "Check that the service account {client_email} exists and is enabled, that the key in {source} belongs to it, \
+                that {} is an administrator, and this machine's clock.",
                 self.admin_user
             ),
         }
     }
 
-    /// How the administrator lets the service account read.
+    /// Advice on granting the service account access.
     pub(super) fn delegation(&self) -> String {
         let client = match &self.account.client_id {
             Some(id) => format!("client id {id}"),
@@ -181,7 +181,7 @@ impl Login {
         };
         format!(
             "In the Google admin console, Security > Access and data control > API controls > Manage domain-wide delegation, give \
-             the {client} these scopes: {}. It may take some hours to have an effect.",
+            the {client} these scopes: {}. It may take some hours to take effect.",
             SCOPES.join(",")
         )
     }
@@ -229,7 +229,7 @@ mod tests {
             ("invalid_client", "The OAuth client was not found.", "deleted or misspelt"),
             ("unauthorized_client", "Client is unauthorized", SCOPES[2]),
             ("access_denied", "Requested client not authorized.", SCOPES[0]),
-            ("something_new", "", "is there and enabled"),
+            ("something_new", "", "exists and is enabled"),
         ] {
             let told = refused(error, description, 0);
             assert!(told.to_string().contains(&format!("HTTP 400, {error}: {description}")), "{told}");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_clock_is_told_with_how_wrong_it_is() {
+    fn a_wrong_clock_is_reported_with_the_difference() {
         let words =
             "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.";
         let hint = |seconds| refused("invalid_grant", words, seconds).next_step().unwrap().to_owned();

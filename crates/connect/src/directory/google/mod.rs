@@ -22,10 +22,10 @@ use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// How many groups are on their way at once; how many requests that may be, the client decides.
+/// Number of groups read at the same time; the client limits the requests.
 const AT_ONCE: usize = 128;
 
-/// A Google Workspace.
+/// Google Workspace.
 #[derive(Debug)]
 pub struct Google {
     config: Config,
@@ -33,13 +33,13 @@ pub struct Google {
 }
 
 impl Google {
-    /// Checks what can be checked without a connection.
+    /// Checks the settings that can be checked without a connection.
     pub fn open(config: Config) -> Result<Self> {
         let client = Client::new(&config)?;
         Ok(Self { config, client })
     }
 
-    /// The query for a list of people or groups.
+    /// Query for a list of people or groups.
     fn query<'a>(&'a self, native: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
         let mut query = vec![self.config.part.parameter()];
         query.extend(native.map(|native| ("query", native)));
@@ -62,7 +62,7 @@ impl Google {
         Ok(records.iter().map(|record| convert::user(record, listing)).collect())
     }
 
-    /// A list that must be there.
+    /// Reads a list that must exist.
     async fn all<T: Record>(
         &self,
         what: &str,
@@ -75,7 +75,7 @@ impl Google {
         }
     }
 
-    /// People by the administrator's query, with those who left.
+    /// Reads people by the administrator's query, and those who left.
     async fn asked_for(&self, scope: Scope, progress: &Progress) -> Result<Vec<User>> {
         if !scope.has_users() {
             return Ok(Vec::new());
@@ -88,7 +88,7 @@ impl Google {
         Ok(lists::with_leavers(living, left))
     }
 
-    /// The rest of the living, where it matters who they are.
+    /// Reads the other active people, if it matters who they are.
     async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<Vec<User>> {
         let is_everybody = ask.scope.has_users() && self.config.user_query.is_none();
         if is_everybody || !ask.needs_others(asked_for) {
@@ -98,7 +98,7 @@ impl Google {
         Ok(lists::but_for(users, asked_for))
     }
 
-    /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
+    /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
     async fn groups(
         &self,
         scope: Scope,
@@ -109,7 +109,7 @@ impl Google {
         }
         let query = self.query(self.config.group_query.as_deref());
         let mut records: Vec<GroupRecord> = self.all("groups", &query, progress).await?;
-        // A list that changes while it is read may hold an entry twice.
+        // A list that changes during the read may contain an entry twice.
         let mut seen = HashSet::new();
         records.retain(|record| seen.insert(record.id.clone()));
         let ByName { named: records, mut notes, .. } =
@@ -137,9 +137,9 @@ fn no_list(what: &str) -> Error {
         .hint("Check BWDC_GOOGLE_API_URL.")
 }
 
-/// The steps of a read, each by itself.
+/// Checks each step of a read separately.
 impl Google {
-    /// Which scopes the service account may have, where it may not have all.
+    /// Finds the scopes the service account has, if it does not have all.
     async fn scopes(&self, refused: Error) -> Vec<Check> {
         let mut checks = Vec::new();
         for scope in SCOPES {
@@ -150,7 +150,7 @@ impl Google {
             });
         }
         match checks.iter().filter(|check| check.is_bad()).count() {
-            // It is no matter of scopes.
+            // The failure has nothing to do with scopes.
             0 => checks.push(Check::bad("Google login", refused)),
             all if all == checks.len() => checks = vec![Check::bad("Google login", refused)],
             _ => {}
@@ -175,7 +175,7 @@ impl Google {
         }
     }
 
-    /// Those of the first group: the right to read them is one of its own.
+    /// Checks members of the first group, which need a permission of their own.
     async fn members_check(&self, groups: &[GroupRecord]) -> Option<Check> {
         let group = groups.first()?;
         let path = [GroupRecord::LIST, &group.id, MemberRecord::LIST];
@@ -224,7 +224,7 @@ impl Directory for Google {
         let others = self.others(ask, &users, progress).await?;
         let part = &self.config.part;
         if users.is_empty() && ask.scope.has_users() {
-            notes.push(Note::warning(Step::Read, "", format!("there are no users in the {part}")));
+            notes.push(Note::warning(Step::Read, "", format!("the {part} has no users")));
         }
         let living = convert::living(users.iter().chain(&others));
         let mut groups = Vec::with_capacity(records.len());
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use bwdc_core::Secret;
 
-    /// Of nobody.
+    /// No members at all.
     pub(super) fn config() -> Config {
         let key = Some(Secret::from(PRIVATE_KEY));
         let account = ServiceAccount::new(Some(CLIENT_EMAIL.to_owned()), key, None).unwrap();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_shown() {
+    fn no_secret_is_shown() {
         let shown = format!("{:?}", Google::open(config()).unwrap());
         assert!(!shown.contains("MII") && shown.contains(CLIENT_EMAIL), "{shown}");
     }

@@ -1,4 +1,4 @@
-//! The wire: connections, binds and searches that end with every entry or with an error.
+//! Connections, binds and searches, which end with every entry or with an error.
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -10,27 +10,27 @@ use super::wire::{Control, Depth, Entry, Found, Outcome, Protection, Search, Wir
 use super::{failure, filter, wire};
 use crate::{Error, Kind, Result};
 
-/// How long the server may work on one search, in seconds.
+/// Time limit for the server on one search, in seconds.
 const SERVER_TIME_LIMIT: u32 = 300;
 
-/// What to look for.
+/// Search to run.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// For messages: "users", "groups".
+    /// Name for messages: "users", "groups".
     pub(super) what: &'static str,
-    /// Where the search starts.
+    /// Base DN.
     pub(super) base: String,
-    /// How deep it goes.
+    /// Depth.
     pub(super) scope: Depth,
-    /// RFC 4515.
+    /// Filter (RFC 4515).
     pub(super) filter: String,
-    /// Only these attributes are sent.
+    /// Attributes to return.
     pub(super) attributes: Vec<String>,
-    /// Besides paging.
+    /// Controls besides paging.
     pub(super) controls: Vec<Control>,
 }
 
-/// More references than any tree has.
+/// Largest number of references; no tree has more.
 const MOST_REFERENCES: usize = 1_000;
 
 /// Nor has any so long a list of servers.
@@ -39,20 +39,20 @@ const LONGEST_REFERENCE: usize = 64 * 1024;
 /// The size limit of a search for everything.
 const NO_LIMIT: u32 = 0;
 
-/// A bound connection.
+/// Bound connection.
 pub(super) struct Connection<'a> {
     config: &'a Config,
     wire: Wire,
 }
 
-/// What a search brings besides entries: where the rest of the tree is said to be. Each is a list of servers that hold the same.
+/// References that a search returns besides entries. Each is a list of servers that hold the same part of the tree.
 pub(super) type References = Vec<Vec<String>>;
 
-/// Why a search came to no good end.
+/// Reason why a search did not succeed.
 enum Ended {
-    /// A smaller page may get round it.
+    /// A smaller page may avoid it.
     TooLarge(Error),
-    /// Smaller pages do not get round it: the server looks through so many entries for one search.
+    /// Smaller pages do not avoid it: the server examines only so many entries for one search.
     TooMany(Error),
     Failed(Error),
 }
@@ -75,7 +75,7 @@ impl<'a> Connection<'a> {
         Ok(connection)
     }
 
-    /// Of the server at the other end.
+    /// Asks for the root DSE of the server.
     pub(super) fn config(&self) -> &'a Config {
         self.config
     }
@@ -92,7 +92,7 @@ impl<'a> Connection<'a> {
         failure::of_bind(&attempted, &answer)
     }
 
-    /// Hands over every entry once, page after page. An error anywhere means that what was handed over is not all.
+    /// Passes on every entry once, page after page. An error means that the entries passed on are not all.
     pub(super) async fn search(
         &mut self,
         request: &Request,
@@ -114,7 +114,7 @@ impl<'a> Connection<'a> {
         Err(refused.unwrap_or_else(|| failure::malformed(request.what)))
     }
 
-    /// The search in parts, each of which the server is ready to look through; the error is what it says to the whole.
+    /// Runs the search in parts that the server is willing to examine; the error is its answer to the whole.
     async fn in_slices(
         &mut self,
         request: &Request,
@@ -122,7 +122,7 @@ impl<'a> Connection<'a> {
         tally: &mut Tally,
         on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
     ) -> Result<References> {
-        // Nor does it look through everything for an id that nobody has.
+        // The server does not even examine everything for an id that nobody has.
         let Ok((true, _)) = self.seen(&slices::with_id(request)).await else { return Err(error) };
         let whole = tally.attempt();
         let mut references = References::new();
@@ -147,8 +147,8 @@ impl<'a> Connection<'a> {
                 format!("{missing} of the entries that came before the server's limit were in none of its parts"),
             )
             .hint(
-                "They may have been deleted meanwhile: run it again. If it stays, the account may not search by nsUniqueId: give it the \
-                 right, or have the limit (nsslapd-lookthroughlimit) raised for it. Nothing was imported.",
+                "They may have been deleted meanwhile: try again. If it stays, the account may not search by nsUniqueId: give it that \
+                permission, or have the limit (nsslapd-lookthroughlimit) raised for it. Nothing was imported.",
             )),
         }
     }
@@ -195,7 +195,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The same by one search without pages.
+    /// Runs the search without pages.
     async fn seen(&mut self, request: &Request) -> std::result::Result<(bool, References), Ended> {
         let attempted = self.describe(request, 1);
         let (mut found, mut references) = (false, Vec::new());
@@ -208,7 +208,7 @@ impl<'a> Connection<'a> {
         if let Some(elsewhere) = self.followed(&result) {
             references.push(elsewhere);
         } else if result.code == failure::SIZE_LIMIT_EXCEEDED {
-            // One entry more than the limit is what was asked about.
+            // One entry more than the limit means there are more.
             found = true;
         } else {
             self.judge(&attempted, &result)?;
@@ -247,16 +247,15 @@ impl<'a> Connection<'a> {
             // A server that does not page answers with everything.
             None if page == 1 => Ok(None),
             None => {
-                let reason = "the server had said that there are more, and does not say whether this was all";
+                let reason = "the server reported that there are more, and does not say whether this was all";
                 Err(Ended::Failed(
-                    Error::new(Kind::Incomplete, attempted, reason)
-                        .hint("Nothing was imported. Run it again."),
+                    Error::new(Kind::Incomplete, attempted, reason).hint("Nothing was imported. Try again."),
                 ))
             }
         }
     }
 
-    /// Hands over the entries of the search that was started, up to its end. References are collected, within bounds.
+    /// Passes on the entries of the running search, up to its end. References are collected, within limits.
     async fn outcome(
         &mut self,
         attempted: &str,
@@ -283,7 +282,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// What the outcome of a search means for the next one.
+    /// Meaning of a search's outcome for the next one.
     fn judge(&self, attempted: &str, result: &Outcome) -> std::result::Result<(), Ended> {
         let paging = self.config.paging;
         failure::of_search(attempted, result, paging).map_err(|error| match (paging, result.code) {
@@ -293,7 +292,7 @@ impl<'a> Connection<'a> {
         })
     }
 
-    /// The servers to which a search as a whole is referred, if that is to be followed.
+    /// Servers to which a search as a whole is referred, if referrals are to be followed.
     fn followed(&self, result: &Outcome) -> Option<Vec<String>> {
         let is_followed = result.code == failure::REFERRAL && self.config.referrals == Referrals::Follow;
         (is_followed && !result.referrals.is_empty()).then(|| result.referrals.clone())
@@ -330,22 +329,22 @@ impl<'a> Connection<'a> {
         format!("Reading {what} from {} under `{base}` with {filter} (page {page})", self.config.url())
     }
 
-    /// Says goodbye; whether the server hears it does not matter.
+    /// Unbinds; whether the server receives it does not matter.
     pub(super) async fn close(self) {
         self.wire.close().await;
     }
 }
 
-/// RFC 4752: with the process's ticket, for the server of this name.
+/// Logs in with the process's ticket, to the server of this name (RFC 4752).
 #[cfg(feature = "kerberos")]
 async fn kerberos_bind(wire: &mut Wire, config: &Config, _: &str) -> Result<wire::Result<Outcome>> {
     Ok(wire.kerberos_bind(&config.host).await)
 }
 
-/// The configuration refuses it before it gets here.
+/// Not reached, because the configuration refuses Kerberos first.
 #[cfg(not(feature = "kerberos"))]
 async fn kerberos_bind(_: &mut Wire, _: &Config, attempted: &str) -> Result<wire::Result<Outcome>> {
-    Err(Error::new(Kind::Configuration, attempted, "this build does not know Kerberos"))
+    Err(Error::new(Kind::Configuration, attempted, "this build has no support for Kerberos"))
 }
 
 async fn connect(config: &Config, attempted: &str) -> Result<Wire> {

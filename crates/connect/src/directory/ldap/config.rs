@@ -1,4 +1,4 @@
-//! The settings of an LDAP directory, understood.
+//! Settings of an LDAP directory.
 
 use std::time::Duration;
 
@@ -8,116 +8,116 @@ use crate::directory::incomplete;
 use crate::tls::{ClientIdentity, Trust};
 use bwdc_core::Secret;
 
-/// Everything needed to read one LDAP directory.
+/// Settings for reading one LDAP directory.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Name or address of the server, or a service name such as `_ldap._tcp.example.org` (RFC 2782).
     pub host: String,
-    /// Other servers of the same tree, tried in this order where the first cannot be reached.
+    /// Other servers of the same tree, tried in this order if the first cannot be reached.
     pub fallbacks: Vec<String>,
-    /// Its port.
+    /// Port.
     pub port: u16,
-    /// How the connection is protected.
+    /// Protection of the connection.
     pub security: Security,
-    /// Who reads.
+    /// Account that reads.
     pub bind: Bind,
     /// Whether it is Active Directory, with its tombstones.
     pub flavour: Flavour,
     /// Whether results come in pages.
     pub paging: Paging,
-    /// `rootPath` as configured: one, or several with `|` in between.
+    /// `rootPath` as configured: one, or several separated by `|`.
     pub root: String,
-    /// Where people are and which of them.
+    /// Place and filter of people.
     pub users: Search,
-    /// Where groups are and which of them.
+    /// Place and filter of groups.
     pub groups: Search,
-    /// Which attribute holds what.
+    /// Names of the attributes.
     pub attributes: Attributes,
-    /// What people and groups are known by.
+    /// Id by which people and groups are known.
     pub identity: Identity,
-    /// Which attributes say that an account is not to be used.
+    /// Attributes that mark an account as disabled.
     pub disabled_by: Vec<DisabledBy>,
     /// Whether people are members of their primary group.
     pub primary_groups: PrimaryGroups,
-    /// Whether groups outside the bases count for the sake of their members.
+    /// Whether groups outside the bases count because of their members.
     pub outside_groups: OutsideGroups,
-    /// What to do about parts of the tree that other servers hold.
+    /// Treatment of parts of the tree that other servers hold.
     pub referrals: Referrals,
-    /// How long to wait.
+    /// Time limits.
     pub timeouts: Timeouts,
 }
 
-/// Groups outside the bases that are members of groups inside.
+/// Treatment of groups outside the bases that are members of groups inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutsideGroups {
-    /// As the existing connector has it: they count for nothing, and so do their members.
+    /// They do not count, nor do their members, as in the existing connector.
     #[default]
     Ignored,
     /// Each is looked up. Their members are members of the groups inside; they themselves are not synced.
     Read,
 }
 
-/// What becomes of a reference to another server.
+/// Treatment of a reference to another server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Referrals {
-    /// It is told on every run, and not followed.
+    /// It is reported on every run, and not followed.
     #[default]
     Report,
-    /// That server is asked, with the same login and protection.
+    /// The other server is asked, with the same login and protection.
     Follow,
 }
 
-/// Active Directory names a person's primary group in the person's entry (`primaryGroupID`) and not in the group's.
+/// Active Directory stores a person's primary group in the person's entry (`primaryGroupID`), not in the group's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrimaryGroups {
-    /// As the existing connector has it: people are not members of it.
+    /// People are not members of it, as in the existing connector.
     #[default]
     Ignored,
-    /// They are.
+    /// People are members of it.
     Members,
 }
 
-/// How the connection is protected.
+/// Protection of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Not at all.
+    /// None.
     Plain,
     /// TLS from the first byte.
     Ldaps(Tls),
-    /// TLS on the plain port, before anything else is said.
+    /// TLS on the plain port, before anything else.
     StartTls(Tls),
 }
 
-/// Whom to believe and what to show.
+/// Certificates to trust and to present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// Which server certificates are accepted.
+    /// Server certificates that are accepted.
     pub trust: Trust,
-    /// The certificate shown to servers that ask for one.
+    /// Certificate presented to servers that ask for one.
     pub identity: Option<ClientIdentity>,
 }
 
-/// Who reads.
+/// Account that reads.
 #[derive(Clone, Debug)]
 pub enum Bind {
-    /// A name (a DN, or what else the server takes) and a password, neither empty: an empty password would turn the
+    /// A name (a DN, or another form the server accepts) and a password, neither empty: an empty password would turn the
     /// bind into an anonymous one that succeeds (RFC 4513, section 5.1.2).
     Simple {
-        /// The name.
+        /// Name.
         username: String,
-        /// The password.
+        /// Password.
         password: Secret,
     },
-    /// As whom the client certificate says: SASL EXTERNAL (RFC 4422, appendix A).
+    /// The identity in the client certificate: SASL EXTERNAL (RFC 4422, appendix A).
     External,
-    /// As whom the Kerberos ticket says: SASL GSSAPI (RFC 4752). The ticket is that of the process's cache or client keytab
-    /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`). Only over TLS: sealing by the ticket's key is not built. Needs the build feature
-    /// `kerberos`.
+    /// The identity in the Kerberos ticket: SASL GSSAPI (RFC 4752). The ticket is that of the process's cache or client keytab
+    /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`). Only over TLS: sealing with the ticket's key is not supported. Needs the build
+    /// feature `kerberos`.
     Kerberos,
 }
 
 impl Bind {
-    /// For messages.
+    /// Name for messages.
     pub(super) fn who(&self) -> &str {
         match self {
             Self::Simple { username, .. } => username,
@@ -127,24 +127,24 @@ impl Bind {
     }
 }
 
-/// What the organization is to know people and groups by.
+/// Id by which the organization is to know people and groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Identity {
-    /// `objectGUID` where there is one, otherwise the DN: as the existing connector has it.
+    /// `objectGUID` if there is one, otherwise the DN, as in the existing connector.
     #[default]
     GuidOrDn,
-    /// The DN, as the server spells it. Another one after every rename.
+    /// The DN, as the server spells it. It changes with every rename.
     Dn,
     /// An attribute that never changes, such as `entryUUID`. Every entry must have it.
     Attribute(String),
 }
 
-/// What kind of server it is.
+/// Kind of server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
     /// Deleted accounts are found under `CN=Deleted Objects`.
     ActiveDirectory,
-    /// Any other.
+    /// Any other server.
     #[default]
     Generic,
 }
@@ -158,47 +158,47 @@ pub enum Paging {
     Unpaged,
 }
 
-/// Where entries of one kind are and which of them count.
+/// Place of entries of one kind, and the filter for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// `userPath` or `groupPath`, put before the root; several with `|` in between.
+    /// `userPath` or `groupPath`, prepended to the root; several separated by `|`.
     pub path: String,
-    /// The object class.
+    /// Object class.
     pub object_class: String,
-    /// A further filter (RFC 4515).
+    /// Additional filter (RFC 4515).
     pub filter: Option<String>,
 }
 
-/// Which attribute holds what. Names are compared without regard to case (RFC 4512, section 2.5).
+/// Names of the attributes. Compared without regard to case (RFC 4512, section 2.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// A person's address.
+    /// Address of a person.
     pub email: String,
-    /// How an address is made for people who have none.
+    /// Rule for the address of people who have none.
     pub made_email: Option<MadeEmail>,
-    /// A group's name; `cn` where it is absent.
+    /// Name of a group; `cn` if it is absent.
     pub group_name: String,
-    /// A group's members: DNs or user names.
+    /// Members of a group: DNs or user names.
     pub member: String,
-    /// When an entry changed last, to read only what changed since the last sync.
+    /// Time of an entry's last change, to read only changes since the last sync.
     pub revision: Option<String>,
 }
 
-/// `prefix + suffix` as an address.
+/// Address made of `prefix + suffix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeEmail {
-    /// The attribute with the part before the `@`.
+    /// Attribute with the part before the `@`.
     pub prefix_attribute: String,
-    /// The rest, with the `@`.
+    /// Rest, with the `@`.
     pub suffix: String,
 }
 
-/// How long to wait.
+/// Time limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the connection, TLS included.
+    /// Limit for the connection, TLS included.
     pub connect: Duration,
-    /// For the next byte of an answer.
+    /// Limit for the next byte of an answer.
     pub silence: Duration,
 }
 
@@ -209,12 +209,12 @@ impl Default for Timeouts {
 }
 
 impl Config {
-    /// The same on another server.
+    /// The settings for another server.
     pub(super) fn on(&self, host: String) -> Self {
         Self { host, fallbacks: Vec::new(), ..self.clone() }
     }
 
-    /// Whether the class of people is one that contacts and computers of Active Directory have as well.
+    /// Whether contacts and computers of Active Directory have the object class of people too.
     pub(super) fn may_read_others_as_people(&self) -> bool {
         self.flavour == Flavour::ActiveDirectory
             && self.users.object_class.trim().eq_ignore_ascii_case("person")
@@ -235,7 +235,7 @@ impl Config {
         }
     }
 
-    /// Where searches start: one tree for each root.
+    /// Bases of searches: one pair for each root.
     pub(super) fn trees(&self) -> Result<Vec<Tree>> {
         let tree = |root: &str| {
             let domain = domain_root(root);
@@ -249,20 +249,20 @@ impl Config {
     }
 }
 
-/// What stands between the `|`; one empty part if there is nothing.
+/// Parts between the `|`; one empty part if there is nothing.
 fn parts(text: &str) -> Vec<&str> {
     let parts: Vec<&str> = text.split('|').map(str::trim).filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { vec![""] } else { parts }
 }
 
-/// The bases under one root.
+/// Bases under one root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tree {
-    /// Where people are.
+    /// Base for people.
     pub(super) users: Vec<String>,
-    /// Where groups are.
+    /// Base for groups.
     pub(super) groups: Vec<String>,
-    /// The root's domain components, if it has any.
+    /// Domain components of the root, if it has any.
     pub(super) domain: Option<String>,
 }
 
@@ -270,7 +270,7 @@ fn bases(root: &str, domain: &Option<String>, search: &Search, setting: &str) ->
     parts(&search.path).into_iter().map(|path| base(root, domain, path, setting)).collect()
 }
 
-/// The path before the root's domain components. A root without a `dc=` part means that the path is the whole base.
+/// Joins the path and the root's domain components. A root without a `dc=` part means that the path is the whole base.
 fn base(root: &str, domain: &Option<String>, path: &str, setting: &str) -> Result<String> {
     match (path, domain) {
         ("", Some(domain)) => Ok(domain.clone()),
@@ -285,14 +285,14 @@ fn base(root: &str, domain: &Option<String>, path: &str, setting: &str) -> Resul
     }
 }
 
-/// The root from its first `dc=` on, in lower case.
+/// Part of the root from its first `dc=` on, in lower case.
 fn domain_root(root: &str) -> Option<String> {
     let root = root.to_lowercase();
     root.find("dc=").map(|at| root[at..].to_owned())
 }
 
 impl Search {
-    /// The filter of a complete read.
+    /// Filter of a complete read.
     pub(super) fn filter(&self) -> String {
         // `*` alone means every class.
         let class = match self.object_class.trim() {
@@ -305,7 +305,7 @@ impl Search {
         }
     }
 
-    /// The same without the administrator's own filter: everybody there is.
+    /// Search without the administrator's own filter: everybody there is.
     pub(super) fn without_filter(&self) -> Self {
         Self { filter: None, ..self.clone() }
     }

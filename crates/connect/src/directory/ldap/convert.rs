@@ -1,4 +1,4 @@
-//! From LDAP entries to people and groups. Pure: no connection in sight.
+//! Conversion of LDAP entries to people and groups. Pure: no connection in sight.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,28 +14,28 @@ use super::dn;
 use super::wire::Entry;
 use crate::{Error, Kind, Result};
 
-/// Active Directory's identity of an entry, 16 bytes.
+/// Active Directory's id of an entry, 16 bytes.
 pub(super) const OBJECT_GUID: &str = "objectGUID";
-/// The user name, to which `memberUid` refers.
+/// User name, to which `memberUid` refers.
 pub(super) const UID: &str = "uid";
-/// The number of a person's primary group, and that of a group (MS-ADA3, attributes primaryGroupID and primaryGroupToken).
+/// Number of a person's primary group, and that of a group (MS-ADA3, attributes primaryGroupID and primaryGroupToken).
 const PRIMARY_GROUP_ID: &str = "primaryGroupID";
 const PRIMARY_GROUP_TOKEN: &str = "primaryGroupToken";
-/// What kind of account an entry of Active Directory is (MS-SAMR, section 2.2.1.9); a contact has none.
+/// Kind of account of an Active Directory entry (MS-SAMR, section 2.2.1.9); a contact has none.
 const ACCOUNT_TYPE: &str = "sAMAccountType";
 /// `SAM_USER_OBJECT`: computers and managed service accounts have other numbers.
 pub(super) const USER_ACCOUNT: &str = "805306368";
-/// A group's name of last resort.
+/// Name of a group that has no other.
 pub(super) const COMMON_NAME: &str = "cn";
 
-/// Marks references by user name. No normalised DN begins like this, as no attribute's name has a colon.
+/// Prefix of references by user name. No normalised DN begins like this, because attribute names have no colon.
 const BY_UID: &str = "uid:";
 
-/// References to members, each once in memory, however many groups it stands in.
+/// References to members, each stored once, however many groups it occurs in.
 #[derive(Debug, Default)]
 pub(super) struct References {
     known: foldhash::HashSet<Arc<str>>,
-    /// Where names are normalised, most of which are known already.
+    /// Buffer for normalising names, most of which are known already.
     buffer: String,
     /// Octets of names that have come since [`Self::grown`].
     new: usize,
@@ -70,7 +70,7 @@ fn intern((known, new): (&mut foldhash::HashSet<Arc<str>>, &mut usize), text: &s
     ReferenceId::from(shared)
 }
 
-/// The reference to an entry itself, which no other entry has.
+/// Reference to an entry itself, which no other entry has.
 fn own_reference(dn: &str) -> ReferenceId {
     let mut buffer = String::new();
     match dn::normalise(dn, &mut buffer) {
@@ -79,7 +79,7 @@ fn own_reference(dn: &str) -> ReferenceId {
     }
 }
 
-/// The attributes to ask for. An unknown one costs nothing: servers leave it out.
+/// Attributes to request. Unknown ones do no harm: servers omit them.
 pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<String> {
     let Attributes { email, made_email, .. } = &config.attributes;
     let mut names = vec![email.clone()];
@@ -96,7 +96,7 @@ pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<Str
     names
 }
 
-/// The attributes to ask for.
+/// Attributes to request.
 pub(super) fn group_attributes(config: &Config) -> Vec<String> {
     let Attributes { group_name, member, .. } = &config.attributes;
     let mut names = vec![group_name.clone(), COMMON_NAME.to_owned(), member.clone()];
@@ -105,7 +105,7 @@ pub(super) fn group_attributes(config: &Config) -> Vec<String> {
     names
 }
 
-/// The attribute, if it matters.
+/// Attribute, if it is used.
 fn of_primary_groups(config: &Config, attribute: &'static str) -> Option<&'static str> {
     match config.primary_groups {
         PrimaryGroups::Members => Some(attribute),
@@ -121,16 +121,16 @@ fn identity_attribute(config: &Config) -> Option<&str> {
     }
 }
 
-/// What the member attribute can hold.
+/// Possible contents of the member attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MemberValues {
-    /// DNs only: the standard says so (RFC 4519, sections 2.17 and 2.40).
+    /// DNs only, as the standard requires (RFC 4519, sections 2.17 and 2.40).
     Dns,
-    /// Perhaps user names.
+    /// Possibly user names.
     MaybeUids,
 }
 
-/// What to expect of the configured member attribute.
+/// Contents to expect of the configured member attribute.
 pub(super) fn member_values(config: &Config) -> MemberValues {
     let member = &config.attributes.member;
     if member.eq_ignore_ascii_case("member") || member.eq_ignore_ascii_case("uniqueMember") {
@@ -140,7 +140,7 @@ pub(super) fn member_values(config: &Config) -> MemberValues {
     }
 }
 
-/// A person, and the name by which `memberUid` would refer to it.
+/// Person, and the name by which `memberUid` would refer to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) user: User,
@@ -166,18 +166,18 @@ impl Person {
 pub(super) enum AccountKind {
     /// A person, as far as one can tell.
     Person,
-    /// A contact, a computer or a managed service account of Active Directory, where the class `person` includes them.
+    /// A contact, a computer or a managed service account of Active Directory, if the class `person` includes them.
     Other,
 }
 
-/// Whether an entry was found among the living or among the tombstones.
+/// Whether an entry was found among the active ones or among the tombstones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Living,
     Tombstone,
 }
 
-/// One person, as of now.
+/// Converts one person, as of now.
 pub(super) fn person(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Result<Person> {
     let external_id = external_id(record, &config.identity)?;
     let reference_id = own_reference(&record.dn());
@@ -224,7 +224,7 @@ fn email(record: &Entry<'_>, attributes: &Attributes) -> Option<Email> {
     })
 }
 
-/// What the organization knows an entry by. An entry without the attribute that was asked for is an error: under another id
+/// Id by which the organization knows an entry. An entry without the configured attribute is an error: under another id
 /// it would become a second member.
 fn external_id(record: &Entry<'_>, identity: &Identity) -> Result<ExternalId> {
     let guid = || record.values(OBJECT_GUID).next().and_then(guid);
@@ -244,11 +244,11 @@ fn external_id(record: &Entry<'_>, identity: &Identity) -> Result<ExternalId> {
 fn no_identity(record: &Entry<'_>, name: &str) -> Error {
     Error::new(Kind::Data, format!("Reading the entry {}", record.dn()), format!("it has no {name}")).hint(
         "ldap.externalIdAttribute names this attribute: check that the server has it and that the account may read it. Nothing \
-         was imported.",
+        was imported.",
     )
 }
 
-/// The usual text form: the first three fields are little-endian (MS-DTYP, section 2.3.4.2).
+/// Formats a GUID in the usual text form: the first three fields are little-endian (MS-DTYP, section 2.3.4.2).
 fn guid(bytes: &[u8]) -> Option<String> {
     let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
     let bytes: &[u8; 16] = bytes.try_into().ok()?;
@@ -262,7 +262,7 @@ fn guid(bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// A group whose members are all there, or the place where the server stopped listing them.
+/// Group whose members are complete, or the point at which the server stopped listing them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GroupRecord {
     pub(super) group: Group,
@@ -290,7 +290,7 @@ pub(super) enum Rest {
 }
 
 impl Rest {
-    /// Whether a list that was asked for from this number on has come further.
+    /// Whether a list requested from this number on has made progress.
     pub(super) fn is_after(self, from: usize) -> bool {
         match self {
             Self::Complete => true,
@@ -299,7 +299,7 @@ impl Rest {
     }
 }
 
-/// One group; `None` if it has no name.
+/// Converts one group; `None` if it has no name.
 pub(super) fn group(
     record: &Entry<'_>,
     config: &Config,
@@ -325,7 +325,7 @@ pub(super) fn group(
     }))
 }
 
-/// The members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
+/// Members in an entry. Active Directory sends long lists in parts, as `member;range=0-1499`, the last one as
 /// `member;range=1500-*` (MS-ADTS, section 3.1.1.3.1.3.3).
 pub(super) fn members(
     record: &Entry<'_>,
@@ -343,7 +343,7 @@ pub(super) fn members(
     (members, rest)
 }
 
-/// What follows a part of a list, if the option says that it is one; `None` inside if it does not say how far it goes. Other
+/// Rest after a part of a list, if the option marks one; `None` inside if it does not say how far it goes. Other
 /// options do not change whose values they are.
 fn range(option: &str) -> Option<Option<Rest>> {
     let (key, range) = option.split_once('=')?;
@@ -358,7 +358,7 @@ fn range(option: &str) -> Option<Option<Rest>> {
     })
 }
 
-/// A value with both `=` and `,` is a DN, any other a user name.
+/// Makes a reference: a value with both `=` and `,` is a DN, any other a user name.
 fn member(value: &[u8], references: &mut References) -> ReferenceId {
     let text = String::from_utf8_lossy(value);
     if text.contains('=') && text.contains(',') {
@@ -368,7 +368,7 @@ fn member(value: &[u8], references: &mut References) -> ReferenceId {
     }
 }
 
-/// A number that is unique in its domain, with the domain: what `primaryGroupID` and `primaryGroupToken` have in common.
+/// Number that is unique in its domain, with the domain: it links `primaryGroupID` and `primaryGroupToken`.
 fn numbered(record: &Entry<'_>, attribute: &str) -> Option<Box<str>> {
     let number = record.text(attribute)?;
     let dn = record.dn().to_lowercase();
@@ -390,7 +390,7 @@ pub(super) fn join_primary_groups(groups: &mut [GroupRecord], people: &[Person])
     }
 }
 
-/// Replaces references by user name with those of the people who bear it. Unknown names stay and are counted later.
+/// Replaces references by user name with those of the people who have it. Unknown names stay and are counted later.
 pub(super) fn resolve_uids(groups: &mut [Group], people: &[Person]) {
     let uids: HashMap<&str, &ReferenceId> = people
         .iter()

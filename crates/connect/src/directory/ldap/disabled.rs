@@ -1,36 +1,36 @@
-//! How directories say that an account is not to be used: an attribute each.
+//! Attributes that mark an account as disabled, by directory.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// `ADS_UF_ACCOUNTDISABLE`, see Microsoft's description of `userAccountControl`.
 const ACCOUNT_DISABLED: i64 = 0x2;
-/// Seconds from 1601, where Windows' file times begin, to 1970.
+/// Seconds from 1601, the start of Windows' file times, to 1970.
 const WINDOWS_EPOCH: i64 = 11_644_473_600;
-/// A file time counts tenths of microseconds.
+/// Units of a file time (tenths of microseconds) per second.
 const TICKS: i64 = 10_000_000;
-/// What an administrator writes to lock an account for good (draft-behera-ldap-password-policy, pwdAccountLockedTime). Any other
-/// time is a lock after wrong passwords, which passes.
+/// Value an administrator writes to lock an account permanently (draft-behera-ldap-password-policy, pwdAccountLockedTime). Any
+/// other time is a temporary lock after wrong passwords.
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
-/// One attribute, and what its values mean.
+/// Attribute, with the meaning of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DisabledBy {
-    /// Active Directory's flags.
+    /// Flags of Active Directory.
     UserAccountControl,
-    /// Active Directory's end of an account, a file time; 0 and the largest number mean never.
+    /// Expiry of an Active Directory account, a file time; 0 and the largest number mean never.
     AccountExpires,
-    /// 389 Directory Server, FreeIPA and Oracle's: `true`.
+    /// 389 Directory Server, FreeIPA and Oracle: `true`.
     NsAccountLock,
-    /// OpenLDAP's password policy, where an administrator has locked the account.
+    /// Password policy of OpenLDAP, if an administrator has locked the account.
     PwdAccountLockedTime,
     /// eDirectory: `TRUE`.
     LoginDisabled,
-    /// The end of a Unix account in days since 1970 (shadow(5)); negative means never.
+    /// Expiry of a Unix account in days since 1970 (shadow(5)); negative means never.
     ShadowExpire,
 }
 
 impl DisabledBy {
-    /// All of them.
+    /// All attributes.
     pub const ALL: [Self; 6] = [
         Self::UserAccountControl,
         Self::AccountExpires,
@@ -40,7 +40,7 @@ impl DisabledBy {
         Self::ShadowExpire,
     ];
 
-    /// The attribute.
+    /// Name of the attribute.
     pub const fn attribute(self) -> &'static str {
         match self {
             Self::UserAccountControl => "userAccountControl",
@@ -52,12 +52,12 @@ impl DisabledBy {
         }
     }
 
-    /// By the attribute's name, in any case.
+    /// Finds one by the attribute's name, in any case.
     pub fn named(attribute: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mark| mark.attribute().eq_ignore_ascii_case(attribute))
     }
 
-    /// Whether this value says so.
+    /// Whether this value marks the account as disabled.
     pub(super) fn says_so(self, value: &str, now: Timestamp) -> bool {
         let value = value.trim();
         let number = value.parse::<i64>().ok();
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_says_it_in_its_own_way() {
+    fn each_attribute_marks_it_in_its_own_way() {
         let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
         let yesterday = (now.as_second() - 86_400 + WINDOWS_EPOCH) * TICKS;
         let tomorrow = (now.as_second() + 86_400 + WINDOWS_EPOCH) * TICKS;

@@ -1,4 +1,4 @@
-//! Servers by their DNS service records (RFC 2782): domain controllers publish `_ldap._tcp.<domain>`.
+//! Servers from DNS service records (RFC 2782): domain controllers publish `_ldap._tcp.<domain>`.
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
@@ -6,12 +6,12 @@ use hickory_resolver::proto::rr::RData;
 use super::config::Config;
 use crate::{Error, Kind, Result};
 
-/// A host as configured: a server, or a service name that stands for several.
+/// Configured host: a server, or a service name that stands for several.
 pub(super) fn is_service(host: &str) -> bool {
     host.starts_with('_')
 }
 
-/// One server that a service record names.
+/// Server named in a service record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     host: String,
@@ -19,7 +19,7 @@ struct Target {
     weight: u16,
 }
 
-/// The servers of a configuration, in the order in which they are to be tried. The port stays the configured one: the records tell
+/// Servers of a configuration, in the order in which to try them. The port is always the configured one: the records contain
 /// that of plain LDAP only.
 pub(super) async fn servers(config: &Config) -> Result<Vec<Config>> {
     let mut servers = Vec::new();
@@ -34,13 +34,13 @@ async fn targets(service: &str) -> Result<Vec<String>> {
     let attempted = || format!("Looking up the servers of {service} in the DNS");
     let failed = |reason: String| {
         Error::new(Kind::Unreachable, attempted(), reason).hint(
-            "Check ldap.hostname and this machine's name servers (`dig SRV NAME` shows what they say), or name the servers \
-             themselves.",
+            "Check ldap.hostname and this machine's name servers (`dig SRV NAME` shows their answer), or name the servers \
+            themselves.",
         )
     };
     let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
     let resolver = resolver.map_err(|error| failed(error.to_string()))?;
-    // With the last dot: no search domain is tried.
+    // The trailing dot prevents the use of search domains.
     let name = format!("{}.", service.trim_end_matches('.'));
     let found = resolver.srv_lookup(name).await.map_err(|error| failed(error.to_string()))?;
     let targets = found.answers().iter().filter_map(|record| match &record.data {
@@ -54,14 +54,14 @@ async fn targets(service: &str) -> Result<Vec<String>> {
     let hosts = in_order(targets.collect(), |total| fastrand::u32(0..=total));
     let domain = domain(service);
     match hosts.iter().find(|host| !is_within(host, domain)) {
-        // Whoever forges an answer must not get our password with a good certificate for a name of their own.
+        // A forged answer must not get our password by presenting a valid certificate for another name.
         Some(stranger) => Err(failed(format!("{stranger} is not within the domain {domain}"))),
         None if hosts.is_empty() => Err(failed("there are none".to_owned())),
         None => Ok(hosts),
     }
 }
 
-/// What follows the labels that begin with an underscore, as in `_ldap._tcp.Site._sites.dc._msdcs.example.org`.
+/// Part after the labels that begin with an underscore, as in `_ldap._tcp.Site._sites.dc._msdcs.example.org`.
 fn domain(service: &str) -> &str {
     let service = service.trim_end_matches('.');
     let labels = service.rmatch_indices('_').next().map_or(service, |(at, _)| &service[at..]);
@@ -73,7 +73,7 @@ fn is_within(host: &str, domain: &str) -> bool {
     host == domain || host.ends_with(&format!(".{domain}"))
 }
 
-/// Lower priorities first; among equal ones by chance, in proportion to the weights (RFC 2782, "Usage rules").
+/// Sorts lower priorities first; equal ones at random, in proportion to the weights (RFC 2782, "Usage rules").
 fn in_order(mut targets: Vec<Target>, pick: impl Fn(u32) -> u32) -> Vec<String> {
     // Those of weight 0 first, so that they have a small chance.
     targets.sort_by_key(|target| (target.priority, target.weight, target.host.clone()));

@@ -1,13 +1,13 @@
-//! Distinguished names, compared as RFC 4514 and the usual matching rules say: without regard to case, to blanks
+//! Distinguished names, compared as RFC 4514 and the usual matching rules require: without regard to case, to blanks
 //! around separators, to how a character is escaped and to the order of a multi-valued RDN. Values are prepared as RFC 4518
-//! says: composed and decomposed accents, odd blanks and invisible characters make no difference.
+//! requires: composed and decomposed accents, unusual blanks and invisible characters make no difference.
 
 use std::fmt::Write as _;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
-/// One spelling for all spellings of a name: equal results mean equal names. `None` for what is no DN. The usual name,
-/// which only needs lower case, goes into the given buffer without a detour.
+/// Normal form of a name: equal results mean equal names. `None` if the text is not a DN. The usual name, which only needs
+/// lower case, is written straight into the given buffer.
 pub(super) fn normalise<'a>(dn: &str, buffer: &'a mut String) -> Option<&'a str> {
     buffer.clear();
     if !is_plain(dn) {
@@ -23,7 +23,7 @@ pub(super) fn normalise<'a>(dn: &str, buffer: &'a mut String) -> Option<&'a str>
     Some(buffer)
 }
 
-/// Whether lower case is all that it takes: no escapes, quotes, multi-valued RDNs or blanks that do not count.
+/// Whether lower case is all that is needed: no escapes, quotes, multi-valued RDNs or insignificant blanks.
 fn is_plain(dn: &str) -> bool {
     let bytes = dn.as_bytes();
     let mut before = b',';
@@ -91,7 +91,7 @@ impl Parser<'_> {
         Some(format!("{}={}", kind.to_ascii_lowercase(), canonical(&value)))
     }
 
-    /// A value up to the next separator, escapes resolved. Escaped characters are marked so that an escaped blank
+    /// Reads a value up to the next separator, escapes resolved. Escaped characters are marked so that an escaped blank
     /// at an end survives.
     fn value(&mut self) -> Option<Vec<u8>> {
         let mut value = Vec::new();
@@ -117,7 +117,7 @@ impl Parser<'_> {
         Some(value)
     }
 
-    /// The older form of RFC 2253, section 4.
+    /// Reads the older form of RFC 2253, section 4.
     fn quoted(&mut self) -> Option<Vec<u8>> {
         self.next();
         let mut value = Vec::new();
@@ -133,7 +133,7 @@ impl Parser<'_> {
     }
 
     fn escaped(&mut self, value: &mut Vec<u8>) -> Option<()> {
-        // Not `from_str_radix` alone, which also takes a plus sign.
+        // Not `from_str_radix` alone, which also accepts a plus sign.
         let hex = self.rest.get(..2).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
         if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             value.push(byte);
@@ -159,7 +159,7 @@ fn push(value: &mut Vec<u8>, c: char) {
     value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// Lower case, runs of blanks as one (RFC 4518, section 2.6.1), separators escaped one way.
+/// Writes a value in lower case, runs of blanks as one (RFC 4518, section 2.6.1), separators escaped one way.
 fn canonical(value: &[u8]) -> String {
     let text = prepared(&String::from_utf8_lossy(value));
     let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
@@ -174,13 +174,13 @@ fn canonical(value: &[u8]) -> String {
     out
 }
 
-/// Whether only the case is left to do.
+/// Whether only the case is left to convert.
 fn is_prepared(text: &str) -> bool {
     let is_odd = |c: char| !c.is_ascii() && (c.is_whitespace() || is_nothing(c) || c == 'İ');
     is_nfkc_quick(text.chars()) == IsNormalized::Yes && !text.chars().any(is_odd)
 }
 
-/// RFC 4518, sections 2.2 and 2.3: map, fold case, normalise.
+/// Applies RFC 4518, sections 2.2 and 2.3: map, fold case, normalise.
 fn prepared(text: &str) -> String {
     let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
     let mapped = text.chars().map(blank).filter(|c| !is_nothing(*c)).nfkc();
@@ -188,12 +188,12 @@ fn prepared(text: &str) -> String {
     folded
 }
 
-/// One case, character by character: a sigma at the end of a word is a sigma.
+/// Lower case, character by character: a sigma at the end of a word is a sigma.
 fn folded(c: char) -> impl Iterator<Item = char> {
     c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
 }
 
-/// What is mapped to nothing: controls, soft hyphens, joiners and the like (RFC 4518, section 2.2).
+/// Characters that are mapped to nothing: controls, soft hyphens, joiners and the like (RFC 4518, section 2.2).
 fn is_nothing(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{1806}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}'
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_name_are_one() {
+    fn spellings_of_one_name_are_equal() {
         same("CN=Jane Doe,OU=People,DC=example,DC=org", "cn=jane doe,ou=people,dc=example,dc=org");
         same("cn=Jane Doe , ou = People,dc=example,dc=org", "cn=jane doe,ou=people,dc=example,dc=org");
         same("cn=Doe\\, Jane,dc=x", "CN=doe\\2C jane,dc=x");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_none() {
+    fn text_that_is_not_a_name_has_no_normal_form() {
         for text in ["", "  ", "jane", "cn", ",", "cn=a,", "=a,dc=x", "cn=a,,dc=x", "cn=\"a,dc=x", "cn=a\\"] {
             assert_eq!(normalise(text), None, "{text}");
         }
@@ -253,7 +253,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// What is a name has one spelling, and that is its own.
+        /// A name has one normal form, which is its own.
         #[test]
         fn fuzz_names_of_ldap(text in prop_oneof![
             damaged_text([

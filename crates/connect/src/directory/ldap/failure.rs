@@ -1,4 +1,4 @@
-//! What an LDAP server's refusals mean, and what to do about each.
+//! Refusals of an LDAP server, with their meaning and advice for each.
 
 use std::time::Duration;
 
@@ -59,31 +59,29 @@ fn told(result: &Outcome) -> String {
     told
 }
 
-/// The outcome of a bind.
+/// Error for the outcome of a bind.
 pub(super) fn of_bind(attempted: &str, result: &Outcome) -> Result<()> {
     let (kind, hint) = match result.code {
         0 => return Ok(()),
         49 => (Kind::Credentials, bad_credentials(&result.text)),
-        48 | 50 | 53 => (Kind::Credentials, "The server does not let this account log in this way."),
+        48 | 50 | 53 => (Kind::Credentials, "The server does not allow this account to log in this way."),
         8 | 13 => (
             Kind::Configuration,
-            "The server wants a protected connection: set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl \
-             and ldap.startTls (StartTLS on the plain port). If it is protected, the server does not take Kerberos inside TLS \
-             (Samba: `ldap server require strong auth = allow_sasl_over_tls`).",
+            "The server requires a protected connection: set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl \
+            and ldap.startTls (StartTLS on the plain port). If it is protected, the server does not accept Kerberos inside TLS \
+            (Samba: `ldap server require strong auth = allow_sasl_over_tls`).",
         ),
         10 => (
             Kind::Configuration,
-            "The server sends us elsewhere: set ldap.hostname to a server that holds the tree.",
+            "The server refers to another one: set ldap.hostname to a server that holds the tree.",
         ),
-        34 => {
-            (Kind::Configuration, "ldap.username is not a name that the server understands; use the full DN.")
-        }
-        _ => (Kind::Refused, "The server's log says more."),
+        34 => (Kind::Configuration, "ldap.username is not a name that the server accepts; use the full DN."),
+        _ => (Kind::Refused, "The server's log has details."),
     };
     Err(Error::new(kind, attempted, told(result)).hint(hint))
 }
 
-/// Active Directory tells why in a hexadecimal "data" field of the text.
+/// Active Directory gives the reason in a hexadecimal "data" field of the text.
 fn bad_credentials(text: &str) -> &'static str {
     let reasons = [
         ("data 525", "There is no such user. Check ldap.username."),
@@ -102,7 +100,7 @@ fn bad_credentials(text: &str) -> &'static str {
         .map_or("Check ldap.username (usually a full DN) and ldap.password.", |(_, reason)| reason)
 }
 
-/// The outcome of a search. Anything but success means that the entries are not all.
+/// Error for the outcome of a search. Anything but success means that entries are missing.
 pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Result<()> {
     let (kind, hint) = match result.code {
         0 => return Ok(()),
@@ -113,23 +111,23 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
         ),
         4 if paging == Paging::Pages => (
             Kind::Incomplete,
-            "The server sends no more entries than this to this account, in small pages neither. Have the limit raised for this \
-             account (389 Directory Server: nsSizeLimit, nsPagedSizeLimit; OpenLDAP: size.prtotal). Nothing was imported.",
+            "The server does not send more entries than this to this account, not even in small pages. Have the limit raised for this \
+            account (389 Directory Server: nsSizeLimit, nsPagedSizeLimit; OpenLDAP: size.prtotal). Nothing was imported.",
         ),
         4 => (
             Kind::Incomplete,
-            "The server sends no more entries than this to this account. Set ldap.pagedSearch to true, or have the \
-             limit raised for this account. Nothing was imported.",
+            "The server does not send more entries than this to this account. Set ldap.pagedSearch to true, or have the \
+            limit raised for this account. Nothing was imported.",
         ),
         11 => (
             Kind::Incomplete,
-            "An administrative limit of the server was met. Have it raised for this account (389 Directory Server: \
-             nsLookThroughLimit), let the account search by nsUniqueId there, or narrow the base or the filter. Nothing was imported.",
+            "An administrative limit of the server was reached. Have it raised for this account (389 Directory Server: \
+            nsLookThroughLimit), let the account search by nsUniqueId there, or narrow the base or the filter. Nothing was imported.",
         ),
         10 => (
             Kind::Incomplete,
-            "The base is held by another server: set ldap.hostname to that server, correct the base, or set ldap.referrals to \
-             follow.",
+            "Another server holds the base: set ldap.hostname to that server, correct the base, or set ldap.referrals to \
+            follow.",
         ),
         12 if paging == Paging::Pages => (
             Kind::Refused,
@@ -146,8 +144,8 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
             Kind::Configuration,
             "The base is not a valid DN. Check ldap.rootPath, sync.userPath and sync.groupPath.",
         ),
-        50 | 1 => (Kind::Refused, "The account may not read here. Check ldap.username and its rights."),
-        _ => (Kind::Refused, "The server's log says more."),
+        50 | 1 => (Kind::Refused, "The account may not read here. Check ldap.username and its permissions."),
+        _ => (Kind::Refused, "The server's log has details."),
     };
     let mut error = Error::new(kind, attempted, told(result)).hint(hint);
     if let (10, [first, ..]) = (result.code, &result.referrals[..]) {
@@ -156,47 +154,47 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
     Err(error)
 }
 
-/// Refusals that a smaller page may get round: the server's limits on entries, and OpenLDAP's on pages.
+/// Refusals that a smaller page may avoid: the server's limits on entries, and OpenLDAP's on pages.
 pub(super) fn is_about_size(result: &Outcome) -> bool {
     matches!(result.code, SIZE_LIMIT_EXCEEDED | 53)
 }
 
-/// No TCP connection.
+/// Error for a TCP connection that failed.
 pub(super) fn no_connection(attempted: &str, error: &std::io::Error) -> Error {
     let hint = match error.kind() {
         std::io::ErrorKind::ConnectionRefused => {
-            "Nothing listens there. Check ldap.port (389 plain or StartTLS, 636 LDAPS) and that the server runs."
+            "Nothing is listening there. Check ldap.port (389 plain or StartTLS, 636 LDAPS) and that the server is running."
         }
         _ => "Check ldap.hostname, DNS and the firewall.",
     };
     Error::new(Kind::Unreachable, attempted, error).hint(hint)
 }
 
-/// Silence.
+/// Error for a server that does not answer.
 pub(super) fn no_answer(attempted: &str, limit: Duration) -> Error {
     Error::new(Kind::Unreachable, attempted, format!("no answer within {} s", limit.as_secs_f32()))
         .hint("Check that the server is up, the port is right and no firewall drops the connection. Nothing was imported.")
 }
 
-/// An answer that is no LDAP.
+/// Error for an answer that is not LDAP.
 pub(super) fn malformed(attempted: &str) -> Error {
     Error::new(Kind::Data, attempted, "the answer is not valid LDAP")
         .hint("Check that ldap.port is an LDAP port.")
 }
 
-/// A connection that is of no use any more.
+/// Error for a connection that can no longer be used.
 pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
     match broken {
         Broken::Cut => {
             Error::new(Kind::Unreachable, attempted, "the connection was cut before the answer was complete")
-                .hint("Nothing was imported. Check the network and the server's log; the next run starts afresh.")
+                .hint("Nothing was imported. Check the network and the server's log; the next run starts over.")
         }
         Broken::Silence(limit) => no_answer(attempted, limit),
         Broken::Malformed => malformed(attempted),
         Broken::Ended(outcome) => {
             let reason = format!("the server ended the connection: {}", told(&outcome));
             Error::new(Kind::Unreachable, attempted, reason)
-                .hint("Nothing was imported. The server's log says more; the next run starts afresh.")
+                .hint("Nothing was imported. The server's log has details; the next run starts over.")
         }
         Broken::StartTls(outcome) => of_start_tls(attempted, &outcome),
         Broken::TooLong(found) => {
@@ -204,7 +202,7 @@ pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
             let (attribute, length) = (&found.attribute, found.length);
             let reason = format!("the entry {dn} has a value of {length} bytes in the attribute {attribute}");
             Error::new(Kind::Data, attempted, reason).hint(format!(
-                "At most {LONGEST_VALUE} bytes are read. Shorten it, or leave the entry out by a filter. Nothing was imported."
+                "At most {LONGEST_VALUE} bytes are read. Shorten it, or exclude the entry with a filter. Nothing was imported."
             ))
         }
         Broken::Name(reason) => Error::new(Kind::Configuration, attempted, reason)
@@ -221,7 +219,7 @@ pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
 fn of_start_tls(attempted: &str, result: &Outcome) -> Error {
     Error::new(Kind::Tls, format!("{attempted} with StartTLS"), told(result)).hint(
         "The server refuses StartTLS. Set ldap.startTls to false for LDAPS (usually port 636), or have TLS set up on \
-         the server.",
+        the server.",
     )
 }
 
@@ -234,6 +232,6 @@ fn of_io(attempted: &str, error: &std::io::Error) -> Error {
             "ldap.hostname (with ldap.port, ldap.ssl and ldap.startTls)",
         )),
         None => Error::new(Kind::Unreachable, attempted, error)
-            .hint("Check that the port fits ldap.ssl and ldap.startTls, and the server's log. Nothing was imported."),
+            .hint("Check that the port matches ldap.ssl and ldap.startTls, and check the server's log. Nothing was imported."),
     }
 }

@@ -1,9 +1,9 @@
-//! Search filters by the grammar of RFC 4515, with errors that point at the character.
+//! Search filters in the grammar of RFC 4515, with errors that point at the character.
 
 use super::wire::{Writer, tag};
 use crate::{Error, Kind, Result};
 
-/// Deeper filters are refused before we recurse into them.
+/// Depth at which filters are refused before we recurse into them.
 const DEEPEST: usize = 100;
 
 /// Checks one filter of the configuration.
@@ -13,18 +13,18 @@ pub(super) fn check(setting: &str, text: &str) -> Result<()> {
     let column = filter.get(..at).map_or(at, |before| before.chars().count());
     Err(Error::new(
         Kind::Configuration,
-        format!("Understanding {setting}"),
+        format!("Reading {setting}"),
         format!("{problem}, at character {}\n  {filter}\n  {}^", column + 1, " ".repeat(column)),
     )
-    .hint("A filter reads like (&(objectClass=person)(ou=Sales)); see RFC 4515."))
+    .hint("Example: (&(objectClass=person)(ou=Sales)); see RFC 4515."))
 }
 
-/// A filter as it is sent (RFC 4511, section 4.5.1.7), or where it goes wrong and why.
+/// Encodes a filter as it is sent (RFC 4511, section 4.5.1.7), or reports the position of the mistake and the reason.
 pub(super) fn encoded(text: &str) -> std::result::Result<Vec<u8>, Fault> {
     Grammar { text: text.trim(), at: 0 }.whole()
 }
 
-/// A value with these characters escaped, so that it stands for itself in a filter (RFC 4515, section 3).
+/// Escapes these characters in a value, so that it stands for itself in a filter (RFC 4515, section 3).
 pub(super) fn escaped(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for character in value.chars() {
@@ -36,12 +36,12 @@ pub(super) fn escaped(value: &str) -> String {
     escaped
 }
 
-/// The position of an octet, and what is wrong there.
+/// Position of an octet, and the problem there.
 pub(super) type Fault = (usize, &'static str);
 
 type Parsed<T> = std::result::Result<T, Fault>;
 
-/// The alternatives of `Filter`.
+/// Alternatives of `Filter`.
 mod choice {
     use super::tag;
 
@@ -69,7 +69,7 @@ impl Grammar<'_> {
         match self.peek() {
             None => Ok(filter.finish()),
             Some(b'(') => Err((self.at, "a second filter begins here; join them as (&(first)(second))")),
-            Some(_) => Err((self.at, "the filter has ended before this")),
+            Some(_) => Err((self.at, "the filter ends before this")),
         }
     }
 
@@ -149,7 +149,7 @@ impl Grammar<'_> {
         Ok(())
     }
 
-    /// `name:dn:rule:=value`, of which the name or the rule may be missing.
+    /// Parses `name:dn:rule:=value`, of which the name or the rule may be missing.
     fn extensible(&mut self, start: usize, left: &str, out: &mut Writer) -> Parsed<()> {
         let mut parts = left.split(':');
         let name = parts.next().unwrap_or_default();
@@ -158,7 +158,7 @@ impl Grammar<'_> {
             (Some(dn), None, _) if dn.eq_ignore_ascii_case("dn") => (Some(dn), None),
             (rule, None, _) => (None, rule),
             (Some(dn), rule, None) if dn.eq_ignore_ascii_case("dn") => (Some(dn), rule),
-            _ => return Err((start, "an extensible match reads name:dn:rule:=value")),
+            _ => return Err((start, "an extensible match must be name:dn:rule:=value")),
         };
         if !name.is_empty() {
             attribute(start, name)?;
@@ -189,12 +189,13 @@ impl Grammar<'_> {
         let mut value = Value { start: self.at, parts: vec![Vec::new()] };
         while let Some(octet) = self.peek().filter(|octet| *octet != b')') {
             match octet {
-                b'(' => return Err((self.at, "a bracket in a value is written \\28")),
+                b'(' => return Err((self.at, "a bracket in a value must be written \\28")),
                 b'*' => value.parts.push(Vec::new()),
                 b'\\' => {
                     let escaped = self.escape();
-                    value
-                        .push(escaped.ok_or((self.at, "a backslash is followed by two hexadecimal digits"))?);
+                    value.push(
+                        escaped.ok_or((self.at, "a backslash must be followed by two hexadecimal digits"))?,
+                    );
                     self.at += 2;
                 }
                 _ => value.push(octet),
@@ -223,7 +224,7 @@ impl Grammar<'_> {
     }
 }
 
-/// What stands between the asterisks of a value.
+/// Parts between the asterisks of a value.
 struct Value {
     start: usize,
     parts: Vec<Vec<u8>>,
@@ -239,12 +240,12 @@ impl Value {
     fn plain(mut self) -> Parsed<Vec<u8>> {
         match (self.parts.pop(), self.parts.is_empty()) {
             (Some(only), true) => Ok(only),
-            _ => Err((self.start, "an asterisk in such a value is written \\2a")),
+            _ => Err((self.start, "an asterisk in such a value must be written \\2a")),
         }
     }
 }
 
-/// Two asterisks side by side are one.
+/// Treats two asterisks side by side as one.
 fn substrings(parts: &[Vec<u8>], list: &mut Writer) {
     let last = parts.len() - 1;
     for (at, part) in parts.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
@@ -259,12 +260,12 @@ fn substrings(parts: &[Vec<u8>], list: &mut Writer) {
     }
 }
 
-/// A name, an OID or a rule, with options (RFC 4512, sections 2.5 and 1.4). Underscores are not in the standard, and in use.
+/// Checks a name, an OID or a rule, with options (RFC 4512, sections 2.5 and 1.4). Underscores are not in the standard, but in use.
 fn attribute(start: usize, name: &str) -> Parsed<()> {
     let is_allowed = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b';' | b'_');
     match name.bytes().position(|octet| !is_allowed(octet)) {
         _ if name.is_empty() => Err((start, "an attribute's name is missing")),
-        Some(at) => Err((start + at, "this is no attribute's name")),
+        Some(at) => Err((start + at, "this is not an attribute's name")),
         None => Ok(()),
     }
 }
@@ -298,7 +299,7 @@ mod tests {
             ("(cn=a", 6, "closing bracket"),
             ("cn=a", 1, "opening bracket"),
             ("(cn=a)(cn=b)", 7, "second filter"),
-            ("(cn=a))", 7, "ended before"),
+            ("(cn=a))", 7, "ends before"),
             ("(cn)", 4, "equals sign"),
             ("(=a)", 2, "name is missing"),
             ("(cn=a\\2)", 6, "backslash"),
@@ -315,7 +316,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// A filter is understood, or the error points at a character of it.
+        /// A filter is parsed, or the error points at a character of it.
         #[test]
         fn fuzz_ldap_filters(text in prop_oneof![
             damaged_text([
@@ -340,7 +341,7 @@ mod tests {
             }
         }
 
-        /// A value that is escaped stands for itself.
+        /// An escaped value stands for itself.
         #[test]
         fn fuzz_values_in_filters(value in damaged_text(["cn=a*(b)\\,dc=x\0"])) {
             let mut expected = Writer::default();

@@ -47,13 +47,13 @@ pub fn check_filter(setting: &str, filter: &str) -> Result<()> {
     filter::check(setting, filter)
 }
 
-/// How many connections read the ends of long lists of members.
+/// Number of connections that read the rest of long lists of members.
 const AT_ONCE: usize = 4;
 
 /// `LDAP_SERVER_SHOW_DELETED_OID` (MS-ADTS, section 3.1.1.3.4.1.14).
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 
-/// An LDAP directory whose settings make sense. Cloning is cheap.
+/// LDAP directory whose settings are valid. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Ldap {
     config: Arc<Config>,
@@ -61,7 +61,7 @@ pub struct Ldap {
 }
 
 impl Ldap {
-    /// Checks what can be checked without a connection.
+    /// Checks the settings that can be checked without a connection.
     pub fn open(config: Config) -> Result<Self> {
         for (setting, search) in [("sync.userFilter", &config.users), ("sync.groupFilter", &config.groups)] {
             if let Some(filter) = &search.filter {
@@ -72,30 +72,30 @@ impl Ldap {
         Ok(Self { config: Arc::new(config), trees })
     }
 
-    /// Where people are, each place once.
+    /// Bases for people, each once.
     fn user_bases(&self) -> Vec<&str> {
         unique(self.trees.iter().flat_map(|tree| &tree.users).map(String::as_str))
     }
 
-    /// Bases may lie inside each other, and servers may hold the same.
+    /// Removes duplicates: bases may lie inside each other, and servers may hold the same.
     fn may_find_twice(&self, bases: &[&str]) -> bool {
         bases.len() > 1 || self.config.referrals == Referrals::Follow
     }
 
-    /// Where groups are, each place once.
+    /// Bases for groups, each once.
     fn group_bases(&self) -> Vec<&str> {
         unique(self.trees.iter().flat_map(|tree| &tree.groups).map(String::as_str))
     }
 
-    /// The same with the first server that can be reached, and what to say about those before it. One server is read from start
-    /// to end: two may differ in how new they are.
+    /// Directory with the first server that can be reached, and notes about those before it. One server is read from start
+    /// to end: two may not be equally up to date.
     async fn reachable(&self) -> Result<(Self, Vec<Note>)> {
         let servers = discovery::servers(&self.config).await?;
         let (config, notes) = first_reachable(servers, "the next server of ldap.hostname").await?;
         Ok((Self { config: Arc::new(config), trees: Arc::clone(&self.trees) }, notes))
     }
 
-    /// People by the given search, on a connection of their own: OpenLDAP serves one paged search per connection.
+    /// Reads people with the given search, on a connection of its own: OpenLDAP serves one paged search per connection.
     async fn people(
         &self,
         what: &'static str,
@@ -149,7 +149,7 @@ impl Ldap {
         Ok((people, places.notes))
     }
 
-    /// All groups, or none if none has changed.
+    /// Reads all groups, or none if none has changed.
     async fn groups(&self, since: Since, progress: &Progress) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
         let bases = self.group_bases();
         if self.is_unchanged(&bases, since).await? {
@@ -167,7 +167,7 @@ impl Ldap {
         Ok((groups, notes))
     }
 
-    /// Whether neither a group nor a user has changed. A user who has may be a member of groups that have not.
+    /// Whether neither a group nor a user has changed. A changed user may be a member of unchanged groups.
     async fn is_unchanged(&self, group_bases: &[&str], since: Since) -> Result<bool> {
         let Some(groups) = self.changed_since(&self.config.groups.filter(), since.groups) else {
             return Ok(false);
@@ -227,7 +227,7 @@ impl Ldap {
         Ok((records, notes))
     }
 
-    /// Deleted accounts. An account that may not see them is told, not refused: the right is often not given.
+    /// Reads deleted accounts. If the account may not see them, this is noted and not an error: the permission is often missing.
     async fn tombstones(
         &self,
         since: Option<Timestamp>,
@@ -268,8 +268,8 @@ impl Ldap {
                         Step::Read,
                         "",
                         format!(
-                            "this account may not see {}, so that people who were deleted stay in the organization; the LDAP page shows \
-                             how to give it the right",
+                            "this account may not see {}, so people who were deleted stay in the organization; the LDAP page shows \
+                            how to grant the permission",
                             request.base
                         ),
                     ));
@@ -290,8 +290,8 @@ impl Ldap {
         }
     }
 
-    /// Whether the container of deleted entries is there for this account. Active Directory hides what one may not see, and says
-    /// nothing.
+    /// Whether the account can see the container of deleted entries. Active Directory silently hides entries from accounts without
+    /// the permission.
     async fn may_see(&self, tombstones: &Request) -> Result<bool> {
         let request = Request {
             what: "the container of deleted users",
@@ -310,13 +310,13 @@ impl Ldap {
         }
     }
 
-    /// The filter for what changed, where the administrator configured an attribute for it.
+    /// Filter for changed entries, if the administrator configured an attribute for it.
     fn changed_since(&self, filter: &str, since: Option<Timestamp>) -> Option<String> {
         let attribute = self.config.attributes.revision.as_ref()?;
         Some(and(filter, &format!("({attribute}>={})", generalized_time(since?))))
     }
 
-    /// Whether the revision attribute exists on what is searched. On a server that does not know it, the condition
+    /// Whether the revision attribute exists in the searched entries. On a server that does not know it, the condition
     /// would match nothing, and every sync after the first would find nobody.
     async fn knows_revision(&self, bases: &[&str], search: &Search) -> Result<bool> {
         let Some(attribute) = &self.config.attributes.revision else { return Ok(false) };
@@ -324,7 +324,7 @@ impl Ldap {
         self.exists("the revision attribute", bases, &filter).await
     }
 
-    /// When the last sync was, for users and for groups, if only changes are to be read and can be.
+    /// Times of the last syncs of users and groups, if only changes are to be read and can be.
     async fn since(&self, ask: &Ask) -> Result<(Since, Vec<Note>)> {
         let Extent::Since { users, groups, cursor: _ } = &ask.extent else {
             return Ok((Since::default(), Vec::new()));
@@ -344,7 +344,7 @@ impl Ldap {
         let attribute = self.config.attributes.revision.as_deref().unwrap_or_default();
         let note = format!(
             "no entry has the attribute {attribute} of sync.revisionDateAttribute, so everything was read; set it to \
-             `modifyTimestamp`, or to nothing to always read everything"
+            `modifyTimestamp`, or clear it to always read everything"
         );
         Ok((Since::default(), vec![Note::warning(Step::Read, "", note)]))
     }
@@ -398,12 +398,12 @@ impl Ldap {
         if wanted { self.tombstones(since, progress).await } else { Ok((Vec::new(), Vec::new())) }
     }
 
-    /// Which people are looked for. Not the filter: those whom it leaves out are known as others. Not the server: several may
-    /// hold the same tree.
+    /// Scope of the read. Without the filter, because people it leaves out are known as others. Without the server, because
+    /// several may hold the same tree.
     fn population(&self) -> String {
         let Config { users, identity, referrals, .. } = &*self.config;
         let bases = self.user_bases().join("|");
-        // Somebody whom another server holds is not gone because references are not followed any more.
+        // People whom another server holds are not gone because references are no longer followed.
         let followed = match referrals {
             Referrals::Report => "",
             Referrals::Follow => " with referrals",
@@ -411,8 +411,8 @@ impl Ldap {
         format!("ldap {bases} {} {identity:?}{followed}", users.without_filter().filter()).to_lowercase()
     }
 
-    /// Everybody who is not among `asked_for`, when that matters: for membership, and so that somebody who leaves is
-    /// not mistaken for a living person with the same address.
+    /// Reads everybody who is not among `asked_for`, if that matters: for membership, and so that somebody who leaves is
+    /// not mistaken for an active person with the same address.
     async fn read_others(
         &self,
         ask: &Ask,
@@ -436,11 +436,11 @@ impl Ldap {
     }
 }
 
-/// What is known of a directory so far, by reference.
+/// Entries known so far, by reference.
 type Seen = foldhash::HashSet<ReferenceId>;
 
 impl Ldap {
-    /// The groups outside the bases that are members of these groups, and those that are members of them, and so on: each
+    /// Finds groups outside the bases that are members of these groups, and those that are members of them, and so on: each
     /// unknown name is looked up. Other entries are people outside the bases, computers and the like.
     async fn read_outside_groups(
         &self,
@@ -464,7 +464,7 @@ impl Ldap {
         Ok((found, notes))
     }
 
-    /// Those of the names that are groups, on several connections: each costs a round trip.
+    /// Finds the groups among the names, on several connections: each costs a round trip.
     async fn look_up_groups(
         &self,
         names: &[ReferenceId],
@@ -488,7 +488,7 @@ impl Ldap {
                         found.extend(records);
                         notes.extend(said);
                     }
-                    // No such entry, or a name that is none.
+                    // No such entry, or a name that is not valid.
                     Err(error) if error.kind() == Kind::Configuration => {}
                     Err(error) => return Err(error),
                 }
@@ -501,13 +501,13 @@ impl Ldap {
     }
 }
 
-/// Members that are names (no user names) and not seen yet; they are from now on.
+/// Members that are DNs (not user names) and have not been seen yet; marks them as seen.
 fn unknown_members(groups: &[GroupRecord], seen: &mut Seen) -> Vec<ReferenceId> {
     let members = groups.iter().flat_map(|record| &record.group.members);
     members.filter(|member| is_dn(member.as_str()) && seen.insert((*member).clone())).cloned().collect()
 }
 
-/// Whether the people asked for are all there are.
+/// Whether the people who were requested are all there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Everybody {
     Yes,
@@ -520,11 +520,11 @@ struct Since {
     groups: Option<Timestamp>,
 }
 
-/// Runs a search on a thread of its own, so that users and groups are decoded side by side.
+/// Runs a search on a thread of its own, so that users and groups are decoded in parallel.
 async fn on_own_thread<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    // What it has to say belongs to the same run.
+    // Its log lines belong to the same run.
     let work = tracing::Instrument::in_current_span(work);
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -538,7 +538,7 @@ async fn on_own_thread<T: Send + 'static>(
     })?
 }
 
-/// The groups of one place with all their members, what to say about them, and where else there may be some.
+/// Groups of one place with all their members, notes about them, and references to other places.
 async fn groups_at(
     place: &Place,
     progress: &Progress,
@@ -586,7 +586,7 @@ async fn groups_on(
     Ok((records, notes, references))
 }
 
-/// Brings the lists of members to their ends, several groups at once: each answer holds 1,500 values or so, and waiting
+/// Completes the lists of members, several groups at once: each answer holds 1,500 values or so, and waiting
 /// for it takes longer than reading it.
 async fn complete(
     config: &Config,
@@ -618,7 +618,7 @@ async fn complete(
     Ok(())
 }
 
-/// Asks for the members that a range-limited answer left out, until the server says that it was the last.
+/// Requests the members that a range-limited answer left out, until the server marks the last part.
 async fn rest_of_members(
     connection: &mut Connection<'_>,
     dn: &str,
@@ -654,7 +654,7 @@ async fn rest_of_members(
                 return Err(Error::new(
                     Kind::Incomplete,
                     format!("Reading the members of {dn} from number {from} on"),
-                    "the server sent none that are new, though it had said that there are more",
+                    "the server sent no new ones, although it had reported more",
                 )
                 .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
             }
@@ -664,13 +664,13 @@ async fn rest_of_members(
     Ok(members)
 }
 
-/// The first server that can be reached, and what to say about those before it; `instead` is what is read then.
+/// First server that can be reached, and notes about those before it; `instead` names what is read then.
 async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<(Config, Vec<Note>)> {
     let mut notes = Vec::new();
     let mut left = servers.len();
     for config in servers {
         left -= 1;
-        // One server alone is tried by the read itself.
+        // A single server is tried by the read itself.
         let tried = match (notes.is_empty(), left) {
             (true, 0) => Ok(()),
             _ => match Connection::open(&config).await {
@@ -683,7 +683,7 @@ async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<(Config,
         };
         match tried {
             Ok(()) => return Ok((config, notes)),
-            // A wrong password must not be tried everywhere: accounts are locked for that.
+            // A wrong password must not be tried everywhere: it would lock the account.
             Err(error) if left == 0 || !matches!(error.kind(), Kind::Unreachable | Kind::Tls) => {
                 return Err(error);
             }
@@ -759,7 +759,7 @@ impl Directory for Ldap {
     }
 }
 
-/// Says who is no person among those who would be members. They stay: whoever set up the class `person` may mean them.
+/// Reports entries among the people that are not persons. They stay: an administrator who set the class `person`
 fn others_among(people: &[Person]) -> Option<Note> {
     const SHOWN: usize = 3;
     let is_other =
@@ -772,11 +772,11 @@ fn others_among(people: &[Person]) -> Option<Note> {
     let shown = addresses.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
     let more = if addresses.len() > SHOWN { ", ..." } else { "" };
     let text = format!(
-        "{} of those read as people are contacts, computers or service accounts ({shown}{more}), since sync.userObjectClass is \
-         `person`; to read accounts of people only, set it to `user` and sync.userFilter to `(sAMAccountType={USER_ACCOUNT})`",
+        "{} of the entries read as people are contacts, computers or service accounts ({shown}{more}), because sync.userObjectClass is \
+        `person`; to read accounts of people only, set it to `user` and sync.userFilter to `(sAMAccountType={USER_ACCOUNT})`",
         addresses.len()
     );
-    // Where nobody's kind is told, nothing can be said.
+    // If the kind is known of nobody, nothing can be reported.
     let is_told = people.iter().any(|person| person.kind == AccountKind::Person);
     (is_told && !addresses.is_empty()).then(|| Note::warning(Step::Read, "", text))
 }
@@ -796,12 +796,12 @@ fn once_each<T>(entries: &mut Vec<T>, id: impl Fn(&T) -> ReferenceId) {
     entries.retain(|entry| seen.insert(id(entry)));
 }
 
-/// Asks for entries without attributes (RFC 4511, section 4.5.1.8).
+/// Requests entries without attributes (RFC 4511, section 4.5.1.8).
 fn nothing() -> Vec<String> {
     vec!["1.1".to_owned()]
 }
 
-/// `yyyymmddHHMMSS.0Z`, as Active Directory writes it.
+/// Formats a time as `yyyymmddHHMMSS.0Z`, as Active Directory writes it.
 fn generalized_time(time: Timestamp) -> String {
     time.strftime("%Y%m%d%H%M%S.0Z").to_string()
 }

@@ -1,11 +1,11 @@
-//! Whether page after page leads anywhere. Judged by the entries: the cookie is the server's own affair (RFC 2696), and 389
-//! Directory Server sends the same one with every page.
+//! Detection of paging that makes no progress. Judged by the entries: the cookie is opaque (RFC 2696), and 389 Directory
+//! Server sends the same one with every page.
 
 use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
 
-/// What is asked for, the largest first: each page costs a round trip, and a server may refuse a large one or cut it off (Active
+/// Page sizes, the largest first: each page costs a round trip, and a server may refuse a large one or truncate it (Active
 /// Directory's `MaxPageSize`, OpenLDAP's `size.pr`, 389 Directory Server's `nsslapd-sizelimit`).
 pub(super) const SIZES: [u32; 4] = [5_000, 1_000, 250, 50];
 
@@ -25,14 +25,14 @@ const LONGEST_NAME: usize = 16 * 1024;
 /// Who looks for it finds it by its beginning.
 const SHOWN_OF_NAME: usize = 200;
 
-/// Some servers send a page without entries while they look on; none sends so many.
+/// Largest number of pages without entries. Some servers send such pages while they search on; none sends this many.
 const MOST_EMPTY: u32 = 1_000;
 
-/// Which entries a search has brought, by two hashes of their names: no name is kept, and two names that share both do not occur.
+/// Entries that a search has returned, by two hashes of their names: no name is kept, and no two names share both.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     hashers: [RandomState; 2],
-    /// Each with the attempt that brought it last.
+    /// Hashes, each with the attempt that last returned the entry.
     seen: foldhash::HashMap<[u64; 2], u32>,
     attempt: u32,
     empty: u32,
@@ -40,14 +40,14 @@ pub(super) struct Tally {
     most: Most,
 }
 
-/// The same of one page.
+/// Hashes of the current page.
 #[derive(Clone, Copy, Debug, Default)]
 struct PageTally {
     entries: usize,
     of_this_attempt: usize,
 }
 
-/// Whether an entry was handed over before.
+/// Whether an entry was passed on before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
     First,
@@ -55,7 +55,7 @@ pub(super) enum Sight {
 }
 
 impl Tally {
-    /// The search begins anew, with smaller pages: what was handed over is not handed over again.
+    /// Restarts the search with smaller pages: entries already passed on are not passed on again.
     pub(super) fn start_over(&mut self) {
         self.attempt += 1;
         self.empty = 0;
@@ -85,28 +85,29 @@ impl Tally {
         if before.is_none() { Sight::First } else { Sight::Again }
     }
 
-    /// The number of this attempt, for [`Self::missing_since`].
+    /// Number of this attempt, for [`Self::missing_since`].
     pub(super) fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// How many entries were brought by this attempt or before it, and not after it.
+    /// Number of entries returned by this attempt or an earlier one, but not later.
     pub(super) fn missing_since(&self, attempt: u32) -> usize {
         self.seen.values().filter(|last| **last <= attempt).count()
     }
 
-    /// Why another page is not asked for, if there is a reason.
+    /// Reason not to request another page, if there is one.
     pub(super) fn end_page(&mut self) -> Result<(), String> {
         let PageTally { entries, of_this_attempt } = std::mem::take(&mut self.page);
         self.empty = if entries == 0 { self.empty + 1 } else { 0 };
         if entries > 0 && of_this_attempt == 0 {
             return Err(
-                "the server repeats the same page for ever: all of its entries were there before".to_owned()
+                "the server repeats the same page over and over: all of its entries had been sent before"
+                    .to_owned(),
             );
         }
         if self.empty > MOST_EMPTY {
             return Err(format!(
-                "the server has sent {MOST_EMPTY} pages without an entry, and says that there are more"
+                "the server has sent {MOST_EMPTY} pages without an entry, and reports that there are more"
             ));
         }
         Ok(())
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_without_entries_come_to_an_end() {
+    fn pages_without_entries_are_limited() {
         let mut tally = Tally::default();
         let ended = (0..=MOST_EMPTY).map(|_| tally.end_page()).find_map(Result::err);
         assert!(ended.unwrap().contains("without an entry"));

@@ -1,4 +1,4 @@
-//! What `doctor` looks at: every step of a read by itself, up to the first that fails.
+//! Checks of `doctor`: every step of a read separately, up to the first that fails.
 
 use super::Ldap;
 use super::client::{Connection, Request, tls_config};
@@ -27,7 +27,7 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
         checks.extend(of_server);
     }
     let Some(config) = reached else { return checks };
-    // A server that is down matters less where another serves.
+    // A server that is down matters less if another one answers.
     let mut checks: Vec<Check> = checks.into_iter().map(Check::doubtful_if_bad).collect();
     let mut connection = match Connection::open(&config).await {
         Ok(connection) => {
@@ -47,7 +47,7 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
     checks
 }
 
-/// What is looked for, under each base. People are read for groups, too.
+/// Searches to try under each base. People are read for groups, too.
 fn kinds(ldap: &Ldap, scope: Scope) -> Vec<Kinds<'_>> {
     let config = &ldap.config;
     let people = ldap.user_bases().into_iter().map(|base| Kinds {
@@ -92,11 +92,11 @@ fn place(config: &Config) -> Result<Place<'_>> {
     })
 }
 
-/// An attribute that should be there, and the setting that names it. Any of the names will do.
+/// Attribute that should exist, and the setting that names it. Any of the names will do.
 struct Expected<'a> {
     names: Vec<&'a str>,
     setting: &'static str,
-    /// What follows from its absence.
+    /// Consequence of its absence.
     without: &'static str,
 }
 
@@ -152,7 +152,7 @@ struct Kinds<'a> {
     when_none: WhenNone,
 }
 
-/// What it means that nothing matches.
+/// Meaning of a search without results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WhenNone {
     Mistake,
@@ -167,10 +167,9 @@ impl Kinds<'_> {
     async fn looked_at(&self, connection: &mut Connection<'_>) -> Result<Vec<Check>> {
         let Self { name, base, search, .. } = self;
         if !self.exists(connection, Depth::Base, "(objectClass=*)").await? {
-            let error = self.nothing_found(format!("`{base}` is not to be seen"));
-            return Err(
-                error.hint(format!("Check ldap.rootPath, {} and the account's rights.", self.path_setting))
-            );
+            let error = self.nothing_found(format!("`{base}` does not exist or may not be seen"));
+            return Err(error
+                .hint(format!("Check ldap.rootPath, {} and the account's permissions.", self.path_setting)));
         }
         let of_class = search.without_filter().filter();
         if !self.exists(connection, Depth::Subtree, &of_class).await? {

@@ -1,4 +1,4 @@
-//! Parts of the tree that other servers hold: told, or followed where the administrator allows it.
+//! Parts of the tree that other servers hold: reported, or followed if the administrator allows it.
 
 use std::collections::VecDeque;
 
@@ -12,21 +12,21 @@ use super::wire::Depth;
 use super::{dn, first_reachable};
 use crate::{Error, Kind, Result};
 
-/// More servers than any forest has: a server that sends us round for ever.
+/// Largest number of servers; no forest has more. Stops a server that refers us round in circles.
 const LIMIT: usize = 200;
 
-/// One search, on one server.
+/// Search on one server.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) config: Config,
     pub(super) request: Request,
 }
 
-/// The places of one search: the first, and those to which it is referred.
+/// Places of one search: the first, and those it is referred to.
 #[derive(Debug)]
 pub(super) struct Places {
     left: VecDeque<Place>,
-    /// Server and base of all so far.
+    /// Server and base of all places so far.
     seen: Vec<(String, String)>,
     pub(super) notes: Vec<Note>,
 }
@@ -50,7 +50,7 @@ impl Places {
         }
     }
 
-    /// Takes note of where a place refers to. A server that cannot be reached, or that is none of ours, is an error: without it the
+    /// Records the references of a place. A server that cannot be reached, or that is not allowed, is an error: without it the
     /// read is not complete.
     pub(super) async fn refer(&mut self, from: &Place, references: References) -> Result<()> {
         for servers in references {
@@ -78,7 +78,7 @@ impl Places {
                 return Err(Error::new(
                     Kind::Incomplete,
                     format!("Following the reference to {first}"),
-                    format!("there were more than {LIMIT} references already"),
+                    format!("there have been more than {LIMIT} references already"),
                 )
                 .hint("The servers may refer to each other: set ldap.referrals to report."));
             }
@@ -86,7 +86,7 @@ impl Places {
         Ok(())
     }
 
-    /// The servers of one reference hold the same; any will do (RFC 4511, section 4.5.3).
+    /// Reads one of the servers of a reference: they hold the same, so any will do (RFC 4511, section 4.5.3).
     async fn follow(&mut self, from: &Place, servers: &[String]) -> Result<Place> {
         let places = servers.iter().map(|url| referred(from, url)).collect::<Result<Vec<Place>>>()?;
         let configs = places.iter().map(|place| place.config.clone()).collect();
@@ -97,8 +97,8 @@ impl Places {
     }
 }
 
-/// Where a URL of RFC 4516 leads. We log in there as ourselves, so it must lead to a part of what was asked for, and the
-/// connection is protected as the configured one is.
+/// Place that a URL of RFC 4516 refers to. We log in there with our own account, so it must be a part of what was requested,
+/// and the connection is protected like the configured one.
 fn referred(from: &Place, url: &str) -> Result<Place> {
     let refused = |reason: String| {
         Error::new(Kind::Incomplete, format!("Following the reference to {url}"), reason).hint(
@@ -108,7 +108,7 @@ fn referred(from: &Place, url: &str) -> Result<Place> {
     let parsed = Url::parse(url).map_err(|error| refused(error.to_string()))?;
     let host = parsed.host_str().filter(|host| !host.is_empty());
     let (true, Some(host)) = (matches!(parsed.scheme(), "ldap" | "ldaps"), host) else {
-        return Err(refused("it names no LDAP server".to_owned()));
+        return Err(refused("it does not name an LDAP server".to_owned()));
     };
     let base = percent_decode_str(parsed.path().trim_start_matches('/')).decode_utf8();
     let base = base.map_err(|error| refused(error.to_string()))?.into_owned();
@@ -119,7 +119,7 @@ fn referred(from: &Place, url: &str) -> Result<Place> {
     }
     if !may_have_password(from, host) {
         return Err(refused(format!(
-            "the password would go to {host} without TLS, and that is neither the configured host nor one of its domain"
+            "the password would go to {host} without TLS, which is neither the configured host nor in its domain"
         )));
     }
     let scope = match parsed.query().and_then(|query| query.split('?').nth(1)) {
@@ -132,7 +132,7 @@ fn referred(from: &Place, url: &str) -> Result<Place> {
     Ok(Place { config, request: Request { base, scope, ..from.request.clone() } })
 }
 
-/// A password goes over TLS, or to the host that is configured, or to one of the domain that is read.
+/// Allows the password over TLS, to the configured host, or to a host in the domain that is read.
 fn may_have_password(from: &Place, host: &str) -> bool {
     let Config { security, bind, host: configured, .. } = &from.config;
     let (Security::Plain, Bind::Simple { .. }) = (security, bind) else { return true };
@@ -142,7 +142,7 @@ fn may_have_password(from: &Place, host: &str) -> bool {
         || (!domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}"))))
 }
 
-/// `dc=corp,dc=example` as `corp.example` (RFC 2247).
+/// Converts `dc=corp,dc=example` to `corp.example` (RFC 2247).
 fn domain_of(base: &str) -> String {
     let base = normal(base);
     let parts: Vec<&str> = base.split(',').filter_map(|part| part.strip_prefix("dc=")).collect();
@@ -154,7 +154,7 @@ fn normal(dn: &str) -> String {
     dn::normalise(dn, &mut buffer).map_or_else(|| dn.to_lowercase(), str::to_owned)
 }
 
-/// A domain's root refers to the forest's configuration and DNS partitions on every search.
+/// Partitions of the forest: a domain's root refers to the configuration and DNS partitions on every search.
 fn is_without_people(url: &str) -> bool {
     let name = url.splitn(4, '/').nth(3).unwrap_or_default().to_lowercase();
     ["cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"]
@@ -172,7 +172,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// The password goes to no host but the configured one and those of the domain that is read, and only for a part of it.
+        /// The password goes only to the configured host and to hosts of the domain that is read, and only for a part of it.
         #[test]
         fn fuzz_references_of_ldap(url in damaged_text([
             "ldap://dc1.corp.example/ou=Sales,DC=corp,DC=example??one",

@@ -1,4 +1,4 @@
-//! What a server says about itself (RFC 4512, section 5.1).
+//! Root DSE: a server's description of itself (RFC 4512, section 5.1).
 
 use std::borrow::Cow;
 
@@ -8,31 +8,31 @@ use super::wire::{Depth, Entry};
 use super::{discovery, first_reachable, nothing};
 use crate::{Kind, Result};
 
-/// What a server is, as far as it says so.
+/// Description of a server, as far as it gives one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RootDse {
-    /// The roots of its trees, the usual one first.
+    /// Roots of its trees, the usual one first.
     pub naming_contexts: Vec<String>,
-    /// Which product it is.
+    /// Product.
     pub product: Product,
 }
 
-/// Products whose names for things are known.
+/// Products whose naming conventions are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Product {
-    /// Microsoft's, or Samba.
+    /// Microsoft Active Directory, or Samba.
     ActiveDirectory,
     /// OpenLDAP.
     OpenLdap,
     /// 389 Directory Server, Red Hat Directory Server.
     Ds389,
-    /// FreeIPA, which is a 389 Directory Server with a tree of its own.
+    /// FreeIPA, which is a 389 Directory Server with its own tree.
     FreeIpa,
-    /// eDirectory, by its various owners.
+    /// eDirectory, under its various owners.
     EDirectory,
     /// LLDAP.
     Lldap,
-    /// Another, or one that does not say.
+    /// Another product, or one that does not say.
     #[default]
     Unknown,
 }
@@ -48,12 +48,12 @@ const ATTRIBUTES: [&str; 6] = [
     "objectClass",
 ];
 
-/// Asks a server what it is and where its trees begin.
+/// Asks a server for its product and the roots of its trees.
 pub async fn root_dse(config: &Config) -> Result<RootDse> {
     // The root DSE is one entry: some servers refuse to page it.
     let config = Config { paging: Paging::Unpaged, ..config.clone() };
     let request = Request {
-        what: "what the server says about itself",
+        what: "the server's description of itself",
         base: String::new(),
         scope: Depth::Base,
         filter: "(objectClass=*)".to_owned(),

@@ -1,29 +1,28 @@
-//! A search in parts, for servers that look through so many entries for one search and no more, however small the pages: 389
-//! Directory Server's `nsslapd-lookthroughlimit` is 5,000 for everybody but its manager. Each part is a range of the server's own
-//! id, which is indexed there, so that it looks through the part alone.
+//! Search in parts, for servers that examine only so many entries for one search, however small the pages: 389 Directory
+//! Server's `nsslapd-lookthroughlimit` is 5,000 for everybody but its manager. Each part is a range of the server's own id,
+//! which is indexed there, so the server examines that part alone.
 //!
-//! The ranges share their ends, and the first and the last have one end only. So there is no id outside of them, whatever ids look
-//! like.
+//! Adjacent ranges share their ends, and the first and the last are open. So no id is outside of them, whatever ids look like.
 
 use super::client::Request;
 use super::config::and;
 
-/// On every entry of 389 Directory Server: four times eight hexadecimal digits, as in `c1fcb120-eaad11f1-b7d3ea2b-8ea2865c`.
+/// Id on every entry of 389 Directory Server: four times eight hexadecimal digits, as in `c1fcb120-eaad11f1-b7d3ea2b-8ea2865c`.
 const ID: &str = "nsUniqueId";
 const DIGITS: &str = "0123456789abcdef";
-/// Longer beginnings than any id are not made smaller.
+/// Length of prefix beyond which ranges are not divided: longer than any id.
 const LONGEST: usize = 35;
 
-/// A range of ids.
+/// Range of ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Slice {
-    /// With what all ids begin that are between the ends and look like ids.
+    /// Prefix of all well-formed ids between the ends.
     beginning: String,
     from: Option<String>,
     to: Option<String>,
 }
 
-/// The same search for entries that have an id: without any there is nothing to go by.
+/// Search for entries that have an id: if there are none, ranges are of no use.
 pub(super) fn with_id(request: &Request) -> Request {
     Request {
         filter: and(&request.filter, &format!("({ID}=*)")),
@@ -33,12 +32,12 @@ pub(super) fn with_id(request: &Request) -> Request {
 }
 
 impl Slice {
-    /// Sixteen parts that are the whole together, in descending order; `None` if it cannot be made smaller.
+    /// Divides the range into sixteen parts, in descending order; `None` if it cannot be divided.
     pub(super) fn parts(&self) -> Option<Vec<Self>> {
         if self.beginning.len() >= LONGEST {
             return None;
         }
-        // Between the groups of eight digits is a hyphen.
+        // A hyphen separates the groups of eight digits.
         let hyphen = if self.beginning.len() % 9 == 8 { "-" } else { "" };
         let beginnings: Vec<String> =
             DIGITS.chars().map(|digit| format!("{}{hyphen}{digit}", self.beginning)).collect();
@@ -50,7 +49,7 @@ impl Slice {
         Some(parts.rev().collect())
     }
 
-    /// The search for the entries in this range.
+    /// Search for the entries in this range.
     pub(super) fn of(&self, request: &Request) -> Request {
         let from = self.from.as_ref().map(|id| format!("({ID}>={id})"));
         let to = self.to.as_ref().map(|id| format!("({ID}<={id})"));
@@ -94,7 +93,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is cut further, and whatever an id looks like, it is in one of the parts.
+        /// Whatever is divided, and whatever an id looks like, the id is in one of the parts.
         #[test]
         fn nothing_is_outside(
             cuts in prop::collection::vec(0_usize..1000, 0..12),
@@ -109,7 +108,7 @@ mod tests {
         }
 
         #[test]
-        fn cutting_comes_to_an_end(digits in prop::collection::vec(0_usize..16, 40)) {
+        fn dividing_comes_to_an_end(digits in prop::collection::vec(0_usize..16, 40)) {
             let mut slice = Slice::default();
             let cuts = digits.iter().take_while(|digit| match slice.parts() {
                 Some(mut parts) => { slice = parts.swap_remove(**digit); true }

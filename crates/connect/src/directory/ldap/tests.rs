@@ -1,4 +1,4 @@
-//! The pure parts, without a server.
+//! Tests of the parts that need no server.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by panicking")]
 
 use bwdc_core::entry::Status;
@@ -44,14 +44,14 @@ pub(super) fn config(identity: Identity) -> Config {
     }
 }
 
-/// An entry as it comes over the wire; [`read`] reads it.
+/// Entry as it comes over the wire; [`read`] reads it.
 fn record(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
     let attributes: Vec<_> = attributes.iter().map(|(name, values)| (*name, values.to_vec())).collect();
     played::entry(dn, &attributes)
 }
 
 #[test]
-fn names_have_no_case_and_subtypes_count_where_there_is_nothing_else() {
+fn names_have_no_case_and_subtypes_count_as_a_fallback() {
     let config = config(Identity::GuidOrDn);
     let email = |attributes: &[(&str, &[&[u8]])]| {
         let person =
@@ -66,7 +66,7 @@ fn names_have_no_case_and_subtypes_count_where_there_is_nothing_else() {
 }
 
 #[test]
-fn members_of_every_description_count() {
+fn members_of_every_form_count() {
     let found = |attributes: &[(&str, &[&[u8]])]| {
         let (found, rest) =
             members(&read(&record("cn=g,dc=x", attributes)), "member", &mut References::default());
@@ -76,13 +76,13 @@ fn members_of_every_description_count() {
     assert_eq!(found(&[("Member", &[a]), ("member;x-option", &[b"cn=b,dc=x"])]), (2, Rest::Complete));
     assert_eq!(found(&[("member", &[]), ("member;range=0-1", &[a, a])]), (2, Rest::From(2)));
     assert_eq!(found(&[("member;x-y;RANGE=2-*", &[a])]), (1, Rest::Complete));
-    // A part that does not say how far it goes: asked for from where it seems to end.
+    // A part that does not say how far it goes: requested from where it seems to end.
     assert_eq!(found(&[("member;range=0-abc", &[a])]), (1, Rest::From(1)));
     assert_eq!(found(&[("memberOf", &[a]), ("members;range=0-1", &[a])]), (0, Rest::Complete));
 }
 
 #[test]
-fn an_id_that_was_asked_for_must_be_there() {
+fn a_configured_id_must_exist() {
     let of = |identity: Identity, attributes: &[(&str, &[&[u8]])]| {
         let person = person(
             &read(&record("cn=A,dc=x", attributes)),

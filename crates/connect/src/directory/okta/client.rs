@@ -1,4 +1,4 @@
-//! The wire: lists, page after page to the last, or an error.
+//! Requests to Okta: lists, page after page to the last, or an error.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use crate::{Error, Kind, Result};
 
 pub(super) const OKTA: Vendor = Vendor { name: "Okta", address: "okta.orgUrl" };
 
-/// How long one page may take.
+/// Time limit for one page.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Okta answers 35 to 75 requests at once, by the kind of organization (Okta, "Concurrent rate limits"), for everybody together.
+/// Initial limit on concurrent requests. Okta answers 35 to 75 at once, depending on the organization (Okta, "Concurrent rate limits"), shared by all clients.
 const FIRST_AT_ONCE: u32 = 10;
 const MOST_AT_ONCE: u32 = 25;
 
-/// A person (Okta API, "User").
+/// Person (Okta API, "User").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct UserRecord {
     pub(super) id: String,
@@ -39,7 +39,7 @@ pub(super) struct UserProfile {
     pub(super) login: Option<String>,
 }
 
-/// A group (Okta API, "Group").
+/// Group (Okta API, "Group").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct GroupRecord {
     pub(super) id: String,
@@ -49,12 +49,12 @@ pub(super) struct GroupRecord {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct GroupProfile {
-    /// Empty where there is none.
+    /// Empty if there is none.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) name: String,
 }
 
-/// A member, of whom only the id matters.
+/// Member, of whom only the id matters.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct MemberRecord {
     pub(super) id: String,
@@ -92,7 +92,7 @@ struct Refusal {
 pub(super) struct Client {
     api: Authorized<Login>,
     org_url: Url,
-    /// What to check when we are refused.
+    /// Advice if the credentials are refused.
     refused_hint: &'static str,
 }
 
@@ -111,14 +111,14 @@ impl Client {
         let api = Authorized::new(http, Login::new(&config.credentials, token_url));
         let refused_hint = match config.credentials {
             Credentials::Token(_) => {
-                "Check okta.token: tokens end when they are not used for 30 days, or with the account that made them."
+                "Check okta.token: tokens expire when they are not used for 30 days, or with the account that created them."
             }
             Credentials::Application { .. } => "Check that the application of okta.clientId is still active.",
         };
         Ok(Self { api, org_url: config.org_url.clone(), refused_hint })
     }
 
-    /// Asks for a token, to see whether that works.
+    /// Requests a token, to see whether that works.
     pub(super) async fn log_in(&self) -> Result<()> {
         self.api.log_in().await
     }
@@ -169,13 +169,13 @@ impl Client {
 fn below(base: &Url, path: &[&str]) -> Result<Url> {
     let mut url = base.clone();
     url.path_segments_mut()
-        .map_err(|()| Error::new(Kind::Configuration, "Reading from Okta", "okta.orgUrl is no base URL"))?
+        .map_err(|()| Error::new(Kind::Configuration, "Reading from Okta", "okta.orgUrl is not a base URL"))?
         .pop_if_empty()
         .extend(path);
     Ok(url)
 }
 
-/// Lists of people, lists of groups, and the rest are limited apart (Okta, "Management rate limits"); members are of the rest.
+/// Group of requests with a limit of its own: lists of people, lists of groups, and the rest, including members (Okta, "Management rate limits").
 fn limit_of(url: &Url) -> &'static str {
     let mut segments =
         url.path_segments().into_iter().flatten().skip_while(|segment| *segment != "v1").skip(1);
@@ -187,7 +187,7 @@ fn limit_of(url: &Url) -> &'static str {
     }
 }
 
-/// The target with `rel="next"` among those of one header (RFC 8288, section 3).
+/// Target with `rel="next"` among those in one header (RFC 8288, section 3).
 fn next_link(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some((_, after)) = rest.split_once('<') {
@@ -202,13 +202,13 @@ fn next_link(header: &str) -> Option<&str> {
         if is_next {
             return Some(target);
         }
-        // The bracket was taken with the comma.
+        // The bracket was removed together with the comma.
         rest = if others.is_empty() { "" } else { &after[after.len() - others.len() - 1..] };
     }
     None
 }
 
-/// `of_credentials` is what to check where they are not accepted.
+/// Error for a refusal. `of_credentials` is the advice if they are not accepted.
 pub(super) fn refused(attempted: &str, response: &Response, of_credentials: &'static str) -> Error {
     let status = response.status.as_u16();
     let told = match serde_json::from_slice::<Refusal>(&response.body) {
@@ -236,18 +236,18 @@ pub(super) fn refused(attempted: &str, response: &Response, of_credentials: &'st
         }
         429 => (
             Kind::Unreachable,
-            "Okta's limit is used up by others; run it at another time, or have it raised.",
+            "Okta's limit is used up by others; try again at another time, or have it raised.",
         ),
-        300..=399 => (Kind::Configuration, "Check okta.orgUrl: the server sends us elsewhere."),
-        _ => (Kind::Refused, "See status.okta.com. Nothing was imported."),
+        300..=399 => (Kind::Configuration, "Check okta.orgUrl: the server redirects elsewhere."),
+        _ => (Kind::Refused, "Check status.okta.com. Nothing was imported."),
     };
     Error::new(kind, attempted, told).hint(hint)
 }
 
-/// Okta's own are a third as long; next steps are not cut where they are shown.
+/// Longest name of a scope; Okta's own are a third as long. Next steps are not cut when they are shown.
 const LONGEST_SCOPE: usize = 100;
 
-/// The scope that an application's token lacks, as the answer names it (RFC 6750, section 3).
+/// Scope that an application's token lacks, as named in the answer (RFC 6750, section 3).
 fn missing_scope(response: &Response) -> Option<&str> {
     let header = response.headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
     let quoted = |name: &str| header.split_once(name)?.1.split_once('"').map(|(value, _)| value);
@@ -340,7 +340,7 @@ mod tests {
             crate::fuzz::harmless(&super::super::login::refused("Logging in", &answer), body.len() + wanted.len())?;
         }
 
-        /// What is found stands in brackets.
+        /// The link that is found is one in angle brackets.
         #[test]
         fn fuzz_links_of_okta(header in damaged_text([
             "<https://e.okta.com/api/v1/users?limit=2>; rel=\"self\", <https://e.okta.com/api/v1/users?after=x,y&limit=2>; rel=\"next\"",

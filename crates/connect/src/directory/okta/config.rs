@@ -1,4 +1,4 @@
-//! The settings of an Okta organization, understood.
+//! Settings of an Okta organization.
 
 use reqwest::Url;
 
@@ -7,37 +7,37 @@ use crate::http::assertion::Signer;
 use crate::http::{Network, base_url};
 use bwdc_core::Secret;
 
-/// Everything needed to read one Okta organization.
+/// Settings for reading one Okta organization.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Such as `https://example.okta.com`.
+    /// Base URL, such as `https://example.okta.com`.
     pub org_url: Url,
-    /// Who reads.
+    /// Credentials.
     pub credentials: Credentials,
-    /// Okta's own filter for people: what follows the first `|` of `sync.userFilter`.
+    /// Okta's own filter for people: the part after the first `|` of `sync.userFilter`.
     pub user_filter: Option<String>,
-    /// The same for groups.
+    /// Okta's own filter for groups.
     pub group_filter: Option<String>,
-    /// Trust and patience.
+    /// Trust and time limits.
     pub network: Network,
 }
 
-/// How we log in.
+/// Credentials for the login.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// With an API token of a read-only administrator.
+    /// API token of a read-only administrator.
     Token(Secret),
-    /// As an application of the kind API Services, with its private key (OAuth 2.0 client credentials).
+    /// Application of the kind API Services, with its private key (OAuth 2.0 client credentials).
     Application {
-        /// The application's client id.
+        /// Client id of the application.
         client_id: String,
-        /// Its private key.
+        /// Private key.
         signer: Signer,
     },
 }
 
 impl Config {
-    /// The organization's address: https, or plain http on this machine.
+    /// Parses the organization's address: https, or plain http on this machine.
     pub fn org_url(text: &str) -> Result<Url> {
         base_url("okta.orgUrl", text, "https://example.okta.com")
     }

@@ -1,10 +1,10 @@
-//! From Okta's records to people and groups. Pure.
+//! Conversion of Okta's records to people and groups. Pure.
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 
 use super::client::{GroupRecord, MemberRecord, UserRecord};
 
-/// One person, known by Okta's id.
+/// Converts one person, known by Okta's id.
 pub(super) fn user(record: &UserRecord) -> User {
     User {
         external_id: ExternalId::from(record.id.as_str()),
@@ -20,7 +20,7 @@ pub(super) fn user(record: &UserRecord) -> User {
     }
 }
 
-/// One group.
+/// Converts one group.
 pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
     Group {
         external_id: ExternalId::from(record.id.as_str()),

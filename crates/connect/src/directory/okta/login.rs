@@ -1,4 +1,4 @@
-//! The two ways to log in: an API token, or the private key of an application (Okta, "Implement OAuth for Okta with a service
+//! Login with an API token, or with the private key of an application (Okta, "Implement OAuth for Okta with a service
 //! app").
 
 use std::time::Duration;
@@ -18,21 +18,21 @@ use bwdc_core::Secret;
 const SCOPES: &str = "okta.users.read okta.groups.read";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Okta accepts an assertion for an hour at most.
+/// Lifetime of an assertion. Okta accepts an hour at most.
 const ASSERTED_FOR: i64 = 5 * 60;
 
-/// A new token is asked for so long before the old one ends.
+/// Time before a token's end at which a new one is requested.
 const BEFORE_END: Duration = Duration::from_secs(120);
 
-/// Where tokens come from.
+/// Source of tokens.
 #[derive(Debug)]
 pub(super) enum Login {
-    /// Lasts.
+    /// API token, which lasts.
     Token(Secret),
     Application(Application),
 }
 
-/// An application that signs who it is.
+/// Application that signs assertions.
 #[derive(Debug)]
 pub(super) struct Application {
     token_url: Url,
@@ -40,7 +40,7 @@ pub(super) struct Application {
     signer: Signer,
 }
 
-/// What an assertion says. It has no id: Okta takes each id once, and a request may have to be sent twice.
+/// Claims of an assertion. It has no id: Okta accepts each id once, and a request may have to be sent twice.
 #[derive(Serialize)]
 struct Claims<'a> {
     aud: &'a str,
@@ -53,11 +53,11 @@ struct Claims<'a> {
 #[derive(Deserialize)]
 struct Token {
     access_token: String,
-    /// Seconds.
+    /// In seconds.
     expires_in: u64,
 }
 
-/// How OAuth 2.0 says no (RFC 6749, section 5.2).
+/// Body of OAuth 2.0 refusals (RFC 6749, section 5.2).
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
@@ -134,8 +134,8 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
             "Grant the application the scopes okta.users.read and okta.groups.read, on its page Okta API Scopes."
         }
         "invalid_client" if error_description.contains("kid") => {
-            "The application has several keys, or others: set okta.keyId to the id (kid) of the key in okta.privateKeyFile, as the \
-             application's page General shows it."
+            "The application has several keys, or other ones: set okta.keyId to the id (kid) of the key in okta.privateKeyFile, as \
+            shown on the application's page General."
         }
         _ => HINT,
     };
@@ -144,4 +144,4 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
 }
 
 const HINT: &str = "Check okta.orgUrl and okta.clientId, that the application is of the kind API Services and active, that its public key \
-                    belongs to okta.privateKeyFile, and this machine's clock.";
+belongs to okta.privateKeyFile, and this machine's clock.";

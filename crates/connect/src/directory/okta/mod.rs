@@ -18,18 +18,18 @@ use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// The largest pages that Okta sends (Okta API, "List all users", "List all groups", "List all member users").
+/// Size of the largest pages that Okta sends (Okta API, "List all users", "List all groups", "List all member users").
 const USERS_PAGE: &str = "200";
 const GROUPS_PAGE: &str = "10000";
 const MEMBERS_PAGE: &str = "1000";
 
-/// How many groups are on their way at once; how many requests that may be, the client decides.
+/// Number of groups read at the same time; the client limits the requests.
 const AT_ONCE: usize = 64;
 
-/// `/users` leaves deprovisioned people out unless they are asked for.
+/// Filter for deprovisioned people, whom `/users` leaves out unless they are requested.
 const DEPROVISIONED: &str = "status eq \"DEPROVISIONED\"";
 
-/// An Okta organization.
+/// Okta organization.
 #[derive(Debug)]
 pub struct Okta {
     config: Config,
@@ -37,7 +37,7 @@ pub struct Okta {
 }
 
 impl Okta {
-    /// Checks what can be checked without a connection.
+    /// Checks the settings that can be checked without a connection.
     pub fn open(config: Config) -> Result<Self> {
         let client = Client::new(&config)?;
         Ok(Self { config, client })
@@ -70,14 +70,14 @@ impl Okta {
         }
     }
 
-    /// People by the administrator's filter, with those who left.
+    /// Reads people by the administrator's filter, and those who left.
     async fn asked_for(&self, scope: Scope, progress: &Progress) -> Result<Vec<User>> {
         if !scope.has_users() {
             return Ok(Vec::new());
         }
         let filter = self.config.user_filter.as_deref();
         let living = self.users("users", filter, progress);
-        // A filter by lastUpdated finds those who left, too.
+        // A filter by lastUpdated finds leavers, too.
         let needs_leavers = !filter.is_some_and(|filter| filter.contains("lastUpdated"));
         let left = async {
             if !needs_leavers {
@@ -93,7 +93,7 @@ impl Okta {
         Ok(lists::with_leavers(living, left))
     }
 
-    /// The rest of the living, where it matters who they are.
+    /// Reads the other active people, if it matters who they are.
     async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<Vec<User>> {
         let is_everybody = ask.scope.has_users() && self.config.user_filter.is_none();
         if is_everybody || !ask.needs_others(asked_for) {
@@ -103,7 +103,7 @@ impl Okta {
         Ok(lists::but_for(users, asked_for))
     }
 
-    /// Groups with their members, several at once. One that is deleted while we read is left out, with a note.
+    /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
     async fn groups(&self, scope: Scope, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
         if !scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
@@ -179,11 +179,7 @@ impl Directory for Okta {
             tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
         let others = self.others(ask, &users, progress).await?;
         if users.is_empty() && ask.scope.has_users() {
-            notes.push(Note::warning(
-                Step::Read,
-                "",
-                format!("there are no users at {}", self.client.place()),
-            ));
+            notes.push(Note::warning(Step::Read, "", format!("{} has no users", self.client.place())));
         }
         let snapshot = Snapshot {
             users,

@@ -1,4 +1,4 @@
-//! The wire: the login, and one page of a list.
+//! Requests to OneLogin: the login, and single pages of a list.
 
 use std::time::Duration;
 
@@ -24,33 +24,33 @@ use bwdc_core::Secret;
 
 const ONELOGIN: Vendor = Vendor { name: "OneLogin", address: "onelogin.url or onelogin.region" };
 
-/// How long one page may take.
+/// Time limit for one page.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// OneLogin limits the calls in an hour and says nothing of calls at once; so not too many.
+/// Limit on concurrent requests. OneLogin limits the calls in an hour and documents no limit on concurrent ones, so not too many.
 const FIRST_AT_ONCE: u32 = 10;
 const MOST_AT_ONCE: u32 = 20;
 
-/// How long a token is used at least, whatever its end is said to be.
+/// Shortest time a token is used, whatever its expiry time.
 const SHORTEST_USE: Duration = Duration::from_secs(60);
 
-/// A list of OneLogin's API, version 2.
+/// List of OneLogin's API, version 2.
 #[derive(Debug)]
 pub(super) struct List {
-    /// For messages, such as "users".
+    /// Name for messages, such as "users".
     pub(super) what: String,
-    /// Below `/api/2`.
+    /// Path below `/api/2`.
     path: Vec<String>,
     fields: Option<&'static str>,
-    /// The largest page.
+    /// Largest page.
     limit: &'static str,
-    /// Whether what it belongs to may be deleted before it is read.
+    /// Whether its owner may be deleted before it is read.
     may_go: bool,
 }
 
 impl List {
-    /// Everybody. The vendor's description of the API allows pages of 100, its page "List Users" tells of 50: which it is shows in
-    /// the answer.
+    /// List of everybody. The vendor's description of the API allows pages of 100, its page "List Users" mentions 50: the answer
+    /// shows which applies.
     pub(super) fn users() -> Self {
         Self {
             what: "users".to_owned(),
@@ -61,7 +61,7 @@ impl List {
         }
     }
 
-    /// All roles. "Max page limit is 650" (OneLogin API 2, "List Roles").
+    /// List of all roles. "Max page limit is 650" (OneLogin API 2, "List Roles").
     pub(super) fn roles() -> Self {
         Self {
             what: "roles".to_owned(),
@@ -72,7 +72,7 @@ impl List {
         }
     }
 
-    /// Who has a role (OneLogin API 2, "Get Role Users").
+    /// List of people with a role (OneLogin API 2, "Get Role Users").
     pub(super) fn holders_of(role: &RoleRecord) -> Self {
         Self {
             what: format!("users of the role {} ({})", role.name, role.id),
@@ -88,42 +88,42 @@ impl List {
 pub(super) trait Record: DeserializeOwned + Kept + Send + Sync {
     /// Unique in its list.
     fn id(&self) -> u64;
-    /// Since when it is in the list, where that is known.
+    /// Creation time, if known.
     fn since(&self) -> Option<Timestamp>;
-    /// Understands each of a page by the others.
+    /// Interprets each entry of a page with the help of the others.
     fn compare(_page: &mut [Self]) {}
 }
 
-/// A person (OneLogin API 2, "User Resource").
+/// Person (OneLogin API 2, "User Resource").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct UserRecord {
     pub(super) id: u64,
     pub(super) email: Option<String>,
     pub(super) username: Option<String>,
     pub(super) status: Option<i64>,
-    /// Their roles; `None` where the page that they are on says nothing of anybody's.
+    /// Roles; `None` if the page contains nobody's roles.
     #[serde(default)]
     pub(super) role_ids: Option<Vec<u64>>,
     #[serde(default, deserialize_with = "moment")]
     pub(super) created_at: Option<Timestamp>,
 }
 
-/// Such as `2021-04-28T21:10:57.210Z`.
+/// Time such as `2021-04-28T21:10:57.210Z`.
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Timestamp>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value.as_str().and_then(|text| text.parse().ok()))
 }
 
-/// A role (OneLogin API 2, "Roles").
+/// Role (OneLogin API 2, "Roles").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct RoleRecord {
     pub(super) id: u64,
-    /// Empty where there is none.
+    /// Empty if there is none.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) name: String,
 }
 
-/// Somebody who has a role (OneLogin API 2, "Get Role Users").
+/// Person with a role (OneLogin API 2, "Get Role Users").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Holder {
     pub(super) id: u64,
@@ -159,7 +159,7 @@ impl Record for UserRecord {
         self.created_at
     }
 
-    /// Where roles are told of somebody, those of whom none are told have none.
+    /// If roles are given for somebody on the page, people without any have none.
     fn compare(page: &mut [Self]) {
         if page.iter().any(|user| user.role_ids.is_some()) {
             page.iter_mut().for_each(|user| {
@@ -189,44 +189,44 @@ impl Record for Holder {
     }
 }
 
-/// One page of a list, with what its headers say (OneLogin API 2, "Using Query Parameters", "Pagination").
+/// Page of a list, with the contents of its headers (OneLogin API 2, "Using Query Parameters", "Pagination").
 #[derive(Debug)]
 pub(super) struct Page<T> {
     pub(super) records: Vec<T>,
-    /// How many there are in the whole list.
+    /// Number of entries in the whole list.
     pub(super) total: Option<usize>,
-    /// On how many pages.
+    /// Number of pages.
     pub(super) pages: Option<usize>,
-    /// The way to the page that follows.
+    /// Cursor of the following page.
     pub(super) cursor: Option<String>,
-    /// Not later than the answer was made, by OneLogin's clock.
+    /// Time by OneLogin's clock, not later than the answer.
     pub(super) asked_at: Timestamp,
-    /// What is left of the calls of this hour.
+    /// Remaining calls of this hour.
     pub(super) calls: Option<Limit>,
 }
 
-/// Where in a list a page is.
+/// Position of a page in a list.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum At<'a> {
-    /// By number, from 1 on.
+    /// By number, starting at 1.
     Number(usize),
-    /// Where the page before it says.
+    /// By the cursor of the page before it.
     Cursor(&'a str),
 }
 
-/// What the token endpoint answers (OneLogin API 2, "Generate Tokens").
+/// Answer of the token endpoint (OneLogin API 2, "Generate Tokens").
 #[derive(Deserialize)]
 struct Token {
     access_token: String,
-    /// When it was made: the same one is given to everybody who asks until it expires.
+    /// Creation time: everybody who asks gets the same token until it expires.
     #[serde(default, deserialize_with = "moment")]
     created_at: Option<Timestamp>,
-    /// Seconds from then on.
+    /// Lifetime in seconds.
     expires_in: u64,
 }
 
 impl Token {
-    /// When another one is asked for: before its end there is no other one to be had. `None` if that is never.
+    /// Time at which to request another: there is no other token before this one expires. `None` if that is never.
     fn renew_at(&self, now: Timestamp) -> Option<Instant> {
         let end = self.created_at.unwrap_or(now).as_second().saturating_add_unsigned(self.expires_in);
         let left = u64::try_from(end.saturating_sub(now.as_second())).unwrap_or(0);
@@ -234,7 +234,7 @@ impl Token {
     }
 }
 
-/// The credential pair, and where it gets tokens.
+/// Credential pair, and the endpoint that issues tokens for it.
 #[derive(Debug)]
 struct CredentialPair {
     token_url: Url,
@@ -298,12 +298,12 @@ impl Client {
         Ok(Self { api: Authorized::new(http, pair), api_url: config.api_url.clone() })
     }
 
-    /// Asks for a token, to see whether that works.
+    /// Requests a token, to see whether that works.
     pub(super) async fn log_in(&self) -> Result<()> {
         self.api.log_in().await
     }
 
-    /// One page of a list; `None` if what the list belongs to was deleted.
+    /// Reads one page of a list; `None` if the list's owner was deleted.
     pub(super) async fn page<T: Record>(
         &self,
         list: &List,
@@ -358,7 +358,7 @@ impl Client {
     }
 }
 
-/// The clock of an answer is told in whole seconds.
+/// Rounds down: the clock of an answer has whole seconds.
 fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     let seconds = i64::try_from(by.as_secs() + 1).unwrap_or(i64::MAX);
     Timestamp::from_second(time.as_second().saturating_sub(seconds)).unwrap_or(Timestamp::MIN)
@@ -368,19 +368,19 @@ fn below(base: &Url, path: &[&str]) -> Result<Url> {
     let mut url = base.clone();
     url.path_segments_mut()
         .map_err(|()| {
-            Error::new(Kind::Configuration, "Reading from OneLogin", "the API's URL is no base URL")
+            Error::new(Kind::Configuration, "Reading from OneLogin", "the API's URL is not a base URL")
         })?
         .pop_if_empty()
         .extend(path);
     Ok(url)
 }
 
-/// All calls count against the account's one limit, but for logins.
+/// Group of requests with a limit of its own: all calls count towards the account's one limit, except logins.
 fn limit_of(url: &Url) -> &'static str {
     if url.path().ends_with("/token") { "logins" } else { "calls" }
 }
 
-/// Cursors come as they go into an address (`%3D` for `=`), or as they are.
+/// Normalises a cursor, which may come percent-encoded (`%3D` for `=`) or plain.
 fn add_cursor(url: &mut Url, cursor: &str) {
     if cursor.contains('%') && !cursor.contains('&') {
         let others = url.query().map_or(String::new(), |others| format!("{others}&"));
@@ -390,16 +390,16 @@ fn add_cursor(url: &mut Url, cursor: &str) {
     }
 }
 
-/// What OneLogin says when it says no: with the status that fits, or within a 200.
+/// Refusal by OneLogin: with a matching status, or within a 200.
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
-    /// As an HTTP status.
+    /// HTTP status.
     code: u16,
-    /// In OneLogin's own words.
+    /// OneLogin's own text.
     words: String,
 }
 
-/// OneLogin has several forms: `{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}`,
+/// Reads OneLogin's several formats: `{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}`,
 /// `{"message":"Unauthorized","statusCode":401,"name":"UnauthorizedError"}` and
 /// `{"status":400,"error":"BadRequestError","description":"Invalid pagination cursor"}`.
 impl Refusal {
@@ -415,7 +415,7 @@ impl Refusal {
     }
 
     fn told(body: &[u8]) -> Option<Self> {
-        // Lists are long, and no refusals.
+        // Lists are long, and not refusals.
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;
         }
@@ -446,12 +446,12 @@ impl Refusal {
         let (kind, hint) = match self.code {
             400 | 401 | 403 => (
                 Kind::Credentials,
-                "Check onelogin.clientId and onelogin.secret, and onelogin.region: the credential pairs of an account are known in \
-                 its own region only, and at its own address (onelogin.url).",
+                "Check onelogin.clientId and onelogin.secret, and onelogin.region: the credential pairs of an account are valid in \
+                its own region only, and at its own address (onelogin.url).",
             ),
             500 => (
                 Kind::Refused,
-                "OneLogin also says this when the user who made the credential pair was deleted: then make a new one.",
+                "OneLogin also gives this answer when the user who created the credential pair was deleted: then create a new one.",
             ),
             code => return self.otherwise(code, attempted, response),
         };
@@ -481,19 +481,19 @@ impl Refusal {
                 return self.error(Kind::Unreachable, attempted, response).hint(hint);
             }
             404 => {
-                "Check onelogin.url, or BWDC_ONELOGIN_API_URL where that is set: it ends before /api and /auth."
+                "Check onelogin.url, or BWDC_ONELOGIN_API_URL if it is set: it must end before /api and /auth."
             }
             300..=399 => {
-                "Check onelogin.url, or BWDC_ONELOGIN_API_URL where that is set: the server sends us elsewhere."
+                "Check onelogin.url, or BWDC_ONELOGIN_API_URL if it is set: the server redirects elsewhere."
             }
-            _ => "See status.onelogin.com. Nothing was imported.",
+            _ => "Check status.onelogin.com. Nothing was imported.",
         };
         let kind = if code < 500 { Kind::Configuration } else { Kind::Refused };
         self.error(kind, attempted, response).hint(hint)
     }
 }
 
-/// A limit or a trouble of the server's own that is told within a 200.
+/// Limit or temporary server failure reported within a 200.
 fn may_pass(response: &Response) -> bool {
     response.status.is_success()
         && Refusal::told(&response.body)
@@ -508,7 +508,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_in_onelogins_words() {
+    fn refusals_are_shown_with_onelogins_text() {
         let told = |body: &str| Refusal::told(body.as_bytes()).map(|Refusal { code, words }| (code, words));
         for (body, code, words) in [
             (
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn no_roles_are_none_only_where_others_have_some() {
+    fn missing_roles_mean_none_only_if_others_have_some() {
         let roles = |page: &str| {
             let mut page: Vec<UserRecord> = serde_json::from_str(page).unwrap();
             UserRecord::compare(&mut page);
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_go_back_as_they_came() {
+    fn cursors_are_sent_back_unchanged() {
         let with = |cursor: &str, query: &str| {
             let mut url = Url::parse(&format!("https://example.org/users{query}")).unwrap();
             add_cursor(&mut url, cursor);
@@ -622,7 +622,7 @@ mod tests {
             }
         }
 
-        /// A cursor is the cursor, and nothing else of the query.
+        /// A cursor cannot add anything else to the query.
         #[test]
         fn fuzz_cursors_of_onelogin(cursor in damaged_text(["bGltaXQ%3D", "a+/=", "%3D;page=1"])) {
             let mut url = Url::parse("https://api.us.onelogin.com/api/2/users?fields=id").unwrap();

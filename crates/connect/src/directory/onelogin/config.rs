@@ -1,4 +1,4 @@
-//! The settings of OneLogin, understood.
+//! Settings of OneLogin.
 
 use reqwest::Url;
 
@@ -6,22 +6,22 @@ use crate::Result;
 use crate::http::{Network, base_url};
 use bwdc_core::Secret;
 
-/// Everything needed to read one OneLogin account.
+/// Settings for reading one OneLogin account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Such as `https://api.us.onelogin.com` or `https://example.onelogin.com`.
+    /// Base URL, such as `https://api.us.onelogin.com` or `https://example.onelogin.com`.
     pub api_url: Url,
-    /// The id of an API credential pair with the scope Read Users.
+    /// Id of an API credential pair with the scope Read Users.
     pub client_id: String,
-    /// Its secret.
+    /// Secret of the pair.
     pub client_secret: Secret,
-    /// What makes an address of the user name of people who have none, with the `@`; it may be empty.
+    /// Suffix, with the `@`, that makes an address from the user name of people who have none; it may be empty.
     pub email_suffix: Option<String>,
-    /// Trust and patience.
+    /// Trust and time limits.
     pub network: Network,
 }
 
-/// Where an account is.
+/// Region of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
     /// The United States.
@@ -31,12 +31,12 @@ pub enum Region {
 }
 
 impl Config {
-    /// The account's own address: https, or plain http on this machine.
+    /// Parses the account's own address: https, or plain http on this machine.
     pub fn account_url(text: &str) -> Result<Url> {
         base_url("onelogin.url", text, "https://example.onelogin.com")
     }
 
-    /// The API of a region (OneLogin, "API Reference": `https://api.<us_or_eu>.onelogin.com`).
+    /// API of a region (OneLogin, "API Reference": `https://api.<us_or_eu>.onelogin.com`).
     pub fn api_of(region: Region) -> Result<Url> {
         let url = match region {
             Region::Us => "https://api.us.onelogin.com",

@@ -1,4 +1,4 @@
-//! From OneLogin's records to people and groups. Pure.
+//! Conversion of OneLogin's records to people and groups. Pure.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use bwdc_core::note::{Note, Step};
 
 use super::client::{RoleRecord, UserRecord};
 
-/// `status` of an account that an administrator has switched off (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1
+/// `status` of an account that an administrator has suspended (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1
 /// active, 3 locked, 4 password expired, 5 awaiting a password reset, 7 password pending, 8 security questions required.
 const SUSPENDED: i64 = 2;
 
-/// One person. Ids are numbers, and become what the existing connector makes of them.
+/// Converts one person. Ids are numbers, written as the existing connector writes them.
 pub(super) fn user(record: &UserRecord, suffix: Option<&str>) -> User {
     User {
         external_id: ExternalId::from(record.id.to_string()),
@@ -22,7 +22,7 @@ pub(super) fn user(record: &UserRecord, suffix: Option<&str>) -> User {
     }
 }
 
-/// The address, else the user name if it is one, else what the suffix makes of the user name.
+/// Address, else the user name if it is one, else the user name with the suffix.
 fn email(record: &UserRecord, suffix: Option<&str>) -> Option<Email> {
     let name = given(&record.username);
     let made = || Some(format!("{}{}", name.as_ref()?, suffix?)).filter(|made| is_address(made));
@@ -35,17 +35,17 @@ fn given(text: &Option<String>) -> Option<String> {
     text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Names who has no address because the user name and the suffix make none.
+/// Names people who have no address because the user name and the suffix do not make one.
 pub(super) fn made_wrong(record: &UserRecord, suffix: Option<&str>) -> Option<Note> {
     let (name, suffix) = (given(&record.username)?, suffix?);
     if email(record, Some(suffix)).is_some() {
         return None;
     }
     let entry = format!("{name} ({}), as `{name}{suffix}`", record.id);
-    Some(Note::warning(Step::Email, entry, "user name and sync.emailSuffix make no e-mail address"))
+    Some(Note::warning(Step::Email, entry, "user name and sync.emailSuffix do not make an e-mail address"))
 }
 
-/// Shaped `x@y.z`.
+/// Whether the text has the form `x@y.z`.
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let Some((host, end)) = domain.rsplit_once('.') else { return false };
@@ -53,7 +53,7 @@ fn is_address(text: &str) -> bool {
     !has_odd && [local, host, end].iter().all(|part| !part.is_empty())
 }
 
-/// One group for each role, with the people whose roles name its id.
+/// Makes one group of each role, with the people whose roles include its id.
 pub(super) fn groups(roles: Vec<RoleRecord>, users: &[UserRecord]) -> Vec<Group> {
     let mut holders: HashMap<u64, Vec<u64>> = HashMap::new();
     for user in users {
@@ -68,11 +68,11 @@ pub(super) fn groups(roles: Vec<RoleRecord>, users: &[UserRecord]) -> Vec<Group>
     roles.into_iter().map(group).collect()
 }
 
-/// A role with those who have it, by id.
+/// Role with the people who have it, by id.
 pub(super) fn group(role: &RoleRecord, holders: impl IntoIterator<Item = u64>) -> Group {
     Group {
         external_id: ExternalId::from(role.id.to_string()),
-        // The ids of people and of roles are numbers of two series.
+        // The ids of people and of roles are separate series of numbers.
         reference_id: ReferenceId::from(format!("role:{}", role.id)),
         name: role.name.clone(),
         members: holders.into_iter().map(person).collect(),
@@ -80,7 +80,7 @@ pub(super) fn group(role: &RoleRecord, holders: impl IntoIterator<Item = u64>) -
     }
 }
 
-/// As far as they are told.
+/// Roles as far as they are known.
 pub(super) fn role_ids(user: &UserRecord) -> &[u64] {
     user.role_ids.as_deref().unwrap_or_default()
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_where_one_is() {
+    fn the_address_is_the_first_valid_one() {
         for (email, username, suffix, expected) in [
             (Some(" Ann@Example.org "), Some("bob@example.org"), None, Some("ann@example.org")),
             (Some("ann"), Some("Bob@example.org"), None, Some("bob@example.org")),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn who_would_have_a_wrong_address_is_named() {
+    fn people_who_would_have_an_invalid_address_are_named() {
         let told =
             |email, username, suffix| made_wrong(&record(email, username), suffix).map(|note| note.entry);
         assert_eq!(told(None, Some("bob"), Some("")).as_deref(), Some("bob (1), as `bob`"));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_suspended_are_disabled() {
+    fn only_suspended_people_are_disabled() {
         for status in [None, Some(0), Some(1), Some(3), Some(4), Some(5), Some(7), Some(8)] {
             let record = UserRecord { status, ..record(None, None) };
             assert_eq!(user(&record, None).status, Status::Active, "{status:?}");

@@ -1,13 +1,13 @@
-//! A whole list, and the proof that nobody is missing.
+//! Complete list, with proof that nobody is missing.
 //!
-//! Pages are asked for by number, several at once. OneLogin's cursors are page numbers, too (`limit=100&page=2`, encoded), so that
-//! following them is no safer: when an entry is deleted while the list is read, those after it move up, and whoever moves from a
-//! page that is still to be read to one that was read already is in neither. So entries are counted: the first page says how many
-//! there were when it was made. If that many are found who were there then, nobody is missing, whatever was created or deleted
-//! meanwhile. If not, the list is read again.
+//! Pages are requested by number, several at once. OneLogin's cursors are page numbers, too (`limit=100&page=2`, encoded), so
+//! following them is no safer: if an entry is deleted while the list is read, those after it move up, and an entry that moves
+//! from a page still to be read to one already read is in neither. So entries are counted: the first page reports how many
+//! there were when it was made. If that many entries are found that existed then, nobody is missing, whatever was created or
+//! deleted meanwhile. If not, the list is read again.
 //!
-//! Where the count is not told or never fits, the list is read from cursor to cursor: to where OneLogin says that it ends, until the
-//! count fits, or until two reads in a row have found the same entries, and not fewer than are counted.
+//! If there is no count or it never matches, the list is read from cursor to cursor: to where OneLogin marks its end, until the
+//! count matches, or until two reads in a row find the same entries, and no fewer than the count.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -20,39 +20,39 @@ use crate::directory::Progress;
 use crate::directory::lists::Listed;
 use crate::{Error, Kind, Result};
 
-/// How many pages are on their way at once; how many requests that may be, the client decides.
+/// Number of pages requested at the same time; the client limits the requests.
 const AT_ONCE: usize = 64;
 
-/// How often a list is read in each way before we give up.
+/// Number of reads in each way before giving up.
 const READS: usize = 3;
 
-/// Who was created at most this long ago may have been counted or not: the clock is told in whole seconds. After it, one knows.
+/// Age below which an entry may have been counted or not: the clock has whole seconds. Older entries were counted.
 const UNTIL_CERTAIN: Duration = Duration::from_secs(2);
 
-/// How a list is gone through.
+/// Way of going through a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Numbers,
     Cursors,
 }
 
-/// One read of a list.
+/// Single read of a list.
 #[derive(Debug)]
 struct Read<T> {
     way: Way,
-    /// By id; one that was met twice counts once.
+    /// Entries by id; an entry found twice counts once.
     found: BTreeMap<u64, T>,
-    /// How many requests it took.
+    /// Number of requests.
     pages: usize,
-    /// How many there were at the start, where that was told.
+    /// Number of entries at the start, if it was given.
     counted: Option<usize>,
-    /// Those created later were not counted.
+    /// Time of the count: entries created later were not counted.
     began: Timestamp,
-    /// Whether it went on to where no page is said to follow.
+    /// Whether the read reached a page without a successor.
     has_ended: bool,
 }
 
-/// All entries of a list, by id.
+/// Reads all entries of a list, by id.
 pub(super) async fn all<T: Record>(client: &Client, list: &List, progress: &Progress) -> Result<Listed<T>> {
     let mut tries: Vec<String> = Vec::new();
     let mut wait = false;
@@ -71,14 +71,10 @@ pub(super) async fn all<T: Record>(client: &Client, list: &List, progress: &Prog
             if read.adds_up() || is_repeated && read.is_proven_by_repetition() {
                 return Ok(Listed::All(read.found.into_values().collect()));
             }
-            tracing::debug!(
-                list.what,
-                told = read.told(),
-                "the counts do not add up; reading the list again"
-            );
+            tracing::debug!(list.what, told = read.told(), "the counts do not match; reading the list again");
             tries.push(read.told());
             wait = read.counted.is_some();
-            // Another read in this way would be as this one.
+            // Another read in this way would have the same result.
             if is_repeated || way == Way::Numbers && read.counted.is_none() {
                 break;
             }
@@ -86,20 +82,20 @@ pub(super) async fn all<T: Record>(client: &Client, list: &List, progress: &Prog
         }
     }
     let reason = format!(
-        "what OneLogin counts and what its pages have do not agree, in {} reads: {}",
+        "OneLogin's count and the entries on its pages do not match, in {} reads: {}",
         tries.len(),
         tries.join(", ")
     );
     let hint = if wait {
-        "Nothing was imported. Perhaps many are being created or deleted at this moment: run it again later."
+        "Nothing was imported. Perhaps many are being created or deleted at this moment: try again later."
     } else {
-        "Nothing was imported. A proxy may take the headers Total-Count and After-Cursor away."
+        "Nothing was imported. A proxy may be removing the headers Total-Count and After-Cursor."
     };
     let attempted = format!("Reading {} from {}", list.what, client.place());
     Err(Error::new(Kind::Incomplete, attempted, reason).hint(hint))
 }
 
-/// Reads pages by number, several at once. Where the first one has no count, it alone is read.
+/// Reads pages by number, several at once. If the first one has no count, only it is read.
 async fn by_number<T: Record>(client: &Client, list: &List, progress: &Progress) -> Result<Option<Read<T>>> {
     let Some(first) = client.page::<T>(list, At::Number(1), progress).await? else { return Ok(None) };
     let mut is_followed = first.cursor.is_some();
@@ -109,21 +105,21 @@ async fn by_number<T: Record>(client: &Client, list: &List, progress: &Progress)
         return Ok(Some(read));
     }
     progress.expect_requests(pages.saturating_sub(1));
-    // One after the other is asked for as room comes, however many there are said to be.
+    // One page after the other is requested as slots become free, however many there are said to be.
     let asked = (2..=pages).map(|number| client.page::<T>(list, At::Number(number), progress));
     let mut rest = stream::iter(asked).buffered(AT_ONCE);
     while let Some(page) = rest.try_next().await? {
         let Some(page) = page else { return Ok(None) };
         is_followed = page.cursor.is_some();
         read.pages += 1;
-        // A page without entries is behind the end, whatever the count of pages says.
+        // A page without entries is behind the end, whatever the page count.
         if page.records.is_empty() {
             break;
         }
         read.add(page.records);
     }
     drop(rest);
-    // The list may have grown, or be longer than its count says.
+    // The list may have grown, or be longer than its count.
     while is_followed {
         read.pages += 1;
         let Some(page) = client.page::<T>(list, At::Number(read.pages), progress).await? else {
@@ -134,8 +130,8 @@ async fn by_number<T: Record>(client: &Client, list: &List, progress: &Progress)
     Ok(Some(read))
 }
 
-/// Reads page after page, each where the one before it says. Where the first one says nothing, pages are numbered, and the one behind
-/// the last is empty.
+/// Reads page after page, each at the cursor of the one before it. If the first has no cursor, pages are numbered, and the one
+/// after the last is empty.
 async fn by_cursor<T: Record>(client: &Client, list: &List, progress: &Progress) -> Result<Option<Read<T>>> {
     let Some(mut first) = client.page::<T>(list, At::Number(1), progress).await? else { return Ok(None) };
     let mut next = first.cursor.take();
@@ -180,20 +176,20 @@ impl<T: Record> Read<T> {
         read
     }
 
-    /// How many of them are new.
+    /// Number of new entries among these.
     fn add(&mut self, records: Vec<T>) -> usize {
         let before = self.found.len();
         self.found.extend(records.into_iter().map(|record| (record.id(), record)));
         self.found.len() - before
     }
 
-    /// How many of those found were there at the start.
+    /// Number of entries found that existed at the start.
     fn were_there(&self) -> usize {
         let is_new = |record: &&T| record.since().is_some_and(|at| at >= self.began);
         self.found.len() - self.found.values().filter(is_new).count()
     }
 
-    /// Whether the count fits. A single page is as its count says. Between two, entries may come and go.
+    /// Whether the count matches. A single page always does. Between two, entries may come and go.
     fn adds_up(&self) -> bool {
         let found = if self.pages == 1 { self.found.len() } else { self.were_there() };
         self.counted == Some(found)
@@ -205,7 +201,7 @@ impl<T: Record> Read<T> {
         has_same && self.has_ended && last.has_ended && self.counted == last.counted
     }
 
-    /// Whether it is complete if the read before it found the same: it went where OneLogin led, and no count says that there are more.
+    /// Whether an identical read before it proves this one complete: it followed OneLogin's cursors, and no count is larger.
     fn is_proven_by_repetition(&self) -> bool {
         self.way == Way::Cursors && self.counted.is_none_or(|counted| counted <= self.found.len())
     }

@@ -1,4 +1,4 @@
-//! OneLogin, by version 2 of its API: the ids, states and roles are those of version 1, and its pages can be asked for by number.
+//! OneLogin, by version 2 of its API: ids, states and roles are those of version 1, and its pages can be requested by number.
 
 mod client;
 mod config;
@@ -20,10 +20,10 @@ use crate::http::Limit;
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
 
-/// Of how many roles the members are read at once; how many requests that may be, the client decides.
+/// Number of roles whose members are read at the same time; the client limits the requests.
 const AT_ONCE: usize = 64;
 
-/// A OneLogin account.
+/// OneLogin account.
 #[derive(Debug)]
 pub struct OneLogin {
     config: Config,
@@ -31,7 +31,7 @@ pub struct OneLogin {
 }
 
 impl OneLogin {
-    /// Checks what can be checked without a connection.
+    /// Checks the settings that can be checked without a connection.
     pub fn open(config: Config) -> Result<Self> {
         let client = Client::new(&config)?;
         Ok(Self { config, client })
@@ -43,30 +43,30 @@ impl OneLogin {
         Ok(users)
     }
 
-    /// A list that belongs to nothing that could be deleted.
+    /// Reads a list without an owner that could be deleted.
     async fn all<T: Record>(&self, list: &List, progress: &Progress) -> Result<Vec<T>> {
         match listing::all(&self.client, list, progress).await? {
             Listed::All(records) => Ok(records),
             Listed::Gone => {
                 let attempted = format!("Reading {} from {}", list.what, self.client.place());
-                Err(Error::new(Kind::Incomplete, attempted, "the list is not there")
+                Err(Error::new(Kind::Incomplete, attempted, "the list does not exist")
                     .hint("Nothing was imported."))
             }
         }
     }
 
-    /// Roles as groups. They are listed after the people: a role that is deleted meanwhile is not in the list any more, so that it
-    /// never becomes a group with a part of its members.
+    /// Reads roles as groups. They are listed after the people: a role that is deleted meanwhile is no longer in the list, so it
+    /// never becomes a group with only some of its members.
     async fn groups(&self, users: &[UserRecord], progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
         let mut roles: Vec<RoleRecord> = self.all(&List::roles(), progress).await?;
-        // One that people have was deleted meanwhile, or moved from page to page while others were.
+        // A role that people have was deleted meanwhile, or moved from page to page during the read.
         if !unlisted(users, &roles).is_empty() {
             roles = self.all(&List::roles(), progress).await?;
         }
         roles.iter().for_each(|_| progress.group());
-        let unlisted = unlisted(users, &roles)
-            .into_iter()
-            .map(|id| Note::info(Step::Read, id, "people have this role, but it is not listed (any more)"));
+        let unlisted = unlisted(users, &roles).into_iter().map(|id| {
+            Note::info(Step::Read, id, "people have this role, but it is not listed (or no longer is)")
+        });
         let mut notes: Vec<Note> = unlisted.collect();
         let ByName { named, notes: more, .. } =
             lists::by_name(roles, |role| &role.name, |role| role.id.to_string());
@@ -74,7 +74,7 @@ impl OneLogin {
         if tell_roles(users) {
             return Ok((convert::groups(named, users), notes));
         }
-        // Groups without members instead would take people's access away.
+        // Groups without members would take people's access away.
         progress.expect_requests(named.len());
         let (groups, more) =
             lists::with_members(&named, AT_ONCE, |role| &role.name, |role| self.holders(role, progress))
@@ -111,17 +111,17 @@ impl OneLogin {
         }
     }
 
-    /// Whether members can be had of the roles instead, by the first one.
+    /// Whether members can be read role by role instead, tried with the first one.
     async fn check_holders(&self, roles: Option<&Page<RoleRecord>>) -> Option<Check> {
         let what = "OneLogin users' roles";
         match self.first::<Holder>(&List::holders_of(roles?.records.first()?)).await {
             Err(error) => Some(Check::bad(what, error)),
-            Ok(_) => Some(Check::good(what, "not told with the users; read role by role instead")),
+            Ok(_) => Some(Check::good(what, "not included with the users; read role by role instead")),
         }
     }
 }
 
-/// Whether the list of people says which roles they have. A page of it on which nobody has any may be one that says nothing.
+/// Whether the list of people includes their roles. A page on which nobody has any may be one that omits them.
 fn tell_roles(users: &[UserRecord]) -> bool {
     users.iter().all(|user| user.role_ids.is_some())
 }
@@ -132,7 +132,7 @@ fn unlisted(users: &[UserRecord], roles: &[RoleRecord]) -> BTreeSet<u64> {
     users.iter().flat_map(convert::role_ids).copied().filter(|id| !listed.contains(id)).collect()
 }
 
-/// Whether the calls that are left of this hour are enough for a read.
+/// Whether the remaining calls of this hour are enough for a read.
 fn enough_calls(page: &Page<UserRecord>) -> Option<Check> {
     let Limit { left, renewed_in } = page.calls?;
     // People, and a page or two of roles.
@@ -182,11 +182,7 @@ impl Directory for OneLogin {
             (Vec::new(), Vec::new())
         };
         if records.is_empty() {
-            notes.push(Note::warning(
-                Step::Read,
-                "",
-                format!("there are no users at {}", self.client.place()),
-            ));
+            notes.push(Note::warning(Step::Read, "", format!("{} has no users", self.client.place())));
         }
         let suffix = self.config.email_suffix.as_deref();
         if ask.scope.has_users() {

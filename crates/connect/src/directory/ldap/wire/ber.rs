@@ -1,5 +1,5 @@
-//! The part of BER that LDAP uses (X.690; RFC 4511, section 5.1): definite lengths, tags of one octet. Reads borrow from the
-//! buffer, and nothing recurses: how deep an answer is nested does not matter.
+//! Subset of BER that LDAP uses (X.690; RFC 4511, section 5.1): definite lengths, tags of one octet. Reads borrow from the
+//! buffer, and nothing recurses, however deep an answer is nested.
 
 /// Tags, class and form included.
 pub(crate) mod tag {
@@ -31,29 +31,29 @@ pub(crate) mod tag {
     }
 }
 
-/// The bit of a tag that says that there are elements inside.
+/// Bit of a tag that marks elements inside.
 const CONSTRUCTED: u8 = 0x20;
-/// A tag number that takes more octets: LDAP has none.
+/// Tag number that takes more octets: LDAP has none.
 const LONG_TAG: u8 = 0x1f;
 
-/// Not BER as LDAP uses it.
+/// Error for octets that are not BER as LDAP uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 pub(crate) type Result<T> = std::result::Result<T, Malformed>;
 
-/// The tag and the length of an element.
+/// Tag and length of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) tag: u8,
-    /// Octets of tag and length.
+    /// Number of octets of tag and length.
     pub(crate) size: usize,
-    /// Octets of the content.
+    /// Number of octets of the content.
     pub(crate) length: usize,
 }
 
 impl Header {
-    /// The header at the start of these octets; `None` if they end before it does.
+    /// Reads the header at the start of these octets; `None` if they end before it does.
     pub(crate) fn read(octets: &[u8]) -> Result<Option<Self>> {
         let [tag, first, more @ ..] = octets else { return Ok(None) };
         if tag & LONG_TAG == LONG_TAG {
@@ -63,7 +63,7 @@ impl Header {
             return Ok(Some(Self { tag: *tag, size: 2, length: usize::from(*first) }));
         }
         let count = usize::from(first & 0x7f);
-        // No octets mean a length that is told at the end, which LDAP forbids.
+        // No octets mean an indefinite length, which LDAP forbids.
         if count == 0 || count > size_of::<u64>() {
             return Err(Malformed);
         }
@@ -78,7 +78,7 @@ impl Header {
         self.tag & CONSTRUCTED != 0
     }
 
-    /// Octets of the whole element.
+    /// Number of octets of the whole element.
     pub(crate) fn end(self) -> Result<usize> {
         self.size.checked_add(self.length).ok_or(Malformed)
     }
@@ -95,12 +95,12 @@ impl<'a> Reader<'a> {
         Self { left: octets }
     }
 
-    /// The tag of the next element; `None` at the end.
+    /// Tag of the next element; `None` at the end.
     pub(crate) fn peek(&self) -> Option<u8> {
         self.left.first().copied()
     }
 
-    /// The next element's tag and content; `None` at the end.
+    /// Tag and content of the next element; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(u8, &'a [u8])>> {
         if self.left.is_empty() {
             return Ok(None);
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         Ok(Some((header.tag, content)))
     }
 
-    /// The content of the next element, which has this tag.
+    /// Content of the next element, which must have this tag.
     pub(crate) fn expect(&mut self, tag: u8) -> Result<&'a [u8]> {
         match self.next()? {
             Some((found, content)) if found == tag => Ok(content),
@@ -120,15 +120,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The content of the next element, if it has this tag; else it is left alone.
+    /// Content of the next element if it has this tag; otherwise it is left for later.
     pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>> {
         if self.peek() == Some(tag) { self.expect(tag).map(Some) } else { Ok(None) }
     }
 }
 
-/// A number from 0 to 2^31 - 1, as all of LDAP's are.
+/// Number from 0 to 2^31 - 1, the range of all of LDAP's numbers.
 pub(crate) fn number(content: &[u8]) -> Result<u32> {
-    // Empty, or less than zero.
+    // Empty, or negative.
     if content.first().is_none_or(|first| *first >= 0x80) {
         return Err(Malformed);
     }
@@ -148,20 +148,20 @@ impl Writer {
         self.octets
     }
 
-    /// An element with a value inside.
+    /// Appends an element with a value inside.
     pub(crate) fn value(&mut self, tag: u8, content: &[u8]) {
         self.header(tag, content.len());
         self.octets.extend_from_slice(content);
     }
 
-    /// An element with the given elements inside.
+    /// Appends an element with the given elements inside.
     pub(crate) fn many(&mut self, tag: u8, fill: impl FnOnce(&mut Self)) {
         let mut inside = Self::default();
         fill(&mut inside);
         self.value(tag, &inside.octets);
     }
 
-    /// `INTEGER` or `ENUMERATED`.
+    /// Appends an `INTEGER` or `ENUMERATED`.
     pub(crate) fn number(&mut self, tag: u8, number: u32) {
         let octets = number.to_be_bytes();
         let zeros = octets.iter().take(3).take_while(|octet| **octet == 0).count();
@@ -173,7 +173,7 @@ impl Writer {
         }
     }
 
-    /// Elements that are written already.
+    /// Appends elements that are already encoded.
     pub(crate) fn written(&mut self, elements: &[u8]) {
         self.octets.extend_from_slice(elements);
     }
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(read(&[4, 0]), header(2, 0));
         assert_eq!(read(&[4, 0x7f]), header(2, 127));
         assert_eq!(read(&[4, 0x81, 0x80]), header(3, 128));
-        // As Active Directory writes them all.
+        // The form in which Active Directory writes them all.
         assert_eq!(read(&[4, 0x84, 0, 0, 0, 5]), header(6, 5));
         assert_eq!(read(&[4, 0x88, 0, 0, 0, 0, 0, 0, 1, 0]), header(10, 256));
         assert_eq!(read(&[4]), Ok(None));
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(value in 0..=i32::MAX as u32, content in prop::collection::vec(any::<u8>(), 0..600)) {
+        fn written_elements_are_read_back(value in 0..=i32::MAX as u32, content in prop::collection::vec(any::<u8>(), 0..600)) {
             let mut writer = Writer::default();
             writer.many(tag::SEQUENCE, |inside| {
                 inside.number(tag::INTEGER, value);

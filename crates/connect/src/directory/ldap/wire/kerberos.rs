@@ -1,4 +1,4 @@
-//! Login by a Kerberos ticket: SASL GSSAPI (RFC 4752), tied to the TLS connection (RFC 5929, `tls-server-end-point`).
+//! Login with a Kerberos ticket: SASL GSSAPI (RFC 4752), bound to the TLS connection (RFC 5929, `tls-server-end-point`).
 
 use cross_krb5::{ClientCtx, InitiateFlags, K5Ctx as _, Step};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
@@ -11,11 +11,11 @@ use super::{Broken, Outcome, Request, Result, Wire};
 const MECHANISM: &str = "GSSAPI";
 /// RFC 4511, appendix A.
 const IN_PROGRESS: u32 = 14;
-/// The layer that adds nothing: the connection is protected by TLS (RFC 4752, section 3.3).
+/// Security layer that adds nothing: the connection is protected by TLS (RFC 4752, section 3.3).
 const NO_LAYER: u8 = 1;
 
 impl Wire {
-    /// Logs in with the ticket of the process, to the server of this name.
+    /// Logs in to the server of this name with the ticket of the process.
     pub(crate) async fn kerberos_bind(&mut self, host: &str) -> Result<Outcome> {
         let service = format!("ldap/{host}");
         let (pending, token) =
@@ -26,7 +26,7 @@ impl Wire {
         let mut context = match pending.step(token).map_err(failed)? {
             Step::Finished((context, None)) => context,
             Step::Finished((_, Some(_))) | Step::Continue(_) => {
-                return Err(Broken::Kerberos("the server wants more steps than RFC 4752 has".to_owned()));
+                return Err(Broken::Kerberos("the server wants more steps than RFC 4752 allows".to_owned()));
             }
         };
         let outcome = self.step(None).await?;
@@ -34,10 +34,10 @@ impl Wire {
         let offer = context.unwrap(token).map_err(failed)?;
         if offer.first().is_none_or(|layers| layers & NO_LAYER == 0) {
             return Err(Broken::Kerberos(
-                "the server insists on sealing by Kerberos, inside TLS as well".to_owned(),
+                "the server requires sealing by Kerberos, even inside TLS".to_owned(),
             ));
         }
-        // No layer, and so no buffer for one.
+        // No layer, so no buffer for one.
         let answer = context.wrap(true, &[NO_LAYER, 0, 0, 0]).map_err(failed)?;
         self.step(Some(&answer)).await
     }
@@ -47,11 +47,11 @@ impl Wire {
     }
 }
 
-/// What the server has sent for the next step; `None` where it has decided.
+/// Token that the server sent for the next step; `None` once it has decided.
 fn go_on(outcome: &Outcome) -> Result<Option<&[u8]>> {
     match (&outcome.credentials, outcome.code) {
         (Some(token), IN_PROGRESS) => Ok(Some(token)),
-        (None, IN_PROGRESS) => Err(Broken::Kerberos("the server has sent no token".to_owned())),
+        (None, IN_PROGRESS) => Err(Broken::Kerberos("the server did not send a token".to_owned())),
         _ => Ok(None),
     }
 }
@@ -60,8 +60,8 @@ fn failed(error: impl std::fmt::Display) -> Broken {
     Broken::Kerberos(format!("{error:#}"))
 }
 
-/// The channel binding: a hash of the server's certificate, by the hash of its signature; SHA-256 for the old ones (RFC 5929,
-/// section 4.1).
+/// Channel binding: a hash of the server's certificate with the hash function of its signature; SHA-256 for the old ones
+/// (RFC 5929, section 4.1).
 pub(crate) fn end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
     let certificate = stream.get_ref().1.peer_certificates()?.first()?;
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
@@ -74,7 +74,7 @@ pub(crate) fn end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
         | "1.2.840.10045.4.3.2" => Sha256::digest(certificate).to_vec(),
         "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Sha384::digest(certificate).to_vec(),
         "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Sha512::digest(certificate).to_vec(),
-        // RSA-PSS says it in its parameters, Ed25519 has none: nothing is defined.
+        // RSA-PSS has it in its parameters, Ed25519 has none: nothing is defined.
         _ => return None,
     };
     Some([b"tls-server-end-point:", &hash[..]].concat())

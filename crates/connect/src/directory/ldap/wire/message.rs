@@ -1,4 +1,4 @@
-//! The messages of RFC 4511 that a reader of directories needs.
+//! Messages of RFC 4511 that a reader of directories needs.
 
 use std::borrow::Cow;
 
@@ -18,42 +18,42 @@ const SEARCH_DONE: u8 = tag::application(5);
 const SEARCH_REFERENCE: u8 = tag::application(19);
 const EXTENDED_REQUEST: u8 = tag::application(23);
 const EXTENDED_RESPONSE: u8 = tag::application(24);
-/// Neither an entry nor the end of a search (RFC 4511, section 4.13).
+/// Intermediate response: neither an entry nor the end of a search (RFC 4511, section 4.13).
 const INTERMEDIATE_RESPONSE: u8 = tag::application(25);
 
-/// The part of the tree below a base (RFC 4511, section 4.5.1.2).
+/// Part of the tree below a base (RFC 4511, section 4.5.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
     /// The entry itself.
     Base,
-    /// The entries right below it.
+    /// The entries directly below it.
     OneLevel,
     /// The entry and everything below it.
     Subtree,
 }
 
-/// A control (RFC 4511, section 4.1.11).
+/// Control (RFC 4511, section 4.1.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Control {
-    /// Its OID.
+    /// OID.
     pub(crate) oid: &'static str,
-    /// What a server does that does not know it.
+    /// Reaction of a server that does not know it.
     pub(crate) criticality: Criticality,
-    /// Empty for none.
+    /// Empty if there is none.
     pub(crate) value: Vec<u8>,
 }
 
-/// What a server does that does not know a control.
+/// Reaction of a server that does not know a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Criticality {
-    /// It refuses.
+    /// It refuses the request.
     Critical,
     /// It ignores the control.
     Ignored,
 }
 
 impl Control {
-    /// Asks for this many entries, from where the cookie says (RFC 2696).
+    /// Requests this many entries, starting at the cookie (RFC 2696).
     pub(crate) fn page(size: u32, cookie: &[u8]) -> Self {
         let mut value = Writer::default();
         value.many(tag::SEQUENCE, |page| {
@@ -64,29 +64,29 @@ impl Control {
     }
 }
 
-/// A search as it is sent.
+/// Search as it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Search<'a> {
     pub(crate) base: &'a str,
     pub(crate) depth: Depth,
-    /// Entries at most; 0 for all.
+    /// Largest number of entries; 0 for all.
     pub(crate) size_limit: u32,
-    /// Seconds at most.
+    /// Time limit in seconds.
     pub(crate) time_limit: u32,
-    /// From [`super::super::filter::encoded`].
+    /// Encoded by [`super::super::filter::encoded`].
     pub(crate) filter: &'a [u8],
     pub(crate) attributes: &'a [String],
 }
 
-/// A request without its number.
+/// Request without its number.
 #[derive(Clone, Debug)]
 pub(crate) enum Request<'a> {
-    /// Name and password.
+    /// Login by name and password.
     Simple {
         name: &'a str,
         password: &'a str,
     },
-    /// A step of a SASL login. `None` says nothing, an empty text says nothing much.
+    /// Step of a SASL login. `None` sends nothing, an empty text sends an empty token.
     Sasl {
         mechanism: &'a str,
         credentials: Option<&'a [u8]>,
@@ -97,7 +97,7 @@ pub(crate) enum Request<'a> {
 }
 
 impl Request<'_> {
-    /// The message with this number.
+    /// Message with this number.
     pub(crate) fn encoded(&self, id: u32, controls: &[Control]) -> Vec<u8> {
         let mut message = Writer::default();
         message.many(tag::SEQUENCE, |message| {
@@ -112,12 +112,12 @@ impl Request<'_> {
         message.finish()
     }
 
-    /// The operation that ends the answer.
+    /// Operation that ends the answer.
     pub(crate) fn ends_with(&self) -> u8 {
         match self {
             Self::Simple { .. } | Self::Sasl { .. } => BIND_RESPONSE,
             Self::Search(_) => SEARCH_DONE,
-            // There is no answer to a goodbye.
+            // There is no answer to an unbind.
             Self::StartTls | Self::Unbind => EXTENDED_RESPONSE,
         }
     }
@@ -184,49 +184,49 @@ fn control(list: &mut Writer, Control { oid, criticality, value }: &Control) {
     });
 }
 
-/// The outcome of an operation (RFC 4511, section 4.1.9).
+/// Outcome of an operation (RFC 4511, section 4.1.9).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// RFC 4511, appendix A.
     pub(crate) code: u32,
-    /// The part of the name that exists.
+    /// Part of the name that exists.
     pub(crate) matched: String,
-    /// The server's words.
+    /// Text from the server.
     pub(crate) text: String,
-    /// Where else to ask.
+    /// Other servers to ask.
     pub(crate) referrals: Vec<String>,
-    /// Of a SASL login.
+    /// Credentials of a SASL login.
     pub(crate) credentials: Option<Vec<u8>>,
-    /// Where the next page begins. `None` from a server that does not page.
+    /// Start of the next page. `None` from a server that does not page.
     pub(crate) cookie: Option<Vec<u8>>,
 }
 
-/// An answer.
+/// Message of an answer.
 #[derive(Debug)]
 pub(crate) enum Answer<'a> {
     Entry(Entry<'a>),
     Reference(Vec<String>),
-    /// The end of a search or of another operation.
+    /// End of a search or of another operation.
     Done(Outcome),
 }
 
-/// A message's number and its operation's tag.
+/// Number of a message and the tag of its operation.
 pub(crate) fn kind(message: &[u8]) -> Result<(u32, u8)> {
     let mut message = Reader::new(Reader::new(message).expect(tag::SEQUENCE)?);
     let id = message.expect(tag::INTEGER).and_then(number)?;
     Ok((id, message.peek().ok_or(Malformed)?))
 }
 
-/// What an operation is to a request whose answer ends with another.
+/// Role of an operation for a request whose answer ends with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// A part of the answer, the last one included.
+    /// Part of the answer, the last one included.
     Part,
-    /// Nothing that matters.
+    /// Irrelevant.
     Aside,
 }
 
-/// The role of an operation. One that does not belong into the answer is an error.
+/// Finds the role of an operation. One that does not belong to the answer is an error.
 pub(crate) fn role(operation: u8, ends_with: u8) -> Result<Role> {
     match operation {
         INTERMEDIATE_RESPONSE => Ok(Role::Aside),
@@ -236,7 +236,7 @@ pub(crate) fn role(operation: u8, ends_with: u8) -> Result<Role> {
     }
 }
 
-/// What the server says when it ends the connection by itself.
+/// Reads the server's notice when it ends the connection by itself.
 pub(crate) fn goodbye(message: &[u8]) -> Result<Outcome> {
     match decode(message)? {
         Answer::Done(outcome) => Ok(outcome),
@@ -244,7 +244,7 @@ pub(crate) fn goodbye(message: &[u8]) -> Result<Outcome> {
     }
 }
 
-/// What a message says.
+/// Reads a message.
 pub(crate) fn decode(message: &[u8]) -> Result<Answer<'_>> {
     let mut message = Reader::new(Reader::new(message).expect(tag::SEQUENCE)?);
     message.expect(tag::INTEGER)?;
@@ -254,7 +254,7 @@ pub(crate) fn decode(message: &[u8]) -> Result<Answer<'_>> {
         SEARCH_REFERENCE => Answer::Reference(texts(content)?),
         SEARCH_DONE | BIND_RESPONSE | EXTENDED_RESPONSE => {
             let mut outcome = outcome(content)?;
-            // Active Directory puts something else here when it says goodbye.
+            // Active Directory sends something else here when it disconnects.
             if let Some(controls) = message.optional(tag::context_of_many(0))? {
                 outcome.cookie = cookie(controls)?;
             }
@@ -282,9 +282,9 @@ fn outcome(content: &[u8]) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// In every outcome.
+/// Fields of every outcome.
 const REFERRAL: u8 = tag::context_of_many(3);
-/// In that of a login.
+/// Field of a login's outcome.
 const SERVER_CREDENTIALS: u8 = tag::context(7);
 
 fn cookie(controls: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -317,7 +317,7 @@ fn text(octets: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(octets)
 }
 
-/// One entry as it came (RFC 4511, section 4.5.2), without any assumption about its values. It is read where it lies: nothing is
+/// Entry as it came (RFC 4511, section 4.5.2), without any assumption about its values. It is read in place: nothing is
 /// copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<'a> {
@@ -326,7 +326,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Looks at every value once, so that none is malformed later.
+    /// Looks at every value once, so that none turns out to be malformed later.
     fn parse(content: &'a [u8]) -> Result<Self> {
         let mut parts = Reader::new(content);
         let dn = parts.expect(tag::OCTET_STRING)?;
@@ -341,23 +341,23 @@ impl<'a> Entry<'a> {
         Ok(Self { dn, attributes })
     }
 
-    /// The name, as the server spells it; octets that are no UTF-8 are replaced.
+    /// Name, as the server spells it; octets that are not UTF-8 are replaced.
     pub(crate) fn dn(&self) -> Cow<'a, str> {
         text(self.dn)
     }
 
-    /// The octets of the name.
+    /// Octets of the name.
     pub(crate) fn name(&self) -> &'a [u8] {
         self.dn
     }
 
-    /// In the server's order.
+    /// Attributes in the server's order.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let mut left = Reader::new(self.attributes);
         std::iter::from_fn(move || next_attribute(&mut left).ok().flatten())
     }
 
-    /// The values of an attribute, whatever the case of its name; those of a subtype such as `mail;lang-en` where there are no
+    /// Values of an attribute, whatever the case of its name; those of a subtype such as `mail;lang-en` if there are no
     /// others (RFC 4512, section 2.5.2).
     pub(crate) fn values(&self, name: &str) -> Values<'a> {
         let filled = |attribute: &Attribute<'_>| attribute.values.0.peek().is_some();
@@ -373,17 +373,17 @@ impl<'a> Entry<'a> {
         subtype.unwrap_or_default()
     }
 
-    /// The first value as text; octets that are no UTF-8 are replaced.
+    /// First value as text; octets that are not UTF-8 are replaced.
     pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).next().map(text)
     }
 }
 
-/// An attribute description, options included, with its values.
+/// Attribute description, options included, with its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attribute<'a> {
     description: &'a [u8],
-    /// Each as it came.
+    /// Values as they came.
     pub(crate) values: Values<'a>,
 }
 
@@ -393,7 +393,7 @@ impl<'a> Attribute<'a> {
         text(self.description)
     }
 
-    /// Whether it is this attribute, options aside.
+    /// Whether it is this attribute, ignoring options.
     pub(crate) fn is_of(&self, name: &str) -> bool {
         let own = self.description.split(|octet| *octet == b';').next();
         own.is_some_and(|own| own.eq_ignore_ascii_case(name.as_bytes()))
@@ -409,7 +409,7 @@ fn next_attribute<'a>(attributes: &mut Reader<'a>) -> Result<Option<Attribute<'a
     Ok(Some(Attribute { description, values: Values(Reader::new(parts.expect(tag::SET)?)) }))
 }
 
-/// The values of an attribute.
+/// Values of an attribute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Values<'a>(Reader<'a>);
 
@@ -421,7 +421,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// A value that is longer than any that is asked for.
+/// Value that is longer than any that is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong {
     pub(crate) dn: String,
@@ -463,7 +463,7 @@ pub(crate) fn too_long(message: &[u8], longest: usize) -> Option<TooLong> {
 pub(crate) mod played {
     use super::*;
 
-    /// A `SearchResultEntry`.
+    /// Encodes a `SearchResultEntry`.
     pub(crate) fn entry(dn: &str, attributes: &[(impl AsRef<str>, Vec<impl AsRef<[u8]>>)]) -> Vec<u8> {
         message(|message| {
             message.many(SEARCH_ENTRY, |entry| {
@@ -491,7 +491,7 @@ pub(crate) mod played {
         octets.finish()
     }
 
-    /// The entry of such a message.
+    /// Entry of such a message.
     pub(crate) fn read(message: &[u8]) -> Entry<'_> {
         match decode(message) {
             Ok(Answer::Entry(entry)) => entry,
@@ -509,7 +509,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_read_where_it_lies() {
+    fn an_entry_is_read_in_place() {
         let octets =
             played::entry("cn=a", &[("mail;lang-en", vec!["x"]), ("MAIL", vec!["y", "z"]), ("cn", vec![])]);
         let entry = played::read(&octets);
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_has_everything_that_comes_with_it() {
+    fn an_outcome_has_all_its_fields() {
         let octets = {
             let mut octets = Writer::default();
             octets.many(tag::SEQUENCE, |message| {
@@ -583,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_found_when_its_length_is_there() {
+    fn a_long_value_is_found_once_its_length_is_there() {
         let octets =
             played::entry("cn=a", &[("cn", vec![vec![1; 10]]), ("photo", vec![vec![1; 10], vec![0; 5000]])]);
         let found = TooLong { dn: "cn=a".into(), attribute: "photo".into(), length: 5000 };
@@ -637,7 +637,7 @@ mod tests {
     proptest! {
         #![proptest_config(few())]
 
-        /// A message is read or refused, and what is read is no more than there is.
+        /// A message is read or refused, and nothing is read beyond its end.
         #[test]
         fn fuzz_ldap_messages(octets in damaged(samples())) {
             let _ = (kind(&octets), goodbye(&octets));

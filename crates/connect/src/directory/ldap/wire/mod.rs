@@ -1,4 +1,4 @@
-//! A connection to an LDAP server: octets in, messages out. One operation at a time.
+//! Connection to an LDAP server: octets in, messages out. One operation at a time.
 
 mod ber;
 #[cfg(feature = "kerberos")]
@@ -28,38 +28,38 @@ pub(crate) use self::message::played;
 use self::message::{Answer, Request, Role, TooLong, decode, too_long};
 pub(crate) use self::message::{Control, Criticality, Depth, Entry, Outcome, Search};
 
-/// Longer values of an attribute are none that is asked for: addresses, names, ids.
+/// Longest value of an attribute; addresses, names and ids are shorter.
 pub(crate) const LONGEST_VALUE: usize = 1024 * 1024;
 
-/// Longer messages are sent by no server that means well: a group with a million members has less.
+/// Longest message; a group with a million members is shorter.
 const LONGEST_MESSAGE: usize = 512 * 1024 * 1024;
 
-/// How much is read at once.
+/// Number of octets read at once.
 const READ: usize = 64 * 1024;
 
-/// The number of a message that answers nothing: the server says goodbye (RFC 4511, section 4.4.1).
+/// Number of an unsolicited message: the server disconnects (RFC 4511, section 4.4.1).
 const UNSOLICITED: u32 = 0;
 
-/// Why a connection is of no use any more.
+/// Reason why a connection can no longer be used.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// The octets do not come or go.
+    /// Reading or writing failed.
     Io(io::Error),
     /// It ended before the answer did.
     Cut,
-    /// Nothing came for this long.
+    /// Nothing arrived for this long.
     Silence(Duration),
-    /// What came is not LDAP.
+    /// The octets are not LDAP.
     Malformed,
-    /// The server ended it, and says why.
+    /// The server ended it, with a reason.
     Ended(Box<Outcome>),
     /// The server refuses StartTLS.
     StartTls(Box<Outcome>),
     /// A value of an entry is longer than [`LONGEST_VALUE`].
     TooLong(Box<TooLong>),
-    /// The server's name is none that a certificate could have.
+    /// The server's name is not one that a certificate could have.
     Name(String),
-    /// Kerberos, in the library's words.
+    /// Kerberos error, in the library's words.
     #[cfg(feature = "kerberos")]
     Kerberos(String),
 }
@@ -72,10 +72,10 @@ impl From<ber::Malformed> for Broken {
 
 pub(crate) type Result<T> = std::result::Result<T, Broken>;
 
-/// How the connection is protected.
+/// Protection of the connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Protection {
-    /// Not at all.
+    /// None.
     Plain,
     /// TLS from the first octet.
     Tls(Arc<ClientConfig>),
@@ -83,7 +83,7 @@ pub(crate) enum Protection {
     StartTls(Arc<ClientConfig>),
 }
 
-/// What the octets go through.
+/// Stream that the octets go through.
 enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -115,35 +115,35 @@ impl Socket {
     }
 }
 
-/// An open connection.
+/// Open connection.
 pub(crate) struct Wire {
     socket: Socket,
-    /// Came, from `start` on not looked at yet.
+    /// Received octets, not examined yet from `start` on.
     buffer: Vec<u8>,
     start: usize,
-    /// The number of the last request.
+    /// Number of the last request.
     id: u32,
-    /// The operation that ends its answer.
+    /// Operation that ends its answer.
     ends_with: u8,
-    /// How long a server may say nothing.
+    /// Time the server may remain silent.
     silence: Duration,
-    /// RFC 5929, `tls-server-end-point`: ties a login to this TLS connection.
+    /// Channel binding (RFC 5929, `tls-server-end-point`): ties a login to this TLS connection.
     #[cfg(feature = "kerberos")]
     end_point: Option<Vec<u8>>,
 }
 
-/// What a search brings before its end.
+/// Result of a search before its end.
 pub(crate) enum Found<'a> {
-    /// An entry.
+    /// Entry.
     Entry(Entry<'a>),
     /// Servers that hold the same other part of the tree.
     Reference(Vec<String>),
-    /// The end.
+    /// End.
     Done(Outcome),
 }
 
 impl Wire {
-    /// Makes an LDAP connection of a TCP connection to this host.
+    /// Makes an LDAP connection from a TCP connection to this host.
     pub(crate) async fn open(
         stream: TcpStream,
         protection: &Protection,
@@ -172,7 +172,7 @@ impl Wire {
         if outcome.code != 0 {
             return Err(Broken::StartTls(Box::new(outcome)));
         }
-        // What somebody slipped in before TLS must not count as said inside it.
+        // Anything injected before TLS must not count as received inside it.
         if self.start < self.buffer.len() { Err(Broken::Malformed) } else { Ok(self) }
     }
 
@@ -196,17 +196,17 @@ impl Wire {
         self.ask(&Request::Simple { name, password }).await
     }
 
-    /// Logs in as whom the client certificate says (RFC 4422, appendix A).
+    /// Logs in with the identity in the client certificate (RFC 4422, appendix A).
     pub(crate) async fn external_bind(&mut self) -> Result<Outcome> {
         self.ask(&Request::Sasl { mechanism: "EXTERNAL", credentials: Some(b"") }).await
     }
 
-    /// Begins a search; [`Self::found`] brings what it finds.
+    /// Starts a search; [`Self::found`] returns its results.
     pub(crate) async fn search(&mut self, search: &Search<'_>, controls: &[Control]) -> Result<()> {
         self.send(&Request::Search(search), controls).await
     }
 
-    /// What the search has found next.
+    /// Next result of the search.
     pub(crate) async fn found(&mut self) -> Result<Found<'_>> {
         let message = loop {
             let message = self.message().await?;
@@ -221,7 +221,7 @@ impl Wire {
         })
     }
 
-    /// Says goodbye; whether the server hears it does not matter.
+    /// Unbinds; whether the server receives it does not matter.
     pub(crate) async fn close(mut self) {
         let goodbye = async {
             self.send(&Request::Unbind, &[]).await?;
@@ -230,7 +230,7 @@ impl Wire {
         let _ = timeout(Duration::from_secs(1), goodbye).await;
     }
 
-    /// The outcome of a request that is no search.
+    /// Outcome of a request that is not a search.
     async fn ask(&mut self, request: &Request<'_>) -> Result<Outcome> {
         self.send(request, &[]).await?;
         match self.found().await? {
@@ -247,7 +247,7 @@ impl Wire {
         sent.map_err(|_| Broken::Silence(self.silence))?.map_err(cut_or)
     }
 
-    /// Whether a message answers the last request and says something. What answers an earlier one is left over.
+    /// Whether a message belongs to the answer of the last request. Answers to earlier requests are leftovers.
     fn is_for_us(&self, message: Range<usize>) -> Result<bool> {
         let octets = &self.buffer[message];
         let (id, operation) = message::kind(octets)?;
@@ -259,7 +259,7 @@ impl Wire {
         }
     }
 
-    /// Where in the buffer the next message is.
+    /// Position of the next message in the buffer.
     async fn message(&mut self) -> Result<Range<usize>> {
         let mut looked_at = LONGEST_VALUE;
         loop {
@@ -286,7 +286,7 @@ impl Wire {
 
     /// Waits for octets.
     async fn read(&mut self) -> Result<()> {
-        // What is left is the beginning of one message.
+        // The rest is the beginning of one message.
         self.buffer.drain(..self.start);
         self.start = 0;
         self.buffer.reserve(READ);
@@ -298,7 +298,7 @@ impl Wire {
     }
 }
 
-/// A message that is shorter than a value may be has none that is too long.
+/// A message shorter than the longest value cannot contain one that is too long.
 fn refuse_long_values(length: usize, beginning: &[u8]) -> Result<()> {
     if length <= LONGEST_VALUE {
         return Ok(());
@@ -309,7 +309,7 @@ fn refuse_long_values(length: usize, beginning: &[u8]) -> Result<()> {
     }
 }
 
-/// A connection that is reset in the middle is cut, like one that ends there.
+/// A connection that is reset in the middle counts as cut, like one that ends there.
 fn cut_or(error: io::Error) -> Broken {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
