@@ -1,4 +1,4 @@
-//! Answers the token request and reads and discards any import, as fast as possible: the benchmark uses it so that the
+//! Answers the token request, then reads and discards any import, as fast as possible: the benchmark uses it so that the
 //! server's own time does not count. `sink [PORT]` prints its URL.
 #![allow(clippy::print_stdout, reason = "the URL is what the caller reads")]
 

@@ -1,5 +1,5 @@
-//! Changes to the organization by hand: what an administrator does in the web vault, and a member with the own account. None of the
-//! server's rules stand in the way.
+//! Manual changes to the organization: those an administrator makes in the web vault, and a member in their own account. None of
+//! the server's rules apply.
 
 use rusqlite::{Connection, Transaction};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use crate::Error;
 use crate::store::changes::{self, Face, Standing};
 use crate::store::{self, Group, Kind, Member, NewMember, Status, Store};
 
-/// One change by hand. Members are named by id or address, groups by id, external id or name.
+/// Manual change. Members are named by id or address, groups by id, external id or name.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Edit {
@@ -18,74 +18,74 @@ pub enum Edit {
     Remove(String),
     /// Revokes access.
     Revoke(String),
-    /// Restores access, with the former status.
+    /// Restores access, with the previous status.
     Restore(String),
     /// Accepts the invitation.
     Accept(String),
     /// Confirms a member.
     Confirm(String),
-    /// Gives a member another role.
+    /// Changes a member's role.
     SetRole {
-        /// The member.
+        /// Member.
         member: String,
-        /// The role.
+        /// Role.
         kind: Kind,
     },
-    /// Gives a member another external id, or none.
+    /// Changes or clears a member's external id.
     SetExternalId {
-        /// The member.
+        /// Member.
         member: String,
-        /// The external id.
+        /// External id.
         external_id: Option<String>,
     },
-    /// Gives the member's account another address.
+    /// Changes the address of the member's account.
     SetEmail {
-        /// The member.
+        /// Member.
         member: String,
-        /// The address.
+        /// Address.
         email: String,
     },
-    /// Makes a group.
+    /// Creates a group.
     CreateGroup {
-        /// The name.
+        /// Name.
         name: String,
-        /// The external id.
+        /// External id.
         #[serde(default)]
         external_id: Option<String>,
     },
-    /// Gives a group another name.
+    /// Renames a group.
     RenameGroup {
-        /// The group.
+        /// Group.
         group: String,
-        /// The name.
+        /// Name.
         name: String,
     },
-    /// Gives a group another external id, or none.
+    /// Changes or clears a group's external id.
     SetGroupExternalId {
-        /// The group.
+        /// Group.
         group: String,
-        /// The external id.
+        /// External id.
         external_id: Option<String>,
     },
     /// Deletes a group.
     DeleteGroup(String),
-    /// Puts a member into a group.
+    /// Adds a member to a group.
     Join {
-        /// The group.
+        /// Group.
         group: String,
-        /// The member.
+        /// Member.
         member: String,
     },
-    /// Takes a member out of a group.
+    /// Removes a member from a group.
     Leave {
-        /// The group.
+        /// Group.
         group: String,
-        /// The member.
+        /// Member.
         member: String,
     },
 }
 
-/// Makes a change, as a whole or not at all.
+/// Makes a change, completely or not at all.
 pub(crate) fn apply(store: &Store, edit: Edit) -> Result<(), Error> {
     let mut unknown = None;
     store.write(|db| {
@@ -95,7 +95,7 @@ pub(crate) fn apply(store: &Store, edit: Edit) -> Result<(), Error> {
     unknown.map_or(Ok(()), Err)
 }
 
-/// Says what is not there. Whoever is named by an address that several have is the first of them.
+/// Finds the named member or group, or reports that there is none. If several have an address, the first of them counts.
 type Found<T> = Result<T, Error>;
 
 fn member(db: &Connection, name: &str) -> store::Db<Found<Member>> {

@@ -1,4 +1,4 @@
-//! Faults on purpose, at the n-th request: a request that never arrives, an answer that is lost or late.
+//! Injected faults, at the n-th request: a request that never arrives, an answer that is lost or late.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::response::html;
 use crate::routes::Server;
 
-/// The largest body that is read before a fault.
+/// Largest body that is read before a fault.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Trouble with one request.
+/// Fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fault {
@@ -29,41 +29,41 @@ pub enum Fault {
     AnswerLost,
     /// It is done, and the connection ends within the answer's body.
     AnswerCut,
-    /// It is done, and a gateway answers 504 in its place.
+    /// It is done, and a gateway answers 504 instead.
     GatewayTimeout,
-    /// A gateway answers 504 at once. It is done so many milliseconds later.
+    /// A gateway answers 504 at once. It is done this many milliseconds later.
     DoneLater(u64),
-    /// It is done, and answered so many milliseconds later.
+    /// It is done, and answered this many milliseconds later.
     AnsweredLater(u64),
-    /// Nothing is done, and this status is answered, with a page of HTML.
+    /// Nothing is done, and the answer is this status with a page of HTML.
     Refused(u16),
-    /// Tokens given out so far are not valid any more.
+    /// Tokens issued so far become invalid.
     ExpiredToken,
 }
 
-/// Requests that are counted.
+/// Kind of requests that are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Counted {
-    /// All, logins included.
+    /// All, including logins.
     #[default]
     All,
-    /// Only those to the API that read.
+    /// Only API requests that read.
     Reads,
-    /// Only those to the API that change something.
+    /// Only API requests that change something.
     Changes,
 }
 
-/// A fault and where it happens.
+/// Fault and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Injection {
-    /// The first request from now on is 1.
+    /// Number of the request; the next one is 1.
     pub at: usize,
-    /// Requests that are counted.
+    /// Kind of requests that are counted.
     #[serde(default)]
     pub counted: Counted,
-    /// The trouble.
+    /// Fault.
     pub fault: Fault,
 }
 
@@ -73,7 +73,7 @@ struct Record {
     waiting: Vec<Injection>,
 }
 
-/// Faults that wait for their request, and the requests so far.
+/// Pending faults, and the requests so far.
 #[derive(Default)]
 pub(crate) struct Faults(Mutex<Record>);
 
@@ -94,7 +94,7 @@ impl Faults {
         self.record().requests.clone()
     }
 
-    /// Takes note of a request. Of several faults at the same one, the first that was asked for happens.
+    /// Records a request. If several faults are pending for it, the one that was injected first happens.
     fn meet(&self, request: &Request) -> Option<Fault> {
         let path = request.uri().path();
         let mut record = self.record();
@@ -118,10 +118,10 @@ impl Faults {
     }
 }
 
-/// Lets a request through, or plays the fault that waits for it.
+/// Passes a request on, or carries out its fault.
 pub(crate) async fn play(State(server): State<Server>, request: Request, next: Next) -> Response {
     let Some(fault) = server.faults.meet(&request) else { return next.run(request).await };
-    // Whoever sent it has sent all of it.
+    // The sender has sent all of it.
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST).await else { return html(StatusCode::PAYLOAD_TOO_LARGE) };
     let request = Request::from_parts(parts, Body::from(body));
@@ -162,19 +162,19 @@ fn cut_on_purpose() -> io::Error {
     io::Error::other("cut on purpose")
 }
 
-/// An answer whose connection ends before its first byte.
+/// Answer whose connection ends before its first byte.
 fn no_answer() -> Response {
     Body::from_stream(stream::once(async { Err::<Bytes, _>(cut_on_purpose()) })).into_response()
 }
 
-/// The headers and half of the body; then the connection ends.
+/// Sends the headers and half of the body, then ends the connection.
 async fn half_of(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let body = to_bytes(body, LARGEST).await.unwrap_or_default();
     let half = body.slice(..body.len() / 2);
     parts.headers.remove(CONTENT_LENGTH);
     let end = async {
-        // What comes before is on its way.
+        // The data before it is already being sent.
         tokio::time::sleep(Duration::from_millis(5)).await;
         Err(cut_on_purpose())
     };

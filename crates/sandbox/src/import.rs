@@ -1,8 +1,8 @@
-//! What the two servers' imports share.
+//! Shared code of the two servers' imports.
 
 use axum::response::Response;
 
-/// An import that ended early. Steps before it stay done, as on the real servers.
+/// Import that ended early. Steps before that point remain done, as on the real servers.
 pub(crate) enum Stop {
     /// Refused with this answer.
     Answer(Box<Response>),

@@ -1,7 +1,7 @@
 //! Servers to rehearse and test against: a Bitwarden organization on loopback.
 //!
-//! It answers as the official server does (facts read from bitwarden/server: `OrganizationController` of the Public API,
-//! `ImportOrganizationUsersAndGroupsCommand`, `ErrorResponseModel`), or as Vaultwarden does where they differ
+//! It answers like the official server (facts taken from bitwarden/server: `OrganizationController` of the Public API,
+//! `ImportOrganizationUsersAndGroupsCommand`, `ErrorResponseModel`), or like Vaultwarden where they differ
 //! (`api/core/public.rs`, `api/identity.rs`). State is in SQLite: a file, or memory.
 //!
 //! Cloud directories to read from are in [`cloud`].
@@ -39,7 +39,7 @@ pub use self::organization::{Feature, Payer, Seats};
 use self::store::Store;
 pub use self::store::{Collection, Event, Group, Kind, Member, NewMember, Status};
 
-/// Whose behaviour is played.
+/// Server that is simulated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
     /// Bitwarden's own server.
@@ -49,27 +49,27 @@ pub enum Flavour {
     Vaultwarden,
 }
 
-/// Where the organization is kept.
+/// Storage of the organization.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Storage {
-    /// Gone with the process.
+    /// In memory; gone with the process.
     #[default]
     Memory,
     /// An SQLite file, which also keeps the organization's id and key.
     File(PathBuf),
 }
 
-/// Who may connect.
+/// Clients that may connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exposure {
     /// Only this machine.
     #[default]
     LoopbackOnly,
-    /// Whoever reaches the address. The routes under `/sandbox/` need no login.
+    /// Any client that reaches the address. The routes under `/sandbox/` need no login.
     AnyAddress,
 }
 
-/// What newcomers become when the client does not want them invited.
+/// Treatment of newcomers when the client does not want them invited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Staging {
     /// The flag `pm-34423-staged-status` is off, as on self-hosted servers: they are invited all the same.
@@ -79,23 +79,23 @@ pub enum Staging {
     On,
 }
 
-/// The organization's id and API key.
+/// Id and API key of the organization.
 #[derive(Clone, Default)]
 pub enum Identity {
-    /// Made at random, or as they are in the file.
+    /// Random, or those in the file.
     #[default]
     Made,
-    /// As given, for a new organization.
+    /// Given ones, for a new organization.
     Given {
-        /// A UUID.
+        /// UUID.
         organization: String,
-        /// The API key.
+        /// API key.
         key: String,
     },
 }
 
 impl std::fmt::Debug for Identity {
-    /// Without the key.
+    /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Made => f.write_str("Made"),
@@ -106,22 +106,22 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// How the sandbox is set up.
+/// Options of the sandbox.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whose behaviour is played.
+    /// Server that is simulated.
     pub flavour: Flavour,
     /// Whether the cloud's limits apply.
     pub limits: Limits,
-    /// What newcomers become.
+    /// Treatment of newcomers.
     pub staging: Staging,
-    /// Where the organization is kept.
+    /// Storage of the organization.
     pub storage: Storage,
-    /// Who it is.
+    /// Id and API key.
     pub identity: Identity,
-    /// Address and port; port 0 takes a free one.
+    /// Address and port; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Who may connect.
+    /// Clients that may connect.
     pub exposure: Exposure,
 }
 
@@ -139,7 +139,7 @@ impl Default for Options {
     }
 }
 
-/// What can go wrong.
+/// Errors of the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is not this machine's own.
@@ -150,20 +150,20 @@ pub enum Error {
     /// The port is taken, for example.
     #[error("listening on {address}: {source}")]
     Listen {
-        /// Where.
+        /// Address.
         address: SocketAddr,
-        /// Why not.
+        /// Reason.
         source: std::io::Error,
     },
-    /// A change by hand names nobody.
+    /// A manual change names nobody.
     #[error("no member and no group is called {0}")]
     Unknown(String),
-    /// SQLite's word.
+    /// Error of SQLite.
     #[error("the sandbox's database: {0}")]
     Database(#[from] rusqlite::Error),
 }
 
-/// A running organization. Stops when dropped.
+/// Running organization. Stops when dropped.
 pub struct Sandbox {
     address: SocketAddr,
     store: Arc<Store>,
@@ -173,7 +173,7 @@ pub struct Sandbox {
 }
 
 impl std::fmt::Debug for Sandbox {
-    /// Without the key.
+    /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sandbox").field("address", &self.address).finish_non_exhaustive()
     }
@@ -200,7 +200,7 @@ impl Sandbox {
         Ok(Self { address, store, faults, stop: Some(stop), server })
     }
 
-    /// The base of `{base}/api` and `{base}/identity`.
+    /// Base of `{base}/api` and `{base}/identity`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -210,49 +210,49 @@ impl Sandbox {
         format!("organization.{}", self.store.organization())
     }
 
-    /// The organization's API key.
+    /// API key of the organization.
     pub fn client_secret(&self) -> &str {
         self.store.key()
     }
 
-    /// Everybody in the organization, by e-mail.
+    /// Members of the organization, by e-mail.
     pub fn members(&self) -> Result<Vec<Member>, Error> {
         Ok(self.store.read(store::members)?)
     }
 
-    /// The groups with the addresses of their members, by name.
+    /// Groups with the addresses of their members, by name.
     pub fn groups(&self) -> Result<Vec<Group>, Error> {
         Ok(self.store.read(store::groups)?)
     }
 
-    /// How many imports were carried out to the end.
+    /// Number of imports that were completed.
     pub fn imports(&self) -> Result<usize, Error> {
         Ok(self.store.read(store::imports)?)
     }
 
-    /// What happened, oldest first.
+    /// Events, oldest first.
     pub fn events(&self) -> Result<Vec<Event>, Error> {
         Ok(self.store.read(store::events)?)
     }
 
-    /// Adds somebody, to set the scene.
+    /// Adds a member, to set the scene.
     pub fn add_member(&self, member: &NewMember) -> Result<(), Error> {
         self.store.write(|db| store::insert(db, member).map(|_| ()))?;
         Ok(())
     }
 
-    /// Changes somebody's status and whether there is a master password, as accepting an invitation would.
+    /// Changes a member's status and master password, as accepting an invitation would.
     pub fn set_status(&self, email: &str, status: Status) -> Result<(), Error> {
         self.store.write(|db| store::set_status(db, email, status))?;
         Ok(())
     }
 
-    /// Changes something by hand, as an administrator does in the web vault.
+    /// Makes a manual change, like an administrator in the web vault.
     pub fn edit(&self, edit: Edit) -> Result<(), Error> {
         edit::apply(&self.store, edit)
     }
 
-    /// Seats of the organization, with those that were bought by the server.
+    /// Seats of the organization, including those the server bought.
     pub fn seats(&self) -> Seats {
         self.store.scene().seats()
     }
@@ -262,37 +262,37 @@ impl Sandbox {
         self.store.scene().set_seats(seats);
     }
 
-    /// Takes a feature away from the plan.
+    /// Removes a feature from the plan.
     pub fn take_away(&self, feature: Feature) {
         self.store.scene().take_away(feature);
     }
 
-    /// Gives a feature back.
+    /// Adds a feature back to the plan.
     pub fn give_back(&self, feature: Feature) {
         self.store.scene().give_back(feature);
     }
 
-    /// Lets a request fail: the n-th from now on.
+    /// Injects a fault: the n-th request from now on fails.
     pub fn inject(&self, injection: Injection) {
         self.faults.inject(injection);
     }
 
-    /// Forgets the faults that still wait for their request.
+    /// Discards pending faults.
     pub fn clear_faults(&self) {
         self.faults.clear();
     }
 
-    /// Requests so far, like `PUT /api/public/members/{id}`, logins included, those under `/sandbox/` left out.
+    /// Requests so far, such as `PUT /api/public/members/{id}`, including logins but not those under `/sandbox/`.
     pub fn requests(&self) -> Vec<String> {
         self.faults.requests()
     }
 
-    /// Makes all tokens invalid.
+    /// Invalidates all tokens.
     pub fn expire_tokens(&self) {
         self.store.expire_tokens();
     }
 
-    /// Ends the server, after the requests under way.
+    /// Stops the server, after the requests in progress.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -300,7 +300,7 @@ impl Sandbox {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), &mut self.server).await;
     }
 
-    /// Runs until the server ends by itself, which it does only on failure.
+    /// Runs until the server ends by itself, which happens only on failure.
     pub async fn run(mut self) -> Result<(), Error> {
         let address = self.address;
         match (&mut self.server).await {

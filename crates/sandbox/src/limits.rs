@@ -1,4 +1,4 @@
-//! The cloud's limits (bitwarden/server `appsettings.json` of Api and Identity). Self-hosted servers have none.
+//! Limits of the cloud (bitwarden/server `appsettings.json` of Api and Identity). Self-hosted servers have none.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::Method;
 
-/// Whether the cloud's limits apply.
+/// Limits that apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Limits {
     /// None.
@@ -17,10 +17,10 @@ pub enum Limits {
     Cloud,
 }
 
-/// At most so many groups or members that stay, unless the import is declared large.
+/// Largest number of groups or of members that stay, unless the import is declared large.
 pub(crate) const IMPORT: usize = 2_000;
 
-/// So many in this time.
+/// Number of requests in a period.
 type Rule = (usize, Duration);
 
 const LOGINS: &[Rule] = &[(5, Duration::from_secs(1)), (10, Duration::from_secs(60))];
@@ -31,7 +31,7 @@ const READS: &[Rule] = &[(200, Duration::from_secs(60))];
 #[derive(Debug, Default)]
 pub(crate) struct Counter(Mutex<VecDeque<Instant>>);
 
-/// The counters of one server.
+/// Counters of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     logins: Counter,
@@ -42,12 +42,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// How long to wait, in seconds, if a login has to.
+    /// Seconds to wait, if a login has to.
     pub(crate) fn login(&self) -> Option<u64> {
         self.logins.take(LOGINS, Instant::now())
     }
 
-    /// How long to wait, in seconds, if a request to the API has to.
+    /// Seconds to wait, if a request to the API has to.
     pub(crate) fn api(&self, method: &Method) -> Option<u64> {
         let (counter, rules) = match *method {
             Method::GET => (&self.gets, READS),
@@ -81,7 +81,7 @@ impl Counter {
 mod tests {
     use super::*;
 
-    /// The seconds to wait of so many POSTs, the first at 0 s and each `apart` after the one before.
+    /// Seconds to wait for this many POSTs, the first at 0 s and each `apart` after the one before.
     fn waits(count: u32, apart: Duration) -> Vec<Option<u64>> {
         let counter = Counter::default();
         let start = Instant::now();

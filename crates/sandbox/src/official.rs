@@ -1,5 +1,5 @@
-//! The import of Bitwarden's own server, step by step and without one transaction around it
-//! (`ImportOrganizationUsersAndGroupsCommand`): an error leaves the steps before it done.
+//! Import of Bitwarden's own server, step by step and without a transaction around it
+//! (`ImportOrganizationUsersAndGroupsCommand`): an error leaves the earlier steps done.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::response::unhandled;
 use crate::store::{self, Kind, Member, NewMember, Status, Store};
 use crate::{Limits, Staging, limits};
 
-/// Carries an import out.
+/// Carries out an import.
 pub(crate) fn import(store: &Store, import: &Import, limits: Limits, staging: Staging) -> Step<()> {
     let (Some(entries), Some(groups)) = (&import.members, &import.groups) else { return Err(broken()) };
     refuse_too_large(import, entries, groups, limits)?;
@@ -40,7 +40,7 @@ fn broken() -> Stop {
     Stop::Answer(Box::new(unhandled()))
 }
 
-/// The server builds dictionaries that fail on a second entry of the same key.
+/// Fails like the server's dictionaries on a second entry with the same key.
 fn unique<'a>(keys: impl Iterator<Item = &'a str>) -> Step<()> {
     let mut seen = HashSet::new();
     for key in keys {
@@ -60,7 +60,7 @@ fn refuse_too_large(import: &Import, entries: &[Entry], groups: &[Group], limits
     Ok(())
 }
 
-/// By external id alone; never an owner; not if an active entry has the same id.
+/// Removes by external id alone; never an owner; not if an active entry has the same id.
 fn remove_deleted(
     db: &Transaction<'_>,
     entries: &[Entry],
@@ -81,7 +81,7 @@ fn remove_deleted(
     Ok(())
 }
 
-/// Judged by the list loaded before anybody was removed.
+/// Judges by the list loaded before anybody was removed.
 fn overwrite(store: &Store, existing: &[Member], listed: &HashSet<&str>) -> Step<()> {
     let candidates: Vec<&Member> = existing
         .iter()
@@ -99,7 +99,7 @@ fn overwrite(store: &Store, existing: &[Member], listed: &HashSet<&str>) -> Step
     Ok(())
 }
 
-/// Members without an external id get that of the entry with their address. It fails before it has changed anything where somebody
+/// Gives members without an external id that of the entry with their address. Fails before any change if somebody
 /// else has that id.
 fn adopt(store: &Store, active: &[&Entry]) -> Step<()> {
     let ids: HashMap<&str, &str> = active
@@ -116,7 +116,7 @@ fn adopt(store: &Store, active: &[&Entry]) -> Step<()> {
     Ok(())
 }
 
-/// Entries whose external id nobody has. An address that is known already is skipped without notice.
+/// Invites entries whose external id nobody has. An address that is known already is silently skipped.
 fn add(store: &Store, active: &[&Entry], newcomer: Status, limits: Limits) -> Step<()> {
     let present = store.read(store::members)?;
     unique(present.iter().filter_map(|member| member.external_id.as_deref()))?;

@@ -1,4 +1,4 @@
-//! Seats, plan and mail of the organization: what an administrator buys and sets up, and the server's refusals where it is not enough.
+//! Seats, plan and mail of the organization: the administrator's purchases and settings, and the server's refusals if they are not enough.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,9 +16,9 @@ use crate::store::{self, Store};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Seats {
-    /// Seats that are paid for; no limit where there is no number.
+    /// Number of paid seats; no limit if there is no number.
     pub number: Option<u32>,
-    /// Seats up to which the cloud buys more by itself; no bound where there is no number. Self-hosted servers never buy.
+    /// Number of seats up to which the cloud buys more by itself; no limit if there is no number. Self-hosted servers never buy.
     pub most: Option<u32>,
     /// Party that pays.
     pub payer: Payer,
@@ -35,11 +35,11 @@ pub enum Payer {
     Provider,
     /// A reseller.
     Reseller,
-    /// Nobody any more.
+    /// Nobody; the subscription has ended.
     Cancelled,
 }
 
-/// Part of a plan that can be missing.
+/// Feature of a plan that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Feature {
@@ -47,7 +47,7 @@ pub enum Feature {
     Directory,
     /// Groups (`useGroups`).
     Groups,
-    /// Mail that reaches its addressees.
+    /// Mail that is delivered.
     Mail,
 }
 
@@ -57,7 +57,7 @@ struct State {
     missing: HashSet<Feature>,
 }
 
-/// Seats and what is missing.
+/// Seats and missing features.
 #[derive(Default)]
 pub(crate) struct Scene(Mutex<State>);
 
@@ -87,17 +87,17 @@ impl Scene {
     }
 }
 
-/// A refusal in the form of the Public API.
+/// Refusal in the format of the Public API.
 pub(crate) fn refused(message: &str) -> Stop {
     Stop::Answer(Box::new(public_error(StatusCode::BAD_REQUEST, message, None)))
 }
 
-/// The refusal of everything that would leave nobody in charge.
+/// Refusal of every change that would leave nobody in charge.
 pub(crate) fn last_owner() -> Stop {
     refused("Organization must have at least one confirmed owner.")
 }
 
-/// Makes room for more members that take up a seat: buys seats on the cloud, or refuses.
+/// Makes room for members that take up a seat: buys seats on the cloud, or refuses.
 pub(crate) fn take_seats(store: &Store, limits: Limits, more: usize) -> Step<()> {
     let seats = store.scene().seats();
     let Some(number) = seats.number else { return Ok(()) };
@@ -129,7 +129,7 @@ pub(crate) fn take_seats(store: &Store, limits: Limits, more: usize) -> Step<()>
     Err(refused(message))
 }
 
-/// The refusal where invitations cannot be mailed. Whoever calls this has taken the new members out again.
+/// Refusal if invitations cannot be mailed. The caller has removed the new members again.
 pub(crate) fn mail_failed() -> Stop {
     let errors =
         Faults::from([("An error has occurred.".to_owned(), vec!["Unable to send mail.".to_owned()])]);

@@ -1,11 +1,11 @@
-//! The body of an import, as the official server understands it: property names in any case, numbers and booleans
-//! taken as text (`JsonHelpers.cs`), and a list of what is wrong by the path of the property.
+//! Body of an import, as the official server reads it: property names in any case, numbers and booleans
+//! accepted as text (`JsonHelpers.cs`), and a list of errors by the path of the property.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// An import that passed validation. What may be missing without being refused makes the server fail later.
+/// Import that passed validation. Properties that may be missing without a refusal make the server fail later.
 #[derive(Debug)]
 pub(crate) struct Import {
     pub(crate) members: Option<Vec<Member>>,
@@ -29,10 +29,10 @@ pub(crate) struct Group {
     pub(crate) member_external_ids: Option<Vec<String>>,
 }
 
-/// What is wrong, by path.
+/// Errors by path.
 pub(crate) type Faults = BTreeMap<String, Vec<String>>;
 
-/// Understands a body.
+/// Parses a body.
 pub(crate) fn parse(body: &[u8]) -> Result<Import, Faults> {
     let mut faults = Reader::default();
     let value: Value = match serde_json::from_slice(body) {
@@ -94,7 +94,7 @@ impl Reader {
         }
     }
 
-    /// A default stands for an absent property, not for null.
+    /// Flag; the default replaces an absent property, not null.
     fn flag(
         &mut self,
         object: &Map<String, Value>,
@@ -148,7 +148,7 @@ impl Reader {
         Member { email: email.map(|email| email.to_lowercase()), external_id, deleted }
     }
 
-    /// .NET's `EmailAddressAttribute`: one `@`, neither first nor last.
+    /// Address by .NET's `EmailAddressAttribute`: one `@`, neither first nor last.
     fn email(&mut self, email: &str, path: &str) {
         if email.matches('@').count() != 1 || email.starts_with('@') || email.ends_with('@') {
             self.add(&format!("{path}.Email"), "The Email field is not a valid e-mail address.");

@@ -1,4 +1,4 @@
-//! Answers in the forms of the servers that are played.
+//! Answers in the formats of the simulated servers.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 
 use crate::request::Faults;
 
-/// The error of the Public API (`ErrorResponseModel`): `errors` is null when there are no details.
+/// Error of the Public API (`ErrorResponseModel`): `errors` is null if there are no details.
 pub(crate) fn public_error(status: StatusCode, message: &str, errors: Option<&Faults>) -> Response {
     (status, Json(json!({ "object": "error", "message": message, "errors": errors }))).into_response()
 }
 
-/// What everything unforeseen becomes.
+/// Answer to every unforeseen error.
 pub(crate) fn unhandled() -> Response {
     public_error(StatusCode::INTERNAL_SERVER_ERROR, "An unhandled server error has occurred.", None)
 }
 
-/// The identity server's refusal.
+/// Refusal of the identity server.
 pub(crate) fn oauth_error(error: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
 }
 
-/// The rate limiter's refusal (`CustomIpRateLimitMiddleware`).
+/// Refusal of the rate limiter (`CustomIpRateLimitMiddleware`).
 pub(crate) fn too_many(seconds: u64) -> Response {
     let unit = if seconds >= 60 { "1m".to_owned() } else { format!("{seconds}s") };
     let body = json!({
@@ -35,12 +35,12 @@ pub(crate) fn too_many(seconds: u64) -> Response {
     response
 }
 
-/// No or no good token, on the official server: no body.
+/// Answer of the official server to a missing or invalid token: no body.
 pub(crate) fn unauthorized() -> Response {
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")]).into_response()
 }
 
-/// Vaultwarden's own errors (its `error.rs`).
+/// Error in Vaultwarden's format (its `error.rs`).
 pub(crate) fn vaultwarden_error(message: &str) -> Response {
     let body = json!({
         "message": message, "error": "", "error_description": "",
@@ -50,7 +50,7 @@ pub(crate) fn vaultwarden_error(message: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }
 
-/// Vaultwarden's web framework answers in HTML.
+/// Error of Vaultwarden's web framework, in HTML.
 pub(crate) fn html(status: StatusCode) -> Response {
     let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let page = format!(
@@ -59,7 +59,7 @@ pub(crate) fn html(status: StatusCode) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 
-/// A list of the Public API.
+/// List of the Public API.
 pub(crate) fn list(data: Vec<Value>) -> Response {
     Json(json!({ "object": "list", "data": data })).into_response()
 }

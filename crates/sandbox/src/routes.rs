@@ -1,4 +1,4 @@
-//! The routes.
+//! Routes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::response::{
 use crate::store::{self, NewMember, Status, Store};
 use crate::{Error, Flavour, Limits, Options, Staging, official, request, vaultwarden};
 
-/// ASP.NET Core's default and Rocket's setting in Vaultwarden, in bytes.
+/// Body limits in bytes: ASP.NET Core's default, and Vaultwarden's Rocket setting.
 const LARGEST_OFFICIAL: usize = 30_000_000;
 const LARGEST_VAULTWARDEN: usize = 20 * 1024 * 1024;
 
@@ -155,7 +155,7 @@ fn official_token(server: &Server, form: &HashMap<String, String>) -> Response {
     issue(server)
 }
 
-/// Field names in camelCase or snake_case, in any case of letters.
+/// Reads field names in camelCase or snake_case, in any letter case.
 fn vaultwarden_token(server: &Server, form: &HashMap<String, String>) -> Response {
     let form: HashMap<String, &str> =
         form.iter().map(|(name, value)| (name.to_lowercase().replace('_', ""), value.as_str())).collect();
@@ -190,7 +190,7 @@ fn vaultwarden_token(server: &Server, form: &HashMap<String, String>) -> Respons
     }
 }
 
-/// A token in the form of a JWT, so that clients can see when it expires. The signature is a random word: only this
+/// Makes a token in the form of a JWT, so that clients can see when it expires. The signature is a random word: only this
 /// server knows it.
 fn issue(server: &Server) -> Response {
     let organization = server.store.organization();
@@ -229,7 +229,7 @@ async fn import(State(server): State<Server>, request: Request) -> Response {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| unhandled())
 }
 
-/// The answer to a request that is done or refused; nothing is told of what was done.
+/// Answer to a request that was carried out or refused, without details of what was done.
 pub(crate) fn answer(result: Result<(), Stop>) -> Response {
     match result {
         Ok(()) => StatusCode::OK.into_response(),
@@ -237,7 +237,7 @@ pub(crate) fn answer(result: Result<(), Stop>) -> Response {
     }
 }
 
-/// The answer to a request that ended early.
+/// Answer to a request that ended early.
 pub(crate) fn stopped(stop: Stop) -> Response {
     match stop {
         Stop::Answer(response) => *response,

@@ -1,4 +1,4 @@
-//! The organization in SQLite.
+//! Organization in SQLite.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -15,19 +15,19 @@ use crate::{Identity, Storage};
 
 pub(crate) mod changes;
 
-/// The state of a membership (`OrganizationUserStatusType`).
+/// Status of a membership (`OrganizationUserStatusType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// No access, until restored.
+    /// No access until restored.
     Revoked,
-    /// Asked to join.
+    /// Invited.
     Invited,
-    /// Has accepted.
+    /// Accepted the invitation.
     Accepted,
     /// Full member.
     Confirmed,
-    /// Known, not invited yet.
+    /// Known, but not invited yet.
     Staged,
 }
 
@@ -53,17 +53,17 @@ impl Status {
     }
 }
 
-/// The role of a member (`OrganizationUserType`).
+/// Role of a member (`OrganizationUserType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Never touched by an import of the official server.
     Owner,
-    /// May manage.
+    /// Administrator.
     Admin,
-    /// Everybody else.
+    /// Ordinary member.
     User,
-    /// Has the permissions that are listed.
+    /// Has the listed permissions.
     Custom,
 }
 
@@ -91,32 +91,32 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Collection {
-    /// The collection's id.
+    /// Id of the collection.
     pub id: String,
-    /// May not be changed.
+    /// Read-only access.
     #[serde(default)]
     pub read_only: bool,
-    /// Passwords are not shown.
+    /// Passwords are hidden.
     #[serde(default)]
     pub hide_passwords: bool,
-    /// Access may be given to others.
+    /// Permission to give others access.
     #[serde(default)]
     pub manage: bool,
 }
 
-/// One member.
+/// Member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
-    /// The membership's id.
+    /// Id of the membership.
     pub id: String,
-    /// The address.
+    /// Address.
     pub email: String,
-    /// What a directory knows the person by.
+    /// Id by which a directory knows the person.
     pub external_id: Option<String>,
-    /// Where the membership stands.
+    /// Status of the membership.
     pub status: Status,
-    /// The role.
+    /// Role.
     pub kind: Kind,
     /// Whether the account has a master password.
     pub has_master_password: bool,
@@ -135,54 +135,54 @@ impl Member {
     }
 }
 
-/// Somebody to be added by hand.
+/// Member to be added manually.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewMember {
-    /// The address.
+    /// Address.
     pub email: String,
-    /// What a directory knows the person by.
+    /// Id by which a directory knows the person.
     #[serde(default)]
     pub external_id: Option<String>,
-    /// Where the membership stands.
+    /// Status of the membership.
     pub status: Status,
-    /// The role.
+    /// Role.
     pub kind: Kind,
     /// Whether the account has a master password.
     #[serde(default)]
     pub has_master_password: bool,
 }
 
-/// One group.
+/// Group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
-    /// The group's id.
+    /// Id of the group.
     pub id: String,
-    /// The name.
+    /// Name.
     pub name: String,
-    /// What a directory knows the group by.
+    /// Id by which a directory knows the group.
     pub external_id: Option<String>,
-    /// The members' addresses, in order.
+    /// Addresses of the members, sorted.
     pub members: Vec<String>,
     /// Collections given to the group.
     pub collections: Vec<Collection>,
 }
 
-/// Something that happened.
+/// Event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// `invited`, `invited again`, `staged`, `updated`, `removed`, `revoked`, `restored`, `groups updated`, `group created`,
     /// `group updated`, `group deleted`, `seats added`.
     pub what: String,
-    /// An address or a group's name.
+    /// Address or name of a group.
     pub whom: String,
 }
 
-/// How long a token lasts.
+/// Lifetime of a token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 
-/// The organization, its key and its tokens.
+/// Organization, with its key and its tokens.
 pub(crate) struct Store {
     db: Mutex<Connection>,
     organization: String,
@@ -255,7 +255,7 @@ impl Store {
         &self.key
     }
 
-    /// Keeps a token that was issued.
+    /// Stores a token that was issued.
     pub(crate) fn keep_token(&self, token: String) {
         self.tokens
             .lock()
@@ -276,7 +276,7 @@ impl Store {
         work(&self.db.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// One step that is done as a whole or not at all.
+    /// Runs a step completely or not at all.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Db<T>) -> Db<T> {
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = db.transaction()?;
@@ -299,7 +299,7 @@ fn complete(db: &Connection) -> Db<()> {
     Ok(())
 }
 
-/// JSON in a column; nothing where there is nothing.
+/// JSON in a column; NULL gives nothing.
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Db<Option<T>> {
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
@@ -417,7 +417,7 @@ pub(crate) fn set_status(db: &Connection, email: &str, status: Status) -> Db<()>
     ids.iter().try_for_each(|id| set_status_of(db, id, status))
 }
 
-/// Accepting or being confirmed needs an account, and an account has a master password here.
+/// Sets a status: accepted and confirmed members have an account, and an account has a master password here.
 pub(crate) fn set_status_of(db: &Connection, id: &str, status: Status) -> Db<()> {
     let has_account = matches!(status, Status::Accepted | Status::Confirmed);
     let sql = "UPDATE members SET former = CASE WHEN ?1 <> -1 THEN ?1 WHEN status = -1 THEN former ELSE status END, status = ?1,
@@ -426,7 +426,7 @@ pub(crate) fn set_status_of(db: &Connection, id: &str, status: Status) -> Db<()>
     Ok(())
 }
 
-/// Back to what it was before it was revoked.
+/// Restores the status from before the revocation.
 pub(crate) fn restore(db: &Connection, id: &str) -> Db<()> {
     db.prepare_cached("UPDATE members SET status = former WHERE id = ?")?.execute([id])?;
     Ok(())
@@ -443,7 +443,7 @@ pub(crate) fn remove(db: &Connection, member: &Member) -> Db<()> {
     if removed > 0 { event(db, "removed", &member.email) } else { Ok(()) }
 }
 
-/// The group with this external id, made if there is none. Returns its id and its name before.
+/// Group with this external id, created if there is none. Returns its id and its previous name.
 pub(crate) fn find_or_create_group(db: &Connection, external_id: &str, name: &str) -> Db<(String, String)> {
     let found = db
         .prepare_cached("SELECT id, name FROM groups WHERE external_id = ?")?
@@ -474,7 +474,7 @@ pub(crate) fn by_external_id(db: &Connection) -> Db<HashMap<String, String>> {
     db.prepare_cached(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Replaces a group's members. Says whether anything was different.
+/// Replaces a group's members. Returns whether anything changed.
 pub(crate) fn replace_members(db: &Connection, group: &str, wanted: &HashSet<&str>) -> Db<bool> {
     let present = member_ids(db, group)?;
     let present: HashSet<&str> = present.iter().map(String::as_str).collect();

@@ -1,5 +1,5 @@
-//! Vaultwarden's import (`api/core/public.rs`): people are recognised by their address, leavers are revoked and come
-//! back, everything in the order of the request, an error leaves what came before it done.
+//! Import of Vaultwarden (`api/core/public.rs`): people are recognised by their address, leavers are revoked and
+//! restored, everything happens in the order of the request, and an error leaves earlier changes done.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::import::{Step, Stop};
 use crate::response::{html, vaultwarden_error};
 use crate::store::{self, Kind, Member, NewMember, Status, Store};
 
-/// All of it required, with exactly these types and names.
+/// Body of an import: all fields required, with exactly these types and names.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
@@ -36,7 +36,7 @@ struct BodyMember {
     deleted: bool,
 }
 
-/// Carries an import out.
+/// Carries out an import.
 pub(crate) fn import(store: &Store, body: &[u8]) -> Step<()> {
     let body: Body = serde_json::from_slice(body).map_err(|error| {
         let is_syntax = error.is_syntax() || error.is_eof();
@@ -84,7 +84,7 @@ fn process(db: &Transaction<'_>, entries: &[BodyMember]) -> store::Db<()> {
     Ok(())
 }
 
-/// The last confirmed owner is spared.
+/// Spares the last confirmed owner.
 fn revoke(db: &Transaction<'_>, member: &mut Member, external_id: &str) -> store::Db<()> {
     store::set_external_id(db, &member.id, external_id)?;
     if member.status == Status::Revoked || is_last_owner(db, member)? {
@@ -125,7 +125,7 @@ fn invite(db: &Transaction<'_>, email: &str, external_id: &str) -> store::Db<Mem
     Ok(Member { id, email, external_id, status, kind, has_master_password, former, collections, permissions })
 }
 
-/// Names of existing groups are never updated.
+/// Never updates the names of existing groups.
 fn update_groups(db: &Transaction<'_>, groups: &[BodyGroup]) -> store::Db<()> {
     let by_id = store::by_external_id(db)?;
     for group in groups {
@@ -142,7 +142,7 @@ fn update_groups(db: &Transaction<'_>, groups: &[BodyGroup]) -> store::Db<()> {
     Ok(())
 }
 
-/// Who has an external id that is not among all entries, deleted ones included.
+/// Members whose external id is not among all entries, deleted ones included.
 fn overwrite(db: &Transaction<'_>, entries: &[BodyMember]) -> store::Db<()> {
     let listed: HashSet<&str> = entries.iter().map(|entry| entry.external_id.as_str()).collect();
     for member in store::members(db)? {

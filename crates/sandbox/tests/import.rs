@@ -1,4 +1,4 @@
-//! The server's semantics over HTTP, row by row.
+//! Semantics of the server over HTTP, row by row.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -67,7 +67,7 @@ impl Client {
         self.sandbox.add_member(&member).unwrap();
     }
 
-    /// (address, external id, status) of everybody but the first owner.
+    /// Address, external id and status of everybody but the first owner.
     fn members(&self) -> Vec<(String, Option<String>, Status)> {
         let members = self.sandbox.members().unwrap().into_iter();
         members
@@ -102,7 +102,7 @@ fn vaultwarden() -> Options {
 }
 
 #[tokio::test]
-async fn what_happens_to_whom() {
+async fn the_effect_on_each_kind_of_member() {
     let client = Client::start(Options::default()).await;
     client.add("stays-revoked@x.org", Some("r"), Status::Revoked, Kind::User, true);
     client.add("staged@x.org", Some("s"), Status::Staged, Kind::User, false);
@@ -211,7 +211,7 @@ async fn one_bad_entry_refuses_the_whole_request() {
 }
 
 #[tokio::test]
-async fn what_validation_does_not_catch_fails_half_way() {
+async fn data_that_passes_validation_may_fail_half_way() {
     let client = Client::start(Options::default()).await;
     client.add("goes@x.org", Some("g"), Status::Confirmed, Kind::User, true);
     assert_eq!(client.import(&json!({ "members": [], "overwriteExisting": false })).await.0, 500);
@@ -227,7 +227,7 @@ async fn what_validation_does_not_catch_fails_half_way() {
 }
 
 #[tokio::test]
-async fn overwriting_removes_the_unlisted_if_all_have_a_password() {
+async fn overwriting_removes_unlisted_members_if_all_have_a_password() {
     let client = Client::start(Options::default()).await;
     client.add("listed@x.org", Some("1"), Status::Confirmed, Kind::User, true);
     client.add("unlisted@x.org", Some("2"), Status::Confirmed, Kind::User, true);
@@ -261,7 +261,7 @@ async fn staging_needs_the_flag() {
 }
 
 #[tokio::test]
-async fn logins_are_refused_in_each_servers_words() {
+async fn logins_are_refused_in_each_servers_format() {
     let official = Client::start(Options::default()).await;
     let vaultwarden = Client::start(vaultwarden()).await;
     for (field, value, error, message) in [
@@ -294,7 +294,7 @@ async fn logins_are_refused_in_each_servers_words() {
 }
 
 #[tokio::test]
-async fn without_a_good_token_nothing_opens() {
+async fn nothing_works_without_a_valid_token() {
     let mut client = Client::start(Options::default()).await;
     client.sandbox.expire_tokens();
     assert_eq!(client.import(&body(json!([]), json!([]))).await, (401, Value::Null));
@@ -310,7 +310,7 @@ async fn the_clouds_limits() {
     assert_eq!(client.import(&import).await.1["message"], "You cannot import this much data at once.");
     import["largeImport"] = json!(true);
     assert_eq!(client.import(&import).await.0, 200);
-    // Of 60 a minute the next is refused, of 5 a second on a fast machine an earlier one; limits.rs tests which.
+    // The request after 60 in a minute is refused, on a fast machine an earlier one because of 5 a second; limits.rs tests which.
     let mut refused = 0;
     for _ in 0..400 {
         refused = client.import(&body(json!([]), json!([]))).await.0;
@@ -322,7 +322,7 @@ async fn the_clouds_limits() {
 }
 
 #[tokio::test]
-async fn vaultwarden_goes_by_address() {
+async fn vaultwarden_matches_by_address() {
     let client = Client::start(vaultwarden()).await;
     client.add("changes-id@x.org", Some("old"), Status::Confirmed, Kind::User, true);
     client.add("revoked@x.org", Some("r"), Status::Revoked, Kind::User, true);
@@ -338,7 +338,7 @@ async fn vaultwarden_goes_by_address() {
     assert_eq!(client.members()[0].1.as_deref(), Some("new"));
     assert_eq!(client.status("revoked@x.org"), Some(Status::Confirmed));
     assert_eq!(client.status("goes@x.org"), Some(Status::Revoked));
-    // Comes back with the groups it had; the name of a group stays.
+    // Restored with the previous groups; the name of a group stays.
     let members = json!([active("goes@x.org", "g")]);
     assert_eq!(client.import(&body(members, json!([group("Other name", "g1", &["new", "g"])]))).await.0, 200);
     assert_eq!(client.status("goes@x.org"), Some(Status::Confirmed));
@@ -390,7 +390,7 @@ async fn a_file_keeps_the_organization_and_its_key() {
 }
 
 #[tokio::test]
-async fn other_machines_are_kept_out_unless_allowed() {
+async fn other_machines_are_refused_unless_allowed() {
     let listen = "0.0.0.0:0".parse().unwrap();
     assert!(Sandbox::start(Options { listen, ..Options::default() }).await.is_err());
     let exposed = Options { listen, exposure: Exposure::AnyAddress, ..Options::default() };

@@ -1,7 +1,7 @@
-//! A small LDAP server that lists the values of an attribute as a domain controller of Windows does: at most so many at once,
+//! Small LDAP server that lists the values of an attribute like a Windows domain controller: only so many at once,
 //! the rest by `member;range=lo-*` (MS-ADTS, section 3.1.1.3.1.3.3). Samba and OpenLDAP list all of them.
 //!
-//! It knows simple binds, searches with and without pages, the usual filters, and nothing else of RFC 4511.
+//! It supports simple binds, searches with and without pages, the usual filters, and nothing else of RFC 4511.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,32 +14,32 @@ use lber::parse::parse_tag;
 use lber::structure::{PL, StructureTag};
 use lber::write::encode_into;
 
-/// One entry: its name, and attributes with their values.
+/// Entry: its name, and attributes with their values.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The name.
+    /// Name.
     pub dn: String,
-    /// In the order in which they are sent.
+    /// Attributes in the order in which they are sent.
     pub attributes: Vec<(String, Vec<String>)>,
 }
 
-/// What goes wrong on purpose.
+/// Injected fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
     #[default]
     None,
-    /// It does not know of pages, and sends everything at once.
+    /// It ignores paging, and sends everything at once.
     IgnoresPages,
-    /// It does not know of pages, and says so.
+    /// It refuses paging.
     RefusesPages,
-    /// Further ranges are answered without any value.
+    /// Further ranges are answered without values.
     NoMoreValues,
     /// Further ranges are answered with an error.
     RefusesRanges,
 }
 
-/// A running server. The thread ends with the process.
+/// Running server. The thread ends with the process.
 #[derive(Debug)]
 pub struct Capped {
     port: u16,
@@ -47,7 +47,7 @@ pub struct Capped {
 }
 
 struct Directory {
-    /// With their names in lower case.
+    /// Entries, with their names in lower case.
     entries: Vec<(String, Entry)>,
     cap: usize,
     fault: Fault,
@@ -71,18 +71,18 @@ impl Capped {
         Self { port, ranges }
     }
 
-    /// Plain LDAP.
+    /// Port of plain LDAP.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many ranges were asked for by number.
+    /// Number of requests for ranges.
     pub fn ranges(&self) -> usize {
         self.ranges.load(Ordering::Relaxed)
     }
 }
 
-/// Until the client says goodbye or goes.
+/// Serves until the client unbinds or disconnects.
 fn serve(mut stream: TcpStream, directory: &Directory) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut read = Vec::new();
@@ -102,7 +102,7 @@ fn serve(mut stream: TcpStream, directory: &Directory) -> io::Result<()> {
     }
 }
 
-/// `None` at the end, or for what is not understood.
+/// Next message; `None` at the end, or if it cannot be decoded.
 fn answer(message: StructureTag, directory: &Directory) -> Option<Vec<u8>> {
     let mut parts = message.expect_constructed()?.into_iter();
     let id = parts.next()?;
@@ -135,11 +135,11 @@ fn answer(message: StructureTag, directory: &Directory) -> Option<Vec<u8>> {
 
 struct Search {
     base: String,
-    /// 0 is the entry itself.
+    /// Scope; 0 is the entry itself.
     scope: u8,
     filter: StructureTag,
     attributes: Vec<String>,
-    /// Size and place of a page.
+    /// Size and position of a page.
     page: Option<(usize, usize)>,
 }
 
@@ -158,7 +158,7 @@ impl Search {
         (dn == self.base || self.scope != 0 && is_below()) && matches(&self.filter, entry)
     }
 
-    /// The entries of a page, and where the next one begins: 0 for nowhere.
+    /// Entries of a page, and the position of the next one: 0 if there is none.
     fn page(&self, directory: &Directory) -> (Vec<StructureTag>, Option<usize>) {
         let page = self.page.filter(|_| directory.fault != Fault::IgnoresPages);
         let (size, from) = page.unwrap_or((usize::MAX, 0));
@@ -173,7 +173,7 @@ impl Search {
         self.attributes.iter().any(|name| name.contains(";range="))
     }
 
-    /// The result code of a search that is not served.
+    /// Result code of a search that is not supported.
     fn refusal(&self, directory: &Directory) -> Option<u8> {
         match directory.fault {
             Fault::RefusesRanges if self.asks_for_range() => Some(53),
@@ -201,7 +201,7 @@ impl Search {
     }
 }
 
-/// The values from a number on, under a name that says which they are unless they are all.
+/// Values from a number on, under a name with their range unless they are all.
 fn listed(name: &str, values: &[String], from: usize, by_range: bool, directory: &Directory) -> StructureTag {
     if by_range {
         directory.ranges.fetch_add(1, Ordering::Relaxed);
@@ -224,7 +224,7 @@ fn listed(name: &str, values: &[String], from: usize, by_range: bool, directory:
     sequence(vec![octets(&description), values])
 }
 
-/// `and`, `or`, `not`, `equalityMatch` and `present` of RFC 4511, section 4.5.1.
+/// Filters of RFC 4511, section 4.5.1: `and`, `or`, `not`, `equalityMatch` and `present`.
 fn matches(filter: &StructureTag, entry: &Entry) -> bool {
     let parts = || match &filter.payload {
         PL::C(parts) => parts.as_slice(),
@@ -251,7 +251,7 @@ fn matches(filter: &StructureTag, entry: &Entry) -> bool {
     }
 }
 
-/// RFC 2696: size and cookie, which is the place here.
+/// Paging control of RFC 2696: size and cookie, which is the position here.
 fn page(controls: StructureTag) -> Option<(usize, usize)> {
     let control = controls.expect_constructed()?.into_iter().next()?;
     let value = control.expect_constructed()?.into_iter().next_back()?.expect_primitive()?;

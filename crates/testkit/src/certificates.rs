@@ -5,29 +5,29 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-/// A certificate and its key as PEM files.
+/// Certificate and its key as PEM files.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// The certificate.
+    /// Certificate.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Key.
     pub key: PathBuf,
 }
 
-/// An authority and what it has signed.
+/// Authority with the certificates it has signed.
 #[derive(Clone, Debug)]
 pub struct Certificates {
-    /// The authority's certificate.
+    /// Certificate of the authority.
     pub ca: PathBuf,
     /// Another authority, which has signed nothing here.
     pub other_ca: PathBuf,
-    /// For 127.0.0.1 and localhost.
+    /// Certificate for 127.0.0.1 and localhost.
     pub server: Pair,
-    /// The same, expired in 2021.
+    /// Certificate for them that expired in 2021.
     pub expired: Pair,
-    /// The same, signed by itself.
+    /// Self-signed certificate for them.
     pub self_signed: Pair,
-    /// For a client.
+    /// Certificate for a client.
     pub client: Pair,
 }
 

@@ -3,19 +3,19 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// A tool of OpenLDAP, logged in to a server on this machine.
+/// OpenLDAP tool, logged in to a server on this machine.
 pub(crate) fn tool(name: &str, port: u16, who: &str, password: &str) -> Command {
     let mut command = Command::new(name);
     command.args(["-x", "-H", &format!("ldap://127.0.0.1:{port}"), "-D", who, "-w", password]);
     command
 }
 
-/// Carries changes out, in LDIF; entries without a `changetype` are added.
+/// Applies changes in LDIF; entries without a `changetype` are added.
 pub(crate) fn modify(port: u16, who: &str, password: &str, ldif: &str) {
     modify_with(port, who, password, &[], ldif);
 }
 
-/// The same with further options.
+/// Applies changes, with further options.
 pub(crate) fn modify_with(port: u16, who: &str, password: &str, options: &[&str], ldif: &str) {
     let mut process = tool("ldapmodify", port, who, password)
         .arg("-a")

@@ -1,4 +1,4 @@
-//! What parsers are fed that read what others wrote: samples, damaged in the ways in which files, proxies, editors and attackers
+//! Inputs for parsers of foreign data: samples, damaged in the ways in which files, proxies, editors and attackers
 //! damage them.
 
 use std::rc::Rc;
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::Config;
 
-/// What each target is tried with in the ordinary tests; `PROPTEST_CASES` asks for more.
+/// Number of inputs for each target in the ordinary tests; `PROPTEST_CASES` asks for more.
 const CASES: u32 = 100;
 
-/// The settings of a target: few cases, unless the environment asks for more.
+/// Settings of a target: few cases, unless the environment asks for more.
 pub fn few() -> Config {
     let asked = Config::default();
     match std::env::var_os("PROPTEST_CASES") {
@@ -20,10 +20,10 @@ pub fn few() -> Config {
     }
 }
 
-/// How long one input may take: much longer than any takes, on however slow a machine.
+/// Time limit for one input: much longer than any takes, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Does the work on one input, and panics if it takes longer than any input may.
+/// Runs the work on one input, and panics if it exceeds the time limit.
 pub fn soon<T>(work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let done = work();
@@ -32,7 +32,7 @@ pub fn soon<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Fails where an error says more than a bearable multiple of what was read.
+/// Fails if an error is much longer than the input.
 ///
 /// # Errors
 /// It is too long, or says nothing.
@@ -42,7 +42,7 @@ pub fn harmless(error: &impl std::fmt::Display, read: usize) -> Result<(), TestC
     Ok(())
 }
 
-/// Fails where a text that is shown moves a terminal, or seems to be other lines than it is.
+/// Fails if a displayed text controls a terminal, or disguises its lines.
 ///
 /// # Errors
 /// It has a character that does.
@@ -55,50 +55,50 @@ pub fn plain(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The line that an error names, if it does.
+/// Line that an error names, if it names one.
 pub fn line_in(message: &str) -> Option<usize> {
     let rest = message.split_once(" line ")?.1;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// At most so many kinds of damage to one input.
+/// Largest number of kinds of damage to one input.
 const MOST: usize = 6;
-/// No slice that is moved, doubled or taken out is longer.
+/// Longest slice that is moved, duplicated or removed.
 const LONGEST_SLICE: usize = 64;
-/// No input grows larger.
+/// Largest size that an input grows to.
 const LARGEST: usize = 256 * 1024;
 
-/// One kind of damage, with where and how.
+/// Kind of damage, with its position and parameters.
 #[derive(Clone, Debug)]
 enum Damage {
-    /// One bit.
+    /// Flips one bit.
     Flip(Index, u8),
-    /// One octet, or one character of a text.
+    /// Replaces one octet, or one character of a text.
     Replace(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
     Double(Index, usize),
     Swap(Index, Index, usize),
-    /// The rest is gone.
+    /// Cuts off the rest.
     Cut(Index),
-    /// The beginning is gone.
+    /// Cuts off the beginning.
     Behead(Index),
-    /// From here on it is another sample, from there on.
+    /// Continues with another sample from here on.
     Splice(Index, Index, Index),
-    /// An odd piece of Unicode, or of what is none.
+    /// Inserts unusual or invalid Unicode.
     Odd(Index, Index),
-    /// One octet or slice, again and again.
+    /// Repeats one octet or slice many times.
     Long(Index, usize, usize),
-    /// What opens something, again and again, perhaps with its ends.
+    /// Repeats an opening many times, possibly with its closing.
     Nest(Index, Index, usize, bool),
-    /// Another number in the place of a number.
+    /// Replaces a number.
     Number(Index, Index),
-    /// Another word in the place of one in quotes.
+    /// Replaces a quoted word.
     Word(Index, Index),
 }
 
-/// Texts that are handled wrongly: marks, line ends, what turns the direction of writing, what is long in one form and short in
-/// another, and what ends or moves a terminal's line.
+/// Texts that are often mishandled: marks, line ends, characters that change the direction of writing, texts that are long in one
+/// form and short in another, and those that end or move a terminal's line.
 const ODD: &[&str] = &[
     "\u{0}",
     "\u{1}",
@@ -163,7 +163,7 @@ const ODD: &[&str] = &[
     "@",
 ];
 
-/// What is no UTF-8.
+/// Invalid UTF-8.
 const NO_TEXT: &[&[u8]] = &[
     b"\xff",
     b"\xfe\xff",
@@ -175,7 +175,7 @@ const NO_TEXT: &[&[u8]] = &[
     b"\xe2\x82",
 ];
 
-/// What opens, and what closes it.
+/// Pairs of opening and closing.
 const PAIRS: &[(&[u8], &[u8])] = &[
     (b"[", b"]"),
     (b"{\"a\":", b"}"),
@@ -189,7 +189,7 @@ const PAIRS: &[(&[u8], &[u8])] = &[
     (b"[[", b"]]"),
     (b"{a=", b"}"),
     (b"\\", b""),
-    // Sequences of BER, of no length and of any.
+    // BER sequences, with zero and indefinite length.
     (b"\x30\x80", b"\0\0"),
     (b"\x30\x84\x7f\xff\xff\xff", b""),
     (b"\x30\x02", b""),
@@ -255,12 +255,12 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// A place in something that may be empty.
+/// Position in something that may be empty.
 fn place(at: Index, length: usize) -> usize {
     at.index(length + 1)
 }
 
-/// The slice from a place on, of this length or up to the end.
+/// Slice from a position on, of this length or up to the end.
 fn slice(octets: &[u8], at: Index, length: usize) -> std::ops::Range<usize> {
     let from = place(at, octets.len());
     from..(from + length).min(octets.len())
@@ -271,7 +271,7 @@ fn insert(octets: &mut Vec<u8>, at: Index, more: &[u8]) {
     octets.splice(at..at, more.iter().copied());
 }
 
-/// Runs of octets of a kind.
+/// Runs of octets of one kind.
 fn runs(octets: &[u8], is_one: impl Fn(u8) -> bool) -> Vec<std::ops::Range<usize>> {
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
     for (at, _) in octets.iter().enumerate().filter(|(_, octet)| is_one(**octet)) {
@@ -355,7 +355,7 @@ impl Damage {
     }
 }
 
-/// A sample, damaged or, now and then, whole.
+/// Sample, damaged or, now and then, intact.
 pub fn damaged<S: AsRef<[u8]>>(
     samples: impl IntoIterator<Item = S>,
 ) -> impl Strategy<Value = Vec<u8>> + Clone {
@@ -370,7 +370,7 @@ pub fn damaged<S: AsRef<[u8]>>(
     (any::<Index>(), Rc::new(how)).prop_map(made)
 }
 
-/// The same of texts, which stay texts: what is no UTF-8 any more is replaced.
+/// Damaged texts, which stay texts: invalid UTF-8 is replaced.
 pub fn damaged_text<S: AsRef<str>>(
     samples: impl IntoIterator<Item = S>,
 ) -> impl Strategy<Value = String> + Clone {

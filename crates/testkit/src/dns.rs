@@ -1,4 +1,4 @@
-//! A small DNS server: dnsmasq, on a loopback address of its own, because resolv.conf knows no ports. Needs root.
+//! Small DNS server: dnsmasq, on a loopback address of its own, because resolv.conf cannot contain ports. Needs root.
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A running server. Ends when dropped.
+/// Running server. Ends when dropped.
 #[derive(Debug)]
 pub struct Dns {
     process: Child,
-    /// What a machine that asks this server has as `/etc/resolv.conf`.
+    /// File for a machine that asks this server, to use as `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
 }
 
 impl Dns {
-    /// Answers by these options of dnsmasq and from nothing else.
+    /// Answers from these dnsmasq options and nothing else.
     pub fn start(folder: &Path, options: &[&str]) -> Self {
         let [a, b, ..] = std::process::id().to_le_bytes();
         let address = Ipv4Addr::new(127, 53, b, a.max(2));
@@ -39,7 +39,7 @@ impl Dns {
             .stderr(Stdio::null())
             .spawn()
             .expect("dnsmasq is not installed: run scripts/install-test-tools");
-        // As long as the address is free the server does not listen.
+        // The server is not listening while the address can still be bound.
         while UdpSocket::bind((address, 53)).is_ok() {
             assert!(
                 process.try_wait().expect("its state").is_none(),

@@ -1,5 +1,5 @@
-//! A real 389 Directory Server. Its tools know systemd only; a script in the place of `systemctl` starts and stops the
-//! server for them. Instances live in the system's folders, hence a name of its own for each. Needs root.
+//! Real 389 Directory Server. Its tools require systemd; a script in place of `systemctl` starts and stops the
+//! server for them. Instances live in the system's folders, so each has a name of its own. Needs root.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use crate::ldif::SUFFIX;
 use crate::{client, free_port};
 
-/// Who may do everything.
+/// Account that may do everything.
 pub const MANAGER: &str = "cn=Directory Manager";
-/// The manager's password.
+/// Password of the manager.
 pub const PASSWORD: &str = "Passw0rd-Strong1";
 
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -33,7 +33,7 @@ is-active) is_up ;;
 esac
 "#;
 
-/// A running server. Ends and is removed when dropped.
+/// Running server. Ends and is removed when dropped.
 #[derive(Debug)]
 pub struct Ds389 {
     folder: TempDir,
@@ -42,7 +42,7 @@ pub struct Ds389 {
 }
 
 impl Ds389 {
-    /// A server with these entries besides its suffix.
+    /// Starts a server with these entries besides its suffix.
     pub fn with(ldif: &str) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
@@ -70,7 +70,7 @@ impl Ds389 {
         server
     }
 
-    /// Plain LDAP.
+    /// Port of plain LDAP.
     pub fn port(&self) -> u16 {
         self.port
     }

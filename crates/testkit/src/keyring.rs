@@ -1,11 +1,11 @@
-//! A real Secret Service: GNOME Keyring in a D-Bus session of its own.
+//! Real Secret Service: GNOME Keyring in a D-Bus session of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A running D-Bus session with an unlocked keyring. Ends when dropped.
+/// Running D-Bus session with an unlocked keyring. Ends when dropped.
 #[derive(Debug)]
 pub struct Keyring {
     folder: TempDir,
@@ -47,12 +47,12 @@ impl Keyring {
         keyring
     }
 
-    /// For `DBUS_SESSION_BUS_ADDRESS`.
+    /// Value for `DBUS_SESSION_BUS_ADDRESS`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Saves a value as libsecret's simple API does, which the existing connector uses.
+    /// Saves a value like libsecret's simple API, which the existing connector uses.
     pub fn save(&self, service: &str, account: &str, value: &str) {
         let mut tool = self
             .tool(&["store", "--label=test", "service", service, "account", account])
@@ -63,7 +63,7 @@ impl Keyring {
         assert!(tool.wait().expect("secret-tool").success());
     }
 
-    /// What is saved, as libsecret finds it.
+    /// Saved value, as libsecret finds it.
     pub fn saved(&self, service: &str, account: &str) -> Option<String> {
         let Output { status, stdout, .. } =
             self.tool(&["lookup", "service", service, "account", account]).output().expect("secret-tool");
@@ -76,7 +76,7 @@ impl Keyring {
         command
     }
 
-    /// The daemon is ready when the bus knows its name.
+    /// Waits until the bus knows the daemon's name.
     fn wait(&self) {
         let status = Command::new("gdbus")
             .args(["wait", "--session", "--timeout", "20", "org.freedesktop.secrets"])

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-/// Where everything is.
+/// Suffix of all entries.
 pub const SUFFIX: &str = "dc=example,dc=org";
 
-/// People under `ou=people` (`inetOrgPerson`), groups under `ou=groups` (`groupOfNames`). Every tenth group contains the
-/// one before it, and the groups 0 to 9 form a cycle, so that flattening has work to do. The same numbers give the same
+/// Writes people under `ou=people` (`inetOrgPerson`) and groups under `ou=groups` (`groupOfNames`). Every tenth group contains the
+/// one before it, and groups 0 to 9 form a cycle, so that flattening has work to do. The same numbers give the same
 /// directory.
 pub fn directory(out: &mut impl Write, users: usize, groups: usize, members: usize) -> io::Result<()> {
     head(out)?;
@@ -34,7 +34,7 @@ pub fn directory(out: &mut impl Write, users: usize, groups: usize, members: usi
     Ok(())
 }
 
-/// The suffix and the two organizational units.
+/// Writes the suffix and the two organizational units.
 pub fn head(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
@@ -56,7 +56,7 @@ fn person(out: &mut impl Write, number: usize) -> io::Result<()> {
     )
 }
 
-/// A small directory as text.
+/// Small directory as text.
 pub fn small(users: usize, groups: usize, members: usize) -> String {
     let mut out = Vec::new();
     directory(&mut out, users, groups, members).expect("writing to memory");

@@ -2,8 +2,8 @@
 //! Directory (Samba), a 389 Directory Server, a secret service (GNOME Keyring), a DNS server, certificates good and bad,
 //! a proxy that cuts connections, synthetic directories, and damaged inputs for parsers.
 //!
-//! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests run in
-//! parallel. What is missing on the machine is a panic that says what to install.
+//! Everything listens on loopback, on free ports, in folders of its own, and ends when dropped, so that tests can run in
+//! parallel. A missing program is a panic that says what to install.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,7 +41,7 @@ pub use slapd::Slapd;
 
 use std::net::TcpListener;
 
-/// A port that was free a moment ago.
+/// Port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .expect("binding a free port")

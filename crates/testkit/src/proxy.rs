@@ -1,4 +1,4 @@
-//! A TCP proxy that ends connections where a test wants it.
+//! TCP proxy that ends connections where a test wants it.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// What happens to what the server says.
+/// Treatment of the server's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// All of it passes.
     Never,
-    /// The connection is closed after so many bytes, counted over all connections.
+    /// The connection is closed after this many bytes, counted over all connections.
     CloseAfter(u64),
-    /// Nothing more passes after so many bytes, but the connection stays open.
+    /// Nothing more passes after this many bytes, but the connection stays open.
     SilenceAfter(u64),
 }
 
-/// A proxy on loopback. Its threads end with its connections.
+/// Proxy on loopback. Its threads end with its connections.
 #[derive(Debug)]
 pub struct CutProxy {
     port: u16,
@@ -40,12 +40,12 @@ impl CutProxy {
         Self { port, bytes }
     }
 
-    /// Where it listens.
+    /// Port it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many bytes the server has said so far.
+    /// Number of bytes the server has sent so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::SeqCst)
     }
@@ -90,7 +90,7 @@ fn forward(mut server: TcpStream, mut client: TcpStream, cut: Cut, bytes: &Atomi
     let _ = server.shutdown(Shutdown::Both);
 }
 
-/// A server that accepts connections and never says a word.
+/// Starts a server that accepts connections and never sends anything.
 pub fn mute_server() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("binding a port");
     let port = listener.local_addr().expect("its address").port();
@@ -103,7 +103,7 @@ pub fn mute_server() -> u16 {
     port
 }
 
-/// A server that answers every connection with these bytes and closes it.
+/// Starts a server that answers every connection with these bytes and closes it.
 pub fn canned_server(answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("binding a port");
     let port = listener.local_addr().expect("its address").port();

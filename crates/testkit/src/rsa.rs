@@ -1,4 +1,4 @@
-//! RSA keys and certificates of their own, for logins that sign. Made by `openssl`: ring makes none.
+//! RSA keys and certificates for logins that sign. Made by `openssl`, because ring cannot make any.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::process::Command;
 
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, date_time_ymd};
 
-/// A new key of 2,048 bits.
+/// New key of 2,048 bits.
 #[derive(Clone, Debug)]
 pub struct RsaKey {
-    /// PKCS#8, in PEM format.
+    /// Private key, in PKCS#8 and PEM format.
     pub private: String,
-    /// The public half, in PEM format.
+    /// Public half, in PEM format.
     pub public: String,
 }
 
@@ -25,7 +25,7 @@ impl RsaKey {
         Self { private, public }
     }
 
-    /// A file with a certificate for the key, signed by itself and good until the end of that year, and the key.
+    /// File with a self-signed certificate for the key, valid until the end of that year, and the key.
     pub fn certified(&self, folder: &Path, last_year: i32) -> PathBuf {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "reader");
@@ -39,7 +39,7 @@ impl RsaKey {
     }
 }
 
-/// The first certificate of a PEM file as bytes, as it is uploaded.
+/// First certificate of a PEM file as bytes, as it is uploaded.
 pub fn der(path: &Path) -> Vec<u8> {
     let made = Command::new("openssl").args(["x509", "-outform", "der", "-in"]).arg(path).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

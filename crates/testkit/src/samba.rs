@@ -1,4 +1,4 @@
-//! A real Active Directory domain controller: Samba, in a network namespace of its own, because its ports are fixed.
+//! Real Active Directory domain controller: Samba, in a network namespace of its own, because its ports are fixed.
 //! Needs root.
 
 use std::fs::{self, File};
@@ -15,16 +15,16 @@ use tempfile::TempDir;
 use crate::certificates::Certificates;
 use crate::client;
 
-/// The domain.
+/// Base DN of the domain.
 pub const BASE: &str = "DC=ad,DC=example,DC=org";
-/// Its name in Kerberos.
+/// Kerberos realm.
 const REALM: &str = "AD.EXAMPLE.ORG";
-/// Who may do everything.
+/// Account that may do everything.
 pub const ADMINISTRATOR: &str = "Administrator@ad.example.org";
-/// The administrator's password.
+/// Password of the administrator.
 pub const PASSWORD: &str = "Passw0rd-Strong1";
 
-/// What the controller asks of a connection before it takes a login.
+/// Requirements for a connection before the controller accepts a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// Nothing.
@@ -33,7 +33,7 @@ pub enum Demand {
     Protection,
 }
 
-/// A running domain controller. Ends when dropped.
+/// Running domain controller. Ends when dropped.
 #[derive(Debug)]
 pub struct Samba {
     folder: TempDir,
@@ -46,12 +46,12 @@ pub struct Samba {
 }
 
 impl Samba {
-    /// Provisions a domain with these entries (LDIF, added before the start) and starts its controller: 15 seconds or so.
+    /// Provisions a domain with these entries (LDIF, added before the start) and starts its controller: takes about 15 seconds.
     pub fn with(ldif: &str) -> Self {
         Self::start(ldif, Demand::Nothing)
     }
 
-    /// The same, with demands.
+    /// Provisions a domain, with requirements.
     pub fn start(ldif: &str, demand: Demand) -> Self {
         assert!(rustix::process::geteuid().is_root(), "Samba needs root: run the tests with sudo");
         let folder = tempfile::Builder::new().prefix("bwdc-samba-").tempdir().expect("a folder for Samba");
@@ -68,22 +68,22 @@ impl Samba {
         samba
     }
 
-    /// LDAP and StartTLS.
+    /// Port of LDAP and StartTLS.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// LDAPS.
+    /// Port of LDAPS.
     pub fn tls_port(&self) -> u16 {
         self.tls_port
     }
 
-    /// The global catalogue, without TLS.
+    /// Port of the global catalogue, without TLS.
     pub fn catalogue_port(&self) -> u16 {
         self.catalogue_port
     }
 
-    /// What Kerberos clients need (`KRB5_CONFIG`). The services of this controller are known by the name localhost.
+    /// Settings for Kerberos clients (`KRB5_CONFIG`). The services of this controller are known by the name localhost.
     pub fn kerberos(&self) -> PathBuf {
         let path = self.folder.path().join("krb5.conf");
         let port = self.kerberos_port;
@@ -103,7 +103,7 @@ impl Samba {
         assert!(kinit.wait().expect("kinit").success());
     }
 
-    /// Writes the administrator's key into a file, with which tickets can be had without a password.
+    /// Writes the administrator's key into a file, for tickets without a password.
     pub fn keytab(&self, path: &Path) {
         let key = Command::new("samba-tool")
             .args(["domain", "exportkeytab", "--principal", &format!("Administrator@{REALM}")])
@@ -115,7 +115,7 @@ impl Samba {
         assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
     }
 
-    /// The authority and its certificates.
+    /// Authority and its certificates.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
     }
@@ -128,7 +128,7 @@ impl Samba {
     fn wait(&self) {
         let started = Instant::now();
         loop {
-            // The root DSE is shown to everybody.
+            // The root DSE is readable by everybody.
             let url = format!("ldap://127.0.0.1:{}", self.port);
             let mut search = Command::new("ldapsearch");
             let search =
@@ -178,7 +178,7 @@ fn provision(folder: &Path, certificates: &Certificates, demand: Demand) {
     let text = fs::read_to_string(&path).expect("smb.conf");
     let services =
         text.lines().find(|line| line.contains("server services")).expect("its services").to_owned();
-    // Samba wants a key that nobody else can read.
+    // Samba requires a key that nobody else can read.
     let key = &certificates.server.key;
     fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("the key's mode");
     let ours = [
@@ -222,8 +222,8 @@ fn launch(folder: &Path) -> Child {
         .expect("starting Samba")
 }
 
-/// A free port of this machine that leads to a port inside the process's network namespace: a thread of ours accepts out here
-/// and connects in there, as a socket belongs to the namespace in which it was made.
+/// Free port of this machine that leads to a port inside the process's network namespace: a thread of ours accepts out here
+/// and connects in there, because a socket belongs to the namespace in which it was created.
 fn relay(process: u32, port: u16) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("its address");
@@ -240,7 +240,7 @@ fn relay(process: u32, port: u16) -> u16 {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
             .expect("entering it (this needs root)");
         for outside in listener.incoming().flatten() {
-            // Before Samba listens, the caller is let go and tries again.
+            // Until Samba listens, the caller is disconnected and tries again.
             if let Ok(inside) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
                 join(outside, inside);
             }

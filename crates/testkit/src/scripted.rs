@@ -1,4 +1,4 @@
-//! An LDAP server that answers each request with octets of the test's choice: what no real server would send.
+//! LDAP server that answers each request with octets of the test's choice, such as no real server would send.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -7,30 +7,30 @@ use std::sync::Arc;
 use lber::parse::parse_tag;
 use lber::structure::{PL, StructureTag};
 
-/// A request, as far as a test needs it.
+/// Request, as far as a test needs it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The number of the message.
+    /// Number of the message.
     pub id: u32,
-    /// The number of the operation: 0 bind, 3 search, 23 extended.
+    /// Number of the operation: 0 bind, 3 search, 23 extended.
     pub operation: u64,
-    /// Counts the searches of this connection from 1.
+    /// Number of the search on this connection, starting at 1.
     pub search: usize,
-    /// The octets of the whole message.
+    /// Octets of the whole message.
     pub octets: Vec<u8>,
 }
 
-/// What is sent to a request. Nothing at all keeps the client waiting.
+/// Answer to a request. None at all keeps the client waiting.
 type Answer = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
 
-/// A running server. The thread ends with the process.
+/// Running server. The thread ends with the process.
 #[derive(Debug)]
 pub struct Scripted {
     port: u16,
 }
 
 impl Scripted {
-    /// Answers with this.
+    /// Starts a server with these answers.
     pub fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("its address").port();
@@ -44,7 +44,7 @@ impl Scripted {
         Self { port }
     }
 
-    /// Plain LDAP.
+    /// Port of plain LDAP.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -75,23 +75,23 @@ fn header(message: StructureTag) -> Option<(u32, u64)> {
     Some((id, parts.next()?.id))
 }
 
-/// An element of BER: a tag with its class and form, and what is inside.
+/// Element of BER: a tag with its class and form, and the content.
 pub fn element(tag: u8, inside: &[u8]) -> Vec<u8> {
     let length = u32::try_from(inside.len()).expect("a message that fits").to_be_bytes();
     [&[tag, 0x84][..], &length, inside].concat()
 }
 
-/// A message with this number; the parts are elements.
+/// Message with this number; the parts are elements.
 pub fn message(id: u32, parts: &[Vec<u8>]) -> Vec<u8> {
     element(0x30, &[element(2, &id.to_be_bytes()), parts.concat()].concat())
 }
 
-/// The outcome of an operation (its tag), with a code and a text.
+/// Outcome of an operation (its tag), with a code and a text.
 pub fn outcome(operation: u8, code: u8, text: &str) -> Vec<u8> {
     element(operation, &[element(10, &[code]), element(4, b""), element(4, text.as_bytes())].concat())
 }
 
-/// `SearchResultEntry`, each attribute with one value.
+/// Search result entry, each attribute with one value.
 pub fn entry(dn: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
     let attributes = attributes.iter().map(|(name, value)| {
         let values = element(0x31, &element(4, value.as_bytes()));
@@ -101,13 +101,13 @@ pub fn entry(dn: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
     element(0x64, &[element(4, dn.as_bytes()), element(0x30, &list)].concat())
 }
 
-/// The control that says where the next page begins (RFC 2696).
+/// Control with the start of the next page (RFC 2696).
 pub fn cookie(cookie: &[u8]) -> Vec<u8> {
     let value = element(0x30, &[element(2, &[0]), element(4, cookie)].concat());
     element(0xa0, &element(0x30, &[element(4, b"1.2.840.113556.1.4.319"), element(4, &value)].concat()))
 }
 
-/// Octets that are elements inside elements, so many deep.
+/// Octets of elements nested this many deep.
 pub fn nested(deep: usize) -> Vec<u8> {
     let mut octets = Vec::new();
     for _ in 0..deep {

@@ -1,4 +1,4 @@
-//! A private OpenLDAP server.
+//! Private OpenLDAP server.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,13 +12,13 @@ use crate::certificates::{Certificates, Pair};
 use crate::ldif::SUFFIX;
 use crate::{client, free_port};
 
-/// The password of all accounts.
+/// Password of all accounts.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// Debian puts `slapd` where ordinary users have no PATH.
+/// Folders where Debian puts `slapd`; they are not in the PATH of ordinary users.
 const PATHS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
 
-/// How the server differs from the usual one.
+/// Difference from the usual server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quirk {
     /// Not at all.
@@ -26,17 +26,17 @@ pub enum Quirk {
     None,
     /// Its certificate expired in 2021.
     Expired,
-    /// It shows a self-signed certificate.
+    /// It presents a self-signed certificate.
     SelfSigned,
-    /// It wants a certificate from its clients.
+    /// It requires a certificate from its clients.
     WantsClientCertificate,
-    /// Ordinary accounts get at most so many entries, paged or not.
+    /// Ordinary accounts get at most this many entries, paged or not.
     SizeLimit(u32),
     /// It refuses binds without TLS.
     WantsTls,
 }
 
-/// A running slapd. Ends when dropped.
+/// Running slapd. Ends when dropped.
 #[derive(Debug)]
 pub struct Slapd {
     folder: TempDir,
@@ -47,20 +47,20 @@ pub struct Slapd {
 }
 
 impl Slapd {
-    /// A server with this directory in it. Besides, there is an account `cn=reader,dc=example,dc=org`, which may read
+    /// Starts a server with this directory in it. It also has an account `cn=reader,dc=example,dc=org`, which may read
     /// everything and to which limits apply.
     pub fn with(ldif: &str) -> Self {
         Self::start(ldif, Quirk::None)
     }
 
-    /// The same, with a quirk.
+    /// Starts a server with this directory and a quirk.
     pub fn start(ldif: &str, quirk: Quirk) -> Self {
         let folder = tempfile::Builder::new().prefix("bwdc-slapd-").tempdir().expect("a folder for slapd");
         fs::write(folder.path().join("directory.ldif"), ldif).expect("writing the directory");
         Self::load(folder, quirk)
     }
 
-    /// The same from a folder that holds `directory.ldif` already, for large ones.
+    /// Starts a server from a folder that contains `directory.ldif` already, for large ones.
     pub fn load(folder: TempDir, quirk: Quirk) -> Self {
         let certificates = Certificates::make(folder.path());
         fs::create_dir(folder.path().join("db")).expect("a folder for the database");
@@ -88,32 +88,32 @@ impl Slapd {
         Self { folder, process, port, tls_port, certificates }
     }
 
-    /// Plain and StartTLS.
+    /// Port of plain LDAP and StartTLS.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// LDAPS.
+    /// Port of LDAPS.
     pub fn tls_port(&self) -> u16 {
         self.tls_port
     }
 
-    /// The authority and its certificates.
+    /// Authority and its certificates.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
     }
 
-    /// The folder of the server.
+    /// Folder of the server.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The account without limits.
+    /// Account without limits.
     pub fn admin(&self) -> String {
         format!("cn=admin,{SUFFIX}")
     }
 
-    /// An ordinary account that may read everything.
+    /// Ordinary account that may read everything.
     pub fn reader(&self) -> String {
         format!("cn=reader,{SUFFIX}")
     }
@@ -123,7 +123,7 @@ impl Slapd {
         client::modify(self.port, &self.admin(), PASSWORD, ldif);
     }
 
-    /// Changes where a referral object leads to.
+    /// Changes the target of a referral object.
     pub fn refer(&self, path: &str, url: &str) {
         let dn = format!("{path},{SUFFIX}");
         let ldif = format!("dn: {dn}\nchangetype: modify\nreplace: ref\nref: {url}\n");
@@ -182,7 +182,7 @@ fn configuration(folder: &Path, certificates: &Certificates, quirk: Quirk) -> St
     )
 }
 
-/// Another process may take a free port first: then it is tried again with others.
+/// Starts slapd; if another process takes a free port first, it is tried again with others.
 fn launch(folder: &Path) -> (Child, u16, u16) {
     for _ in 0..5 {
         let (port, tls_port) = (free_port(), free_port());

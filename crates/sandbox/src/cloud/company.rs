@@ -1,49 +1,49 @@
-//! A company in no vendor's words, for rehearsals, the behaviour suite and measurements. Each vendor tells it in its own way.
+//! Company in no vendor's format, for rehearsals, the behaviour suite and measurements. Each vendor presents it in its own way.
 
 /// Everybody, and their groups.
 #[derive(Clone, Debug, Default)]
 pub struct Company {
-    /// Those who left, too.
+    /// People, including those who left.
     pub users: Vec<User>,
-    /// Their groups.
+    /// Groups.
     pub groups: Vec<Group>,
 }
 
-/// A person.
+/// Person.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Unique among the users; vendors make their id of it.
+    /// Number, unique among the users; vendors derive their id from it.
     pub name: String,
-    /// Absent where the directory has none.
+    /// Address; absent if the directory has none.
     pub email: Option<String>,
-    /// In use, switched off, or gone.
+    /// State of the account.
     pub status: Status,
 }
 
-/// What has become of an account.
+/// State of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// In use.
     Active,
-    /// Switched off.
+    /// Disabled.
     Disabled,
     /// Deleted.
     Deleted,
 }
 
-/// A group.
+/// Group.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// Unique among the groups; vendors make their id of it.
+    /// Number, unique among the groups; vendors derive their id from it.
     pub name: String,
     /// Names of people in it.
     pub users: Vec<String>,
-    /// Names of groups in it, where the vendor has nested groups.
+    /// Names of groups in it, if the vendor has nested groups.
     pub groups: Vec<String>,
 }
 
 impl Company {
-    /// Some people to rehearse with.
+    /// Sample people to rehearse with.
     pub fn sample() -> Self {
         let person = |name: &str, status: Status| User {
             name: name.to_owned(),
@@ -79,7 +79,7 @@ impl Company {
         });
         let groups = (0..groups).map(|number| Group {
             name: format!("group{number}"),
-            // A stride that is no divisor of the usual sizes spreads the members.
+            // A stride that does not divide the usual sizes spreads the members.
             users: (0..members.min(users)).map(|member| name((number * 7 + member * 13) % users)).collect(),
             groups: Vec::new(),
         });

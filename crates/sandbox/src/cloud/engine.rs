@@ -1,4 +1,4 @@
-//! What happens to a request before and after a vendor's own code: counting, latency, limits, tokens, faults.
+//! Processing of a request before and after a vendor's own code: counting, latency, limits, tokens, faults.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,56 +19,56 @@ use tower::ServiceExt as _;
 
 use super::{Behaviour, Fault, Quota};
 
-/// The largest body of a request that is read.
+/// Largest request body that is read.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// One vendor's words and ways.
+/// Behaviour of one vendor.
 pub(crate) trait Vendor: Send + Sync + 'static {
-    /// What it answers to.
+    /// Answers a request.
     fn routes(self: &std::sync::Arc<Self>, engine: &std::sync::Arc<Engine>) -> Router;
-    /// A refusal in its own words, with its own status.
+    /// Makes a refusal in the vendor's format, with its status.
     fn refusal(&self, refusal: Refusal) -> Response;
-    /// What a request counts against; `None` for one that is not counted.
+    /// Charge of a request; `None` for one that is not counted.
     fn charge(&self, request: &Parts) -> Option<Charge>;
-    /// Tells in an answer what is left of a limit, where the vendor does.
+    /// Adds the remaining requests of a limit to an answer, if the vendor does.
     fn tell(&self, _standing: Standing, _headers: &mut HeaderMap) {}
-    /// Whether the request comes from somebody who is logged in, or needs not be.
+    /// Whether the request is authenticated, or need not be.
     fn is_authorized(&self, request: &Parts, engine: &Engine) -> bool;
-    /// Properties that its schema allows to be null or absent, of those that are asked for.
+    /// Requested properties that the vendor's schema allows to be null or absent.
     fn nullable(&self) -> &'static [&'static str];
 }
 
-/// Why a request is refused before it is looked at.
+/// Reason why a request is refused before it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Limited,
     Internal,
     Token,
-    /// The way to a page is not accepted any more.
+    /// The page token or link is no longer accepted.
     Page,
 }
 
-/// What a request costs.
+/// Charge for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
-    /// The limit's name.
+    /// Name of the limit.
     pub(crate) limit: &'static str,
     pub(crate) cost: u64,
-    /// As the vendor documents it.
+    /// Quota as the vendor documents it.
     pub(crate) quota: Quota,
 }
 
-/// How a limit stands after a request.
+/// State of a limit after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) most: u64,
     pub(crate) left: u64,
-    /// Seconds of Unix time at which the window ends, and how many that are from now.
+    /// Seconds of Unix time at which the window ends, and the seconds until then.
     pub(crate) end: u64,
     pub(crate) ends_in: u64,
 }
 
-/// What is shared by all requests.
+/// State shared by all requests.
 #[derive(Debug)]
 pub(crate) struct Engine {
     behaviour: Behaviour,
@@ -79,14 +79,14 @@ pub(crate) struct Engine {
 #[derive(Debug, Default)]
 struct State {
     log: Vec<String>,
-    /// How many requests came by HTTP/2.
+    /// Number of requests by HTTP/2.
     by_http2: usize,
     exceeded: usize,
-    /// Window and what was used of it, by limit.
+    /// Window and usage, by limit.
     windows: HashMap<&'static str, (u64, u64)>,
     tokens: HashSet<String>,
     given_out: usize,
-    /// Whether what lasts for ever was revoked.
+    /// Whether permanent tokens were revoked.
     is_revoked: bool,
 }
 
@@ -95,17 +95,17 @@ impl Engine {
         Self { behaviour, url, state: Mutex::default() }
     }
 
-    /// Where we are, without a path.
+    /// Own address, without a path.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// How many entries of a list go on a page.
+    /// Number of entries of a list on a page.
     pub(crate) fn page(&self, asked: Option<usize>, usual: usize, largest: usize) -> usize {
         asked.unwrap_or(usual).min(largest).min(self.behaviour.page).max(1)
     }
 
-    /// A new access token.
+    /// Issues an access token.
     pub(crate) fn give_token(&self) -> String {
         let mut state = self.state();
         state.given_out += 1;
@@ -114,12 +114,12 @@ impl Engine {
         token
     }
 
-    /// Whether it was given out and has not expired.
+    /// Whether it was issued and has not expired.
     pub(crate) fn accepts(&self, token: &str) -> bool {
         self.state().tokens.contains(token)
     }
 
-    /// Whether tokens that last for ever are still good.
+    /// Whether permanent tokens are still valid.
     pub(crate) fn accepts_lasting(&self) -> bool {
         !self.state().is_revoked
     }
@@ -150,7 +150,7 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of this request.
+    /// Number of this request.
     fn note(&self, request: &Parts) -> usize {
         let mut state = self.state();
         state.log.push(format!("{} {}", request.method, request.uri));
@@ -158,7 +158,7 @@ impl Engine {
         state.log.len() - 1
     }
 
-    /// Counts a request; whether it was one too many, and how the limit stands.
+    /// Counts a request. Returns whether it was one too many, and the state of the limit.
     fn count(&self, charge: Charge, now: u64) -> (bool, Standing) {
         let Quota { most, window } = self.behaviour.quota.unwrap_or(charge.quota);
         let length = window.as_secs().max(1);
@@ -190,7 +190,7 @@ impl Engine {
         if fault == Some(Fault::Reset) {
             return Err(io::Error::other("reset on purpose"));
         }
-        // A whole request, before the clock is read: that is when the vendor counts it.
+        // A complete request, before the clock is read: that is when the vendor counts it.
         let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(io::Error::other)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let counted = vendor.charge(&parts).map(|charge| self.count(charge, now));
@@ -198,7 +198,7 @@ impl Engine {
         let is_over = counted.is_some_and(|(is_over, _)| is_over);
         let mut answer = self.faulty(vendor, routes, parts, body, fault, is_over).await?;
         let standing = match fault {
-            // A limit that was only played is over at once.
+            // A limit that was only simulated ends at once.
             Some(Fault::Limited) => {
                 standing.map(|standing| Standing { left: 0, end: now + 1, ends_in: 1, ..standing })
             }
@@ -251,7 +251,7 @@ impl Engine {
     }
 }
 
-/// The answer with some of the properties that may be missing null or absent: one in four.
+/// Makes some optional properties of the answer null or absent: one in four.
 async fn with_nulls(answer: Response, nullable: &[&str], seed: u64) -> io::Result<Response> {
     let (mut parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
@@ -263,7 +263,7 @@ async fn with_nulls(answer: Response, nullable: &[&str], seed: u64) -> io::Resul
     Ok(Response::from_parts(parts, Body::from(value.to_string())))
 }
 
-/// The same entry, by its id, is the same on every page and in every list.
+/// Makes the same choice for the same entry, by its id, on every page and in every list.
 fn make_nulls(value: &mut Value, nullable: &[&str], (seed, of): (u64, &str)) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| make_nulls(value, nullable, (seed, of))),
@@ -284,7 +284,7 @@ fn make_nulls(value: &mut Value, nullable: &[&str], (seed, of): (u64, &str)) {
     }
 }
 
-/// What a debugging proxy or an over-eager server says.
+/// Answer of a debugging proxy or an overly talkative server.
 fn echo(parts: &Parts, body: &[u8]) -> Response {
     let headers: Vec<String> = parts
         .headers
@@ -299,7 +299,7 @@ fn echo(parts: &Parts, body: &[u8]) -> Response {
     (StatusCode::BAD_REQUEST, error.to_string()).into_response()
 }
 
-/// The headers that tell counts and times.
+/// Headers with counts and times.
 const COUNTS: [&str; 12] = [
     "x-rate-limit-limit",
     "x-rate-limit-remaining",
@@ -315,7 +315,7 @@ const COUNTS: [&str; 12] = [
     "retry-after",
 ];
 
-/// The answer with numbers that no counter has.
+/// Replaces numbers in the answer with ones that no counter reaches.
 async fn with_extremes(answer: Response) -> io::Result<Response> {
     let (mut parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
@@ -330,7 +330,7 @@ async fn with_extremes(answer: Response) -> io::Result<Response> {
     Ok(Response::from_parts(parts, Body::from(value.to_string())))
 }
 
-/// The numbers of entries stay: they are names.
+/// Keeps the numbers of entries, because they are ids.
 fn make_extremes(value: &mut Value) {
     match value {
         Value::Number(number) => *number = u64::MAX.into(),
@@ -343,14 +343,14 @@ fn make_extremes(value: &mut Value) {
     }
 }
 
-/// Half of the answer, and then the connection ends.
+/// Sends half of the answer, then ends the connection.
 async fn cut(answer: Response) -> io::Result<Response> {
     let (mut parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?;
     let half = body.slice(..body.len() / 2);
     parts.headers.remove(CONTENT_LENGTH);
     let end = async {
-        // Headers and half of the body are on their way before the end comes.
+        // Headers and half of the body are sent before the end comes.
         tokio::time::sleep(Duration::from_millis(5)).await;
         Err(io::Error::other("cut on purpose"))
     };

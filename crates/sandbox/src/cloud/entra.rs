@@ -1,5 +1,5 @@
-//! Microsoft Entra ID: a tenant's tokens, and of Microsoft Graph what a directory is read by: users and their changes, groups,
-//! members, administrative units, deleted items, and the application's own registration.
+//! Microsoft Entra ID: a tenant's tokens, and the parts of Microsoft Graph needed to read a directory: users and their changes,
+//! groups, members, administrative units, deleted items, and the application's own registration.
 //!
 //! Facts from Microsoft's documentation: "Use the Microsoft Graph API", "Paging", "Use delta query to track changes", "Error
 //! responses and resource types", "Throttling limits" (identity and access service).
@@ -28,16 +28,16 @@ pub use self::tenant::{
 };
 use super::{Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Standing, Vendor, repeats_page};
 
-/// The tenant's id.
+/// Id of the tenant.
 pub const TENANT: &str = "5a4db0c5-0000-4000-8000-000000000001";
-/// The tenant's first domain.
+/// First domain of the tenant.
 pub const DOMAIN: &str = "sandbox.onmicrosoft.com";
-/// The id of the application that may read.
+/// Id of the application that may read.
 pub const APPLICATION: &str = "5a4db0c5-0000-4000-8000-000000000002";
-/// Its client secret.
+/// Client secret of the application.
 pub const SECRET: &str = "abc8Q~sandbox-client-secret";
 
-/// A tenant that can be changed while it is played. Cloning shares it.
+/// Tenant that can be changed while it is running. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Entra(Arc<Mutex<Tenant>>);
 
@@ -54,12 +54,12 @@ impl From<&Company> for Entra {
 }
 
 impl Entra {
-    /// Starts it; its address is what `BWDC_ENTRA_LOGIN_URL` and `BWDC_ENTRA_GRAPH_URL` are to be.
+    /// Starts it; use its address as `BWDC_ENTRA_LOGIN_URL` and `BWDC_ENTRA_GRAPH_URL`.
     pub async fn start(self, behaviour: Behaviour) -> io::Result<Cloud> {
         Cloud::start(self, behaviour).await
     }
 
-    /// Changes what is in it.
+    /// Changes its contents.
     pub fn change(&self, change: impl FnOnce(&mut Tenant)) {
         change(&mut self.tenant());
     }
@@ -70,10 +70,10 @@ impl Entra {
 }
 
 const WINDOW: Duration = Duration::from_secs(10);
-/// The largest page, and what comes when none is asked for.
+/// Largest page, and default page size.
 const LARGEST_PAGE: usize = 999;
 const USUAL_PAGE: usize = 100;
-/// Lists of changes take no `$top`.
+/// Page size of lists of changes, which accept no `$top`.
 const PAGE_OF_CHANGES: usize = 200;
 
 const USERS: &[&str] =
@@ -101,7 +101,7 @@ impl Vendor for Entra {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
-    /// "user resource type", "group resource type": all but the id.
+    /// Optional properties ("user resource type", "group resource type"): all but the id.
     fn nullable(&self) -> &'static [&'static str] {
         &["displayName", "mail", "userPrincipalName", "accountEnabled", "visibility"]
     }
@@ -127,7 +127,7 @@ impl Vendor for Entra {
         }
     }
 
-    /// As for a tenant of this size.
+    /// Quota of a tenant of this size.
     fn charge(&self, request: &Parts) -> Option<Charge> {
         let cost = cost(request)?;
         let most = match self.tenant().users.len() {
@@ -170,7 +170,7 @@ fn is_graph(request: &Parts) -> bool {
     request.uri.path().starts_with("/v1.0/")
 }
 
-/// Resource units ("Throttling limits"); tokens are not counted.
+/// Resource units of a request ("Throttling limits"); tokens are not counted.
 fn cost(request: &Parts) -> Option<u64> {
     let path: Vec<&str> = request.uri.path().strip_prefix("/v1.0/")?.split('/').collect();
     let base: u64 = match path[..] {
@@ -208,7 +208,7 @@ async fn metadata(State((_, engine)): Shared, Path(tenant): Path<String>) -> Res
     }
 }
 
-/// Who is asked, what for, by whom.
+/// Request to Graph with the state it needs.
 type Asked = (Shared, Query<HashMap<String, String>>, Parts);
 
 async fn users(asked: Asked) -> Response {
@@ -286,7 +286,7 @@ fn missing(id: &str) -> Response {
     refused(StatusCode::NOT_FOUND, "Request_ResourceNotFound", &text)
 }
 
-/// `applications(appId='...')`.
+/// Parses `applications(appId='...')`.
 async fn application(Path(resource): Path<String>, asked: Asked) -> Response {
     let (State((entra, _)), _, parts) = &asked;
     let tenant = entra.tenant();
@@ -316,7 +316,7 @@ async fn application(Path(resource): Path<String>, asked: Asked) -> Response {
     }
 }
 
-/// A kind of entry: what it is called, what may be selected, and what comes unasked for.
+/// Kind of entry: its name, the properties that can be selected, and the default ones.
 struct Entity {
     name: &'static str,
     known: &'static [&'static str],
@@ -345,7 +345,7 @@ impl Entity {
     const MEMBER: Self =
         Self { name: "directoryObject", known: &["id", "displayName"], usual: &["id", "displayName"] };
 
-    /// What is selected, or why not.
+    /// Selected properties, or the refusal.
     fn selection<'a>(&self, query: &'a HashMap<String, String>) -> Result<Vec<&'a str>, Box<Response>>
     where
         'static: 'a,
@@ -365,7 +365,7 @@ impl Entity {
     }
 }
 
-/// The selected properties, and what is told about an entry in any case.
+/// Selected properties, and those that are always included.
 fn selected(entry: &Value, names: &[&str]) -> Value {
     let all = entry.as_object().into_iter().flatten();
     let kept = all.filter(|(name, _)| name.starts_with('@') || names.contains(&name.as_str()));
@@ -391,7 +391,7 @@ impl Person {
         shown
     }
 
-    /// As a change.
+    /// Entry in a list of changes.
     fn shown_changed(&self, names: &[&str]) -> Value {
         let reason = match self.presence {
             Presence::Here => return selected(&self.shown(), names),
@@ -417,7 +417,7 @@ impl Team {
     }
 }
 
-/// Why a list is not for this application.
+/// Reason why the application may not read a list.
 fn denied(tenant: &Tenant, needs: &[&str]) -> Option<Response> {
     let is_granted = needs.iter().any(|name| tenant.permissions.contains(name));
     (!is_granted).then(|| {
@@ -429,14 +429,14 @@ fn denied(tenant: &Tenant, needs: &[&str]) -> Option<Response> {
     })
 }
 
-/// What is understood here. A query that is silently left out would be answered wrongly.
+/// Supported query parameters. Silently ignoring one would give a wrong answer.
 fn unsupported(query: &HashMap<String, String>, known: &[&str]) -> Option<Response> {
     let other = query.keys().find(|name| !known.contains(&name.as_str()))?;
     let text = format!("The query parameter '{other}' is not supported here.");
     Some(refused(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", &text))
 }
 
-/// One page of a list.
+/// Page of a list.
 fn list<T>(
     tenant: &Tenant,
     asked: &Asked,
@@ -510,7 +510,7 @@ fn refused(status: StatusCode, code: &str, message: &str) -> Response {
     (status, [("request-id", id.clone()), ("client-request-id", id)], Json(body)).into_response()
 }
 
-/// With how long to wait, which is put right when it is known.
+/// Adds the time to wait, which is corrected when it is known.
 fn limited() -> Response {
     let mut answer = refused(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Please retry again later.");
     let headers = answer.headers_mut();

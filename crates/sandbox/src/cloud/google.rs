@@ -1,5 +1,5 @@
-//! A Google Workspace: the token endpoint, `users.list`, `groups.list` and `members.list` of the Directory API, with pages, field
-//! masks, queries, limits, and what goes wrong.
+//! Google Workspace: the token endpoint, `users.list`, `groups.list` and `members.list` of the Directory API, with pages, field
+//! masks, queries, limits, and failures.
 //!
 //! Facts from Google's documentation: "Directory API" (reference, "Search for users", "Limits and quotas"), its discovery
 //! document `admin.directory_v1`, and "Using OAuth 2.0 for Server to Server Applications".
@@ -30,35 +30,35 @@ pub use self::login::{
 };
 use super::{Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Status, Vendor, repeats_page};
 
-/// The customer's id.
+/// Id of the customer.
 pub const CUSTOMER: &str = "C0sandbox";
-/// Its first domain.
+/// First domain of the customer.
 pub const DOMAIN: &str = "example.org";
 
-/// The parameters of each list that are understood, besides those of [`COMMON_PARAMETERS`].
+/// Supported parameters of the list of people, besides [`COMMON_PARAMETERS`].
 pub const USERS_PARAMETERS: [&str; 6] =
     ["customer", "domain", "maxResults", "pageToken", "query", "showDeleted"];
-/// The same of groups.
+/// Supported parameters of the list of groups.
 pub const GROUPS_PARAMETERS: [&str; 5] = ["customer", "domain", "maxResults", "pageToken", "query"];
-/// The same of members.
+/// Supported parameters of the list of members.
 pub const MEMBERS_PARAMETERS: [&str; 2] = ["maxResults", "pageToken"];
-/// Understood everywhere.
+/// Parameters supported everywhere.
 pub const COMMON_PARAMETERS: [&str; 3] = ["alt", "fields", "prettyPrint"];
 
-/// Who is in the Google Workspace.
+/// Contents of the Google Workspace.
 #[derive(Clone, Debug)]
 pub struct Google {
-    /// Everybody, those who were deleted too.
+    /// People, including those who were deleted.
     pub users: Vec<Person>,
-    /// Their groups.
+    /// Groups.
     pub groups: Vec<Team>,
-    /// Ids of groups that are deleted between being listed and their members being read.
+    /// Ids of groups to delete between the listing and the read of their members.
     pub vanishing: HashSet<String>,
-    /// What domain-wide delegation allows the service account.
+    /// Scopes that domain-wide delegation allows the service account.
     pub delegated: Vec<&'static str>,
 }
 
-/// A person.
+/// Person.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// Google's id.
@@ -67,13 +67,13 @@ pub struct Person {
     pub email: String,
     /// Whether `emails` has it, too.
     pub mailbox: Mailbox,
-    /// In use or not.
+    /// State of the account.
     pub account: Account,
-    /// `orgUnitPath`, to search by.
+    /// `orgUnitPath`, for queries.
     pub unit: &'static str,
 }
 
-/// Whether somebody has an address besides the name.
+/// Whether a person has an address besides the sign-in name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mailbox {
     /// As usual.
@@ -82,7 +82,7 @@ pub enum Mailbox {
     None,
 }
 
-/// What has become of an account.
+/// State of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
     /// In use.
@@ -91,31 +91,31 @@ pub enum Account {
     Suspended,
     /// `archived`
     Archived,
-    /// Listed with `showDeleted` only.
+    /// Deleted; listed only with `showDeleted`.
     Deleted,
 }
 
-/// A group.
+/// Group.
 #[derive(Clone, Debug)]
 pub struct Team {
     /// Google's id.
     pub id: String,
-    /// Its address.
+    /// Address.
     pub email: String,
-    /// What people see.
+    /// Display name.
     pub name: String,
-    /// Who is in it.
+    /// Members.
     pub members: Vec<Member>,
 }
 
-/// One member of a group.
+/// Member of a group.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Of the person, the group or the customer.
+    /// Id of the person, the group or the customer.
     pub id: String,
     /// `USER`, `GROUP`, `CUSTOMER`, `EXTERNAL`.
     pub kind: &'static str,
-    /// People from outside have none.
+    /// Status; people from outside have none.
     pub status: Option<&'static str>,
 }
 
@@ -126,7 +126,7 @@ impl Default for Google {
 }
 
 impl Person {
-    /// Somebody in use, known by a name before the @ of [`DOMAIN`].
+    /// Active person, with this name before the @ of [`DOMAIN`].
     pub fn named(name: &str) -> Self {
         Self {
             id: user_id(name),
@@ -139,7 +139,7 @@ impl Person {
 }
 
 impl Team {
-    /// A group of people by name.
+    /// Group of people by name.
     pub fn named(name: &str, members: Vec<Member>) -> Self {
         let local = name.to_lowercase().replace(' ', "-");
         Self { id: group_id(name), email: format!("{local}@{DOMAIN}"), name: name.to_owned(), members }
@@ -147,17 +147,17 @@ impl Team {
 }
 
 impl Member {
-    /// Somebody who is not suspended.
+    /// Member who is not suspended.
     pub fn user(name: &str) -> Self {
         Self { id: user_id(name), kind: "USER", status: Some("ACTIVE") }
     }
 
-    /// A group in the group.
+    /// Group as a member.
     pub fn group(name: &str) -> Self {
         Self { id: group_id(name), kind: "GROUP", status: Some("ACTIVE") }
     }
 
-    /// Everybody.
+    /// Customer as a member.
     pub fn customer() -> Self {
         Self { id: CUSTOMER.to_owned(), kind: "CUSTOMER", status: None }
     }
@@ -217,7 +217,7 @@ fn is_in(email: &str, domain: &str) -> bool {
     email.rsplit_once('@').is_some_and(|(_, own)| own.eq_ignore_ascii_case(domain))
 }
 
-/// A Google Workspace, and who is logged in.
+/// Google Workspace, with the current logins.
 struct Played {
     google: Google,
     logins: Logins,
@@ -233,7 +233,7 @@ impl Vendor for Played {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
-    /// The discovery document requires nothing of a user, a group and a member.
+    /// Required properties: the discovery document requires none of a user, a group or a member.
     fn nullable(&self) -> &'static [&'static str] {
         &["primaryEmail", "suspended", "archived", "emails", "name", "status"]
     }
@@ -264,7 +264,7 @@ fn bearer(request: &Parts) -> Option<&str> {
     request.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// A refusal of the API in Google's form.
+/// Refusal of the API in Google's format.
 struct Trouble {
     code: u16,
     reason: &'static str,
@@ -296,16 +296,16 @@ impl IntoResponse for Trouble {
     }
 }
 
-/// Who is asked, what for, by whom.
+/// Request to the API with the state it needs.
 type Asked = (State<(Arc<Played>, Arc<Engine>)>, Query<HashMap<String, String>>, Parts);
 
-/// One kind of list.
+/// Kind of list.
 struct List {
     name: &'static str,
     parameters: &'static [&'static str],
-    /// Any of these will do (discovery document, `scopes` of the method).
+    /// Scopes of which any is sufficient (discovery document, `scopes` of the method).
     scopes: &'static [&'static str],
-    /// Entries on a page: without `maxResults`, and at most.
+    /// Entries on a page: the default without `maxResults`, and the maximum.
     usual: usize,
     largest: usize,
 }
@@ -366,7 +366,7 @@ async fn members(Path(key): Path<String>, asked: Asked) -> Result<Response, Trou
     MEMBERS.answer(&asked, group.members.iter().collect(), Member::shown)
 }
 
-/// Who is of the part that is asked for. A domain narrows a customer.
+/// Checks whether an address belongs to the requested part. A domain narrows a customer.
 fn part<'a>(
     google: &Google,
     query: &'a HashMap<String, String>,
@@ -388,7 +388,7 @@ fn searched(query: &HashMap<String, String>, fields: &[&str]) -> Result<query::S
 }
 
 impl List {
-    /// Whether the request is one that Google answers.
+    /// Checks whether Google would answer the request.
     fn admits(&self, asked: &Asked) -> Result<(), Trouble> {
         let (State((played, _)), Query(query), parts) = asked;
         let login = bearer(parts).and_then(|token| played.logins.of(token));
@@ -425,7 +425,7 @@ impl List {
         }
     }
 
-    /// One page.
+    /// Makes one page.
     fn answer<T>(
         &self,
         asked: &Asked,
@@ -449,7 +449,7 @@ impl List {
             Some(from + size).filter(|&next| next < found.len())
         };
         let mut answer = json!({ "kind": format!("admin#directory#{}", self.name), "etag": "\"sandbox\"" });
-        // A list without entries, and an end, are told by silence.
+        // Empty lists and the end of a list are omitted.
         if !page.is_empty() {
             answer[self.name] = page.into();
         }

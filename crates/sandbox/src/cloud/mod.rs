@@ -1,7 +1,7 @@
-//! The cloud directories, played on loopback: what they answer, page by page, their limits, and what goes wrong with them.
+//! Cloud directories, simulated on loopback: their answers, page by page, their limits, and their failures.
 //!
-//! A vendor is one file: its records, its routes and its words ([`okta`], for example). What all have in common is here: the
-//! server, latency, limits that are counted, access tokens, and faults on purpose.
+//! Each vendor is one file with its records, routes and messages ([`okta`], for example). Shared code is here: the server,
+//! latency, counted limits, access tokens, and injected faults.
 
 mod company;
 mod engine;
@@ -24,37 +24,37 @@ use tokio::task::JoinHandle;
 pub use self::company::{Company, Group, Status, User};
 pub(crate) use self::engine::{Charge, Engine, Refusal, Standing, Vendor, repeats_page};
 
-/// What happens to one request.
+/// Fault for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Too many requests, in the vendor's words and headers.
+    /// Too many requests, in the vendor's format and headers.
     Limited,
-    /// An error of the server's own.
+    /// Internal server error.
     Internal,
     /// The connection ends without an answer.
     Reset,
     /// The answer breaks off half-way.
     Cut,
-    /// The answer is no JSON.
+    /// The answer is not JSON.
     NoJson,
     /// The vendor's own error, with the status 200.
     ErrorInOk,
-    /// Every access token that was given out so far is not accepted any more. One that lasts for ever is revoked.
+    /// Every access token issued so far is invalidated. A permanent one is revoked.
     ExpiredToken,
-    /// The next page is said to be this one.
+    /// The link to the next page refers to this one.
     RepeatedPage,
-    /// The way to this page is refused, as when its token has expired.
+    /// The page token or link is refused, as after its expiry.
     ExpiredPage,
-    /// What the vendor's schema allows to be null or absent is so here and there, by this seed.
+    /// Some properties that the vendor's schema allows to be null or absent are, chosen by this seed.
     Nulls(u64),
-    /// A refusal that repeats the request, with its headers and all.
+    /// A refusal that repeats the request, including its headers.
     Echo,
-    /// Every number, in headers and in the answer, is the largest that there is.
+    /// Every number, in headers and in the answer, is the largest possible.
     Extremes,
 }
 
 impl Fault {
-    /// Each of them.
+    /// All faults.
     pub const ALL: [Self; 8] = [
         Self::Limited,
         Self::Internal,
@@ -67,38 +67,38 @@ impl Fault {
     ];
 }
 
-/// Requests (or what they cost) in each window.
+/// Quota of requests (or their cost) in each window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// How many.
+    /// Amount.
     pub most: u64,
-    /// How long a window is, in whole seconds.
+    /// Length of a window, in whole seconds.
     pub window: Duration,
 }
 
-/// A PEM file with a certificate (and its chain), and one with its key.
+/// PEM files with a certificate (and its chain), and with its key.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The certificate.
+    /// Certificate.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Key.
     pub key: PathBuf,
 }
 
-/// How a cloud behaves.
+/// Behaviour of a cloud.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Port to listen on; 0 for any free port.
     pub listen: SocketAddr,
-    /// Plain HTTP if `None`.
+    /// TLS certificate; plain HTTP if `None`.
     pub tls: Option<Tls>,
-    /// The largest page, whatever is asked for.
+    /// Largest page, whatever is requested.
     pub page: usize,
-    /// The vendor's documented limits if `None`.
+    /// Quota; the vendor's documented limits if `None`.
     pub quota: Option<Quota>,
-    /// How long each answer takes.
+    /// Latency of each answer.
     pub latency: Duration,
-    /// What happens to which requests, by number from 0.
+    /// Faults by number of the request, starting at 0.
     pub faults: HashMap<usize, Fault>,
 }
 
@@ -115,7 +115,7 @@ impl Default for Behaviour {
     }
 }
 
-/// A running cloud. It ends when dropped.
+/// Running cloud. It ends when dropped.
 #[derive(Debug)]
 pub struct Cloud {
     address: SocketAddr,
@@ -136,12 +136,12 @@ impl Cloud {
         Ok(Self { address, scheme, engine, server })
     }
 
-    /// The base of its addresses, such as `http://127.0.0.1:8080`.
+    /// Base of its addresses, such as `http://127.0.0.1:8080`.
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Requests so far.
+    /// Number of requests so far.
     pub fn requests(&self) -> usize {
         self.engine.requests()
     }
@@ -151,17 +151,17 @@ impl Cloud {
         self.engine.log()
     }
 
-    /// How many of the requests came by HTTP/2.
+    /// Number of requests by HTTP/2.
     pub fn by_http2(&self) -> usize {
         self.engine.by_http2()
     }
 
-    /// How often a limit was exceeded.
+    /// Number of times a limit was exceeded.
     pub fn exceeded(&self) -> usize {
         self.engine.exceeded()
     }
 
-    /// Makes every access token that was given out so far invalid.
+    /// Invalidates every access token issued so far.
     pub fn expire_tokens(&self) {
         self.engine.expire_tokens();
     }

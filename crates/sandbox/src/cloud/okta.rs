@@ -1,5 +1,5 @@
-//! An Okta organization: `/api/v1/users`, `/api/v1/groups`, `/api/v1/groups/{id}/users` and `/oauth2/v1/token`, with pages,
-//! filters, limits, and what goes wrong.
+//! Okta organization: `/api/v1/users`, `/api/v1/groups`, `/api/v1/groups/{id}/users` and `/oauth2/v1/token`, with pages,
+//! filters, limits, and failures.
 //!
 //! Facts from Okta's developer documentation: "Users API", "Groups API", "Link headers", "Rate limits", "Error codes", "Implement
 //! OAuth for Okta with a service app".
@@ -24,58 +24,58 @@ use super::{
     Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Standing, Status, Vendor, repeats_page,
 };
 
-/// The API token that is accepted.
+/// API token that is accepted.
 pub const TOKEN: &str = "00sandbox-token";
 
-/// The client id of the application that may read, too.
+/// Client id of the application that may also read.
 pub const CLIENT_ID: &str = "0oasandbox";
-/// Its private key, as Okta shows it: for rehearsals only.
+/// Private key of the application, in Okta's format: for rehearsals only.
 pub const PRIVATE_KEY_PEM: &str = include_str!("okta_key/private.pem");
-/// The same with its key id.
+/// The same key with its key id.
 pub const PRIVATE_KEY_JWK: &str = include_str!("okta_key/private.json");
 
-/// What an application needs to read people and groups.
+/// Scopes that an application needs to read people and groups.
 const SCOPES: [&str; 2] = ["okta.users.read", "okta.groups.read"];
 
-/// Who is in the organization.
+/// Contents of the organization.
 #[derive(Clone, Debug, Default)]
 pub struct Okta {
-    /// Everybody, those who left too.
+    /// People, including those who left.
     pub users: Vec<Person>,
-    /// Their groups.
+    /// Groups.
     pub groups: Vec<Team>,
-    /// Ids of groups that are deleted between being listed and their members being read.
+    /// Ids of groups to delete between the listing and the read of their members.
     pub vanishing: HashSet<String>,
-    /// The application that may read, too.
+    /// Application that may also read.
     pub application: Application,
 }
 
-/// An application of the kind API Services.
+/// Application of the kind API Services.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// The scopes that it was granted.
+    /// Scopes that were granted.
     pub scopes: Vec<&'static str>,
-    /// Whether tokens have to be bound to a key by proofs: so it is for new applications.
+    /// Whether tokens must be bound to a key by proofs: the default for new applications.
     pub dpop: Dpop,
-    /// Its administrator role.
+    /// Administrator role.
     pub role: Role,
-    /// How many public keys it has; with several, the one that signs has to be named.
+    /// Number of public keys; with several, the assertion must name its key.
     pub keys: usize,
 }
 
-/// Whether an application requires demonstrating proof of possession (RFC 9449).
+/// Requirement of a proof of possession (RFC 9449).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dpop {
-    /// As played here unless said otherwise.
+    /// Default of the sandbox.
     NotRequired,
-    /// As Okta has it for new applications.
+    /// Okta's default for new applications.
     Required,
 }
 
-/// An application's administrator role.
+/// Administrator role of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Enough.
+    /// Sufficient.
     ReadOnlyAdministrator,
     /// None.
     None,
@@ -87,7 +87,7 @@ impl Default for Application {
     }
 }
 
-/// A person.
+/// Person.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// Okta's id.
@@ -96,18 +96,18 @@ pub struct Person {
     pub status: &'static str,
     /// `profile.email`.
     pub email: Option<String>,
-    /// `profile.department`, to filter by.
+    /// `profile.department`, for filters.
     pub department: &'static str,
 }
 
-/// A group.
+/// Group.
 #[derive(Clone, Debug)]
 pub struct Team {
     /// Okta's id.
     pub id: String,
     /// `profile.name`.
     pub name: String,
-    /// Ids of its members: people only, Okta has no groups in groups.
+    /// Ids of its members: people only, because Okta has no nested groups.
     pub members: Vec<String>,
 }
 
@@ -137,7 +137,7 @@ fn user_id(name: &str) -> String {
 }
 
 impl Okta {
-    /// Starts the organization; its address is what `okta.orgUrl` is to be.
+    /// Starts the organization; use its address as `okta.orgUrl`.
     pub async fn start(self, behaviour: Behaviour) -> io::Result<Cloud> {
         Cloud::start(self, behaviour).await
     }
@@ -155,7 +155,7 @@ impl Vendor for Okta {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
-    /// Profiles are the organization's own, and what a filter does not name need not be there.
+    /// Required properties: profiles are the organization's own, and properties that no filter names are optional.
     fn nullable(&self) -> &'static [&'static str] {
         &["email", "name", "created", "lastUpdated"]
     }
@@ -179,7 +179,7 @@ impl Vendor for Okta {
         }
     }
 
-    /// As for Workforce Identity ("Management rate limits").
+    /// Limits of Workforce Identity ("Management rate limits").
     fn charge(&self, request: &Parts) -> Option<Charge> {
         let (limit, most) = match request.uri.path() {
             "/oauth2/v1/token" => ("tokens", 2_000),
@@ -211,7 +211,7 @@ impl Vendor for Okta {
     }
 }
 
-/// An access token for an application that signs who it is.
+/// Issues an access token for a signed assertion.
 async fn token(
     State((okta, engine)): State<(Arc<Okta>, Arc<Engine>)>,
     Form(form): Form<HashMap<String, String>>,
@@ -256,7 +256,7 @@ fn refused_token(status: StatusCode, error: &str, description: &str) -> Response
 }
 
 impl Application {
-    /// Whether an assertion is one of this application, signed with its key, for us, and for now.
+    /// Checks that an assertion is from this application, signed with its key, for this audience, and current.
     fn verify(&self, assertion: &str, audience: &str) -> Result<(), &'static str> {
         let jwk: Value = serde_json::from_str(PRIVATE_KEY_JWK).unwrap_or_default();
         let part = |name: &str| jwk[name].as_str().unwrap_or_default();
@@ -289,7 +289,7 @@ impl Application {
     }
 }
 
-/// Who is asked, what for, by whom.
+/// Request to the API with the state it needs.
 type Asked = (State<(Arc<Okta>, Arc<Engine>)>, Query<HashMap<String, String>>, Parts);
 
 async fn users(asked: Asked) -> Response {
@@ -324,7 +324,7 @@ async fn members(Path(id): Path<String>, asked: Asked) -> Response {
     list(&asked, Some(found), 1_000, 1_000)
 }
 
-/// Those that match the filter; `None` if it cannot be understood.
+/// People who match the filter; `None` if it cannot be parsed.
 fn matching<'a, T: 'a, const N: usize>(
     entries: impl Iterator<Item = &'a T>,
     filter: Option<&str>,
@@ -340,7 +340,7 @@ fn matching<'a, T: 'a, const N: usize>(
     Some(found)
 }
 
-/// `attribute eq "value"`, joined by `and`, perhaps in brackets; `None` for anything else.
+/// Parses `attribute eq "value"`, joined by `and`, optionally in brackets; `None` for anything else.
 fn matches(filter: &str, attributes: &[(&str, &str)]) -> Option<bool> {
     let mut is_match = true;
     for part in filter.split(" and ") {
@@ -382,7 +382,7 @@ fn refused(status: StatusCode, code: &str, summary: &str) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// One page of a list.
+/// Makes one page of a list.
 fn list(asked: &Asked, found: Option<Vec<Value>>, usual: usize, largest: usize) -> Response {
     let (State((okta, engine)), Query(query), parts) = asked;
     let is_application =

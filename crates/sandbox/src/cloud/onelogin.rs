@@ -1,5 +1,5 @@
-//! A OneLogin account: `/auth/oauth2/v2/token`, `/api/2/users`, `/api/2/roles` and `/api/2/roles/{id}/users`, with pages, cursors,
-//! limits, and what goes wrong.
+//! OneLogin account: `/auth/oauth2/v2/token`, `/api/2/users`, `/api/2/roles` and `/api/2/roles/{id}/users`, with pages, cursors,
+//! limits, and failures.
 //!
 //! Facts from OneLogin's developer documentation (API 2: "Generate Tokens", "List Users", "List Roles", "Get Role Users", "Using
 //! Query Parameters", "Get Rate Limit") and from answers of the real API that others have published.
@@ -26,101 +26,101 @@ use super::{
     Behaviour, Charge, Cloud, Company, Engine, Quota, Refusal, Standing, Status, Vendor, repeats_page,
 };
 
-/// The id of the credential pair that is accepted.
+/// Id of the credential pair that is accepted.
 pub const CLIENT_ID: &str = "sandbox-client";
-/// Its secret.
+/// Secret of the credential pair.
 pub const CLIENT_SECRET: &str = "sandbox-client-secret";
 
 const SUSPENDED: i64 = 2;
 
-/// Who is in the account.
+/// Contents of the account.
 #[derive(Clone, Debug, Default)]
 pub struct OneLogin {
-    /// Everybody; those who were deleted have vanished.
+    /// People; those who were deleted have vanished.
     pub users: Vec<Person>,
-    /// Their roles.
+    /// Roles.
     pub roles: Vec<Role>,
-    /// What the credential pair may do.
+    /// Scope of the credential pair.
     pub scope: Scope,
-    /// What happens while the account is read.
+    /// Events while the account is read.
     pub changes: Vec<Change>,
-    /// How people's roles are told.
+    /// Form of people's roles.
     pub roles_told: RolesTold,
-    /// How lists are counted.
+    /// Count of lists.
     pub counts: Counts,
-    /// How pages can be asked for.
+    /// Ways to request pages.
     pub paging: Paging,
 }
 
-/// How the list of people tells their roles.
+/// Form of roles in the list of people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RolesTold {
-    /// As a list, which may be empty.
+    /// A list, which may be empty.
     #[default]
     AsList,
     /// `null` for those without.
     NullForNone,
     /// Absent for those without.
     AbsentForNone,
-    /// Never.
+    /// Always absent.
     Never,
 }
 
-/// How many entries a list is said to have.
+/// Number of entries a list claims to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Counts {
-    /// As many as there are.
+    /// The correct number.
     #[default]
     Right,
     /// One too many.
     TooMany,
     /// One too few.
     TooFew,
-    /// Not told, nor the number of pages.
+    /// No count, and no number of pages.
     Untold,
 }
 
-/// How later pages can be had.
+/// Ways to request later pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Paging {
     /// By number and by cursor.
     #[default]
     Both,
-    /// By cursor: whatever the number, it is the first page.
+    /// By cursor only: any number gives the first page.
     Cursors,
-    /// By number: no cursor is told.
+    /// By number only: there is no cursor.
     Numbers,
-    /// In no way: there is the first page only.
+    /// Not at all: there is only the first page.
     Neither,
 }
 
-/// A person.
+/// Person.
 #[derive(Clone, Debug, Default)]
 pub struct Person {
     /// OneLogin's id.
     pub id: u64,
-    /// As entered, which need not be an address.
+    /// Address as entered, which need not be valid.
     pub email: Option<String>,
-    /// Likewise.
+    /// User name as entered.
     pub username: Option<String>,
-    /// 1 is active, 2 is suspended.
+    /// Status: 1 is active, 2 is suspended.
     pub status: i64,
     /// Ids of roles.
     pub role_ids: Vec<u64>,
-    /// A while ago if `None`.
+    /// Creation time; a while ago if `None`.
     pub created_at: Option<Timestamp>,
 }
 
-/// A role.
+/// Role.
 #[derive(Clone, Debug)]
 pub struct Role {
-    /// OneLogin's id, of another series than those of people.
+    /// OneLogin's id, from another series than those of people.
     pub id: u64,
-    /// Its name.
+    /// Name.
     pub name: String,
 }
 
-/// The scope of a credential pair.
+/// Scope of a credential pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// People and roles.
@@ -130,21 +130,21 @@ pub enum Scope {
     AuthenticationOnly,
 }
 
-/// Something that happens before a call for users or roles is answered.
+/// Event before a call for users or roles is answered.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The number of the call, from 0.
+    /// Number of the call, starting at 0.
     pub before_call: usize,
-    /// What it is.
+    /// Kind of event.
     pub what: What,
 }
 
-/// What may happen.
+/// Kind of an event.
 #[derive(Clone, Debug)]
 pub enum What {
     /// A person is deleted.
     DeleteUser(u64),
-    /// A person comes.
+    /// A person is added.
     CreateUser(Person),
     /// A role is deleted, and taken from everybody.
     DeleteRole(u64),
@@ -175,7 +175,7 @@ impl From<&Company> for OneLogin {
 }
 
 impl OneLogin {
-    /// Starts the account; its address is what `BWDC_ONELOGIN_API_URL` is to be.
+    /// Starts the account; use its address as `BWDC_ONELOGIN_API_URL`.
     pub async fn start(self, behaviour: Behaviour) -> io::Result<Cloud> {
         let people = self.users.into_iter().map(|user| (user.id, user)).collect();
         let roles = self.roles.into_iter().map(|role| (role.id, role.name)).collect();
@@ -191,7 +191,7 @@ impl OneLogin {
     }
 }
 
-/// An account that is being played.
+/// Running account.
 #[derive(Debug)]
 struct Account {
     scope: Scope,
@@ -207,7 +207,7 @@ struct Records {
     roles: BTreeMap<u64, String>,
     changes: Vec<Change>,
     calls: usize,
-    /// The same one is given to everybody who asks until it expires.
+    /// Current token: everybody who asks gets the same one until it expires.
     token: Option<Token>,
 }
 
@@ -229,7 +229,7 @@ impl Vendor for Account {
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
 
-    /// "User Resource", "Roles".
+    /// Optional properties ("User Resource", "Roles").
     fn nullable(&self) -> &'static [&'static str] {
         &["email", "username", "status", "name"]
     }
@@ -247,7 +247,7 @@ impl Vendor for Account {
         }
     }
 
-    /// 5,000 calls in an hour for the whole account; logins are not counted.
+    /// Quota: 5,000 calls an hour for the whole account; logins are not counted.
     fn charge(&self, request: &Parts) -> Option<Charge> {
         let quota = Quota { most: 5_000, window: HOUR };
         request.uri.path().starts_with("/api/").then_some(Charge { limit: "account", cost: 1, quota })
@@ -267,14 +267,14 @@ impl Vendor for Account {
         let is_login = request.uri.path().starts_with("/auth/");
         let header =
             request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        // `bearer:<token>` in version 1 of the API, `bearer <token>` in version 2; both are taken.
+        // `bearer:<token>` in version 1 of the API, `bearer <token>` in version 2; both are accepted.
         let token = header.split_once([' ', ':']).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         is_login || token.is_some_and(|(_, token)| engine.accepts(token.trim()))
     }
 }
 
 impl Account {
-    /// The records as they are now that this call is answered.
+    /// Records as they are when this call is answered.
     fn at_this_call(&self) -> MutexGuard<'_, Records> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let call = records.calls;
@@ -315,7 +315,7 @@ impl Records {
 
 type Shared = State<(Arc<Account>, Arc<Engine>)>;
 
-/// The credential pair in the header, or in the form.
+/// Credential pair in the header, or in the form.
 async fn token(State((account, engine)): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let form: HashMap<String, String> =
         serde_json::from_slice(&body).or_else(|_| serde_urlencoded::from_bytes(&body)).unwrap_or_default();
@@ -340,7 +340,7 @@ async fn token(State((account, engine)): Shared, headers: HeaderMap, body: Bytes
     .into_response()
 }
 
-/// Who is asked, what for.
+/// Request to the API with the state it needs.
 type Asked = (Shared, Query<HashMap<String, String>>, Parts);
 
 async fn users(asked: Asked) -> Response {
@@ -353,7 +353,7 @@ async fn users(asked: Asked) -> Response {
     list(&asked, records.people.values(), |person| person.shown(told), &PEOPLE)
 }
 
-/// Who has a role.
+/// People with a role.
 async fn holders(Path(id): Path<u64>, asked: Asked) -> Response {
     let (State((account, _)), ..) = &asked;
     if account.scope != Scope::ReadUsers {
@@ -380,13 +380,13 @@ async fn roles(asked: Asked) -> Response {
     list(&asked, records.roles.iter(), role, &ROLES)
 }
 
-/// What a list shows unless it is asked for other fields, and its largest page.
+/// Default fields of a list, and its largest page.
 struct Form {
     fields: &'static [&'static str],
     largest: usize,
 }
 
-/// Without the roles.
+/// Fields without the roles.
 const PEOPLE: Form = Form {
     fields: &[
         "activated_at",
@@ -452,7 +452,7 @@ impl Person {
     }
 }
 
-/// One page of a list, with the headers that tell of the others.
+/// Makes one page of a list, with the headers about the others.
 fn list<T>(
     asked: &Asked,
     entries: impl ExactSizeIterator<Item = T>,
@@ -505,7 +505,7 @@ fn list<T>(
     answer
 }
 
-/// A cursor stands for a limit and a page; `None` if it cannot be understood.
+/// Decodes a cursor, which stands for a limit and a page; `None` if it is not valid.
 fn with_cursor(query: &HashMap<String, String>) -> Option<HashMap<String, String>> {
     let mut query = query.clone();
     if let Some(cursor) = query.remove("cursor") {
@@ -520,19 +520,19 @@ fn only(entry: &Value, fields: &[&str]) -> Value {
     Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// As API 2 refuses.
+/// Refusal in the format of API 2.
 fn refused(status: StatusCode, name: &str, message: &str) -> Response {
     let body = json!({ "message": message, "statusCode": status.as_u16(), "name": name });
     (status, axum::Json(body)).into_response()
 }
 
-/// As API 2 refuses a request that it does not understand.
+/// Refusal of API 2 for a request that it cannot parse.
 fn described(description: &str) -> Response {
     let body = json!({ "status": 400, "error": "BadRequestError", "description": description });
     (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
 }
 
-/// As the token endpoint and API 1 refuse.
+/// Refusal in the format of the token endpoint and API 1.
 fn enveloped(status: StatusCode, kind: &str, message: &str) -> Response {
     let body =
         json!({ "status": { "error": true, "code": status.as_u16(), "type": kind, "message": message } });

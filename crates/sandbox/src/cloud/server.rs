@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2, plain or over TLS, with answers that may be refused altogether.
+//! HTTP/1.1 and HTTP/2, plain or over TLS, with answers that may be withheld.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::Tls;
 use super::engine::{Engine, Vendor};
 
-/// For a certificate and its key.
+/// Makes the TLS settings for a certificate and its key.
 pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect)
@@ -32,7 +32,7 @@ pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Until it is aborted.
+/// Serves until it is aborted.
 pub(super) async fn serve<V: Vendor>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,

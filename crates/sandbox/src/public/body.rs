@@ -1,4 +1,4 @@
-//! Bodies of the Public API, with a list of what is wrong by property, as ASP.NET Core tells it.
+//! Bodies of the Public API, with a list of errors by property, in the format of ASP.NET Core.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use crate::request::{Faults, capitalised, get};
 use crate::response::public_error;
 use crate::store::{Collection, Kind};
 
-/// A body that is read property by property.
+/// Body that is read property by property.
 pub(super) struct Body {
     object: Map<String, Value>,
     faults: Faults,
@@ -31,7 +31,7 @@ impl Body {
         }
     }
 
-    /// Ends the reading: refused if anything was wrong.
+    /// Ends the reading: refused if there were errors.
     pub(super) fn end(self) -> Step<()> {
         if self.faults.is_empty() { Ok(()) } else { Err(invalid(&self.faults)) }
     }
@@ -45,7 +45,7 @@ impl Body {
         None
     }
 
-    /// A text of at most so many characters.
+    /// Text of at most this many characters.
     pub(super) fn text(&mut self, name: &str, longest: usize) -> Option<String> {
         let text = match get(&self.object, name)? {
             Value::String(text) => text.clone(),
@@ -59,7 +59,7 @@ impl Body {
         Some(text)
     }
 
-    /// A text that may not be missing or blank.
+    /// Text that must not be missing or blank.
     pub(super) fn required(&mut self, name: &str, longest: usize) -> String {
         let text = self.text(name, longest).unwrap_or_default();
         if text.trim().is_empty() {
@@ -73,7 +73,7 @@ impl Body {
         self.add(&field, &format!("The {field} field is required."));
     }
 
-    /// An address, by a stricter rule than the import's: a name, one `@`, a host with a dot, no spaces.
+    /// Address, by a stricter rule than the import's: a name, one `@`, a host with a dot, no spaces.
     pub(super) fn email(&mut self) -> String {
         let email = self.required("email", 256);
         let is_address = match email.split_once('@') {
@@ -89,7 +89,7 @@ impl Body {
         email.to_lowercase()
     }
 
-    /// A role. 3 is gone.
+    /// Role. 3 no longer exists.
     pub(super) fn kind(&mut self) -> Kind {
         match get(&self.object, "type").map(Value::as_i64) {
             Some(Some(number @ (0 | 1 | 2 | 4))) => Kind::of(number),
@@ -105,14 +105,14 @@ impl Body {
         }
     }
 
-    /// Ids, where the property is there.
+    /// Ids, if the property is present.
     pub(super) fn ids(&mut self, name: &str) -> Option<Vec<String>> {
         let Value::Array(values) = get(&self.object, name)? else { return self.not_convertible(name) };
         let ids: Option<Vec<String>> = values.iter().map(uuid).collect();
         ids.or_else(|| self.not_convertible(name))
     }
 
-    /// Access to collections; none where the property is missing.
+    /// Access to collections; none if the property is missing.
     pub(super) fn collections(&mut self) -> Step<Vec<Collection>> {
         let read = match get(&self.object, "collections") {
             None => return Ok(Vec::new()),

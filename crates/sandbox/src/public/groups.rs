@@ -55,7 +55,7 @@ async fn member_ids(State(server): State<Server>, Path(id): Path<String>) -> Res
     shown(ids.map(Value::from))
 }
 
-/// Unknown ids are dropped without notice.
+/// Drops unknown ids silently.
 async fn set_member_ids(State(server): State<Server>, Path(id): Path<String>, body: Bytes) -> Response {
     let work = || {
         let group = find(&server.store, &id)?;
@@ -107,7 +107,7 @@ async fn create(State(server): State<Server>, body: Bytes) -> Response {
     shown(work())
 }
 
-/// What is left out is reset; members stay.
+/// Resets omitted properties; members stay.
 async fn update(State(server): State<Server>, Path(id): Path<String>, body: Bytes) -> Response {
     let work = || {
         find(&server.store, &id)?;

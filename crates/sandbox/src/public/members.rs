@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Router<Server> {
         .route("/public/members/{id}/restore", post(restore))
 }
 
-/// A member as it is shown alone. In the list of all there are no collections.
+/// Member as shown alone. The list of all members has no collections.
 fn member_json(member: &Member) -> Value {
     let has_account = member.has_account();
     let permissions = member.permissions.as_ref().filter(|_| member.kind == Kind::Custom);
@@ -123,7 +123,7 @@ async fn invite(State(server): State<Server>, body: Bytes) -> Response {
     shown(work())
 }
 
-/// What is left out is reset, but for groups, and permissions of a role that stays custom.
+/// Resets omitted properties, except groups, and permissions of a role that stays custom.
 async fn update(State(server): State<Server>, Path(id): Path<String>, body: Bytes) -> Response {
     let work = || {
         let store = &server.store;
@@ -164,7 +164,7 @@ async fn update(State(server): State<Server>, Path(id): Path<String>, body: Byte
     shown(work())
 }
 
-/// Refuses to go on without another confirmed owner.
+/// Refuses if there is no other confirmed owner.
 fn keep_an_owner(store: &Store, member: &Member) -> Step<()> {
     let is_owner = member.kind == Kind::Owner && member.status == Status::Confirmed;
     if is_owner && store.read(|db| changes::other_owners(db, &member.id))? == 0 {

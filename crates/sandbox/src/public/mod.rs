@@ -14,17 +14,17 @@ use crate::import::{Step, Stop};
 use crate::routes::stopped;
 use crate::store::Collection;
 
-/// The answer with one object.
+/// Answer with one object.
 fn shown(result: Step<Value>) -> Response {
     result.map_or_else(stopped, |value| Json(value).into_response())
 }
 
-/// The answer to an id in the path that nobody has: no body.
+/// Answer to an unknown id in the path: no body.
 fn no_such_id() -> Stop {
     Stop::Answer(Box::new(StatusCode::NOT_FOUND.into_response()))
 }
 
-/// Access to collections, as lists of them are shown.
+/// Access to collections, in the format of lists.
 fn collections_json(collections: &[Collection]) -> Value {
     serde_json::to_value(collections).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Changes to single members and groups, as the Public API and the web vault make them.
+//! Changes to single members and groups, as made by the Public API and the web vault.
 
 use std::collections::HashSet;
 
@@ -66,7 +66,7 @@ pub(crate) fn other_owners(db: &Connection, id: &str) -> Db<u32> {
     db.query_row(sql, [id], |row| row.get(0))
 }
 
-/// One group; the addresses of its members are left out.
+/// Group, without the addresses of its members.
 pub(crate) fn group(db: &Connection, id: &str) -> Db<Option<Group>> {
     let sql = "SELECT id, name, external_id, collections FROM groups WHERE id = ?";
     let mut query = db.prepare_cached(sql)?;
@@ -82,7 +82,7 @@ pub(crate) fn group(db: &Connection, id: &str) -> Db<Option<Group>> {
     row.optional()
 }
 
-/// Makes a group and returns its id.
+/// Creates a group and returns its id.
 pub(crate) fn insert_group(db: &Connection, face: &Face<'_>) -> Db<String> {
     let id = Uuid::new_v4().to_string();
     db.execute("INSERT INTO groups (id, name) VALUES (?, ?)", [id.as_str(), face.name])?;
@@ -109,25 +109,25 @@ pub(crate) fn delete_group(db: &Connection, group: &Group) -> Db<()> {
     event(db, "group deleted", &group.name)
 }
 
-/// Puts a member into a group.
+/// Adds a member to a group.
 pub(crate) fn join(db: &Connection, group: &str, member: &str) -> Db<()> {
     db.prepare_cached("INSERT OR IGNORE INTO group_members VALUES (?, ?)")?.execute([group, member])?;
     Ok(())
 }
 
-/// Takes a member out of a group.
+/// Removes a member from a group.
 pub(crate) fn leave(db: &Connection, group: &str, member: &str) -> Db<()> {
     db.prepare_cached("DELETE FROM group_members WHERE group_id = ? AND member_id = ?")?
         .execute([group, member])?;
     Ok(())
 }
 
-/// The ids of a list that groups have.
+/// Ids in a list that belong to groups.
 pub(crate) fn known_groups<'a>(db: &Connection, ids: &'a [String]) -> Db<HashSet<&'a str>> {
     known(db, "SELECT 1 FROM groups WHERE id = ?", ids)
 }
 
-/// The ids of a list that members have.
+/// Ids in a list that belong to members.
 pub(crate) fn known_members<'a>(db: &Connection, ids: &'a [String]) -> Db<HashSet<&'a str>> {
     known(db, "SELECT 1 FROM members WHERE id = ?", ids)
 }

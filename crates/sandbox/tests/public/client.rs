@@ -1,4 +1,4 @@
-//! A client that says what it is told to.
+//! Client that sends arbitrary requests.
 
 use bwdc_sandbox::{Flavour, Kind, Limits, NewMember, Options, Sandbox, Status};
 use reqwest::Method;
@@ -102,7 +102,7 @@ impl Client {
         self.add_as(email, id, status, Kind::User)
     }
 
-    /// Adds somebody and returns the id.
+    /// Adds a member and returns the id.
     pub(crate) fn add_as(&self, email: &str, id: Option<&str>, status: Status, kind: Kind) -> String {
         let external_id = id.map(str::to_owned);
         let has_master_password = matches!(status, Status::Accepted | Status::Confirmed);

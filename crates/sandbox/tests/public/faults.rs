@@ -34,7 +34,7 @@ async fn a_lost_request_does_nothing_and_a_lost_answer_has_done_it() {
 }
 
 #[tokio::test]
-async fn a_gateway_gives_up_on_what_is_done_or_will_be() {
+async fn a_gateway_times_out_on_requests_that_are_done_sooner_or_later() {
     let client = Client::official().await;
     inject(&client, 1, Fault::GatewayTimeout);
     assert_eq!(create(&client, "a").await.unwrap(), 504);
@@ -51,7 +51,7 @@ async fn a_gateway_gives_up_on_what_is_done_or_will_be() {
 }
 
 #[tokio::test]
-async fn the_nth_request_of_a_kind_is_met_and_no_other() {
+async fn a_fault_affects_only_the_nth_request_of_its_kind() {
     let mut client = Client::official().await;
     client.sandbox.inject(Injection { at: 2, counted: Counted::Changes, fault: Fault::Refused(500) });
     client.sandbox.inject(Injection { at: 2, counted: Counted::Reads, fault: Fault::Refused(429) });

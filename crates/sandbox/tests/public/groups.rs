@@ -22,7 +22,7 @@ async fn a_group_is_made_changed_filled_and_deleted() {
     assert_eq!(client.get("/groups").await, (200, json!({ "object": "list", "data": [expected] })));
     let filled = client.put(&format!("{path}/member-ids"), json!({ "memberIds": [a, b, UNKNOWN] })).await;
     assert_eq!(filled, (200, Value::Null));
-    // What is left out is reset; members stay.
+    // Omitted properties are reset; members stay.
     let (status, group) = client.put(&path, json!({ "name": "Two" })).await;
     assert_eq!(
         (status, &group["name"], &group["externalId"], &group["collections"]),
@@ -54,7 +54,7 @@ async fn names_and_plans_are_checked() {
             (400, path)
         );
     }
-    // Two of one name are two.
+    // Two groups may have the same name.
     for _ in 0..2 {
         assert_eq!(client.post("/groups", json!({ "name": "Twin" })).await.0, 200);
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::client::{Client, LAST_OWNER, OWNER, refusal};
 
 #[tokio::test]
-async fn ids_that_two_have_make_every_import_fail_before_anything_is_changed() {
+async fn duplicate_member_ids_fail_every_import_before_any_change() {
     let client = Client::official().await;
     let a = client.add("a@x.org", Some("1"), Status::Confirmed);
     client.add("b@x.org", Some("2"), Status::Confirmed);
@@ -17,7 +17,7 @@ async fn ids_that_two_have_make_every_import_fail_before_anything_is_changed() {
 }
 
 #[tokio::test]
-async fn group_ids_that_two_have_make_imports_with_groups_fail_after_people() {
+async fn duplicate_group_ids_fail_imports_with_groups_after_people() {
     let client = Client::official().await;
     for name in ["A", "B"] {
         client.post("/groups", json!({ "name": name, "externalId": "g" })).await;
@@ -29,7 +29,7 @@ async fn group_ids_that_two_have_make_imports_with_groups_fail_after_people() {
 }
 
 #[tokio::test]
-async fn an_adoption_of_a_taken_id_fails_after_removals() {
+async fn adopting_an_id_in_use_fails_after_removals() {
     let client = Client::official().await;
     client.add("hand@x.org", None, Status::Confirmed);
     client.add("taken@x.org", Some("t"), Status::Confirmed);
@@ -42,7 +42,7 @@ async fn an_adoption_of_a_taken_id_fails_after_removals() {
 }
 
 #[tokio::test]
-async fn the_plan_and_the_seats_are_asked_for_in_the_servers_order() {
+async fn plan_and_seats_are_checked_in_the_servers_order() {
     let client = Client::official().await;
     client.add("goes@x.org", Some("g"), Status::Confirmed);
     client.sandbox.set_seats(Seats { number: Some(2), ..Seats::default() });

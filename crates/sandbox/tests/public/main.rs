@@ -1,4 +1,4 @@
-//! The Public API besides the import, changes by hand, and faults on purpose, over HTTP.
+//! Public API besides the import, manual changes, and injected faults, over HTTP.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -109,7 +109,7 @@ async fn one_is_invited_with_role_groups_and_access() {
         "unknown groups are dropped"
     );
     assert_eq!(client.post("/members", body).await, refusal("This user has already been invited."));
-    // The list of all has no collections: whoever changes a member must read that member.
+    // The list of all members has no collections: read a member before changing it.
     let list = client.get("/members").await.1;
     let listed = list["data"].as_array().unwrap().iter().find(|listed| listed["id"] == member["id"]).unwrap();
     assert_eq!(
@@ -145,7 +145,7 @@ async fn bodies_are_validated() {
 }
 
 #[tokio::test]
-async fn what_a_put_leaves_out_is_reset_but_for_groups_and_permissions() {
+async fn a_put_resets_omitted_properties_except_groups_and_permissions() {
     let client = Client::official().await;
     let group = client.post("/groups", json!({ "name": "G" })).await.1["id"].clone();
     let access = json!([{ "id": COLLECTION, "readOnly": true, "hidePasswords": false, "manage": false }]);
@@ -179,7 +179,7 @@ async fn what_a_put_leaves_out_is_reset_but_for_groups_and_permissions() {
 }
 
 #[tokio::test]
-async fn revoked_members_come_back_as_they_were() {
+async fn revoked_members_are_restored_unchanged() {
     let client = Client::official().await;
     for former in [Status::Invited, Status::Accepted, Status::Confirmed, Status::Staged] {
         let email = format!("{former:?}@x.org").to_lowercase();
@@ -208,7 +208,7 @@ async fn the_last_confirmed_owner_stays() {
 }
 
 #[tokio::test]
-async fn only_the_invited_are_invited_again() {
+async fn only_invited_members_are_invited_again() {
     let client = Client::official().await;
     let invited = client.add("invited@x.org", None, Status::Invited);
     let accepted = client.add("accepted@x.org", None, Status::Accepted);
@@ -235,7 +235,7 @@ async fn seats_are_taken_by_invited_accepted_and_confirmed_members() {
 }
 
 #[tokio::test]
-async fn the_cloud_buys_seats_up_to_its_bound() {
+async fn the_cloud_buys_seats_up_to_its_limit() {
     let client = Client::cloud().await;
     client.sandbox.set_seats(Seats { number: Some(1), most: Some(2), payer: Payer::Itself });
     let invite = |email: &'static str| client.post("/members", json!({ "email": email, "type": 2 }));
@@ -273,7 +273,7 @@ async fn without_mail_nobody_is_invited_and_seats_are_put_back() {
 }
 
 #[tokio::test]
-async fn vaultwarden_has_nothing_but_the_import() {
+async fn vaultwarden_has_only_the_import() {
     let client = Client::vaultwarden().await;
     let id = client.id(OWNER);
     let answers = [

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{emails, memberships, node_trusting, small_pages, sorted, text};
 
-/// Over TLS, as Microsoft's clients ask for.
+/// Over TLS, which Microsoft's clients require.
 struct World {
     entra: Entra,
     cloud: Cloud,

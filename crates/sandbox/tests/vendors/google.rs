@@ -52,7 +52,7 @@ async fn google_api_python_client_reads_the_same_people() {
     assert_eq!(members(everybody, "CUSTOMER"), [google::CUSTOMER]);
 }
 
-/// What Google publishes about its API in a form for machines.
+/// Google's machine-readable description of its API.
 fn discovery() -> Value {
     let folder = clients().join("python/lib");
     let python = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
@@ -61,7 +61,7 @@ fn discovery() -> Value {
     serde_json::from_str(&fs::read_to_string(document).unwrap()).unwrap()
 }
 
-/// What is in an answer and not in the schema, or of another type.
+/// Properties of an answer that are not in the schema, or have another type.
 fn faults(schemas: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
     if let Some(name) = schema["$ref"].as_str() {
         return faults(schemas, &schemas[name], value, place);
@@ -102,7 +102,7 @@ async fn access_token(cloud: &Cloud, http: &reqwest::Client) -> String {
 }
 
 #[tokio::test]
-async fn every_answer_is_one_of_the_discovery_document() {
+async fn every_answer_conforms_to_the_discovery_document() {
     let (cloud, document) = (played().await, discovery());
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -125,7 +125,7 @@ async fn every_answer_is_one_of_the_discovery_document() {
 }
 
 #[test]
-fn every_parameter_and_scope_is_one_of_the_discovery_document() {
+fn every_parameter_and_scope_is_in_the_discovery_document() {
     let document = discovery();
     assert!(COMMON_PARAMETERS.iter().all(|name| document["parameters"][name].is_object()));
     assert!(SCOPES.iter().all(|scope| document["auth"]["oauth2"]["scopes"][scope].is_object()));

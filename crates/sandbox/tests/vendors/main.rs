@@ -1,4 +1,4 @@
-//! The played directories, read by the vendors' own clients: what they read must be who is there.
+//! Simulated directories, read by the vendors' own clients: the result must be the company.
 //!
 //! The clients are installed by `scripts/install-vendor-clients`.
 #![allow(
@@ -21,7 +21,7 @@ use std::process::Command;
 use bwdc_sandbox::cloud::{Behaviour, Company, Status};
 use serde_json::Value;
 
-/// Where `scripts/install-vendor-clients` puts them.
+/// Folder used by `scripts/install-vendor-clients`.
 fn clients() -> PathBuf {
     let target = std::env::current_exe().unwrap();
     let target = target.ancestors().find(|folder| folder.join("vendor-clients").is_dir());
@@ -34,18 +34,18 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vendors").join(name)
 }
 
-/// Runs a script for node; it finds the packages beside the copy that was made at installation.
+/// Runs a script for node; it finds the packages beside the copy made at installation.
 pub fn node(name: &str, arguments: &[&str]) -> Value {
     told(&mut of_node(name, arguments))
 }
 
-/// The same, with an authority to trust.
+/// Runs a script for node, with an authority to trust.
 pub fn node_trusting(ca: &Path, name: &str, arguments: &[&str]) -> Value {
     told(of_node(name, arguments).env("NODE_EXTRA_CA_CERTS", ca))
 }
 
 fn of_node(name: &str, arguments: &[&str]) -> Command {
-    // Modules are looked for beside the script itself. Another test may run the same one meanwhile: it is replaced as a whole.
+    // Modules are looked up beside the script itself. Another test may run the same one meanwhile: it is replaced as a whole.
     let folder = clients().join("node");
     let copy = folder.join(name);
     let file = tempfile::NamedTempFile::new_in(&folder).unwrap();
@@ -56,12 +56,12 @@ fn of_node(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a script for Python, in the environment that was made at installation.
+/// Runs a script for Python, in the environment made at installation.
 pub fn python(name: &str, arguments: &[&str]) -> Value {
     told(Command::new(clients().join("python/bin/python")).arg(script(name)).args(arguments))
 }
 
-/// What a script prints.
+/// Output of a script.
 fn told(command: &mut Command) -> Value {
     let output = command.output().expect("starting the vendor's client");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -69,12 +69,12 @@ fn told(command: &mut Command) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {out}"))
 }
 
-/// Two to a page, so that there are several.
+/// Two entries on a page, so that there are several pages.
 pub fn small_pages() -> Behaviour {
     Behaviour { page: 2, ..Behaviour::default() }
 }
 
-/// The addresses of the people of the sample company, by what has become of them.
+/// Addresses of the people of the sample company, by the state of the account.
 pub fn emails(status: Status) -> Vec<String> {
     let users = Company::sample().users;
     sorted(users.into_iter().filter(|user| user.status == status).filter_map(|user| user.email))
@@ -92,7 +92,7 @@ pub fn sorted(list: impl IntoIterator<Item = String>) -> Vec<String> {
     list
 }
 
-/// A text of an entry.
+/// Text of an entry.
 pub fn text(entry: &Value, name: &str) -> String {
     entry[name].as_str().unwrap_or_else(|| panic!("no {name} in {entry}")).to_owned()
 }

@@ -17,7 +17,7 @@ async fn okta_sdk_nodejs_reads_the_same_people_as_an_application() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_are_as_okta_describes_them() {
+async fn answers_conform_to_oktas_description() {
     let okta = Okta::from(&Company::sample());
     let group = okta.groups.iter().find(|group| group.name == "Sales").unwrap().id.clone();
     let cloud = okta.start(Behaviour::default()).await.unwrap();

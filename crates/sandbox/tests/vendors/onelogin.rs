@@ -17,7 +17,7 @@ async fn onelogins_python_client_reads_the_same_people() {
     };
     assert_eq!(with(1), emails(Status::Active));
     assert_eq!(with(2), emails(Status::Disabled));
-    // Who was deleted has vanished.
+    // Deleted people have vanished.
     assert_eq!(users.len(), with(1).len() + with(2).len());
     let members = |role: &Value| {
         let has_role = |user: &&Value| user["roles"].as_array().unwrap().contains(&role["id"]);

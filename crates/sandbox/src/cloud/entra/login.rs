@@ -1,4 +1,4 @@
-//! The token endpoint: client secrets, certificates, federated tokens, and what is wrong with them.
+//! Token endpoint: client secrets, certificates, federated tokens, and their errors.
 //!
 //! Facts from Microsoft's documentation: "OAuth 2.0 client credentials flow", "Application authentication certificate credentials",
 //! "Microsoft Entra authentication and authorization error codes".
@@ -17,21 +17,21 @@ use sha2::{Digest as _, Sha256};
 use super::{APPLICATION, DOMAIN, TENANT, Tenant};
 use crate::cloud::Engine;
 
-/// Where Graph is in Microsoft's clouds; tokens are for one of these.
+/// Addresses of Graph in Microsoft's clouds; tokens are for one of these.
 const RESOURCES: [&str; 4] = [
     "https://graph.microsoft.com",
     "https://graph.microsoft.us",
     "https://dod-graph.microsoft.us",
     "https://microsoftgraph.chinacloudapi.cn",
 ];
-/// Where each logs in.
+/// Login addresses of the clouds.
 const AUTHORITIES: [&str; 3] = [
     "https://login.microsoftonline.com",
     "https://login.microsoftonline.us",
     "https://login.partner.microsoftonline.cn",
 ];
 
-/// Why there is no token.
+/// Reason why there is no token.
 pub(super) struct Refusal {
     status: StatusCode,
     error: &'static str,
@@ -45,7 +45,7 @@ fn refusal(status: StatusCode, error: &'static str, code: u64, text: impl Into<S
 
 type Form = HashMap<String, String>;
 
-/// A token for whoever asks rightly.
+/// Issues a token for a valid request.
 pub(super) fn answer(tenant: &Tenant, engine: &Engine, name: &str, form: &Form) -> Response {
     match checked(tenant, engine, name, form) {
         Ok(resource) => axum::Json(json!({
@@ -57,7 +57,7 @@ pub(super) fn answer(tenant: &Tenant, engine: &Engine, name: &str, form: &Form) 
     }
 }
 
-/// The resource that a token is for.
+/// Resource that a token is for.
 fn checked(tenant: &Tenant, engine: &Engine, name: &str, form: &Form) -> Result<&'static str, Refusal> {
     known_tenant(name)?;
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
@@ -136,7 +136,7 @@ fn right_secret(tenant: &Tenant, secret: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An assertion of the certificate that was uploaded; any other is taken for another provider's, which nobody trusts here.
+/// Verifies an assertion of the uploaded certificate; any other counts as another provider's, which is not trusted here.
 fn signed(tenant: &Tenant, engine: &Engine, name: &str, assertion: &str) -> Result<(), Refusal> {
     let malformed = |error: &dyn std::fmt::Display| {
         refusal(
@@ -178,7 +178,7 @@ fn signed(tenant: &Tenant, engine: &Engine, name: &str, assertion: &str) -> Resu
         .map_err(|error| unknown(&format!("{error}.")))
 }
 
-/// What stands in the certificate is the key in PKCS#1 (RFC 3279, section 2.3.1). None of one that has ended.
+/// Public key of a certificate in PKCS#1 (RFC 3279, section 2.3.1). None if the certificate has expired.
 fn public_key(certificate: &[u8]) -> Option<DecodingKey> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     parsed
@@ -187,7 +187,7 @@ fn public_key(certificate: &[u8]) -> Option<DecodingKey> {
         .then(|| DecodingKey::from_rsa_der(&parsed.public_key().subject_public_key.data))
 }
 
-/// As Microsoft makes them, but for the signature, which is nobody's to check but the sandbox's own.
+/// Makes a token like Microsoft's, except for the signature, which only the sandbox verifies.
 fn access_token(tenant: &Tenant, engine: &Engine, resource: &str) -> String {
     let now = Timestamp::now().as_second();
     let part = |value: Value| BASE64URL.encode(value.to_string());
@@ -199,7 +199,7 @@ fn access_token(tenant: &Tenant, engine: &Engine, resource: &str) -> String {
     format!("{header}.{claims}.{}", BASE64URL.encode(engine.give_token()))
 }
 
-/// The sandbox's own part of a token.
+/// Sandbox's own part of a token.
 pub(super) fn own_part(token: &str) -> Option<String> {
     let (_, own) = token.rsplit_once('.')?;
     String::from_utf8(BASE64URL.decode(own).ok()?).ok()
@@ -220,7 +220,7 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
     (*status, [("x-ms-request-id", trace.to_string())], axum::Json(body)).into_response()
 }
 
-/// Where things are, for Microsoft's own clients ("OpenID Connect on the Microsoft identity platform").
+/// Addresses for Microsoft's own clients ("OpenID Connect on the Microsoft identity platform").
 pub(super) fn metadata(engine: &Engine) -> Value {
     let base = format!("{}/{TENANT}", engine.url());
     json!({

@@ -1,138 +1,138 @@
-//! Who is in the tenant, and what has become of them since.
+//! Contents of the tenant, and their changes.
 
 use std::collections::HashSet;
 
 use crate::cloud::{Company, Status};
 
-/// A tenant and its directory.
+/// Tenant and its directory.
 #[derive(Clone, Debug)]
 pub struct Tenant {
-    /// Everybody, those who were deleted too.
+    /// People, including those who were deleted.
     pub users: Vec<Person>,
-    /// Their groups.
+    /// Groups.
     pub groups: Vec<Team>,
     /// Administrative units.
     pub units: Vec<Unit>,
-    /// Ids of groups that are deleted between being listed and their members being read.
+    /// Ids of groups to delete between the listing and the read of their members.
     pub vanishing: HashSet<String>,
-    /// Whether there is a recycle bin to look into; a proxy may let the documented minimum through only.
+    /// Whether the recycle bin can be read; a proxy may allow only the documented minimum.
     pub bin: Bin,
-    /// The application permissions that were granted.
+    /// Application permissions that were granted.
     pub permissions: Vec<&'static str>,
-    /// The application's client secret.
+    /// Client secret of the application.
     pub secret: ClientSecret,
-    /// The certificate (DER) that was uploaded for the application.
+    /// Certificate (DER) that was uploaded for the application.
     pub certificate: Option<Vec<u8>>,
-    /// The token of another identity provider that the application's federated credential trusts.
+    /// Token of another identity provider that the application's federated credential trusts.
     pub federated_token: Option<String>,
     /// Ids of people in the order of their changes.
     changes: Vec<String>,
-    /// How many links to changes were given out, and of these, how many are not accepted any more and why.
+    /// Number of links to changes issued, and how many of them are no longer accepted and why.
     links: (usize, usize, LinkRefusal),
 }
 
-/// A person.
+/// Person.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// The object id.
+    /// Object id.
     pub id: String,
-    /// The mailbox.
+    /// Mailbox address.
     pub mail: Option<String>,
-    /// The sign-in name.
+    /// Sign-in name.
     pub user_principal_name: String,
-    /// Whether signing in is possible.
+    /// Whether the account is enabled.
     pub account_enabled: bool,
-    /// Whether the account is there.
+    /// Whether the account exists.
     pub presence: Presence,
 }
 
-/// Whether an account is there.
+/// Existence of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is.
+    /// It exists.
     Here,
     /// Deleted, and can be restored for 30 days.
     Deleted,
-    /// Deleted for good.
+    /// Permanently deleted.
     Purged,
 }
 
-/// A group.
+/// Group.
 #[derive(Clone, Debug)]
 pub struct Team {
-    /// The object id.
+    /// Object id.
     pub id: String,
-    /// What people see.
+    /// Display name.
     pub display_name: String,
-    /// Such as `HiddenMembership`.
+    /// Visibility, such as `HiddenMembership`.
     pub visibility: Option<&'static str>,
-    /// Who and what is in it.
+    /// Members of all kinds.
     pub members: Vec<Member>,
 }
 
-/// An administrative unit.
+/// Administrative unit.
 #[derive(Clone, Debug)]
 pub struct Unit {
-    /// The object id.
+    /// Object id.
     pub id: String,
-    /// Who and what is in it.
+    /// Members of all kinds.
     pub members: Vec<Member>,
 }
 
-/// A member of a group or unit.
+/// Member of a group or unit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// Its object id.
+    /// Object id.
     pub id: String,
-    /// What it is.
+    /// Kind.
     pub kind: Kind,
 }
 
-/// What a member is.
+/// Kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A person.
+    /// Person.
     User,
-    /// A group.
+    /// Group.
     Group,
-    /// A device.
+    /// Device.
     Device,
-    /// A contact.
+    /// Contact.
     Contact,
 }
 
-/// A client secret.
+/// Client secret.
 #[derive(Clone, Debug)]
 pub struct ClientSecret {
-    /// Its value.
+    /// Value.
     pub value: String,
-    /// When it ends, in RFC 3339.
+    /// Expiry time, in RFC 3339.
     pub ends: String,
 }
 
-/// Whether the recycle bin can be looked into.
+/// Whether the recycle bin can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bin {
-    /// It can.
+    /// It can be read.
     Open,
     /// There is none.
     Absent,
 }
 
-/// Why a link to changes is refused.
+/// Reason why a link to changes is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRefusal {
     /// It is too old ("Use delta query to track changes", token duration).
     Expired,
-    /// The tenant was moved (the same, synchronization reset).
+    /// The tenant was moved ("Use delta query to track changes", synchronization reset).
     Reset,
-    /// It cannot be read any more.
+    /// It can no longer be decoded.
     Malformed,
-    /// The service is not well; the link is good again when it is.
+    /// The service is unavailable; the link works again afterwards.
     Unavailable,
-    /// The right to it was taken away.
+    /// The permission for it was revoked.
     Denied,
-    /// The tenant keeps no list of changes, and never did.
+    /// The tenant has never kept a list of changes.
     NotKept,
 }
 
@@ -147,22 +147,22 @@ impl Kind {
     }
 }
 
-/// The object id of a person of this name.
+/// Object id of a person with this name.
 pub fn user_id(name: &str) -> String {
     object_id(1, name)
 }
 
-/// The object id of a group of this name.
+/// Object id of a group with this name.
 pub fn group_id(name: &str) -> String {
     object_id(2, name)
 }
 
-/// The object id of an administrative unit of this name.
+/// Object id of an administrative unit with this name.
 pub fn unit_id(name: &str) -> String {
     object_id(3, name)
 }
 
-/// Looks like a GUID, is the same for the same name (FNV-1a), and begins with the name, so that ids are in the order of names.
+/// Makes an id that looks like a GUID, is the same for the same name (FNV-1a), and begins with the name, so that ids sort by name.
 fn object_id(kind: u16, name: &str) -> String {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -177,7 +177,7 @@ fn object_id(kind: u16, name: &str) -> String {
 }
 
 impl Person {
-    /// Somebody of this name, with a mailbox at example.org.
+    /// Person with this name and a mailbox at example.org.
     pub fn named(name: &str) -> Self {
         Self {
             id: user_id(name),
@@ -190,26 +190,26 @@ impl Person {
 }
 
 impl Member {
-    /// A person of this name.
+    /// Person with this name.
     pub fn user(name: &str) -> Self {
         Self { id: user_id(name), kind: Kind::User }
     }
 
-    /// A group of this name.
+    /// Group with this name.
     pub fn group(name: &str) -> Self {
         Self { id: group_id(name), kind: Kind::Group }
     }
 }
 
 impl Team {
-    /// A group of this name.
+    /// Group with this name.
     pub fn named(name: &str, members: Vec<Member>) -> Self {
         Self { id: group_id(name), display_name: name.to_owned(), visibility: None, members }
     }
 }
 
 impl Unit {
-    /// A unit of this name.
+    /// Unit with this name.
     pub fn named(name: &str, members: Vec<Member>) -> Self {
         Self { id: unit_id(name), members }
     }
@@ -219,7 +219,7 @@ impl From<&Company> for Tenant {
     fn from(company: &Company) -> Self {
         let users = company.users.iter().map(|user| Person {
             mail: user.email.clone(),
-            // Nobody is without a sign-in name: who has no address is somebody else's guest.
+            // Everybody has a sign-in name: people without an address are guests.
             user_principal_name: user
                 .email
                 .clone()
@@ -250,13 +250,13 @@ impl From<&Company> for Tenant {
 }
 
 impl Tenant {
-    /// Somebody comes.
+    /// Adds a person.
     pub fn add(&mut self, person: Person) {
         self.changes.push(person.id.clone());
         self.users.push(person);
     }
 
-    /// Somebody is deleted, restored or deleted for good.
+    /// Deletes, restores or permanently deletes a person.
     pub fn set_presence(&mut self, name: &str, presence: Presence) {
         let id = user_id(name);
         for person in self.users.iter_mut().filter(|person| person.id == id) {
@@ -265,12 +265,12 @@ impl Tenant {
         self.changes.push(id);
     }
 
-    /// The links to changes that were given out so far are not accepted any more.
+    /// Invalidates the links to changes that were issued so far.
     pub fn refuse_links(&mut self, why: LinkRefusal) {
         self.links = (self.links.0, self.links.0, why);
     }
 
-    /// Links that were refused for a while are good again.
+    /// Makes links valid again that were temporarily refused.
     pub fn accept_links(&mut self) {
         self.links.1 = 0;
     }
@@ -280,30 +280,30 @@ impl Tenant {
         self.links.2 == LinkRefusal::NotKept
     }
 
-    /// The number of a new link.
+    /// Number of a new link.
     pub(super) fn new_link(&mut self) -> usize {
         self.links.0 += 1;
         self.links.0
     }
 
-    /// Why a link is refused, if it is.
+    /// Reason why a link is refused, if it is.
     pub(super) fn refusal_of(&self, link: usize) -> Option<LinkRefusal> {
         let (given, refused, why) = self.links;
         (link <= refused || link > given).then_some(why)
     }
 
-    /// How many changes there were so far.
+    /// Number of changes so far.
     pub(super) fn changed(&self) -> usize {
         self.changes.len()
     }
 
-    /// The people who were changed in between, each once.
+    /// People who were changed in between, each once.
     pub(super) fn changes(&self, from: usize, until: usize) -> Vec<&Person> {
         let changed: HashSet<&String> = self.changes.iter().take(until).skip(from).collect();
         self.users.iter().filter(|person| changed.contains(&person.id)).collect()
     }
 
-    /// Everybody who is there.
+    /// Everybody whose account exists.
     pub(super) fn present(&self) -> impl Iterator<Item = &Person> {
         self.users.iter().filter(|person| person.presence == Presence::Here)
     }
@@ -313,7 +313,7 @@ impl Tenant {
         found.filter(|group| !self.vanishing.contains(&group.id))
     }
 
-    /// Members as they are told: deleted people are none, and hidden ones are shown to few.
+    /// Members as they are shown: without deleted people; hidden ones only with the permission.
     pub(super) fn shown_members(&self, group: &Team) -> Vec<Member> {
         let is_hidden = group.visibility == Some("HiddenMembership");
         if is_hidden && !self.permissions.contains(&"Member.Read.Hidden") {

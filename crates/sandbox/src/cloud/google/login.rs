@@ -1,4 +1,4 @@
-//! The token endpoint: an assertion of the service account, really verified, for an access token.
+//! Token endpoint: exchanges an assertion of the service account, whose signature is verified, for an access token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,20 +14,20 @@ use serde_json::{Value, json};
 use super::{Account, Played};
 use crate::cloud::{Cloud, Engine};
 
-/// The service account that is known.
+/// Service account that exists.
 pub const CLIENT_EMAIL: &str = "bwdc-sandbox@bwdc-sandbox.iam.gserviceaccount.com";
-/// The number by which the admin console knows it.
+/// Client id by which the admin console knows it.
 pub const CLIENT_ID: &str = "100000000000000000001";
-/// Its private key, known to everybody and good for nothing but this sandbox.
+/// Private key of the service account, publicly known and of use in this sandbox only.
 pub const PRIVATE_KEY: &str = include_str!("../fixtures/google-sandbox-only.key.pem");
-/// The public half.
+/// Public half of the key.
 pub const PUBLIC_KEY: &str = include_str!("../fixtures/google-sandbox-only.pub.pem");
-/// Another key, which is not the service account's.
+/// Another key, which does not belong to the service account.
 pub const STRANGERS_PRIVATE_KEY: &str = include_str!("../fixtures/google-sandbox-only.stranger.key.pem");
-/// The administrator for whom it may read.
+/// Administrator on whose behalf it may read.
 pub const ADMIN: &str = "admin@example.org";
 
-/// Those that can be delegated: people, groups, members, each to read only.
+/// Scopes that can be delegated: people, groups, members, each read-only.
 pub const SCOPES: [&str; 3] = [
     "https://www.googleapis.com/auth/admin.directory.user.readonly",
     "https://www.googleapis.com/auth/admin.directory.group.readonly",
@@ -35,12 +35,12 @@ pub const SCOPES: [&str; 3] = [
 ];
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// What clients name as the audience, wherever they send the assertion.
+/// Audience that clients name, wherever they send the assertion.
 const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
-/// Seconds that clocks may differ.
+/// Tolerated clock difference in seconds.
 const SKEW: i64 = 300;
 
-/// The service account's key file, as Google's console would give it.
+/// Key file of the service account, in the format of Google's console.
 pub fn key_file(cloud: &Cloud) -> String {
     let file = json!({
         "type": "service_account", "project_id": "bwdc-sandbox", "private_key_id": "sandbox-key-1",
@@ -51,14 +51,14 @@ pub fn key_file(cloud: &Cloud) -> String {
     format!("{file:#}\n")
 }
 
-/// For whom a token was given out, and what for.
+/// Subject and scopes that a token was issued for.
 #[derive(Clone, Debug)]
 pub(super) struct Login {
     pub(super) subject: String,
     pub(super) scopes: Vec<String>,
 }
 
-/// The logins by access token.
+/// Logins by access token.
 #[derive(Debug, Default)]
 pub(super) struct Logins(Mutex<HashMap<String, Login>>);
 
@@ -81,7 +81,7 @@ pub(super) struct Request {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    /// Without one the service account reads for itself, and has no rights.
+    /// Without a subject, the service account reads for itself, and has no permissions.
     #[serde(default)]
     sub: String,
     scope: String,
@@ -138,7 +138,7 @@ fn login(played: &Played, engine: &Engine, request: &Request) -> Result<Login, R
     Ok(Login { subject: claims.sub, scopes })
 }
 
-/// Account, signature and times.
+/// Verifies account, signature and times.
 fn verified(assertion: &str) -> Result<Claims, Refused> {
     let bad_key =
         |_| (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The sandbox's own key cannot be read.");

@@ -1,12 +1,12 @@
-//! `fields`: which parts of an answer are wanted, such as `nextPageToken,users(id,name/fullName)` ("Partial responses").
+//! Field masks: the parts of an answer to include, such as `nextPageToken,users(id,name/fullName)` ("Partial responses").
 
 use serde_json::Value;
 
-/// A name, and what is wanted of it; everything if that is nothing.
+/// Name, and the parts of it to include; everything if there are none.
 pub(super) struct Mask(Vec<(String, Mask)>);
 
 impl Mask {
-    /// `None` for what is no mask.
+    /// Parses a mask; `None` if it is not valid.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut letters = text.chars().filter(|letter| !letter.is_whitespace()).peekable();
         let mask = Self::list(&mut letters)?;
@@ -43,7 +43,7 @@ impl Mask {
         letters.next_if_eq(&')').map(|_| (name, inner))
     }
 
-    /// Takes out what is not wanted.
+    /// Removes everything that is not included.
     pub(super) fn apply(&self, value: &mut Value) {
         match value {
             _ if self.0.is_empty() => {}
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_wanted_is_left() {
+    fn only_included_parts_are_left() {
         let full = json!({ "kind": "k", "next": "n", "users": [{ "id": 1, "name": { "given": "g", "full": "f" }, "x": 2 }] });
         for (mask, left) in [
             ("next", json!({ "next": "n" })),

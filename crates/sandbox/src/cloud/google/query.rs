@@ -1,10 +1,10 @@
-//! A small part of Google's language for searches ("Search for users", "Search for groups"): `email:x*`, `email=x`,
+//! Small part of Google's query language ("Search for users", "Search for groups"): `email:x*`, `email=x`,
 //! `orgUnitPath='/A b'`, `isSuspended=true`, joined by blanks.
 
 pub(super) const USER_FIELDS: &[&str] = &["email", "orgUnitPath", "isSuspended", "isArchived"];
 pub(super) const GROUP_FIELDS: &[&str] = &["email", "name"];
 
-/// What is searched for; everything if empty.
+/// Parsed query; matches everything if empty.
 pub(super) struct Search(Vec<Clause>);
 
 struct Clause {
@@ -20,7 +20,7 @@ enum MatchBy {
 }
 
 impl Search {
-    /// `None` for what Google would refuse.
+    /// Parses a query; `None` if Google would refuse it.
     pub(super) fn parse(text: &str, fields: &[&str]) -> Option<Self> {
         words(text)?.iter().map(|word| Clause::parse(word, fields)).collect::<Option<_>>().map(Self)
     }
@@ -29,7 +29,7 @@ impl Search {
         self.0.iter().all(|Clause { field, value, match_by }| {
             let own = of(field).to_lowercase();
             match match_by {
-                // A unit holds those below it.
+                // A unit includes the units below it.
                 MatchBy::Whole if field == "orgUnitPath" => {
                     own == *value || own.starts_with(&format!("{value}/"))
                 }
@@ -56,7 +56,7 @@ impl Clause {
     }
 }
 
-/// At blanks outside of quotes, which go.
+/// Splits at blanks outside of quotes, and removes the quotes.
 fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
     for letter in text.chars() {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clauses_are_joined_and_the_unknown_is_refused() {
+    fn clauses_are_joined_and_unknown_ones_refused() {
         let of = |field: &str| match field {
             "email" => "Jane@example.org".to_owned(),
             "orgUnitPath" => "/Sales dept/North".to_owned(),
