@@ -1,4 +1,4 @@
-//! The file directory's formats and its errors, which name file and line.
+//! Formats of the file directory, and its errors, which name file and line.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -95,10 +95,10 @@ fn errors_name_file_and_line() {
         (b"id,mail,email\n1,a,b\n", "several columns mean `email`"),
         (b"id,email\n1,a@x.org\n2,\xff\n", "line 3: this is not UTF-8"),
         (b"\xff\xfei\0d\0", "it is in UTF-16"),
-        // Blank lines and Windows line ends count as an editor counts them.
+        // Blank lines and Windows line ends are counted as in an editor.
         (b"id,email\r\n\r\n1,a@x.org\r\n\r\n,\r\n", "line 5: it has no id"),
         (b"id,email\n\n\n1\n", "line 4: expected 2 fields, as in the header, but found 1"),
-        // A quote too many must not swallow people.
+        // One quote too many must not swallow people.
         (
             b"id,email,note\n1,a@x.org,\"first\n2,b@x.org,second\n",
             "line 2: the quoted field that begins here is never closed",
@@ -125,7 +125,7 @@ fn errors_name_file_and_line() {
     assert!(read(folder(&[]).path()).unwrap_err().contains("there is no users.csv or users.json"));
 }
 
-/// Spreadsheets of many countries write it first, and Excel reads it.
+/// Written as the first line by spreadsheets of many countries, and read by Excel.
 #[test]
 fn a_first_line_declares_the_separator() {
     for content in [
@@ -183,7 +183,7 @@ fn rounded_numbers_name_line_and_column() {
 }
 
 #[test]
-fn nobody_is_an_error() {
+fn an_empty_directory_is_an_error() {
     for (name, content) in [("users.csv", &b"id,email\n"[..]), ("users.json", b"[]")] {
         let error =
             read(folder(&[(name, content), ("groups.csv", b"name,members\nA,1\n")]).path()).unwrap_err();
@@ -191,7 +191,7 @@ fn nobody_is_an_error() {
     }
 }
 
-/// The core takes it for a bad record; this is how it is found.
+/// The core reports it as a bad record; this is how it is found.
 #[test]
 fn ids_addresses_and_names_with_control_characters_are_found_by_their_place() {
     let people =
@@ -210,7 +210,7 @@ fn ids_addresses_and_names_with_control_characters_are_found_by_their_place() {
     assert_eq!(groups, [place("groups.csv, line 2"), place("users.csv, line 5")]);
 }
 
-/// A group's name, and who is in it.
+/// Name of a group, and its members.
 fn by_name(group: &Group) -> (&str, Vec<&str>) {
     (group.name.as_str(), group.members.iter().map(|member| member.as_str()).collect())
 }
@@ -252,7 +252,7 @@ const JSON: [&str; 3] = [
     r#"[{"id":"g","name":"G","members":["1","H"]}]"#,
 ];
 
-/// Fails where a read that fails does not say which file it was and, where it is the content, in which line.
+/// Fails if an error does not name the file and, if it is about the content, the line.
 fn told(result: &Result<Snapshot, String>, read: usize) -> Result<(), TestCaseError> {
     let Err(error) = result else { return Ok(()) };
     prop_assert!(error.len() <= 8 * read + 2_000, "{} of {read} octets", error.len());

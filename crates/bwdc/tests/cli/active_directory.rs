@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Instance, Organization, Ran};
 
-/// More than a domain controller of Windows lists at once.
+/// More members than a Windows domain controller lists at once.
 const BIG: usize = 2_500;
 
-/// `userAccountControl` of an account without a password, in use.
+/// `userAccountControl` of an active account without a password.
 const ENABLED: u32 = 544;
 const DISABLED: u32 = 546;
 
@@ -89,7 +89,7 @@ fn a_domain_from_start_to_end() {
     let organization = Organization::start(Options::default());
     let instance = instance(&samba, &organization);
 
-    // Joiners; a disabled account does not come.
+    // Joiners; a disabled account is not imported.
     let ran = instance.run(&["sync"]).ok();
     assert_eq!(ran.out, format!("Syncing complete.\nSynced 3 group(s) and {} user(s).\n", BIG + 5));
     assert_eq!(ran.err, "");
@@ -108,7 +108,7 @@ fn a_domain_from_start_to_end() {
     ));
     assert_eq!(id(&instance, "mover").unwrap(), before);
 
-    // A leaver, whose tombstone has lost the address; one who is disabled; a joiner; a change of teams.
+    // A leaver whose tombstone has lost the address; one who is disabled; a joiner; a change of teams.
     samba.modify(&format!(
         "dn: CN=gone,OU=Staff,{BASE}\nchangetype: delete\n\n\
          dn: CN=bob,OU=Staff,{BASE}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: {DISABLED}\n\n\
@@ -124,7 +124,7 @@ fn a_domain_from_start_to_end() {
     }
     assert_eq!(organization.group("Outer"), [mail("mover"), mail("new")]);
 
-    // The same over LDAPS and StartTLS, and what doctor says.
+    // The same over LDAPS and StartTLS, and the result of doctor.
     let ca = samba.certificates().ca.display().to_string();
     for tls in [
         json!({ "ssl": true, "port": samba.tls_port(), "sslCaPath": ca }),
@@ -140,7 +140,7 @@ fn a_domain_from_start_to_end() {
         assert!(doctor.out.contains("ok    LDAP groups: attribute member: has values"), "{}", doctor.out);
     }
 
-    // The global catalogue speaks the same language.
+    // The global catalogue gives the same result.
     instance.change(|data| {
         data["directoryLdap"]["ssl"] = false.into();
         data["directoryLdap"]["startTls"] = false.into();
@@ -148,21 +148,21 @@ fn a_domain_from_start_to_end() {
     });
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
 
-    // Only what changed: a wrong password in between changes nothing.
+    // Only changes are read: a wrong password in between changes nothing.
     instance.run(&["config", "sync.revisionDateAttribute", "whenChanged"]).ok();
     instance.change(|data| data["directoryLdap"]["password"] = "wrong".into());
     instance.run(&["sync"]).fails(1, &["invalidCredentials (49)", "The password is wrong."]);
     instance.change(|data| data["directoryLdap"]["password"] = PASSWORD.into());
     assert_eq!(organization.emails(), emails);
 
-    // On the domain's root there are references to its other partitions, which hold no people.
+    // The domain's root has references to its other partitions, which contain no people.
     instance.run(&["config", "unset", "sync.revisionDateAttribute"]).ok();
     instance.run(&["config", "unset", "sync.userPath"]).ok();
     instance.run(&["config", "unset", "sync.groupPath"]).ok();
     let ran = instance.run(&["sync"]).ok();
     assert_eq!(ran.err, "", "no warning on every run");
 
-    // The class `person` of an old data file has contacts and computers as well: they come as they always did, and are counted.
+    // The class `person` of an old data file includes contacts and computers: they are imported as before, and counted.
     samba.modify(&format!(
         "dn: CN=Supplier,OU=Staff,{BASE}\nobjectClass: contact\nmail: sales@supplier.example\n\n\
          dn: CN=pc-0815,OU=Staff,{BASE}\nobjectClass: computer\nsAMAccountName: pc-0815$\nmail: pc-0815@ad.example.org\n\
@@ -182,7 +182,7 @@ fn a_domain_from_start_to_end() {
     instance.run(&["sync"]).ok();
     assert_eq!(organization.group("Domain Users").len(), organization.emails().len());
 
-    // Set up by init on a machine that knows nothing: the server says what it is and where its tree begins.
+    // Set up by init on a fresh machine: the server supplies its product and its base DN.
     let mut fresh = Instance::empty();
     fresh.key(&organization.sandbox);
     fresh.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
@@ -193,7 +193,7 @@ fn a_domain_from_start_to_end() {
     fresh.run(&["sync"]).ok();
 }
 
-/// A controller as Samba and Windows have it today: what is not protected is refused.
+/// A controller with today's defaults of Samba and Windows: unprotected connections are refused.
 #[test]
 fn a_hardened_domain() {
     let samba = Samba::start(&seed(), Demand::Protection);
@@ -208,7 +208,7 @@ fn a_hardened_domain() {
     };
     instance.run(&["sync"]).fails(1, &["strongerAuthRequired (8)", "set ldap.ssl to true (LDAPS"]);
 
-    // By Kerberos nothing needs a password. The ticket is found where Kerberos keeps it.
+    // Kerberos needs no password. The ticket is found in its usual place.
     set(
         &instance,
         json!({ "hostname": "localhost", "authentication": "kerberos", "username": null, "password": null }),
@@ -226,7 +226,7 @@ fn a_hardened_domain() {
     assert_eq!(organization.group("Big").len(), BIG);
     assert_eq!(organization.group("Outer"), [mail("bob"), mail("jane"), mail("mover")]);
 
-    // A keytab does for a job that nobody logs in for; `currentUser` says the same where no user name is set. With StartTLS.
+    // A keytab works for a job without a login; `currentUser` has the same effect if no user name is set. With StartTLS.
     let keytab = instance.folder.path().join("keytab");
     samba.keytab(&keytab);
     fs::remove_file(&cache).unwrap();
@@ -236,7 +236,7 @@ fn a_hardened_domain() {
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
     assert!(instance.run(&["doctor"]).ok().out.contains("the server accepts the Kerberos ticket"));
 
-    // Set up by init: with a ticket there is no name and no password to ask for.
+    // Set up by init: with a ticket, no name and no password are asked for.
     let mut fresh = Instance::empty();
     fresh.key(&organization.sandbox);
     for name in ["KRB5_CONFIG", "KRB5CCNAME", "KRB5_CLIENT_KTNAME"] {
@@ -261,7 +261,7 @@ fn a_hardened_domain() {
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
 }
 
-/// The DNS says where the domain controllers are; the system says so to us as it does to everybody.
+/// The DNS names the domain controllers; we ask through the system's resolver.
 #[test]
 fn servers_found_in_the_dns() {
     let slapd = Slapd::with(&ldif::small(3, 1, 3));

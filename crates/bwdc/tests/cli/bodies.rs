@@ -1,4 +1,4 @@
-//! Answers and files that are made to break whoever reads them: compressed to nothing, nested without end, or long.
+//! Answers and files designed to break the reader: highly compressed, nested without end, or long.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::harness::{Instance, Ran};
 
 const TOKEN: &str = "00abcdefghijklmnopqrstuvwxyz";
 
-/// A server that answers everything alike.
+/// Server that gives the same answer to every request.
 struct Hostile {
     url: String,
     _runtime: Runtime,
@@ -33,7 +33,7 @@ impl Hostile {
         Self { url, _runtime: runtime }
     }
 
-    /// Whose directory and whose organization are there.
+    /// Directory and organization.
     fn instance(&self) -> Instance {
         let mut instance = Instance::empty();
         instance.write(&json!({
@@ -49,14 +49,14 @@ impl Hostile {
     }
 }
 
-/// What a shell's commands print, compressed, so many times.
+/// Output of shell commands, compressed, repeated many times.
 fn compressed(commands: &str, times: usize) -> Bytes {
     let printed = Command::new("sh").args(["-c", &format!("{{ {commands}; }} | gzip -1")]).output().unwrap();
     assert!(printed.status.success());
     printed.stdout.repeat(times).into()
 }
 
-/// No line is longer than anybody reads.
+/// Checks that no line is too long to read.
 #[track_caller]
 fn short_lines(text: &str) {
     for line in text.lines() {
@@ -69,7 +69,7 @@ fn short_lines(text: &str) {
     }
 }
 
-/// Run with no more memory than the largest answer takes that is read, it ends by itself.
+/// Runs with just enough memory for the largest permitted answer, and must end by itself.
 #[track_caller]
 fn fails(instance: &Instance, arguments: &[&str]) -> Ran {
     const KIB: usize = 1_000_000;
@@ -86,7 +86,7 @@ fn fails(instance: &Instance, arguments: &[&str]) -> Ran {
 const ASKING: [&[&str]; 3] = [&["login"], &["test"], &["update"]];
 
 #[test]
-fn what_unpacks_to_more_than_memory_has() {
+fn answers_that_decompress_to_more_than_memory() {
     // 2 GB.
     let zeros = compressed("head -c 100000000 /dev/zero", 20);
     let server = Hostile::start(200, Some("gzip"), &zeros);
@@ -95,7 +95,7 @@ fn what_unpacks_to_more_than_memory_has() {
         let told = format!("{}{}", ran.out, ran.err);
         assert!(told.contains("the answer is too large"), "{command:?}: {told}");
     }
-    // A refusal says what it is, whatever stands in it.
+    // A refusal shows its status, whatever the body.
     for status in [400, 403, 503] {
         let server = Hostile::start(status, Some("gzip"), &zeros);
         for command in ASKING {
@@ -106,7 +106,7 @@ fn what_unpacks_to_more_than_memory_has() {
 }
 
 #[test]
-fn what_is_small_and_takes_much_memory_when_it_is_understood() {
+fn small_answers_that_take_much_memory_when_parsed() {
     // 20 million numbers.
     let numbers =
         compressed("printf '{\"a\":[0'; head -c 20000000 /dev/zero | sed 's/\\x00/,0/g'; printf ']}'", 1);
@@ -119,7 +119,7 @@ fn what_is_small_and_takes_much_memory_when_it_is_understood() {
 }
 
 #[test]
-fn what_is_nested_without_end() {
+fn endlessly_nested_answers() {
     for open in ["[", "{\"message\":[", "{\"access_token\":{\"a\":"] {
         for status in [200, 400] {
             let server = Hostile::start(status, None, &open.repeat(200_000).into());
@@ -153,7 +153,7 @@ fn what_is_nested_without_end() {
 }
 
 #[test]
-fn what_is_long_is_cut() {
+fn long_texts_are_cut() {
     let long = "x".repeat(500_000);
     let texts = [
         json!({ "message": long, "error": long, "error_description": long, "errorSummary": long, "errorCode": long }),
@@ -174,9 +174,9 @@ fn what_is_long_is_cut() {
     }
 }
 
-/// Whatever is in an answer that is taken, such as the ids of groups.
+/// Long values in a valid answer, such as ids of groups.
 #[test]
-fn what_the_log_has_of_a_directory() {
+fn long_directory_values_in_the_log() {
     let ids = [TOKEN.to_owned(), format!("{TOKEN} {}", "x".repeat(500_000)), "\u{202e}backwards".to_owned()];
     let groups: Vec<_> = ids.iter().map(|id| json!({ "id": id, "profile": {} })).collect();
     let server = Hostile::start(200, None, &json!(groups).to_string().into());
@@ -190,7 +190,7 @@ fn what_the_log_has_of_a_directory() {
         }
         assert!(log.contains("... (500009 characters)"), "{log:.2000}");
         assert!(log.lines().all(|line| line.len() < 9_000), "{log:.2000}");
-        // JSON escapes it when it is read by a program, and shows it to nobody.
+        // JSON escapes it for programs, and shows it to nobody.
         assert!(format == "json" || !log.contains('\u{202e}'), "{log:?}");
     }
 }

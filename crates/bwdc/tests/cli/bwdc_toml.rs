@@ -1,4 +1,4 @@
-//! `bwdc.toml`: what is wrong in it is told with its line, and what applies is shown with where it came from.
+//! `bwdc.toml`: errors are reported with their line, and effective values are shown with their source.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,12 +30,12 @@ fn unknown_keys_and_wrong_values_stop_every_command() {
         }
     }
     machine.run(&["--config", "nowhere.toml", "sync"]).fails(1, &["Reading nowhere.toml"]);
-    // What needs no installation is not stopped.
+    // Commands that need no installation still work.
     machine.run(&["config", "schema"]).ok();
 }
 
 #[test]
-fn the_list_shows_where_each_value_came_from() {
+fn the_list_shows_the_source_of_each_value() {
     let mut machine = Machine::new();
     machine.toml("[log]\nfile = \"logs/bwdc.log\"\nformat = \"json\"\nkeep = 3\n[limits]\nat_once = 9\n");
     machine.usual.set_env("BWDC_LIMITS_AT_ONCE", "2");
@@ -55,7 +55,7 @@ fn the_list_shows_where_each_value_came_from() {
     assert_eq!((&keep["value"], &keep["source"]), (&"3".into(), &"bwdc.toml".into()));
     machine.usual.set_env("BWDC_LOG_LEVEL", "loud");
     machine.run(&["sync"]).fails(1, &["`loud` in the variable BWDC_LOG_LEVEL", "`debug`"]);
-    // Without the file and its like the list is as it was.
+    // Without the file, the list is as before.
     let alone = Instance::empty();
     assert!(!alone.run(&["config", "list"]).ok().out.contains("log.file"));
 }
@@ -95,12 +95,12 @@ fn it_is_found_beside_data_json_by_variable_and_by_option() {
     fs::write(instance.folder.path().join("other.toml"), "[limits]\nat_once = 12\n").unwrap();
     assert!(instance.run(&["config", "list"]).ok().out.contains("11  (bwdc.toml)"));
     assert!(instance.run(&["config", "list", "--config", "other.toml"]).ok().out.contains("12  (bwdc.toml)"));
-    // Its value is no command.
+    // Its value is not a command.
     instance.run(&["--config", "other.toml", "syncc"]).fails(1, &["Invalid command: syncc"]);
 }
 
 #[test]
-fn a_file_that_others_can_write_is_told() {
+fn a_file_that_others_can_write_is_reported() {
     let mut machine = Machine::new();
     machine.toml("[limits]\nat_once = 1\n");
     assert_eq!(machine.run(&["data-file"]).ok().err, "");
@@ -120,7 +120,7 @@ fn the_schema_is_printed() {
 }
 
 #[test]
-fn doctor_looks_at_it_and_at_the_log() {
+fn doctor_checks_it_and_the_log() {
     let mut machine = Machine::new();
     machine.toml("[instance.a]\nfolder = \"a\"\n[log]\nfile = \"bwdc.log\"\n");
     let ran = machine.run(&["doctor"]);

@@ -1,4 +1,4 @@
-//! Commands, options and their output, as scripts know them.
+//! Commands, options and their output, as scripts use them.
 
 use std::fs;
 use std::io::Write;
@@ -76,14 +76,14 @@ fn without_a_place_for_secrets_login_says_what_to_do() {
     let ran = instance.run(&["login"]).ok();
     assert_eq!(ran.out, "You are logged in!\n");
     assert!(ran.err.contains("every sync needs BW_CLIENTID and BW_CLIENTSECRET too"), "{}", ran.err);
-    // A sync with the key in the environment needs no place, and leaves none behind.
+    // A sync with the key in the environment needs no place, and leaves nothing behind.
     instance.run(&["sync"]).ok();
     assert!(!instance.text().contains(organization.sandbox.client_secret()));
     assert_eq!(organization.emails().len(), 3);
 }
 
 #[test]
-fn test_lists_by_display_name_in_the_known_form() {
+fn test_lists_by_display_name_in_the_known_format() {
     let (organization, instance) = company();
     let ran = instance.run(&["test"]).ok();
     let expected = concat!(
@@ -119,7 +119,7 @@ fn last_sync_and_clear_cache() {
 }
 
 #[test]
-fn global_options_and_their_twins() {
+fn global_options_and_their_variables() {
     let mut instance = Instance::empty();
     let path = instance.data_file().display().to_string();
     let error = "{\"success\":false,\"message\":\"You are not logged in.\"}\n";
@@ -167,7 +167,7 @@ fn usage_errors_end_with_one() {
 }
 
 #[test]
-fn config_saves_what_is_right_and_refuses_the_rest() {
+fn config_saves_valid_values_and_refuses_others() {
     let instance = Instance::empty();
     let saved = |arguments: &[&str]| {
         let ran = instance.run(&[&["config"], arguments].concat()).ok();
@@ -225,7 +225,7 @@ fn secrets_come_from_the_environment_or_the_first_line_of_a_file() {
 }
 
 #[test]
-fn another_directory_or_organization_makes_a_fresh_start() {
+fn another_directory_or_organization_starts_afresh() {
     let (organization, instance) = company();
     let old = json!({ "lastUserSync": "2026-01-01T00:00:00.000Z", "userDeltaToken": "u", "organizationId": "old", "lastSyncHash": "x" });
     let set = || {
@@ -265,7 +265,7 @@ fn the_folder_is_found_as_before() {
 }
 
 #[test]
-fn nothing_secret_is_logged() {
+fn no_secret_is_logged() {
     let (organization, mut instance) = company();
     instance.set_env("BITWARDENCLI_CONNECTOR_DEBUG", "true");
     let login = instance.run(&["login"]).ok();
@@ -293,7 +293,7 @@ fn the_demo_ends_by_itself_and_leaves_nothing() {
     assert!(!instance.data_folder().exists());
 }
 
-/// Scripts compare them: nothing stands in the same line, and what to do next has a place of its own.
+/// Scripts compare them: nothing else is on the same line, and the next step has a place of its own.
 #[test]
 fn sentences_of_the_existing_connector_stand_alone() {
     let organization = Organization::start(Options::default());
@@ -335,7 +335,7 @@ fn sentences_of_the_existing_connector_stand_alone() {
 }
 
 #[test]
-fn a_command_that_is_nearly_one_is_named() {
+fn a_misspelt_command_gets_a_suggestion() {
     let instance = Instance::empty();
     instance.run(&["snyc"]).fails(
         1,
@@ -346,9 +346,9 @@ fn a_command_that_is_nearly_one_is_named() {
     instance.run(&["sync", "--dry-run"]).fails(1, &["error: unknown option '--dry-run'", "bwdc test"]);
 }
 
-/// What a command has of its own stands before what all have.
+/// A command's own options come before the global ones.
 #[test]
-fn help_has_the_options_of_all_commands_last() {
+fn help_lists_the_global_options_last() {
     let out = Instance::empty().run(&["sync", "--help"]).ok().out;
     let at = |words: &str| out.find(words).unwrap_or_else(|| panic!("`{words}` is not in: {out}"));
     assert!(at("--allow-removals") < at("Options of all commands:"), "{out}");
@@ -357,9 +357,9 @@ fn help_has_the_options_of_all_commands_last() {
     }
 }
 
-/// A limit that is none must not leave a run without one, nor with another than is meant.
+/// An invalid limit must neither remove the limit of a run nor set a different one.
 #[test]
-fn times_that_are_none_are_refused_and_told() {
+fn invalid_times_are_refused_and_reported() {
     let organization = Organization::start(Options::default());
     let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
     instance.run(&["login"]).ok();

@@ -22,7 +22,7 @@ fn a_directory_from_start_to_end() {
     let more = ["ldap.externalIdAttribute=nsUniqueId", "sync.removeDisabled=true", "sync.removeMissing=true"];
     let more: Vec<&str> = more.iter().flat_map(|setting| ["--set", setting]).collect();
     instance.init(&organization, server.port(), MANAGER, &more).ok();
-    // The server says what it is, and where its tree begins.
+    // The server supplies its product and its base DN.
     assert_eq!(instance.data()["directoryLdap"]["disabledBy"], "nsAccountLock");
     assert_eq!(instance.data()["directoryLdap"]["rootPath"], ldif::SUFFIX);
     let ran = instance.run(&["sync"]).ok();
@@ -56,7 +56,7 @@ fn a_directory_from_start_to_end() {
     );
 }
 
-/// The server's cookie is the same on every page. It looks through 5,000 entries for an ordinary account, and sends it 2,000, however
+/// The server's cookie is the same on every page. It examines 5,000 entries for an ordinary account and sends it 2,000, however
 /// small the pages: such a list is read in parts, by an id that the account may search for.
 #[test]
 fn a_list_of_many_pages_and_an_ordinary_account() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Instance, Organization, Ran};
 
-/// Set up well, over LDAPS.
+/// Valid setup, over LDAPS.
 fn healthy(slapd: &Slapd, organization: &Organization) -> Instance {
     let instance = Instance::ldap(slapd, organization);
     with_ldap(
@@ -30,7 +30,7 @@ fn with_ldap(instance: &Instance, changes: &Value) {
     });
 }
 
-/// The checks that failed.
+/// Checks that failed.
 fn failed(instance: &Instance) -> Vec<Value> {
     let before = instance.data_file().exists().then(|| instance.text());
     let ran = instance.run(&["doctor", "--json"]);
@@ -49,7 +49,7 @@ fn failed(instance: &Instance) -> Vec<Value> {
     failed
 }
 
-/// One check failed, this one, with these words in what was found and what to do.
+/// Expects one failed check, with these words in its finding and advice.
 #[track_caller]
 fn names(instance: &Instance, check: &str, words: &[&str]) {
     let failed = failed(instance);
@@ -98,7 +98,7 @@ fn a_healthy_installation() {
 }
 
 #[test]
-fn the_ways_to_a_directory() {
+fn connection_problems_of_a_directory() {
     let slapd = Slapd::with(&ldif::small(5, 2, 2));
     let organization = Organization::start(Options::default());
     let elsewhere = Slapd::with(&ldif::small(1, 0, 0));
@@ -226,13 +226,13 @@ fn the_organization() {
     names(&instance, "Bitwarden API: connection", &["Connection refused", "bwdc config server"]);
     instance.run(&["config", "server", "https://no.such.host.invalid"]).ok();
     names(&instance, "Bitwarden API: name", &["Looking up no.such.host.invalid"]);
-    // Something else than a Bitwarden server.
+    // Something other than a Bitwarden server.
     instance.run(&["config", "server", &format!("{}/elsewhere", organization.sandbox.url())]).ok();
     names(&instance, "Organization", &["404", "bwdc config server"]);
 }
 
 #[test]
-fn secrets_that_cannot_be_had() {
+fn unavailable_secrets() {
     let slapd = Slapd::with(&ldif::small(5, 1, 2));
     let organization = Organization::start(Options::default());
     let mut instance = healthy(&slapd, &organization);
@@ -279,7 +279,7 @@ fn failed_damaged(instance: &Instance) -> String {
 }
 
 #[test]
-fn a_ca_file_that_is_not_there() {
+fn a_missing_ca_file() {
     let slapd = Slapd::with(&ldif::small(5, 1, 2));
     let organization = Organization::start(Options::default());
     let instance = healthy(&slapd, &organization);
@@ -287,9 +287,9 @@ fn a_ca_file_that_is_not_there() {
     names(&instance, "LDAP server: certificate", &["/nowhere/ca.pem", "No such file"]);
 }
 
-/// What works, and will surprise somebody.
+/// Works, but will surprise somebody.
 #[test]
-fn what_lets_leavers_stay_and_ids_change_is_told() {
+fn settings_that_keep_leavers_and_ids_that_change_are_reported() {
     let slapd = Slapd::with(&ldif::small(3, 1, 2));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -311,16 +311,16 @@ fn what_lets_leavers_stay_and_ids_change_is_told() {
 }
 
 #[test]
-fn what_is_different_on_vaultwarden_is_told() {
+fn differences_of_vaultwarden_are_reported() {
     let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
     let instance = Instance::files("id,email\n1,a@example.org\n", "name,members\nA,1\n", &organization);
     let out = instance.run(&["doctor"]).ok().out;
     assert!(out.contains("ORG_GROUPS_ENABLED") && out.contains("revoked by hand come back"), "{out}");
 }
 
-/// Other ids make everybody new: not by a slip.
+/// New ids make everybody new, so this must not happen by mistake.
 #[test]
-fn another_id_for_people_who_were_synced_has_to_be_confirmed() {
+fn a_new_id_for_synced_people_must_be_confirmed() {
     let slapd = Slapd::with(&ldif::small(3, 1, 2));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -334,13 +334,13 @@ fn another_id_for_people_who_were_synced_has_to_be_confirmed() {
     assert_eq!(instance.text(), before);
     instance.run(&[&change[..], &["--yes"]].concat()).ok();
     assert_eq!(instance.data()["directoryLdap"]["externalIdAttribute"], "entryUUID");
-    // The same again is no change.
+    // Setting the same value again is not a change.
     instance.run(&change).ok();
 }
 
-/// Whoever waits at a terminal sees at once what failed; and not for a minute.
+/// People at a terminal see at once what failed, and do not wait for a minute.
 #[test]
-fn a_login_that_cannot_succeed_is_told_at_once_and_given_up_soon() {
+fn a_hopeless_login_is_reported_at_once_and_given_up_soon() {
     let mut instance = Instance::empty();
     instance.set_env("BW_CLIENTID", "organization.11111111-2222-3333-4444-555555555555");
     instance.set_env("BW_CLIENTSECRET", "x");

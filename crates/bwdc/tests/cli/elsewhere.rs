@@ -1,4 +1,4 @@
-//! A tree on more than one server: references between them, groups outside the base.
+//! Tree on more than one server: references between them, groups outside the base.
 
 use bwdc_sandbox::Options;
 use bwdc_testkit::Slapd;
@@ -25,7 +25,7 @@ fn head() -> String {
     format!("dn: {SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n")
 }
 
-/// A server with the branch, and one with the rest, which refers to it.
+/// Server with the branch, and one with the rest, which refers to it.
 fn two_servers() -> (Slapd, Slapd) {
     let branch = Slapd::with(
         &[
@@ -63,7 +63,7 @@ fn instance(main: &Slapd, organization: &Organization) -> Instance {
 }
 
 #[test]
-fn the_part_that_another_server_holds_is_told_or_read() {
+fn the_part_held_by_another_server_is_reported_or_read() {
     let (main, branch) = two_servers();
     let organization = Organization::start(Options::default());
     let instance = instance(&main, &organization);
@@ -97,7 +97,7 @@ fn the_part_that_another_server_holds_is_told_or_read() {
 }
 
 #[test]
-fn nobody_is_gone_because_references_are_not_followed_any_more() {
+fn nobody_is_gone_because_references_are_no_longer_followed() {
     let (main, branch) = two_servers();
     let organization = Organization::start(Options::default());
     let instance = instance(&main, &organization);
@@ -107,7 +107,7 @@ fn nobody_is_gone_because_references_are_not_followed_any_more() {
     instance.run(&["config", "ldap.referrals", "report"]).ok();
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails().len(), 3);
-    // While they are followed, somebody who is not there any more is.
+    // While they are followed, a person who is no longer there counts as gone.
     instance.run(&["config", "ldap.referrals", "follow"]).ok();
     instance.run(&["sync"]).ok();
     branch.modify(&format!("dn: uid=ben,ou=branch,{SUFFIX}\nchangetype: delete\n"));
@@ -131,14 +131,14 @@ fn a_reference_out_of_the_tree_is_not_followed() {
         main.refer("ou=branch", &reference);
         instance.run(&["sync"]).fails(1, &["Following the reference to", words, "Nothing was imported."]);
     }
-    // Round for ever.
+    // An endless circle.
     main.refer("ou=branch", &format!("ldap://127.0.0.1:{}/ou=branch,{SUFFIX}", main.port()));
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails(), ["jane@example.org"]);
 }
 
 #[test]
-fn members_of_groups_outside_the_base_count_if_wanted() {
+fn members_of_groups_outside_the_base_count_if_configured() {
     let slapd = Slapd::with(
         &[
             head(),

@@ -1,4 +1,4 @@
-//! What goes wrong between us and the directory: a clear error, nothing imported, `data.json` as it was.
+//! Failures between us and the directory: a clear error, nothing imported, `data.json` unchanged.
 
 use bwdc_sandbox::Options;
 use bwdc_testkit::proxy::{canned_server, mute_server};
@@ -27,7 +27,7 @@ fn refuses(instance: &Instance, organization: &Organization, words: &[&str]) {
     assert_eq!(ran.out, "");
     assert_eq!(instance.text(), before);
     assert_eq!((organization.imports(), organization.emails().len()), (0, 0));
-    // The same as one JSON object.
+    // The same error as one JSON object.
     let json: Value = serde_json::from_str(&instance.run(&["sync", "--response"]).out).unwrap();
     assert_eq!(json["success"], false);
     for word in words {
@@ -36,7 +36,7 @@ fn refuses(instance: &Instance, organization: &Organization, words: &[&str]) {
 }
 
 #[test]
-fn what_the_settings_get_wrong_is_named() {
+fn errors_in_the_settings_are_named() {
     let slapd = Slapd::with(&ldif::small(5, 1, 2));
     let organization = Organization::start(Options::default());
     let missing = "/nowhere/ca.pem";
@@ -102,7 +102,7 @@ fn an_expired_certificate_is_named_as_such() {
 }
 
 #[test]
-fn a_server_that_wants_tls_says_what_to_switch_on() {
+fn a_server_that_requires_tls_says_what_to_switch_on() {
     let slapd = Slapd::start(&ldif::small(5, 1, 2), Quirk::WantsTls);
     let organization = Organization::start(Options::default());
     refuses(&prepared(&slapd, &organization, json!({})), &organization, &["(13)", "set ldap.ssl to true"]);
@@ -130,7 +130,7 @@ fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn what_is_no_ldap_server_is_named() {
+fn a_server_that_is_not_ldap_is_named() {
     let slapd = Slapd::with(&ldif::small(5, 1, 2));
     let organization = Organization::start(Options::default());
     for answer in
@@ -172,7 +172,7 @@ fn filters_are_checked_before_anything_is_read() {
 }
 
 #[test]
-fn contenders_for_one_address_are_all_named() {
+fn accounts_with_the_same_address_are_all_named() {
     let organization = Organization::start(Options::default());
     let users = "id,email\n1,a@example.org\n2,A@example.org\n3,a@example.org\n4,b@example.org\n";
     let instance = Instance::files(users, "name,members\nAll,1;4\n", &organization);

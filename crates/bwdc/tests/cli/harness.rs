@@ -1,4 +1,4 @@
-//! One instance in a folder of its own, with nothing of the caller's environment.
+//! Instance in a folder of its own, isolated from the caller's environment.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -74,7 +74,7 @@ impl Ran {
         self
     }
 
-    /// As JSON, on stdout.
+    /// Expects a failure as JSON, on stdout.
     #[track_caller]
     pub fn fails_with_response(self, words: &str) {
         let told: Value = serde_json::from_str(&self.out).unwrap();
@@ -94,7 +94,7 @@ impl Ran {
 }
 
 impl Instance {
-    /// With nothing configured.
+    /// Instance with nothing configured.
     pub fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("bwdc-test-").tempdir().unwrap();
         let appdata = folder.path().join("data").display().to_string();
@@ -107,7 +107,7 @@ impl Instance {
         Self { folder, environment: environment.map(|(name, value)| (name.to_owned(), value)).to_vec() }
     }
 
-    /// For an LDAP directory and an organization, with the API key in the environment.
+    /// Instance for an LDAP directory and an organization, with the API key in the environment.
     pub fn ldap(slapd: &Slapd, organization: &Organization) -> Self {
         let mut instance = Self::empty();
         instance.write(&ldap_data(slapd, &organization.sandbox.url()));
@@ -115,7 +115,7 @@ impl Instance {
         instance
     }
 
-    /// For files and an organization.
+    /// Instance for files and an organization.
     pub fn files(users: &str, groups: &str, organization: &Organization) -> Self {
         let mut instance = Self::empty();
         instance.company(users, groups);
@@ -137,7 +137,7 @@ impl Instance {
         fs::write(company.join("groups.csv"), groups).unwrap();
     }
 
-    /// The organization's API key, in the environment.
+    /// Puts the organization's API key into the environment.
     pub fn key(&mut self, sandbox: &Sandbox) {
         self.set_env("BW_CLIENTID", &sandbox.client_id());
         self.set_env("BW_CLIENTSECRET", sandbox.client_secret());
@@ -195,7 +195,7 @@ impl Instance {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// `init` without questions, for an LDAP server without TLS.
+    /// Runs `init` without questions, for an LDAP server without TLS.
     pub fn init(&self, organization: &Organization, port: u16, user: &str, more: &[&str]) -> Ran {
         let url = organization.sandbox.url();
         let settings = [
@@ -233,13 +233,13 @@ pub fn ldap_data(slapd: &Slapd, url: &str) -> Value {
     })
 }
 
-/// Says that a test cannot do its work on this machine; `scripts/test` counts these lines.
+/// Reports that a test cannot run on this machine; `scripts/test` counts these lines.
 #[expect(clippy::print_stderr, reason = "the summary is counted from it")]
 pub fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-/// Whether the test runs as root; where it does not, it is skipped.
+/// Whether the test runs as root; otherwise it is skipped.
 pub fn is_root(what: &str) -> bool {
     let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0;
     if !is_root {

@@ -1,4 +1,4 @@
-//! What the organization knows people by, who counts as disabled, and the presets.
+//! Ids by which the organization knows people, attributes of disabled accounts, and the presets.
 
 use bwdc_sandbox::Options;
 use bwdc_testkit::{Slapd, ldif};
@@ -36,7 +36,7 @@ fn an_id_that_survives_a_rename() {
     assert_eq!(id(&after, "married@example.org"), id(&before, "user1@example.org"));
     instance.run(&["sync"]).ok();
     assert!(members.len() >= 2);
-    // The DN is another one after a rename.
+    // The DN changes with a rename.
     instance.run(&["config", "ldap.externalIdAttribute", "dn", "--yes"]).ok();
     assert!(ids(&instance).iter().any(|(_, id)| id.starts_with("uid=elsewhere,")));
 }
@@ -54,7 +54,7 @@ fn an_entry_without_the_id_stops_the_read() {
 }
 
 #[test]
-fn accounts_that_are_disabled_in_another_way() {
+fn accounts_disabled_by_other_attributes() {
     let person = |uid: &str, expires: &str| {
         format!(
             "dn: uid={uid},ou=people,{}\nobjectClass: inetOrgPerson\nobjectClass: shadowAccount\nuid: {uid}\ncn: {uid}\nsn: {uid}\n\
@@ -83,7 +83,7 @@ fn accounts_that_are_disabled_in_another_way() {
 }
 
 #[test]
-fn a_preset_names_things_and_leaves_the_identity() {
+fn a_preset_sets_names_and_leaves_the_id() {
     let instance = Instance::empty();
     instance.run(&["config", "ldap.preset", "FreeIPA"]).ok();
     let data = instance.data();
@@ -96,7 +96,7 @@ fn a_preset_names_things_and_leaves_the_identity() {
 
 /// Contacts are `person`, computers `user`: neither is a person's account.
 #[test]
-fn the_preset_for_active_directory_means_accounts_of_people() {
+fn the_preset_for_active_directory_selects_accounts_of_people() {
     let instance = Instance::empty();
     instance.run(&["config", "ldap.preset", "ad"]).ok();
     let sync = &instance.data()["sync"];

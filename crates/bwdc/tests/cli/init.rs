@@ -39,9 +39,9 @@ fn by_answers_on_a_machine_without_a_secret_store() {
     let answers = [
         &organization.sandbox.url(),
         "",          // ldap is proposed
-        "",          // a host has to be named
+        "",          // a host is required
         "elsewhere", // hostname
-        "<",         // not that one
+        "<",         // back to the host name
         "localhost",
         "",        // TLS is proposed
         "n",       // no StartTLS
@@ -50,12 +50,12 @@ fn by_answers_on_a_machine_without_a_secret_store() {
         &slapd.reader(),
         "wrong password",
         &ca,
-        "dc=example,dc=org", // the server does not say, as the login failed
+        "dc=example,dc=org", // not proposed, because the login failed
         "",                  // users
         "",                  // groups
         "y",                 // the disabled leave
         "",                  // the missing stay
-        PASSWORD,            // again, and nothing else
+        PASSWORD,            // asked again, and nothing else
         &organization.sandbox.client_id(),
         "wrong key",
         &organization.sandbox.client_id(),
@@ -116,7 +116,7 @@ fn by_options_with_the_root_from_the_server() {
             && !instance.text().contains(organization.sandbox.client_secret())
     );
     assert_eq!(instance.run(&["sync"]).ok().out, "Syncing complete.\nSynced 2 group(s) and 6 user(s).\n");
-    // Once more changes nothing but what is given.
+    // A second run changes only the given settings.
     let before = instance.data();
     instance.run(&["--nointeraction", "init", "--set", "sync.removeDisabled=true"]).ok();
     let mut after = instance.data();
@@ -126,7 +126,7 @@ fn by_options_with_the_root_from_the_server() {
 }
 
 #[test]
-fn what_does_not_work_is_not_saved() {
+fn settings_that_do_not_work_are_not_saved() {
     let slapd = Slapd::with(&ldif::small(3, 1, 1));
     let organization = Organization::start(Options::default());
     let mut instance = fresh();
@@ -145,7 +145,7 @@ fn what_does_not_work_is_not_saved() {
     instance.set_env("BW_CLIENTID", &organization.sandbox.client_id());
     instance.set_env("BW_CLIENTSECRET", "wrong");
     init(&instance, &[]).fails(1, &["invalid_client"]);
-    // Nobody says where the tree begins: the cause is told, not what follows from it.
+    // The base DN cannot be proposed: the message names the cause, not its consequence.
     let silent = ["--set", "ldap.port=1"];
     let ran = init(&instance, &silent).fails(1, &["Connection refused", "Nothing was saved."]);
     assert!(!ran.err.contains("ldap.rootPath"), "{}", ran.err);
@@ -156,14 +156,14 @@ fn what_does_not_work_is_not_saved() {
     init(&instance, &["--set", "ldap.portt=x"]).fails(1, &["Did you mean ldap.port?"]);
     instance.run(&["init", "--directory", "ldpa"]).fails(1, &["did you mean ldap?"]);
     assert!(!instance.data_file().exists());
-    // Unless it is asked for.
+    // Unless requested.
     init(&instance, &["--untested", root[0], root[1]]).ok();
     assert_eq!(instance.data()["directoryLdap"]["port"], slapd.port());
 }
 
-/// The token of an earlier run proves nothing of a key that is given anew.
+/// The token of an earlier run proves nothing about a new key.
 #[test]
-fn a_key_that_is_given_anew_is_tried() {
+fn a_new_key_is_tried() {
     let organization = Organization::start(Options::default());
     let mut instance = Instance::empty();
     instance.key(&organization.sandbox);
@@ -213,7 +213,7 @@ fn a_directory_of_files() {
 
 /// The next run has the folder and nothing else.
 #[test]
-fn every_secret_lasts_however_it_was_given() {
+fn every_secret_is_kept_however_it_was_given() {
     let slapd = Slapd::with(&ldif::small(4, 1, 2));
     let organization = Organization::start(Options::default());
     let key = organization.sandbox.client_secret();
@@ -276,7 +276,7 @@ fn yes_and_no_are_true_and_false() {
     instance.run(&["config", "sync.removeDisabled", "maybe"]).fails(1, &["Value must be 'true' or 'false'."]);
 }
 
-/// Ctrl-C, or a terminal that is closed: the next time goes on with the answers, and asks for the secrets.
+/// After Ctrl-C or a closed terminal, the next run continues with the answers, and asks for the secrets.
 #[test]
 fn answers_are_kept_until_all_are_given() {
     let slapd = Slapd::with(&ldif::small(3, 1, 2));
@@ -296,9 +296,9 @@ fn answers_are_kept_until_all_are_given() {
     assert!(!instance.data_folder().join("init-answers.json").exists());
 }
 
-/// Whoever was set up before is known by what was set then.
+/// An existing instance keeps the id it was set up with.
 #[test]
-fn an_id_that_survives_renames_is_chosen_for_what_is_new_only() {
+fn an_id_that_survives_renames_is_chosen_for_new_instances_only() {
     let slapd = Slapd::with(&ldif::small(3, 1, 2));
     let organization = Organization::start(Options::default());
     let mut instance = fresh();

@@ -25,14 +25,14 @@ fn person(uid: &str, mail: &str) -> String {
 }
 
 #[test]
-fn a_directory_of_more_than_one_page_arrives_whole_and_is_sent_once() {
+fn a_directory_of_several_pages_arrives_complete_and_is_sent_once() {
     let slapd = Slapd::with(&ldif::small(2_500, 30, 20));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
     let first = instance.run(&["sync"]).ok();
     assert_eq!((first.out, first.err), (synced(30, 2_500), String::new()));
     assert_eq!(organization.emails().len(), 2_500);
-    // The groups 0 to 9 are one cycle, so they have the same members; group10 contains group9.
+    // Groups 0 to 9 form a cycle, so they have the same members; group10 contains group9.
     let cycle = organization.group("group0");
     assert!(cycle.len() > 150, "{}", cycle.len());
     assert_eq!(organization.group("group7"), cycle);
@@ -43,7 +43,7 @@ fn a_directory_of_more_than_one_page_arrives_whole_and_is_sent_once() {
 }
 
 #[test]
-fn every_way_to_connect() {
+fn every_kind_of_connection() {
     let slapd = Slapd::with(&ldif::small(20, 3, 5));
     let ca = slapd.certificates().ca.display().to_string();
     let ways = [
@@ -81,7 +81,7 @@ fn merge(target: &mut Value, more: Value) {
 }
 
 #[test]
-fn a_client_certificate_is_shown_where_one_is_wanted() {
+fn a_client_certificate_is_presented_if_requested() {
     let slapd = Slapd::start(&ldif::small(5, 0, 0), Quirk::WantsClientCertificate);
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -151,7 +151,7 @@ fn posix_groups_refer_to_user_names() {
 }
 
 #[test]
-fn addresses_by_any_case_of_attribute_and_made_ones() {
+fn addresses_by_any_case_of_attribute_and_made_addresses() {
     let ldif = head() + &person("ann", " Ann@Example.ORG") + &person("joe", "") + &person("sue", "");
     let slapd = Slapd::with(&ldif);
     let organization = Organization::start(Options::default());
@@ -172,9 +172,9 @@ fn addresses_by_any_case_of_attribute_and_made_ones() {
     assert_eq!(organization.emails(), ["ann@example.org", "joe@made.org", "sue@made.org"]);
 }
 
-/// `*` in the place of a class is every class, as for the existing connector.
+/// `*` as the class means every class, as in the existing connector.
 #[test]
-fn any_class_may_be_meant() {
+fn an_asterisk_means_any_class() {
     let odd = "dn: uid=svc,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: extensibleObject\nuid: svc\n\
                mail: svc@example.org\n\n";
     let slapd = Slapd::with(&(head() + &person("ann", "ann@example.org") + odd));
@@ -187,7 +187,7 @@ fn any_class_may_be_meant() {
     assert_eq!(organization.emails(), ["ann@example.org", "svc@example.org"]);
 }
 
-/// Without a suffix the prefix alone is the address, where it is one.
+/// Without a suffix, the prefix alone is the address, if it is one.
 #[test]
 fn an_empty_suffix_leaves_the_prefix() {
     let slapd = Slapd::with(&(head() + &person("ann@example.org", "") + &person("joe", "")));
@@ -203,9 +203,9 @@ fn an_empty_suffix_leaves_the_prefix() {
     assert!(ran.err.contains("joe"), "{}", ran.err);
 }
 
-/// An id that says nothing stands beside the DN.
+/// An opaque id is shown beside the DN.
 #[test]
-fn people_are_named_by_dn_where_ids_say_nothing() {
+fn people_with_opaque_ids_are_named_by_dn() {
     let slapd = Slapd::with(&(head() + &person("ann@example.org", "") + &person("joe", "")));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -218,9 +218,9 @@ fn people_are_named_by_dn_where_ids_say_nothing() {
     instance.run(&["sync"]).fails(1, &[named, "): `joe` is not an e-mail address"]);
 }
 
-/// A changed user may be a member of groups that have not changed: all groups are read.
+/// A changed user may be a member of unchanged groups: all groups are read.
 #[test]
-fn a_changed_user_has_all_groups_read() {
+fn a_changed_user_causes_all_groups_to_be_read() {
     let slapd = Slapd::with(&ldif::small(10, 2, 3));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -259,7 +259,7 @@ fn a_user_filter_narrows_the_import_but_not_the_groups() {
 
 /// The same directory in another order, on another server: the import is the same, and is not sent.
 #[test]
-fn the_order_of_the_answer_does_not_show() {
+fn the_order_of_the_answer_makes_no_difference() {
     let text = ldif::small(300, 12, 15);
     let mut entries: Vec<&str> = text.trim_end().split("\n\n").collect();
     entries[3..].reverse();
@@ -289,7 +289,7 @@ fn joiners_leavers_and_movers_follow() {
 }
 
 #[test]
-fn only_changes_are_read_where_the_server_knows_when_entries_changed() {
+fn only_changes_are_read_if_the_server_records_times_of_changes() {
     let slapd = Slapd::with(&ldif::small(10, 2, 3));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -312,7 +312,7 @@ fn only_changes_are_read_where_the_server_knows_when_entries_changed() {
 }
 
 #[test]
-fn vaultwarden_takes_the_same_import() {
+fn vaultwarden_accepts_the_same_import() {
     let slapd = Slapd::with(&ldif::small(10, 2, 3));
     let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
     let instance = Instance::ldap(&slapd, &organization);
@@ -321,7 +321,7 @@ fn vaultwarden_takes_the_same_import() {
 }
 
 #[test]
-fn large_imports_go_in_batches() {
+fn large_imports_are_sent_in_batches() {
     let slapd = Slapd::with(&ldif::small(4_100, 5, 10));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -331,18 +331,18 @@ fn large_imports_go_in_batches() {
 }
 
 #[test]
-fn the_next_server_is_read_where_the_first_is_down() {
+fn the_next_server_is_read_if_the_first_is_down() {
     let slapd = Slapd::with(&ldif::small(5, 1, 2));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
-    // Nothing listens on the other address of loopback.
+    // Nothing is listening on the other loopback address.
     instance.run(&["config", "ldap.hostname", "127.0.0.2, 127.0.0.1"]).ok();
     let ran = instance.run(&["sync"]).ok();
     assert_eq!(ran.out, synced(1, 5));
     assert!(ran.err.contains("ldap://127.0.0.2") && ran.err.contains("was read instead"), "{}", ran.err);
     let doctor = instance.run(&["doctor"]).ok();
     assert!(doctor.out.contains("warn  LDAP server: connection: Connecting to 127.0.0.2"), "{}", doctor.out);
-    // None at all: the last one's error. A wrong password is not tried elsewhere.
+    // No server at all: the last one's error. A wrong password is not tried elsewhere.
     instance.run(&["config", "ldap.hostname", "127.0.0.2,127.0.0.3"]).ok();
     instance.run(&["sync"]).fails(1, &["ldap://127.0.0.3", "Connection refused"]);
     instance.run(&["config", "ldap.hostname", "127.0.0.1,127.0.0.2"]).ok();
@@ -369,7 +369,7 @@ fn several_roots_and_paths_are_one_directory() {
     instance.run(&["config", "sync.userPath", "ou=people | ou=guests"]).ok();
     assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 3));
     assert_eq!(organization.group("both"), ["guest@example.org", "user0@example.org"]);
-    // Groups are under one root only; a path that one of the roots lacks is an error, never a smaller read.
+    // Groups are under one root only; a path that is missing under one root is an error, never an incomplete read.
     instance.run(&["config", "ldap.rootPath", &format!("dc=example,dc=org | {child}")]).ok();
     instance.run(&["sync"]).fails(1, &["dc=child", "noSuchObject (32)"]);
     instance.run(&["config", "sync.userPath", "ou=people"]).ok();

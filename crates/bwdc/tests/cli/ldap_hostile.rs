@@ -1,4 +1,4 @@
-//! LDAP servers that send what none should: told as an error, without a crash, a hang or an import.
+//! LDAP servers that send invalid data: reported as an error, without a crash, a hang or an import.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const BIND_RESPONSE: u8 = 0x61;
 const SEARCH_DONE: u8 = 0x65;
 const EXTENDED_RESPONSE: u8 = 0x78;
 
-/// Runs a command against a server that lets everybody in and answers searches, and what else there is, like this.
+/// Runs a command against a server that accepts every login and answers searches, and other requests, like this.
 fn run(words: &[&str], ldap: Value, answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Ran {
     let server = Scripted::start(answer);
     let organization = Organization::start(Options::default());
@@ -43,7 +43,7 @@ fn sync(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Ran {
     run(&["sync"], json!({}), answer)
 }
 
-/// Lets everybody in; searches are answered like this.
+/// Accepts every login and answers searches like this.
 fn searches(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Ran {
     sync(move |request| match request.operation {
         0 => message(request.id, &[outcome(BIND_RESPONSE, 0, "")]),
@@ -55,9 +55,9 @@ fn person(number: usize) -> Vec<u8> {
     entry(&format!("cn=p{number},dc=x"), &[("mail", &format!("p{number}@example.org"))])
 }
 
-/// Elements in elements, ten thousand deep, use up no stack: before the login, instead of TLS, in a search, in a control.
+/// Elements nested ten thousand deep use up no stack: before the login, instead of TLS, in a search, in a control.
 #[test]
-fn nesting_is_no_crash() {
+fn deep_nesting_does_not_crash() {
     let no_ldap = ["is not valid LDAP"];
     sync(|_| nested(10_000)).fails(1, &no_ldap);
     sync(|request| message(request.id, &[nested(10_000)])).fails(1, &no_ldap);
@@ -71,9 +71,9 @@ fn nesting_is_no_crash() {
     run(&["sync"], json!({ "ssl": true, "startTls": true }), |_| nested(10_000)).fails(1, &no_ldap);
 }
 
-/// Octets that are no message, and messages without what belongs into them.
+/// Octets that are not a message, and messages without required parts.
 #[test]
-fn what_is_no_ldap_is_told() {
+fn answers_that_are_not_ldap_are_reported() {
     for octets in [
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
         b"\x30\x00",
@@ -87,14 +87,14 @@ fn what_is_no_ldap_is_told() {
         let octets = octets.to_vec();
         sync(move |_| octets.clone()).fails(1, &["Logging in to ldap://127.0.0.1", "is not valid LDAP"]);
     }
-    // An answer to a question that was not asked.
+    // An answer to a request that was not sent.
     sync(|request| message(request.id + 1, &[outcome(BIND_RESPONSE, 0, "")]))
         .fails(1, &["is not valid LDAP"]);
 }
 
-/// A server that goes says why (RFC 4511, section 4.4.1); Active Directory puts the OID where controls belong.
+/// A server that disconnects gives a reason (RFC 4511, section 4.4.1); Active Directory puts the OID where controls belong.
 #[test]
-fn a_server_that_says_goodbye_is_quoted() {
+fn a_disconnecting_server_is_quoted() {
     for goodbye in [
         message(0, &[outcome(EXTENDED_RESPONSE, 52, "going down for maintenance")]),
         message(0, &[outcome(EXTENDED_RESPONSE, 52, "going down for maintenance"), element(0x8a, b"1.3.6")]),
@@ -109,9 +109,9 @@ fn a_server_that_says_goodbye_is_quoted() {
     }
 }
 
-/// What is slipped in before TLS must not count as said inside it.
+/// Data injected before TLS must not count as received inside it.
 #[test]
-fn nothing_counts_that_comes_before_tls() {
+fn data_before_tls_does_not_count() {
     let startls = json!({ "ssl": true, "startTls": true });
     run(&["sync"], startls, |request| {
         [
@@ -123,9 +123,9 @@ fn nothing_counts_that_comes_before_tls() {
     .fails(1, &["is not valid LDAP"]);
 }
 
-/// A value of 100 MB is refused when its length is there: the server sends the beginning alone.
+/// A value of 100 MB is refused once its length is known: the server sends only the beginning.
 #[test]
-fn a_huge_value_is_refused_before_it_is_there() {
+fn a_huge_value_is_refused_before_it_arrives() {
     searches(|request| {
         let whole = entry("cn=p,dc=x", &[("mail", "p@example.org"), ("jpegPhoto", "")]);
         let mut octets = message(request.id, &[whole]);
@@ -151,9 +151,9 @@ fn a_huge_value_is_refused_before_it_is_there() {
     .fails(1, &["the entry cn=p,dc=x has a value of 100000000 bytes in the attribute jpegPhoto", "1048576"]);
 }
 
-/// Pages that lead nowhere: without entries, with the same entries under cookies that change, with cookies in turn.
+/// Pages without progress: without entries, with the same entries under changing cookies, with alternating cookies.
 #[test]
-fn pages_that_lead_nowhere_come_to_an_end() {
+fn pages_without_progress_come_to_an_end() {
     let page = |request: &Request, entries: Vec<Vec<u8>>, next: &[u8]| {
         let entries = entries.into_iter().map(|entry| message(request.id, &[entry]));
         let done = message(request.id, &[outcome(SEARCH_DONE, 0, ""), cookie(next)]);
@@ -170,9 +170,9 @@ fn pages_that_lead_nowhere_come_to_an_end() {
     .fails(1, &["repeats the same page over and over"]);
 }
 
-/// Once there was a next page, its end must be told: by a control that can be read.
+/// Once there was a next page, the end must be marked by a readable control.
 #[test]
-fn an_end_that_is_not_told_is_no_end() {
+fn an_unmarked_end_is_not_an_end() {
     for controls in [None, Some(element(0xa0, &element(5, b"zzz"))), Some(element(0xa0, b""))] {
         searches(move |request| {
             let (entry, control) = match request.search {
@@ -186,9 +186,9 @@ fn an_end_that_is_not_told_is_no_end() {
     }
 }
 
-/// References without end do not fill the memory.
+/// Endless references do not fill the memory.
 #[test]
-fn references_come_to_an_end() {
+fn references_are_limited() {
     searches(|request| {
         let reference = message(request.id, &[element(0x73, &element(4, b"ldap://other.example.org/dc=x"))]);
         reference.repeat(2_000)
@@ -196,9 +196,9 @@ fn references_come_to_an_end() {
     .fails(1, &["more than 1000 other places"]);
 }
 
-/// A part of a list that begins anew wherever it was asked to begin.
+/// A list that starts over whatever range is requested.
 #[test]
-fn ranges_that_do_not_advance_are_an_error() {
+fn ranges_without_progress_are_an_error() {
     let answer = |request: &Request| {
         let says = |text: &str| String::from_utf8_lossy(&request.octets).contains(text);
         let done = message(request.id, &[outcome(SEARCH_DONE, 0, "")]);
@@ -215,15 +215,13 @@ fn ranges_that_do_not_advance_are_an_error() {
     let organization = Organization::start(Options::default());
     let instance = instance(&server, &organization, json!({}));
     instance.run(&["config", "sync.groups", "true"]).ok();
-    instance
-        .run(&["sync"])
-        .fails(1, &["Reading the members of cn=g,dc=x from number 1 on", "none that are new"]);
+    instance.run(&["sync"]).fails(1, &["Reading the members of cn=g,dc=x from number 1 on", "no new ones"]);
     assert_eq!(organization.imports(), 0);
 }
 
-/// The password that was sent is not shown where the server repeats it.
+/// The password is not shown if the server repeats it.
 #[test]
-fn a_password_that_comes_back_is_masked() {
+fn a_repeated_password_is_masked() {
     let password = json!({ "password": "hunter2 & co" });
     run(&["sync"], password, |request| {
         message(request.id, &[outcome(BIND_RESPONSE, 49, "wrong password: hunter2 & co")])
@@ -231,7 +229,7 @@ fn a_password_that_comes_back_is_masked() {
     .fails(1, &["invalidCredentials (49): wrong password: [secret]"]);
 }
 
-/// Whoever can write to the directory can put a reference there: without TLS the password does not go along.
+/// Anybody with write access to the directory can add a reference: without TLS the password is not sent to it.
 #[test]
 fn a_reference_does_not_get_the_password() {
     let elsewhere = Scripted::start(|_| panic!("nobody should come here"));
@@ -248,7 +246,7 @@ fn a_reference_does_not_get_the_password() {
         .fails(1, &["the password would go to localhost without TLS"]);
 }
 
-/// Who waits for `doctor` or `init` is told in the time of a sync, though the server says nothing.
+/// `doctor` and `init` give up within the time limit of a sync, although the server is silent.
 #[test]
 fn doctor_and_init_come_to_an_end() {
     let server = Scripted::start(|_| Vec::new());

@@ -1,4 +1,4 @@
-//! The log: its lines, its files, the journal, and what never is in it.
+//! The log: its lines, its files, the journal, and the things it never contains.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -26,7 +26,7 @@ fn log(instance: &Instance) -> String {
     fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap()
 }
 
-/// The value of a field in a line of text.
+/// Value of a field in a line of text.
 fn field<'a>(line: &'a str, name: &str) -> &'a str {
     let start =
         line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
@@ -55,7 +55,7 @@ fn a_run_ends_with_one_line_to_alert_on() {
     );
     assert!(text.contains("bwdc: the directory was read completely"));
     assert_eq!(mode(&instance), 0o640);
-    // Each entry only for those who want it.
+    // Each entry only at the debug level.
     assert!(!text.contains("no e-mail address entry="));
     instance.command(&["test", "--log-file", "bwdc.log"]).env("BWDC_LOG_LEVEL", "debug").output().unwrap();
     assert!(log(&instance).contains("bwdc: no e-mail address instance=data"), "{}", log(&instance));
@@ -84,7 +84,7 @@ fn mode(instance: &Instance) -> u32 {
 }
 
 #[test]
-fn lines_of_json_have_the_same_facts() {
+fn json_lines_contain_the_same_facts() {
     let (_organization, instance) = scene();
     instance.run(&["sync", "--log-file", "bwdc.log", "--log-format", "json"]).ok();
     let lines: Vec<Value> = log(&instance).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -97,7 +97,7 @@ fn lines_of_json_have_the_same_facts() {
     instance.run(&["sync", "--log-format", "xml"]).fails(1, &["`xml` in --log-format", "`text` or `json`"]);
 }
 
-/// What a directory holds cannot make a line of its own.
+/// Directory contents cannot add lines of their own.
 #[test]
 fn no_entry_forges_a_line() {
     let organization = Organization::start(Options::default());
@@ -143,22 +143,22 @@ fn four_processes_rotate_and_lose_no_line() {
             assert_eq!(text.matches(&entry).count(), 1, "{entry}");
         }
     }
-    // So many and no more, where that is said.
+    // Exactly this many, if configured.
     instance.set_env("BWDC_LOG_KEEP", "3");
     instance.run(&["test"]).ok();
     assert_eq!(self::files(&instance).len(), 4);
 }
 
-/// The log and those put aside.
+/// The log and its rotated files.
 fn files(instance: &Instance) -> Vec<PathBuf> {
     let all = fs::read_dir(instance.folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     all.filter(|path| name(path).starts_with("bwdc.log") && !name(path).ends_with(".lock")).collect()
 }
 
-/// A sync is worth more than its log.
+/// A sync matters more than its log.
 #[test]
-fn a_log_that_cannot_be_written_fails_nothing() {
+fn an_unwritable_log_does_not_fail_the_sync() {
     let (_organization, instance) = scene();
     let folder = instance.folder.path();
     let shared = folder.join("shared");
@@ -178,9 +178,9 @@ fn a_log_that_cannot_be_written_fails_nothing() {
     assert_eq!(fs::read_to_string(folder.join("victim")).unwrap(), "precious");
 }
 
-/// The log is full at the fourth kilobyte: the shell sees to that, and data.json is smaller.
+/// The log is limited to four kilobytes by the shell; data.json is smaller.
 #[test]
-fn a_full_disk_fails_nothing() {
+fn a_full_disk_does_not_fail_the_sync() {
     let (organization, instance) = scene();
     let path = instance.folder.path().join("bwdc.log");
     fs::write(&path, format!("{}\n", "x".repeat(4000))).unwrap();
@@ -191,14 +191,14 @@ fn a_full_disk_fails_nothing() {
     assert_eq!(ran.err.matches("Warning: Writing the log").count(), 1, "{}", ran.err);
     assert_eq!(fs::metadata(&path).unwrap().len(), 4096);
     assert_eq!(organization.emails().len(), 2);
-    // The line that was cut is ended before the next.
+    // The line that was cut is terminated before the next.
     instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
     let text = log(&instance);
     assert!(text.lines().skip(3).all(|line| line.starts_with("20") && line.contains(" run=")));
     assert!(text.lines().last().unwrap().contains("bwdc: sync ok"));
 }
 
-/// As systemd starts it: stderr is a socket to the journal, and a variable names it.
+/// As started by systemd: stderr is a socket to the journal, and a variable names it.
 #[test]
 fn under_systemd_lines_carry_their_priority() {
     let (organization, mut instance) = scene();
@@ -242,13 +242,13 @@ fn under_systemd_lines_carry_their_priority() {
     assert!(text.lines().any(|line| line.starts_with("<4>bwdc: 1 x left out: ") && line.contains(" run=")));
     let (_, text) = under_systemd(&instance, &["--quiet", "sync"]);
     assert_eq!(text, "");
-    // A variable that was inherited and names another socket changes nothing.
+    // An inherited variable that names another socket changes nothing.
     let mut command = instance.command(&["sync"]);
     let ran = Ran::from(command.env("JOURNAL_STREAM", "9:12345").output().unwrap());
     assert!(!ran.err.contains("<3>") && !ran.err.contains("sync failed"), "{}", ran.err);
 }
 
-/// Secrets in every place, the most talkative level, every command that has to do with them.
+/// Secrets in every place, the most verbose level, every command that handles them.
 #[test]
 fn secrets_are_never_logged() {
     let slapd = Slapd::with(&ldif::small(5, 2, 2));
@@ -272,7 +272,7 @@ fn secrets_are_never_logged() {
     run(&instance, &["doctor"]);
     let token = instance.data()["accessToken"].as_str().unwrap().to_owned();
     run(&instance, &["logout"]);
-    // From the environment, from commands, from files, wrong ones too.
+    // From the environment, from commands, from files, including wrong ones.
     instance.set_env("BWDC_LDAP_PASSWORD", PASSWORD);
     run(&instance, &["sync"]);
     instance.set_env("BWDC_LDAP_PASSWORD", "wrong-hunter2");
@@ -292,7 +292,7 @@ fn secrets_are_never_logged() {
     }
 }
 
-/// The lines about single people and groups that the last run left.
+/// Lines about people and groups from the last run.
 fn events(instance: &Instance) -> Vec<String> {
     let text = log(instance);
     let run = field(text.lines().last().unwrap(), "run").to_owned();
@@ -301,7 +301,7 @@ fn events(instance: &Instance) -> Vec<String> {
 }
 
 #[test]
-fn everybody_who_comes_goes_or_is_left_out_is_named_with_the_reason() {
+fn everybody_who_joins_leaves_or_is_left_out_is_named_with_the_reason() {
     let (organization, instance) = scene();
     let sync = || instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
     let removed = || field(log(&instance).lines().last().unwrap(), "removed").to_owned();
@@ -315,7 +315,7 @@ fn everybody_who_comes_goes_or_is_left_out_is_named_with_the_reason() {
             "event=leave-out entry=3 reason=\"no e-mail address\"",
         ]
     );
-    // Nothing is told twice.
+    // Nothing is reported twice.
     assert_eq!(sync().out, "Syncing complete.\nSynced 0 group(s) and 0 user(s).\n");
     assert!(events(&instance).is_empty());
     assert!(log(&instance).contains("nothing has changed since the last import, so nothing was sent"));
@@ -332,7 +332,7 @@ fn everybody_who_comes_goes_or_is_left_out_is_named_with_the_reason() {
         ]
     );
     assert_eq!((removed(), organization.emails().len()), ("1".to_owned(), 1));
-    // Who has left is still in the request, and left before this run.
+    // The leaver is still in the request, but left before this run.
     instance.company(
         "id,email,status\n1,ann@example.org,\n2,joe@example.org,deleted\n4,eve@example.org,\n",
         "id,name,members\ng,Crew,1\n",
@@ -359,9 +359,9 @@ fn everybody_who_comes_goes_or_is_left_out_is_named_with_the_reason() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// After an update of the program, or with a file that is damaged, the whole company is not told as new.
+/// After an update of the program, or with a damaged file, the whole company is not reported as new.
 #[test]
-fn nobody_is_told_as_new_where_it_is_not_known() {
+fn nobody_is_reported_as_new_without_a_record() {
     let (_organization, instance) = scene();
     let sync = || instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
     sync();
@@ -375,7 +375,7 @@ fn nobody_is_told_as_new_where_it_is_not_known() {
     assert!(log(&instance).contains("what was imported last is not known"));
 }
 
-/// On a terminal people see it; scripts have what they know.
+/// Shown on a terminal; the output for scripts is unchanged.
 #[test]
 fn people_at_a_terminal_see_who_joined_and_left() {
     let (_organization, instance) = scene();
@@ -401,7 +401,7 @@ fn people_at_a_terminal_see_who_joined_and_left() {
 fn the_log_is_found_wherever_it_is() {
     let (_organization, mut instance) = scene();
     instance.run(&["log"]).fails(1, &["No log of ", "bwdc status", "docs/log.md"]);
-    // What a job of cron writes in the folder.
+    // A cron job's log in the folder.
     let usual = instance.data_folder().join("bwdc.log");
     instance.run(&["sync", "--log-file", &usual.display().to_string()]).ok();
     let all = instance.run(&["log"]).ok().out;
@@ -409,7 +409,7 @@ fn the_log_is_found_wherever_it_is() {
     let last = instance.run(&["log", "-n", "1"]).ok().out;
     assert!(last.contains("bwdc: sync ok ") && last.lines().count() == 1, "{last}");
     assert_eq!(instance.run(&["log", "--errors"]).ok().out, "");
-    // One that is named comes first; what others write there cannot move a terminal.
+    // A named one comes first; control characters in it cannot affect the terminal.
     let other = instance.folder.path().join("other.log");
     fs::write(&other, "2026-03-04T05:06:09.112Z ERROR bwdc: sync failed instance=data\nsh: 1: \u{1b}[2Jno\nSyncing complete.\n").unwrap();
     instance.set_env("BWDC_LOG_FILE", &instance.folder.path().join("later.log").display().to_string());
@@ -422,7 +422,7 @@ fn the_log_is_found_wherever_it_is() {
     let told: Value =
         serde_json::from_str(&instance.run(&["--response", "log", "-n", "1"]).ok().out).unwrap();
     assert_eq!(told["data"]["logs"][0]["lines"], serde_json::json!(["Syncing complete."]));
-    // Lines of files that were put aside.
+    // Lines of rotated files.
     fs::rename(&other, instance.folder.path().join("other.log.1")).unwrap();
     fs::write(&other, "2026-03-05T05:06:09.112Z INFO  bwdc: sync ok instance=data\n").unwrap();
     assert_eq!(instance.run(&["log", "-n", "2"]).ok().out.lines().next(), Some("Syncing complete."));
@@ -463,9 +463,9 @@ fn the_log_is_followed_across_rotation() {
     reader.join().unwrap();
 }
 
-/// As under cron: the shell has led stdout and stderr to the log.
+/// As under cron: the shell has redirected stdout and stderr to the log.
 #[test]
-fn what_is_printed_into_the_log_is_a_line_of_it_and_stands_there_once() {
+fn output_redirected_to_the_log_appears_in_it_once() {
     let (_organization, instance) = scene();
     let sync = |log: &str| {
         let script = format!("exec {} sync {log} >>bwdc.log 2>&1", env!("CARGO_BIN_EXE_bwdc"));
@@ -476,14 +476,14 @@ fn what_is_printed_into_the_log_is_a_line_of_it_and_stands_there_once() {
     assert_eq!(sync(named), 0);
     let good = log(&instance);
     assert_eq!(good.matches("bwdc: sync ok ").count(), 1, "{good}");
-    // One that has no run yet to log it.
+    // An error before there is a run to log it.
     fs::write(instance.data_folder().join("bwdc.toml"), "x = [").unwrap();
     assert_eq!(sync(named), 1);
     let broken = log(&instance);
     let last = broken.lines().last().unwrap();
     assert!(last.contains("ERROR bwdc: ") && last.contains("bwdc.toml line 1"), "{broken}");
     assert!(broken.lines().all(|line| line.starts_with("20") && line.get(23..24) == Some("Z")), "{broken}");
-    // A line of one's own, without a log file, has what it always had.
+    // A crontab line of the user's own, without a log file, gets the usual output.
     fs::remove_file(instance.data_folder().join("bwdc.toml")).unwrap();
     fs::remove_file(instance.folder.path().join("bwdc.log")).unwrap();
     assert_eq!(sync(""), 0);

@@ -1,4 +1,4 @@
-//! One machine with several instances, each in a folder of its own beside the usual one.
+//! Machine with several instances, each in a folder of its own beside the usual one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Instance, Organization, Ran};
 
 pub struct Machine {
-    /// The usual folder, in which nothing is; and the environment.
+    /// The usual folder, which is empty, and the environment.
     pub usual: Instance,
 }
 
@@ -22,7 +22,7 @@ impl Machine {
         self.usual.folder.path().join(name)
     }
 
-    /// An instance with people in a file and a login of its own.
+    /// Instance with people in a file and a login of its own.
     pub fn add(&self, name: &str, organization: &Organization, users: &str, groups: &str) {
         self.people(name, users, groups);
         self.write(
@@ -61,7 +61,7 @@ impl Machine {
         self.write(name, &data);
     }
 
-    /// `bwdc.toml` beside the folders, named by a variable.
+    /// Writes `bwdc.toml` beside the folders; a variable names it.
     pub fn toml(&mut self, text: &str) {
         let path = self.path("bwdc.toml");
         private(&path, text);

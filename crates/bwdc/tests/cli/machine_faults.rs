@@ -1,4 +1,4 @@
-//! What a machine does to files and streams: mounts, pipes, full disks, processes that are killed or stopped.
+//! Problems of the machine with files and streams: mounts, pipes, full disks, processes that are killed or stopped.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -21,7 +21,7 @@ fn set_up(organization: &Organization) -> Instance {
 
 /// `data.json` alone is mounted, as into a container. As root, in a mount namespace of its own.
 #[test]
-fn a_data_file_that_is_mounted_alone_is_written_in_place() {
+fn a_data_file_mounted_alone_is_written_in_place() {
     if !is_root("mount") {
         return;
     }
@@ -116,7 +116,7 @@ fn every_file_that_was_cut_off_in_its_place_is_read_from_its_copy() {
 
 /// The process ended while it wrote in place: what it was to write stands beside the file.
 #[test]
-fn a_write_in_place_that_was_cut_off_is_finished() {
+fn an_interrupted_write_in_place_is_finished() {
     let organization = Organization::start(Options::default());
     let instance = set_up(&organization);
     let mut whole = instance.data();
@@ -130,9 +130,9 @@ fn a_write_in_place_that_was_cut_off_is_finished() {
     assert_eq!(instance.data()["sync"]["interval"], 41);
 }
 
-/// The same where data.json is a link: the copy stands beside the file that it leads to.
+/// If data.json is a link, the copy is beside the target.
 #[test]
-fn a_write_in_place_behind_a_link_is_finished() {
+fn an_interrupted_write_in_place_behind_a_link_is_finished() {
     let organization = Organization::start(Options::default());
     let instance = set_up(&organization);
     let mut whole = instance.data();
@@ -149,7 +149,7 @@ fn a_write_in_place_behind_a_link_is_finished() {
 }
 
 #[test]
-fn new_files_of_processes_that_were_killed_are_removed() {
+fn temporary_files_of_killed_processes_are_removed() {
     let organization = Organization::start(Options::default());
     let instance = set_up(&organization);
     let left = instance.data_folder().join(".bwdc-Ab12Cd.tmp");
@@ -163,7 +163,7 @@ fn new_files_of_processes_that_were_killed_are_removed() {
     }
     for round in 0..30 {
         let mut child = instance.spawn(&["config", "sync.interval", &(10 + round).to_string()]);
-        // At any moment: each round counts on for longer.
+        // At any moment: each round waits longer.
         (0..round * 40_000).for_each(|number| {
             std::hint::black_box(number);
         });
@@ -178,7 +178,7 @@ fn new_files_of_processes_that_were_killed_are_removed() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_is_no_success() {
+fn an_answer_that_cannot_be_written_is_not_a_success() {
     let organization = Organization::start(Options::default());
     let instance = set_up(&organization);
     for arguments in [
@@ -194,7 +194,7 @@ fn an_answer_that_cannot_be_written_is_no_success() {
         let output = instance.command(arguments).stdout(Stdio::from(full)).output().unwrap();
         Ran::from(output).fails(1, &["Writing the answer to stdout: No space left on device"]);
     }
-    // Whoever reads only the beginning is served.
+    // A reader that stops early is not an error.
     let output = Command::new("sh")
         .args(["-c", "\"$1\" config list | head -1; exit 0", "sh", env!("CARGO_BIN_EXE_bwdc")])
         .env_clear()
@@ -205,9 +205,9 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
-/// Each would wait for ever.
+/// Each would wait forever.
 #[test]
-fn pipes_links_and_locks_that_lead_nowhere_are_told() {
+fn dead_pipes_links_and_locks_are_reported() {
     let organization = Organization::start(Options::default());
     let mut instance = set_up(&organization);
     let pipe = instance.folder.path().join("pipe");
@@ -240,7 +240,7 @@ fn pipes_links_and_locks_that_lead_nowhere_are_told() {
 
 /// A lock that is a link would be written through.
 #[test]
-fn locks_are_no_links() {
+fn locks_must_not_be_links() {
     let organization = Organization::start(Options::default());
     let instance = set_up(&organization);
     let victim = instance.folder.path().join("victim");
@@ -256,7 +256,7 @@ fn locks_are_no_links() {
 }
 
 #[test]
-fn few_open_files_are_an_error_and_no_import() {
+fn too_few_open_files_are_an_error_and_no_import() {
     let organization = Organization::start(Options::default());
     let instance = set_up(&organization);
     let mut command = instance.command_of("sh".as_ref(), &["-c", "ulimit -n 5; exec \"$1\" sync", "sh"]);
@@ -265,7 +265,7 @@ fn few_open_files_are_an_error_and_no_import() {
     assert_eq!(organization.imports(), 0);
 }
 
-/// As Windows PowerShell writes it with `>`, and as some editors do.
+/// Written like this by Windows PowerShell with `>`, and by some editors.
 #[test]
 fn a_data_file_in_utf_16_is_read() {
     let organization = Organization::start(Options::default());
@@ -284,7 +284,7 @@ fn a_data_file_in_utf_16_is_read() {
 }
 
 #[test]
-fn a_file_of_accounts_without_a_version_is_not_taken_for_a_new_one() {
+fn a_file_of_accounts_without_a_version_is_not_mistaken_for_a_new_one() {
     let instance = Instance::empty();
     instance.write(
         &json!({ "4c1b": { "directoryConfigurations": { "ldap": { "hostname": "ldap.example.org" } } } }),
@@ -295,9 +295,9 @@ fn a_file_of_accounts_without_a_version_is_not_taken_for_a_new_one() {
     assert_eq!(instance.text(), before);
 }
 
-/// systemd stops a unit, a machine goes down: the log says that the sync did not come to its end.
+/// systemd stops a unit, or the machine shuts down: the log says that the sync did not finish.
 #[test]
-fn a_sync_that_is_asked_to_end_says_so_in_the_log() {
+fn a_terminated_sync_says_so_in_the_log() {
     let organization = Organization::start(Options::default());
     let mut instance = set_up(&organization);
     let started = instance.folder.path().join("started");
@@ -317,7 +317,7 @@ fn a_sync_that_is_asked_to_end_says_so_in_the_log() {
     assert_eq!(organization.imports(), 0);
 }
 
-/// `docker --env-file` and systemd's `EnvironmentFile=` do not agree on quotes.
+/// `docker --env-file` and systemd's `EnvironmentFile=` treat quotes differently.
 #[test]
 fn quotes_around_a_secret_are_hinted_at_when_a_login_fails() {
     let organization = Organization::start(Options::default());
@@ -352,9 +352,9 @@ fn a_secret_on_the_command_line_is_warned_of() {
     assert_eq!(instance.run(&["config", "ldap.hostname", "ldap.example.org"]).ok().err, "");
 }
 
-/// A pipe into which nobody writes, in the place of a file of ours or of the directory, is told at once.
+/// A pipe without a writer, in place of one of our files or of the directory, is reported at once.
 #[test]
-fn pipes_are_no_files() {
+fn pipes_are_not_accepted_as_files() {
     let organization = Organization::start(Options::default());
     let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
     let pipe = |name: &str| {

@@ -1,4 +1,4 @@
-//! Many directories: by variable, by option, by name; side by side, one summary, one exit code.
+//! Many directories: by variable, by option, by name; in parallel, one summary, one exit code.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn two(first: &Organization, second: &Organization) -> Machine {
 }
 
 #[test]
-fn the_variable_takes_relative_paths_as_the_existing_connector_does() {
+fn the_variable_accepts_relative_paths_as_the_existing_connector_does() {
     let [organization] = organizations();
     let machine = Machine::new();
     machine.add("instance-1", &organization, "1,ann@example.org,\n", "");
@@ -52,7 +52,7 @@ fn several_folders_are_synced_in_one_go() {
          Total: 2 of 2 synced, 1 group(s) and 3 user(s).\n"
     );
     assert_eq!((a.emails().len(), b.emails().len()), (2, 1));
-    // One alone answers as always.
+    // A single one gives the usual answer.
     let ran = machine.run(&["sync", "--appdata", "hq"]).ok();
     assert_eq!(ran.out, "Syncing complete.\nSynced 0 group(s) and 0 user(s).\n");
     machine
@@ -62,7 +62,7 @@ fn several_folders_are_synced_in_one_go() {
 }
 
 #[test]
-fn all_or_some_are_named() {
+fn all_or_some_are_selected() {
     let [a, b] = organizations();
     let machine = two(&a, &b);
     machine.run(&["sync"]).fails(1, &["no data.json", "names berlin, hq", "--instance NAME or --all"]);
@@ -82,7 +82,7 @@ fn all_or_some_are_named() {
     alone.run(&["sync", "--all"]).fails(1, &["There is no bwdc.toml in", "--config FILE"]);
 }
 
-/// A lone installation is as it was, also with a `bwdc.toml` beside it.
+/// A single installation is unaffected, even with a `bwdc.toml` beside it.
 #[test]
 fn the_usual_folder_is_still_the_usual_one() {
     let [organization] = organizations();
@@ -95,7 +95,7 @@ fn the_usual_folder_is_still_the_usual_one() {
 }
 
 #[test]
-fn one_that_fails_stops_no_other_and_decides_the_exit_code() {
+fn a_failing_one_stops_no_other_and_decides_the_exit_code() {
     let [a, b] = organizations();
     let mut machine = two(&a, &b);
     machine.add("lost", &a, "", "");
@@ -163,7 +163,7 @@ fn holder_of(command: &mut Command) -> std::process::Child {
 }
 
 #[test]
-fn two_instances_of_one_organization_are_told_or_refused() {
+fn two_instances_of_one_organization_are_reported_or_refused() {
     let [organization, other] = organizations();
     let mut machine = two(&organization, &organization);
     machine.add("rome", &other, "r1,ida@example.org,\n", "");
@@ -186,10 +186,10 @@ fn two_instances_of_one_organization_are_told_or_refused() {
         ran.out
     );
     machine.run(&["sync", "--appdata", "hq", "--appdata", "berlin"]).fails(1, &words);
-    // Also where only one of them runs.
+    // Even if only one of them runs.
     machine.run(&["sync", "--instance", "berlin"]).fails(1, &words);
     machine.run(&["sync", "--instance", "rome"]).ok();
-    // Whatever the server's address is called, and whether the other could log in.
+    // However the server's address is written, and whether or not the other could log in.
     machine.change("berlin", |data| {
         let base = organization.sandbox.url().replace("127.0.0.1", "localhost");
         data["environmentUrls"]["base"] = base.into();
@@ -203,7 +203,7 @@ fn two_instances_of_one_organization_are_told_or_refused() {
     for run in [&["sync", "--instance", "hq"][..], &["sync", "--all"]] {
         machine.run(run).fails(1, &words);
     }
-    // Where nobody knows, nobody is removed.
+    // If it is not known, nobody is removed.
     std::fs::write(machine.path("berlin").join("data.json"), "{").unwrap();
     machine
         .run(&["sync", "--instance", "hq"])
@@ -212,7 +212,7 @@ fn two_instances_of_one_organization_are_told_or_refused() {
     assert_eq!((organization.imports(), organization.emails().len()), (imports, 3));
 }
 
-/// A variable applies to all: nobody's people must go into another's organization for it.
+/// A variable applies to all: nobody's people may go into another organization because of it.
 #[test]
 fn a_key_of_another_organization_is_refused() {
     let [a, b] = organizations();
@@ -228,7 +228,7 @@ fn a_key_of_another_organization_is_refused() {
 }
 
 #[test]
-fn test_shows_what_each_would_import() {
+fn test_shows_the_import_of_each() {
     let [a, b] = organizations();
     let machine = two(&a, &b);
     let ran = machine.run(&["test", "--all"]).ok();
@@ -241,7 +241,7 @@ fn test_shows_what_each_would_import() {
 }
 
 #[test]
-fn twenty_instances_side_by_side() {
+fn twenty_instances_in_parallel() {
     let organizations: [Organization; 5] = organizations();
     let mut machine = Machine::new();
     let mut toml = "[limits]\nat_once = 7\n".to_owned();

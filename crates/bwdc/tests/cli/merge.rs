@@ -37,14 +37,14 @@ fn both_directories_are_one_import() {
     let mut emails = organization.emails();
     emails.sort();
     assert_eq!(emails, ["ann@example.org", "eva@example.org", "joe@example.org"]);
-    // The first in the list decides by which id; the other's groups hold the same person.
+    // The first in the list determines the id; the other's groups contain the same person.
     assert_eq!(external_id(&organization, "joe@example.org").as_deref(), Some("h2"));
     assert_eq!(organization.group("Staff").len(), 2);
     let mut berlin = organization.group("Berlin / Staff");
     berlin.sort();
     assert_eq!(berlin, ["eva@example.org", "joe@example.org"]);
     assert_eq!(organization.imports(), 1);
-    // Nothing new is not sent; one of the folders synced differently in between makes it go out again.
+    // An unchanged import is not sent; a separate sync of one folder in between makes it go out again.
     let ran = machine.run(&["sync", "--instance", "acme"]).ok();
     assert_eq!(ran.out, "Syncing complete.\nSynced 0 group(s) and 0 user(s).\n");
     assert_eq!(organization.imports(), 1);
@@ -56,8 +56,8 @@ fn both_directories_are_one_import() {
     assert!(hq["lastUserSync"].is_string() && berlin["lastGroupSync"].is_string());
 }
 
-/// Whom one directory calls deleted is alive in the other, and keeps the id that the organization knows, until the other lets go
-/// too.
+/// A person who is deleted in one directory is active in the other, and keeps the id that the organization knows, until the other
+/// deletes the person too.
 #[test]
 fn the_living_stay() {
     let (organization, machine) = scene();
@@ -82,7 +82,7 @@ fn the_living_stay() {
     assert_eq!(organization.emails(), ["ann@example.org", "eva@example.org"]);
 }
 
-/// An account that is made later in a more important directory does not change by which id somebody is known.
+/// An account created later in a more important directory does not change a person's id.
 #[test]
 fn the_first_id_stays() {
     let (organization, machine) = scene();
@@ -111,7 +111,7 @@ fn overwriting_keeps_everybody() {
 }
 
 #[test]
-fn a_read_that_fails_imports_nothing() {
+fn a_failed_read_imports_nothing() {
     let (organization, machine) = scene();
     machine.run(&["sync", "--all"]).ok();
     let before = (machine.data("hq"), machine.data("berlin"), organization.imports());
@@ -137,7 +137,7 @@ fn different_people_with_one_id_are_refused() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused() {
+fn contradictory_settings_are_refused() {
     let (organization, machine) = scene();
     machine.change("berlin", |data| data["sync"]["largeImport"] = true.into());
     machine.run(&["sync", "--all"]).fails(1, &["sync.largeImport is not the same", "hq and berlin"]);
@@ -152,7 +152,7 @@ fn what_does_not_fit_together_is_refused() {
     assert_eq!(organization.imports(), 0);
 }
 
-/// Neither with the file that merges it, nor, once it was merged, without.
+/// Neither with the file that merges it nor, after a merge, without it.
 #[test]
 fn a_part_of_a_merge_is_not_synced_alone() {
     let (organization, mut machine) = scene();
@@ -165,7 +165,7 @@ fn a_part_of_a_merge_is_not_synced_alone() {
     machine.run(&["sync"]).fails(1, &words);
     machine.run(&["test"]).ok();
     assert_eq!(organization.imports(), 1);
-    // Taken out of the merge, it is its own again.
+    // Taken out of the merge, it is independent again.
     fs::write(machine.path("bwdc.toml"), "[instance.hq]\nfolder = \"hq\"\n").unwrap();
     machine.run(&["sync"]).ok();
     assert_eq!(machine.data("hq").get("mergedBy"), None);
@@ -173,7 +173,7 @@ fn a_part_of_a_merge_is_not_synced_alone() {
 
 /// A small directory that loses everybody is noticed beside a large one, and `--allow-removals` lets them go.
 #[test]
-fn the_brake_looks_at_each_directory() {
+fn the_removal_limit_applies_to_each_directory() {
     let (organization, machine) = scene();
     let people = |from: usize, to: usize| -> String {
         (from..to).map(|at| format!("p{at},p{at}@example.org,\n")).collect()
@@ -187,7 +187,7 @@ fn the_brake_looks_at_each_directory() {
     machine.people("berlin", &people(300, 305), "");
     machine.run(&["sync", "--all"]).fails(5, &["15 of the 20 people of the last complete read of berlin"]);
     assert_eq!(organization.emails().len(), 320);
-    // Moved to the other directory is not gone.
+    // A person who moved to the other directory is not gone.
     machine.people("hq", &people(0, 312), "");
     machine.run(&["sync", "--all"]).ok();
     assert_eq!(organization.emails().len(), 312);
@@ -197,7 +197,7 @@ fn the_brake_looks_at_each_directory() {
 }
 
 #[test]
-fn json_tells_the_notes() {
+fn json_contains_the_notes() {
     let (_organization, machine) = scene();
     let value: Value = serde_json::from_str(&machine.run(&["--response", "sync", "--all"]).ok().out).unwrap();
     let acme = &value["data"]["data"][0];

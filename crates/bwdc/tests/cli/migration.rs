@@ -1,4 +1,4 @@
-//! Data files of older versions: read, synced from, brought up to date with a copy of what was.
+//! Data files of older versions: read, used for a sync, and migrated with a copy of the original.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ fn organization() -> Organization {
     Organization::start(Options { identity, ..Options::default() })
 }
 
-/// Version 5 to 8: flat keys.
+/// Versions 5 to 8: flat keys.
 fn flat(version: Value, slapd: &Slapd, url: &str) -> Value {
     let mut data = ldap_data(slapd, url);
     data["stateVersion"] = version;
@@ -30,7 +30,7 @@ fn flat(version: Value, slapd: &Slapd, url: &str) -> Value {
     data
 }
 
-/// Version 3 and 4: everything under an account.
+/// Versions 3 and 4: everything under an account.
 fn under_account(version: u64, slapd: &Slapd, url: &str) -> Value {
     let flat = flat(json!(0), slapd, url);
     let account = "0b9d8c7e-1111-4222-8333-444455556666";
@@ -110,7 +110,7 @@ fn a_copy_is_never_overwritten() {
 }
 
 #[test]
-fn what_is_too_old_is_named_and_left_alone() {
+fn a_file_that_is_too_old_is_named_and_left_alone() {
     for data in [
         json!({ "stateVersion": 2 }),
         json!({ "global": { "stateVersion": 1 } }),

@@ -1,4 +1,4 @@
-//! Leavers in a directory that keeps no tombstones: a real OpenLDAP that loses people.
+//! Leavers in a directory without tombstones: a real OpenLDAP that loses people.
 
 use std::fs;
 
@@ -27,7 +27,7 @@ fn email(number: usize) -> String {
 }
 
 #[test]
-fn somebody_who_vanished_leaves_and_a_failed_run_loses_nothing() {
+fn a_person_who_vanished_leaves_and_a_failed_run_loses_nothing() {
     let (slapd, organization, instance) = scene(20);
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails().len(), 20);
@@ -38,7 +38,7 @@ fn somebody_who_vanished_leaves_and_a_failed_run_loses_nothing() {
         "{}",
         test.err
     );
-    // The server is away for one run.
+    // The server is down for one run.
     let url = organization.sandbox.url();
     instance.run(&["config", "server", "http://127.0.0.1:9"]).ok();
     instance.run(&["sync"]).fails(1, &[]);
@@ -46,7 +46,7 @@ fn somebody_who_vanished_leaves_and_a_failed_run_loses_nothing() {
     assert!(instance.run(&["sync"]).ok().out.contains("3 group(s) and 20 user(s)"));
     assert_eq!(organization.emails().len(), 19);
     assert!(!organization.emails().contains(&email(7)));
-    // The next import does not mention the person any more, and comes back when the person does.
+    // The next import no longer contains the person, and does again when the person returns.
     assert!(instance.run(&["sync"]).ok().out.contains("3 group(s) and 19 user(s)"));
     slapd.modify(&format!(
         "dn: uid=user7,ou=people,{}\nobjectClass: inetOrgPerson\nuid: user7\ncn: x\nsn: x\nmail: {}\n",
@@ -58,7 +58,7 @@ fn somebody_who_vanished_leaves_and_a_failed_run_loses_nothing() {
 }
 
 #[test]
-fn many_at_once_are_held_back_until_the_number_is_named() {
+fn many_at_once_are_held_back_until_the_number_is_given() {
     let (slapd, organization, instance) = scene(40);
     instance.run(&["sync"]).ok();
     delete(&slapd, 0..11);
@@ -73,16 +73,16 @@ fn many_at_once_are_held_back_until_the_number_is_named() {
     instance.run(&["test", "--allow-removals", "11"]).ok();
     instance.run(&["sync", "--allow-removals", "11"]).ok();
     assert_eq!(organization.emails().len(), 29);
-    // It was for once.
+    // It applied only once.
     delete(&slapd, 11..22);
     instance.run(&["sync"]).fails(5, &["11 of the 29 people"]);
 }
 
 #[test]
-fn a_changed_question_makes_nobody_a_leaver() {
+fn a_changed_scope_makes_nobody_a_leaver() {
     let (slapd, organization, instance) = scene(6);
     instance.run(&["sync"]).ok();
-    // Fewer by the administrator's own filter: they are still in the directory.
+    // Fewer because of the administrator's own filter: they are still in the directory.
     instance.run(&["config", "sync.userFilter", "(|(uid=user0)(uid=user1))"]).ok();
     instance.run(&["config", "sync.groups", "false"]).ok();
     instance.run(&["sync"]).ok();
@@ -108,7 +108,7 @@ fn a_moved_entry_stays() {
     let ran = instance.run(&["sync"]).ok();
     assert!(ran.err.contains("has a different id than at the last sync"), "{}", ran.err);
     assert_eq!(organization.emails().len(), 5);
-    // Once is enough.
+    // Reported once.
     assert_eq!(instance.run(&["sync"]).ok().err, "");
 }
 
@@ -123,7 +123,7 @@ fn with_reads_of_changes_it_is_refused() {
 }
 
 #[test]
-fn off_by_default_nobody_leaves_and_nothing_is_kept() {
+fn off_by_default_nobody_leaves_and_nothing_is_recorded() {
     let (slapd, organization, instance) = scene(5);
     instance.run(&["config", "unset", "sync.removeMissing"]).ok();
     instance.run(&["sync"]).ok();

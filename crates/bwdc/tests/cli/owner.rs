@@ -1,4 +1,4 @@
-//! Folders and files of another user: root goes on as that user, owners stay, and whoever has no right is told whose it is. As root.
+//! Folders and files of another user: root continues as that user, owners stay, and users without access are told who the owner is. As root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -9,12 +9,12 @@ use bwdc_sandbox::Options;
 
 use crate::harness::{Instance, Organization, Ran, is_root};
 
-/// The user `nobody`, who is there on every system.
+/// The user `nobody`, which exists on every system.
 const NOBODY: u32 = 65_534;
 /// Users without a name.
 const NAMELESS: u32 = 54_321;
 
-/// Everything in a folder, with the folder, becomes this user's; whoever wants may come as far as there.
+/// Gives a folder with its contents to this user; everybody may enter the folders above.
 fn give(instance: &Instance, uid: u32) {
     fs::set_permissions(instance.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let folder = instance.data_folder();
@@ -83,12 +83,12 @@ fn root_leaves_nothing_behind_that_the_owner_cannot_use() {
             );
             all_belong_to(&instance, uid);
         }
-        // The owner goes on where root was.
+        // The owner continues where root stopped.
         let ran = as_user(&instance, uid, &["sync"]).ok();
         assert!(!ran.err.contains("Running as"), "{}", ran.err);
     }
     assert_eq!(organization.emails(), ["ada@example.org"]);
-    // In its own folder it stays root, and says nothing.
+    // In its own folder root stays root, silently.
     give(&instance, 0);
     let ran = instance.run(&["sync"]).ok();
     assert_eq!(ran.err, "");
@@ -96,7 +96,7 @@ fn root_leaves_nothing_behind_that_the_owner_cannot_use() {
 }
 
 #[test]
-fn what_the_owner_may_not_read_root_does_not_read_for_him() {
+fn root_does_not_read_files_that_the_owner_may_not_read() {
     if !is_root("give files to another user") {
         return;
     }
@@ -109,14 +109,14 @@ fn what_the_owner_may_not_read_root_does_not_read_for_him() {
     instance.set_env("BW_CLIENTSECRET_FILE", &secret.display().to_string());
     instance.environment.retain(|(name, _)| name != "BW_CLIENTSECRET");
     instance.run(&["login"]).fails(1, &["Permission denied", "BW_CLIENTSECRET_FILE"]);
-    // A command that the owner of the folder has chosen runs with the owner's rights.
+    // A command set by the owner of the folder runs with the owner's rights.
     let seen = instance.data_folder().join("seen");
     instance.environment.retain(|(name, _)| name != "BW_CLIENTSECRET_FILE");
     let command = format!("sh -c 'id -u >{}; echo {}'", seen.display(), organization.sandbox.client_secret());
     instance.run(&["config", "exec.login.clientSecret", &command]).ok();
     instance.run(&["login"]).ok();
     assert_eq!(fs::read_to_string(seen).unwrap().trim(), NOBODY.to_string());
-    // And in a folder of root's, where others could have written it, not at all.
+    // And in a folder of root's that others could have written to, not at all.
     give(&instance, 0);
     fs::set_permissions(instance.data_folder().join("data.json"), fs::Permissions::from_mode(0o660)).unwrap();
     instance
@@ -124,9 +124,9 @@ fn what_the_owner_may_not_read_root_does_not_read_for_him() {
         .fails(1, &["root neither runs nor reads what another user could have written", "chmod 600"]);
 }
 
-/// What is on the way to data.json, and bwdc.toml, count like the file itself.
+/// The folders above data.json, and bwdc.toml, count like the file itself.
 #[test]
-fn root_runs_no_command_that_others_could_have_put_there() {
+fn root_runs_no_command_that_others_could_have_planted() {
     if !is_root("give files to another user") {
         return;
     }
@@ -169,9 +169,9 @@ fn root_runs_no_command_that_others_could_have_put_there() {
         assert!(told.code == 1 && told.out.contains(REFUSED), "{} {}", told.out, told.err);
         mode(path, usual);
     }
-    // With the sticky bit nobody replaces what is root's.
+    // With the sticky bit nobody can replace root's files.
     mode(&top, 0o1777);
-    // Whoever owns a folder above can do the same as whoever may write to it.
+    // The owner of a folder above has the same power as anybody with write access to it.
     for path in [&place, &toml] {
         chown(path, Some(NOBODY), None).unwrap();
         let words = [REFUSED, &path.display().to_string(), "owner nobody", "sudo -u nobody bwdc"];
@@ -179,7 +179,7 @@ fn root_runs_no_command_that_others_could_have_put_there() {
         chown(path, Some(0), None).unwrap();
     }
     assert!(!ran.exists(), "a command was run");
-    // A daemon's workers know which bwdc.toml it was.
+    // A daemon's workers know which bwdc.toml was used.
     mode(&toml, 0o666);
     let log = top.join("log");
     let mut daemon = instance.spawn(&["daemon", "--spread", "0", "--log-file", &log.display().to_string()]);
@@ -197,7 +197,7 @@ fn root_runs_no_command_that_others_could_have_put_there() {
     assert!(ran.exists());
 }
 
-/// In a folder of root's into which others can write, a link of theirs does not lead root's pen, nor a setting of theirs root's eyes.
+/// In a folder of root's that others can write to, neither a link nor a setting of theirs misleads root.
 #[test]
 fn root_follows_no_link_and_no_setting_of_others() {
     if !is_root("own a folder that others can write to") {
@@ -218,7 +218,7 @@ fn root_follows_no_link_and_no_setting_of_others() {
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious\n", "{name}");
         fs::remove_file(&link).unwrap();
     }
-    // A file that only root can read would go to a server of their choice.
+    // A file that only root can read would be sent to a server of their choice.
     let mut instance = Instance::empty();
     instance.key(&organization.sandbox);
     instance.write(&serde_json::json!({
@@ -309,7 +309,7 @@ fn another_users_link_is_followed_with_that_users_rights() {
 }
 
 #[test]
-fn who_is_neither_root_nor_the_owner_is_told_whose_it_is() {
+fn users_without_access_are_told_who_the_owner_is() {
     if !is_root("give files to another user") {
         return;
     }
@@ -330,7 +330,7 @@ fn who_is_neither_root_nor_the_owner_is_told_whose_it_is() {
 }
 
 #[test]
-fn folders_of_several_users_are_no_single_run() {
+fn folders_of_several_users_cannot_be_one_run() {
     if !is_root("give files to another user") {
         return;
     }
@@ -344,9 +344,9 @@ fn folders_of_several_users_are_no_single_run() {
     ran.fails(1, &["belong to different users", "to nobody", "to root", "--instance"]);
 }
 
-/// Owner, group and what the group was given stay, whoever replaces the file; others get nothing.
+/// Owner, group and the group's permissions stay, whoever replaces the file; others get nothing.
 #[test]
-fn a_file_that_is_replaced_keeps_its_owner_group_and_mode() {
+fn a_replaced_file_keeps_its_owner_group_and_mode() {
     if !is_root("give files to another user") {
         return;
     }

@@ -1,4 +1,4 @@
-//! Groups that the server lists in parts, as a domain controller of Windows does.
+//! Groups that the server lists in parts, like a Windows domain controller.
 
 use bwdc_sandbox::Options;
 use bwdc_testkit::Capped;
@@ -86,7 +86,7 @@ fn every_member_arrives_however_many_parts_it_takes() {
 }
 
 #[test]
-fn a_list_that_stops_half_way_is_no_group() {
+fn a_list_that_stops_half_way_is_an_error() {
     for (fault, words) in [
         (
             Fault::NoMoreValues,
@@ -102,7 +102,7 @@ fn a_list_that_stops_half_way_is_no_group() {
 }
 
 #[test]
-fn a_server_without_pages_is_read_all_the_same() {
+fn a_server_without_paging_can_be_read() {
     for (fault, is_paged) in [(Fault::IgnoresPages, true), (Fault::RefusesPages, false)] {
         let server = Capped::start(directory(7_000, &[3_000]), CAP, fault);
         let organization = Organization::start(Options::default());
@@ -118,9 +118,9 @@ fn a_server_without_pages_is_read_all_the_same() {
     }
 }
 
-/// Active Directory hides what an account may not see, and says nothing of it: the container of the deleted is not there, or it is.
+/// Active Directory silently hides entries from accounts without the permission: the container of deleted entries is visible or not.
 #[test]
-fn an_account_that_may_not_see_the_deleted_is_told() {
+fn an_account_that_may_not_see_deleted_entries_is_reported() {
     let organization = Organization::start(Options::default());
     let container = entry(
         format!("CN=Deleted Objects,{BASE}"),

@@ -1,6 +1,6 @@
 //! Recorded runs of the existing connector (2026.6.1), each replayed and compared: exit code, stdout, stderr, data.json.
 //!
-//! What is different is in [`DIFFERENCES`], with the reason and with what is to be seen instead; an entry that is no
+//! Differences are in [`DIFFERENCES`], with the reason and the expected result; an entry that is no
 //! longer needed fails the test. The same list, in words, is in `docs/compatibility.md`.
 //!
 //! Masked on both sides: tokens, times, the digest, ids made at random. `(help)`, `(a prompt)` and `(an uncaught error)`
@@ -34,13 +34,13 @@ struct Run {
     stdout: String,
     stderr: String,
     stdin: Option<String>,
-    /// The content of data.json, by name; none if there was none.
+    /// Content of data.json, by name; none if there was none.
     before: Option<String>,
-    /// `same`, or as `before`; none where it was not recorded.
+    /// `same`, or as `before`; none if it was not recorded.
     after: Option<String>,
 }
 
-/// What of a run is different.
+/// Part of a run that is different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Facet {
     Exit,
@@ -49,7 +49,7 @@ enum Facet {
     Data,
 }
 
-/// What is to be seen instead.
+/// Expected result instead.
 #[derive(Clone, Copy, Debug)]
 enum Ours {
     /// Exactly this.
@@ -145,7 +145,7 @@ const DIFFERENCES: &[Difference] = &[
 
 const ORGANIZATION: &str = "11111111-2222-3333-4444-555555555555";
 
-/// The stage of one replay.
+/// Environment of one replay.
 struct Stage {
     slapd: Slapd,
     recordings: Recordings,
@@ -161,7 +161,7 @@ impl Stage {
         &self.recordings.data[name]
     }
 
-    /// The recorded content, leading to the servers of this test.
+    /// Recorded content, with the addresses of this test's servers.
     fn localized(&self, name: &str, url: &str) -> String {
         self.content(name)
             .replace("http://127.0.0.1:18180", url)
@@ -171,7 +171,7 @@ impl Stage {
     }
 
     fn replay(&self, run: &Run) -> Replayed {
-        // One recording was made with another key, which the stand-in took as well.
+        // One recording was made with another key, which the stand-in accepted as well.
         let key = if run.id == "login-24" { "fromenv" } else { "s3cret" };
         let identity = Identity::Given { organization: ORGANIZATION.to_owned(), key: key.to_owned() };
         let organization = Organization::start(Options { identity, ..Options::default() });
@@ -196,14 +196,14 @@ impl Stage {
     }
 }
 
-/// One run, theirs and ours, facet by facet.
+/// Compares one run, theirs and ours, facet by facet.
 struct Replayed {
     instance: Instance,
     before: String,
     facets: Vec<(Facet, String, String)>,
 }
 
-/// 20 people and 5 groups whose members are named by user name.
+/// 20 people and 5 groups whose members are listed by user name.
 fn company() -> String {
     let mut text = ldif::small(20, 0, 0);
     for group in 0..5 {
@@ -222,7 +222,7 @@ fn perform(instance: &Instance, run: &Run) -> Ran {
     command.envs(run.env.iter().map(|(name, value)| (name, localize(instance, value))));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A run that does not ask may have ended by now.
+    // A run without questions may have ended by now.
     let _ = child.stdin.take().unwrap().write_all(run.stdin.as_deref().unwrap_or_default().as_bytes());
     child.wait_with_output().unwrap().into()
 }
@@ -254,7 +254,7 @@ fn parsed(text: &str) -> Option<Value> {
     Some(value)
 }
 
-/// What differs from run to run. Numbers are compared as numbers.
+/// Masks parts that differ from run to run. Numbers are compared as numbers.
 fn mask(map: &mut Map<String, Value>) {
     map.remove("installedVersion");
     for name in ["accessToken", "lastUserSync", "lastGroupSync", "lastSyncHash", "appId"] {
@@ -323,7 +323,7 @@ fn recorded_runs_are_answered_alike() {
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Setting what is set already stores nothing but the migration.
+/// Setting the current value again stores nothing but the migration.
 #[test]
 fn older_files_become_what_the_existing_connector_makes_of_them() {
     let stage = Stage::set();

@@ -1,4 +1,4 @@
-//! `bwdc schedule`: what it prints, judged by those who read it: cron, systemd, Apple's format, Microsoft's schema, Kubernetes.
+//! `bwdc schedule`: its output, judged by the programs that read it: cron, systemd, Apple's format, Microsoft's schema, Kubernetes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,7 +37,7 @@ fn answer(instance: &Instance, words: &[&str]) -> Value {
     answer["data"].clone()
 }
 
-/// The files that `install --dry-run` would write, written to a folder.
+/// Writes the files of `install --dry-run` to a folder.
 fn written(instance: &Instance, words: &[&str]) -> Vec<PathBuf> {
     let me = me();
     let words = [&["install", "--user", &me, "--program", "/bin/true", "--dry-run"], words].concat();
@@ -96,7 +96,7 @@ fn explained() {
 }
 
 #[test]
-fn install_asks_for_what_it_needs() {
+fn install_asks_for_required_options() {
     let instance = Instance::empty();
     let install = |words: &[&str]| instance.run(&[&["schedule", "install", "--dry-run"], words].concat());
     install(&[]).fails(1, &["No time was given", "--every 15m"]);
@@ -123,7 +123,7 @@ fn install_asks_for_what_it_needs() {
 }
 
 #[test]
-fn everything_that_bwdc_toml_names() {
+fn everything_named_in_bwdc_toml() {
     let instance = Instance::empty();
     let place = |name: &str| instance.folder.path().join(name).display().to_string();
     let (home, away, log) = (place("home"), place("away"), place("log"));
@@ -186,7 +186,7 @@ fn everything_that_bwdc_toml_names() {
     assert!(elsewhere.contains(&format!("BWDC_CONFIG={home}/bwdc.toml ")), "{elsewhere}");
     install(&["--using", "cron", "--all", "--appdata", &home, "--appdata", &away])
         .fails(1, &["several folders"]);
-    // A home that the job needs is not hidden from it; a credential's path is taken as it is.
+    // A home that the job needs is not hidden from it; a credential's path is used as given.
     let in_home =
         ["--env", "BWDC_CA_FILE=/home/adm/ca.pem", "--credential", "login.clientSecret=/etc/my keys/5%"];
     let units = install(&[&["--using", "systemd", "--appdata", &away], &in_home[..]].concat()).ok().out;
@@ -194,7 +194,7 @@ fn everything_that_bwdc_toml_names() {
     assert!(me != "root" || units.contains("\nProtectHome=read-only\n"), "{units}");
     let there = ["--config", "a/bwdc.toml", "--using", "kubernetes", "--all"];
     install(&there).fails(1, &["is not an absolute path", "/var/lib/bwdc/bwdc.toml"]);
-    // The file may say when.
+    // The file may contain the schedule.
     let by_file = |more: &str| {
         fs::write(format!("{home}/bwdc.toml"), format!("{more}\n{toml}")).unwrap();
         let words = [
@@ -215,14 +215,14 @@ fn everything_that_bwdc_toml_names() {
     by_file("").fails(1, &["has no single schedule for all instances", "--every 15m"]);
     let other = "schedule.at = \"03:15\"\n[instance.rome]\nfolder = \"rome\"\nschedule.every = \"1h\"";
     by_file(other).fails(1, &["has no single schedule for all instances"]);
-    // What would fail every night fails now.
+    // A job that would fail every night is refused now.
     install(&["--using", "cron", "--appdata", &home]).fails(1, &["no data.json", "has instances", "--all"]);
     install(&[&named[..], &["--appdata", &hq]].concat()).fails(1, &["is merged into acme", "--all"]);
     install(&["--using", "cron", "--all", "--appdata", &away])
         .fails(1, &["There is no bwdc.toml", "--config"]);
 }
 
-/// Whatever is accepted here, cron accepts.
+/// Every expression accepted here is accepted by cron.
 #[test]
 fn cron_accepts_what_we_accept() {
     let instance = Instance::empty();
@@ -278,7 +278,7 @@ fn units_are_sound() {
 #[test]
 fn the_service_is_hardened() {
     let instance = Instance::empty();
-    // As for a user of its own: whether there is one does not matter to this.
+    // As for a separate user: whether it exists does not matter here.
     let files = written(&instance, &["--using", "systemd", "--at", "02:30"]);
     let service = fs::read_to_string(&files[0]).unwrap();
     if me() == "root" {
@@ -385,7 +385,7 @@ fn tasks_are_valid_by_the_schema() {
     );
 }
 
-/// By the schemas of Kubernetes itself.
+/// Validated by the schemas of Kubernetes itself.
 #[test]
 fn manifests_are_valid() {
     let instance = Instance::empty();

@@ -1,5 +1,5 @@
-//! A real cron daemon runs what was installed. As root, in a mount namespace of its own: what is changed in /etc, /var/lib and the spool
-//! is changed in copies, and the machine's own cron is not touched.
+//! A real cron daemon runs the installed jobs. As root, in a mount namespace of its own: changes in /etc, /var/lib and the spool
+//! affect copies only, and the machine's own cron is not touched.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ use crate::harness::{Organization, Ran};
 const PROGRAM: &str = "/opt/bwdc";
 const FOLDER: &str = "/var/lib/bwdc/one";
 
-/// What others have in the crontab, with all that could go wrong in copying it.
+/// Crontab of somebody else, with everything that could go wrong in copying it.
 const THEIRS: &str =
     "# mine, do not touch\nMAILTO=\"\"\n\n17 3 1 1 *\t/bin/echo 100\\% 'of' \"it\"\n@yearly /bin/true\n";
 
@@ -45,7 +45,7 @@ struct Namespace {
 impl Namespace {
     fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("bwdc-cron-").tempdir().unwrap();
-        // Others have to get at what is in it.
+        // Others must be able to read its contents.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut child = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", SETUP, "sh"])
@@ -77,7 +77,7 @@ impl Namespace {
         self.command(words).output().unwrap().into()
     }
 
-    /// `bwdc schedule`, as root.
+    /// Runs `bwdc schedule` as root.
     fn schedule(&self, words: &[&str]) -> Ran {
         self.run(&[&[PROGRAM, "schedule"], words].concat())
     }
@@ -86,14 +86,14 @@ impl Namespace {
         self.run(&["sh", "-ec", script]).ok().out
     }
 
-    /// Removes bwdc. Other tests may run processes under the same number in the same moment, and `userdel` refuses
-    /// while it sees one: `--force` goes on, and ends with 0 once the user is gone.
+    /// Removes bwdc. Other tests may run processes under the same user id at the same time, and `userdel` refuses
+    /// while it sees one: `--force` continues, and ends with 0 once the user is gone.
     fn remove_user(&self) {
         self.sh("userdel --force bwdc");
         self.run(&["id", "bwdc"]).fails(1, &["no such user"]);
     }
 
-    /// A file for the namespace, and the crontab of bwdc from it.
+    /// Writes a file for the namespace, and installs it as the crontab of bwdc.
     fn crontab_is(&self, text: &str) {
         let file = self.folder.path().join("crontab");
         fs::write(&file, text).unwrap();
@@ -129,12 +129,12 @@ fn install(more: &[&'static str]) -> Vec<&'static str> {
     [&INSTALL[..], &[FOLDER], more].concat()
 }
 
-/// Before there is anything to try.
+/// Arguments for an installation before there is anything to try.
 fn untried(more: &[&'static str]) -> Vec<&'static str> {
     install(&[&["--untried"], more].concat())
 }
 
-/// People who are imported, with the secrets in a file that only bwdc can read.
+/// Sets up people to import, with the secrets in a file that only bwdc can read.
 fn set_up(namespace: &Namespace, organization: &Organization, owner: &str) {
     let source = namespace.folder.path().join("one");
     fs::create_dir_all(source.join("company")).unwrap();
@@ -155,7 +155,7 @@ fn set_up(namespace: &Namespace, organization: &Organization, owner: &str) {
     ));
 }
 
-/// Who is in the directory.
+/// Replaces the people in the directory.
 fn people(namespace: &Namespace, name: &str) {
     let csv = format!("id,email\n{name},{name}@example.org\n");
     fs::write(namespace.folder.path().join("one/company/users.csv"), &csv).unwrap();
@@ -165,7 +165,7 @@ fn people(namespace: &Namespace, name: &str) {
     }
 }
 
-/// cron looks once a minute.
+/// Waits for cron, which looks once a minute.
 fn wait_for(organization: &Organization, imports: usize, namespace: &Namespace) {
     let patience = Instant::now() + Duration::from_secs(180);
     while organization.imports() < imports {
@@ -221,7 +221,7 @@ fn a_user_is_made_and_everything_is_as_before_after_the_removal() {
 }
 
 #[test]
-fn cron_runs_what_is_installed() {
+fn cron_runs_the_installed_job() {
     let namespace = Namespace::start();
     let organization = Organization::start(Options::default());
     namespace.sh("useradd --system --create-home --home-dir /var/lib/bwdc --shell /usr/sbin/nologin bwdc");
@@ -268,7 +268,7 @@ fn cron_runs_what_is_installed() {
     assert_eq!(namespace.crontab(), THEIRS);
 }
 
-/// Every command of docs/schedule.md for a server, in its order and as it is printed.
+/// Runs every command of docs/schedule.md for a server, in order and as printed.
 #[test]
 fn the_commands_of_the_documentation() {
     let namespace = Namespace::start();
@@ -287,7 +287,7 @@ fn the_commands_of_the_documentation() {
             namespace.sh(&format!("cp -a {FOLDER}/. /var/lib/bwdc/two"));
         }
         if block.contains("install -o bwdc") {
-            // What was removed by then is set up again, without the secrets that `init` kept.
+            // Removed instances are set up again, without the secrets that `init` stored.
             namespace.sh("rm -f /var/lib/bwdc/*/secrets.env");
         }
         let mut child = namespace
@@ -311,8 +311,8 @@ fn the_commands_of_the_documentation() {
     }
 }
 
-/// docs/quick-start.md as it is printed, but for names of servers, on a machine with cron: the job runs twice by itself, and `status`
-/// says so.
+/// Runs docs/quick-start.md as printed, except for names of servers, on a machine with cron: the job runs twice by itself, and
+/// `status` says so.
 #[test]
 fn the_quick_start() {
     let namespace = Namespace::start();
@@ -355,7 +355,7 @@ fn the_quick_start() {
     };
     let mut seen = std::collections::BTreeSet::new();
     let patience = Instant::now() + Duration::from_secs(240);
-    // `run-now` runs it as cron does, and twice more it runs by itself.
+    // `run-now` runs it like cron, and it runs twice more by itself.
     while seen.len() < 3 {
         seen.extend(by_cron());
         assert!(Instant::now() < patience, "{seen:?} {}", status());
@@ -365,7 +365,7 @@ fn the_quick_start() {
     assert_eq!(organization.emails().len(), 5);
 }
 
-/// The files of cron that the tests leave alone.
+/// The machine's own cron files are not touched.
 #[test]
 fn the_machine_keeps_its_own() {
     let own = || Command::new("ls").args(["-laR", "/var/spool/cron"]).output().unwrap().stdout;
@@ -377,9 +377,9 @@ fn the_machine_keeps_its_own() {
     assert!(!Path::new(FOLDER).exists());
 }
 
-/// README's order, as root: the folder is root's until the schedule is installed.
+/// README's order, as root: root owns the folder until the schedule is installed.
 #[test]
-fn what_root_has_set_up_runs_as_the_user() {
+fn an_instance_set_up_by_root_runs_as_the_user() {
     let namespace = Namespace::start();
     let organization = Organization::start(Options::default());
     let (folder, url) = ("/var/lib/bwdc", organization.sandbox.url());
@@ -391,7 +391,7 @@ fn what_root_has_set_up_runs_as_the_user() {
          --set sync.groups=false --set secrets.file=secrets.env >/dev/null"
     ));
     assert_eq!(namespace.sh(&format!("stat -c '%U' {folder} {folder}/data.json")), "root\nroot\n");
-    // README's commands as they are printed, for a user who does not exist yet.
+    // README's commands as printed, for a user who does not exist yet.
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
     let block = readme.split("## Schedule").nth(1).unwrap().split("```").nth(1).unwrap();
     let script = block.strip_prefix("sh\n").unwrap();
@@ -401,7 +401,7 @@ fn what_root_has_set_up_runs_as_the_user() {
     namespace.remove_user();
     namespace.sh(&format!("chown -R root: {folder}"));
     let words = ["install", "--every", "1m", "--using", "cron", "--user", "bwdc", "--appdata", folder];
-    // The user is there: theirs it becomes only where that was asked for.
+    // The user exists: it gets the folder only if that was requested.
     namespace.sh("useradd --system --no-create-home --home-dir /var/lib/bwdc bwdc");
     namespace
         .schedule(&words)
@@ -422,9 +422,9 @@ fn what_root_has_set_up_runs_as_the_user() {
     status().ok();
 }
 
-/// What would fail every night fails now, and nothing is installed.
+/// A job that would fail every night is refused now, and nothing is installed.
 #[test]
-fn a_trial_finds_what_the_user_cannot() {
+fn a_trial_finds_missing_permissions_of_the_user() {
     let namespace = Namespace::start();
     let organization = Organization::start(Options::default());
     namespace.sh(&format!(
@@ -444,7 +444,7 @@ fn a_trial_finds_what_the_user_cannot() {
     assert!(fixed.out.contains("root's files in it now belong to bwdc"), "{}", fixed.out);
     assert_eq!(namespace.sh(&format!("stat -c %U {FOLDER}/secrets.env")), "bwdc\n");
     namespace.schedule(&["remove"]).ok();
-    // A secret that root names and only root can read; what bwdc names is not given to them.
+    // A secret named by root that only root can read; one named by bwdc is not given to bwdc.
     namespace.sh(&format!(
         "install -d /etc/bwdc; mv {FOLDER}/secrets.env /etc/bwdc/secrets; chown root /etc/bwdc/secrets"
     ));
@@ -465,7 +465,7 @@ fn a_trial_finds_what_the_user_cannot() {
     refused(&install(&[]), &["Logging in to"]);
     let untried = namespace.schedule(&untried(&[])).ok();
     assert!(untried.out.contains("The schedule is installed."), "{}", untried.out);
-    // All there are, each with what it said; nothing is named that is not there.
+    // All jobs, each with its output; no missing log is named.
     namespace
         .schedule(&[
             "install",
@@ -495,9 +495,9 @@ fn a_trial_finds_what_the_user_cannot() {
     );
 }
 
-/// csh understands neither `NAME=value program` nor `2>&1`; those who have it keep it for their own lines.
+/// csh understands neither `NAME=value program` nor `2>&1`; its users keep it for their own lines.
 #[test]
-fn the_shell_of_a_crontab_is_for_its_other_lines() {
+fn the_shell_of_a_crontab_stays_for_its_other_lines() {
     let namespace = Namespace::start();
     let organization = Organization::start(Options::default());
     namespace.sh(&format!(
@@ -515,9 +515,9 @@ fn the_shell_of_a_crontab_is_for_its_other_lines() {
     assert_eq!(namespace.crontab(), theirs);
 }
 
-/// A user who went first, and one who has broken their crontab.
+/// A user deleted first, and one who has broken their crontab.
 #[test]
-fn what_others_have_left_or_broken() {
+fn leftovers_and_broken_crontabs() {
     let namespace = Namespace::start();
     namespace.schedule(&untried(&["--create-user"])).ok();
     namespace.remove_user();
@@ -536,7 +536,7 @@ fn what_others_have_left_or_broken() {
     namespace.schedule(&["run-now"]).fails(1, &["There is no user bwdc any more"]);
     namespace.schedule(&["remove"]).ok();
     assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "eve\n");
-    // Nor does a marker move the terminal of whoever lists it.
+    // Nor does a marker affect the terminal of `list`.
     let marker =
         r#"# bwdc-schedule: {"schedule":"1m","folder":"/x\u001b[2J\u009b","user":"eve","program":"x"}"#;
     fs::write(&evil, format!("{begin}{marker}\n* * * * * x\n# END bwdc schedule\n")).unwrap();

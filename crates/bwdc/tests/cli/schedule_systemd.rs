@@ -1,5 +1,5 @@
-//! A real systemd runs what was installed, as the first process of namespaces of its own. As root. Its tree has this machine's
-//! `/usr`, read-only, and everything else anew in a tmpfs; its network is a loopback of its own. Where a kernel or a container
+//! A real systemd runs the installed jobs, as the first process of its own namespaces. As root. Its tree has this machine's
+//! `/usr`, read-only, and everything else fresh in a tmpfs; its network is a loopback of its own. If a kernel or a container
 //! does not allow that, the tests say so and end.
 
 use std::fs;
@@ -17,7 +17,7 @@ const FOLDER: &str = "/var/lib/bwdc";
 const UNIT: &str = "bwdc-var-lib-bwdc";
 const SECRET: &str = "/etc/bwdc/client-secret";
 
-/// Everything that the test needs may be done here.
+/// Probe whether everything the test needs is allowed.
 const PROBE: &str = r"
 set -e
 mount -t tmpfs tmpfs /mnt
@@ -30,7 +30,7 @@ mknod /mnt/null c 1 3
 : >/mnt/null
 ";
 
-/// Makes the tree in the folder `$1`, has systemd run in it (`$3`), and takes its processes and control groups away when the test ends.
+/// Makes the tree in the folder `$1`, runs systemd in it (`$3`), and removes its processes and control groups when the test ends.
 const OUTSIDE: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 tmpfs "$1"
@@ -61,7 +61,7 @@ echo $init
 read -r _ || true
 "#;
 
-/// Into the control group `$1`, and on in namespaces without a way back.
+/// Enters the control group `$1`, then namespaces without a way back.
 const INSIDE: &str = r#"
 set -e
 echo 0 >"$1/cgroup.procs"
@@ -103,14 +103,14 @@ const PATH: &str = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 struct Machine {
     outside: Child,
-    /// The first process, as it is numbered here.
+    /// First process, as numbered here.
     init: String,
     id: String,
     _folder: TempDir,
 }
 
 impl Machine {
-    /// `None` where it is not allowed.
+    /// Boots systemd; `None` if it is not allowed.
     fn boot() -> Option<Self> {
         let number = std::process::id().to_string();
         let spaces = ["--fork", "--pid", "--net", "--mount", "--propagation", "private", "--uts", "--ipc"];
@@ -140,7 +140,7 @@ impl Machine {
         Some(machine)
     }
 
-    /// The organization to sync into, its API key in a file for root.
+    /// Starts the organization to sync into, with its API key in a file for root.
     fn organization(&mut self) {
         self.sh(
             "systemd-run --quiet --unit=sandbox -p StandardOutput=file:/run/sandbox bwdc sandbox --port 4000",
@@ -170,12 +170,12 @@ impl Machine {
         self.run(&["sh", "-ec", script]).ok().out
     }
 
-    /// `bwdc schedule`, as root.
+    /// Runs `bwdc schedule` as root.
     fn schedule(&self, words: &[&str]) -> Ran {
         self.run(&[&["bwdc", "schedule"], words].concat())
     }
 
-    /// A file of the machine, which everybody may read.
+    /// Writes a file of the machine that everybody may read.
     fn write(&self, path: &str, text: &str) {
         let mut command = self.command(&["install", "-D", "-m", "644", "/dev/stdin", path]);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -197,7 +197,7 @@ impl Machine {
         }
     }
 
-    /// An instance in a folder that is there, with a directory of files.
+    /// Sets up an instance in an existing folder, with a directory of files.
     fn set_up(&self, folder: &str, owner: &str) {
         let data = json!({
             "stateVersion": 8,
@@ -213,12 +213,12 @@ impl Machine {
         ));
     }
 
-    /// Who is in the directory.
+    /// Replaces the people in the directory.
     fn people(&self, folder: &str, rows: &str) {
         self.sh(&format!("printf 'id,email\\n{rows}' >{folder}/company/users.csv"));
     }
 
-    /// Who is in the organization besides its owner.
+    /// Members of the organization besides its owner.
     fn emails(&self) -> Vec<String> {
         let ask =
             r"exec 3<>/dev/tcp/127.0.0.1/4000; printf 'GET /sandbox/members HTTP/1.0\r\n\r\n' >&3; cat <&3";
@@ -228,7 +228,7 @@ impl Machine {
         members.map(|member| member["email"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Priority and text of what a unit's own processes said.
+    /// Priority and text of the messages of a unit's own processes.
     fn journal(&self, unit: &str) -> Vec<(u8, String)> {
         let text = self
             .sh(&format!("journalctl --sync; journalctl _SYSTEMD_UNIT={unit}.service -o json --no-pager"));
@@ -278,7 +278,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let nightly = install(&machine, &["--cron", "30 3 * * *"]);
     machine.set_up(FOLDER, "root");
     machine.people(FOLDER, "jane,jane@example.org\\n");
-    // A file of somebody's home, which the service will not see.
+    // A file in somebody's home, which the service cannot see.
     machine.sh(&format!("mkdir /home/hr; mv {FOLDER}/company /home/hr; sed -i 's#\"company\"#\"/home/hr/company\"#' {FOLDER}/data.json"));
     machine.schedule(&words(&nightly)).fails(1, &["The trial of the sync", "may see neither homes nor /tmp"]);
     assert_eq!(machine.sh(files), before);
@@ -310,7 +310,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let show = machine.schedule(&["show"]).ok().out;
     assert!(show.contains("OnCalendar=*-*-* 3:30:00") && !show.contains("secret="), "{show}");
 
-    // One that somebody has disabled is no schedule.
+    // A disabled one does not count as a schedule.
     machine.sh(&format!("systemctl disable --quiet --now {UNIT}.timer"));
     let again = machine.schedule(&words(&nightly)).ok();
     assert!(again.out.contains("The schedule is installed."), "{}", again.out);
@@ -319,7 +319,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
         "enabled\nactive\n"
     );
 
-    // The timer makes up for what was missed, once, without anybody's help.
+    // The timer makes up for a missed run, once, by itself.
     machine.people(FOLDER, "jane,jane@example.org\\nbob,bob@example.org\\n");
     machine.sh(&format!(
         "systemctl stop {UNIT}.timer; touch -d '3 days ago' /var/lib/systemd/timers/stamp-{UNIT}.timer; systemctl start {UNIT}.timer"
@@ -330,7 +330,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     );
     assert_eq!(machine.emails().len(), 2);
 
-    // Left out, but done (4); then failed.
+    // Entries left out, but done (4); then failed.
     machine.people(FOLDER, "jane,jane@example.org\\nodd,no address\\n");
     machine.schedule(&["run-now"]).ok();
     assert_eq!(machine.property(&format!("{UNIT}.service"), "ExecMainStatus"), "4");
@@ -343,7 +343,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let status = machine.run(&["systemctl", "status", UNIT]).out;
     assert!(status.contains("status=1/FAILURE"), "{status}");
 
-    // The log is the unit's journal, and the status knows of the failure.
+    // The log is the unit's journal, and the status shows the failure.
     let log = machine.run(&["bwdc", "log", "-n", "5", "--appdata", FOLDER]).ok().out;
     assert!(log.lines().count() == 5 && log.contains("bwdc: sync failed instance=bwdc run="), "{log}");
     let errors = machine.run(&["bwdc", "log", "--errors", "--appdata", FOLDER]).ok().out;
@@ -351,7 +351,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let status = machine.run(&["bwdc", "status", "--appdata", FOLDER]).fails(1, &[]).out;
     assert!(status.contains("by systemd: failed, exit 1") && status.contains("/home/hr/company"), "{status}");
 
-    // Each warning and each failure once, with its priority and its run, and nothing secret.
+    // Each warning and each failure once, with its priority and its run, and no secret.
     let journal = machine.journal(UNIT);
     let of = |priority: u8| {
         journal.iter().filter(|(known, _)| *known == priority).map(|(_, text)| text).collect::<Vec<_>>()
@@ -365,7 +365,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let secret = machine.sh(&format!("cat {SECRET}"));
     assert!(!machine.sh("journalctl --no-pager -o export").contains(secret.trim()));
 
-    // As the documentation shows a folder of a home.
+    // As the documentation shows for a folder in a home.
     machine.write(
         &format!("/etc/systemd/system/{UNIT}.service.d/override.conf"),
         "[Service]\nBindReadOnlyPaths=/home/hr\n",
@@ -395,7 +395,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
 
 /// Two directories into one organization, in folders that the service may write to because bwdc.toml names them.
 #[test]
-fn everything_that_bwdc_toml_names() {
+fn everything_named_in_bwdc_toml() {
     let Some(machine) = Machine::boot() else { return };
     let toml = "[log]\nfile = \"/var/log/bwdc/bwdc.log\"\n[instance.hq]\nfolder = \"hq\"\n[instance.away]\nfolder = \"/srv/away\"\n\
                 [organization.acme]\nmerge = [\"hq\", \"away\"]\n";
@@ -441,7 +441,7 @@ fn the_systemd_of_a_user() {
         machine.id
     );
     run("", &install).fails(1, &["Failed to connect to", "loginctl enable-linger", "XDG_RUNTIME_DIR"]);
-    // What was done by half is done.
+    // An interrupted installation is completed.
     let installed = run(&bus, &install).ok();
     assert!(installed.out.contains("The schedule is installed."), "{}", installed.out);
     assert!(run(&bus, &install).ok().out.contains("Nothing to change"));
@@ -455,7 +455,7 @@ fn the_systemd_of_a_user() {
     assert_eq!(run(&bus, "systemctl --user list-units -a --no-legend 'bwdc*'").ok().out, "");
 }
 
-/// The unit of docs/daemon.md, with the commands there.
+/// Runs the unit of docs/daemon.md, with the commands there.
 #[test]
 fn the_daemon_of_the_documentation() {
     let Some(machine) = Machine::boot() else { return };
@@ -473,7 +473,7 @@ fn the_daemon_of_the_documentation() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     machine.write("/etc/systemd/system/bwdc.service", &unit);
-    // As open as a unit is that `schedule install` makes, and no more.
+    // As hardened as a unit made by `schedule install`.
     let exposure = machine
         .sh("systemd-analyze security --offline=yes --no-pager /etc/systemd/system/bwdc.service | tail -1");
     let level: f64 = exposure.split(": ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
@@ -506,7 +506,7 @@ fn the_daemon_of_the_documentation() {
     machine.sh("systemctl reload bwdc");
     machine.wait_for("reload", "journalctl -u bwdc -o cat | grep -c '^bwdc: configured' | grep -qx 2");
 
-    // A configuration that makes no sense: the old one stays, and the journal says so.
+    // An invalid configuration: the old one stays, and the journal says so.
     machine.sh(&format!(
         "cp {FOLDER}/data.json /run/data.json; echo '{{' >{FOLDER}/data.json; systemctl reload bwdc"
     ));
@@ -515,7 +515,7 @@ fn the_daemon_of_the_documentation() {
     machine.sh(&format!("cat /run/data.json >{FOLDER}/data.json"));
     assert_eq!(state("ActiveState"), "active");
 
-    // Killed, it is started again; silent, it is killed.
+    // Killed, it is restarted; silent, it is killed.
     let first = state("MainPID");
     machine.sh("systemctl kill --signal=KILL bwdc");
     machine.wait_for("another start", &format!("p=$(systemctl show bwdc -p MainPID --value); [ $p != 0 ] && [ $p != {first} ] && bwdc status --appdata {FOLDER}"));
@@ -532,7 +532,7 @@ fn the_daemon_of_the_documentation() {
     machine.wait_for("kill by the watchdog", "journalctl -u bwdc -o cat | grep -q 'Watchdog timeout'");
     machine.wait_for("start after that", &format!("bwdc status --appdata {FOLDER}"));
 
-    // A sync under way comes to its end, with what it has started.
+    // A sync in progress is allowed to finish, with its child processes.
     machine.sh(&format!("echo '[Service]\nLoadCredential=' >>/etc/systemd/system/bwdc.service.d/x.conf; install -o bwdc -m 600 {SECRET} /run/key; runuser -u bwdc -- env BITWARDENCLI_CONNECTOR_APPDATA_DIR={FOLDER} bwdc config exec.login.clientSecret \"/bin/sh -c 'sleep 5; cat /run/key'\"; runuser -u bwdc -- env BITWARDENCLI_CONNECTOR_APPDATA_DIR={FOLDER} bwdc clear-cache; systemctl daemon-reload; systemctl restart bwdc"));
     machine.wait_for("run", "systemctl show bwdc -p StatusText --value | grep -q ', 1 running,'");
     machine.sh("systemctl stop bwdc");

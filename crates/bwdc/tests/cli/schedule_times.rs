@@ -1,14 +1,14 @@
-//! When schedules run next, against two independent implementations: croniter (with Python's own time zones) and `systemd-analyze
-//! calendar`, which is given what we make of the expression for systemd.
+//! Next runs of schedules, against two independent implementations: croniter (with Python's own time zones) and `systemd-analyze
+//! calendar`, which gets the expression we make for systemd.
 //!
-//! What is left out, and why:
+//! Cases left out, with the reason:
 //!
-//! - a range of one value (`3-3`): croniter takes it for all values
-//! - `*` in a list in a day field (`1,*`): croniter drops what is beside the `*`, and with it the rule about the first character
+//! - a range of one value (`3-3`): croniter treats it as all values
+//! - `*` in a list in a day field (`1,*`): croniter drops everything beside the `*`, and with it the rule about the first character
 //! - the Chatham Islands, with systemd: at the minutes that a change leaves out there, systemd 252 gives up ("Resource deadlock
 //!   avoided")
 //!
-//! The differences at clock changes are in `next_runs.py`: its `cron` is what we say, its `systemd` is what systemd does.
+//! The differences at clock changes are in `next_runs.py`: `cron` is our result, `systemd` that of systemd.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -46,7 +46,7 @@ struct Case {
     from: Timestamp,
 }
 
-/// A list of values, ranges and steps.
+/// List of values, ranges and steps.
 fn field(random: &mut fastrand::Rng, least: u8, most: u8, stars: Stars) -> String {
     let count = [1, 1, 1, 2, 3][random.usize(0..5)];
     let stars = if count == 1 { Stars::Anywhere } else { stars };
@@ -114,7 +114,7 @@ fn cases(seed: u64, count: usize, when: When) -> Vec<Case> {
     (0..count).map(|_| case()).collect()
 }
 
-/// What croniter and Python's zones say, for each case what cron and what systemd would do.
+/// Results of croniter and Python's zones, for each case those of cron and of systemd.
 fn independent(cases: &[Case]) -> Vec<Value> {
     let exe = std::env::current_exe().unwrap();
     let clients = exe.ancestors().map(|folder| folder.join("vendor-clients/python/bin/python"));
@@ -147,7 +147,7 @@ fn seconds(value: &Value) -> Vec<i64> {
     value.as_array().unwrap().iter().map(|run| run.as_i64().unwrap()).collect()
 }
 
-/// The runs that systemd itself finds for calendar events.
+/// Runs that systemd itself finds for calendar events.
 fn by_systemd(events: &Value, case: &Case) -> Vec<i64> {
     let events =
         events.as_array().unwrap().iter().map(|event| format!("{} {}", event.as_str().unwrap(), case.zone));
@@ -209,17 +209,17 @@ fn agree(cases: &[Case]) {
         }
         later += usize::from(expected["cron"] != expected["systemd"]);
     }
-    // The cases are such that the difference between the two is met.
+    // The cases include some in which the two differ.
     assert!(later > 0 || cases.is_empty());
 }
 
 #[test]
-fn around_clock_changes_as_croniter_and_systemd_have_it() {
+fn around_clock_changes_as_croniter_and_systemd_compute_it() {
     agree(&cases(6, 1200, When::BeforeAChange));
 }
 
 #[test]
-fn at_any_time_as_croniter_and_systemd_have_it() {
+fn at_any_time_as_croniter_and_systemd_compute_it() {
     agree(&cases(7, 1200, When::Any));
 }
 

@@ -1,4 +1,4 @@
-//! Where secrets come from and where they go: every source, a real secret service, and that nothing shows.
+//! Sources and places of secrets: every source, a real secret service, and no secret in any output.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use crate::harness::{Instance, Organization, ldap_data};
 
 const SERVICE: &str = "Bitwarden Directory Connector";
 
-/// A directory, an organization, and an instance without any secret or place for one.
+/// Directory, organization, and an instance without any secret or place for one.
 struct Scene {
     slapd: Slapd,
     organization: Organization,
@@ -40,7 +40,7 @@ impl Scene {
         self.organization.sandbox.client_secret().to_owned()
     }
 
-    /// The three that a sync needs: name, variable, value.
+    /// The three secrets that a sync needs: name, variable, value.
     fn all(&self) -> [(&'static str, &'static str, String); 3] {
         [
             ("login.clientId", "BW_CLIENTID", self.id()),
@@ -56,7 +56,7 @@ impl Scene {
         path.display().to_string()
     }
 
-    /// Login and sync work, the list says where everything is, and the secrets show nowhere.
+    /// Checks that login and sync work, that the list names every source, and that no secret is shown.
     fn works(&mut self, source: &str) {
         self.instance.set_env("BITWARDENCLI_CONNECTOR_DEBUG", "true");
         let mut shown = String::new();
@@ -112,7 +112,7 @@ fn a_file_each() {
     }
     scene.works("_FILE");
     scene.keeps_no_secret();
-    // A second login only checks again, as nothing was kept.
+    // A second login only checks again, because nothing was stored.
     scene.instance.run(&["login"]).ok();
     scene.instance.run(&["logout"]).fails(1, &["You are not logged in.", "BW_CLIENTSECRET_FILE"]);
 }
@@ -196,7 +196,7 @@ fn a_secrets_file_written_by_login_and_config() {
 }
 
 #[test]
-fn a_secrets_file_that_others_can_read_stops_everything() {
+fn a_secrets_file_readable_by_others_stops_everything() {
     let mut scene = Scene::set();
     let path = scene.file("secrets", &format!("BW_CLIENTSECRET={}\n", scene.key()));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
@@ -219,10 +219,10 @@ fn plain_text_in_the_data_file() {
     scene.instance.unset_env("BW_CLIENTSECRET");
     assert!(scene.instance.run(&["sync"]).ok().out.contains("Synced 2 group(s) and 7 user(s)."));
     assert_eq!(scene.instance.data()["apiKeyClientSecret"], scene.key());
-    // Once there, they are read without the variable too.
+    // Once stored, they are read without the variable too.
     scene.instance.unset_env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS");
     assert!(scene.instance.run(&["sync"]).ok().out.contains("Synced 0 group(s)"));
-    // A new token goes where the key is, too.
+    // A new token is stored beside the key, too.
     scene.instance.change(|data| data.as_object_mut().unwrap().retain(|key, _| key != "accessToken"));
     assert!(scene.instance.run(&["sync"]).ok().out.contains("Synced 0 group(s)"));
     assert!(scene.instance.data()["accessToken"].is_string());
@@ -270,7 +270,7 @@ fn a_source_without_a_secret_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_real_secret_service_keeps_what_the_existing_connector_would_find() {
+fn a_real_secret_service_stores_items_the_existing_connector_would_find() {
     let keyring = Keyring::start();
     let mut scene = Scene::set();
     scene.instance.set_env("DBUS_SESSION_BUS_ADDRESS", keyring.address());
@@ -292,7 +292,7 @@ fn a_real_secret_service_keeps_what_the_existing_connector_would_find() {
         list.contains("ldap.password                      [found in the secret store (Secret Service)]"),
         "{list}"
     );
-    // Saving again replaces; there is one item, not two.
+    // Saving again replaces the item; there is one, not two.
     instance.run(&["config", "ldap.password", "wrong"]).ok();
     assert_eq!(keyring.saved(SERVICE, "secretLdap").unwrap(), "\"wrong\"");
     instance.run(&["config", "unset", "ldap.password"]).ok();
@@ -305,7 +305,7 @@ fn a_real_secret_service_keeps_what_the_existing_connector_would_find() {
 }
 
 #[test]
-fn what_the_existing_connector_saved_in_a_secret_service_is_found() {
+fn items_saved_by_the_existing_connector_in_a_secret_service_are_found() {
     let keyring = Keyring::start();
     let mut scene = Scene::set();
     scene.instance.set_env("DBUS_SESSION_BUS_ADDRESS", keyring.address());
@@ -320,7 +320,7 @@ fn what_the_existing_connector_saved_in_a_secret_service_is_found() {
     });
     let instance = &scene.instance;
     instance.run(&["sync"]).fails(1, &["ldap.password", "not there for this user"]);
-    // Newest name, bare name, and what an account of state version 4 had.
+    // Newest name, bare name, and the name of an account of state version 4.
     for account in [
         "secretLdap:0b9d8c7e-1111-4222-8333-444455556666",
         "secretLdap",

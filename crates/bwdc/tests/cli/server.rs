@@ -1,4 +1,4 @@
-//! What goes wrong between us and the organization.
+//! Failures between us and the organization.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::harness::{Instance, Organization};
 
 const USERS: &str = "id,email\n1,a@example.org\n2,b@example.org\n";
 
-/// A server whose import answers what it is told to, request by request; the last answer for ever.
+/// Server whose import gives the specified answers, request by request; the last one repeats.
 struct Faulty {
     url: String,
     asked: Arc<AtomicUsize>,
@@ -122,7 +122,7 @@ fn every_refusal_is_one_clear_message() {
 }
 
 #[test]
-fn passing_troubles_are_got_over() {
+fn temporary_failures_are_overcome() {
     let retry_at_once = || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response();
     let server = Faulty::start(vec![retry_at_once, || status(503, ""), || status(204, "")]);
     let mut instance = server.instance();
@@ -131,7 +131,7 @@ fn passing_troubles_are_got_over() {
     assert_eq!(server.asked.load(Ordering::SeqCst), 3);
 }
 
-/// A body that breaks off: whoever reads it sees the connection end.
+/// Sends part of a body: the reader sees the connection end.
 fn broken_off() -> Response {
     let part = futures_util::stream::iter([
         Ok(axum::body::Bytes::from("{")),
@@ -140,9 +140,9 @@ fn broken_off() -> Response {
     axum::body::Body::from_stream(part).into_response()
 }
 
-/// Behind a gateway that waits no longer, or a connection that broke, the server may still be at it.
+/// Behind a gateway that no longer waits, or a connection that broke, the server may still be working on it.
 #[test]
-fn no_second_import_is_sent_while_the_first_may_be_under_way() {
+fn no_second_import_is_sent_while_the_first_may_be_running() {
     type Answer = fn() -> Response;
     let answers: [Answer; 4] =
         [|| status(502, ""), || status(504, "<h1>Gateway Time-out</h1>"), || status(408, ""), broken_off];
@@ -158,7 +158,7 @@ fn no_second_import_is_sent_while_the_first_may_be_under_way() {
             .run(&["sync"])
             .fails(1, &["It may have been done, or the server may still be working on it"]);
         assert_eq!(server.asked.load(Ordering::SeqCst), 2, "{}", ran.err);
-        // The directory is as it was at the first import. What is in the organization nobody knows: it is sent, and not at once.
+        // The directory is as it was at the first import. The organization's state is unknown: it is sent again, but not at once.
         instance.company(USERS, "name,members\nAll,1;2\n");
         let data = instance.data();
         assert!(data["lastSyncHash"].is_null() && data["importBegun"].is_string(), "{data}");
@@ -179,14 +179,14 @@ fn no_second_import_is_sent_while_the_first_may_be_under_way() {
 
 /// The process ends after the server has done it, and before that is recorded.
 #[test]
-fn an_import_that_a_killed_run_has_sent_is_not_taken_for_unsent() {
+fn an_import_sent_by_a_killed_run_does_not_count_as_unsent() {
     let server =
         Faulty::start(vec![|| status(200, ""), || status(400, r#"{"message":"No."}"#), || status(200, "")]);
     let instance = server.instance();
     instance.run(&["sync"]).ok();
     let before = instance.data();
     instance.company("id,email\n1,a@example.org\n", "name,members\n");
-    // An answer of no is the end of it: nothing is under way, and the next run need not wait.
+    // A refusal ends it: nothing is running, and the next run need not wait.
     instance.run(&["sync"]).fails(1, &["No."]);
     assert!(instance.data()["lastSyncHash"].is_null() && instance.data()["importBegun"].is_null());
     instance.company(USERS, "name,members\nAll,1;2\n");
@@ -195,9 +195,9 @@ fn an_import_that_a_killed_run_has_sent_is_not_taken_for_unsent() {
     assert_eq!(instance.data()["lastSyncHash"], before["lastSyncHash"]);
 }
 
-/// A sign-in page, a maintenance notice, a firewall's word.
+/// Sign-in page, maintenance notice, message of a firewall.
 #[test]
-fn a_page_in_the_place_of_an_answer_is_no_import() {
+fn a_page_instead_of_an_answer_is_not_a_successful_import() {
     type Answer = fn() -> Response;
     let pages: [Answer; 6] = [
         || status(200, r#"{"error":"down"}"#),
@@ -229,7 +229,7 @@ fn a_page_in_the_place_of_an_answer_is_no_import() {
 }
 
 #[test]
-fn an_answer_of_no_is_not_asked_again() {
+fn a_refusal_is_not_repeated() {
     let server = Faulty::start(vec![|| status(400, r#"{"message":"No."}"#)]);
     server.instance().run(&["sync"]).fails(1, &["No."]);
     assert_eq!(server.asked.load(Ordering::SeqCst), 1);
@@ -260,7 +260,7 @@ fn tokens_are_reused_between_runs() {
 }
 
 #[test]
-fn a_redirection_is_not_followed_with_a_secret_in_hand() {
+fn a_redirect_is_not_followed_with_a_secret() {
     let elsewhere =
         || (StatusCode::MOVED_PERMANENTLY, [("location", "https://elsewhere.example/x?y=z")]).into_response();
     let server = Faulty::start(vec![elsewhere]);
@@ -281,9 +281,9 @@ fn a_proxy_that_refuses_is_named() {
     instance.run(&["login"]).ok();
 }
 
-/// OpenLDAP's LDAPS port stands in for a web server: its certificate is judged before anything is said.
+/// OpenLDAP's LDAPS port stands in for a web server: its certificate is checked before anything is sent.
 #[test]
-fn a_certificate_that_is_not_trusted_is_named_at_once() {
+fn an_untrusted_certificate_is_named_at_once() {
     let slapd = Slapd::with(&ldif::small(1, 0, 0));
     let expired = Slapd::start(&ldif::small(1, 0, 0), Quirk::Expired);
     let mut instance = Instance::empty();
@@ -304,7 +304,7 @@ fn a_certificate_that_is_not_trusted_is_named_at_once() {
 }
 
 #[test]
-fn no_server_is_named_with_host_and_port() {
+fn a_missing_server_is_named_with_host_and_port() {
     let instance = {
         let mut instance = Instance::empty();
         let port = free_port();
@@ -319,7 +319,7 @@ fn no_server_is_named_with_host_and_port() {
 }
 
 #[test]
-fn a_wrong_key_lists_what_it_may_be() {
+fn a_wrong_key_lists_the_possible_causes() {
     let organization = Organization::start(Options::default());
     let mut instance = Instance::files(USERS, "name,members\n", &organization);
     instance.set_env("BW_CLIENTSECRET", "wrong-key");
@@ -331,7 +331,7 @@ fn a_wrong_key_lists_what_it_may_be() {
 }
 
 #[test]
-fn the_clouds_pace_is_kept() {
+fn the_clouds_rate_limit_is_kept() {
     let organization = Organization::start(Options { limits: Limits::Cloud, ..Options::default() });
     let mut instance = Instance::files(USERS, "name,members\n", &organization);
     instance.set_env("BWDC_RETRY_SECONDS", "30");
@@ -345,7 +345,7 @@ fn the_clouds_pace_is_kept() {
 }
 
 #[test]
-fn a_batch_that_fails_is_numbered() {
+fn a_failing_batch_is_numbered() {
     let server = Faulty::start(vec![|| status(200, ""), || {
         status(400, r#"{"message":"Seat limit has been reached."}"#)
     }]);
@@ -360,7 +360,7 @@ fn a_batch_that_fails_is_numbered() {
 }
 
 #[test]
-fn overwriting_removes_who_is_not_listed_and_spares_owners() {
+fn overwriting_removes_unlisted_people_and_spares_owners() {
     let organization = Organization::start(Options::default());
     let instance = Instance::files(USERS, "name,members\n", &organization);
     instance.run(&["sync"]).ok();
@@ -384,9 +384,9 @@ fn with_response_a_refused_import_is_json() {
     assert!(json["message"].as_str().unwrap().contains("HTTP 401"));
 }
 
-/// Nothing was imported by a login, so that there is nothing to repeat.
+/// A login imports nothing, so there is nothing to repeat.
 #[test]
-fn a_login_that_fails_says_nothing_of_imports() {
+fn a_failed_login_does_not_mention_imports() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let failing = Router::new().fallback(|| async { StatusCode::SERVICE_UNAVAILABLE });
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -402,7 +402,7 @@ fn a_login_that_fails_says_nothing_of_imports() {
 
 /// Names, results and messages of others: on stderr, which cron puts into a log, and in the log.
 #[test]
-fn what_a_server_or_a_directory_says_forges_no_line() {
+fn texts_of_a_server_or_a_directory_forge_no_line() {
     let answer = || {
         status(
             400,
@@ -426,9 +426,9 @@ fn what_a_server_or_a_directory_says_forges_no_line() {
     }
 }
 
-/// A server, or a proxy before it, may repeat what it was sent.
+/// A server, or a proxy in front of it, may repeat what it was sent.
 #[test]
-fn a_secret_that_comes_back_is_masked() {
+fn a_repeated_secret_is_masked() {
     let answers: [fn() -> Response; 3] = [
         || status(400, r#"{"message":"the token t0ken-value is not good"}"#),
         || status(200, "<html>You sent: Authorization: Bearer t0ken-value</html>"),
@@ -447,12 +447,12 @@ fn a_secret_that_comes_back_is_masked() {
     }
 }
 
-/// The key and the people go in clear only where somebody said so.
+/// Key and people are sent in clear only if configured.
 #[test]
 fn plain_http_to_another_machine_is_refused_unless_allowed() {
     let organization = Organization::start(Options::default());
     let mut instance = Instance::files(USERS, "name,members\n", &organization);
-    // A proxy on this machine leads there: the name is what counts.
+    // A proxy on this machine leads there: the host name is what counts.
     instance.set_env("http_proxy", &organization.sandbox.url());
     instance.run(&["config", "server", "http://vault.example.org"]).ok();
     for command in ["login", "sync", "doctor"] {
@@ -471,9 +471,9 @@ fn plain_http_to_another_machine_is_refused_unless_allowed() {
     assert!(!ran.err.contains("would cross"), "{}", ran.err);
 }
 
-/// A directory that never ends is given up, and the lock with it.
+/// An endless directory is given up, and the lock with it.
 #[test]
-fn a_sync_that_never_ends_is_given_up() {
+fn an_endless_sync_is_given_up() {
     let slapd = Slapd::with(&ldif::small(2, 0, 0));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);

@@ -1,4 +1,4 @@
-//! `data.json` and its locks: as it was before or as it is after, never between.
+//! `data.json` and its locks: either the old or the new state, never one in between.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -47,7 +47,7 @@ fn unknown_keys_and_the_order_of_keys_are_kept() {
 }
 
 #[test]
-fn nothing_is_made_until_something_is_stored() {
+fn nothing_is_created_until_something_is_stored() {
     let instance = Instance::empty();
     instance.run(&["data-file"]).ok();
     instance.run(&["test"]).fails(1, &["You are not logged in."]);
@@ -94,7 +94,7 @@ fn a_damaged_file_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_second_sync_says_who_is_running_and_ends_with_its_own_code() {
+fn a_second_sync_names_the_running_one_and_has_its_own_exit_code() {
     let slapd = Slapd::with(&ldif::small(5, 0, 0));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
@@ -114,14 +114,14 @@ fn a_second_sync_says_who_is_running_and_ends_with_its_own_code() {
     instance.run(&["config", "sync.removeDisabled", "true"]).ok();
     first.kill().unwrap();
     first.wait().unwrap();
-    // The lock went with the process.
+    // The lock ended with the process.
     instance.change(|data| data["directoryLdap"]["port"] = json!(slapd.port()));
     instance.run(&["sync"]).ok();
     assert_eq!(instance.data()["sync"]["removeDisabled"], true);
 }
 
 #[test]
-fn kill_at_any_moment_leaves_the_file_whole() {
+fn a_kill_at_any_moment_leaves_the_file_intact() {
     let organization = Organization::start(Options::default());
     let users: String = (0..3_000).map(|at| format!("{at},u{at}@example.org\n")).collect();
     let instance = Instance::files(&format!("id,email\n{users}"), "name,members\n", &organization);
@@ -137,7 +137,7 @@ fn kill_at_any_moment_leaves_the_file_whole() {
         for key in ["apiKeyClientSecret", "accessToken", "sync", "directoryFile", "organizationId"] {
             assert_eq!(data[key], before[key], "{key} after {millisecond}");
         }
-        // All of it or nothing: the digest comes with the time.
+        // All or nothing: the digest is stored with the time.
         assert_eq!(data["lastSyncHash"].is_string(), data["lastUserSync"].is_string());
     }
     instance.run(&["clear-cache"]).ok();
@@ -158,7 +158,7 @@ fn a_full_disk_loses_nothing() {
     let instance = Instance::files(&format!("id,email\n{users}"), "name,members\n", &organization);
     instance.run(&["login"]).ok();
     let before = instance.data();
-    // In a mount namespace of its own: a tiny disk, the instance on it, the rest of it filled up.
+    // In a mount namespace of its own: a tiny disk with the instance, filled up.
     let script = "set -e
         mount -t tmpfs -o size=256k tmpfs \"$DISK\"
         cp -r \"$DATA\"/. \"$DISK\"

@@ -1,4 +1,4 @@
-//! `bwdc status` without a daemon: how the last run of each instance went, whoever started it.
+//! `bwdc status` without a daemon: result of the last run of each instance, whoever started it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +17,7 @@ fn json_of(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {} {}", ran.out, ran.err))
 }
 
-/// The first instance, and how the program ended.
+/// First instance, and the exit code.
 fn status(instance: &Instance) -> (Value, i32) {
     let ran = instance.run(&["status", "--json"]);
     let told = json_of(&ran);
@@ -63,7 +63,7 @@ fn each_run_leaves_its_result() {
     assert!(text.contains("Synced 0 group(s) and 0 user(s). There were no changes to send."), "{text}");
     let (good, _) = status(&instance);
 
-    // After a failure the last good run is still known.
+    // After a failure the last successful run is still known.
     instance.set_env("BWDC_STARTED_BY", "systemd");
     fs::remove_dir_all(instance.data_folder().join("company")).unwrap();
     instance.run(&["sync"]).fails(1, &["company"]);
@@ -111,7 +111,7 @@ fn a_run_that_was_killed_was_cut_off() {
     assert_eq!((&told["lastRun"]["at"], &told["runningSince"]), (&running["runningSince"], &Value::Null));
 }
 
-/// What is there, once it is.
+/// Contents of a file, once it exists.
 fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let started = std::time::Instant::now();
     loop {
@@ -124,7 +124,7 @@ fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[test]
-fn what_bwdc_toml_names_is_told_and_is_due_three_times() {
+fn instances_of_bwdc_toml_are_shown_and_overdue_after_three_intervals() {
     let organizations = [(); 3].map(|()| Organization::start(Options::default()));
     let mut machine = Machine::new();
     for (name, organization) in
@@ -163,7 +163,7 @@ fn what_bwdc_toml_names_is_told_and_is_due_three_times() {
     assert!(nowhere.out.contains("There is no folder"), "{}", nowhere.out);
 }
 
-/// As if everything had been done so many hours ago.
+/// Moves everything this many hours into the past.
 fn aged(machine: &Machine, name: &str, hours: i64) {
     let earlier = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
     let path = machine.path(name).join("last-run.json");
@@ -178,7 +178,7 @@ fn aged(machine: &Machine, name: &str, hours: i64) {
     });
 }
 
-/// Syncs of the existing connector, and of this one before it kept results, count as well.
+/// Syncs of the existing connector, and of this one before it stored results, count as well.
 #[test]
 fn an_earlier_success_is_known_from_the_data_file() {
     let organization = Organization::start(Options::default());
@@ -187,7 +187,7 @@ fn an_earlier_success_is_known_from_the_data_file() {
     instance.change(|data| data["lastUserSync"] = now.as_str().into());
     let (told, code) = status(&instance);
     assert_eq!((&told["lastRun"], &told["lastSuccess"], code), (&Value::Null, &json!(now), 0));
-    // One that is damaged is named, and made anew by the next run.
+    // A damaged one is named, and replaced by the next run.
     fs::write(instance.data_folder().join("last-run.json"), "{").unwrap();
     let (told, code) = status(&instance);
     assert!(code == 1 && told["trouble"].as_str().unwrap().contains("last-run.json"), "{told}");
@@ -195,9 +195,9 @@ fn an_earlier_success_is_known_from_the_data_file() {
     assert_eq!(status(&instance).1, 0);
 }
 
-/// A schedule that is installed says when the next run is, and by whom; bwdc.toml alone says nothing about who runs it.
+/// An installed schedule supplies the next run and its scheduler; bwdc.toml alone does not say who runs it.
 #[test]
-fn the_next_run_is_that_of_the_schedule_that_is_installed() {
+fn the_next_run_is_that_of_the_installed_schedule() {
     let organization = Organization::start(Options::default());
     let mut instance = Instance::files(USERS, GROUPS, &organization);
     instance.run(&["sync"]).ok();

@@ -1,4 +1,4 @@
-//! Which instances a command is about: every command that is about one takes `--appdata` and `--instance`, and `--all` where it may
+//! Selection of instances: every command about a single one accepts `--appdata` and `--instance`, and `--all` if it can
 //! be about several.
 
 use std::fs;
@@ -24,7 +24,7 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn a_folder_or_a_name_says_which_instance_is_meant() {
+fn a_folder_or_a_name_selects_the_instance() {
     let organization = Organization::start(Options::default());
     let machine = machine(&organization);
     let (hq, berlin) = (machine.path("hq"), machine.path("berlin"));
@@ -46,7 +46,7 @@ fn a_folder_or_a_name_says_which_instance_is_meant() {
     let login = ["login", "--instance", "berlin", &key[0], &key[1]];
     machine.run(&login).ok();
     assert_eq!(machine.data("berlin")["apiKeyClientId"], key[0]);
-    // The usual folder was never made for it.
+    // The usual folder was not created.
     assert!(!machine.usual.data_file().exists());
 }
 
@@ -73,7 +73,7 @@ fn all_of_them_answer_with_their_names() {
 }
 
 #[test]
-fn a_slip_makes_no_folder_but_init_does() {
+fn a_typo_creates_no_folder_but_init_does() {
     let organization = Organization::start(Options::default());
     let machine = machine(&organization);
     for command in [
@@ -111,7 +111,7 @@ fn a_slip_makes_no_folder_but_init_does() {
     assert_eq!(machine.data("new")["directoryType"], "file");
 }
 
-/// A merge is several folders: fine for what is done to each, refused for what is about one.
+/// A merge is several folders: fine for commands that handle each, refused for those about a single one.
 #[test]
 fn a_merge_stands_for_its_directories() {
     let organization = Organization::start(Options::default());

@@ -1,4 +1,4 @@
-//! One suite for every directory: the same company, told in each directory's own way, must read the same.
+//! Suite for every directory: the same company, in each directory's own format, must give the same result.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -33,14 +33,14 @@ use bwdc_testkit::Slapd;
 use bwdc_testkit::slapd::PASSWORD;
 use tempfile::TempDir;
 
-/// A directory that holds the company, and what keeps it alive.
+/// Directory with the company, and the objects that keep it running.
 struct World {
     directory: AnyDirectory,
     nesting: Nesting,
     _keeps: Vec<Box<dyn Any>>,
 }
 
-/// Whether groups can be members of groups there, and members be nobody that is known.
+/// Whether groups can be members of groups, and members can be unknown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nesting {
     Possible,
@@ -124,7 +124,7 @@ fn json() -> World {
     })
 }
 
-/// The company, as the sandbox plays it.
+/// Company in the sandbox's format.
 fn played() -> Company {
     let person = |name: &str, email: Option<&str>| User {
         name: name.to_owned(),
@@ -146,7 +146,7 @@ fn played() -> Company {
     }
 }
 
-/// So small that there are several pages.
+/// Page size small enough for several pages.
 fn small_pages() -> Behaviour {
     Behaviour { page: 2, ..Behaviour::default() }
 }

@@ -59,22 +59,22 @@ fn nulls_where_the_schema_allows_them() {
 }
 
 #[test]
-fn numbers_that_no_counter_has() {
-    super::numbers_that_no_counter_has(&PlayedGoogle);
+fn enormous_numbers() {
+    super::enormous_numbers(&PlayedGoogle);
 }
 
 #[test]
-fn secrets_that_come_back() {
-    super::secrets_that_come_back(&PlayedGoogle);
+fn repeated_secrets() {
+    super::repeated_secrets(&PlayedGoogle);
 }
 
 #[test]
-fn a_page_token_that_has_expired() {
-    super::a_page_token_that_has_expired(&PlayedGoogle);
+fn an_expired_page_token() {
+    super::an_expired_page_token(&PlayedGoogle);
 }
 
-/// Google tells no limits in its answers: 1,200 requests go at once and 20 in each second after that, which is never more than the
-/// documented 2,400 in a minute, nor 1,300 in five seconds.
+/// Google reports no limits in its answers: 1,200 requests are sent at once and 20 in each second after that, which never exceeds the
+/// documented 2,400 a minute, nor 1,300 in five seconds.
 #[test]
 fn the_limit_is_never_exceeded() {
     let runtime = runtime();
@@ -88,7 +88,7 @@ fn the_limit_is_never_exceeded() {
     assert_eq!((world.cloud.exceeded(), world.cloud.requests()), (0, 1 + 1 + 1 + 7 + 1_350));
 }
 
-/// A Google Workspace, an organization, and an instance between them.
+/// Google Workspace, an organization, and an instance between them.
 struct World {
     instance: Instance,
     organization: Organization,
@@ -113,7 +113,7 @@ impl World {
         self.instance.change(|data| data["directoryGsuite"][name] = value);
     }
 
-    /// Clears what a key file has, and names one.
+    /// Clears the settings that a key file contains, and names a key file.
     fn use_key_file(&mut self) -> PathBuf {
         let path = self.instance.data_folder().join("key.json");
         fs::write(&path, google::key_file(&self.cloud)).unwrap();
@@ -192,7 +192,7 @@ fn a_member_without_a_status_counts_if_the_directory_has_that_person() {
     let untold = |name| Member { status: None, ..Member::user(name) };
     company.groups.push(Team::named("Untold", ["jane", "p3", "gone", "guest"].map(untold).to_vec()));
     let world = World::of(&runtime, company, small_pages(HashMap::new()));
-    // Those whom the query leaves out are people of the directory, too.
+    // People left out by the query belong to the directory, too.
     for query in ["", "|orgUnitPath=/Sales"] {
         world.run(&["config", "sync.userFilter", query]).ok();
         world.run(&["sync"]).ok();
@@ -210,7 +210,7 @@ fn suspended_and_archived_people_stay_unless_they_are_to_leave() {
     world.run(&["sync"]).ok();
     let everybody = ["arch", "bob", "jane", "p0", "p1", "p2", "p3", "sue"];
     assert_eq!(world.organization.emails(), mails(&everybody));
-    // The whole customer means the suspended, too; a suspended member by name does not count.
+    // The whole customer includes suspended people; a suspended member by name does not count.
     assert_eq!(world.organization.group("All"), mails(&everybody));
     assert_eq!(world.organization.group("IT"), mails(&["p0", "p1", "p2"]));
     world.run(&["config", "sync.removeDisabled", "true"]).ok();
@@ -219,7 +219,7 @@ fn suspended_and_archived_people_stay_unless_they_are_to_leave() {
 }
 
 #[test]
-fn whoever_was_made_again_is_not_removed() {
+fn recreated_people_are_not_removed() {
     let runtime = runtime();
     let mut company = company();
     let again = Person { id: "id-of-somebody-new".to_owned(), ..Person::named("gone") };
@@ -244,7 +244,7 @@ fn filters_of_both_kinds() {
     let test: Value = serde_json::from_str(&world.run(&["test"]).ok().out).unwrap();
     assert_eq!(test["groups"].as_array().unwrap().len(), 2);
     assert_eq!(test["deletedUsers"][0]["externalId"], "id-of-gone");
-    // Members whom the query leaves out are people of the directory all the same.
+    // Members left out by the query still belong to the directory.
     let all = test["groups"].as_array().unwrap().iter().find(|group| group["displayName"] == "All").unwrap();
     assert_eq!(all["userIds"].as_array().unwrap().len(), 8, "{all}");
 
@@ -259,7 +259,7 @@ fn filters_of_both_kinds() {
 }
 
 #[test]
-fn a_domain_or_all_of_a_customers() {
+fn one_domain_or_all_of_a_customer() {
     let runtime = runtime();
     let mut company = company();
     company.users.push(Person { email: "x@second.example".to_owned(), ..Person::named("x") });
@@ -300,7 +300,7 @@ fn a_group_deleted_meanwhile_is_left_out() {
 }
 
 #[test]
-fn keys_as_they_arrive() {
+fn keys_in_several_forms() {
     let runtime = runtime();
     let mut world = world(&runtime);
     let key = google::PRIVATE_KEY;
@@ -309,7 +309,7 @@ fn keys_as_they_arrive() {
         world.set("privateKey", way.into());
         world.run(&["test"]).ok();
     }
-    // The whole file, in the place of the key.
+    // The whole file instead of the key.
     world.set("clientEmail", Value::Null);
     world.set("privateKey", google::key_file(&world.cloud).into());
     world.instance.unset_env("BWDC_GOOGLE_TOKEN_URL");
@@ -340,7 +340,7 @@ fn a_key_file() {
     world.run(&["test"]).fails(1, &["gsuite.clientEmail is other@", "bwdc config unset gsuite.clientEmail"]);
     world.set("clientEmail", Value::Null);
     fs::write(&path, r#"{"installed":{"client_secret":"hunter2"}}"#).unwrap();
-    let ran = world.run(&["test"]).fails(1, &["key.json", "no `client_email`"]);
+    let ran = world.run(&["test"]).fails(1, &["key.json", "`client_email` is missing"]);
     assert!(!ran.err.contains("hunter2"));
     fs::remove_file(&path).unwrap();
     world.run(&["test"]).fails(1, &["key.json", "gsuite.keyFile"]);
@@ -415,7 +415,7 @@ fn a_missing_scope_is_named() {
 }
 
 #[test]
-fn init_takes_a_key_file_in_the_place_of_address_and_key() {
+fn init_accepts_a_key_file_instead_of_address_and_key() {
     let runtime = runtime();
     let cloud = runtime.block_on(company().start(Behaviour::default())).unwrap();
     let organization = Organization::start(Options::default());
@@ -453,7 +453,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn what_the_sandbox_says_can_be_typed() {
+fn the_commands_printed_by_the_sandbox_work() {
     let mut instance = Instance::empty();
     let temporary = instance.folder.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();

@@ -1,4 +1,4 @@
-//! The cloud directories, played by the sandbox, into an organization. What must hold for all of them is here, a vendor's own ways
+//! Cloud directories, simulated by the sandbox, synced into an organization. Shared requirements are here, a vendor's own ones
 //! are in its file.
 
 mod entra;
@@ -18,17 +18,17 @@ use tokio::runtime::Runtime;
 
 use crate::harness::{Instance, Organization, Ran};
 
-/// One vendor, for the tests that all have in common.
+/// Vendor, for the shared tests.
 pub trait Played: Sync {
     /// Starts it with a company in it.
     fn start(&self, runtime: &Runtime, company: &Company, behaviour: Behaviour) -> Cloud;
-    /// `directoryType`, and the section of `data.json` with everything needed to read from it, secrets included.
+    /// `directoryType`, and the section of `data.json` with all settings for reading from it, secrets included.
     fn section(&self, cloud: &Cloud) -> (u8, &'static str, Value);
-    /// Variables that say where it is.
+    /// Variables with its address.
     fn environment(&self, _cloud: &Cloud) -> Vec<(&'static str, String)> {
         Vec::new()
     }
-    /// Whether a new access token can be had when one is refused.
+    /// Whether a new access token is issued when one is refused.
     fn renews_tokens(&self) -> bool;
 }
 
@@ -36,7 +36,7 @@ pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Set up to sync people and groups, and to have disabled people leave.
+/// Instance that syncs people and groups and removes disabled people.
 pub fn instance(played: &dyn Played, cloud: &Cloud, organization: &Organization) -> Instance {
     let mut instance = Instance::empty();
     let (number, section, values) = played.section(cloud);
@@ -54,7 +54,7 @@ pub fn instance(played: &dyn Played, cloud: &Cloud, organization: &Organization)
     instance
 }
 
-/// Three to a page, so that there are several.
+/// Three entries on a page, so that there are several pages.
 pub fn small_pages(faults: HashMap<usize, Fault>) -> Behaviour {
     Behaviour { page: 3, faults, ..Behaviour::default() }
 }
@@ -63,7 +63,7 @@ pub fn mails(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("{name}@example.org")).collect()
 }
 
-/// Who is in the organization, and in which group.
+/// Members of the organization and their groups.
 type Contents = (Vec<String>, Vec<(String, Vec<String>)>);
 
 fn contents(organization: &Organization) -> Contents {
@@ -71,7 +71,7 @@ fn contents(organization: &Organization) -> Contents {
     (organization.emails(), groups.into_iter().map(|group| (group.name, group.members)).collect())
 }
 
-/// One sync of the sample company.
+/// Syncs the sample company once.
 struct Trial {
     ran: Ran,
     contents: Contents,
@@ -93,7 +93,7 @@ fn trial(played: &dyn Played, runtime: &Runtime, faults: HashMap<usize, Fault>, 
     }
 }
 
-/// Runs all at once, some at a time: most of the time they wait.
+/// Runs all of them concurrently, in limited numbers: most of the time they wait.
 fn in_parallel<T: Send + Sync>(jobs: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -107,7 +107,7 @@ fn in_parallel<T: Send + Sync>(jobs: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// What may pass is got over; otherwise there is an error and no import. Never a short one.
+/// A temporary failure is overcome; otherwise there is an error and no import. Never an incomplete one.
 pub fn one_fault_at_every_request(played: &dyn Played) {
     let runtime = runtime();
     let healthy = trial(played, &runtime, HashMap::new(), "4");
@@ -136,9 +136,9 @@ pub fn one_fault_at_every_request(played: &dyn Played) {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), jobs.len(), failed.join("\n"));
 }
 
-/// The way to a page is refused at each request: a list that was begun is read again from its beginning, or there is an error and no
+/// A page token is refused at each request: a list already begun is read again from its beginning, or there is an error and no
 /// import.
-pub fn a_page_token_that_has_expired(played: &dyn Played) {
+pub fn an_expired_page_token(played: &dyn Played) {
     let runtime = runtime();
     let healthy = trial(played, &runtime, HashMap::new(), "4");
     let requests: Vec<usize> = (0..healthy.requests).collect();
@@ -156,7 +156,7 @@ pub fn a_page_token_that_has_expired(played: &dyn Played) {
     assert!(complete.into_inner() > 0, "no list was read again");
 }
 
-/// Everything that may be null or absent is so somewhere: nothing fails, and who is left out is told.
+/// Every property that may be null or absent is so somewhere: nothing fails, and people left out are reported.
 pub fn nulls_where_the_schema_allows_them(played: &dyn Played) {
     let runtime = runtime();
     let seeds: Vec<u64> = (0..12).collect();
@@ -174,9 +174,9 @@ pub fn nulls_where_the_schema_allows_them(played: &dyn Played) {
     assert!(nameless.into_inner() > 0, "no group was without a name");
 }
 
-/// No number from outside makes it crash, hang or take memory for what is not there: one answer with the largest that there is, and all
-/// answers.
-pub fn numbers_that_no_counter_has(played: &dyn Played) {
+/// No number from outside causes a crash, a hang or excessive use of memory: one answer, and all answers, with the largest possible
+/// numbers.
+pub fn enormous_numbers(played: &dyn Played) {
     let runtime = runtime();
     let healthy = trial(played, &runtime, HashMap::new(), "1");
     let one = (0..healthy.requests).map(|request| HashMap::from([(request, Fault::Extremes)]));
@@ -191,8 +191,8 @@ pub fn numbers_that_no_counter_has(played: &dyn Played) {
     });
 }
 
-/// A refusal that repeats the request shows no secret that went out with it: not on the terminal, not in the log.
-pub fn secrets_that_come_back(played: &dyn Played) {
+/// A refusal that repeats the request shows no secret that was sent: not on the terminal, not in the log.
+pub fn repeated_secrets(played: &dyn Played) {
     let runtime = runtime();
     let requests: Vec<usize> = (0..trial(played, &runtime, HashMap::new(), "1").requests.min(20)).collect();
     let told = AtomicUsize::new(0);
@@ -223,7 +223,7 @@ pub fn secrets_that_come_back(played: &dyn Played) {
     assert!(told.into_inner() > 0, "no refusal was shown");
 }
 
-/// From one request on, for good: an error, and no import.
+/// A permanent failure from one request on: an error, and no import.
 pub fn faults_that_stay(played: &dyn Played) {
     let runtime = runtime();
     let requests = trial(played, &runtime, HashMap::new(), "1").requests;

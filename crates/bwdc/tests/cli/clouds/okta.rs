@@ -33,7 +33,7 @@ impl Played for PlayedOkta {
     }
 }
 
-/// The same, read by an application.
+/// Okta, read by an application.
 struct PlayedForApplication {
     folder: tempfile::TempDir,
 }
@@ -78,7 +78,7 @@ fn one_fault_at_every_request_of_an_application() {
 }
 
 #[test]
-fn faults_that_stay_for_an_application() {
+fn permanent_faults_for_an_application() {
     super::faults_that_stay(&PlayedForApplication::new());
 }
 
@@ -93,18 +93,18 @@ fn nulls_where_the_schema_allows_them() {
 }
 
 #[test]
-fn numbers_that_no_counter_has() {
-    super::numbers_that_no_counter_has(&PlayedOkta);
+fn enormous_numbers() {
+    super::enormous_numbers(&PlayedOkta);
 }
 
 #[test]
-fn secrets_that_come_back() {
-    super::secrets_that_come_back(&PlayedOkta);
+fn repeated_secrets() {
+    super::repeated_secrets(&PlayedOkta);
 }
 
 #[test]
-fn a_page_token_that_has_expired() {
-    super::a_page_token_that_has_expired(&PlayedOkta);
+fn an_expired_page_token() {
+    super::an_expired_page_token(&PlayedOkta);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn filters_of_both_kinds() {
     instance.run(&["config", "sync.groupFilter", "include:sales, IT"]).ok();
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails(), mails(&["jane"]));
-    // A member who is not imported by this filter is one of the directory all the same.
+    // A member not imported because of this filter still belongs to the directory.
     let test = instance.run(&["test"]).ok().out;
     let test: serde_json::Value = serde_json::from_str(&test).unwrap();
     assert_eq!(test["groups"].as_array().unwrap().len(), 2);
@@ -231,7 +231,7 @@ fn over_tls_with_http_2() {
     assert_eq!((okta.by_http2(), okta.requests()), (6, 6));
 }
 
-/// An application with its key in a file beside `data.json`.
+/// Application with its key in a file beside `data.json`.
 fn of_application(cloud: &Cloud, organization: &Organization) -> Instance {
     let instance = instance(&PlayedOkta, cloud, organization);
     write_key(&instance.data_folder().join("okta.json"), PRIVATE_KEY_JWK);
@@ -268,7 +268,7 @@ fn an_application_reads_with_its_private_key() {
 }
 
 #[test]
-fn an_application_that_may_not_read() {
+fn an_application_without_permission() {
     let runtime = runtime();
     let organization = Organization::start(Options::default());
     let with = |application: Application| {
@@ -294,7 +294,7 @@ fn an_application_that_may_not_read() {
 }
 
 #[test]
-fn keys_that_cannot_be_used() {
+fn unusable_keys() {
     let runtime = runtime();
     let okta = start(&runtime, company(), Behaviour::default());
     let organization = Organization::start(Options::default());
@@ -314,7 +314,7 @@ fn keys_that_cannot_be_used() {
         ("no key".to_owned(), "it has no -----BEGIN line"),
         (jwk(|jwk| jwk["kty"] = "EC".into()), "a key of the type EC, but an RSA key is needed"),
         (jwk(|jwk| jwk["d"] = Value::Null), "not a JWK of a private RSA key"),
-        (jwk(|jwk| jwk["p"] = "!".into()), "no base64url"),
+        (jwk(|jwk| jwk["p"] = "!".into()), "not base64url"),
         (jwk(|jwk| jwk["p"] = "AQAB".into()), "RSA key invalid"),
     ] {
         write_key(&key, &text);
@@ -325,7 +325,7 @@ fn keys_that_cannot_be_used() {
     instance.run(&["sync"]).fails(1, &["Reading okta.privateKeyFile", "No such file"]);
     instance.change(|data| data["directoryOkta"]["privateKeyFile"] = Value::Null);
     instance.run(&["sync"]).fails(1, &["Directory configuration incomplete.", "okta.privateKeyFile"]);
-    // Another's key.
+    // The key of another application.
     fs::write(&key, PRIVATE_KEY_PEM).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     instance.change(|data| {

@@ -65,13 +65,13 @@ impl Company {
         Daemon(self.command(more).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
     }
 
-    /// The API key comes from this command.
+    /// Takes the API key from this command.
     fn key_by(&mut self, command: &str) {
         self.instance.unset_env("BW_CLIENTSECRET");
         self.instance.set_env("BW_CLIENTSECRET_EXEC", command);
     }
 
-    /// The API key comes once the file that is returned is there.
+    /// Supplies the API key once the returned file exists.
     fn key_waits(&mut self, organization: &Organization) -> PathBuf {
         let go = self.instance.folder.path().join("go");
         let key = organization.sandbox.client_secret();
@@ -79,7 +79,7 @@ impl Company {
         go
     }
 
-    /// What a daemon that was started by `start` has logged.
+    /// Log of a daemon that was started by `start`.
     fn log(&self) -> String {
         fs::read_to_string(self.instance.folder.path().join("daemon.log")).unwrap()
     }
@@ -88,7 +88,7 @@ impl Company {
         self.instance.run(&["--response", "status", "--appdata", "i0"])
     }
 
-    /// The status, once it is as wanted.
+    /// Status, once it is as expected.
     fn wait_for(&self, what: &str, is_good: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
@@ -112,7 +112,7 @@ impl Company {
     }
 }
 
-/// What is there, once it is.
+/// Contents of a file, once it exists.
 #[track_caller]
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -156,9 +156,9 @@ fn http(port: u16, path: &str) -> String {
     answer
 }
 
-/// More connections than a process may have files, none of which says a whole request: the daemon has room for those who do.
+/// More connections than the process may have open files, none of which sends a complete request: the daemon still serves others.
 #[test]
-fn silent_connections_keep_nobody_from_the_metrics() {
+fn silent_connections_do_not_block_the_metrics() {
     let organization = Organization::start(Options::default());
     let company = Company::of(1, &organization);
     let port = free_port();
@@ -176,7 +176,7 @@ fn silent_connections_keep_nobody_from_the_metrics() {
     assert!(http(port, "/metrics").contains("bwdc_sync_runs_total"));
     assert!(http(port, "/healthz").starts_with("HTTP/1.1 200"));
     company.ask().ok();
-    // Nor is a request read without an end.
+    // Nor is an endless request read.
     let mut endless = TcpStream::connect(("127.0.0.1", port)).unwrap();
     endless.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
     let header = format!("X-Header: {}\r\n", "x".repeat(1_000));
@@ -186,9 +186,9 @@ fn silent_connections_keep_nobody_from_the_metrics() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// Schedules would run at other hours than was meant.
+/// Schedules would run at other hours than intended.
 #[test]
-fn an_unknown_time_zone_is_told_wherever_local_times_count() {
+fn an_unknown_time_zone_is_reported_wherever_local_times_matter() {
     const WARNING: &str = "knows no time zone `Nowhere/City` (the variable TZ)";
     let organization = Organization::start(Options::default());
     let mut company = Company::of(1, &organization);
@@ -209,7 +209,7 @@ fn an_unknown_time_zone_is_told_wherever_local_times_count() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// The same where a process may have few files: syncs and the status need some as well.
+/// With few open files allowed: syncs and the status need some as well.
 #[test]
 fn silent_connections_leave_files_for_syncs() {
     let organization = Organization::start(Options::default());
@@ -287,7 +287,7 @@ fn every_instance_runs_and_a_failing_one_delays_nobody() {
 
     assert_eq!(daemon.end(), 0);
     assert!(!company.folder("i0").join("daemon.sock").exists());
-    // What is told without it comes from the folders.
+    // Without a daemon, the folders supply the status.
     let told: Value = serde_json::from_str(&company.ask().ok().out).unwrap();
     let instance = &told["data"]["instances"][0];
     assert_eq!(
@@ -310,7 +310,7 @@ fn one_daemon_for_one_configuration() {
 }
 
 #[test]
-fn one_who_does_not_ask_keeps_nobody_waiting() {
+fn clients_that_send_nothing_keep_nobody_waiting() {
     let organization = Organization::start(Options::default());
     let company = Company::of(1, &organization);
     let daemon = company.start(&[]);
@@ -320,12 +320,12 @@ fn one_who_does_not_ask_keeps_nobody_waiting() {
     let mut wrong = come();
     wrong.write_all(b"secret\n").unwrap();
     company.ask().ok();
-    // The answer came while they were still there: nobody waited until they were sent away.
+    // The answer came while they were still connected: nobody waited for them to be disconnected.
     let newest = silent.last_mut().unwrap();
     newest.set_nonblocking(true).unwrap();
     assert_eq!(newest.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     newest.set_nonblocking(false).unwrap();
-    // They are told nothing, and sent away.
+    // They get no answer, and are disconnected.
     silent.push(wrong);
     for mut stream in silent {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -337,7 +337,7 @@ fn one_who_does_not_ask_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_reload_takes_what_is_configured_now() {
+fn a_reload_applies_the_current_configuration() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
     let daemon = company.start(&[]);
@@ -353,7 +353,7 @@ fn a_reload_takes_what_is_configured_now() {
         next.is_some_and(|next| day(&next).duration_since(jiff::Timestamp::now()).as_hours() >= 9)
     };
     company.wait_for("the new interval", far);
-    // One that cannot be understood changes nothing.
+    // An invalid one changes nothing.
     fs::write(&file, "{").unwrap();
     daemon.signal("HUP");
     let status = company.wait_for("an answer", |status| status["pid"] == json!(daemon.0.id()));
@@ -362,7 +362,7 @@ fn a_reload_takes_what_is_configured_now() {
 }
 
 #[test]
-fn a_sync_by_somebody_else_is_no_failure() {
+fn a_sync_by_somebody_else_is_not_a_failure() {
     let organization = Organization::start(Options::default());
     let company = Company::of(1, &organization);
     let lock = fs::File::create(company.folder("i0").join("bwdc.lock")).unwrap();
@@ -386,7 +386,7 @@ fn killed_at_any_moment_it_loses_nothing() {
         let workers = children(daemon.0.id());
         daemon.0.kill().unwrap();
         daemon.0.wait().unwrap();
-        // In every other round they are left to come to their end.
+        // In every other round they are allowed to finish.
         if moment % 2 == 0 {
             let workers = workers.iter().map(u32::to_string);
             let _ = Command::new("kill").arg("-KILL").args(workers).stderr(Stdio::null()).status();
@@ -406,7 +406,7 @@ fn killed_at_any_moment_it_loses_nothing() {
 
 /// Whoever asks all the time does not keep it from telling systemd's watchdog that it lives.
 #[test]
-fn the_watchdog_is_told_however_much_there_is_to_do() {
+fn the_watchdog_is_notified_however_busy_the_daemon_is() {
     let organization = Organization::start(Options::default());
     let company = Company::of(1, &organization);
     let path = company.instance.folder.path().join("notify");

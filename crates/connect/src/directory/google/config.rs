@@ -132,8 +132,8 @@ impl KeyFile {
     /// Understands its content; `source` says where it is, for messages.
     pub fn parse(source: &str, text: &Secret) -> Result<Self> {
         let wrong = |reason: String| {
-            Error::new(Kind::Configuration, format!("Understanding the service account's key in {source}"), reason)
-                .hint("Make a key for the service account in the Google Cloud console (Keys > Add key > JSON), and give that file as it is.")
+            Error::new(Kind::Configuration, format!("Reading the service account's key in {source}"), reason)
+                .hint("Make a key for the service account in the Google Cloud console (Keys > Add key > JSON), and use that file unchanged.")
         };
         let text = text.reveal().trim().trim_start_matches('\u{feff}').trim_matches('\'');
         // The library's message may contain a part of the key.
