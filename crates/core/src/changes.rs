@@ -247,7 +247,7 @@ impl<'a> Comparison<'a> {
         !self.missing.is_empty() && self.missing.contains(&*person.label())
     }
 
-    /// Vaultwarden cannot be told about somebody without an address.
+    /// Whether the server can be told that the person leaves; Vaultwarden needs an address.
     fn can_leave(&self, person: &Person) -> bool {
         self.server == Server::Official || person.email.is_some()
     }

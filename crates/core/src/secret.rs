@@ -1,4 +1,4 @@
-//! A secret is a type that cannot print itself.
+//! Secrets as a type that cannot print itself.
 
 use std::fmt;
 

@@ -111,7 +111,7 @@ impl std::fmt::Debug for Identity {
 pub struct Options {
     /// Server that is simulated.
     pub flavour: Flavour,
-    /// Whether the cloud's limits apply.
+    /// Limits that apply.
     pub limits: Limits,
     /// Treatment of newcomers.
     pub staging: Staging,

@@ -114,7 +114,7 @@ fn every_file_that_was_cut_off_in_its_place_is_read_from_its_copy() {
     assert!(!ran.err.contains("last-import.json") && !ran.err.contains("known-people.json"), "{}", ran.err);
 }
 
-/// The process ended while it wrote in place: what it was to write stands beside the file.
+/// The process ended during a write in place: the new contents are beside the file.
 #[test]
 fn an_interrupted_write_in_place_is_finished() {
     let organization = Organization::start(Options::default());

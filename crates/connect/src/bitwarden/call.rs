@@ -66,7 +66,7 @@ pub(super) enum Asked {
     ToChange,
 }
 
-/// An answer that is no success, with what is known to help.
+/// Error for an answer that is not a success, with advice where known.
 pub(super) fn not_done(asked: Asked, attempted: String, response: &Response) -> Error {
     if response.status.is_redirection() {
         return refused(attempted, response, None);

@@ -47,7 +47,7 @@ pub(super) fn length(text: &Option<String>) -> usize {
     text.as_ref().map_or(0, String::len)
 }
 
-/// Why there are no members of a group that was in the list before.
+/// Reason for leaving out a group that was in the list before.
 pub(super) const DELETED: &str = "the group was deleted while it was read and was left out";
 
 impl<M> From<Listed<M>> for Members<M> {

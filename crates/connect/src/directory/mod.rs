@@ -117,7 +117,7 @@ pub struct Progress {
 /// How many octets of entries a read keeps at most. A million people with their groups have a tenth of that.
 pub const MOST_KEPT: u64 = 4 << 30;
 
-/// How far a read is.
+/// State of a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// People read so far.
@@ -170,7 +170,7 @@ impl Progress {
         ))
     }
 
-    /// How far it is.
+    /// Current state.
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let requests = read(&self.requests);

@@ -264,8 +264,8 @@ impl Http {
         Self { pace, ..self.clone() }
     }
 
-    /// Sends a request until it is answered for good: what may pass (429, some 5xx, broken connections) is tried again
-    /// within the bound. Any answer that is not worth another try is returned, whatever its status.
+    /// Sends a request until it has a final answer: temporary failures (429, some 5xx, broken connections) are tried again
+    /// within the time limit. Any answer that is not worth another try is returned, whatever its status.
     pub async fn send(&self, attempted: &str, request: &Request) -> Result<Response> {
         // The wait in the queue before the first attempt is not the other side's fault.
         let mut started = None;

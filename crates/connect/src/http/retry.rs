@@ -88,7 +88,7 @@ fn was_not_begun(result: &Result<Response, Failure>) -> bool {
     }
 }
 
-/// Statuses that tell of a passing trouble.
+/// Statuses that mean a temporary failure.
 fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }

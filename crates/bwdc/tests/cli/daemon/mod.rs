@@ -404,7 +404,7 @@ fn killed_at_any_moment_it_loses_nothing() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// Whoever asks all the time does not keep it from telling systemd's watchdog that it lives.
+/// Constant requests do not keep it from notifying systemd's watchdog.
 #[test]
 fn the_watchdog_is_notified_however_busy_the_daemon_is() {
     let organization = Organization::start(Options::default());

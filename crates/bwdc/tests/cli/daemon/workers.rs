@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::*;
-/// What a worker makes of an order.
+/// Result of giving an order to a worker.
 fn work(instance: &Instance, order: &str) -> Ran {
     let mut worker = instance.command(&["worker"]);
     let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -12,12 +12,12 @@ fn work(instance: &Instance, order: &str) -> Ran {
     worker.wait_with_output().unwrap().into()
 }
 
-/// What the daemon does for each sync, without the waits between two.
+/// The daemon's work for each sync, without the waits in between.
 #[test]
-fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
+fn an_access_token_is_reused_until_it_is_refused() {
     let organization = Organization::start(Options::default());
     let mut instance = Instance::files("id,email\n1,ada@example.org\n", "id,name,members\n", &organization);
-    // Otherwise data.json has it.
+    // Otherwise data.json contains it.
     instance.unset_env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS");
     let folder = json!({ "Unix": instance.data_folder().as_os_str().as_encoded_bytes() });
     let place = json!({ "folder": folder, "name": "company", "company": "alone" });
@@ -42,7 +42,7 @@ fn an_access_token_goes_from_run_to_run_until_it_is_refused() {
 }
 
 #[test]
-fn a_worker_is_no_command_of_people() {
+fn the_worker_is_not_a_public_command() {
     let ran = Instance::empty().run(&["worker"]);
     ran.fails_with_response("its order makes no sense");
     let ran = work(&Instance::empty(), r#"{"version":"0.0.1","more":1}"#);
@@ -54,7 +54,7 @@ fn a_worker_is_no_command_of_people() {
 }
 
 #[test]
-fn what_it_starts_logs_where_and_how_it_does() {
+fn its_workers_log_like_the_daemon() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
     let toml = company.folder("i0").join("bwdc.toml");
@@ -75,14 +75,14 @@ fn what_it_starts_logs_where_and_how_it_does() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// The processes that a process has started; none are seen where there is no /proc.
+/// Processes started by a process; none are seen if there is no /proc.
 pub(super) fn children(parent: u32) -> Vec<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-/// A worker that is at its command for the API key, and that command.
+/// Worker that is running its command for the API key, and that command.
 fn at_its_command(daemon: &Daemon) -> [u32; 2] {
     until("no sync was started", || {
         let worker = *children(daemon.0.id()).first()?;
@@ -116,7 +116,7 @@ fn two_that_would_remove_each_others_people_are_refused() {
 }
 
 #[test]
-fn a_damaged_instance_keeps_nobody_from_starting() {
+fn a_damaged_instance_does_not_prevent_the_start() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
     fs::write(company.folder("i1").join("data.json"), "{").unwrap();
@@ -130,7 +130,7 @@ fn a_damaged_instance_keeps_nobody_from_starting() {
 
 /// Names of folders are bytes.
 #[test]
-fn a_folder_whose_name_is_no_text() {
+fn a_folder_whose_name_is_not_utf_8() {
     let organization = Organization::start(Options::default());
     let company = Company::of(1, &organization);
     let odd = company.instance.folder.path().join(std::ffi::OsStr::from_bytes(b"M\xfcller"));
@@ -141,9 +141,9 @@ fn a_folder_whose_name_is_no_text() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// What ran by a name that means another folder by now is no run of that.
+/// A run under a name that now stands for another folder is not a run of that folder.
 #[test]
-fn a_reload_during_a_run_may_change_what_a_name_means() {
+fn a_reload_during_a_run_may_change_the_meaning_of_a_name() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(2, &organization);
     let go = company.key_waits(&organization);
@@ -164,13 +164,13 @@ fn a_reload_during_a_run_may_change_what_a_name_means() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// And the next one has its place.
+/// The next one takes its place.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_sync_that_hangs_is_cut_off() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
-    // An LDAP server that takes the connection and says nothing.
+    // An LDAP server that accepts the connection and sends nothing.
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let data = json!({
         "stateVersion": 8,
@@ -219,7 +219,7 @@ fn commands_of_a_sync_that_is_cut_off_end_with_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_sync_that_the_system_kills_is_a_failed_one() {
+fn a_sync_killed_by_the_system_counts_as_failed() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(1, &organization);
     company.key_by("sleep 60");
@@ -237,15 +237,15 @@ fn a_sync_that_the_system_kills_is_a_failed_one() {
     assert_eq!(daemon.end(), 0);
 }
 
-/// A package is updated while the daemon runs, and somebody is about to change the configuration.
+/// A package is updated while the daemon runs, and somebody is editing the configuration.
 #[cfg(target_os = "linux")]
 #[test]
-fn program_and_configuration_may_change_under_way() {
+fn program_and_configuration_may_change_during_a_run() {
     let organization = Organization::start(Options::default());
     let mut company = Company::of(2, &organization);
     let program = company.instance.folder.path().join("bwdc");
     fs::copy(env!("CARGO_BIN_EXE_bwdc"), &program).unwrap();
-    // The first sync waits, so that the second is started by a program that is gone.
+    // The first sync waits, so that the second is started by a program file that is gone.
     let go = company.key_waits(&organization);
     let arguments = ["daemon", "--spread", "0", "--at-once", "1", "--appdata", "i0", "--appdata", "i1"];
     let toml = company.folder("i0").join("bwdc.toml");

@@ -122,7 +122,7 @@ impl Kept for MemberRecord {
     }
 }
 
-/// A client secret ("passwordCredential resource type").
+/// Client secret ("passwordCredential resource type").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SecretRecord {
@@ -343,7 +343,7 @@ impl Client {
         self.graph_url.origin().ascii_serialization()
     }
 
-    /// All entries of a list.
+    /// Reads all entries of a list.
     pub(super) async fn list<T: DeserializeOwned + Kept>(
         &self,
         wanted: Wanted<'_>,
@@ -361,7 +361,7 @@ impl Client {
         Ok((page.value, page.next.is_some()))
     }
 
-    /// What has changed since a stored link was made. It is not followed elsewhere: the token goes with it.
+    /// Reads changes since a stored link was made. The link must lead to this server: the token goes with it.
     pub(super) async fn changes<T: DeserializeOwned + Kept>(
         &self,
         link: &str,

@@ -131,7 +131,7 @@ pub(super) fn wrong(place: &Place, reason: impl std::fmt::Display) -> Error {
 /// Ten million people have less.
 const LARGEST: u64 = 1 << 30;
 
-/// The whole content, unless somebody is writing it at the moment.
+/// Reads the whole content, unless somebody is writing it at the moment.
 fn text(path: &Path) -> Result<String> {
     let stamp = || -> std::io::Result<(u64, SystemTime)> {
         let metadata = fs::metadata(path)?;

@@ -33,9 +33,9 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const FIRST_AT_ONCE: u32 = 16;
 const MOST_AT_ONCE: u32 = 64;
 
-/// One kind of entry, and how a list of it is asked for.
+/// Kind of entry, with the parameters of its list.
 pub(super) trait Record: DeserializeOwned + Kept + Send {
-    /// The list's name in the answer and at the end of the path; also in the answer's `kind`.
+    /// Name of the list in the answer and at the end of the path; also part of the answer's `kind`.
     const LIST: &'static str;
     /// Fields needed of each entry (Directory API, "Performance tips", partial responses).
     const FIELDS: &'static str;
@@ -131,7 +131,7 @@ impl Kept for MemberRecord {
     }
 }
 
-/// What a page holds. A list without entries is left out of it.
+/// Contents of a page. A list without entries is omitted from it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Written<T> {

@@ -36,7 +36,7 @@ const MOST_REFERENCES: usize = 1_000;
 /// Nor has any so long a list of servers.
 const LONGEST_REFERENCE: usize = 64 * 1024;
 
-/// The size limit of a search for everything.
+/// Size limit of a search for everything.
 const NO_LIMIT: u32 = 0;
 
 /// Bound connection.

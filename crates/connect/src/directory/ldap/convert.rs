@@ -161,7 +161,7 @@ impl Person {
     }
 }
 
-/// What was read as a person.
+/// Kind of entry that was read as a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccountKind {
     /// A person, as far as one can tell.
@@ -280,7 +280,7 @@ impl GroupRecord {
     }
 }
 
-/// What is left of a long list of members.
+/// Rest of a long list of members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     /// Nothing.

@@ -9,7 +9,7 @@ use foldhash::quality::RandomState;
 /// Directory's `MaxPageSize`, OpenLDAP's `size.pr`, 389 Directory Server's `nsslapd-sizelimit`).
 pub(super) const SIZES: [u32; 4] = [5_000, 1_000, 250, 50];
 
-/// More entries than any directory has.
+/// Largest number of entries; no directory has more.
 #[derive(Clone, Copy, Debug)]
 struct Most(usize);
 

@@ -78,7 +78,7 @@ impl Kept for MemberRecord {
     }
 }
 
-/// What Okta says when it says no.
+/// Body of Okta's refusals.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Refusal {
@@ -123,7 +123,7 @@ impl Client {
         self.api.log_in().await
     }
 
-    /// All entries of a list. `what` is for messages.
+    /// Reads all entries of a list. `what` is for messages.
     pub(super) async fn list<T: DeserializeOwned + Kept>(
         &self,
         what: &str,

@@ -51,7 +51,7 @@ impl Okta {
         Ok(records.iter().map(convert::user).collect())
     }
 
-    /// A list that must be there.
+    /// Reads a list that must exist.
     async fn all<T: serde::de::DeserializeOwned + Kept>(
         &self,
         what: &str,

@@ -84,9 +84,9 @@ impl List {
     }
 }
 
-/// What a list is made of.
+/// Entry of a list.
 pub(super) trait Record: DeserializeOwned + Kept + Send + Sync {
-    /// Unique in its list.
+    /// Id, unique in its list.
     fn id(&self) -> u64;
     /// Creation time, if known.
     fn since(&self) -> Option<Timestamp>;

@@ -45,7 +45,7 @@ fn newcomers(roster: &Roster, request: &ImportRequest) -> Status {
     }
 }
 
-/// By external id alone; never an owner; not if an active entry has the same id.
+/// Removes by external id alone; never an owner; not if an active entry has the same id.
 fn remove_deleted(roster: &mut Roster, request: &ImportRequest, listed: &FastSet<&ExternalId>) {
     let deleted = request.members.iter().filter(|entry| entry.deleted).map(|entry| &entry.external_id);
     let gone: FastSet<&ExternalId> = deleted.filter(|id| !listed.contains(id)).collect();

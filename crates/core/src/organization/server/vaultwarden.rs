@@ -63,7 +63,7 @@ fn invite(roster: &mut Roster, email: &Email, external_id: &ExternalId) -> Membe
     id
 }
 
-/// Names of existing groups are never updated.
+/// Never updates the names of existing groups.
 fn update_groups(roster: &mut Roster, groups: &[ImportGroup]) {
     let lists: Vec<Held> = {
         let by_id = roster.members_by_external_id();

@@ -15,7 +15,7 @@ use super::{
     unsupported,
 };
 
-/// A round of changes, as it stands in the tokens: which link it goes back to, from which change to which, and how far it is.
+/// Round of changes, as encoded in the tokens: its link, the range of changes, and the progress.
 struct Round {
     link: usize,
     /// Everybody if absent.
@@ -47,7 +47,7 @@ impl Round {
     }
 }
 
-/// People who came, changed or went since a link was given out; everybody without one; nobody with `latest`.
+/// People who joined, changed or left since a link was issued; everybody without one; nobody with `latest`.
 pub(super) async fn changes(asked: Asked) -> Response {
     let (State((entra, engine)), Query(query), parts) = &asked;
     let mut tenant = entra.tenant();

@@ -9,7 +9,7 @@ fn leavers_by_their_tombstones() {
     let first = world.link().unwrap();
     world.entra.change(|tenant| {
         tenant.set_presence("ada", Presence::Deleted);
-        // Between two syncs to the recycle bin and out of it.
+        // Between two syncs, into the recycle bin and out of it.
         tenant.set_presence("ben", Presence::Purged);
         tenant.add(Person::named("gina"));
     });
@@ -20,7 +20,7 @@ fn leavers_by_their_tombstones() {
     assert_eq!(world.organization.emails(), mails(&["cleo", "dan", "gina"]));
     assert_ne!(world.link().unwrap(), first);
     assert_eq!(world.count("deletedItems"), bin, "a list of changes is enough");
-    // Restored, and nobody's leaver.
+    // Restored, so not a leaver.
     world.entra.change(|tenant| tenant.set_presence("ada", Presence::Here));
     world.instance.run(&["sync"]).ok();
     assert_eq!(world.organization.emails(), mails(&["ada", "cleo", "dan", "gina"]));
@@ -41,12 +41,12 @@ fn a_refused_link_loses_no_leavers() {
             tenant.refuse_links(why);
         });
         let ran = world.instance.run(&["sync"]).ok();
-        assert!(ran.err.contains(told) && ran.err.contains("not accepted any more"), "{}", ran.err);
+        assert!(ran.err.contains(told) && ran.err.contains("has expired"), "{}", ran.err);
         assert_eq!(world.organization.emails(), mails(&["ben", "cleo", "dan"]));
         assert_ne!(world.link().unwrap(), first);
         assert_eq!(world.instance.run(&["sync"]).ok().err, "");
     }
-    // The token does not follow a link to somewhere else.
+    // The token is not sent to another server.
     let world = World::with(tenant());
     world.instance.run(&["sync"]).ok();
     world
@@ -54,13 +54,13 @@ fn a_refused_link_loses_no_leavers() {
         .change(|data| data["userDeltaToken"] = "http://127.0.0.1:1/v1.0/users/delta?$deltatoken=x".into());
     world.entra.change(|tenant| tenant.set_presence("ada", Presence::Deleted));
     let ran = world.instance.run(&["sync"]).ok();
-    assert!(ran.err.contains("not one of this server"), "{}", ran.err);
+    assert!(ran.err.contains("belongs to another server"), "{}", ran.err);
     assert_eq!(world.organization.emails(), mails(&["ben", "cleo", "dan"]));
 }
 
-/// What passes is no reason to give the link up: nobody else tells of those who were deleted for good meanwhile.
+/// A temporary failure is no reason to give up the link: nothing else reports people who were permanently deleted meanwhile.
 #[test]
-fn a_link_that_is_refused_for_a_while_is_kept() {
+fn a_temporarily_refused_link_is_kept() {
     for (why, told) in [(LinkRefusal::Unavailable, "HTTP 503"), (LinkRefusal::Denied, "HTTP 403")] {
         let world = World::with(tenant());
         world.instance.run(&["sync"]).ok();
@@ -104,7 +104,7 @@ fn without_a_recycle_bin_there_are_still_changes() {
     assert_eq!(world.organization.emails(), mails(&["ben", "cleo", "dan"]));
 }
 
-/// Whatever goes wrong while changes are read: Ada leaves by this sync, or nothing happens and she leaves by the next.
+/// Whatever goes wrong while changes are read: Ada leaves with this sync, or nothing happens and she leaves with the next.
 #[test]
 fn no_fault_loses_a_leaver() {
     let healthy = World::with(tenant());
@@ -156,9 +156,9 @@ fn a_failed_import_moves_nothing() {
 }
 
 #[test]
-fn somebody_listed_and_deleted_is_looked_at_again() {
+fn a_person_listed_and_deleted_is_checked_again() {
     let mut tenant = tenant();
-    // A server that lags behind: the recycle bin has Ada, and so has the list.
+    // A server that lags behind: Ada is in the recycle bin and also in the list.
     tenant.users.push(Person { presence: Presence::Deleted, ..Person::named("ada") });
     tenant.groups.clear();
     let world = World::with(tenant);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn logins_that_are_refused() {
+fn refused_logins() {
     let world = World::with(tenant());
     let sync = || world.instance.run(&["sync"]);
     world.set("key", "very-secret");
@@ -47,7 +47,7 @@ fn logins_that_are_refused() {
 }
 
 #[test]
-fn permissions_that_are_missing_are_named() {
+fn missing_permissions_are_named() {
     let world = World::with(tenant());
     world.entra.change(|tenant| tenant.permissions = vec!["User.Read.All"]);
     let words =
@@ -66,7 +66,7 @@ fn permissions_that_are_missing_are_named() {
     assert!(doctor.contains(&format!("Entra client secret bwdc: good until {}", &soon[..10])), "{}", doctor);
 }
 
-/// A day from now, as Graph tells it.
+/// A day from now, in Graph's format.
 fn jiff_in_days(days: u64) -> String {
     let seconds =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + days * 86_400;
@@ -91,7 +91,7 @@ fn with_a_certificate() {
     assert_eq!(world.organization.emails(), mails(&["ada", "ben", "cleo", "dan"]));
     let doctor = world.doctor(0);
     assert!(doctor.contains("by a certificate") && doctor.contains("good until 2199-12-31"), "{}", doctor);
-    // A key that is not the certificate's.
+    // A key that does not belong to the certificate.
     let mixed = fs::read_to_string(&path).unwrap();
     let mixed = mixed.split("-----BEGIN PRIVATE").next().unwrap().to_owned() + &other.private;
     fs::write(folder.join("mixed.pem"), mixed).unwrap();
@@ -114,7 +114,7 @@ fn with_a_certificate() {
 fn with_a_federated_token() {
     let mut world = World::with(tenant());
     let path = world.instance.data_folder().join("token");
-    // Header and claims of a token as Kubernetes makes them, with nobody's signature.
+    // Header and claims of a token like those of Kubernetes, without a valid signature.
     let token =
         "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6YTpiIn0.c2lnbmF0dXJl";
     fs::write(&path, format!("{token}\n")).unwrap();
@@ -140,8 +140,8 @@ fn with_a_federated_token() {
 }
 
 #[test]
-fn a_token_that_ends_half_way_is_renewed() {
-    // Twenty pages of people, one after another; the recycle bin is long done by then.
+fn a_token_that_expires_half_way_is_renewed() {
+    // Twenty pages of people, one after another; the recycle bin is finished long before.
     let faults = HashMap::from([(10, Fault::ExpiredToken), (16, Fault::ExpiredToken)]);
     let company = Company::of_size(60, 0, 0);
     let world = World::behaving(Tenant::from(&company), small_pages(faults));
@@ -152,7 +152,7 @@ fn a_token_that_ends_half_way_is_renewed() {
 }
 
 #[test]
-fn the_clouds_of_governments() {
+fn government_clouds() {
     let world = World::with(tenant());
     for authority in ["login.microsoftonline.us", "login.partner.microsoftonline.cn"] {
         world.instance.run(&["config", "entra.identityAuthority", authority]).ok();
@@ -168,7 +168,7 @@ fn the_clouds_of_governments() {
 }
 
 #[test]
-fn init_asks_for_no_secret_where_there_is_another_login() {
+fn init_asks_for_no_secret_if_there_is_another_login() {
     let world = World::with(tenant());
     let path = RsaKey::make().certified(world.instance.folder.path(), 2199);
     world.entra.change(|tenant| tenant.certificate = Some(der(&path)));
