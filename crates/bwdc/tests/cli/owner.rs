@@ -260,8 +260,13 @@ fn root_reads_writes_and_runs_nothing_that_others_could_have_named() {
         let arguments = if command == "last-sync" { &["last-sync", "users"][..] } else { &[command] };
         instance.run(arguments).fails(1, words);
     }
+    let install =
+        ["--config", &toml.display().to_string(), "schedule", "install", "--using", "cron", "--dry-run"];
+    let install = [&install[..], &["--every", "15m", "--user", "root", "--program", "/bin/true"]].concat();
+    instance.run(&install).fails(1, &words);
     assert!(!log.exists());
     mode(&toml, 0o644);
+    instance.run(&install).ok();
     instance.run(&["test"]).ok();
     assert!(log.exists());
 

@@ -20,6 +20,7 @@ use bwdc_config::installation::Installation;
 use bwdc_config::zone;
 use bwdc_config::{place, secrets, setup};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::privileges::{self, Named};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArguments {
@@ -131,6 +132,9 @@ pub(super) fn install(
     }
 }
 
+/// The user to whom every file is open.
+const ROOT: &str = "root";
+
 /// The job of one folder.
 fn job(
     folder: &str,
@@ -150,6 +154,10 @@ fn job(
         (None, None) => return Err(not_said_when()),
     };
     let written = installation.as_ref().and_then(Installation::log_file);
+    if let Some(found) = installation.as_ref().filter(|_| written.is_some() && target.user.name == ROOT) {
+        // The job gets it as a variable, and does not ask any more who has named it.
+        privileges::check_named(Named::Log, &found.path, None)?;
+    }
     let writes =
         installation.map(|installation| job_files::writes(&installation, path, syncs)).transpose()?;
     let mut writes = writes.unwrap_or_default();
