@@ -26,8 +26,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// For how long a sync, and what tries whether one would work, may run.
 pub(crate) fn longest(data: &Data) -> Duration {
-    let setting = settings::find("sync.timeout").ok();
-    let text = setting.and_then(|setting| setting.stored_text(data));
+    let text = settings::sync::TIMEOUT.stored_text(data);
     text.as_deref().and_then(settings::length).unwrap_or(LONGEST)
 }
 

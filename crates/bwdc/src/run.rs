@@ -25,7 +25,7 @@ use self::under_way::Ended;
 use crate::log;
 use crate::session::{self, Account};
 use crate::ui::{self, Style};
-use bwdc_config::{Environment, Instance, Secrets, env, installation, instance, settings};
+use bwdc_config::{Environment, Instance, Secrets, env, installation, server, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::errand::{Company, Place};
 use bwdc_store::runs;
@@ -155,7 +155,7 @@ pub(crate) async fn rehearse(context: &Context, what: Rehearsal, removals: Remov
     };
     let Some(reading) = read(&instance, extent, context).await? else { return Ok(nothing_read()) };
     let target = Target {
-        api_url: instance::endpoints(&data)?.api_url().to_owned(),
+        api_url: server::endpoints(&data)?.api_url().to_owned(),
         organization_id: account.organization_id,
         server: Server::Official,
     };
@@ -403,7 +403,7 @@ fn since_last_sync(remembered: Remembered, account: &Account) -> Extent {
 }
 
 fn limits(data: &Data) -> Result<ServerLimits> {
-    let is_cloud = instance::endpoints(data)?.is_cloud();
+    let is_cloud = server::endpoints(data)?.is_cloud();
     Ok(if is_cloud { ServerLimits::Cloud } else { ServerLimits::SelfHosted })
 }
 
@@ -425,12 +425,12 @@ struct Organization<'a> {
 }
 
 fn allows_plain_http(data: &Data) -> bool {
-    settings::find("server.allowPlainHttp").is_ok_and(|setting| setting.is_on(data))
+    settings::general::SERVER_ALLOW_PLAIN_HTTP.is_on(data)
 }
 
 /// A client for the servers that are configured.
 pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result<Client> {
-    let endpoints = instance::endpoints(data)?;
+    let endpoints = server::endpoints(data)?;
     if let (Some(url), false) = (endpoints.in_clear(), allows_plain_http(data)) {
         return Err(Error::new(format!(
             "The server {url} is reached by plain http: the API key and everybody's names and addresses would cross the network in clear."
@@ -452,7 +452,7 @@ pub(crate) fn client(file: &DataFile, data: &Data, environment: &Environment) ->
 impl<'a> Organization<'a> {
     fn open(context: &'a Context, data: &Data, account: Account) -> Result<Self> {
         let client = client(&context.file, data, &context.environment)?;
-        if let Some(url) = instance::endpoints(data)?.in_clear() {
+        if let Some(url) = server::endpoints(data)?.in_clear() {
             context.warn(&format!(
                 "{url} is reached by http (server.allowPlainHttp): the API key and everybody's names cross the network in clear."
             ));

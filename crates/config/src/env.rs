@@ -9,7 +9,6 @@ use std::time::Duration;
 use bwdc_connect::http::Network;
 use bwdc_core::Secret;
 
-use super::secrets;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::runs::By;
 
@@ -119,11 +118,11 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Environment(HashMap<String, OsString>);
 
 impl Environment {
-    /// Environment of this process, now.
+    /// Environment of this process, now: the variables listed here, and these of secrets.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    pub fn of_process() -> Self {
+    pub fn of_process(secrets: impl Iterator<Item = String>) -> Self {
         let read = |name: String| std::env::var_os(&name).map(|value| (name, value));
-        let names = ALL.iter().map(|(name, _)| (*name).to_owned()).chain(of_secrets());
+        let names = ALL.iter().map(|(name, _)| (*name).to_owned()).chain(secrets);
         Self(names.filter_map(read).filter(|(_, value)| !value.is_empty()).collect())
     }
 
@@ -224,12 +223,6 @@ impl Environment {
     pub fn named_secret(name: &str) -> Option<Secret> {
         std::env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::from)
     }
-}
-
-/// Each secret's variable, the one that names a file with it, and the one that names a command.
-fn of_secrets() -> impl Iterator<Item = String> {
-    let all = secrets::ALL.into_iter();
-    all.flat_map(|known| [known.variable.to_owned(), known.file_variable(), known.command_variable()])
 }
 
 impl std::fmt::Debug for Environment {

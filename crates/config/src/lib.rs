@@ -1,14 +1,18 @@
 //! From what was written to what is meant: settings, secrets, `bwdc.toml`, options and the environment. Nothing here prints, and nothing
 //! talks to a directory or an organization.
 
+pub mod directories;
 pub mod env;
 pub mod installation;
 pub mod instance;
+pub mod kinds;
 pub mod place;
-pub mod presets;
 pub mod secrets;
+pub mod server;
+mod setting;
 pub mod settings;
 pub mod setup;
+mod values;
 pub mod zone;
 
 pub use self::env::Environment;

@@ -10,6 +10,7 @@ use super::which::WhichOne;
 use super::{Interaction, login};
 use crate::run::Context;
 use crate::ui::{self, Answer};
+use bwdc_config::directories::{entra, ldap};
 use bwdc_config::secrets::{self, Keeping, Source};
 use bwdc_config::settings::{self, Setting, Type};
 use bwdc_config::setup::Origin;
@@ -109,7 +110,7 @@ async fn set(
 }
 
 /// By which people and groups are known.
-const IDENTITY: &str = "ldap.externalIdAttribute";
+const IDENTITY: &str = ldap::settings::EXTERNAL_ID_ATTRIBUTE.name;
 
 /// An organization that was synced knows everybody by the id of then.
 fn confirm_other_ids(data: &Data, interaction: Interaction) -> Result<()> {
@@ -187,7 +188,7 @@ async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
     for known in [&secrets::CLIENT_ID, &secrets::CLIENT_SECRET] {
         all.push(Shown::secret(context, &data, known, known.name).await);
     }
-    for setting in settings::ALL.iter().filter(|setting| setting.name != "azure.key") {
+    for setting in settings::ALL.iter().filter(|setting| setting.name != entra::AZURE_KEY.name) {
         all.push(Shown::of(context, &data, setting).await);
     }
     all.extend(setup.listing().into_iter().map(|(name, row)| Shown {

@@ -115,7 +115,7 @@ fn times(job: &Job, given: &Given) -> Result<Times> {
         Error::new(format!("The instance in {} has no interval.", first.file.folder().display()))
             .hint("Set it in minutes, `bwdc config sync.interval 15`, or give it a schedule in bwdc.toml.")
     })?;
-    if let Some(fault) = settings::find("sync.interval")?.fault(&data) {
+    if let Some(fault) = settings::sync::INTERVAL.fault(&data) {
         tracing::warn!(instance = job.name(), "{fault}");
     }
     Ok(times)

@@ -18,10 +18,12 @@ use crate::job::Told as _;
 use crate::run::{self, Context, Rehearsal};
 use crate::session;
 use crate::ui::{self, Answer, Style};
+use bwdc_config::directories::file;
+use bwdc_config::settings::{general, sync};
 use bwdc_config::{Environment, env};
 use bwdc_core::error::{Error, Result};
 use bwdc_daemon::signals::Stop;
-use bwdc_store::{DataFile, key};
+use bwdc_store::DataFile;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -117,12 +119,12 @@ impl Stage {
         self.command("bwdc config directory file");
         self.command("bwdc config file.path ../company");
         self.context.file.update(|data| {
-            data.set_in(key::URLS, "base", url);
-            data.set(key::DIRECTORY_TYPE, "file");
-            data.set_in("directoryFile", "path", "../company");
-            data.set_in(key::SYNC, "users", true);
-            data.set_in(key::SYNC, "groups", true);
-            data.set_in(key::SYNC, "removeDisabled", true);
+            general::SERVER.put(data, url);
+            general::DIRECTORY.put(data, file::KIND.name);
+            file::PATH.put(data, "../company");
+            sync::USERS.put(data, true);
+            sync::GROUPS.put(data, true);
+            sync::REMOVE_DISABLED.put(data, true);
             Ok(())
         })
     }

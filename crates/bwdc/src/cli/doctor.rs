@@ -20,7 +20,7 @@ use crate::run::{self, Context, Rehearsal};
 use crate::session::Account;
 use crate::ui::{self, Answer, Mark, Style};
 use bwdc_config::secrets::{self, Keeping, Known};
-use bwdc_config::{Instance, instance, settings};
+use bwdc_config::{Instance, instance, server, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::{Data, RunLock, files};
 
@@ -193,7 +193,7 @@ const DROPS_DISABLED: [&str; 3] = [
 ];
 
 fn disabled(rules: &Rules, data: &Data) -> Option<Finding> {
-    let filter = settings::find("sync.userFilter").ok()?.stored(data)?.as_str()?.to_lowercase();
+    let filter = settings::sync::USER_FILTER.stored(data)?.as_str()?.to_lowercase();
     let drops_disabled = DROPS_DISABLED.iter().any(|part| filter.contains(part));
     (drops_disabled && rules.disabled == DisabledUsers::Remove).then(|| {
         Finding::doubtful(
@@ -412,7 +412,7 @@ impl<'a> Examination<'a> {
 
     async fn server(&mut self, data: &Data) -> bool {
         let Context { file, environment, .. } = self.context;
-        let endpoints = match instance::endpoints(data) {
+        let endpoints = match server::endpoints(data) {
             Ok(endpoints) => endpoints,
             Err(error) => {
                 self.add(Finding::bad("Bitwarden server", error));
@@ -532,8 +532,7 @@ impl<'a> Examination<'a> {
     /// What is different there, and cannot be seen from outside.
     fn vaultwarden(&mut self, data: &Data) {
         let what = "Vaultwarden";
-        if settings::find("sync.groups").is_ok_and(|setting| setting.stored(data) == Some(&Value::Bool(true)))
-        {
+        if settings::sync::GROUPS.is_on(data) {
             self.add(Finding::doubtful(
                 what,
                 "groups are off by default there and are then ignored; this cannot be checked from here",

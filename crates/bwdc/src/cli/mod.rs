@@ -39,7 +39,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::which::Which;
 use crate::run::Context;
 use crate::ui::{self, Answer, Style};
-use bwdc_config::{Environment, Setup, env, place, setup};
+use bwdc_config::{Environment, Setup, env, place, secrets, setup};
 use bwdc_core::error::{Exit, Result};
 use bwdc_store::DataFile;
 
@@ -146,11 +146,11 @@ enum Command {
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.get(1).is_some_and(|first| first == bwdc_daemon::worker::COMMAND) {
-        return work(&Environment::of_process(), &arguments[2..]);
+        return work(&Environment::of_process(secrets::variables()), &arguments[2..]);
     }
     let arguments = usage::without_leading_escape(arguments);
     match Cli::try_parse_from(&arguments) {
-        Ok(cli) => run(cli, Environment::of_process()),
+        Ok(cli) => run(cli, Environment::of_process(secrets::variables())),
         Err(error) => not_run(&error, &arguments),
     }
 }

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use bwdc_config::settings::MINUTES_OF_A_YEAR;
+use bwdc_config::settings::sync::INTERVAL;
 use bwdc_config::zone;
 use bwdc_schedule::times::Schedule;
 use bwdc_schedule::times::engine::Timetable;
-use bwdc_store::{Data, key};
+use bwdc_store::Data;
 
 /// The interval of an instance that sets none.
 const USUAL: SignedDuration = SignedDuration::from_mins(5);
@@ -56,7 +57,7 @@ pub(crate) struct Every(SignedDuration);
 impl Every {
     /// `sync.interval`, in minutes: at least 5; 0 and less, and more than a year, mean that it is not to run by itself.
     pub(crate) fn of(data: &Data) -> Option<Self> {
-        let minutes = match data.section(key::SYNC).value("interval") {
+        let minutes = match INTERVAL.stored(data) {
             None => return Some(Self(USUAL)),
             Some(value) => value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?,
         };
@@ -92,7 +93,7 @@ mod tests {
             (serde_json::Value::Null, Some(5)),
         ] {
             let mut data = Data::default();
-            data.set_in(key::SYNC, "interval", stored.clone());
+            INTERVAL.put(&mut data, stored.clone());
             let expected = expected.map(|minutes| Every(SignedDuration::from_mins(minutes)));
             assert_eq!(Every::of(&data), expected, "{stored}");
         }
@@ -103,7 +104,7 @@ mod tests {
         #[test]
         fn fuzz_interval(text in damaged_text(["15", "7.5", "1e308", "-1", "0.000001"])) {
             let mut data = Data::default();
-            data.set_in(key::SYNC, "interval", text);
+            INTERVAL.put(&mut data, text);
             let times = Times::of(&data);
             let usual = |Every(interval)| interval >= USUAL;
             prop_assert!(times.is_none_or(|times| matches!(times, Times::Every(every) if usual(every))));

@@ -22,10 +22,11 @@ use super::{
     Comparison, Context, Organization, Outcome, RunRecord, account, blocked, commit, done, limits, lock,
     notes, snapshot, warn,
 };
-use bwdc_config::{Instance, instance};
+use bwdc_config::settings::{general, sync};
+use bwdc_config::{Instance, server};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::tokens::TokenMemory;
-use bwdc_store::{Data, DataFile, Memory as _, Remembered, RunLock, key};
+use bwdc_store::{Data, DataFile, Memory as _, Remembered, RunLock};
 
 /// The directories of one organization, the most important first.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ pub(crate) async fn rehearse(merge: &Merge, removals: Removals) -> Result<Prepar
     let organization_id = account(first.context, &first.data).await?.organization_id;
     of_one_organization(&opened, &organization_id)?;
     let (prepared, parts) = read(&opened, merge.at_once).await?;
-    let api_url = instance::endpoints(&first.data)?.api_url().to_owned();
+    let api_url = server::endpoints(&first.data)?.api_url().to_owned();
     let target = Target { api_url, organization_id, server: Server::Official };
     let plan = bwdc_core::plan(prepared.clone(), &first.instance.rules, &target);
     match verdict(&opened, &plan, &parts, removals)? {
@@ -210,10 +211,10 @@ fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
     let differing = |other: &Opened<'_>| {
         let (a, b) = (&first.instance.rules, &other.instance.rules);
         let settings = [
-            ("sync.overwriteExisting", a.existing == b.existing),
-            ("sync.largeImport", a.size == b.size),
-            ("sync.inviteUsersAfterProvisioning", a.newcomers == b.newcomers),
-            ("sync.onBadRecord", a.bad_records == b.bad_records),
+            (sync::OVERWRITE_EXISTING.name, a.existing == b.existing),
+            (sync::LARGE_IMPORT.name, a.size == b.size),
+            (sync::INVITE_USERS_AFTER_PROVISIONING.name, a.newcomers == b.newcomers),
+            (sync::ON_BAD_RECORD.name, a.bad_records == b.bad_records),
         ];
         settings.into_iter().find(|(_, is_same)| !is_same).map(|(name, _)| (name, other.context.name.clone()))
     };
@@ -230,15 +231,16 @@ fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
 /// A directory that was synced into another organization, or says that another server is its own, is there by mistake.
 fn of_one_organization(opened: &[Opened<'_>], id: &str) -> Result<()> {
     let first = &opened[0];
-    let api_url = instance::endpoints(&first.data)?.api_url().to_owned();
+    let api_url = server::endpoints(&first.data)?.api_url().to_owned();
     for Opened { context, data, remembered, .. } in &opened[1..] {
         let other = remembered.organization_id.as_deref().filter(|other| *other != id);
-        let urls = data.section(key::URLS);
-        let names_server = ["base", "api"].iter().any(|name| urls.value(name).is_some_and(Value::is_string));
-        let is_elsewhere = names_server && instance::endpoints(data)?.api_url() != api_url;
+        let names_server = [general::SERVER, general::SERVER_API]
+            .iter()
+            .any(|setting| setting.stored(data).is_some_and(Value::is_string));
+        let is_elsewhere = names_server && server::endpoints(data)?.api_url() != api_url;
         let whose = match (other, is_elsewhere) {
             (Some(other), _) => format!("organization.{other}"),
-            (None, true) => format!("an organization on {}", instance::endpoints(data)?.api_url()),
+            (None, true) => format!("an organization on {}", server::endpoints(data)?.api_url()),
             (None, false) => continue,
         };
         return Err(Error::new(format!(

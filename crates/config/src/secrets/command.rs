@@ -14,7 +14,7 @@ use super::process_tree::ProcessTree;
 use super::{Found, Known, Source, looking_for, not_empty, trimmed};
 use crate::Environment;
 use bwdc_core::error::{Error, Result};
-use bwdc_store::{Data, key, privileges};
+use bwdc_store::{Data, privileges};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -43,7 +43,7 @@ pub(super) fn named(environment: &Environment, data: &Data, known: &Known) -> Op
     if let Some(line) = environment.text(&variable) {
         return Some(Command { line, named_by: NamedBy::Variable });
     }
-    let line = data.section(key::SECRET_COMMANDS).value(known.name).and_then(Value::as_str)?;
+    let line = known.command.stored(data).and_then(Value::as_str)?;
     let is_set = !line.trim().is_empty();
     is_set.then(|| Command { line: line.to_owned(), named_by: NamedBy::Setting })
 }
@@ -57,7 +57,7 @@ impl Command {
     pub(super) async fn run(&self, known: &Known) -> Result<Found> {
         let named_by = match self.named_by {
             NamedBy::Variable => known.command_variable(),
-            NamedBy::Setting => known.command_setting(),
+            NamedBy::Setting => known.command.name.to_owned(),
         };
         let words = words(&self.line).map_err(|error| error.while_doing(looking_for(known)))?;
         let program = words.first().cloned().unwrap_or_default();

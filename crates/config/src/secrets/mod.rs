@@ -16,6 +16,7 @@
 
 mod command;
 mod credentials;
+pub(crate) mod known;
 mod os_store;
 mod process_tree;
 mod secrets_file;
@@ -30,10 +31,17 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::command::words as command_words;
+use self::known::Older::{AfterAccount, Key};
+use self::known::Place::{InSection, Top};
+pub use self::known::{Kept, Known};
+use self::known::{Place, secret, top};
 use self::os_store::OsStore;
 pub use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
+use crate::directories::{self, entra};
+use crate::setting::Place::In;
+use crate::setting::{Type, settings};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::privileges::{self, Named};
 use bwdc_store::tokens::TokenMemory;
@@ -42,136 +50,58 @@ use bwdc_store::{Data, DataFile, key};
 /// What the existing connector writes in the place of a secret that is in the operating system's store.
 const STORED_SECURELY: &str = "[STORED SECURELY]";
 
-/// A secret, wherever it may be.
-#[derive(Debug)]
-pub struct Known {
-    /// Its name: a setting, or the part of a login. Also the name of its systemd credential.
-    pub name: &'static str,
-    /// Its variable; `_FILE` and `_EXEC` are put behind it for the other two.
-    pub variable: &'static str,
-    /// How it stands where it is kept.
-    pub kept: Kept,
-}
+/// Client id of the organization. It is not secret, but it is kept with the key.
+pub const CLIENT_ID: Known = secret! {
+    name: "login.clientId",
+    what: "the organization's client id",
+    variable: env::CLIENT_ID,
+    kept: top(key::CLIENT_ID, &[AfterAccount("apiKeyClientId")]),
+};
 
-impl Known {
-    /// Whether it is a part of the organization's API key.
-    pub fn is_of_login(&self) -> bool {
-        [CLIENT_ID.name, CLIENT_SECRET.name].contains(&self.name)
+/// API key of the organization.
+pub const CLIENT_SECRET: Known = secret! {
+    name: "login.clientSecret",
+    what: "the organization's API key",
+    variable: env::CLIENT_SECRET,
+    kept: top(key::CLIENT_SECRET, &[AfterAccount("apiKeyClientSecret")]),
+};
+
+/// How many can be given from outside.
+const COUNT: usize = {
+    let (mut count, mut at) = (2, 0);
+    while at < directories::ALL.len() {
+        if directories::ALL[at].secret.is_some() {
+            count += 1;
+        }
+        at += 1;
     }
+    count
+};
 
-    /// The variable that names a file with it.
-    pub fn file_variable(&self) -> String {
-        format!("{}_FILE", self.variable)
+/// All that can be given from outside: the organization's key, and each directory's.
+pub const ALL: [&Known; COUNT] = {
+    let mut all = [&CLIENT_ID; COUNT];
+    all[1] = &CLIENT_SECRET;
+    let (mut count, mut at) = (2, 0);
+    while at < directories::ALL.len() {
+        if let Some(secret) = directories::ALL[at].secret {
+            all[count] = secret;
+            count += 1;
+        }
+        at += 1;
     }
+    all
+};
 
-    /// The setting that names a file with it.
-    pub fn file_setting(&self) -> String {
-        format!("secretFile.{}", self.name)
-    }
-
-    /// The setting that names a command that prints it.
-    pub fn command_setting(&self) -> String {
-        format!("exec.{}", self.name)
-    }
-
-    /// The variable that names a command that prints it.
-    pub fn command_variable(&self) -> String {
-        format!("{}_EXEC", self.variable)
-    }
+/// Names of the variables of all: for each its own, the one that names a file with it, and the one that names a command.
+pub fn variables() -> impl Iterator<Item = String> {
+    ALL.into_iter()
+        .flat_map(|known| [known.variable.to_owned(), known.file_variable(), known.command_variable()])
 }
 
-/// How a secret stands in `data.json` and in the operating system's store: as the existing connector has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    place: Place,
-    /// Its key in the store; `:<id>` follows where the section has an `id`.
-    store_key: &'static str,
-    /// What state version 3 and 4 put behind the account's id, and other older names.
-    older_keys: &'static [Older],
+settings! {
+    FILE: "secrets.file", In(key::SECRETS, "file"), Type::Path, "", "Secrets file, readable only by its owner. New secrets are stored there too. Relative to data.json's folder. Default: secrets.env, if it exists.";
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Top(&'static str),
-    InSection(&'static str, &'static str),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Older {
-    /// The whole key.
-    Key(&'static str),
-    /// What follows `<account>_`.
-    AfterAccount(&'static str),
-}
-
-use Older::{AfterAccount, Key};
-use Place::{InSection, Top};
-
-const fn top(name: &'static str, older_keys: &'static [Older]) -> Kept {
-    Kept { place: Top(name), store_key: name, older_keys }
-}
-
-const fn in_section(
-    section: &'static str,
-    name: &'static str,
-    store_key: &'static str,
-    older_keys: &'static [Older],
-) -> Kept {
-    Kept { place: InSection(section, name), store_key, older_keys }
-}
-
-const fn known(name: &'static str, variable: &'static str, kept: Kept) -> Known {
-    Known { name, variable, kept }
-}
-
-/// The organization's client id. It is not secret, but it is kept with the key.
-pub const CLIENT_ID: Known =
-    known("login.clientId", env::CLIENT_ID, top(key::CLIENT_ID, &[AfterAccount("apiKeyClientId")]));
-/// The organization's API key.
-pub const CLIENT_SECRET: Known = known(
-    "login.clientSecret",
-    env::CLIENT_SECRET,
-    top(key::CLIENT_SECRET, &[AfterAccount("apiKeyClientSecret")]),
-);
-pub(crate) const LDAP_PASSWORD: Known = known(
-    "ldap.password",
-    "BWDC_LDAP_PASSWORD",
-    in_section("directoryLdap", "password", "secretLdap", &[AfterAccount("ldapPassword")]),
-);
-pub(crate) const ENTRA_KEY: Known = known(
-    "entra.key",
-    "BWDC_ENTRA_KEY",
-    in_section(
-        "directoryEntra",
-        "key",
-        "secretEntra",
-        &[Key("secretAzure"), AfterAccount("entraIdKey"), AfterAccount("entraKey"), AfterAccount("azureKey")],
-    ),
-);
-pub(crate) const GSUITE_KEY: Known = known(
-    "gsuite.key",
-    "BWDC_GSUITE_KEY",
-    in_section("directoryGsuite", "privateKey", "secretGsuite", &[AfterAccount("gsuitePrivateKey")]),
-);
-pub(crate) const OKTA_TOKEN: Known = known(
-    "okta.token",
-    "BWDC_OKTA_TOKEN",
-    in_section("directoryOkta", "token", "secretOkta", &[AfterAccount("oktaToken")]),
-);
-pub(crate) const ONELOGIN_SECRET: Known = known(
-    "onelogin.secret",
-    "BWDC_ONELOGIN_SECRET",
-    in_section(
-        "directoryOnelogin",
-        "clientSecret",
-        "secretOneLogin",
-        &[AfterAccount("oneLoginClientSecret")],
-    ),
-);
-
-/// All that can be given from outside.
-pub const ALL: [&Known; 7] =
-    [&CLIENT_ID, &CLIENT_SECRET, &LDAP_PASSWORD, &ENTRA_KEY, &GSUITE_KEY, &OKTA_TOKEN, &ONELOGIN_SECRET];
 
 /// Made from the API key, kept beside it.
 pub const ACCESS_TOKEN: Kept = top(key::ACCESS_TOKEN, &[AfterAccount("accessToken")]);
@@ -180,8 +110,15 @@ pub const OTHER_TOKENS: [Kept; 2] = [top(key::REFRESH_TOKEN, &[]), top(key::TWO_
 
 /// The secret of a setting.
 pub fn of_setting(name: &str) -> Option<&'static Known> {
-    let name = if name == "azure.key" { ENTRA_KEY.name } else { name };
+    let name = if name == entra::AZURE_KEY.name { entra::SECRET.name } else { name };
     ALL.into_iter().find(|known| known.name == name)
+}
+
+impl Known {
+    /// Whether it is a part of the organization's API key.
+    pub fn is_of_login(&self) -> bool {
+        [CLIENT_ID.name, CLIENT_SECRET.name].contains(&self.name)
+    }
 }
 
 /// A secret, and where it was.
@@ -302,9 +239,7 @@ impl Secrets {
 
     /// Secrets for a run that is given no variables of theirs: those that a scheduler's finds.
     pub fn without_variables(&self) -> Self {
-        let names =
-            |known: &&Known| [known.variable.to_owned(), known.file_variable(), known.command_variable()];
-        let names: Vec<String> = ALL.iter().flat_map(names).collect();
+        let names: Vec<String> = variables().collect();
         Self::new(self.environment.without(&names), self.file.clone()).found_by(self.found_by.clone())
     }
 
@@ -449,7 +384,7 @@ impl Secrets {
         if let Some(path) = self.environment.path(env::SECRETS_FILE) {
             return Some(path);
         }
-        let set = data.section(key::SECRETS).value("file").and_then(Value::as_str);
+        let set = FILE.stored(data).and_then(Value::as_str);
         if let Some(path) = set.filter(|path| !path.trim().is_empty()) {
             return Some(place::resolve(folder, path));
         }

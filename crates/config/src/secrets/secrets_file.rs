@@ -132,7 +132,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secrets::{CLIENT_SECRET, LDAP_PASSWORD};
+    use crate::directories::ldap::settings::SECRET as LDAP_PASSWORD;
+    use crate::secrets::CLIENT_SECRET;
 
     #[test]
     fn lines_are_taken_as_they_are_and_others_stay() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
 use crate::{Environment, place};
 use bwdc_core::error::Result;
-use bwdc_store::{Data, key};
+use bwdc_store::Data;
 
 pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
     if let Some(secret) = environment.secret(known.variable) {
@@ -20,10 +20,10 @@ pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Fo
 
 /// The same in a file that a setting names.
 pub(super) fn find_by_setting(data: &Data, folder: &Path, known: &Known) -> Result<Option<Found>> {
-    let Some(path) = data.section(key::SECRET_FILES).value(known.name).and_then(Value::as_str) else {
+    let Some(path) = known.file.stored(data).and_then(Value::as_str) else {
         return Ok(None);
     };
-    in_file(place::resolve(folder, path), format!("the setting {}", known.file_setting()), known).map(Some)
+    in_file(place::resolve(folder, path), format!("the setting {}", known.file.name), known).map(Some)
 }
 
 fn in_file(path: PathBuf, named_by: String, known: &Known) -> Result<Found> {

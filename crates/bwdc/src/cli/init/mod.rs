@@ -18,15 +18,15 @@ use super::which::WhichOne;
 use super::{Given, Interaction};
 use crate::run::Context;
 use crate::ui::Answer;
+use bwdc_config::directories;
 use bwdc_config::secrets::{self, Known};
-use bwdc_config::settings::{self, Setting};
+use bwdc_config::settings::{self, Setting, general};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Directory type: ldap, file, entra, gsuite, okta or onelogin.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = directory_help())]
     directory: Option<String>,
     /// The Bitwarden server's base URL.
     #[arg(long, value_name = "URL")]
@@ -39,6 +39,12 @@ pub(super) struct Arguments {
     untested: bool,
     #[command(flatten)]
     pub(super) which: WhichOne,
+}
+
+fn directory_help() -> String {
+    let names = directories::names();
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("Directory type: {} or {last}", others.join(", "))
 }
 
 pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
@@ -104,9 +110,11 @@ impl<'a> Draft<'a> {
     }
 
     fn given(&mut self, arguments: &Arguments) -> Result<()> {
-        for (name, value) in [("server", &arguments.server), ("directory", &arguments.directory)] {
+        for (setting, value) in
+            [(&general::SERVER, &arguments.server), (&general::DIRECTORY, &arguments.directory)]
+        {
             if let Some(value) = value {
-                self.set(settings::find(name)?, value)?;
+                self.set(setting, value)?;
             }
         }
         for pair in &arguments.settings {

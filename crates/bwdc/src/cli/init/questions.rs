@@ -11,10 +11,14 @@ use super::super::Interaction;
 use super::Draft;
 use crate::job;
 use crate::ui::{self, Echo, Reply};
-use bwdc_config::presets::{self, Preset};
+use bwdc_config::directories::ldap::settings::{
+    EXTERNAL_ID_ATTRIBUTE, PRESET, Preset, ROOT_PATH, SSL, SSL_CA_PATH, START_TLS, TLS_CA_PATH, preset_for,
+    preset_named,
+};
+use bwdc_config::kinds::{Asked, Question};
 use bwdc_config::secrets::{self, Known};
-use bwdc_config::settings::{self, Setting};
-use bwdc_config::{env, instance};
+use bwdc_config::settings::{Setting, general, sync};
+use bwdc_config::{directories, instance};
 use bwdc_core::error::{Error, Result};
 
 /// Where the questions go on.
@@ -24,36 +28,22 @@ pub(super) enum Turn {
     Back,
 }
 
-/// What has to be known of each directory, in the order in which it is asked.
-fn required(directory: &str) -> &'static [&'static str] {
-    match directory {
-        "ldap" => {
-            &["ldap.hostname", "ldap.ssl", "ldap.startTls", "ldap.port", "ldap.username", "ldap.password"]
-        }
-        "file" => &["file.path"],
-        "entra" => &["entra.tenant", "entra.applicationId", "entra.key"],
-        "gsuite" => {
-            &["gsuite.keyFile", "gsuite.clientEmail", "gsuite.key", "gsuite.adminUser", "gsuite.domain"]
-        }
-        "okta" => &["okta.orgUrl", "okta.token"],
-        "onelogin" => &["onelogin.region", "onelogin.clientId", "onelogin.secret"],
-        _ => &[],
-    }
-}
-
 /// For how long a server is asked what it is. Without that, the usual is proposed.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// What becomes of those who leave.
-const LEAVERS: &[&str] = &["sync.removeDisabled", "sync.removeMissing"];
+const LEAVERS: &[&Setting] = &[&sync::REMOVE_DISABLED, &sync::REMOVE_MISSING];
 
 /// What has to be known to answer.
-fn explanation(name: &str) -> Option<&'static str> {
-    match name {
-        "sync.removeDisabled" => Some(
+const REMOVE_DISABLED: &str = sync::REMOVE_DISABLED.name;
+const REMOVE_MISSING: &str = sync::REMOVE_MISSING.name;
+
+fn explanation(setting: &Setting) -> Option<&'static str> {
+    match setting.name {
+        REMOVE_DISABLED => Some(
             "People whom the directory reports as deleted always lose access. Remove people who are disabled there as well?",
         ),
-        "sync.removeMissing" => Some(
+        REMOVE_MISSING => Some(
             "Most LDAP servers and files do not report deleted people: they are just missing. Remove people who are missing from a complete read? (Never many at once: see docs/exit-codes.md.)",
         ),
         _ => None,
@@ -63,8 +53,8 @@ fn explanation(name: &str) -> Option<&'static str> {
 impl Draft<'_> {
     /// Everything that has to be known, one after the other.
     pub(super) async fn questions(&mut self) -> Result<Turn> {
-        for name in ["server", "directory"] {
-            if self.question(name).await? == Turn::Back {
+        for setting in [&general::SERVER, &general::DIRECTORY] {
+            if self.question(setting, general_proposal(setting)).await? == Turn::Back {
                 return Ok(Turn::Back);
             }
         }
@@ -89,8 +79,12 @@ impl Draft<'_> {
     }
 
     /// Asks for a setting that was not given.
-    pub(super) async fn question(&mut self, name: &'static str) -> Result<Turn> {
-        let setting = settings::find(name)?;
+    pub(super) async fn question(
+        &mut self,
+        setting: &'static Setting,
+        proposal: Option<String>,
+    ) -> Result<Turn> {
+        let name = setting.name;
         if self.answered.contains(name) {
             return Ok(Turn::Next);
         }
@@ -98,7 +92,7 @@ impl Draft<'_> {
             return self.secret_question(known, setting).await;
         }
         let now = setting.stored_text(&self.data);
-        let proposed = now.or_else(|| self.proposal(name)).or_else(|| Some(setting.default.to_owned()));
+        let proposed = now.or(proposal).or_else(|| Some(setting.default.to_owned()));
         let proposed = proposed.filter(|text| !text.is_empty());
         if self.interaction == Interaction::None {
             let value = proposed.ok_or_else(|| missing(name))?;
@@ -154,89 +148,71 @@ impl Draft<'_> {
 
     pub(super) fn ask(&self, setting: &Setting, proposed: Option<&str>, echo: Echo) -> Result<Reply> {
         let Setting { name, meaning, .. } = setting;
-        let explained = explanation(name).map(|text| format!("{text}\n")).unwrap_or_default();
+        let explained = explanation(setting).map(|text| format!("{text}\n")).unwrap_or_default();
         let proposed = proposed.map(|text| format!(" [{text}]")).unwrap_or_default();
         ui::question(&format!("{explained}{name}: {meaning}{proposed}\n>"), echo)
             .map_err(|error| Error::new(format!("Asking for {name}: {error}")))
     }
 
-    pub(super) fn is_on(&self, flag: &str) -> bool {
-        settings::find(flag).is_ok_and(|setting| setting.stored(&self.data) == Some(&Value::Bool(true)))
-    }
-
-    /// What follows from the other answers.
-    pub(super) fn proposal(&self, name: &str) -> Option<String> {
-        match name {
-            "directory" => Some("ldap".to_owned()),
-            "ldap.ssl" => Some("true".to_owned()),
-            "ldap.port" if self.is_on("ldap.ssl") && !self.is_on("ldap.startTls") => Some("636".to_owned()),
-            "ldap.port" => Some("389".to_owned()),
-            "sync.users" | "sync.groups" => Some("true".to_owned()),
-            "entra.tenant" => self.context.environment.text(env::AZURE_TENANT_ID),
-            "entra.applicationId" => self.context.environment.text(env::AZURE_CLIENT_ID),
-            _ => None,
-        }
-    }
-
     pub(super) async fn directory_questions(&mut self) -> Result<Turn> {
-        let directory = instance::directory_name(&self.data)?;
-        for name in required(directory) {
-            // StartTLS is a way of protecting the connection: without, there is nothing to ask.
-            if *name == "ldap.startTls" && !self.is_on("ldap.ssl") {
-                self.set(settings::find(name)?, "false")?;
-            }
-            // A certificate needs neither name nor password, and a key file has both.
-            let is_of_login = matches!(
-                *name,
-                "ldap.username" | "ldap.password" | "gsuite.clientEmail" | "gsuite.key" | "entra.key"
-            );
-            if is_of_login && instance::needed_secret(&self.data, &self.context.environment).is_none() {
-                continue;
-            }
-            let is_key_file = *name == "okta.token"
-                && instance::needed_secret(&self.data, &self.context.environment).is_none();
-            let turn = if self.needs_no_answer(name) {
-                self.optional_question(name)?
-            } else {
-                self.question(if is_key_file { "okta.privateKeyFile" } else { name }).await?
-            };
-            if turn == Turn::Back {
-                return Ok(turn);
+        let kind = directories::of(&self.data)?;
+        for question in kind.questions {
+            if self.directory_question(question).await? == Turn::Back {
+                return Ok(Turn::Back);
             }
         }
-        if directory == "ldap"
+        if kind == &directories::ldap::KIND
             && (self.authority_question()? == Turn::Back || self.look_at_ldap_server().await? == Turn::Back)
         {
             return Ok(Turn::Back);
         }
         let of_leavers = if self.interaction == Interaction::Terminal { LEAVERS } else { &[] };
-        for name in ["sync.users", "sync.groups"].into_iter().chain(of_leavers.iter().copied()) {
-            if self.question(name).await? == Turn::Back {
+        for setting in [&sync::USERS, &sync::GROUPS].into_iter().chain(of_leavers.iter().copied()) {
+            if self.question(setting, general_proposal(setting)).await? == Turn::Back {
                 return Ok(Turn::Back);
             }
         }
         Ok(Turn::Next)
     }
 
+    async fn directory_question(&mut self, question: &Question) -> Result<Turn> {
+        let Question { setting, asked, propose } = *question;
+        let needs_secret = || instance::needed_secret(&self.data, &self.context.environment).is_some();
+        let setting = match asked {
+            Asked::Always => setting,
+            Asked::Optional => return self.optional_question(setting),
+            Asked::OptionalWith(other) if other.stored(&self.data).is_some() => {
+                return self.optional_question(setting);
+            }
+            Asked::OptionalWith(_) => setting,
+            // A way of doing what is off: there is nothing to ask.
+            Asked::IfOn(flag) => {
+                if !flag.is_on(&self.data) {
+                    self.set(setting, "false")?;
+                }
+                setting
+            }
+            // A certificate needs neither name nor password, and a key file has both.
+            Asked::WithSecret if !needs_secret() => return Ok(Turn::Next),
+            Asked::WithSecretOr(other) if !needs_secret() => other,
+            Asked::WithSecret | Asked::WithSecretOr(_) => setting,
+        };
+        let proposal = propose(&self.data, &self.context.environment);
+        self.question(setting, proposal).await
+    }
+
     /// The file of the authority that signed the server's certificate; none for one that the system knows.
     pub(super) fn authority_question(&mut self) -> Result<Turn> {
-        let name = match (self.is_on("ldap.ssl"), self.is_on("ldap.startTls")) {
+        let setting = match (SSL.is_on(&self.data), START_TLS.is_on(&self.data)) {
             (false, _) => return Ok(Turn::Next),
-            (true, true) => "ldap.tlsCaPath",
-            (true, false) => "ldap.sslCaPath",
+            (true, true) => &TLS_CA_PATH,
+            (true, false) => &SSL_CA_PATH,
         };
-        self.optional_question(name)
+        self.optional_question(setting)
     }
 
-    /// What may be left out, for something else or for nothing.
-    pub(super) fn needs_no_answer(&self, name: &str) -> bool {
-        let has_customer =
-            || settings::find("gsuite.customer").is_ok_and(|setting| setting.stored(&self.data).is_some());
-        name == "gsuite.keyFile" || name == "gsuite.domain" && has_customer()
-    }
-
-    pub(super) fn optional_question(&mut self, name: &'static str) -> Result<Turn> {
-        let setting = settings::find(name)?;
+    pub(super) fn optional_question(&mut self, setting: &'static Setting) -> Result<Turn> {
+        let name = setting.name;
         if self.interaction == Interaction::None || self.answered.contains(name) {
             return Ok(Turn::Next);
         }
@@ -253,7 +229,7 @@ impl Draft<'_> {
 
     /// Where the tree begins and what things are called, as far as the server says so.
     pub(super) async fn look_at_ldap_server(&mut self) -> Result<Turn> {
-        let root = settings::find("ldap.rootPath")?;
+        let root = &ROOT_PATH;
         let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => {
                 let limit = LOOK.min(job::longest(&self.data));
@@ -281,21 +257,17 @@ impl Draft<'_> {
         {
             root.store(&mut self.data, context.as_str().into());
         }
-        if self.question("ldap.rootPath").await? == Turn::Back {
+        if self.question(root, None).await? == Turn::Back {
             return Ok(Turn::Back);
         }
-        let chosen = settings::find("ldap.preset")?
-            .stored(&self.data)
-            .and_then(Value::as_str)
-            .and_then(presets::named);
-        self.name_things(chosen.unwrap_or_else(|| presets::for_product(said.product)))?;
+        let chosen = PRESET.stored(&self.data).and_then(Value::as_str).and_then(preset_named);
+        self.name_things(chosen.unwrap_or_else(|| preset_for(said.product)))?;
         Ok(Turn::Next)
     }
 
     /// What was not said otherwise is as the product has it.
     pub(super) fn name_things(&mut self, preset: &Preset) -> Result<()> {
-        for (name, value) in preset.settings() {
-            let setting = settings::find(name)?;
+        for (setting, value) in preset.settings() {
             if setting.stored(&self.data).is_none() {
                 self.set(setting, value)?;
             }
@@ -306,7 +278,7 @@ impl Draft<'_> {
     /// An id that survives renames, where nobody is known by another one yet. What was set up before keeps what it has: its
     /// organization knows its people by that.
     pub(super) fn choose_identity(&mut self, preset: &Preset) -> Result<()> {
-        let setting = settings::find("ldap.externalIdAttribute")?;
+        let setting = &EXTERNAL_ID_ATTRIBUTE;
         let is_set = setting.stored(&self.data).is_some();
         // Active Directory's is the usual one.
         let Some(attribute) = preset.identity.filter(|attribute| !is_set && *attribute != "objectGUID")
@@ -330,4 +302,15 @@ fn missing(name: &str) -> Error {
     Error::new(format!("The setting {name} is missing.")).hint(format!(
         "Give it with `--set {name}=VALUE`, or answer the questions on a terminal. Nothing was saved."
     ))
+}
+
+/// What follows without further answers.
+fn general_proposal(setting: &Setting) -> Option<String> {
+    let proposals = [
+        (&general::DIRECTORY, directories::ldap::KIND.name),
+        (&sync::USERS, "true"),
+        (&sync::GROUPS, "true"),
+    ];
+    let found = proposals.into_iter().find(|(known, _)| known.name == setting.name);
+    found.map(|(_, answer)| answer.to_owned())
 }

@@ -36,11 +36,11 @@ impl Draft<'_> {
                 Source::Variable(_) if known.is_of_login() && login.is_some() => {}
                 Source::Variable(_) => self.secrets.push((known, found.secret)),
                 Source::File { path, .. } if environment.is_set(&known.file_variable()) => {
-                    self.set(settings::find(&known.file_setting())?, &absolute(&path)?)?;
+                    self.set(&known.file, &absolute(&path)?)?;
                 }
                 Source::Command { .. } => {
                     if let Some(line) = environment.text(&known.command_variable()) {
-                        self.set(settings::find(&known.command_setting())?, &line)?;
+                        self.set(&known.command, &line)?;
                     }
                 }
                 _ => {}
@@ -55,7 +55,7 @@ impl Draft<'_> {
         let has_secrets = !self.secrets.is_empty() || login.is_some_and(is_to_be_kept);
         let is_store = self.context.secrets.keeping(&self.data) == Keeping::OsStore;
         if has_secrets && is_store && self.context.secrets.why_no_store(&self.data).await.is_some() {
-            self.set(settings::find("secrets.file")?, secrets::USUAL_FILE)?;
+            self.set(&secrets::FILE, secrets::USUAL_FILE)?;
             ui::progress(
                 &format!(
                     "Secrets will be stored in {}, readable only by its owner, because there is no secret store here",

@@ -12,6 +12,7 @@ use crate::run::{self, Context};
 use crate::session;
 use crate::ui;
 use bwdc_config::Instance;
+use bwdc_config::settings::general;
 use bwdc_core::error::{Error, Result};
 
 /// Why the directory cannot be read as it is described.
@@ -87,7 +88,7 @@ impl Draft<'_> {
         let wants = ui::confirm("Answer again?")
             .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
         if wants {
-            self.answered.retain(|name| matches!(*name, "server" | "directory"));
+            self.answered.retain(|name| [general::SERVER.name, general::DIRECTORY.name].contains(name));
             for (known, _) in self.secrets.drain(..) {
                 known.kept.take(&mut self.data);
             }

@@ -14,7 +14,7 @@ use bwdc_config::installation::{self, Installation};
 use bwdc_config::{env, place, secrets, secrets::Known};
 use bwdc_core::error::{Error, Result};
 #[cfg(unix)]
-use bwdc_store::{DataFile, key};
+use bwdc_store::DataFile;
 
 /// The `bwdc.toml` that a job of this folder will find.
 pub(super) fn installation_of(
@@ -104,9 +104,8 @@ pub(super) fn secret_files(job: &Job) -> Vec<PathBuf> {
     let file = DataFile::in_folder(folder.to_owned());
     let data = if is_roots_alone(folder) && is_roots_alone(&file.path()) { file.load().ok() } else { None };
     let in_data: Vec<PathBuf> = data.map_or_else(Vec::new, |data| {
-        let own = secrets::ALL.iter().map(|known| (key::SECRET_FILES, known.name));
-        let all = own.chain([(key::SECRETS, "file")]);
-        let named = all.filter_map(|(section, name)| data.section(section).value(name)?.as_str());
+        let all = secrets::ALL.iter().map(|known| known.file).chain([secrets::FILE]);
+        let named = all.filter_map(|setting| setting.stored(&data)?.as_str());
         named.map(|path| place::resolve(folder, path)).collect()
     });
     let names = secrets::ALL.into_iter().map(Known::file_variable).chain([env::SECRETS_FILE.to_owned()]);

@@ -1,5 +1,7 @@
 //! Active Directory and other LDAP servers.
 
+pub mod settings;
+
 use std::path::Path;
 
 use bwdc_connect::directory::ldap::config::{
@@ -11,18 +13,50 @@ use bwdc_connect::directory::{self, incomplete};
 use bwdc_connect::tls::{ClientIdentity, Trust};
 use bwdc_core::Secret;
 
-use super::values::wrong_type;
-use super::{Chosen, Given, Values};
+use self::settings::{
+    AD, AUTHENTICATION, CURRENT_USER, DISABLED_BY, DOMAIN, EXTERNAL_ID_ATTRIBUTE, HOSTNAME, OUTSIDE_GROUPS,
+    PAGED_SEARCH, PASSWORD, PORT, PRIMARY_GROUPS, REFERRALS, ROOT_PATH, SECRET, SSL, SSL_ALLOW_UNAUTHORIZED,
+    SSL_CA_PATH, SSL_CERT_PATH, SSL_KEY_PATH, START_TLS, TLS_CA_PATH, USERNAME,
+};
 use crate::env::{self, Environment};
+use crate::kinds::{Asked, Built, Ingredients, Kind, Question};
 use crate::place;
+use crate::setting::Setting;
+use crate::settings::sync;
+use crate::values::{Values, wrong_type};
 use bwdc_core::error::{Error, Result};
 
+/// Active Directory and other LDAP servers.
+pub const KIND: Kind = Kind {
+    name: "ldap",
+    number: Some(0),
+    settings: settings::SETTINGS,
+    identity: &[HOSTNAME, DOMAIN, USERNAME],
+    files: &[SSL_CERT_PATH, SSL_KEY_PATH],
+    secret: Some(&SECRET),
+    questions: &[
+        Question::new(&HOSTNAME, Asked::Always),
+        Question::proposing(&SSL, |_, _| Some("true".to_owned())),
+        Question::new(&START_TLS, Asked::IfOn(&SSL)),
+        Question::proposing(&PORT, |data, _| {
+            let is_ldaps = SSL.is_on(data) && !START_TLS.is_on(data);
+            Some(if is_ldaps { "636" } else { "389" }.to_owned())
+        }),
+        Question::new(&USERNAME, Asked::WithSecret),
+        Question::new(&PASSWORD, Asked::WithSecret),
+    ],
+    check_filter: |_, text| directory::ldap::check_filter("it", text).map_err(|error| error.to_string()),
+    takes_secret: |values| !matches!(authentication(values), Ok(way) if way != Authentication::Password),
+    has_offer: |_| false,
+    build,
+};
+
 /// Filters are the directory's own.
-pub(super) fn chosen(given: Given<'_>) -> Result<Chosen> {
+fn build(given: Ingredients<'_>) -> Result<Built> {
     let config = ldap(&given.values, given.folder, given.environment, given.secret)?;
     let warnings = warnings(&config);
     let directory = directory::Config::Ldap(Box::new(config));
-    Ok(Chosen { directory, user_filter: None, group_filter: None, warnings })
+    Ok(Built { directory, user_filter: None, group_filter: None, warnings })
 }
 
 fn ldap(
@@ -32,8 +66,8 @@ fn ldap(
     password: Option<Secret>,
 ) -> Result<Config> {
     let host = values
-        .text("ldap.hostname")?
-        .ok_or_else(|| incomplete("ldap.hostname", "Set it with `bwdc config ldap.hostname NAME`."))?;
+        .text(&HOSTNAME)?
+        .ok_or_else(|| incomplete(HOSTNAME.name, "Set it with `bwdc config ldap.hostname NAME`."))?;
     let mut hosts = host
         .split(',')
         .map(|host| host.trim().trim_matches(['[', ']']).to_owned())
@@ -41,8 +75,8 @@ fn ldap(
     let host = hosts.next().unwrap_or_default();
     let fallbacks = hosts.collect();
     let port = values
-        .port("ldap.port")?
-        .ok_or_else(|| incomplete("ldap.port", "Set it with `bwdc config ldap.port 389` (636 for LDAPS)."))?;
+        .port(&PORT)?
+        .ok_or_else(|| incomplete(PORT.name, "Set it with `bwdc config ldap.port 389` (636 for LDAPS)."))?;
     let timeouts = Timeouts::default();
     let silence = environment.seconds(env::SILENCE_SECONDS)?.unwrap_or(timeouts.silence);
     let security = security(values, folder)?;
@@ -52,25 +86,25 @@ fn ldap(
         fallbacks,
         port,
         security,
-        flavour: if values.flag("ldap.ad")? { Flavour::ActiveDirectory } else { Flavour::Generic },
-        paging: if values.flag_or("ldap.pagedSearch", true)? { Paging::Pages } else { Paging::Unpaged },
-        root: values.text("ldap.rootPath")?.unwrap_or_default(),
-        users: search(values, ["sync.userPath", "sync.userObjectClass", "sync.userFilter"], "person")?,
-        groups: search(values, ["sync.groupPath", "sync.groupObjectClass", "sync.groupFilter"], "group")?,
+        flavour: if values.flag(&AD)? { Flavour::ActiveDirectory } else { Flavour::Generic },
+        paging: if values.flag_or(&PAGED_SEARCH, true)? { Paging::Pages } else { Paging::Unpaged },
+        root: values.text(&ROOT_PATH)?.unwrap_or_default(),
+        users: search(values, [&sync::USER_PATH, &sync::USER_OBJECT_CLASS, &sync::USER_FILTER], "person")?,
+        groups: search(values, [&sync::GROUP_PATH, &sync::GROUP_OBJECT_CLASS, &sync::GROUP_FILTER], "group")?,
         attributes: attributes(values)?,
         identity: identity(values)?,
         disabled_by: disabled_by(values)?,
-        primary_groups: if values.flag("ldap.primaryGroups")? {
+        primary_groups: if values.flag(&PRIMARY_GROUPS)? {
             PrimaryGroups::Members
         } else {
             PrimaryGroups::Ignored
         },
-        outside_groups: if values.flag("ldap.outsideGroups")? {
+        outside_groups: if values.flag(&OUTSIDE_GROUPS)? {
             OutsideGroups::Read
         } else {
             OutsideGroups::Ignored
         },
-        referrals: if values.is_choice("ldap.referrals", "follow")? {
+        referrals: if values.is_choice(&REFERRALS, "follow")? {
             Referrals::Follow
         } else {
             Referrals::Report
@@ -79,7 +113,7 @@ fn ldap(
     })
 }
 
-fn search(values: &Values<'_>, [path, class, filter]: [&str; 3], default_class: &str) -> Result<Search> {
+fn search(values: &Values<'_>, [path, class, filter]: [&Setting; 3], default_class: &str) -> Result<Search> {
     Ok(Search {
         path: values.text(path)?.unwrap_or_default(),
         object_class: values.text(class)?.unwrap_or_else(|| default_class.to_owned()),
@@ -88,13 +122,13 @@ fn search(values: &Values<'_>, [path, class, filter]: [&str; 3], default_class: 
 }
 
 fn attributes(values: &Values<'_>) -> Result<Attributes> {
-    let named = |name: &str, default: &str| -> Result<String> {
-        Ok(values.text(name)?.map_or_else(|| default.to_owned(), |text| text.trim().to_owned()))
+    let named = |setting: &Setting, default: &str| -> Result<String> {
+        Ok(values.text(setting)?.map_or_else(|| default.to_owned(), |text| text.trim().to_owned()))
     };
     let made_email = match (
-        values.flag("sync.useEmailPrefixSuffix")?,
-        values.text("sync.emailPrefixAttribute")?,
-        values.text("sync.emailSuffix")?,
+        values.flag(&sync::USE_EMAIL_PREFIX_SUFFIX)?,
+        values.text(&sync::EMAIL_PREFIX_ATTRIBUTE)?,
+        values.text(&sync::EMAIL_SUFFIX)?,
     ) {
         // Without a suffix the prefix alone is the address.
         (true, Some(prefix_attribute), suffix) => {
@@ -103,16 +137,16 @@ fn attributes(values: &Values<'_>) -> Result<Attributes> {
         _ => None,
     };
     Ok(Attributes {
-        email: named("sync.userEmailAttribute", "mail")?,
+        email: named(&sync::USER_EMAIL_ATTRIBUTE, "mail")?,
         made_email,
-        group_name: named("sync.groupNameAttribute", "name")?,
-        member: named("sync.memberAttribute", "member")?,
-        revision: values.text("sync.revisionDateAttribute")?,
+        group_name: named(&sync::GROUP_NAME_ATTRIBUTE, "name")?,
+        member: named(&sync::MEMBER_ATTRIBUTE, "member")?,
+        revision: values.text(&sync::REVISION_DATE_ATTRIBUTE)?,
     })
 }
 
 fn identity(values: &Values<'_>) -> Result<Identity> {
-    Ok(match values.text("ldap.externalIdAttribute")? {
+    Ok(match values.text(&EXTERNAL_ID_ATTRIBUTE)? {
         None => Identity::GuidOrDn,
         Some(name) if name.eq_ignore_ascii_case("dn") => Identity::Dn,
         Some(name) => Identity::Attribute(name),
@@ -120,46 +154,45 @@ fn identity(values: &Values<'_>) -> Result<Identity> {
 }
 
 fn disabled_by(values: &Values<'_>) -> Result<Vec<DisabledBy>> {
-    let Some(names) = values.text("ldap.disabledBy")? else {
+    let Some(names) = values.text(&DISABLED_BY)? else {
         return Ok(vec![DisabledBy::UserAccountControl]);
     };
     let mark = |name: &str| {
-        DisabledBy::named(name.trim())
-            .ok_or_else(|| wrong_type("ldap.disabledBy", "a list of known attributes"))
+        DisabledBy::named(name.trim()).ok_or_else(|| wrong_type(&DISABLED_BY, "a list of known attributes"))
     };
     names.split(',').map(mark).collect()
 }
 
 fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
-    let path = |name: &str| -> Result<_> { Ok(values.text(name)?.map(|path| place::resolve(folder, &path))) };
-    let trust = |name: &str| -> Result<Trust> {
-        if values.flag("ldap.sslAllowUnauthorized")? {
+    let path = |setting: &Setting| -> Result<_> {
+        Ok(values.text(setting)?.map(|path| place::resolve(folder, &path)))
+    };
+    let trust = |setting: &Setting| -> Result<Trust> {
+        if values.flag(&SSL_ALLOW_UNAUTHORIZED)? {
             return Ok(Trust::Anybody);
         }
-        Ok(path(name)?.map_or(Trust::System, Trust::OnlyFile))
+        Ok(path(setting)?.map_or(Trust::System, Trust::OnlyFile))
     };
-    let identity = || match (path("ldap.sslCertPath")?, path("ldap.sslKeyPath")?) {
+    let identity = || match (path(&SSL_CERT_PATH)?, path(&SSL_KEY_PATH)?) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(ClientIdentity { certificate, key })),
         _ => Err(Error::new("Only one of ldap.sslCertPath and ldap.sslKeyPath is set.")
             .hint("A client certificate needs both; set or clear the other.")),
     };
-    match (values.flag("ldap.ssl")?, values.flag("ldap.startTls")?) {
+    match (values.flag(&SSL)?, values.flag(&START_TLS)?) {
         (false, false) => Ok(Security::Plain),
         (false, true) => {
             Err(Error::new("The settings ldap.ssl (false) and ldap.startTls (true) contradict each other.")
                 .hint("Set ldap.ssl to true for StartTLS, or ldap.startTls to false for a plain connection."))
         }
-        (true, true) => {
-            Ok(Security::StartTls(Tls { trust: trust("ldap.tlsCaPath")?, identity: identity()? }))
-        }
-        (true, false) => Ok(Security::Ldaps(Tls { trust: trust("ldap.sslCaPath")?, identity: identity()? })),
+        (true, true) => Ok(Security::StartTls(Tls { trust: trust(&TLS_CA_PATH)?, identity: identity()? })),
+        (true, false) => Ok(Security::Ldaps(Tls { trust: trust(&SSL_CA_PATH)?, identity: identity()? })),
     }
 }
 
 /// How we log in to an LDAP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Authentication {
+enum Authentication {
     Password,
     /// SASL EXTERNAL: the client certificate says who we are.
     Certificate,
@@ -169,11 +202,11 @@ pub(super) enum Authentication {
 
 /// `ldap.currentUser` alone means Kerberos; the existing connector ignores it, so that many a configuration has it beside a user
 /// name with which it logs in.
-pub(super) fn authentication(values: &Values<'_>) -> Result<Authentication> {
-    let is = |choice| values.is_choice("ldap.authentication", choice);
+fn authentication(values: &Values<'_>) -> Result<Authentication> {
+    let is = |choice| values.is_choice(&AUTHENTICATION, choice);
     let as_current_user = || -> Result<bool> {
-        let is_chosen = values.text("ldap.authentication")?.is_some();
-        Ok(!is_chosen && values.flag("ldap.currentUser")? && values.text("ldap.username")?.is_none())
+        let is_chosen = values.text(&AUTHENTICATION)?.is_some();
+        Ok(!is_chosen && values.flag(&CURRENT_USER)? && values.text(&USERNAME)?.is_none())
     };
     Ok(if is("certificate")? {
         Authentication::Certificate
@@ -206,7 +239,7 @@ fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> R
 }
 
 fn simple(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
-    match (values.text("ldap.username")?, password) {
+    match (values.text(&USERNAME)?, password) {
         (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
         _ => Err(Error::new("Username/password are not configured.")
             .hint("Set them with `bwdc config ldap.username NAME` and `bwdc config ldap.password`.")),

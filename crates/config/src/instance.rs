@@ -1,0 +1,174 @@
+//! One instance, understood: which directory, by which rules, into which organization.
+
+use std::path::Path;
+
+use bwdc_connect::directory::{self, Scope};
+use bwdc_core::error::{Error, Result};
+use bwdc_core::rules::{
+    BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
+};
+use bwdc_store::Data;
+
+use crate::directories::{self, ldap};
+use crate::env::Environment;
+use crate::kinds::{Built, Ingredients};
+use crate::secrets::{Known, Secrets};
+use crate::settings::sync;
+use crate::values::Values;
+
+/// Everything that one run needs to know beforehand.
+#[derive(Debug)]
+pub struct Instance {
+    /// Type of the directory.
+    pub directory: directory::Config,
+    /// Entries that are synced; `None` if neither users nor groups are.
+    pub scope: Option<Scope>,
+    /// Rules by which is decided.
+    pub rules: Rules,
+    /// Warnings of every run, such as about a password that crosses the network in clear.
+    pub warnings: Vec<String>,
+}
+
+impl Instance {
+    /// Understands the configuration, with the secret that it needs.
+    pub async fn of(
+        data: &Data,
+        folder: &Path,
+        environment: &Environment,
+        secrets: &Secrets,
+    ) -> Result<Self> {
+        let secret = match secret_of(data) {
+            Some(known) => secrets.find(data, known).await?.map(|found| found.secret),
+            None => None,
+        };
+        let ingredients = Ingredients { values: Values(data), folder, environment, secret };
+        let Built { directory, user_filter, group_filter, warnings } =
+            (directories::of(data)?.build)(ingredients)?;
+        Values(data).check_length(&sync::TIMEOUT)?;
+        for setting in directories::ALL.iter().flat_map(|kind| kind.files) {
+            if Values(data).text(setting)?.is_some() {
+                secrets.check_file(setting.name)?;
+            }
+        }
+        let scope = scope(&Values(data))?;
+        // Without groups there is nobody in the groups that it keeps.
+        let group_filter = group_filter.filter(|_| scope.is_some_and(Scope::has_groups));
+        let rules = Rules { user_filter, group_filter, ..rules(&Values(data))? };
+        Ok(Self { directory, scope, rules, warnings })
+    }
+}
+
+impl Instance {
+    /// Fate of members who are not in the import, without asking for anything secret.
+    pub fn existing_members(data: &Data) -> Result<ExistingMembers> {
+        Ok(rules(&Values(data))?.existing)
+    }
+}
+
+/// The secret without which the directory cannot be read, if there is one.
+pub fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static Known> {
+    let has_offer = directories::of(data).is_ok_and(|kind| (kind.has_offer)(environment));
+    secret_of(data).filter(|_| !has_offer)
+}
+
+/// The secret with which the directory is read, if it takes one.
+fn secret_of(data: &Data) -> Option<&'static Known> {
+    let kind = directories::of(data).ok()?;
+    kind.secret.filter(|_| (kind.takes_secret)(&Values(data)))
+}
+
+fn scope(values: &Values<'_>) -> Result<Option<Scope>> {
+    Ok(match (values.flag(&sync::USERS)?, values.flag(&sync::GROUPS)?) {
+        (true, true) => Some(Scope::UsersAndGroups),
+        (true, false) => Some(Scope::Users),
+        (false, true) => Some(Scope::Groups),
+        (false, false) => None,
+    })
+}
+
+/// What is the same for every directory.
+fn rules(values: &Values<'_>) -> Result<Rules> {
+    let defaults = Rules::default();
+    Ok(Rules {
+        disabled: if values.flag(&sync::REMOVE_DISABLED)? {
+            DisabledUsers::Remove
+        } else {
+            defaults.disabled
+        },
+        missing: missing(values)?,
+        existing: if values.flag(&sync::OVERWRITE_EXISTING)? {
+            ExistingMembers::Overwrite
+        } else {
+            defaults.existing
+        },
+        size: if values.flag(&sync::LARGE_IMPORT)? { ImportSize::Batches } else { defaults.size },
+        newcomers: if values.flag(&sync::INVITE_USERS_AFTER_PROVISIONING)? {
+            Newcomers::Invite
+        } else {
+            defaults.newcomers
+        },
+        bad_records: if values.is_choice(&sync::ON_BAD_RECORD, "skip")? {
+            BadRecords::Skip
+        } else {
+            defaults.bad_records
+        },
+        nesting: if values.is_choice(&sync::NESTED_GROUPS, "all")? {
+            Nesting::AllGroups
+        } else {
+            defaults.nesting
+        },
+        ..defaults
+    })
+}
+
+/// Who is absent from a read of changes has not left, so the two exclude each other. Only people who are synced can leave.
+fn missing(values: &Values<'_>) -> Result<MissingPeople> {
+    if !values.flag(&sync::REMOVE_MISSING)? || !values.flag(&sync::USERS)? {
+        return Ok(MissingPeople::Keep);
+    }
+    if directories::of(values.0)? == &ldap::KIND && values.text(&sync::REVISION_DATE_ATTRIBUTE)?.is_some() {
+        return Err(Error::new(
+            "The settings sync.removeMissing and sync.revisionDateAttribute exclude each other: people absent from a read of changes have not left.",
+        )
+        .hint("Clear one: bwdc config unset sync.revisionDateAttribute, or bwdc config sync.removeMissing false."));
+    }
+    Ok(MissingPeople::Remove)
+}
+
+#[cfg(test)]
+mod tests {
+    use bwdc_store::DataFile;
+    use bwdc_testkit::{DATA_FILES, damaged, few};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(few())]
+
+        /// Every setting in a file that is understood is good or told as bad.
+        #[test]
+        fn fuzz_settings_of_data_json(bytes in damaged(DATA_FILES)) {
+            let folder = tempfile::tempdir().unwrap();
+            let file = DataFile::in_folder(folder.path().to_owned());
+            let read = bytes.len();
+            std::fs::write(file.path(), &bytes).unwrap();
+            let Ok(data) = file.load() else { return Ok(()) };
+            for setting in crate::settings::ALL {
+                setting.fault(&data).map_or(Ok(()), |error| bwdc_testkit::harmless(&error, read))?;
+            }
+            let environment = Environment::for_demo();
+            let secrets = Secrets::new(environment.clone(), file);
+            let understood = Instance::of(&data, Path::new("/nowhere"), &environment, &secrets);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let results = [
+                runtime.block_on(understood).map(drop),
+                crate::server::endpoints(&data).map(drop),
+                Instance::existing_members(&data).map(drop),
+            ];
+            for error in results.iter().filter_map(|result| result.as_ref().err()) {
+                bwdc_testkit::harmless(error, read)?;
+            }
+        }
+    }
+}
