@@ -3,11 +3,7 @@
 mod cli;
 mod collate;
 mod harden;
-mod job;
 mod log;
-mod rivals;
-mod run;
-mod session;
 mod ui;
 
 use std::process::ExitCode;

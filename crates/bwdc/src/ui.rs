@@ -1,15 +1,14 @@
 //! The only place that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
 
-use std::convert::Infallible;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bwdc_connect::directory::{Counts, Progress};
 use bwdc_core::note::{NoteGroup, Severity};
-use futures_util::future::Either;
-use indicatif::{ProgressBar, ProgressStyle};
+use bwdc_sync::Watch;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::log::journal::{Priority, with_priority};
@@ -212,9 +211,6 @@ pub(crate) fn hint(text: &str) {
     err(text);
 }
 
-/// At most so many entries are named for one cause.
-const NAMED: usize = 5;
-
 /// Prints counted notes on stderr. The journal has the warnings among them from the log.
 pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
     if style.quiet {
@@ -225,14 +221,14 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
             Severity::Warning => ("Warning", Priority::Warning),
             Severity::Info => ("Note", Priority::Info),
         };
-        told(&format!("{label}: {}", shown(&sentence(group))), priority, style);
+        told(&format!("{label}: {}", shown(&group.sentence())), priority, style);
     }
 }
 
 /// The same of one of several instances.
 pub(crate) fn notes_of(name: &str, groups: &[NoteGroup<'_>], style: Style) {
     for group in groups {
-        let reason = format!("{name}: {}", sentence(group));
+        let reason = format!("{name}: {}", group.sentence());
         notes(&[NoteGroup { reason: &reason, entries: Vec::new(), ..group.clone() }], style);
     }
 }
@@ -244,40 +240,54 @@ pub(crate) fn error_of(name: &str, error: &Error, style: Style) {
     }
 }
 
-/// One cause, with the first entries that it met.
-pub(crate) fn sentence(group: &NoteGroup<'_>) -> String {
-    let count = group.entries.len();
-    if count == 0 {
-        return group.reason.to_owned();
+/// Whoever looks at this terminal, for whom warnings, progress and counts are printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watcher(pub(crate) Style);
+
+impl Watch for Watcher {
+    fn warning(&self, text: &str) {
+        warning(text, self.0);
     }
-    let named = group.entries.iter().take(NAMED).copied().collect::<Vec<_>>().join("; ");
-    let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
-    format!("{count} x {}: {named}{more}", group.reason)
+
+    fn logged_warning(&self, text: &str) {
+        if !self.0.has_log() {
+            warning(text, self.0);
+        }
+    }
+
+    fn progress(&self, text: &str) {
+        progress(text, self.0);
+    }
+
+    fn reading(&self, progress: &Arc<Progress>) -> Box<dyn Send> {
+        if self.0.quiet || !std::io::stderr().is_terminal() {
+            return Box::new(());
+        }
+        Box::new(CountingLine::of(Arc::clone(progress)))
+    }
 }
 
-/// A line that counts while a directory is read; only on a terminal.
-pub(crate) async fn with_progress<T>(progress: &Progress, style: Style, work: impl Future<Output = T>) -> T {
-    if style.quiet || !std::io::stderr().is_terminal() {
-        return work.await;
-    }
-    let line = ProgressBar::new_spinner();
-    if let Ok(template) = ProgressStyle::with_template("{spinner} {msg}") {
-        line.set_style(template);
-    }
-    line.enable_steady_tick(Duration::from_millis(120));
-    let show = async || -> Infallible {
-        // Counts for ever: the work ends it.
-        loop {
-            line.set_message(reading(progress.counts()));
-            tokio::time::sleep(Duration::from_millis(120)).await;
+/// A line that counts while a directory is read, and goes with this value.
+struct CountingLine(ProgressBar);
+
+impl CountingLine {
+    fn of(progress: Arc<Progress>) -> Self {
+        let line = ProgressBar::new_spinner();
+        if let Ok(template) = ProgressStyle::with_template("{spinner} {counts}") {
+            let counts = move |_: &ProgressState, text: &mut dyn std::fmt::Write| {
+                let _ = text.write_str(&reading(progress.counts()));
+            };
+            line.set_style(template.with_key("counts", counts));
         }
-    };
-    let result = match futures_util::future::select(pin!(work), pin!(show())).await {
-        Either::Left((result, _)) => result,
-        Either::Right((never, _)) => match never {},
-    };
-    line.finish_and_clear();
-    result
+        line.enable_steady_tick(Duration::from_millis(120));
+        Self(line)
+    }
+}
+
+impl Drop for CountingLine {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn reading(Counts { users, groups, requests, expected }: Counts) -> String {

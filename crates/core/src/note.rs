@@ -77,6 +77,22 @@ pub struct NoteGroup<'a> {
     pub entries: Vec<&'a str>,
 }
 
+/// At most this many entries are named for one cause.
+const NAMED: usize = 5;
+
+impl NoteGroup<'_> {
+    /// One cause, with the first entries that it met.
+    pub fn sentence(&self) -> String {
+        let count = self.entries.len();
+        if count == 0 {
+            return self.reason.to_owned();
+        }
+        let named = self.entries.iter().take(NAMED).copied().collect::<Vec<_>>().join("; ");
+        let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
+        format!("{count} x {}: {named}{more}", self.reason)
+    }
+}
+
 /// Groups notes by cause, warnings first, otherwise in order of first appearance.
 pub fn by_cause(notes: &[Note]) -> Vec<NoteGroup<'_>> {
     let mut groups: Vec<NoteGroup<'_>> = Vec::new();

@@ -6,7 +6,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "tests say what they expect by panicking"
+    clippy::disallowed_methods,
+    reason = "tests say what they expect by panicking, and the cases are files"
 )]
 
 use std::fs;

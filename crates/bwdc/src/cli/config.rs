@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::which::WhichOne;
 use super::{Interaction, login};
-use crate::run::Context;
 use crate::ui::{self, Answer};
 use bwdc_config::directories::{entra, ldap};
 use bwdc_config::secrets::{self, Keeping, Source};
@@ -17,6 +16,7 @@ use bwdc_config::setup::Origin;
 use bwdc_config::{Environment, Setup, installation};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
+use bwdc_sync::Context;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config schema")]
@@ -197,7 +197,7 @@ async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
     }));
     let keeping = context.secrets.keeping(&data);
     if let (Keeping::OsStore, Some(why)) = (&keeping, context.secrets.why_no_store(&data).await) {
-        ui::warning(&why.message, context.style);
+        context.watch.warning(&why.message);
     }
     let width = all.iter().map(|shown| shown.name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = all.iter().map(|shown| shown.line(width)).collect();

@@ -11,14 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::Given;
 use super::timetable::{Times, last_run};
 use super::which::{Which, Wish};
-use crate::job::Job;
 use crate::log;
-use crate::run::Context;
 use crate::ui::Answer;
 use bwdc_config::installation::AtOnce;
 use bwdc_config::settings;
 use bwdc_config::zone;
 use bwdc_core::error::{Error, Result};
+use bwdc_sync::Context;
+use bwdc_sync::Job;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

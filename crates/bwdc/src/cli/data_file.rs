@@ -1,7 +1,7 @@
 //! `bwdc data-file`
 
-use crate::run::Context;
 use crate::ui::Answer;
+use bwdc_sync::Context;
 
 pub(super) fn run(context: &Context) -> Answer {
     Answer::Text(Some(context.file.path().display().to_string()))

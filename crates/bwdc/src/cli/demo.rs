@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::future::pending;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bwdc_core::Prepared;
 use bwdc_core::Secret;
@@ -14,16 +16,14 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::sandbox::start;
-use crate::job::Told as _;
-use crate::run::{self, Context, Rehearsal};
-use crate::session;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::directories::file;
 use bwdc_config::settings::{general, sync};
 use bwdc_config::{Environment, env};
 use bwdc_core::error::{Error, Result};
 use bwdc_daemon::signals::Stop;
-use bwdc_store::DataFile;
+use bwdc_store::{DataFile, report};
+use bwdc_sync::{Context, Job, Purpose, Told as _, rehearse, session};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -67,6 +67,7 @@ pub(super) async fn run(arguments: Arguments, style: Style) -> Result<Answer> {
 struct Stage {
     folder: TempDir,
     sandbox: Sandbox,
+    style: Style,
     context: Context,
 }
 
@@ -77,6 +78,10 @@ struct Organization {
 }
 
 impl Stage {
+    fn job(&self) -> Job {
+        Job::Usual(Box::new(self.context.clone()))
+    }
+
     async fn set(style: Style) -> Result<Self> {
         let sandbox = start(Options::default()).await?;
         let folder = tempfile::Builder::new()
@@ -84,8 +89,8 @@ impl Stage {
             .tempdir()
             .map_err(|error| Error::new(format!("Making a folder for the demo: {error}")))?;
         let file = DataFile::in_folder(folder.path().join("bwdc"));
-        let context = Context::new(file, Environment::for_demo(), style);
-        let stage = Self { folder, sandbox, context };
+        let context = Context::new(file, Environment::for_demo(), Arc::new(ui::Watcher(style)));
+        let stage = Self { folder, sandbox, style, context };
         stage.write(&MONDAY)?;
         Ok(stage)
     }
@@ -106,11 +111,11 @@ impl Stage {
     }
 
     fn chapter(&self, title: &str, text: &str) {
-        ui::say(&format!("\n{}\n{text}", ui::heading(title, self.context.style)));
+        ui::say(&format!("\n{}\n{text}", ui::heading(title, self.style)));
     }
 
     fn command(&self, command: &str) {
-        ui::say(&format!("\n{}", ui::heading(&format!("$ {command}"), self.context.style)));
+        ui::say(&format!("\n{}", ui::heading(&format!("$ {command}"), self.style)));
     }
 
     fn configure(&self) -> Result<()> {
@@ -132,7 +137,7 @@ impl Stage {
     async fn log_in(&self) -> Result<()> {
         self.command("bwdc login");
         let Context { file, environment, secrets, .. } = &self.context;
-        let client = run::client(file, &file.load()?, environment)?;
+        let client = bwdc_sync::client(file, &file.load()?, environment)?;
         let id = self.sandbox.client_id();
         let credentials = session::credentials(&id, Secret::from(self.sandbox.client_secret()));
         let token = client.token(&credentials).await?;
@@ -143,14 +148,14 @@ impl Stage {
 
     async fn rehearse(&self) -> Result<()> {
         self.command("bwdc test    # what a sync would do; nothing is changed");
-        let prepared = run::rehearse(&self.context, Rehearsal::Everything, Removals::Few).await?;
+        let prepared = rehearse(&self.job(), Purpose::Everything, Removals::Few).await?;
         ui::say(&summary(&prepared));
         Ok(())
     }
 
     async fn sync(&self, title: &str) -> Result<()> {
         self.command(&format!("bwdc sync    # {}", title.to_lowercase()));
-        let outcome = run::sync(&self.context, Removals::Few).await?;
+        let outcome = self.job().sync(report::new_run(), Ok(()), Removals::Few, pending()).await.result?;
         ui::say(&format!("  {}", outcome.facts().synced()));
         Ok(())
     }

@@ -14,15 +14,14 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::which::{Contexts, Which};
-use crate::job;
 use crate::log;
-use crate::run::{self, Context, Rehearsal};
-use crate::session::Account;
 use crate::ui::{self, Answer, Mark, Style};
 use bwdc_config::secrets::{self, Keeping, Known};
 use bwdc_config::{Instance, instance, server, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::{Data, RunLock, files};
+use bwdc_sync::session::Account;
+use bwdc_sync::{Context, Job, Purpose, rehearse};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -238,7 +237,7 @@ impl<'a> Examination<'a> {
         self.folder();
         self.lock();
         self.settings(&data);
-        let longest = job::longest(&data);
+        let longest = bwdc_sync::longest(&data);
         if tokio::time::timeout(longest, Box::pin(self.what_may_hang(&data))).await.is_err() {
             let took =
                 format!("the checks took longer than {} s (sync.timeout) and were ended", longest.as_secs());
@@ -426,7 +425,7 @@ impl<'a> Examination<'a> {
                 return false;
             }
         }
-        match run::client(file, data, environment) {
+        match bwdc_sync::client(file, data, environment) {
             Ok(client) => {
                 self.clock(&client).await;
                 self.login(data, &client).await
@@ -548,7 +547,8 @@ impl<'a> Examination<'a> {
 
     async fn rehearsal(&mut self) {
         let what = "Rehearsal";
-        match run::rehearse(self.context, Rehearsal::Everything, Removals::Few).await {
+        let job = Job::One(Box::new(self.context.clone()));
+        match rehearse(&job, Purpose::Everything, Removals::Few).await {
             Err(error) => self.add(Finding::bad(what, error)),
             Ok(prepared) => {
                 let (people, groups) = (prepared.people.len(), prepared.groups.len());
@@ -565,7 +565,7 @@ impl<'a> Examination<'a> {
     }
 
     fn note(&mut self, note: &NoteGroup<'_>) {
-        let text = ui::sentence(note);
+        let text = note.sentence();
         self.add(match note.severity {
             Severity::Warning => Finding::doubtful("Rehearsal", text, "`bwdc test` says more."),
             Severity::Info => Finding::good("Rehearsal", text),

@@ -4,11 +4,11 @@ use clap::Args;
 
 use super::which::Which;
 use super::{Given, several};
-use crate::run::Context;
-use crate::session;
 use crate::ui::Answer;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::{Memory as _, Remembered};
+use bwdc_sync::Context;
+use bwdc_sync::session;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

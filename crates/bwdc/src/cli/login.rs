@@ -6,13 +6,13 @@ use clap::Args;
 
 use super::which::WhichOne;
 use super::{Given, Interaction};
-use crate::run::{self, Context};
-use crate::session;
 use crate::ui::{self, Answer, Echo};
 use bwdc_config::env;
 use bwdc_config::secrets::{self, Found, Keeping, Known, Source};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
+use bwdc_sync::Context;
+use bwdc_sync::session;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
@@ -49,7 +49,7 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
     if let (Origin::Once, Some(why)) = (&origin, why_no_store) {
         return Err(why);
     }
-    let client = run::client(&context.file, &data, &context.environment)?;
+    let client = bwdc_sync::client(&context.file, &data, &context.environment)?;
     let token = match client.token(&credentials).await {
         Ok(token) => token,
         Err(error) => return Err(context.secrets.refused(error).await),
@@ -98,14 +98,11 @@ pub(super) async fn keep(
         }
         Origin::Variable if context.secrets.why_no_store(data).await.is_some() => {
             session::store_organization(&context.file, credentials)?;
-            ui::warning(
-                &format!(
+            context.watch.warning(&format!(
                     "The API key was accepted but not stored, because there is no secret store here: every sync needs {} and {} too.",
                     env::CLIENT_ID,
                     env::CLIENT_SECRET
-                ),
-                context.style,
-            );
+                ));
             Ok(())
         }
         Origin::Variable | Origin::Once => session::store(&context.secrets, credentials, token).await,
@@ -157,11 +154,8 @@ fn warn_of_arguments(context: &Context) {
 
 /// Says that a secret was where everybody sees it.
 pub(super) fn warn_of_argument(context: &Context, what: &str, better: &str) {
-    ui::warning(
-        &format!(
+    context.watch.warning(&format!(
             "{what} on the command line is visible to other users of this machine, and stays in the shell's history. \
              Better: {better}."
-        ),
-        context.style,
-    );
+        ));
 }

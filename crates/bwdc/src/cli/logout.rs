@@ -1,10 +1,10 @@
 //! `bwdc logout`
 
-use crate::run::Context;
-use crate::session;
 use crate::ui::Answer;
 use bwdc_config::secrets::Source;
 use bwdc_core::error::{Error, Result};
+use bwdc_sync::Context;
+use bwdc_sync::session;
 
 pub(super) async fn run(context: &Context) -> Result<Answer> {
     let data = context.file.load()?;

@@ -32,16 +32,17 @@ mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::which::Which;
-use crate::run::Context;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::{Environment, Setup, env, place, secrets, setup};
 use bwdc_core::error::{Exit, Result};
 use bwdc_store::DataFile;
+use bwdc_sync::Context;
 
 /// Keeps a Bitwarden organization in step with a company's directory.
 #[derive(Debug, Parser)]
@@ -267,7 +268,8 @@ impl Given {
 
     fn context_in(&self, folder: PathBuf) -> Context {
         let installation = self.setup.installation.as_ref().map(|found| found.path.clone());
-        Context::new(DataFile::in_folder(folder), self.environment.clone(), self.style).found_by(installation)
+        let watch = Arc::new(ui::Watcher(self.style));
+        Context::new(DataFile::in_folder(folder), self.environment.clone(), watch).found_by(installation)
     }
 }
 

@@ -3,8 +3,8 @@
 use bwdc_core::changes::{Basis, Change, Kind, Subject};
 
 use crate::log::escaped;
-use crate::run::Outcome;
 use crate::ui::{self, Style};
+use bwdc_sync::Outcome;
 
 /// At most so many of a kind are named.
 const NAMED: usize = 20;

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{Cli, Command, Given};
-use crate::run::Context;
 use crate::ui::{self, Style};
 use bwdc_config::{Environment, env};
 use bwdc_core::error::Result;
 use bwdc_store::privileges::{self, Owner};
+use bwdc_sync::Context;
 
 /// Returns where there is nothing to give up. Otherwise the program has started again as the owner of the folder.
 ///

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::Given;
 use super::which::Contexts;
-use crate::job::{Job, Report, worst};
-use crate::run::Context;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::installation::AtOnce;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::runs::Facts;
+use bwdc_sync::Context;
+use bwdc_sync::{Job, Report, worst};
 
 /// What the summary says of one.
 pub(super) struct Line {

@@ -7,14 +7,14 @@ use serde_json::{Map, json};
 
 use super::which::{Jobs, Which, Wish};
 use super::{news, several};
-use crate::job::{Job, Report, Told as _};
-use crate::rivals::{self, Judgement};
-use crate::run::Outcome;
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_daemon::signals::Stop;
 use bwdc_store::report;
 use bwdc_store::runs::Facts;
+use bwdc_sync::Outcome;
+use bwdc_sync::rivals::{self, Judgement};
+use bwdc_sync::{Job, Report, Told as _};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -7,11 +7,11 @@ use bwdc_core::did_you_mean;
 use clap::Args;
 
 use super::Given;
-use crate::job::Job;
-use crate::run::Context;
-use crate::run::merged::{self, Member, Merge};
 use bwdc_config::installation::{Installation, Named, Organization};
 use bwdc_core::error::{Error, Result};
+use bwdc_sync::Context;
+use bwdc_sync::Job;
+use bwdc_sync::{Member, Merge, not_alone};
 
 /// Without any of these it is the one folder of data.json, as always.
 #[derive(Clone, Debug, Default, Args)]
@@ -361,7 +361,7 @@ fn one_of(installation: &Installation, context: Context, wish: Wish) -> Result<J
     };
     match installation.merging(&instance.name) {
         Some(organization) if wish == Wish::Sync => {
-            Err(merged::not_alone(&instance.name, &organization.name, &installation.path))
+            Err(not_alone(&instance.name, &organization.name, &installation.path))
         }
         _ => Ok(Job::One(Box::new(context.named(&instance.name)))),
     }

@@ -1,17 +1,18 @@
 //! `bwdc worker`: one sync for a daemon. No command for people.
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use bwdc_core::check::Removals;
 use bwdc_daemon::worker::{Done, Order};
 use bwdc_store::tokens::TokenMemory;
 
-use crate::job::{Job, Told as _, of_errand};
 use crate::log;
-use crate::rivals;
 use crate::ui::{Answer, Style};
 use bwdc_config::{Environment, setup};
 use bwdc_core::error::{Error, Result};
+use bwdc_sync::rivals;
+use bwdc_sync::{Job, Nobody, Told as _, Watch, of_errand};
 
 /// Does what stands in the order, which the daemon hands over on stdin.
 pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answer> {
@@ -27,9 +28,9 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     }
     let tokens = TokenMemory::with(token);
     // What happens is in the log; the daemon tells the rest.
-    let style = Style { quiet: true, ..style };
-    let job = of_errand(errand, environment, style).with_tokens(&tokens);
-    let others: Vec<Job> = others.into_iter().map(|errand| of_errand(errand, environment, style)).collect();
+    let watch: Arc<dyn Watch> = Arc::new(Nobody);
+    let job = of_errand(errand, environment, &watch).with_tokens(&tokens);
+    let others: Vec<Job> = others.into_iter().map(|errand| of_errand(errand, environment, &watch)).collect();
     let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
     judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
     let report = job.sync(run, judgement.permit(&job), Removals::Few, std::future::pending()).await;

@@ -4,18 +4,17 @@
 //! (docs/log.md). No crate appends from several processes, rotates by size and age and opens files safely in folders that
 //! others can write to, so that is ours too: [`file::Appender`].
 
-mod changes;
 mod file;
 pub(crate) mod journal;
 mod line;
 
-pub(crate) use self::changes::changes;
 pub(crate) use self::file::{can_append, end};
 pub(crate) use self::line::{escaped, escaped_lines};
 
 use std::sync::{Mutex, PoisonError};
 
 use bwdc_connect::http::RETRIES;
+use bwdc_sync::ENTRIES;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -27,9 +26,6 @@ use self::line::{Lines, Sink};
 use crate::ui::{self, Style};
 use bwdc_config::installation::Format;
 use bwdc_config::{Environment, env, setup};
-
-/// The target of events about single entries, as many as the directory has: for files only.
-pub(crate) const ENTRIES: &str = "bwdc::entries";
 
 /// Where stderr leads: to systemd's journal; or, as in a schedule for cron, to the very file that the log is appended to. Then
 /// what the log says is not said again on stderr.
@@ -116,9 +112,18 @@ impl Sink for Stderr {
 
 /// Our own events; the libraries' are for their developers, and nobody has looked through them for secrets.
 fn ours(level: LevelFilter) -> Targets {
-    ["bwdc", "bwdc_config", "bwdc_connect", "bwdc_daemon", "bwdc_sandbox", "bwdc_schedule", "bwdc_store"]
-        .into_iter()
-        .fold(Targets::new(), |targets, name| targets.with_target(name, level))
+    [
+        "bwdc",
+        "bwdc_config",
+        "bwdc_connect",
+        "bwdc_daemon",
+        "bwdc_sandbox",
+        "bwdc_schedule",
+        "bwdc_store",
+        "bwdc_sync",
+    ]
+    .into_iter()
+    .fold(Targets::new(), |targets, name| targets.with_target(name, level))
 }
 
 fn lines<S, K>(sink: K, log: &setup::Log, targets: Targets) -> impl Layer<S>

@@ -25,6 +25,7 @@ mod variable;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bwdc_core::Secret;
 use serde_json::Value;
@@ -197,26 +198,26 @@ impl fmt::Display for Keeping {
 /// What a `None` in a change of secrets means: it is removed.
 type Change<'a> = (&'a Kept, Option<&'a Secret>);
 
-/// The secrets of one instance.
-#[derive(Debug)]
+/// The secrets of one instance. Cloning shares what was found out.
+#[derive(Clone, Debug)]
 pub struct Secrets {
     environment: Environment,
     file: DataFile,
     /// The `bwdc.toml` that names the folder of `file`, or could.
     found_by: Option<PathBuf>,
     /// Opened when it is first needed.
-    os_store: OnceCell<std::result::Result<OsStore, String>>,
+    os_store: Arc<OnceCell<std::result::Result<OsStore, String>>>,
     /// What commands printed, by command line.
-    printed: Mutex<HashMap<String, Found>>,
+    printed: Arc<Mutex<HashMap<String, Found>>>,
     /// Secrets in quotes, by variable.
-    quoted: Mutex<BTreeMap<&'static str, Source>>,
+    quoted: Arc<Mutex<BTreeMap<&'static str, Source>>>,
     tokens: TokenMemory,
 }
 
 impl Secrets {
     /// Secrets of the instance with this `data.json`.
     pub fn new(environment: Environment, file: DataFile) -> Self {
-        let (os_store, printed, quoted) = (OnceCell::new(), Mutex::default(), Mutex::default());
+        let (os_store, printed, quoted) = (Arc::default(), Arc::default(), Arc::default());
         Self { environment, file, found_by: None, os_store, printed, quoted, tokens: TokenMemory::default() }
     }
 

@@ -16,13 +16,13 @@ use self::saving::where_secrets_are;
 use super::login::Origin;
 use super::which::WhichOne;
 use super::{Given, Interaction};
-use crate::run::Context;
 use crate::ui::Answer;
 use bwdc_config::directories;
 use bwdc_config::secrets::{self, Known};
 use bwdc_config::settings::{self, Setting, general};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
+use bwdc_sync::Context;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 
 use super::super::Interaction;
 use super::Draft;
-use crate::job;
 use crate::ui::{self, Echo, Reply};
 use bwdc_config::directories::ldap::settings::{
     EXTERNAL_ID_ATTRIBUTE, PRESET, Preset, ROOT_PATH, SSL, SSL_CA_PATH, START_TLS, TLS_CA_PATH, preset_for,
@@ -232,7 +231,7 @@ impl Draft<'_> {
         let root = &ROOT_PATH;
         let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => {
-                let limit = LOOK.min(job::longest(&self.data));
+                let limit = LOOK.min(bwdc_sync::longest(&self.data));
                 match timeout(limit, ldap::root_dse(&config)).await {
                     Ok(said) => said.map_err(Error::from),
                     Err(_) => Err(Error::new(format!(
@@ -288,12 +287,9 @@ impl Draft<'_> {
         if self.is_new {
             return self.set(setting, attribute);
         }
-        ui::progress(
-            &format!(
+        self.context.watch.progress(&format!(
                 "Note: people and groups are identified by their DN, which changes when they are renamed. For an organization that has never been synced, `bwdc config ldap.externalIdAttribute {attribute}` is better; see the LDAP page."
-            ),
-            self.context.style,
-        );
+            ));
         Ok(())
     }
 }

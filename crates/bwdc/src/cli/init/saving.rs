@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use super::super::Interaction;
 use super::super::login::{self, Origin};
 use super::{Draft, Login};
-use crate::run::Context;
-use crate::session;
 use crate::ui;
 use bwdc_config::instance;
 use bwdc_config::secrets::{self, Keeping, Source};
 use bwdc_config::settings::{self, Setting};
 use bwdc_core::error::{Error, Result};
+use bwdc_sync::Context;
+use bwdc_sync::session;
 
 /// Answers so far, beside data.json.
 const LATER: &str = "init-answers.json";
@@ -56,13 +56,10 @@ impl Draft<'_> {
         let is_store = self.context.secrets.keeping(&self.data) == Keeping::OsStore;
         if has_secrets && is_store && self.context.secrets.why_no_store(&self.data).await.is_some() {
             self.set(&secrets::FILE, secrets::USUAL_FILE)?;
-            ui::progress(
-                &format!(
+            self.context.watch.progress(&format!(
                     "Secrets will be stored in {}, readable only by its owner, because there is no secret store here",
                     secrets::USUAL_FILE
-                ),
-                self.context.style,
-            );
+                ));
         }
         Ok(())
     }

@@ -7,13 +7,12 @@ use tokio::time::timeout;
 use super::super::Interaction;
 use super::super::login::{self, Origin};
 use super::{Draft, Login};
-use crate::job;
-use crate::run::{self, Context};
-use crate::session;
 use crate::ui;
 use bwdc_config::Instance;
 use bwdc_config::settings::general;
 use bwdc_core::error::{Error, Result};
+use bwdc_sync::Context;
+use bwdc_sync::session;
 
 /// Why the directory cannot be read as it is described.
 pub(super) struct Trouble {
@@ -44,12 +43,12 @@ impl Draft<'_> {
     pub(super) async fn try_directory(&self) -> std::result::Result<(), Trouble> {
         let instance = self.instance().await.map_err(Trouble::from)?;
         for warning in &instance.warnings {
-            ui::warning(warning, self.context.style);
+            self.context.watch.warning(warning);
         }
         let scope = instance.scope.unwrap_or(Scope::UsersAndGroups);
         let directory =
             directory::open(instance.directory).map_err(|error| Trouble::from(Error::from(error)))?;
-        let longest = job::longest(&self.data);
+        let longest = bwdc_sync::longest(&self.data);
         let checks = timeout(longest, directory.probe(scope)).await.map_err(|_| {
             let took =
                 format!("Trying the directory took longer than {} s (sync.timeout).", longest.as_secs());
@@ -60,9 +59,9 @@ impl Draft<'_> {
 
     pub(super) fn told(&self, check: Check) -> std::result::Result<(), Trouble> {
         match check.outcome {
-            Outcome::Good(found) => ui::progress(&format!("{}: {found}", check.what), self.context.style),
+            Outcome::Good(found) => self.context.watch.progress(&format!("{}: {found}", check.what)),
             Outcome::Doubtful { found, next_step } => {
-                ui::warning(&format!("{}: {found}. {next_step}", check.what), self.context.style);
+                self.context.watch.warning(&format!("{}: {found}. {next_step}", check.what));
             }
             Outcome::Bad(error) => {
                 let is_of_secret = error.kind() == bwdc_connect::Kind::Credentials;
@@ -104,10 +103,10 @@ impl Draft<'_> {
         }
         // A token alone, as the existing connector may leave it, lasts until it expires.
         let Ok(credentials) = account.credentials() else { return Ok(()) };
-        let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
+        let client = bwdc_sync::client(&self.context.file, &self.data, &self.context.environment)?;
         match client.token(credentials).await {
             Ok(_) => {
-                ui::progress("Bitwarden: the server accepts the API key", self.context.style);
+                self.context.watch.progress("Bitwarden: the server accepts the API key");
                 Ok(())
             }
             Err(error) => Err(self.context.secrets.refused(error).await.also("Nothing was saved.")),
@@ -128,7 +127,7 @@ impl Draft<'_> {
             let arguments = login::Arguments::default();
             let (credentials, origin) =
                 login::credentials(self.context, &self.data, arguments, self.interaction).await?;
-            let client = run::client(&self.context.file, &self.data, &self.context.environment)?;
+            let client = bwdc_sync::client(&self.context.file, &self.data, &self.context.environment)?;
             match client.token(&credentials).await {
                 Ok(token) => break (credentials, origin, token),
                 Err(error) if origin == Origin::Once && error.kind() == bwdc_connect::Kind::Credentials => {
@@ -139,7 +138,7 @@ impl Draft<'_> {
                 }
             }
         };
-        ui::progress("Bitwarden: the server accepts the API key", self.context.style);
+        self.context.watch.progress("Bitwarden: the server accepts the API key");
         Ok(Some(Login { credentials, token, origin }))
     }
 }

@@ -14,10 +14,10 @@ use self::lines::{Choice, Severity};
 use super::Given;
 use super::scheduled::{self, Scheduled};
 use super::which::Which;
-use crate::run::Context;
 use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_schedule::USUAL_LOG;
+use bwdc_sync::Context;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -10,14 +10,14 @@ use super::{Form, length, shown};
 use crate::cli::Given;
 use crate::cli::scheduled::{self, Scheduled};
 use crate::cli::timetable::{Times, last_run};
-use crate::job::Job;
-use crate::run::Context;
 use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_daemon::Timetable as _;
 use bwdc_store::RunLock;
 use bwdc_store::runs::health::{Evidence, Trouble};
 use bwdc_store::runs::{Begun, Run, Runs};
+use bwdc_sync::Context;
+use bwdc_sync::Job;
 
 pub(super) async fn answer(jobs: &[Job], given: &Given, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();

@@ -14,14 +14,15 @@ use bwdc_store::{Data, DataFile};
 
 /// Who we are to the organization.
 #[derive(Debug)]
-pub(crate) struct Account {
-    pub(crate) organization_id: String,
+pub struct Account {
+    /// The organization's id.
+    pub organization_id: String,
     credentials: Option<Credentials>,
     /// From an earlier run.
     token: Option<Token>,
     new_tokens: NewTokens,
     /// What to say about where this came from.
-    pub(crate) warning: Option<String>,
+    pub warning: Option<String>,
 }
 
 /// What becomes of a new token.
@@ -36,7 +37,7 @@ enum NewTokens {
 }
 
 /// With the reason if the place where a login would be kept cannot be looked into.
-pub(crate) async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
+pub async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
     let error = Error::new("You are not logged in.");
     match secrets.why_no_store(data).await {
         Some(why) if data.organization_id().is_some() => error.hint(why.to_string()),
@@ -45,14 +46,14 @@ pub(crate) async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
 }
 
 /// What `login` left behind.
-pub(crate) struct Login {
+pub struct Login {
     client_id: Option<String>,
     client_secret: Option<Found>,
     token: Option<Found>,
 }
 
 /// The login that was kept, if there is one.
-pub(crate) async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<Login>> {
+pub async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<Login>> {
     let token = secrets.kept(data, &ACCESS_TOKEN).await?;
     let client_secret = secrets.kept(data, &CLIENT_SECRET.kept).await?;
     if token.is_none() && client_secret.is_none() {
@@ -63,7 +64,7 @@ pub(crate) async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<
 }
 
 /// The API key that is given to every run, if there is one, and where it is.
-pub(crate) async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(Credentials, Source)>> {
+pub async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(Credentials, Source)>> {
     let Some(Found { secret, source }) = secrets.given(data, &CLIENT_SECRET).await? else { return Ok(None) };
     let client_id = match secrets.given(data, &CLIENT_ID).await? {
         Some(id) => id.secret.reveal().to_owned(),
@@ -76,12 +77,12 @@ pub(crate) async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(
 }
 
 /// Whether a sync would find somebody to be.
-pub(crate) async fn is_logged_in(data: &Data, secrets: &Secrets) -> Result<bool> {
+pub async fn is_logged_in(data: &Data, secrets: &Secrets) -> Result<bool> {
     Ok(given_key(data, secrets).await?.is_some() || kept_login(data, secrets).await?.is_some())
 }
 
 /// The organization in a client id, as `organization.<id>`.
-pub(crate) fn organization_of(client_id: &str) -> Result<&str> {
+pub fn organization_of(client_id: &str) -> Result<&str> {
     client_id.trim().strip_prefix("organization.").filter(|id| !id.is_empty()).ok_or_else(|| {
         Error::new(format!(
             "The client id `{client_id}` is not an organization's: it reads organization.<id>."
@@ -96,7 +97,7 @@ pub(crate) fn organization_of(client_id: &str) -> Result<&str> {
 
 impl Account {
     /// The key that is given, or the login that was kept.
-    pub(crate) async fn of(data: &Data, secrets: &Secrets) -> Result<Self> {
+    pub async fn of(data: &Data, secrets: &Secrets) -> Result<Self> {
         let before = data.organization_id();
         let Some((credentials, source)) = given_key(data, secrets).await? else {
             return match kept_login(data, secrets).await? {
@@ -149,7 +150,7 @@ impl Account {
     }
 
     /// The API key.
-    pub(crate) fn credentials(&self) -> Result<&Credentials> {
+    pub fn credentials(&self) -> Result<&Credentials> {
         self.credentials.as_ref().ok_or_else(|| {
             Error::new("The access token has expired, and the API key that would renew it is not stored.")
                 .hint("Run `bwdc logout` and `bwdc login`.")
@@ -157,7 +158,7 @@ impl Account {
     }
 
     /// A token that is good for a while: the one of an earlier run, or a new one.
-    pub(crate) async fn token(&self, client: &Client, file: &DataFile, secrets: &Secrets) -> Result<Token> {
+    pub async fn token(&self, client: &Client, file: &DataFile, secrets: &Secrets) -> Result<Token> {
         match &self.token {
             Some(token) if token.is_fresh(Timestamp::now()) => Ok(token.clone()),
             _ => self.new_token(client, file, secrets).await,
@@ -165,12 +166,7 @@ impl Account {
     }
 
     /// A new token, kept where the login is kept.
-    pub(crate) async fn new_token(
-        &self,
-        client: &Client,
-        file: &DataFile,
-        secrets: &Secrets,
-    ) -> Result<Token> {
+    pub async fn new_token(&self, client: &Client, file: &DataFile, secrets: &Secrets) -> Result<Token> {
         let token = match client.token(self.credentials()?).await {
             Ok(token) => token,
             Err(error) => return Err(secrets.refused(error).await),
@@ -197,12 +193,12 @@ impl Account {
 }
 
 /// An id and a key, without the blanks that copying leaves at the ends of the id.
-pub(crate) fn credentials(client_id: &str, client_secret: Secret) -> Credentials {
+pub fn credentials(client_id: &str, client_secret: Secret) -> Credentials {
     Credentials { client_id: client_id.trim().to_owned(), client_secret }
 }
 
 /// Keeps a login.
-pub(crate) async fn store(secrets: &Secrets, credentials: &Credentials, token: &Token) -> Result<()> {
+pub async fn store(secrets: &Secrets, credentials: &Credentials, token: &Token) -> Result<()> {
     let organization_id = organization_of(&credentials.client_id)?;
     let token = Secret::from(token.reveal());
     let client_id = Secret::from(credentials.client_id.as_str());
@@ -220,7 +216,7 @@ pub(crate) async fn store(secrets: &Secrets, credentials: &Credentials, token: &
 }
 
 /// Keeps which organization it is, and no secret.
-pub(crate) fn store_organization(file: &DataFile, credentials: &Credentials) -> Result<()> {
+pub fn store_organization(file: &DataFile, credentials: &Credentials) -> Result<()> {
     let organization_id = organization_of(&credentials.client_id)?;
     file.update(|data| {
         data.belong_to(organization_id);
@@ -229,7 +225,7 @@ pub(crate) fn store_organization(file: &DataFile, credentials: &Credentials) -> 
 }
 
 /// Removes a login.
-pub(crate) async fn forget(secrets: &Secrets) -> Result<()> {
+pub async fn forget(secrets: &Secrets) -> Result<()> {
     let own = [&ACCESS_TOKEN, &CLIENT_ID.kept, &CLIENT_SECRET.kept];
     let all: Vec<_> = own.into_iter().chain(&OTHER_TOKENS).map(|kept| (kept, None)).collect();
     secrets.keep(&all, |_| Ok(())).await?;
@@ -237,7 +233,7 @@ pub(crate) async fn forget(secrets: &Secrets) -> Result<()> {
 }
 
 /// Removes an access token that the server refused; the API key stays, so that the next run can try again.
-pub(crate) async fn forget_token(secrets: &Secrets) -> Result<()> {
+pub async fn forget_token(secrets: &Secrets) -> Result<()> {
     secrets.tokens().forget();
     secrets.keep(&[(&ACCESS_TOKEN, None)], |_| Ok(())).await?;
     Ok(())

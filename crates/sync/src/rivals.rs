@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bwdc_core::rules::ExistingMembers;
 
+use crate::context::Context;
 use crate::job::Job;
-use crate::run::Context;
 use crate::session::{Account, organization_of};
 use bwdc_config::Instance;
 use bwdc_config::secrets::CLIENT_ID;
@@ -38,15 +38,16 @@ enum Turn {
 
 /// What follows for the jobs of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Judgement {
+pub struct Judgement {
     /// Who may not run, and why, by the name of the job.
     refused: HashMap<String, Error>,
-    pub(crate) warnings: Vec<String>,
+    /// What is only doubtful.
+    pub warnings: Vec<String>,
 }
 
 impl Judgement {
     /// Whether a job may run, or why not.
-    pub(crate) fn permit(&self, job: &Job) -> Result<()> {
+    pub fn permit(&self, job: &Job) -> Result<()> {
         self.refused.get(job.name()).map_or(Ok(()), |why| Err(why.clone()))
     }
 }
@@ -54,7 +55,7 @@ impl Judgement {
 /// Two instances that are synced into one organization without a merge: with `sync.overwriteExisting` each removes whom the other
 /// added, so that both are refused; without, only people who leave one directory and are in the other are at risk, which is told.
 /// `rest` are those that run at another time.
-pub(crate) async fn judgement(jobs: &[Job], rest: &[Job]) -> Judgement {
+pub async fn judgement(jobs: &[Job], rest: &[Job]) -> Judgement {
     let mut judgement = Judgement::default();
     if jobs.len() + rest.len() < 2 {
         return judgement;

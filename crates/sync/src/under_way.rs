@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Context;
+use crate::context::Context;
 use bwdc_core::error::Result;
 use bwdc_store::{DataFile, Memory as _};
 
@@ -17,7 +17,7 @@ const USUAL_RETRY: Duration = Duration::from_secs(60);
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The server has answered: it does nothing any more.
     Surely,
     /// Nobody knows.
@@ -25,7 +25,7 @@ pub(super) enum Ended {
 }
 
 /// Waits until the last import is surely over, then writes down that another begins. On the disk when it returns.
-pub(super) async fn begin(context: &Context, files: &[&DataFile]) -> Result<()> {
+pub(crate) async fn begin(context: &Context, files: &[&DataFile]) -> Result<()> {
     for file in files {
         wait(context, file.recall()?.import_begun).await?;
     }
@@ -55,7 +55,7 @@ fn left(begun: Timestamp, now: Timestamp, quiet: Duration) -> Option<Duration> {
 }
 
 /// Keeps how an import ended that failed. One that succeeded is over with the record of the run.
-pub(super) fn failed(files: &[&DataFile], ended: Ended) -> Result<()> {
+pub(crate) fn failed(files: &[&DataFile], ended: Ended) -> Result<()> {
     files.iter().try_for_each(|file| match ended {
         Ended::Surely => file.import_ended(),
         Ended::Unclear => file.import_began(Timestamp::now()),

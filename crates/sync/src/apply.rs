@@ -1,0 +1,110 @@
+//! A whole sync: what [`crate::plan`] decides is imported, and what it leaves is kept.
+
+use bwdc_core::Verdict;
+use bwdc_core::changes::Changes;
+use bwdc_core::check::Removals;
+use bwdc_core::error::Result;
+use bwdc_core::plan::{Plan, Summary, Target};
+use bwdc_store::{DataFile, RunLock, iso, runs};
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::job::Job;
+use crate::lines;
+use crate::open::{Opened, of_one_organization, open};
+use crate::organization::Organization;
+use crate::outcome::{Outcome, blocked, notes};
+use crate::plan::{may_run, sign_in, verdict};
+use crate::read::{Left, Purpose, read};
+use crate::record::{Comparison, RunRecord, commit};
+
+/// Reads, decides, checks, imports and keeps what the next run needs.
+pub(crate) async fn sync(job: &Job, removals: Removals) -> Result<Outcome> {
+    let started = Timestamp::now();
+    may_run(job)?;
+    let account = sign_in(job).await?;
+    let _locks = locks(job, started)?;
+    let opened = open(job).await?;
+    let Some(first) = opened.first() else { return Err(job.has_nothing()) };
+    let organization = Organization::open(first.context, &first.data, account)?;
+    let organization_id = organization.account.organization_id.clone();
+    of_one_organization(&opened, &organization_id)?;
+    let token = organization.token().await?;
+    let reading = read(job, &opened, Purpose::Sync, &organization_id).await?;
+    let Some(reading) = reading else { return Ok(Outcome::nothing()) };
+    let server = organization.server(&reading.prepared).await?;
+    let api_url = organization.client.api_url().to_owned();
+    let target = Target { api_url, organization_id, server };
+    let comparison = Comparison::of(first.context, &target);
+    let rules = &first.instance.rules;
+    let (changes, imported) =
+        Changes::of(comparison.baseline(&first.remembered), &reading.prepared, rules, server);
+    let plan = bwdc_core::plan(reading.prepared, rules, &target);
+    let sent = match verdict(&opened, &plan, &reading.parts, removals)? {
+        Verdict::Blocked(findings) => return Err(blocked(&findings)),
+        Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
+        Verdict::Ready => {
+            let files: Vec<&DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
+            organization.import(&plan, token, &files).await?;
+            plan.summary
+        }
+    };
+    let changes = done(changes, sent);
+    let merged_by = job.merged_by();
+    let record = |(opened, left)| record(opened, left, &plan, started, &target, merged_by.as_deref());
+    let records: Vec<RunRecord<'_>> = opened.iter().zip(reading.left).map(record).collect();
+    commit(&records, sent)?;
+    comparison.keep(imported);
+    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
+}
+
+/// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
+fn locks(job: &Job, started: Timestamp) -> Result<Vec<RunLock>> {
+    match job {
+        Job::Usual(context) | Job::One(context) => Ok(vec![lock(context, started)?]),
+        Job::Merged(merge) => {
+            let contexts = merge.members.iter().map(|member| &member.context);
+            contexts
+                .map(|context| lock(context, started).map_err(|error| error.while_doing(&context.name)))
+                .collect()
+        }
+    }
+}
+
+fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
+    let lock = RunLock::take(context.file.folder(), &iso(started))?;
+    runs::begin(&context.file, context.environment.started_by(), started);
+    Ok(lock)
+}
+
+/// Logs what an import changed, as soon as it did.
+fn done(changes: Changes, sent: Summary) -> Changes {
+    let changes = if sent.is_nothing() {
+        tracing::info!("nothing has changed since the last import, so nothing was sent");
+        changes.unsent()
+    } else {
+        changes
+    };
+    lines::changes(&changes.list);
+    changes
+}
+
+fn record<'a>(
+    opened: &'a Opened<'_>,
+    left: Left,
+    plan: &'a Plan,
+    started: Timestamp,
+    target: &'a Target,
+    merged_by: Option<&'a str>,
+) -> RunRecord<'a> {
+    RunRecord {
+        file: &opened.context.file,
+        started,
+        scope: opened.instance.scope,
+        digest: plan.digest_of_requests(),
+        cursor: left.cursor,
+        known: left.known,
+        organization_id: &target.organization_id,
+        merged_by,
+    }
+}

@@ -1,0 +1,34 @@
+//! A run, from the settings to what is kept: one road for one directory or many.
+//!
+//! ```text
+//! open --> read --> decide --> check  (plan.rs: `test` ends here)  --> import --> keep  (apply.rs)
+//! ```
+//!
+//! Nothing here prints, knows a terminal, a command line or the environment: what a run has to say goes to a [`Watch`] or into the
+//! log.
+
+mod apply;
+mod context;
+mod job;
+mod lines;
+mod merge;
+mod open;
+mod organization;
+mod outcome;
+mod plan;
+mod read;
+mod record;
+pub mod rivals;
+pub mod session;
+mod under_way;
+mod watch;
+
+pub use context::Context;
+pub use job::{Job, Report, longest, of_errand, worst};
+pub use lines::ENTRIES;
+pub use merge::{Member, Merge, not_alone};
+pub use organization::client;
+pub use outcome::{Outcome, Told};
+pub use plan::rehearse;
+pub use read::Purpose;
+pub use watch::{Nobody, Watch};

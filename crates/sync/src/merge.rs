@@ -1,0 +1,69 @@
+//! Several directories into one organization.
+//!
+//! Each directory keeps its memory in its own folder: cursor, times and known people are its own. The digest of the import
+//! stands in every folder, and "unchanged" means that all agree: whichever was synced differently in between, also alone, makes
+//! the import go out again.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bwdc_config::installation;
+use bwdc_core::error::{Error, Result};
+use bwdc_store::tokens::TokenMemory;
+
+use crate::context::Context;
+
+/// The directories of one organization, the most important first.
+#[derive(Debug)]
+pub struct Merge {
+    /// By which `bwdc.toml` knows it.
+    pub name: String,
+    /// The directories.
+    pub members: Vec<Member>,
+    /// The `bwdc.toml`.
+    pub path: PathBuf,
+    /// How many are read side by side.
+    pub at_once: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Member {
+    /// The instance.
+    pub context: Context,
+    /// What its groups' names begin with.
+    pub prefix: String,
+}
+
+impl Merge {
+    /// With the tokens of earlier runs of the same program.
+    #[must_use]
+    pub fn with_tokens(self, tokens: &TokenMemory) -> Self {
+        let with = |member: Member| Member { context: member.context.with_tokens(tokens.clone()), ..member };
+        Self { members: self.members.into_iter().map(with).collect(), ..self }
+    }
+}
+
+/// What to say about a folder that is to be synced alone.
+pub fn not_alone(what: &dyn fmt::Display, organization: &str, path: &Path) -> Error {
+    Error::new(format!(
+        "{what} is merged with other directories into the organization {organization} ({}), and synced alone it could remove people whom they added.",
+        path.display()
+    ))
+    .hint(format!("Run `bwdc sync --config {} --instance {organization}`.", path.display()))
+}
+
+/// A folder that is merged with others is not synced alone: somebody whom only this directory calls deleted may be alive in
+/// another, and overwriting would remove everybody who came from there.
+pub(crate) fn not_merged(context: &Context, merged_by: Option<PathBuf>) -> Result<()> {
+    let Some(path) = merged_by.filter(|path| path.exists()) else {
+        return Ok(());
+    };
+    let folder = context.file.folder();
+    let found = installation::find(Some(&path), &context.environment, folder)?;
+    let merging = found.as_ref().and_then(|found| found.merging(&found.instance_in(folder)?.name));
+    match merging {
+        Some(organization) => Err(not_alone(&folder.display(), &organization.name, &path)),
+        None => Ok(()),
+    }
+}

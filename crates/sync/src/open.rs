@@ -1,0 +1,106 @@
+//! The directories of a job, ready to be read.
+
+use bwdc_config::settings::{general, sync};
+use bwdc_config::{Instance, server};
+use bwdc_core::error::{Error, Result};
+use bwdc_store::{Data, Memory as _, Remembered};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::job::Job;
+
+/// One directory of an import, ready to be read.
+pub(crate) struct Opened<'a> {
+    pub(crate) context: &'a Context,
+    /// What its groups' names begin with.
+    pub(crate) prefix: &'a str,
+    pub(crate) data: Data,
+    pub(crate) remembered: Remembered,
+    pub(crate) instance: Instance,
+}
+
+impl<'a> Opened<'a> {
+    async fn of(context: &'a Context, prefix: &'a str) -> Result<Self> {
+        let data = context.file.load()?;
+        let Context { file, environment, secrets, .. } = context;
+        let instance = Instance::of(&data, file.folder(), environment, secrets).await?;
+        for warning in &instance.warnings {
+            context.warn(warning);
+        }
+        let remembered = file.recall()?;
+        Ok(Self { context, prefix, data, remembered, instance })
+    }
+
+    /// One of a merge, to which it has to add something.
+    async fn merged(context: &'a Context, prefix: &'a str) -> Result<Self> {
+        let opened = Self::of(context, prefix).await?;
+        match opened.instance.scope {
+            Some(_) => Ok(opened),
+            None => Err(Error::new(
+                "Neither sync.users nor sync.groups is on, so it would add nothing to the merge.",
+            )),
+        }
+    }
+}
+
+/// All directories of a job, the most important first, checked to agree.
+pub(crate) async fn open(job: &Job) -> Result<Vec<Opened<'_>>> {
+    let merge = match job {
+        Job::Usual(context) | Job::One(context) => return Ok(vec![Opened::of(context, "").await?]),
+        Job::Merged(merge) => merge,
+    };
+    let mut opened = Vec::new();
+    for member in &merge.members {
+        let one = Opened::merged(&member.context, &member.prefix).await;
+        opened.push(one.map_err(|error| error.while_doing(&member.context.name))?);
+    }
+    agreeing(&opened)?;
+    Ok(opened)
+}
+
+/// What is one import's and not one directory's must be the same in all.
+fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
+    let [first, others @ ..] = opened else { return Ok(()) };
+    let differing = |other: &Opened<'_>| {
+        let (a, b) = (&first.instance.rules, &other.instance.rules);
+        let settings = [
+            (sync::OVERWRITE_EXISTING.name, a.existing == b.existing),
+            (sync::LARGE_IMPORT.name, a.size == b.size),
+            (sync::INVITE_USERS_AFTER_PROVISIONING.name, a.newcomers == b.newcomers),
+            (sync::ON_BAD_RECORD.name, a.bad_records == b.bad_records),
+        ];
+        settings.into_iter().find(|(_, is_same)| !is_same).map(|(name, _)| (name, other.context.name.clone()))
+    };
+    match others.iter().find_map(differing) {
+        Some((setting, other)) => Err(Error::new(format!(
+            "{} and {other} are merged into one import, but {setting} is not the same in both.",
+            first.context.name
+        ))
+        .hint(format!("Set it to the same value in both: bwdc config {setting} VALUE. Nothing was read."))),
+        None => Ok(()),
+    }
+}
+
+/// A directory that was synced into another organization, or says that another server is its own, is there by mistake.
+pub(crate) fn of_one_organization(opened: &[Opened<'_>], id: &str) -> Result<()> {
+    let first = &opened[0];
+    let api_url = server::endpoints(&first.data)?.api_url().to_owned();
+    for Opened { context, data, remembered, .. } in &opened[1..] {
+        let other = remembered.organization_id.as_deref().filter(|other| *other != id);
+        let names_server = [general::SERVER, general::SERVER_API]
+            .iter()
+            .any(|setting| setting.stored(data).is_some_and(Value::is_string));
+        let is_elsewhere = names_server && server::endpoints(data)?.api_url() != api_url;
+        let whose = match (other, is_elsewhere) {
+            (Some(other), _) => format!("organization.{other}"),
+            (None, true) => format!("an organization on {}", server::endpoints(data)?.api_url()),
+            (None, false) => continue,
+        };
+        return Err(Error::new(format!(
+            "{} is merged into organization.{id} on {api_url}, but belongs to {whose}.",
+            context.name
+        ))
+        .hint("Remove it from the merge, or log its folder out and set its server. Nothing was read."));
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What became of a run.
+
+use bwdc_core::Prepared;
+use bwdc_core::changes::{Basis, Changes};
+use bwdc_core::check::{Cause, Finding};
+use bwdc_core::error::{Error, Exit, shown};
+use bwdc_core::note::{Note, Step};
+use bwdc_core::plan::{Plan, Summary};
+use bwdc_core::prepare::{Fate, Missing};
+use bwdc_core::snapshot::Cursor;
+use bwdc_store::runs::Facts;
+
+/// What a sync did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was sent; nothing if the server has it already.
+    pub sent: Summary,
+    /// Why entries were dropped or changed.
+    pub notes: Vec<Note>,
+    /// Entries that had to be left out.
+    pub left_out: usize,
+    /// Who came and who left, as far as this run did it.
+    pub changes: Changes,
+}
+
+impl Outcome {
+    /// How a command ends that did this.
+    pub fn exit(&self) -> Exit {
+        if self.left_out > 0 { Exit::LeftOut } else { Exit::Success }
+    }
+}
+
+/// What can be told of a run that succeeded.
+pub trait Told {
+    /// The counts.
+    fn facts(&self) -> Facts;
+    /// Why entries were dropped or changed.
+    fn notes(&self) -> &[Note];
+}
+
+impl Told for Outcome {
+    fn facts(&self) -> Facts {
+        let Self { sent, left_out, changes, .. } = self;
+        Facts { users: sent.users, groups: sent.groups, removed: changes.leavers(), left_out: *left_out }
+    }
+
+    fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+impl Told for Prepared {
+    fn facts(&self) -> Facts {
+        let removed = self.people.iter().filter(|person| person.fate == Fate::Leaves).count();
+        let Self { people, groups, bad_records, .. } = self;
+        Facts { users: people.len(), groups: groups.len(), removed, left_out: bad_records.len() }
+    }
+
+    fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+/// Notes, with a warning for each entry that was left out for being wrong.
+pub(crate) fn notes(plan: Plan) -> Vec<Note> {
+    let left_out =
+        plan.bad_records.into_iter().map(|record| Note::warning(Step::Validate, record.problem, "left out"));
+    plan.notes.into_iter().chain(left_out).collect()
+}
+
+impl Outcome {
+    pub(crate) fn nothing() -> Self {
+        let note =
+            Note::warning(Step::Read, "", "neither sync.users nor sync.groups is on, so nothing was read");
+        let changes = Changes { basis: Basis::Unknown, list: Vec::new() };
+        Self { sent: Summary::default(), notes: vec![note], left_out: 0, changes }
+    }
+}
+
+/// What is to be imported where nothing was read.
+pub(crate) fn nothing_read() -> Prepared {
+    Prepared {
+        people: Vec::new(),
+        groups: Vec::new(),
+        notes: Outcome::nothing().notes,
+        bad_records: Vec::new(),
+        missing: Missing::default(),
+        cursor: Cursor::default(),
+    }
+}
+
+/// Why an import is held back.
+pub(crate) fn blocked(findings: &[Finding]) -> Error {
+    let is_dangerous = findings.iter().any(|finding| finding.cause == Cause::Dangerous);
+    let problems: Vec<String> = findings.iter().map(|finding| shown(&finding.problem)).collect();
+    let mut next_steps: Vec<&str> = findings.iter().map(|finding| finding.next_step.as_str()).collect();
+    next_steps.dedup();
+    Error::new(problems.join("\n"))
+        .hint(format!("{} Nothing was imported.", next_steps.join(" ")))
+        .exit(if is_dangerous { Exit::Blocked } else { Exit::Failure })
+}

@@ -1,0 +1,76 @@
+//! The road of every run up to the import: open, read, decide, check. `test` ends here; a sync goes on to [`crate::apply`].
+
+use bwdc_config::server;
+use bwdc_core::check::Removals;
+use bwdc_core::error::Result;
+use bwdc_core::merge::{self, Part};
+use bwdc_core::plan::{Plan, Server, Target};
+use bwdc_core::{Prepared, Verdict};
+use bwdc_store::Data;
+
+use crate::job::Job;
+use crate::merge::not_merged;
+use crate::open::{Opened, of_one_organization, open};
+use crate::organization::{account, limits};
+use crate::outcome::{blocked, nothing_read};
+use crate::read::{Purpose, read};
+use crate::session::Account;
+
+/// Who we are to the job's organization.
+pub(crate) async fn sign_in(job: &Job) -> Result<Account> {
+    let Some(first) = job.contexts().into_iter().next() else { return Err(job.has_nothing()) };
+    let of_merge = |error: bwdc_core::Error| match job {
+        Job::Usual(_) | Job::One(_) => error,
+        Job::Merged(_) => error.while_doing(&first.name),
+    };
+    let data: Data = first.file.load().map_err(of_merge)?;
+    account(first, &data).await
+}
+
+/// Reads, decides, plans and checks; sends nothing, keeps nothing and logs no run.
+///
+/// # Errors
+/// The directory could not be read whole, or the import would be held back.
+pub async fn rehearse(job: &Job, purpose: Purpose, removals: Removals) -> Result<Prepared> {
+    let account = sign_in(job).await?;
+    let opened = open(job).await?;
+    let Some(first) = opened.first() else { return Err(job.has_nothing()) };
+    of_one_organization(&opened, &account.organization_id)?;
+    let reading = read(job, &opened, purpose, &account.organization_id).await?;
+    let Some(reading) = reading else { return Ok(nothing_read()) };
+    let target = Target {
+        api_url: server::endpoints(&first.data)?.api_url().to_owned(),
+        organization_id: account.organization_id,
+        server: Server::Official,
+    };
+    let plan = bwdc_core::plan(reading.prepared.clone(), &first.instance.rules, &target);
+    match verdict(&opened, &plan, &reading.parts, removals)? {
+        Verdict::Blocked(findings) => Err(blocked(&findings)),
+        Verdict::NothingToSend | Verdict::Unchanged | Verdict::Ready => Ok(reading.prepared),
+    }
+}
+
+/// The last word before anything is sent. Unchanged is what all folders agree on.
+pub(crate) fn verdict(
+    opened: &[Opened<'_>],
+    plan: &Plan,
+    parts: &[Part],
+    removals: Removals,
+) -> Result<Verdict> {
+    let [first, others @ ..] = opened else { return Ok(Verdict::NothingToSend) };
+    let rules = &first.instance.rules;
+    let digest = first.remembered.digest.as_deref();
+    let agreed = digest.filter(|_| others.iter().all(|other| other.remembered.digest.as_deref() == digest));
+    let verdict = bwdc_core::check(plan, rules, limits(&first.data)?, removals, agreed);
+    Ok(verdict.with(merge::check(parts, rules, removals)))
+}
+
+/// A folder that is synced alone may be.
+pub(crate) fn may_run(job: &Job) -> Result<()> {
+    match job {
+        Job::Usual(context) | Job::One(context) => {
+            not_merged(context, context.file.load()?.remembered().merged_by)
+        }
+        Job::Merged(_) => Ok(()),
+    }
+}
