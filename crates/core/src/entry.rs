@@ -11,7 +11,7 @@ macro_rules! text_type {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name(::std::sync::Arc<str>);
 
         impl $name {
             /// Value as text.
@@ -32,8 +32,8 @@ macro_rules! text_type {
             }
         }
 
-        impl From<Arc<str>> for $name {
-            fn from(value: Arc<str>) -> Self {
+        impl From<::std::sync::Arc<str>> for $name {
+            fn from(value: ::std::sync::Arc<str>) -> Self {
                 Self(value)
             }
         }

@@ -59,6 +59,18 @@ impl KnownPeople {
         self.people.is_empty()
     }
 
+    /// Part of the directory in which people were looked for, as text.
+    pub fn population(&self) -> Option<&str> {
+        self.population.as_deref()
+    }
+
+    /// Everybody: the directory's id, the id by which the person was imported, the address.
+    pub fn people(&self) -> impl Iterator<Item = (&ExternalId, &ExternalId, Option<Email>)> {
+        self.people.iter().map(|(id, email)| {
+            (id, self.imported_as.get(id).unwrap_or(id), email.as_deref().and_then(Email::parse))
+        })
+    }
+
     /// Id under which the organization knows a person, if it does: usually the directory's.
     pub(crate) fn imported_as<'a>(&'a self, id: &'a ExternalId) -> Option<&'a ExternalId> {
         self.people.contains_key(id).then(|| self.imported_as.get(id).unwrap_or(id))

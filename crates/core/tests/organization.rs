@@ -9,5 +9,15 @@
 
 #[path = "organization/made.rs"]
 mod made;
+#[path = "organization/model.rs"]
+mod model;
+#[path = "organization/named.rs"]
+mod named;
+#[path = "organization/ops.rs"]
+mod ops;
 #[path = "organization/servers.rs"]
 mod servers;
+#[path = "organization/stateful.rs"]
+mod stateful;
+#[path = "organization/world.rs"]
+mod world;

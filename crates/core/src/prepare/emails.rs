@@ -46,7 +46,11 @@ fn is_too_long(email: &Email) -> bool {
 
 /// Drops an address of a leaver that the server would not accept; it would refuse the whole import.
 fn usable(email: Option<Email>) -> Option<Email> {
-    email.filter(|email| !is_too_long(email) && problem(email).is_none())
+    email.filter(is_usable)
+}
+
+pub(super) fn is_usable(email: &Email) -> bool {
+    !is_too_long(email) && problem(email).is_none()
 }
 
 /// Reason why an address cannot be imported: the server's rule (.NET's `EmailAddressAttribute`: exactly one `@`, neither first nor

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::{BadRecord, Draft, Fate, Person, PreparedGroup, emails};
-use crate::entry::ExternalId;
+use crate::entry::{Email, ExternalId};
 
 /// Limits in UTF-16 code units, as the server counts.
 const LONGEST_EXTERNAL_ID: usize = 300;
@@ -17,6 +17,11 @@ pub(crate) fn refuse(mut draft: Draft) -> Draft {
     draft.groups = sort_out(draft.groups, group_problem, PreparedGroup::label, &mut draft.bad_records);
     draft.groups = unique_groups(draft.groups, &mut draft.bad_records);
     draft
+}
+
+/// Whether the server accepts an address.
+pub(crate) fn is_acceptable(email: &Email) -> bool {
+    emails::is_usable(email)
 }
 
 fn sort_out<T>(

@@ -1,0 +1,366 @@
+//! What a sync changes in an organization, and why: only what changes.
+
+mod compute;
+mod groups;
+mod people;
+mod protected;
+mod summary;
+mod warnings;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::compute::{Question, changes};
+pub use self::summary::Summary;
+pub use self::warnings::{Code, Warning};
+use super::identity::Identities;
+use super::ledger::RevokedBy;
+use super::limits::LimitState;
+use super::moment::Moment;
+use super::roster::{Basis, GroupId, Kind, MemberId};
+use crate::entry::{Email, ExternalId};
+
+/// What happens to a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Invited.
+    Invite,
+    /// Taken without an invitation.
+    Stage,
+    /// Given an external id for the first time.
+    Adopt,
+    /// Given another external id.
+    Relink,
+    /// Given access again.
+    Restore,
+    /// Kept without access.
+    Revoke,
+    /// Removed.
+    Remove,
+    /// Nothing yet: somebody whom an administrator has revoked leaves, and is removed when the grace has passed. In no plan.
+    Wait,
+}
+
+impl Action {
+    /// Whether somebody leaves.
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Revoke | Self::Remove | Self::Wait)
+    }
+
+    /// Whether a membership comes into being.
+    pub fn is_new(self) -> bool {
+        matches!(self, Self::Invite | Self::Stage)
+    }
+}
+
+/// Why something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// The directory says so.
+    New,
+    /// Somebody who had left is back.
+    Returned,
+    /// The organization was changed by something else than our imports.
+    Drift,
+    /// A tombstone, or a row that says so.
+    Deleted,
+    /// Switched off.
+    Disabled,
+    /// The directory does not have the person any more.
+    Missing,
+    /// The filters do not match the person any more.
+    OutOfScope,
+    /// Not in an import that replaces everybody.
+    Overwrite,
+    /// The id, or on Vaultwarden the person, has another address by now.
+    IdReused,
+    /// The time since the person left has passed.
+    Grace,
+}
+
+/// Whether a limit holds something back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// It is done.
+    #[default]
+    Free,
+    /// It is held back.
+    Held,
+}
+
+/// A number of a [`Slot`].
+pub type SlotId = u32;
+
+/// Somebody who is a member before or after: the members of the roster in their order, then newcomers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The server's id; none of newcomers.
+    pub member: Option<MemberId>,
+    /// The address that the organization has.
+    pub email: Email,
+    /// The external id before.
+    pub before: Option<ExternalId>,
+    /// The external id after the changes to people.
+    pub after: Option<ExternalId>,
+}
+
+/// A change to one membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberChange {
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+    /// Whether a limit holds it back.
+    pub hold: Hold,
+    /// To whom.
+    pub slot: SlotId,
+    /// The directory's id of somebody who comes, stays or returns.
+    pub directory_id: Option<ExternalId>,
+    /// Who must have left before.
+    pub after: Option<SlotId>,
+    /// When the grace of somebody who leaves ends, and who revoked.
+    pub grace: Option<(Moment, RevokedBy)>,
+}
+
+/// What happens to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupAction {
+    /// Made.
+    Create,
+    /// Given another name and nothing else.
+    Rename,
+    /// Given other members, or another external id.
+    Update,
+    /// Left by everybody.
+    Empty,
+    /// Deleted.
+    Delete,
+}
+
+/// A membership in a group that comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Whose.
+    pub slot: SlotId,
+    /// Why: [`Cause::New`] or [`Cause::Drift`].
+    pub cause: Cause,
+}
+
+/// A change to one group, whatever changes in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupChange {
+    /// What happens.
+    pub action: GroupAction,
+    /// Why: drift if nothing else explains it.
+    pub cause: Cause,
+    /// Whether all of it is held back.
+    pub hold: Hold,
+    /// The external id after.
+    pub external_id: ExternalId,
+    /// The external id before, if it changes.
+    pub relinked: Option<ExternalId>,
+    /// The directory's name.
+    pub name: String,
+    /// The name before, if it changes.
+    pub renamed: Option<Renamed>,
+    /// The server's id; none of a new group.
+    pub group: Option<GroupId>,
+    /// Everybody who is in it before, in order.
+    pub current: Arc<[SlotId]>,
+    /// Who comes.
+    pub join: Vec<Edge>,
+    /// Who goes.
+    pub leave: Vec<Edge>,
+    /// Whose coming is held back.
+    pub held_join: Vec<Edge>,
+    /// Whose going is held back.
+    pub held_leave: Vec<Edge>,
+    /// Whether it is sent although nothing changes.
+    pub resend: Resend,
+}
+
+/// Whether a group is sent although nothing changes in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resend {
+    /// An unfinished run on a server that cannot be read may or may not have sent something else.
+    Yes,
+    /// What the organization holds is known.
+    #[default]
+    No,
+}
+
+/// A name that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The name before.
+    pub from: String,
+    /// Why: [`Cause::New`] or [`Cause::Drift`].
+    pub cause: Cause,
+    /// Whether it is held back.
+    pub hold: Hold,
+}
+
+impl GroupChange {
+    /// The name that changes, unless that is held back.
+    pub fn free_name(&self) -> Option<&Renamed> {
+        self.renamed.as_ref().filter(|renamed| renamed.hold == Hold::Free)
+    }
+
+    /// The name that the server has afterwards.
+    pub fn name_after(&self) -> &str {
+        match &self.renamed {
+            Some(Renamed { from, hold: Hold::Held, .. }) => from,
+            _ => &self.name,
+        }
+    }
+}
+
+/// A group of ours that the directory or the filter does not have any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vanished {
+    /// Its name.
+    pub name: String,
+    /// Its external id.
+    pub external_id: ExternalId,
+    /// How many are in it.
+    pub members: usize,
+}
+
+/// Somebody who has left and is removed later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who.
+    pub slot: SlotId,
+    /// Since when.
+    pub since: Moment,
+    /// Until when.
+    pub until: Moment,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Somebody who stays although there is a reason to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Who.
+    pub slot: SlotId,
+    /// Why the person would leave.
+    pub cause: Cause,
+    /// Why the person stays.
+    pub by: KeptBy,
+}
+
+/// Why somebody stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBy {
+    /// An owner: the official server never removes one by an import.
+    Owner,
+    /// `sync.protect`.
+    Protection,
+}
+
+/// Everything that a sync changes.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// Who answers.
+    pub kind: Kind,
+    /// How the organization is known.
+    pub basis: Basis,
+    /// Everybody whom a change may be about.
+    pub slots: Vec<Slot>,
+    /// In the order of addresses.
+    pub members: Vec<MemberChange>,
+    /// In the order of names.
+    pub groups: Vec<GroupChange>,
+    /// Invitations that are sent again.
+    pub reinvites: Vec<SlotId>,
+    /// Groups of ours that are not in the directory any more, whatever is done about them.
+    pub vanished: Vec<Vanished>,
+    /// Who has left and is removed later.
+    pub waiting: Vec<Waiting>,
+    /// Who stays although there is a reason to leave.
+    pub kept: Vec<Kept>,
+    /// What an administrator should know.
+    pub warnings: Vec<Warning>,
+    /// What is counted, and what may be.
+    pub limits: Vec<LimitState>,
+    /// How many people who are in the organization and in the directory stay as they are.
+    pub unchanged: usize,
+    /// Seats.
+    pub seats: SeatsNeeded,
+    /// Whether nothing is sent at all, because a limit says so.
+    pub stopped: Stopped,
+    pub(super) identities: Identities,
+    /// Which slot each human has, if any.
+    pub(super) human_slots: Vec<Option<SlotId>>,
+    /// Groups of the directory that stay as they are, with their members: needed where everything is sent.
+    pub(super) unchanged_groups: Vec<UnchangedGroup>,
+    /// Members whom an import that replaces everybody must list, although the directory does not have them.
+    pub(super) listed: BTreeSet<SlotId>,
+}
+
+/// Whether a limit stops a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stopped {
+    /// Nothing is sent.
+    Yes,
+    /// What no limit holds back is sent.
+    #[default]
+    No,
+}
+
+/// A group that stays as it is.
+#[derive(Clone, Debug)]
+pub(super) struct UnchangedGroup {
+    pub(super) external_id: ExternalId,
+    pub(super) name: String,
+    pub(super) members: Arc<[SlotId]>,
+}
+
+/// Seats before and after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeatsNeeded {
+    /// In use before.
+    pub in_use: usize,
+    /// How many more the changes need.
+    pub needed: usize,
+    /// How many there are, where the server tells it.
+    pub available: Option<usize>,
+}
+
+impl Changes {
+    /// Whom a change is about.
+    pub fn slot(&self, slot: SlotId) -> Option<&Slot> {
+        self.slots.get(slot as usize)
+    }
+
+    /// External ids after the changes, in order; those who have none are left out.
+    pub(super) fn ids_of(&self, slots: &[SlotId]) -> Arc<[ExternalId]> {
+        let mut ids: Vec<ExternalId> =
+            slots.iter().filter_map(|slot| self.slot(*slot)?.after.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into()
+    }
+
+    /// Whether nothing is to be done, not even what is held back.
+    pub fn is_empty(&self) -> bool {
+        self.visible().next().is_none() && self.groups.is_empty()
+    }
+
+    /// Changes to memberships that a plan shows.
+    pub fn visible(&self) -> impl Iterator<Item = &MemberChange> {
+        self.members.iter().filter(|change| change.action != Action::Wait)
+    }
+
+    /// Whether a limit holds anything back: the run ends with exit code 5.
+    pub fn is_held(&self) -> bool {
+        self.limits.iter().any(LimitState::is_holding)
+    }
+}

@@ -1,0 +1,307 @@
+//! What an administrator should know, whether or not anything changes.
+
+use foldhash::HashSet as FastSet;
+use serde::{Deserialize, Serialize};
+
+use super::compute::{MOST_INVITATIONS, Question};
+use super::groups::Groups;
+use super::people::People;
+use super::{Action, Changes, Hold, KeptBy, SlotId, Vanished};
+use crate::entry::{Email, ExternalId};
+use crate::organization::directory::{GroupsRead, LeftOut, State};
+use crate::organization::identity::{Human, Identities, Match, Wanted};
+use crate::organization::ledger::{Invited, Record};
+use crate::organization::moment::Span;
+use crate::organization::roster::{Account, Basis, Kind, Member, Status};
+use crate::organization::settings::VanishedGroups;
+use crate::rules::{ExistingMembers, Newcomers};
+use crate::snapshot::Coverage;
+
+/// What a warning is about, for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Code {
+    /// Somebody is not imported, because a member with another external id has the address.
+    AddressTaken,
+    /// The directory has another address than the organization.
+    AddressDiffers,
+    /// Somebody is imported by an id that the directory does not have any more.
+    IdChanged,
+    /// An owner stays who would leave.
+    OwnerKept,
+    /// Somebody stays whom `sync.protect` names.
+    ProtectedKept,
+    /// A revoked member stays revoked.
+    RevokedStays,
+    /// A staged member stays staged.
+    StagedStays,
+    /// The server will refuse an import that replaces everybody.
+    OverwriteWouldFail,
+    /// Several members, or several groups, have one external id: the server refuses every import.
+    DuplicateExternalId,
+    /// A group of ours is not in the directory any more.
+    GroupVanished,
+    /// A group is made beside one of the same name that has no external id.
+    GroupTwin,
+    /// People in groups are not in the organization.
+    UnknownMembers,
+    /// The directory yields nobody, or no membership, where there were some.
+    EmptyRead,
+    /// A filter matches nobody.
+    FilterMatchesNothing,
+    /// There are too few seats.
+    SeatsMissing,
+    /// People get an invitation by mail.
+    MailsSent,
+    /// An invitation has expired without an answer.
+    InviteExpired,
+    /// The organization cannot be read: what it holds is known from the imports before.
+    NotVerified,
+}
+
+/// Something that an administrator should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// For machines.
+    pub code: Code,
+    /// An address, an external id or a group's name; empty where it is about everything.
+    pub subject: String,
+    /// For people.
+    pub text: String,
+}
+
+/// How long the official server takes an invitation.
+const INVITATION: Span = Span::days(5);
+
+pub(super) fn warnings(
+    question: &Question<'_>,
+    identities: &Identities,
+    people: &People,
+    groups: &Groups,
+) -> Vec<Warning> {
+    let mut list = List { question, warnings: Vec::new() };
+    list.humans(identities, people);
+    list.kept(people);
+    list.taken(identities, people);
+    list.invited();
+    list.duplicates();
+    list.overwrite(people);
+    list.groups(groups);
+    list.reads(identities);
+    list.warnings.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
+    list.warnings
+}
+
+/// What depends on what the limits hold back.
+pub(super) fn after_holds(question: &Question<'_>, changes: &mut Changes) {
+    let invited = changes.members.iter().filter(|change| change.hold == Hold::Free);
+    let mails = invited.filter(|change| change.action == Action::Invite).count() + changes.reinvites.len();
+    let seats = changes.seats;
+    let mut list = List { question, warnings: Vec::new() };
+    if let Some(available) = seats.available.filter(|available| seats.in_use + seats.needed > *available) {
+        list.add(
+            Code::SeatsMissing,
+            "",
+            format!("{} seats are needed, and there are {available}.", seats.in_use + seats.needed),
+        );
+    }
+    if mails > 0 {
+        list.add(Code::MailsSent, "", format!("{mails} people get an invitation by mail."));
+    }
+    changes.warnings.extend(list.warnings);
+}
+
+struct List<'a> {
+    question: &'a Question<'a>,
+    warnings: Vec<Warning>,
+}
+
+impl List<'_> {
+    fn add(&mut self, code: Code, subject: impl ToString, text: impl Into<String>) {
+        self.warnings.push(Warning { code, subject: subject.to_string(), text: text.into() });
+    }
+
+    fn record(&self, member: &Member) -> Option<&Record> {
+        self.question.ledger.person(member.external_id.as_ref()?)
+    }
+
+    fn humans(&mut self, identities: &Identities, people: &People) {
+        let changed: FastSet<SlotId> = people.changes.iter().map(|change| change.slot).collect();
+        for (human, found) in identities.humans.iter().zip(&identities.matches) {
+            let Match::Member { member, .. } = found else { continue };
+            let slot = people.by_member.get(member).copied();
+            let Some((slot, member)) = slot.zip(self.question.roster.member(member)) else { continue };
+            let after = people.slots.get(slot as usize).and_then(|slot| slot.after.as_ref());
+            self.identity(human, member, after);
+            if human.wanted == Wanted::Imported && !changed.contains(&slot) {
+                self.status(member);
+            }
+        }
+    }
+
+    fn identity(&mut self, human: &Human, member: &Member, after: Option<&ExternalId>) {
+        if let (Some(id), Some(after)) = (human.id(), after)
+            && !human.ids.contains(after)
+        {
+            let text = format!(
+                "The directory has {} by the external id {id}, and the organization by {after}: imported as {after}. Set \
+                 sync.relink to `address` to give the member the new one.",
+                member.email
+            );
+            self.add(Code::IdChanged, &member.email, text);
+        }
+        if let Some(email) = human.email.as_ref().filter(|email| **email != member.email) {
+            let text = format!(
+                "The directory has the address {email}, and the organization {}: no import changes it.",
+                member.email
+            );
+            self.add(Code::AddressDiffers, &member.email, text);
+        }
+    }
+
+    fn status(&mut self, member: &Member) {
+        match member.status {
+            Status::Revoked(_) => {
+                let text = format!("{} is revoked in the organization, and stays so.", member.email);
+                self.add(Code::RevokedStays, &member.email, text);
+            }
+            Status::Staged if self.question.settings.newcomers == Newcomers::Invite => {
+                let text = format!("{} is staged, and no import invites a staged member.", member.email);
+                self.add(Code::StagedStays, &member.email, text);
+            }
+            _ => {}
+        }
+    }
+
+    fn kept(&mut self, people: &People) {
+        for kept in &people.kept {
+            let Some(slot) = people.slots.get(kept.slot as usize) else { continue };
+            let (code, why) = match kept.by {
+                KeptBy::Owner => (Code::OwnerKept, "an owner, whom no import removes"),
+                KeptBy::Protection => (Code::ProtectedKept, "protected by sync.protect"),
+            };
+            self.add(code, &slot.email, format!("{} would leave, and stays: {why}.", slot.email));
+        }
+    }
+
+    fn taken(&mut self, identities: &Identities, people: &People) {
+        for (human, member) in &people.taken {
+            let human = identities.humans.get(*human);
+            let email = human.and_then(|human| human.email.as_ref()).map_or("", Email::as_str);
+            let member = self.question.roster.member(member);
+            let id = member.and_then(|member| member.external_id.as_ref()).map_or("", ExternalId::as_str);
+            let text =
+                format!("{email} is not imported: the member with the address has the external id {id}.");
+            self.add(Code::AddressTaken, email, text);
+        }
+    }
+
+    fn invited(&mut self) {
+        for member in self.question.roster.members().filter(|member| member.status == Status::Invited) {
+            let invited = self.record(member).and_then(|record| record.invited);
+            let Some(Invited { last, count, .. }) = invited else { continue };
+            let is_over = self.question.settings.reinvite.is_none() || count >= MOST_INVITATIONS;
+            if is_over && self.question.now.since(last) >= INVITATION {
+                let text = format!("The invitation of {} has expired without an answer.", member.email);
+                self.add(Code::InviteExpired, &member.email, text);
+            }
+        }
+    }
+
+    fn duplicates(&mut self) {
+        let roster = self.question.roster;
+        if roster.kind == Kind::Vaultwarden {
+            return;
+        }
+        let mut seen: FastSet<(&str, &ExternalId)> = FastSet::default();
+        let members = roster.members().filter_map(|member| Some(("members", member.external_id.as_ref()?)));
+        let groups = roster.groups().filter_map(|group| Some(("groups", group.external_id.as_ref()?)));
+        for (what, id) in members.chain(groups) {
+            if !seen.insert((what, id)) {
+                let text =
+                    format!("Several {what} have the external id {id}: the server refuses every import.");
+                self.add(Code::DuplicateExternalId, id, text);
+            }
+        }
+    }
+
+    fn overwrite(&mut self, people: &People) {
+        if self.question.settings.existing == ExistingMembers::Keep
+            || self.question.roster.kind == Kind::Vaultwarden
+        {
+            return;
+        }
+        let leaving = people.changes.iter().filter(|change| change.cause == super::Cause::Overwrite);
+        for slot in leaving.filter_map(|change| people.slots.get(change.slot as usize)) {
+            let member = slot.member.as_ref().and_then(|id| self.question.roster.member(id));
+            if member.is_some_and(|member| member.account == Account::None) {
+                let text = format!(
+                    "{} has no account yet: the server refuses an import with sync.overwriteExisting that would remove such a \
+                     member.",
+                    slot.email
+                );
+                self.add(Code::OverwriteWouldFail, &slot.email, text);
+            }
+        }
+    }
+
+    fn groups(&mut self, groups: &Groups) {
+        for Vanished { name, members, .. } in &groups.vanished {
+            let text = match self.question.settings.vanished_groups {
+                VanishedGroups::Keep => format!(
+                    "The group {name} is not among the directory's groups any more; its {members} members keep its collections. Set \
+                     sync.vanishedGroups to empty or delete it."
+                ),
+                VanishedGroups::Empty | VanishedGroups::Delete if *members == 0 => continue,
+                VanishedGroups::Empty | VanishedGroups::Delete => {
+                    format!(
+                        "The group {name} with {members} members is not among the directory's groups any more."
+                    )
+                }
+            };
+            self.add(Code::GroupVanished, name, text);
+        }
+        for name in &groups.twins {
+            let text =
+                format!("There is a group {name} without an external id: a second one of that name is made.");
+            self.add(Code::GroupTwin, name, text);
+        }
+        if groups.unknown > 0 {
+            let text = format!("{} people in groups are not in the organization.", groups.unknown);
+            self.add(Code::UnknownMembers, "", text);
+        }
+    }
+
+    fn reads(&mut self, identities: &Identities) {
+        let directory = self.question.directory;
+        if self.question.roster.basis == Basis::Ledger {
+            let text =
+                "The server cannot be read: what the organization holds is known from the imports before.";
+            self.add(Code::NotVerified, "", text);
+        }
+        let is_complete = directory.sources.iter().any(|source| source.coverage == Coverage::Full);
+        if is_complete && identities.humans.is_empty() && self.question.ledger.people().next().is_some() {
+            self.add(Code::EmptyRead, "", "The directory yields nobody, and there were people before.");
+        }
+        let had_members = self.question.ledger.groups().any(|(_, group)| !group.members.is_empty());
+        let is_empty =
+            !directory.groups.is_empty() && directory.groups.iter().all(|group| group.members.is_empty());
+        if directory.groups_read == GroupsRead::Completely && is_empty && had_members {
+            self.add(
+                Code::EmptyRead,
+                "groups",
+                "No group of the directory has members, and there were some before.",
+            );
+        }
+        let out = |state| state == State::LeftOut(LeftOut::Filter);
+        let is_filtered = directory.people.iter().any(|entry| out(entry.state));
+        let is_imported = directory.people.iter().any(|entry| entry.state == State::Imported);
+        if is_filtered && !is_imported {
+            self.add(
+                Code::FilterMatchesNothing,
+                "",
+                "The filters match none of the people in the directory.",
+            );
+        }
+    }
+}

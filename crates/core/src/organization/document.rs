@@ -1,0 +1,249 @@
+//! The plan as a document: what `bwdc plan --json` prints.
+
+use serde::{Deserialize, Serialize};
+
+use super::changes::{
+    Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, MemberChange, Summary, Warning,
+};
+use super::limits::{LimitName, Outcome};
+use super::roster::{Basis, Kind};
+use crate::snapshot::Coverage;
+
+/// The form of the document.
+pub const VERSION: u32 = 1;
+
+/// What the document says beside the changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// RFC 3339, in UTC.
+    pub created_at: String,
+    /// RFC 3339, in UTC.
+    pub expires_at: String,
+    /// The organization's id.
+    pub organization: String,
+    /// The server's address.
+    pub server: String,
+    /// Whether the directories were read completely.
+    pub coverage: Coverage,
+}
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct Document {
+    pub object: String,
+    pub version: u32,
+    pub created_at: String,
+    pub expires_at: String,
+    pub organization: Organization,
+    pub basis: Basis,
+    pub coverage: String,
+    pub members: Vec<Member>,
+    pub groups: Vec<Group>,
+    pub warnings: Vec<Warning>,
+    pub limits: Vec<Limit>,
+    pub summary: Totals,
+}
+
+/// Where a plan goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct Organization {
+    pub id: String,
+    pub server: String,
+    pub kind: Kind,
+}
+
+/// A change to a membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct Member {
+    pub action: Action,
+    pub email: String,
+    pub external_id: Option<String>,
+    pub member_id: Option<String>,
+    pub cause: Cause,
+    pub held: bool,
+}
+
+/// A change to a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct Group {
+    pub action: GroupAction,
+    pub name: String,
+    pub external_id: String,
+    pub group_id: Option<String>,
+    pub cause: Cause,
+    pub held: bool,
+    pub join: Vec<String>,
+    pub leave: Vec<String>,
+    pub held_leave: Vec<String>,
+}
+
+/// A limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct Limit {
+    pub limit: LimitName,
+    pub allowed: Option<usize>,
+    pub wanted: usize,
+    pub tripped: bool,
+}
+
+/// All in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct Totals {
+    pub invite: usize,
+    pub stage: usize,
+    pub adopt: usize,
+    pub relink: usize,
+    pub restore: usize,
+    pub revoke: usize,
+    pub remove: usize,
+    pub unchanged: usize,
+    pub groups_created: usize,
+    pub groups_renamed: usize,
+    pub groups_updated: usize,
+    pub groups_emptied: usize,
+    pub groups_deleted: usize,
+    pub join: usize,
+    pub leave: usize,
+    pub held: usize,
+    pub seats: SeatsTotal,
+}
+
+/// Seats in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the keys of the document are its contract")]
+pub struct SeatsTotal {
+    pub in_use: usize,
+    pub needed: usize,
+    pub available: Option<usize>,
+}
+
+impl Document {
+    /// The document of these changes.
+    pub fn of(changes: &Changes, heading: Heading) -> Self {
+        let Heading { created_at, expires_at, organization, server, coverage } = heading;
+        Self {
+            object: "plan".to_owned(),
+            version: VERSION,
+            created_at,
+            expires_at,
+            organization: Organization { id: organization, server, kind: changes.kind },
+            basis: changes.basis,
+            coverage: match coverage {
+                Coverage::Full => "full".to_owned(),
+                Coverage::Changes => "changes".to_owned(),
+            },
+            members: changes.visible().filter_map(|change| member(changes, change)).collect(),
+            groups: changes.groups.iter().map(|group| self::group(changes, group)).collect(),
+            warnings: changes.warnings.clone(),
+            limits: limits(changes),
+            summary: totals(changes),
+        }
+    }
+}
+
+fn member(changes: &Changes, change: &MemberChange) -> Option<Member> {
+    let slot = changes.slot(change.slot)?;
+    let id = if change.action.is_leaving() { &slot.before } else { &slot.after };
+    Some(Member {
+        action: change.action,
+        email: slot.email.to_string(),
+        external_id: id.as_ref().map(ToString::to_string),
+        member_id: slot.member.as_ref().filter(|_| changes.basis == Basis::Live).map(ToString::to_string),
+        cause: change.cause,
+        held: change.hold == Hold::Held,
+    })
+}
+
+fn group(changes: &Changes, group: &GroupChange) -> Group {
+    let is_held = group.hold == Hold::Held;
+    let join = if is_held { &group.held_join } else { &group.join };
+    let id = group.group.as_ref().filter(|_| changes.basis == Basis::Live);
+    Group {
+        action: group.action,
+        name: group.name_after().to_owned(),
+        external_id: group.external_id.to_string(),
+        group_id: id.map(ToString::to_string),
+        cause: group.cause,
+        held: is_held,
+        join: names(changes, join),
+        leave: names(changes, &group.leave),
+        held_leave: names(changes, &group.held_leave),
+    }
+}
+
+/// External ids, or `member:ID` where there is none, sorted.
+fn names(changes: &Changes, edges: &[Edge]) -> Vec<String> {
+    let name = |edge: &Edge| {
+        let slot = changes.slot(edge.slot)?;
+        match (&slot.after, &slot.member) {
+            (Some(id), _) => Some(id.to_string()),
+            (None, Some(member)) => Some(format!("member:{member}")),
+            (None, None) => None,
+        }
+    };
+    let mut names: Vec<String> = edges.iter().filter_map(name).collect();
+    names.sort();
+    names
+}
+
+fn limits(changes: &Changes) -> Vec<Limit> {
+    let limit = |state: &super::limits::LimitState| Limit {
+        limit: state.limit,
+        allowed: state.allowed,
+        wanted: state.wanted,
+        tripped: state.outcome == Outcome::Tripped,
+    };
+    changes.limits.iter().map(limit).collect()
+}
+
+fn totals(changes: &Changes) -> Totals {
+    let Summary {
+        invite,
+        stage,
+        adopt,
+        relink,
+        restore,
+        revoke,
+        remove,
+        unchanged,
+        groups_created,
+        groups_renamed,
+        groups_updated,
+        groups_emptied,
+        groups_deleted,
+        join,
+        leave,
+        held,
+    } = changes.summary();
+    let seats = changes.seats;
+    Totals {
+        invite,
+        stage,
+        adopt,
+        relink,
+        restore,
+        revoke,
+        remove,
+        unchanged,
+        groups_created,
+        groups_renamed,
+        groups_updated,
+        groups_emptied,
+        groups_deleted,
+        join,
+        leave,
+        held,
+        seats: SeatsTotal { in_use: seats.in_use, needed: seats.needed, available: seats.available },
+    }
+}

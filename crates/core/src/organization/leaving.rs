@@ -1,0 +1,227 @@
+//! Who leaves, and why.
+
+use std::collections::BTreeSet;
+
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
+
+use super::changes::{Cause, KeptBy};
+use super::directory::{DirectoryNow, Entry, LeftOut, Place, Scope, State};
+use super::identity::{Human, Identities, Wanted};
+use super::ledger::{Ledger, Record, Standing};
+use super::moment::Moment;
+use super::roster::{Kind, Member, MemberId, Role, Roster};
+use super::settings::{Absent, Settings};
+use crate::entry::{Email, ExternalId};
+use crate::rules::ExistingMembers;
+use crate::snapshot::Coverage;
+
+/// What becomes of one member, where it is not simply to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Leaves.
+    Goes(Cause),
+    /// Would leave, and stays.
+    Kept(Cause, KeptBy),
+    /// Has left, and is removed later.
+    Waits {
+        /// Since when.
+        since: Moment,
+        /// Until when.
+        until: Moment,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// What departures are found in.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The directory as it was read.
+    pub directory: &'a DirectoryNow,
+    /// What the organization holds.
+    pub roster: &'a Roster,
+    /// What is known from before.
+    pub ledger: &'a Ledger,
+    /// What the administrator decided.
+    pub settings: &'a Settings,
+    /// Who is who.
+    pub identities: &'a Identities,
+    /// Whom no sync removes.
+    pub protected: &'a FastSet<MemberId>,
+    /// The time of the run.
+    pub now: Moment,
+}
+
+/// Everybody who leaves, would leave, or has left.
+pub fn departures(facts: &Facts<'_>) -> Vec<(MemberId, Departure)> {
+    let search = Search::new(facts);
+    let all =
+        facts.roster.members().filter_map(|member| Some((member.id.clone(), search.departure(member)?)));
+    all.collect()
+}
+
+struct Search<'a> {
+    facts: &'a Facts<'a>,
+    covered: BTreeSet<&'a Place>,
+    is_any_complete: bool,
+    gone: FastMap<&'a ExternalId, State>,
+    /// Tombstones with ids that nobody knows, by address.
+    unknown_gone: FastMap<&'a Email, State>,
+}
+
+impl<'a> Search<'a> {
+    fn new(facts: &'a Facts<'a>) -> Self {
+        let Facts { directory, roster, ledger, identities, .. } = *facts;
+        let all = || directory.people.iter().filter(|entry| !entry.state.is_living());
+        let known: FastSet<&ExternalId> = ledger
+            .people()
+            .flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
+            .chain(roster.members().filter_map(|member| member.external_id.as_ref()))
+            .collect();
+        let living: FastSet<&Email> = directory
+            .people
+            .iter()
+            .filter(|entry| entry.state.is_living())
+            .filter_map(|entry| entry.email.as_ref())
+            .collect();
+        let is_unknown =
+            |entry: &&Entry| !known.contains(&entry.id) && !identities.by_id.contains_key(&entry.id);
+        let unknown = all().filter(is_unknown).filter_map(|entry| Some((entry.email.as_ref()?, entry.state)));
+        let is_complete = |source: &super::directory::Source| source.coverage == Coverage::Full;
+        Self {
+            covered: directory.covered(),
+            is_any_complete: directory.sources.iter().any(is_complete),
+            gone: all().map(|entry| (&entry.id, entry.state)).collect(),
+            unknown_gone: unknown.filter(|(email, _)| !living.contains(email)).collect(),
+            facts,
+        }
+    }
+
+    fn departure(&self, member: &Member) -> Option<Departure> {
+        let id = member.external_id.as_ref()?;
+        let record = self.facts.ledger.person(id);
+        let cause = self.cause(member, id, record);
+        let departure = match record.map(|record| record.standing) {
+            Some(Standing::Grace { since, until, cause: began, .. }) => {
+                self.in_grace(member, since, until, began, cause)?
+            }
+            Some(Standing::Left { .. }) if member.status.is_revoked() && self.is_vaultwarden() => {
+                return None;
+            }
+            // Somebody who had left is there again, by a restored backup.
+            Some(Standing::Left { .. }) => Departure::Goes(cause.map(|_| Cause::Drift)?),
+            Some(Standing::In) | None => Departure::Goes(cause.or_else(|| self.overwritten(member))?),
+        };
+        Some(self.unless_kept(member, departure))
+    }
+
+    fn is_vaultwarden(&self) -> bool {
+        self.facts.roster.kind == Kind::Vaultwarden
+    }
+
+    fn unless_kept(&self, member: &Member, departure: Departure) -> Departure {
+        let Departure::Goes(cause) = departure else { return departure };
+        if member.role == Role::Owner && self.facts.roster.kind == Kind::Official {
+            return Departure::Kept(cause, KeptBy::Owner);
+        }
+        if self.facts.protected.contains(&member.id) {
+            return Departure::Kept(cause, KeptBy::Protection);
+        }
+        departure
+    }
+
+    /// Why a member leaves now.
+    fn cause(&self, member: &Member, id: &ExternalId, record: Option<&Record>) -> Option<Cause> {
+        if self.facts.identities.displaced.contains(&member.id) {
+            return Some(Cause::IdReused);
+        }
+        if let Some(human) = self.facts.identities.by_member.get(&member.id) {
+            return self.out_of_scope(self.facts.identities.humans.get(*human)?, record?);
+        }
+        let ids = || std::iter::once(id).chain(record.iter().flat_map(|record| record.ids.keys()));
+        if ids().any(|id| self.facts.identities.by_id.contains_key(id)) {
+            return None;
+        }
+        let by_id = || ids().find_map(|id| self.gone.get(id));
+        let by_address = || {
+            let imported = record.map(|record| &record.email);
+            std::iter::once(&member.email).chain(imported).find_map(|email| self.unknown_gone.get(email))
+        };
+        match by_id().or_else(by_address) {
+            Some(State::Disabled(Scope::LeftOut)) if record.is_none() => None,
+            Some(State::Disabled(_)) => Some(Cause::Disabled),
+            Some(_) => Some(Cause::Deleted),
+            None => self.missing(record?),
+        }
+    }
+
+    /// Seen once, and in no complete read of the same places any more.
+    fn missing(&self, record: &Record) -> Option<Cause> {
+        if self.facts.settings.absent == Absent::Keep || record.ids.is_empty() || !self.is_any_complete {
+            return None;
+        }
+        let is_gone = record.places.iter().all(|place| self.covered.contains(place));
+        is_gone.then_some(Cause::Missing)
+    }
+
+    /// Alive, and not matched any more by filters that have not changed since.
+    fn out_of_scope(&self, human: &Human, record: &Record) -> Option<Cause> {
+        let is_asked = self.facts.settings.absent == Absent::OutOfScope;
+        if !is_asked || human.wanted != Wanted::LeftOut(LeftOut::Filter) {
+            return None;
+        }
+        let filters = self.facts.directory.filters_of(&human.sources);
+        (record.matched.as_ref() == Some(&filters)).then_some(Cause::OutOfScope)
+    }
+
+    /// Who has left waits until the time has passed. None for somebody who is back.
+    fn in_grace(
+        &self,
+        member: &Member,
+        since: Moment,
+        until: Moment,
+        began: Cause,
+        cause: Option<Cause>,
+    ) -> Option<Departure> {
+        let Facts { identities, settings, now, .. } = self.facts;
+        if self.is_vaultwarden() {
+            return None;
+        }
+        match cause {
+            Some(Cause::IdReused) => return Some(Departure::Goes(Cause::IdReused)),
+            None if identities.by_member.contains_key(&member.id) => return None,
+            _ => {}
+        }
+        let is_wished = cause.is_some()
+            || !matches!(began, Cause::Missing | Cause::OutOfScope)
+            || settings.absent != Absent::Keep;
+        if is_wished && (*now >= until || now.since(since) >= settings.grace) {
+            return Some(Departure::Goes(Cause::Grace));
+        }
+        // An administrator has given access back, and the person has left nevertheless.
+        if !member.status.is_revoked() && cause.is_some() {
+            return Some(Departure::Goes(Cause::Drift));
+        }
+        Some(Departure::Waits { since, until, cause: began })
+    }
+
+    fn overwritten(&self, member: &Member) -> Option<Cause> {
+        if self.facts.settings.existing == ExistingMembers::Keep || member.role == Role::Owner {
+            return None;
+        }
+        let identities = self.facts.identities;
+        let human = identities.by_member.get(&member.id).and_then(|human| identities.humans.get(*human));
+        let is_listed = human.is_some_and(|human| human.wanted == Wanted::Imported);
+        (!is_listed).then_some(Cause::Overwrite)
+    }
+}
+
+impl DirectoryNow {
+    /// The filters of these sources, as text.
+    pub(super) fn filters_of(&self, sources: &[usize]) -> String {
+        let mut sources = sources.to_vec();
+        sources.sort_unstable();
+        let filters = sources.iter().filter_map(|source| self.sources.get(*source));
+        filters.map(|source| source.filters.as_str()).collect::<Vec<_>>().join("\n")
+    }
+}

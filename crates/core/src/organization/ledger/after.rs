@@ -1,0 +1,196 @@
+//! The ledger after a request that the server has acknowledged.
+
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
+
+use super::{
+    Afterwards, Approved, Counted, Effect, GroupRecord, Invited, Journal, Ledger, Record, Sight, Standing,
+    is_recent,
+};
+use crate::entry::{Email, ExternalId};
+use crate::organization::changes::Action;
+use crate::organization::identity::is_left;
+use crate::organization::limits::LimitName;
+use crate::organization::moment::Moment;
+use crate::organization::requests::Step;
+
+impl Ledger {
+    /// The ledger to store (with fsync) before the first of these requests is sent: whatever becomes of the run, the next one knows
+    /// what may have been done.
+    #[must_use]
+    pub fn begun(mut self, steps: &[Step], now: Moment) -> Self {
+        let effects: Vec<Effect> = steps.iter().flat_map(|step| step.effects.iter().cloned()).collect();
+        self.journal = Some(Journal { begun: now, effects });
+        self
+    }
+
+    /// The ledger after a request that the server has acknowledged.
+    #[must_use]
+    pub fn after(mut self, step: &Step, now: Moment) -> Self {
+        self.apply(&step.effects, now);
+        if let Some(journal) = &mut self.journal {
+            let done = step.effects.len().min(journal.effects.len());
+            journal.effects.drain(..done);
+        }
+        self
+    }
+
+    pub(super) fn apply(&mut self, effects: &[Effect], now: Moment) {
+        effects.iter().for_each(|effect| self.apply_one(effect, now));
+        self.forget_former(effects);
+        self.leave_groups(effects);
+    }
+
+    fn apply_one(&mut self, effect: &Effect, now: Moment) {
+        match effect {
+            Effect::In { action, id, email, directory_id } => {
+                self.came(*action, id, email, directory_id, now);
+            }
+            Effect::Out { id, becomes, email, cause, member: _ } => {
+                let mut record = self.taken(id, email);
+                record.standing = Standing::Left { at: now, cause: *cause };
+                record.invited = None;
+                record.doubt = None;
+                if id != becomes {
+                    // The id may be another human's from now on.
+                    record.ids.remove(id);
+                }
+                self.people.insert(becomes.clone(), record);
+            }
+            Effect::Grace { id, email, until, cause, by } => {
+                let mut record = self.taken(id, email);
+                record.standing = Standing::Grace { since: now, until: *until, cause: *cause, by: *by };
+                self.people.insert(id.clone(), record);
+            }
+            Effect::Renamed { from, to } => self.renamed(from, to, now),
+            Effect::Reinvited(id) => self.reinvited(id, now),
+            Effect::Group { id, name, members } => {
+                let verified = self.groups.get(id).and_then(|group| group.verified);
+                let record =
+                    GroupRecord { name: name.clone(), members: Arc::clone(members), verified, unsure: false };
+                self.groups.insert(id.clone(), record);
+            }
+            Effect::GroupRenamed { from, to } => {
+                if let Some(group) = self.groups.remove(from) {
+                    self.groups.insert(to.clone(), group);
+                }
+            }
+            Effect::NoGroup(id) => drop(self.groups.remove(id)),
+            Effect::Counts { limit, keys, approved } => self.count(*limit, keys, *approved, now),
+        }
+    }
+
+    /// Who comes under a new id was the one who had the address before.
+    fn forget_former(&mut self, effects: &[Effect]) {
+        let came: HashMap<&Email, &ExternalId> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::In { action: Action::Invite | Action::Stage, id, email, .. } => Some((email, id)),
+                _ => None,
+            })
+            .collect();
+        if came.is_empty() {
+            return;
+        }
+        self.people.retain(|id, record| came.get(&record.email).is_none_or(|by| *by == id));
+    }
+
+    /// A membership that is deleted is in no group.
+    fn leave_groups(&mut self, effects: &[Effect]) {
+        let removed: HashSet<&ExternalId> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Out { id, member: Afterwards::Removed, .. } => Some(id),
+                _ => None,
+            })
+            .collect();
+        if removed.is_empty() {
+            return;
+        }
+        for group in self.groups.values_mut() {
+            if group.members.iter().any(|id| removed.contains(id)) {
+                group.members = group.members.iter().filter(|id| !removed.contains(id)).cloned().collect();
+            }
+        }
+    }
+
+    /// The record of somebody, taken out.
+    fn taken(&mut self, id: &ExternalId, email: &Email) -> Record {
+        self.people.remove(id).unwrap_or_else(|| Record::new(email.clone()))
+    }
+
+    fn came(
+        &mut self,
+        action: Action,
+        id: &ExternalId,
+        email: &Email,
+        directory_id: &ExternalId,
+        now: Moment,
+    ) {
+        let is_new = matches!(action, Action::Invite | Action::Stage);
+        let before = self.people.remove(id);
+        // A used id is another human's: nothing of the one before is the newcomer's.
+        let before = before.filter(|record| !is_new || record.email == *email);
+        let mut record = before.unwrap_or_else(|| Record::new(email.clone()));
+        record.email = email.clone();
+        record.standing = Standing::In;
+        record.doubt = None;
+        if action == Action::Invite {
+            record.invited = Some(Invited { first: now, last: now, count: 1 });
+        }
+        record.ids.entry(directory_id.clone()).or_insert(Sight { first: now, last: now, created: None });
+        self.strangers.remove(directory_id);
+        self.people.insert(id.clone(), record);
+    }
+
+    fn renamed(&mut self, from: &ExternalId, to: &ExternalId, now: Moment) {
+        if let Some(mut record) = self.people.remove(from) {
+            if is_left(to) {
+                // The id may be another human's from now on.
+                record.ids.remove(from);
+            } else {
+                record.ids.entry(to.clone()).or_insert(Sight { first: now, last: now, created: None });
+            }
+            self.people.insert(to.clone(), record);
+        }
+        for group in self.groups.values_mut().filter(|group| group.members.binary_search(from).is_ok()) {
+            let mut members: Vec<ExternalId> =
+                group.members.iter().map(|id| if id == from { to } else { id }).cloned().collect();
+            members.sort_unstable();
+            members.dedup();
+            group.members = members.into();
+        }
+    }
+
+    fn reinvited(&mut self, id: &ExternalId, now: Moment) {
+        let Some(record) = self.people.get_mut(id) else { return };
+        let before = record.invited.unwrap_or(Invited { first: now, last: now, count: 1 });
+        record.invited = Some(Invited { last: now, count: before.count + 1, ..before });
+    }
+
+    fn count(&mut self, limit: LimitName, keys: &[String], approved: Approved, now: Moment) {
+        let list = match limit {
+            LimitName::Removals => &mut self.removals,
+            LimitName::Leaves => &mut self.leaves,
+            LimitName::Repairs => &mut self.repairs,
+            LimitName::Invites => &mut self.invites,
+        };
+        list.retain(|counted| is_recent(counted.at, now));
+        list.extend(keys.iter().map(|key| Counted { key: key.clone(), at: now, approved }));
+    }
+}
+
+impl Record {
+    pub(super) fn new(email: Email) -> Self {
+        Self {
+            email,
+            standing: Standing::In,
+            ids: std::collections::BTreeMap::new(),
+            places: std::collections::BTreeSet::new(),
+            matched: None,
+            invited: None,
+            doubt: None,
+        }
+    }
+}

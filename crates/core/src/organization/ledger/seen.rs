@@ -1,0 +1,194 @@
+//! The ledger after a run that has come to its end: who was seen where, and under which id.
+
+use std::collections::BTreeSet;
+
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
+
+use super::{Due, Effect, GroupRecord, Invited, Ledger, Record, Sight, Standing};
+use crate::entry::ExternalId;
+use crate::organization::changes::{Action, Changes, GroupChange, Hold, Question, Slot, Stopped};
+use crate::organization::directory::{DirectoryNow, Place};
+use crate::organization::identity::{Human, Wanted};
+use crate::organization::limits::{LimitName, Outcome, key_of};
+use crate::organization::moment::Moment;
+use crate::organization::roster::{Basis, Held, Kind, Member, Status};
+
+impl Ledger {
+    /// The ledger to store when every request was acknowledged, or when there was none to send. `self` is the one after the last
+    /// request; `question` and `changes` are those of the run.
+    #[must_use]
+    pub fn finished(mut self, question: &Question<'_>, changes: &Changes) -> Self {
+        let now = question.now;
+        let covered = question.directory.covered();
+        self.begin_grace(changes, now);
+        let humans = changes.identities.humans.iter().zip(&changes.human_slots);
+        let mut seen: FastSet<ExternalId> = FastSet::default();
+        for (human, slot) in humans {
+            let slot = slot.and_then(|slot| changes.slot(slot));
+            match slot.and_then(|slot| Some((slot, self.known(slot)?))) {
+                Some((slot, id)) => {
+                    self.see(&id, slot, human, question, &covered);
+                    seen.insert(id);
+                }
+                None => human.ids.iter().for_each(|id| {
+                    self.strangers.entry(id.clone()).or_insert(now);
+                }),
+            }
+        }
+        self.leave_places(&seen, question.directory, &covered);
+        if !covered.is_empty() {
+            self.strangers.retain(|id, _| changes.identities.by_id.contains_key(id));
+        }
+        self.places.extend(covered.into_iter().map(|place| (place.clone(), now)));
+        self.see_groups(question, changes);
+        self.close(changes, now);
+        self
+    }
+
+    /// Of those for whom nothing is to be sent, since they are revoked already.
+    fn begin_grace(&mut self, changes: &Changes, now: Moment) {
+        let free = changes.members.iter().filter(|change| change.hold == Hold::Free);
+        for change in free.filter(|change| change.action == Action::Wait) {
+            let slot = changes.slot(change.slot);
+            let Some((slot, (until, by))) = slot.zip(change.grace) else { continue };
+            let Some(id) = slot.before.clone() else { continue };
+            let (email, cause) = (slot.email.clone(), change.cause);
+            let keys = vec![key_of(changes, change.slot)];
+            let limit = LimitName::Removals;
+            let counts = Effect::Counts { limit, keys, approved: changes.approved(limit) };
+            self.apply(&[Effect::Grace { id, email, until, cause, by }, counts], now);
+        }
+    }
+
+    /// By which id the organization knows somebody after the run, if it does: people whom a limit holds back are not known.
+    fn known(&self, slot: &Slot) -> Option<ExternalId> {
+        let is_known = |id: &&ExternalId| {
+            slot.before.as_ref() == Some(*id)
+                || self.people.get(*id).is_some_and(|record| record.email == slot.email)
+        };
+        slot.after.as_ref().filter(is_known).or(slot.before.as_ref()).cloned()
+    }
+
+    fn see(
+        &mut self,
+        id: &ExternalId,
+        slot: &Slot,
+        human: &Human,
+        question: &Question<'_>,
+        covered: &BTreeSet<&Place>,
+    ) {
+        let Question { directory, roster, now, .. } = question;
+        let record = self.people.entry(id.clone()).or_insert_with(|| Record::new(slot.email.clone()));
+        let member = slot.member.as_ref().and_then(|id| roster.member(id));
+        if let Some(member) = member.filter(|_| roster.basis == Basis::Live) {
+            record.observe(member, *now);
+        }
+        for id in &human.ids {
+            let created = human.created.iter().find(|(of, _)| of == id).map(|(_, created)| *created);
+            let sight = record.ids.entry(id.clone()).or_insert(Sight { first: *now, last: *now, created });
+            sight.last = *now;
+            sight.created = created.or(sight.created);
+        }
+        let places = human.sources.iter().filter_map(|source| directory.sources.get(*source)?.place.clone());
+        record.places.retain(|place| !covered.contains(place));
+        record.places.extend(places);
+        if human.wanted == Wanted::Imported {
+            record.matched = Some(directory.filters_of(&human.sources));
+        }
+        for id in &human.ids {
+            self.strangers.remove(id);
+        }
+    }
+
+    /// Who is not in a complete read of a place is not there any more; a tombstone says so at any time.
+    fn leave_places(
+        &mut self,
+        seen: &FastSet<ExternalId>,
+        directory: &DirectoryNow,
+        covered: &BTreeSet<&Place>,
+    ) {
+        let mut gone: FastMap<&ExternalId, &Place> = FastMap::default();
+        let mut living: FastSet<&ExternalId> = FastSet::default();
+        for entry in &directory.people {
+            let place = directory.sources.get(entry.source).and_then(|source| source.place.as_ref());
+            match (entry.state.is_living(), place) {
+                (true, _) => drop(living.insert(&entry.id)),
+                (false, Some(place)) => drop(gone.insert(&entry.id, place)),
+                (false, None) => {}
+            }
+        }
+        for (id, record) in self.people.iter_mut().filter(|(id, _)| !seen.contains(*id)) {
+            if record.ids.keys().any(|id| living.contains(id)) {
+                continue;
+            }
+            let ids = std::iter::once(id).chain(record.ids.keys());
+            let left: Vec<&Place> = ids.filter_map(|id| gone.get(id).copied()).collect();
+            record.places.retain(|place| !covered.contains(place) && !left.contains(&place));
+        }
+    }
+
+    fn see_groups(&mut self, question: &Question<'_>, changes: &Changes) {
+        let Question { roster, now, .. } = question;
+        let is_live = roster.basis == Basis::Live;
+        let read = roster.groups().filter(|group| is_live && matches!(group.members, Held::Read(_)));
+        let read: FastSet<&ExternalId> = read.filter_map(|group| group.external_id.as_ref()).collect();
+        for group in &changes.unchanged_groups {
+            let members = changes.ids_of(&group.members);
+            let name = match roster.kind {
+                Kind::Official => Some(group.name.clone()),
+                Kind::Vaultwarden => self.groups.get(&group.external_id).map(|group| group.name.clone()),
+            };
+            let before = self.groups.get(&group.external_id);
+            let was_verified = before.and_then(|group| group.verified);
+            let verified = if read.contains(&group.external_id) { Some(*now) } else { was_verified };
+            let name = name.unwrap_or_else(|| group.name.clone());
+            let record = GroupRecord { name, members, verified, unsure: false };
+            self.groups.insert(group.external_id.clone(), record);
+        }
+        for change in &changes.groups {
+            if let Some(record) = self.groups.get_mut(&change.external_id) {
+                record.verified = (is_live && !change.is_partly_held()).then_some(*now);
+                record.unsure &= change.hold == Hold::Held;
+            }
+        }
+    }
+
+    fn close(&mut self, changes: &Changes, now: Moment) {
+        let used = |limit| {
+            let mut states = changes.limits.iter();
+            states.any(|state| state.limit == limit && state.outcome == Outcome::LetThrough)
+        };
+        self.approvals.retain(|approval| approval.until >= now && !used(approval.limit));
+        self.journal = None;
+        self.ran = Some(now);
+        if changes.stopped == Stopped::No {
+            self.due = Due::Changes;
+        }
+    }
+}
+
+impl Record {
+    /// What a live read says about somebody.
+    fn observe(&mut self, member: &Member, now: Moment) {
+        self.email = member.email.clone();
+        match (self.standing, member.status.is_revoked()) {
+            // Acknowledged in this run, after the read.
+            (Standing::In, _) | (Standing::Grace { .. }, true) => {}
+            (Standing::Left { at, .. }, _) if at < now => self.standing = Standing::In,
+            (Standing::Grace { since, .. }, false) if since < now => self.standing = Standing::In,
+            (Standing::Left { .. } | Standing::Grace { .. }, _) => {}
+        }
+        match (member.status, self.invited) {
+            (Status::Invited, None) => self.invited = Some(Invited { first: now, last: now, count: 1 }),
+            (Status::Invited, Some(_)) => {}
+            _ => self.invited = None,
+        }
+    }
+}
+
+impl GroupChange {
+    fn is_partly_held(&self) -> bool {
+        let is_name_held = self.renamed.is_some() && self.free_name().is_none();
+        self.hold == Hold::Held || is_name_held || !self.held_join.is_empty() || !self.held_leave.is_empty()
+    }
+}

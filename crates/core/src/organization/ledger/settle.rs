@@ -1,0 +1,124 @@
+//! What an unfinished run may have done.
+
+use std::sync::Arc;
+
+use foldhash::HashMap as FastMap;
+
+use super::{Doubt, Due, Effect, GroupRecord, Journal, Ledger, Standing};
+use crate::entry::{Email, ExternalId};
+use crate::organization::changes::Action;
+use crate::organization::limits::LimitName;
+use crate::organization::roster::{Basis, Member, Roster};
+
+impl Ledger {
+    /// The ledger before anything is computed: what an unfinished run may have done is compared with what was read; where nothing can be
+    /// read, it is taken for done, and everything is sent again. To be called once in every run, before [`Ledger::roster`] where the
+    /// organization cannot be read; `roster` is then `None`.
+    #[must_use]
+    pub fn settled(mut self, roster: Option<&Roster>) -> Self {
+        let Some(Journal { begun, effects }) = self.journal.take() else { return self };
+        match roster.filter(|roster| roster.basis == Basis::Live) {
+            Some(roster) => {
+                let done = done(&effects, roster);
+                self.apply(&done, begun);
+                self.doubt_groups(&effects);
+            }
+            None => {
+                let inside = self.people.iter().filter(|(_, record)| record.standing == Standing::In);
+                let before = inside.map(|(id, record)| (id.clone(), (record.email.clone(), record.doubt)));
+                let before = before.collect();
+                self.apply(&effects, begun);
+                self.doubt_people(&effects, before);
+                self.doubt_groups(&effects);
+                self.due = Due::Everything;
+            }
+        }
+        self.journal = Some(Journal { begun, effects: Vec::new() });
+        self
+    }
+
+    /// Who may have been imported is imported again when next wanted. `before` is who was in, and what was not known about them.
+    fn doubt_people(&mut self, effects: &[Effect], mut before: Known) {
+        for effect in effects {
+            let (id, doubt) = match effect {
+                Effect::Renamed { from, to } => {
+                    let Some((email, doubt)) = before.get(from).cloned() else { continue };
+                    let doubt = doubt.unwrap_or(Doubt::Id);
+                    before.insert(to.clone(), (email, Some(doubt)));
+                    (to, Some(doubt))
+                }
+                Effect::In { id, email, .. } => {
+                    let known = before.get(id).filter(|(known, _)| known == email);
+                    (id, known.map_or(Some(Doubt::Membership), |(_, doubt)| *doubt))
+                }
+                _ => continue,
+            };
+            if let Some(record) = self.people.get_mut(id).filter(|record| record.standing == Standing::In) {
+                record.doubt = doubt;
+            }
+        }
+    }
+
+    /// What is in a group that may have been sent is read, and no difference is anybody else's doing.
+    fn doubt_groups(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::Group { id, name, members } = effect else { continue };
+            let record = self.groups.entry(id.clone()).or_insert_with(|| GroupRecord {
+                name: name.clone(),
+                members: Arc::clone(members),
+                verified: None,
+                unsure: false,
+            });
+            record.verified = None;
+            record.unsure = true;
+        }
+    }
+}
+
+/// Who was in, by id: the address, and what was not known.
+type Known = FastMap<ExternalId, (Email, Option<Doubt>)>;
+
+/// Effects that show in what was read.
+fn done(effects: &[Effect], roster: &Roster) -> Vec<Effect> {
+    let members = roster.members_by_external_id();
+    let groups = roster.groups_by_external_id();
+    let is_done = |effect: &Effect| match effect {
+        Effect::In { action: Action::Restore, id, .. } => {
+            is_same(&members, id, |member| !member.status.is_revoked())
+        }
+        Effect::In { id, email, .. } => is_same(&members, id, |member| member.email == *email),
+        Effect::Out { id, email, .. } => !is_same(&members, id, |member| member.email == *email),
+        Effect::Grace { id, .. } => is_same(&members, id, |member| member.status.is_revoked()),
+        Effect::Renamed { to, .. } => members.contains_key(to),
+        Effect::GroupRenamed { to, .. } => groups.contains_key(to),
+        Effect::NoGroup(id) => !groups.contains_key(id),
+        // Whether it was is not known: it counts, and nobody is asked too often.
+        Effect::Reinvited(_) | Effect::Counts { .. } => true,
+        // See `doubt_groups`.
+        Effect::Group { .. } => false,
+    };
+    let done = effects.iter().filter(|effect| is_done(effect)).cloned();
+    done.map(|effect| only_gone(effect, &members)).collect()
+}
+
+fn is_same(
+    members: &FastMap<&ExternalId, &Member>,
+    id: &ExternalId,
+    holds: impl Fn(&Member) -> bool,
+) -> bool {
+    members.get(id).is_some_and(|member| holds(member))
+}
+
+/// Who is still there has not left.
+fn only_gone(effect: Effect, members: &FastMap<&ExternalId, &Member>) -> Effect {
+    match effect {
+        Effect::Counts { limit: LimitName::Removals, keys, approved } => {
+            let keys = keys.into_iter().filter(|key| {
+                let member = members.get(&ExternalId::from(key.as_str()));
+                member.is_none_or(|member| member.status.is_revoked())
+            });
+            Effect::Counts { limit: LimitName::Removals, keys: keys.collect(), approved }
+        }
+        other => other,
+    }
+}

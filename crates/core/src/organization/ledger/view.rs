@@ -1,0 +1,107 @@
+//! The ledger as a roster, and which memberships are to be read.
+
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
+
+use super::{Ledger, RevokedBy, Standing};
+use crate::entry::ExternalId;
+use crate::organization::changes::{Question, changes};
+use crate::organization::moment::Span;
+use crate::organization::roster::{
+    Account, Basis, Former, Group, GroupId, Held, Kind, Member, MemberId, Role, Roster, Status,
+};
+use crate::organization::settings::VanishedGroups;
+
+impl Ledger {
+    /// What the organization holds, as far as our imports left it there. For a server that cannot be read.
+    pub fn roster(&self, kind: Kind) -> Roster {
+        let mut roster = Roster::new(kind, Basis::Ledger);
+        let mut ids: FastMap<&ExternalId, MemberId> = FastMap::default();
+        for (id, record) in &self.people {
+            let Some(status) = status(record.standing, kind) else { continue };
+            let member = MemberId::from(format!("ledger:{id}"));
+            ids.insert(id, member.clone());
+            roster.put_member(Member {
+                id: member,
+                email: record.email.clone(),
+                external_id: Some(id.clone()),
+                status,
+                role: Role::User,
+                account: Account::Linked,
+            });
+        }
+        for (id, group) in &self.groups {
+            roster.put_group(Group {
+                id: GroupId::from(format!("ledger:{id}")),
+                name: group.name.clone(),
+                external_id: Some(id.clone()),
+                members: Held::of(group.members.iter().filter_map(|member| ids.get(member).cloned())),
+            });
+        }
+        roster
+    }
+
+    /// Groups whose memberships must be read before [`changes`] is asked again. The question's roster has all members, and all groups
+    /// without their memberships. `plan` reads those of all groups with an external id instead.
+    ///
+    /// These are: groups whose import differs from the ledger, groups that were never read, and of the others in turn so many that each is
+    /// read within `sync.verifyEvery`.
+    pub fn to_read(question: &Question<'_>) -> Vec<GroupId> {
+        let changes = changes(question);
+        let mut wanted: Vec<GroupId> =
+            changes.groups.iter().filter_map(|change| change.group.clone()).collect();
+        let Question { roster, ledger, settings, directory, .. } = question;
+        let of_directory: FastSet<&ExternalId> =
+            directory.groups.iter().map(|group| &group.external_id).collect();
+        let is_needed = |id: &ExternalId| {
+            let record = ledger.groups.get(id);
+            let is_ended = settings.vanished_groups != VanishedGroups::Keep && record.is_some();
+            let was_never_read = record.is_none_or(|record| record.verified.is_none());
+            was_never_read && (is_ended || of_directory.contains(id))
+        };
+        for group in roster.groups() {
+            let is_protected = settings.protect.groups.contains(&group.name.to_lowercase());
+            if is_protected || group.external_id.as_ref().is_some_and(is_needed) {
+                wanted.push(group.id.clone());
+            }
+        }
+        wanted.extend(in_turn(question));
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+}
+
+/// The longest not read, as many as the time since the last run asks for.
+fn in_turn(question: &Question<'_>) -> Vec<GroupId> {
+    let Question { roster, ledger, settings, now, .. } = question;
+    let Some(every) = settings.verify_every else { return Vec::new() };
+    let groups = roster.groups().filter_map(|group| {
+        let record = ledger.groups.get(group.external_id.as_ref()?)?;
+        Some((record.verified, &group.id))
+    });
+    let mut groups: Vec<_> = groups.collect();
+    groups.sort_unstable();
+    let since = ledger.ran.map_or(every, |ran| now.since(ran)).min(every);
+    let quota = match every {
+        Span(0) => groups.len(),
+        Span(every) => {
+            let due = (groups.len() as u64).saturating_mul(since.0).div_ceil(every);
+            usize::try_from(due).unwrap_or(groups.len())
+        }
+    };
+    let overdue = |verified: &Option<_>| verified.is_none_or(|verified| now.since(verified) >= every);
+    let due = groups.iter().enumerate().filter(|(at, (verified, _))| *at < quota || overdue(verified));
+    due.map(|(_, (_, id))| (*id).clone()).collect()
+}
+
+/// None of those whom the server does not have any more.
+fn status(standing: Standing, kind: Kind) -> Option<Status> {
+    match (standing, kind) {
+        (Standing::In | Standing::Grace { by: RevokedBy::Hand, .. }, Kind::Official) => {
+            Some(Status::Confirmed)
+        }
+        (Standing::In, Kind::Vaultwarden) => Some(Status::Confirmed),
+        (Standing::Left { .. }, Kind::Official) => None,
+        (Standing::Grace { .. } | Standing::Left { .. }, _) => Some(Status::Revoked(Former::Unknown)),
+    }
+}

@@ -1,0 +1,249 @@
+//! What counts towards the limits, and what may be.
+
+use std::collections::BTreeSet;
+
+use foldhash::HashSet as FastSet;
+
+use super::{LimitName, LimitState, Outcome, is_removal, leaving, limit_of};
+use crate::organization::changes::{
+    Action, Cause, Changes, Edge, GroupAction, GroupChange, MemberChange, Question, SlotId,
+};
+use crate::organization::ledger::{Approved, Ledger, Standing};
+use crate::organization::moment::Moment;
+use crate::organization::roster::{Held, Kind, Member, MemberId};
+use crate::organization::settings::Limit;
+
+/// A percentage lets so many people pass in any case.
+const FEW_PEOPLE: usize = 5;
+/// A percentage lets so many memberships pass in any case.
+const FEW_MEMBERSHIPS: usize = 25;
+
+/// Numbers of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    removals: BTreeSet<String>,
+    leaves: BTreeSet<String>,
+    repaired_people: BTreeSet<String>,
+    repaired_memberships: BTreeSet<String>,
+    invites: BTreeSet<String>,
+    /// Members with an external id that are ours and in, before.
+    ours: BTreeSet<String>,
+    /// Members, before.
+    members: usize,
+    /// Memberships of groups with an external id, before.
+    memberships: usize,
+    /// How many people come.
+    coming: usize,
+    /// How many memberships come.
+    joining: usize,
+    /// Memberships that end because somebody leaves, or that drift explains.
+    other_leaves: usize,
+}
+
+/// Somebody, as counted.
+pub(in crate::organization) fn key_of(changes: &Changes, slot: SlotId) -> String {
+    let Some(slot) = changes.slot(slot) else { return String::new() };
+    match slot.before.as_ref().or(slot.after.as_ref()) {
+        Some(id) => id.to_string(),
+        None => slot.member.as_ref().map_or_else(String::new, |member| format!("member:{member}")),
+    }
+}
+
+/// A membership, as counted.
+pub(in crate::organization) fn key_of_edge(changes: &Changes, group: &GroupChange, slot: SlotId) -> String {
+    format!("{}\n{}", group.external_id, key_of(changes, slot))
+}
+
+/// Whether a membership that ends counts as lost by somebody who stays.
+pub(in crate::organization) fn is_loss(edge: &Edge, leaving: &FastSet<SlotId>) -> bool {
+    edge.cause != Cause::Drift && !leaving.contains(&edge.slot)
+}
+
+/// What a change counts as.
+pub(in crate::organization) fn limit_of_member(change: &MemberChange) -> Option<LimitName> {
+    if change.cause == Cause::Drift {
+        return Some(LimitName::Repairs);
+    }
+    match change.action {
+        _ if is_removal(change.action, change.cause) => Some(LimitName::Removals),
+        Action::Invite => Some(LimitName::Invites),
+        _ => None,
+    }
+}
+
+impl Counts {
+    pub(super) fn of(changes: &Changes, question: &Question<'_>) -> Self {
+        let mut counts = Self::default();
+        let leaving = leaving(changes);
+        counts.before(changes, question);
+        for change in &changes.members {
+            counts.member(changes, change);
+        }
+        for group in &changes.groups {
+            counts.group(changes, group, &leaving);
+        }
+        counts
+    }
+
+    fn before(&mut self, changes: &Changes, question: &Question<'_>) {
+        let matched = &changes.identities.by_member;
+        let leavers = changes.members.iter().filter(|change| change.action.is_leaving());
+        let leavers = leavers.filter_map(|change| changes.slot(change.slot)?.member.as_ref());
+        let leavers: FastSet<&MemberId> = leavers.collect();
+        let is_ours = |member: &&Member| {
+            let Some(id) = &member.external_id else { return false };
+            match question.ledger.person(id).map(|record| record.standing) {
+                None => matched.contains_key(&member.id) || leavers.contains(&member.id),
+                Some(Standing::In) => true,
+                Some(Standing::Grace { .. }) => false,
+                Some(Standing::Left { .. }) => {
+                    question.roster.kind == Kind::Official && matched.contains_key(&member.id)
+                }
+            }
+        };
+        let ours = question.roster.members().filter(is_ours);
+        self.ours = ours.filter_map(|member| Some(member.external_id.as_ref()?.to_string())).collect();
+        self.members = question.roster.members().count();
+        let groups = question.roster.groups().filter_map(|group| Some((group, group.external_id.as_ref()?)));
+        self.memberships = groups
+            .map(|(group, id)| match &group.members {
+                Held::Read(members) => members.len(),
+                Held::Unread => question.ledger.groups.get(id).map_or(0, |group| group.members.len()),
+            })
+            .sum();
+    }
+
+    fn member(&mut self, changes: &Changes, change: &MemberChange) {
+        let key = key_of(changes, change.slot);
+        self.coming += usize::from(!change.action.is_leaving() && change.action != Action::Relink);
+        match limit_of_member(change) {
+            Some(LimitName::Repairs) => drop(self.repaired_people.insert(key)),
+            Some(LimitName::Removals) => drop(self.removals.insert(key)),
+            Some(LimitName::Invites) => drop(self.invites.insert(key)),
+            Some(LimitName::Leaves) | None => {}
+        }
+        if change.action == Action::Invite && change.cause == Cause::Drift {
+            self.invites.insert(key_of(changes, change.slot));
+        }
+    }
+
+    fn group(&mut self, changes: &Changes, group: &GroupChange, leaving: &FastSet<SlotId>) {
+        let key = |slot: SlotId| key_of_edge(changes, group, slot);
+        self.joining += group.join.len();
+        for edge in &group.leave {
+            if is_loss(edge, leaving) {
+                self.leaves.insert(key(edge.slot));
+            } else {
+                self.other_leaves += 1;
+            }
+        }
+        let drift = group.join.iter().chain(&group.leave).filter(|edge| edge.cause == Cause::Drift);
+        self.repaired_memberships.extend(drift.map(|edge| key(edge.slot)));
+        let is_made_again = group.action == GroupAction::Create && group.cause == Cause::Drift;
+        if is_made_again || group.renamed.as_ref().is_some_and(|renamed| renamed.cause == Cause::Drift) {
+            self.repaired_memberships.insert(group.external_id.to_string());
+        }
+    }
+
+    pub(super) fn state(&self, limit: LimitName, question: &Question<'_>) -> LimitState {
+        let setting = limit_of(question.settings, limit);
+        let keys = self.keys(limit);
+        let lately = Lately::of(question.ledger, limit, question.now);
+        let wanted = keys.union(&lately.counting).count();
+        let (allowed, wanted) = self.allowed(limit, setting, &lately, wanted);
+        let is_over = allowed.is_some_and(|allowed| wanted > allowed)
+            || (matches!(setting, Limit::Percent(_)) && self.is_the_last(limit));
+        let outcome = match is_over && !keys.is_empty() {
+            false => Outcome::Within,
+            true if is_let_through(question, limit, &keys) => Outcome::LetThrough,
+            true => Outcome::Tripped,
+        };
+        LimitState { limit, allowed, wanted, outcome, keys }
+    }
+
+    fn keys(&self, limit: LimitName) -> BTreeSet<String> {
+        match limit {
+            LimitName::Removals => self.removals.clone(),
+            LimitName::Leaves => self.leaves.clone(),
+            LimitName::Repairs => self.repaired_people.union(&self.repaired_memberships).cloned().collect(),
+            LimitName::Invites => self.invites.clone(),
+        }
+    }
+
+    /// What may be, of what was there before this run and what left in the last 24 hours.
+    fn allowed(
+        &self,
+        limit: LimitName,
+        setting: Limit,
+        lately: &Lately,
+        wanted: usize,
+    ) -> (Option<usize>, usize) {
+        let percent = match setting {
+            Limit::Off => return (None, wanted),
+            Limit::Number(number) => return (Some(number), wanted),
+            Limit::Percent(percent) => usize::from(percent),
+        };
+        let part = |of: usize, few: usize| (of.saturating_mul(percent) / 100).max(few);
+        let allowed = match limit {
+            LimitName::Removals => part(self.ours.union(&lately.all).count(), FEW_PEOPLE),
+            LimitName::Leaves => part(self.memberships + lately.all.len(), FEW_MEMBERSHIPS),
+            LimitName::Invites => part(self.members, FEW_PEOPLE),
+            LimitName::Repairs => return self.repairs(lately, part, wanted),
+        };
+        (Some(allowed), wanted)
+    }
+
+    /// People are judged by themselves besides: a few of them are more than a few memberships.
+    fn repairs(
+        &self,
+        lately: &Lately,
+        part: impl Fn(usize, usize) -> usize,
+        wanted: usize,
+    ) -> (Option<usize>, usize) {
+        let people: BTreeSet<String> =
+            lately.counting.iter().filter(|key| !key.contains('\n')).cloned().collect();
+        let people = self.repaired_people.union(&people).count();
+        let of_people = part(self.members + self.repaired_people.len(), FEW_PEOPLE);
+        if people > of_people {
+            return (Some(of_people), people);
+        }
+        let there = self.members + self.repaired_people.len() + self.memberships;
+        (Some(part(there, FEW_MEMBERSHIPS)), wanted)
+    }
+
+    /// Whether nobody, or no membership, would be left, and nothing comes in the same run.
+    fn is_the_last(&self, limit: LimitName) -> bool {
+        match limit {
+            LimitName::Removals => self.coming == 0 && self.ours.is_subset(&self.removals),
+            LimitName::Leaves => {
+                self.joining == 0 && self.memberships <= self.leaves.len() + self.other_leaves
+            }
+            LimitName::Repairs | LimitName::Invites => false,
+        }
+    }
+}
+
+/// What has happened within the last 24 hours.
+struct Lately {
+    /// What counts: nobody has let it through.
+    counting: BTreeSet<String>,
+    all: BTreeSet<String>,
+}
+
+impl Lately {
+    fn of(ledger: &Ledger, limit: LimitName, now: Moment) -> Self {
+        let all = || ledger.lately(limit, now);
+        let counting = all().filter(|counted| counted.approved == Approved::No);
+        Self {
+            counting: counting.map(|counted| counted.key.clone()).collect(),
+            all: all().map(|counted| counted.key.clone()).collect(),
+        }
+    }
+}
+
+fn is_let_through(question: &Question<'_>, limit: LimitName, keys: &BTreeSet<String>) -> bool {
+    let by_number = limit == LimitName::Removals
+        && question.settings.allow_removals.is_some_and(|number| keys.len() <= number);
+    let mut approvals = question.ledger.approvals(question.now);
+    by_number || approvals.any(|approval| approval.limit == limit && keys.is_subset(&approval.keys))
+}

@@ -1,0 +1,340 @@
+//! From what changes to requests, in order: leavers, then people, then groups.
+
+mod effects;
+mod groups;
+
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
+
+use crate::entry::{Email, ExternalId};
+use crate::import::{ImportGroup, ImportMember, ImportRequest};
+use crate::plan::BATCH_SIZE;
+use crate::rules::{ExistingMembers, ImportSize, Newcomers};
+
+use self::effects::{Lines, Purpose};
+use super::changes::{Action, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped};
+use super::identity::{Wanted, left};
+use super::ledger::{Doubt, Due, Effect, Standing};
+use super::roster::{Basis, Kind};
+use super::server::Call;
+
+/// One request, and what the ledger makes of it once it is acknowledged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What is sent.
+    pub call: Call,
+    /// What [`super::Ledger::after`] does.
+    pub effects: Vec<Effect>,
+}
+
+/// How much is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everybody and everything.
+    Everything,
+    /// What changes.
+    Changes,
+}
+
+/// The requests of a run, in the order in which they are sent. None where nothing changes, or where a limit stops the run.
+pub fn requests(question: &Question<'_>, changes: &Changes) -> Vec<Step> {
+    if changes.stopped == Stopped::Yes {
+        return Vec::new();
+    }
+    let writing = Writing { question, changes };
+    let mut steps = writing.leavers();
+    steps.extend(writing.calls(Purpose::Leaving));
+    steps.extend(writing.calls(Purpose::Staying));
+    steps.extend(writing.group_calls_before());
+    match writing.extent() {
+        Extent::Everything => steps.extend(writing.everything()),
+        Extent::Changes => steps.extend(writing.only_changes()),
+    }
+    steps.extend(writing.group_calls_after());
+    steps.extend(writing.reinvites());
+    steps
+}
+
+/// How much the requests of a run have in them.
+pub fn extent(question: &Question<'_>, changes: &Changes) -> Extent {
+    Writing { question, changes }.extent()
+}
+
+struct Writing<'a> {
+    question: &'a Question<'a>,
+    changes: &'a Changes,
+}
+
+impl Writing<'_> {
+    fn free(&self) -> impl Iterator<Item = (&MemberChange, &Slot)> {
+        let free = self.changes.members.iter().filter(|change| change.hold == Hold::Free);
+        free.filter_map(|change| Some((change, self.changes.slot(change.slot)?)))
+    }
+
+    fn is_vaultwarden(&self) -> bool {
+        self.changes.kind == Kind::Vaultwarden
+    }
+
+    fn extent(&self) -> Extent {
+        let is_overwritten = self.question.settings.existing == ExistingMembers::Overwrite
+            && (self.free().next().is_some()
+                || self.changes.groups.iter().any(|group| group.hold == Hold::Free));
+        match self.question.ledger.due {
+            Due::Everything => Extent::Everything,
+            Due::Changes if is_overwritten => Extent::Everything,
+            Due::Changes => Extent::Changes,
+        }
+    }
+
+    /// Leavers in requests of their own: their seats and ids are free for those who come.
+    fn leavers(&self) -> Vec<Step> {
+        let mut lines = Lines::default();
+        for (change, slot) in self.free() {
+            let is_sent = match (change.action, change.cause) {
+                (_, Cause::Overwrite) => false,
+                (Action::Remove, _) => true,
+                (Action::Revoke, _) => self.is_vaultwarden(),
+                _ => false,
+            };
+            if is_sent && let Some(id) = self.leaves_as(slot) {
+                lines.add(member(&slot.email, id, Fate::Leaves), self.effect(change, slot));
+            }
+        }
+        self.free_ids(&mut lines);
+        lines.sorted().into_steps(|members| self.request(Vec::new(), members))
+    }
+
+    /// The external id by which a leaver is sent: on Vaultwarden it is the one that the member has afterwards.
+    fn leaves_as<'a>(&self, slot: &'a Slot) -> Option<&'a ExternalId> {
+        if self.is_vaultwarden() { slot.after.as_ref() } else { slot.before.as_ref() }
+    }
+
+    /// On Vaultwarden, whoever has left and has an id that somebody else is about to get is given another one.
+    fn free_ids(&self, lines: &mut Lines) {
+        if !self.is_vaultwarden() {
+            return;
+        }
+        let coming = self.free().filter(|(change, slot)| change.action.is_new() || slot.before != slot.after);
+        let coming = coming.filter(|(change, _)| !change.action.is_leaving());
+        let coming: FastSet<&ExternalId> = coming.filter_map(|(_, slot)| slot.after.as_ref()).collect();
+        if coming.is_empty() {
+            return;
+        }
+        for member in self.question.roster.members().filter(|member| member.status.is_revoked()) {
+            let Some(id) = member.external_id.as_ref().filter(|id| coming.contains(id)) else { continue };
+            let is_own = self
+                .changes
+                .slots
+                .iter()
+                .any(|slot| slot.member.as_ref() == Some(&member.id) && slot.before != slot.after);
+            if !is_own {
+                let other = left(member);
+                let renamed = Effect::Renamed { from: id.clone(), to: other.clone() };
+                lines.add(self::member(&member.email, &other, Fate::Leaves), vec![renamed]);
+            }
+        }
+    }
+
+    /// Single calls for those who leave or stay, where the server has them.
+    fn calls(&self, purpose: Purpose) -> Vec<Step> {
+        if self.is_vaultwarden() {
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        for (change, slot) in self.free() {
+            let Some(id) = slot.member.clone() else { continue };
+            let call = match (purpose, change.action) {
+                (Purpose::Leaving, Action::Revoke) => Call::Revoke(id),
+                (Purpose::Staying, Action::Restore) => Call::Restore(id),
+                (Purpose::Staying, Action::Relink) => match slot.after.clone() {
+                    Some(external_id) => Call::Relink { member: id, external_id },
+                    None => continue,
+                },
+                _ => continue,
+            };
+            steps.push(Step { call, effects: self.effect(change, slot) });
+        }
+        steps
+    }
+
+    /// People who come and groups that change.
+    fn only_changes(&self) -> Vec<Step> {
+        let mut people = Lines::default();
+        for (change, slot) in self.free().filter(|(change, _)| self.is_imported(change)) {
+            if let Some(id) = &slot.after {
+                people.add(member(&slot.email, id, Fate::Stays), self.effect(change, slot));
+            }
+        }
+        let groups = self.changed_groups();
+        self.joined(people.sorted(), groups)
+    }
+
+    fn is_imported(&self, change: &MemberChange) -> bool {
+        match change.action {
+            Action::Invite | Action::Stage | Action::Adopt => true,
+            Action::Relink | Action::Restore => self.is_vaultwarden(),
+            Action::Revoke | Action::Remove | Action::Wait => false,
+        }
+    }
+
+    /// People before groups, each at most 2,000 in a request; in one request if they fit.
+    fn joined(&self, people: Lines, groups: Vec<(ImportGroup, Vec<Effect>)>) -> Vec<Step> {
+        if people.len() <= BATCH_SIZE && groups.len() <= BATCH_SIZE {
+            if people.len() + groups.len() == 0 {
+                return Vec::new();
+            }
+            let (members, mut effects) = people.into_parts();
+            let (groups, more): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
+            effects.extend(more.into_iter().flatten());
+            return vec![Step { call: Call::Import(self.request(groups, members)), effects }];
+        }
+        let mut steps = people.into_steps(|members| self.request(Vec::new(), members));
+        let mut rest = groups.into_iter().peekable();
+        while rest.peek().is_some() {
+            let (groups, effects): (Vec<_>, Vec<_>) = rest.by_ref().take(BATCH_SIZE).unzip();
+            let effects = effects.into_iter().flatten().collect();
+            steps.push(Step { call: Call::Import(self.request(groups, Vec::new())), effects });
+        }
+        steps
+    }
+
+    /// Everybody who stays or comes, and all groups. Where nothing can be read, everybody who has left, too.
+    fn everything(&self) -> Vec<Step> {
+        let mut people = self.everybody();
+        self.doubtful(&mut people);
+        self.departed(&mut people);
+        let people = people.sorted();
+        let groups = self.all_groups();
+        let Question { settings, .. } = self.question;
+        let entries = people.len() + groups.len();
+        if entries == 0 && settings.existing == ExistingMembers::Keep {
+            return Vec::new();
+        }
+        let is_split = settings.size == ImportSize::Batches
+            && entries > BATCH_SIZE
+            && settings.existing == ExistingMembers::Keep;
+        let mut steps = if is_split {
+            self.joined(people, groups)
+        } else {
+            let (members, mut effects) = people.into_parts();
+            let (groups, more): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
+            effects.extend(more.into_iter().flatten());
+            vec![Step { call: Call::Import(self.request(groups, members)), effects }]
+        };
+        for step in &mut steps {
+            if let Call::Import(request) = &mut step.call {
+                request.large_import = is_split;
+                request.overwrite_existing = settings.existing == ExistingMembers::Overwrite;
+            }
+        }
+        if let Some(last) = steps.last_mut() {
+            let overwritten = self.free().filter(|(change, _)| change.cause == Cause::Overwrite);
+            last.effects.extend(overwritten.flat_map(|(change, slot)| self.effect(change, slot)));
+        }
+        steps
+    }
+
+    fn everybody(&self) -> Lines {
+        let mut lines = Lines::default();
+        let mut changed: FastMap<SlotId, Vec<&MemberChange>> = FastMap::default();
+        for change in &self.changes.members {
+            changed.entry(change.slot).or_default().push(change);
+        }
+        let imported = self.changes.human_slots.iter().zip(&self.changes.identities.humans);
+        let imported = imported.filter(|(_, human)| human.wanted == Wanted::Imported);
+        let mut slots: Vec<SlotId> = imported.filter_map(|(slot, _)| *slot).collect();
+        if self.question.settings.existing == ExistingMembers::Overwrite {
+            slots.extend(&self.changes.listed);
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        for at in slots {
+            let Some(slot) = self.changes.slot(at) else { continue };
+            let changes = changed.get(&at).map_or(&[][..], Vec::as_slice);
+            let is_out = changes.iter().any(|change| {
+                change.action.is_leaving() || (change.action.is_new() && change.hold == Hold::Held)
+            });
+            let Some(id) = slot.after.as_ref().filter(|_| !is_out) else { continue };
+            let own = changes.iter().filter(|change| change.hold == Hold::Free && self.is_imported(change));
+            lines.add(
+                member(&slot.email, id, Fate::Stays),
+                own.flat_map(|change| self.effect(change, slot)).collect(),
+            );
+        }
+        lines
+    }
+
+    /// Members whom no import carries, and who have one of two external ids: from now on it is the one that groups name them by.
+    fn doubtful(&self, lines: &mut Lines) {
+        let humans = self.changes.human_slots.iter().zip(&self.changes.identities.humans);
+        let left_out = humans.filter(|(_, human)| human.wanted != Wanted::Imported);
+        for slot in left_out.filter_map(|(slot, _)| self.changes.slot((*slot)?)) {
+            let Some(id) = slot.before.clone() else { continue };
+            let record = self.question.ledger.person(&id);
+            if record.is_some_and(|record| record.doubt == Some(Doubt::Id)) {
+                let (email, directory_id) = (slot.email.clone(), id.clone());
+                let line = member(&email, &id, Fate::Stays);
+                let effect = Effect::In { action: Action::Relink, id, email, directory_id };
+                lines.add(line, vec![effect]);
+            }
+        }
+    }
+
+    /// Those of whom only the ledger says that they have left, and tombstones that it does not know.
+    fn departed(&self, lines: &mut Lines) {
+        if self.changes.basis == Basis::Live {
+            return;
+        }
+        let listed = lines.ids_and_addresses();
+        let is_listed = |id: &ExternalId, email: Option<&Email>| {
+            listed.0.contains(id) || email.is_some_and(|email| listed.1.contains(email))
+        };
+        let mut departed: Vec<ImportMember> = Vec::new();
+        for (id, record) in self.question.ledger.people() {
+            if !matches!(record.standing, Standing::In) && !is_listed(id, Some(&record.email)) {
+                departed.push(member(&record.email, id, Fate::Leaves));
+            }
+        }
+        let known: FastSet<&ExternalId> = self
+            .question
+            .ledger
+            .people()
+            .flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
+            .collect();
+        let addresses: FastSet<&Email> =
+            self.question.ledger.people().map(|(_, record)| &record.email).collect();
+        for entry in self.question.directory.people.iter().filter(|entry| !entry.state.is_living()) {
+            let is_known = known.contains(&entry.id)
+                || entry.email.as_ref().is_some_and(|email| addresses.contains(email))
+                || self.changes.identities.by_id.contains_key(&entry.id);
+            let can_be_sent = entry.email.is_some() || !self.is_vaultwarden();
+            if !is_known && can_be_sent && !is_listed(&entry.id, entry.email.as_ref()) {
+                let (email, external_id) = (entry.email.clone(), entry.id.clone());
+                departed.push(ImportMember { email, external_id, deleted: true });
+            }
+        }
+        departed.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+        departed.dedup_by(|a, b| a.external_id == b.external_id);
+        departed.into_iter().for_each(|entry| lines.add(entry, Vec::new()));
+    }
+
+    fn request(&self, groups: Vec<ImportGroup>, members: Vec<ImportMember>) -> ImportRequest {
+        ImportRequest {
+            groups,
+            members,
+            overwrite_existing: false,
+            large_import: false,
+            invite_users_after_provisioning: self.question.settings.newcomers == Newcomers::Invite,
+        }
+    }
+}
+
+/// Whether an entry stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Leaves,
+}
+
+fn member(email: &Email, id: &ExternalId, fate: Fate) -> ImportMember {
+    ImportMember { email: Some(email.clone()), external_id: id.clone(), deleted: fate == Fate::Leaves }
+}

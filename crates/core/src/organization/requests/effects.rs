@@ -1,0 +1,134 @@
+//! What requests mean for the ledger, beside the entries they are made of.
+
+use foldhash::HashSet as FastSet;
+
+use super::{Step, Writing};
+use crate::entry::{Email, ExternalId};
+use crate::import::{ImportMember, ImportRequest};
+use crate::organization::changes::{Action, Cause, GroupChange, MemberChange, Slot, SlotId};
+use crate::organization::ledger::{Afterwards, Effect};
+use crate::organization::limits::{LimitName, is_loss, key_of, key_of_edge, limit_of_member};
+use crate::organization::server::Call;
+use crate::plan::BATCH_SIZE;
+
+/// Which single calls are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Those for leavers.
+    Leaving,
+    /// Those for people who stay.
+    Staying,
+}
+
+/// Entries of an import, each with what it means for the ledger.
+#[derive(Default)]
+pub(super) struct Lines(Vec<(ImportMember, Vec<Effect>)>);
+
+impl Lines {
+    pub(super) fn add(&mut self, member: ImportMember, effects: Vec<Effect>) {
+        self.0.push((member, effects));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In the order of external ids, those who stay first.
+    pub(super) fn sorted(mut self) -> Self {
+        self.0.sort_by(|(a, _), (b, _)| {
+            (&a.external_id, a.deleted, &a.email).cmp(&(&b.external_id, b.deleted, &b.email))
+        });
+        self
+    }
+
+    pub(super) fn ids_and_addresses(&self) -> (FastSet<ExternalId>, FastSet<Email>) {
+        let entries = || self.0.iter().map(|(entry, _)| entry);
+        (
+            entries().map(|entry| entry.external_id.clone()).collect(),
+            entries().filter_map(|entry| entry.email.clone()).collect(),
+        )
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<ImportMember>, Vec<Effect>) {
+        let (members, effects): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        (members, effects.into_iter().flatten().collect())
+    }
+
+    /// Each at most 2,000 entries.
+    pub(super) fn into_steps(self, request: impl Fn(Vec<ImportMember>) -> ImportRequest) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut rest = self.0.into_iter().peekable();
+        while rest.peek().is_some() {
+            let (members, effects) = Self(rest.by_ref().take(BATCH_SIZE).collect()).into_parts();
+            steps.push(Step { call: Call::Import(request(members)), effects });
+        }
+        steps
+    }
+}
+
+impl Writing<'_> {
+    /// What a change means for the ledger.
+    pub(super) fn effect(&self, change: &MemberChange, slot: &Slot) -> Vec<Effect> {
+        let (before, after) = (slot.before.clone(), slot.after.clone());
+        let email = slot.email.clone();
+        let mut effects = Vec::new();
+        match change.action {
+            Action::Invite | Action::Stage | Action::Adopt | Action::Restore | Action::Relink => {
+                if let (Some(from), Some(to)) = (&before, &after)
+                    && from != to
+                {
+                    effects.push(Effect::Renamed { from: from.clone(), to: to.clone() });
+                }
+                let directory_id = change.directory_id.clone().or_else(|| after.clone());
+                if let (Some(id), Some(directory_id)) = (after, directory_id)
+                    && change.action != Action::Relink
+                {
+                    effects.push(Effect::In { action: change.action, id, email, directory_id });
+                }
+            }
+            Action::Revoke | Action::Remove | Action::Wait => effects.extend(self.out(change, slot)),
+        }
+        if let Some(limit) = limit_of_member(change) {
+            effects.push(self.counts(limit, vec![key_of(self.changes, change.slot)]));
+            if change.action == Action::Invite && limit != LimitName::Invites {
+                effects.push(self.counts(LimitName::Invites, vec![key_of(self.changes, change.slot)]));
+            }
+        }
+        effects
+    }
+
+    fn out(&self, change: &MemberChange, slot: &Slot) -> Option<Effect> {
+        let (id, email) = (slot.before.clone()?, slot.email.clone());
+        if let Some((until, by)) = change.grace {
+            return Some(Effect::Grace { id, email, until, cause: change.cause, by });
+        }
+        let becomes = slot.after.clone().unwrap_or_else(|| id.clone());
+        let member = match change.action {
+            Action::Revoke => Afterwards::Revoked,
+            _ => Afterwards::Removed,
+        };
+        Some(Effect::Out { id, becomes, email, cause: change.cause, member })
+    }
+
+    pub(super) fn counts(&self, limit: LimitName, keys: Vec<String>) -> Effect {
+        Effect::Counts { limit, keys, approved: self.changes.approved(limit) }
+    }
+
+    /// What a change of a group counts as.
+    pub(super) fn counts_of(&self, group: &GroupChange, leaving: &FastSet<SlotId>) -> Vec<Effect> {
+        let key = |slot: SlotId| key_of_edge(self.changes, group, slot);
+        let lost = group.leave.iter().filter(|edge| is_loss(edge, leaving));
+        let lost: Vec<String> = lost.map(|edge| key(edge.slot)).collect();
+        let edges = group.join.iter().chain(&group.leave);
+        let repaired = edges.filter(|edge| edge.cause == Cause::Drift);
+        let repaired: Vec<String> = repaired.map(|edge| key(edge.slot)).collect();
+        let mut effects = Vec::new();
+        if !lost.is_empty() {
+            effects.push(self.counts(LimitName::Leaves, lost));
+        }
+        if !repaired.is_empty() {
+            effects.push(self.counts(LimitName::Repairs, repaired));
+        }
+        effects
+    }
+}

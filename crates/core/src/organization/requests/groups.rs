@@ -1,0 +1,165 @@
+//! Groups in requests.
+
+use std::sync::Arc;
+
+use foldhash::HashSet as FastSet;
+
+use super::{Step, Writing};
+use crate::entry::ExternalId;
+use crate::import::ImportGroup;
+use crate::organization::changes::{Action, Cause, Edge, GroupAction, GroupChange, Hold, SlotId};
+use crate::organization::ledger::Effect;
+use crate::organization::roster::GroupId;
+use crate::organization::server::{Call, Who};
+
+impl Writing<'_> {
+    fn free_groups(&self) -> impl Iterator<Item = &GroupChange> {
+        self.changes.groups.iter().filter(|group| group.hold == Hold::Free)
+    }
+
+    /// Memberships in the organization that end in this run, and with them those in groups.
+    fn removed(&self) -> FastSet<SlotId> {
+        let removed = self.free().filter(|(change, _)| change.action == Action::Remove);
+        removed.map(|(change, _)| change.slot).collect()
+    }
+
+    fn leaving(&self) -> FastSet<SlotId> {
+        let leaving = self.changes.members.iter().filter(|change| change.action.is_leaving());
+        leaving.map(|change| change.slot).collect()
+    }
+
+    /// Who is in a group afterwards, in order.
+    fn members_after(&self, group: &GroupChange, removed: &FastSet<SlotId>) -> Vec<SlotId> {
+        let leave: FastSet<SlotId> = group.leave.iter().map(|edge| edge.slot).collect();
+        let stay = group.current.iter().filter(|slot| !leave.contains(slot) && !removed.contains(slot));
+        let mut members: Vec<SlotId> = stay.copied().chain(group.join.iter().map(|edge| edge.slot)).collect();
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+
+    /// An import cannot name members without an external id, and would take them out.
+    fn needs_call(&self, members: &[SlotId]) -> Option<Vec<Who>> {
+        let slot = |slot: &SlotId| self.changes.slot(*slot);
+        let is_nameless = |at: &SlotId| slot(at).is_some_and(|slot| slot.after.is_none());
+        if !members.iter().any(is_nameless) {
+            return None;
+        }
+        let who = |at: &SlotId| {
+            let slot = slot(at)?;
+            match (&slot.member, &slot.after) {
+                (Some(member), _) => Some(Who::Member(member.clone())),
+                (None, Some(id)) => Some(Who::Imported(id.clone())),
+                (None, None) => None,
+            }
+        };
+        Some(members.iter().filter_map(who).collect())
+    }
+
+    /// Groups to import because they change.
+    pub(super) fn changed_groups(&self) -> Vec<(ImportGroup, Vec<Effect>)> {
+        let (removed, leaving) = (self.removed(), self.leaving());
+        let mut groups = Vec::new();
+        for group in self.free_groups().filter(|group| group.action != GroupAction::Delete) {
+            let members = self.members_after(group, &removed);
+            if self.needs_call(&members).is_some() {
+                continue;
+            }
+            let import = ImportGroup {
+                name: group.name_after().to_owned(),
+                external_id: group.external_id.clone(),
+                member_external_ids: self.changes.ids_of(&members),
+            };
+            let mut effects = self.counts_of(group, &leaving);
+            effects.push(self.effect_of(group, &import.member_external_ids));
+            groups.push((import, effects));
+        }
+        groups.sort_by(|(a, _), (b, _)| a.external_id.cmp(&b.external_id));
+        groups
+    }
+
+    /// All groups of the directory but those that a limit holds back.
+    pub(super) fn all_groups(&self) -> Vec<(ImportGroup, Vec<Effect>)> {
+        let mut groups = self.changed_groups();
+        let removed = self.removed();
+        for group in &self.changes.unchanged_groups {
+            let members: Vec<SlotId> =
+                group.members.iter().filter(|slot| !removed.contains(slot)).copied().collect();
+            let import = ImportGroup {
+                name: group.name.clone(),
+                external_id: group.external_id.clone(),
+                member_external_ids: self.changes.ids_of(&members),
+            };
+            groups.push((import, Vec::new()));
+        }
+        groups.sort_by(|(a, _), (b, _)| a.external_id.cmp(&b.external_id));
+        groups
+    }
+
+    /// The name and the members that were meant: what a limit holds back is still to be mended.
+    fn effect_of(&self, group: &GroupChange, sent: &Arc<[ExternalId]>) -> Effect {
+        let drift = |edges: &[Edge]| -> Vec<SlotId> {
+            edges.iter().filter(|edge| edge.cause == Cause::Drift).map(|edge| edge.slot).collect()
+        };
+        let strange: FastSet<ExternalId> =
+            self.changes.ids_of(&drift(&group.held_leave)).iter().cloned().collect();
+        let mut members: Vec<ExternalId> = sent.iter().filter(|id| !strange.contains(*id)).cloned().collect();
+        members.extend(self.changes.ids_of(&drift(&group.held_join)).iter().cloned());
+        members.sort_unstable();
+        members.dedup();
+        let present = group.group.as_ref().and_then(|id| self.question.roster.group(id));
+        // Vaultwarden never renames a group.
+        let name = match present.filter(|_| self.is_vaultwarden()) {
+            Some(present) => present.name.clone(),
+            None => group.name.clone(),
+        };
+        Effect::Group { id: group.external_id.clone(), name, members: members.into() }
+    }
+
+    /// Groups that get another external id have it before they are imported.
+    pub(super) fn group_calls_before(&self) -> Vec<Step> {
+        let relinked = self.free_groups().filter_map(|group| {
+            let (from, id) = (group.relinked.clone()?, group.group.clone()?);
+            let effect = Effect::GroupRenamed { from, to: group.external_id.clone() };
+            Some(Step { call: put_group(group, id), effects: vec![effect] })
+        });
+        relinked.collect()
+    }
+
+    /// What no import can do.
+    pub(super) fn group_calls_after(&self) -> Vec<Step> {
+        let (removed, leaving) = (self.removed(), self.leaving());
+        let mut steps = Vec::new();
+        for group in self.free_groups() {
+            let Some(id) = group.group.clone() else { continue };
+            if group.action == GroupAction::Delete {
+                let mut effects = self.counts_of(group, &leaving);
+                effects.push(Effect::NoGroup(group.external_id.clone()));
+                steps.push(Step { call: Call::DeleteGroup(id), effects });
+                continue;
+            }
+            let after = self.members_after(group, &removed);
+            let Some(members) = self.needs_call(&after) else { continue };
+            if group.free_name().is_some() && group.relinked.is_none() {
+                steps.push(Step { call: put_group(group, id.clone()), effects: Vec::new() });
+            }
+            let mut effects = self.counts_of(group, &leaving);
+            effects.push(self.effect_of(group, &self.changes.ids_of(&after)));
+            steps.push(Step { call: Call::PutGroupMembers { group: id, members }, effects });
+        }
+        steps
+    }
+
+    pub(super) fn reinvites(&self) -> Vec<Step> {
+        let slots = self.changes.reinvites.iter().filter_map(|slot| self.changes.slot(*slot));
+        let steps = slots.filter_map(|slot| {
+            let effects = slot.after.iter().map(|id| Effect::Reinvited(id.clone())).collect();
+            Some(Step { call: Call::Reinvite(slot.member.clone()?), effects })
+        });
+        steps.collect()
+    }
+}
+
+fn put_group(group: &GroupChange, id: GroupId) -> Call {
+    Call::PutGroup { group: id, name: group.name_after().to_owned(), external_id: group.external_id.clone() }
+}

@@ -1,0 +1,184 @@
+//! What the administrator decided about the organization.
+
+use std::collections::BTreeSet;
+
+use crate::rules::{DisabledUsers, ExistingMembers, ImportSize, Newcomers};
+
+use super::moment::Span;
+
+/// Settings of a sync that decide what changes in the organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `sync.removeMissing`.
+    pub absent: Absent,
+    /// `sync.removeDisabled`.
+    pub disabled: DisabledUsers,
+    /// `sync.overwriteExisting`.
+    pub existing: ExistingMembers,
+    /// `sync.largeImport`.
+    pub size: ImportSize,
+    /// `sync.inviteUsersAfterProvisioning`.
+    pub newcomers: Newcomers,
+    /// `sync.relink`.
+    pub relink: Relink,
+    /// `sync.grace`. None at all: who leaves is removed at once.
+    pub grace: Span,
+    /// `sync.vanishedGroups`.
+    pub vanished_groups: VanishedGroups,
+    /// `sync.reinvite`. None: off.
+    pub reinvite: Option<Span>,
+    /// `sync.protect`.
+    pub protect: Protect,
+    /// `sync.limitRemovals`.
+    pub limit_removals: Limit,
+    /// `sync.limitLeaves`.
+    pub limit_leaves: Limit,
+    /// `sync.limitRepairs`.
+    pub limit_repairs: Limit,
+    /// `sync.limitInvites`.
+    pub limit_invites: Limit,
+    /// `sync.onLimit`.
+    pub on_limit: OnLimit,
+    /// `sync --allow-removals`, for one run.
+    pub allow_removals: Option<usize>,
+    /// `sync.verifyEvery`. None: memberships are read only where they are to change.
+    pub verify_every: Option<Span>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            absent: Absent::Keep,
+            disabled: DisabledUsers::Keep,
+            existing: ExistingMembers::Keep,
+            size: ImportSize::Single,
+            newcomers: Newcomers::Stage,
+            relink: Relink::Off,
+            grace: Span::NONE,
+            vanished_groups: VanishedGroups::Keep,
+            reinvite: None,
+            protect: Protect::default(),
+            limit_removals: Limit::Percent(10),
+            limit_leaves: Limit::Percent(25),
+            limit_repairs: Limit::Percent(25),
+            limit_invites: Limit::Off,
+            on_limit: OnLimit::Hold,
+            allow_removals: None,
+            verify_every: Some(Span::DAY),
+        }
+    }
+}
+
+/// What happens to people whom the directory does not have any more, or whom the filters do not match any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absent {
+    /// They stay.
+    #[default]
+    Keep,
+    /// Those whom the directory does not have any more leave.
+    Missing,
+    /// Those too whom the same filters matched once and do not match any more.
+    OutOfScope,
+}
+
+/// Whether members whose external id has changed get the new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relink {
+    /// They are imported by the id that the organization knows, and told in every run.
+    #[default]
+    Off,
+    /// Who has the same address gets the new id; a group of the same name, too.
+    Address,
+}
+
+/// What happens to groups of ours that the directory or the filter does not have any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VanishedGroups {
+    /// They stay as they are, and are told in every run.
+    #[default]
+    Keep,
+    /// Everybody leaves them.
+    Empty,
+    /// They are deleted; emptied where the server cannot delete.
+    Delete,
+}
+
+/// Whom no sync removes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protect {
+    /// Addresses and external ids, in lower case.
+    pub people: BTreeSet<String>,
+    /// Names of groups, in lower case.
+    pub groups: BTreeSet<String>,
+}
+
+impl Protect {
+    /// Reads a list with commas: addresses, ids, `group:NAME`.
+    pub fn parse(text: &str) -> Self {
+        let mut protect = Self::default();
+        for part in text.split(',').map(|part| part.trim().to_lowercase()).filter(|part| !part.is_empty()) {
+            match part.strip_prefix("group:") {
+                Some(name) => protect.groups.insert(name.trim().to_owned()),
+                None => protect.people.insert(part),
+            };
+        }
+        protect
+    }
+
+    /// Whether nobody is protected.
+    pub fn is_empty(&self) -> bool {
+        self.people.is_empty() && self.groups.is_empty()
+    }
+}
+
+/// How much may happen without anybody saying so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Whatever happens.
+    Off,
+    /// At most so many.
+    Number(usize),
+    /// At most so many of a hundred; a few in any case, never the last.
+    Percent(u8),
+}
+
+impl Limit {
+    /// Reads `off`, a number or a percentage. None for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("off") {
+            return Some(Self::Off);
+        }
+        match text.strip_suffix('%') {
+            Some(percent) => percent.trim().parse().ok().filter(|percent| *percent <= 100).map(Self::Percent),
+            None => text.parse().ok().map(Self::Number),
+        }
+    }
+}
+
+/// What happens when a limit is exceeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLimit {
+    /// Those counted are held back, everything else is done.
+    #[default]
+    Hold,
+    /// Nothing is sent.
+    Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_protection_are_read() {
+        assert_eq!(Limit::parse(" Off "), Some(Limit::Off));
+        assert_eq!(Limit::parse("10 %"), Some(Limit::Percent(10)));
+        assert_eq!(Limit::parse("0"), Some(Limit::Number(0)));
+        assert_eq!((Limit::parse("101%"), Limit::parse("-1"), Limit::parse("")), (None, None, None));
+        let protect = Protect::parse("Boss@x.org, 17,,group: Break glass");
+        assert_eq!(protect.people, BTreeSet::from(["17".to_owned(), "boss@x.org".to_owned()]));
+        assert_eq!(protect.groups, BTreeSet::from(["break glass".to_owned()]));
+        assert!(Protect::parse(" ,").is_empty());
+    }
+}

@@ -1,0 +1,287 @@
+//! A company: a directory, an organization, a ledger, a clock; what people do to them; and a sync that may fail half-way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bwdc_core::entry::{Email, ExternalId, FoundAs};
+use bwdc_core::organization::changes::Changes;
+use bwdc_core::organization::directory::{
+    DirectoryNow, Entry, GroupsRead, LeftOut, Place, Scope, Source, State,
+};
+use bwdc_core::organization::roster::{
+    Account, Basis, Group, Held, Kind, Member, MemberId, Role, Roster, Status,
+};
+use bwdc_core::organization::server::carry_out;
+use bwdc_core::organization::settings::Settings;
+use bwdc_core::organization::{Ledger, Moment, Question, Span, Step, changes, requests};
+use bwdc_core::prepare::PreparedGroup;
+use bwdc_core::rules::DisabledUsers;
+use bwdc_core::snapshot::Coverage;
+
+use crate::made::owner;
+
+/// A human being, whatever the accounts.
+pub(crate) type Soul = u8;
+
+/// An account in the directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Account_ {
+    pub(crate) id: String,
+    pub(crate) email: Option<String>,
+    pub(crate) life: Life,
+    pub(crate) created: Moment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Active,
+    Disabled,
+    Tombstone,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct DirectoryGroup {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) souls: BTreeSet<Soul>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) accounts: BTreeMap<Soul, Account_>,
+    pub(crate) groups: BTreeMap<u8, DirectoryGroup>,
+    /// Whom the filter leaves out.
+    pub(crate) excluded: BTreeSet<Soul>,
+    pub(crate) server: Roster,
+    pub(crate) ledger: Ledger,
+    pub(crate) settings: Settings,
+    pub(crate) now: Moment,
+    /// Which accounts have another id or another address than at the last run that ended well.
+    pub(crate) moved: BTreeSet<Soul>,
+    pub(crate) versions: u32,
+    /// Which soul an address belongs to.
+    pub(crate) owners: BTreeMap<String, Soul>,
+    /// The member that a soul was at the end of the last run that ended well.
+    pub(crate) memory: BTreeMap<Soul, MemberId>,
+    /// What the sync revoked, and why it would be removed.
+    pub(crate) trace: Vec<String>,
+    /// Whether any run did not come to its end.
+    pub(crate) has_failed: bool,
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// This request never arrives, and the run ends.
+    Lost(usize),
+    /// This request is carried out, nobody hears of it, and the run ends.
+    Unheard(usize),
+}
+
+impl World {
+    pub(crate) fn new(kind: Kind, settings: Settings) -> Self {
+        let mut server = Roster::new(kind, Basis::Live);
+        server.put_member(owner("boss", ""));
+        Self {
+            accounts: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+            server,
+            ledger: Ledger::default(),
+            settings,
+            now: Moment(1_000_000),
+            moved: BTreeSet::new(),
+            versions: 0,
+            owners: BTreeMap::new(),
+            memory: BTreeMap::new(),
+            trace: Vec::new(),
+            has_failed: false,
+        }
+    }
+
+    pub(crate) fn fresh(&mut self, what: &str, soul: Soul) -> String {
+        self.versions += 1;
+        format!("{what}{soul}v{}", self.versions)
+    }
+
+    pub(crate) fn soul_of(&self, member: &Member) -> Option<Soul> {
+        self.owners.get(member.email.as_str()).copied()
+    }
+
+    pub(crate) fn directory(&self) -> DirectoryNow {
+        let entry = |(soul, account): (&Soul, &Account_)| {
+            let is_excluded = self.excluded.contains(soul);
+            let removes = self.settings.disabled == DisabledUsers::Remove;
+            let state = match account.life {
+                Life::Tombstone => State::Deleted,
+                Life::Disabled if removes && is_excluded => State::Disabled(Scope::LeftOut),
+                Life::Disabled if removes => State::Disabled(Scope::Matched),
+                _ if is_excluded => State::LeftOut(LeftOut::Filter),
+                _ if account.email.is_none() => State::LeftOut(LeftOut::Other),
+                _ => State::Imported,
+            };
+            Entry {
+                id: ExternalId::from(account.id.as_str()),
+                email: account.email.as_deref().and_then(Email::parse),
+                source: 0,
+                state,
+                created: Some(account.created),
+                found_as: FoundAs::default(),
+            }
+        };
+        let group = |group: &DirectoryGroup| {
+            let living = group.souls.iter().filter_map(|soul| self.accounts.get(soul));
+            let living = living.filter(|account| account.life != Life::Tombstone);
+            let mut members: Vec<ExternalId> =
+                living.map(|account| ExternalId::from(account.id.as_str())).collect();
+            members.sort();
+            PreparedGroup {
+                external_id: group.id.as_str().into(),
+                name: group.name.clone(),
+                members: members.into(),
+                found_as: FoundAs::default(),
+            }
+        };
+        let mut groups: Vec<PreparedGroup> = self.groups.values().map(group).collect();
+        groups.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+        DirectoryNow {
+            people: self.accounts.iter().map(entry).collect(),
+            sources: vec![Source {
+                place: Some(Place::from("dc=x")),
+                covers: Vec::new(),
+                coverage: Coverage::Full,
+                filters: format!("{:?}", self.excluded),
+            }],
+            groups_read: GroupsRead::Completely,
+            groups,
+            unusable_groups: BTreeSet::new(),
+        }
+    }
+
+    /// What a run reads: of the official server everything but the memberships that need not be read.
+    fn read(&self, ledger: &Ledger, directory: &DirectoryNow) -> Roster {
+        if self.server.kind == Kind::Vaultwarden {
+            return ledger.roster(Kind::Vaultwarden);
+        }
+        let mut roster = self.server.clone();
+        for group in self.server.groups() {
+            roster.put_group(Group { members: Held::Unread, ..group.clone() });
+        }
+        let question =
+            Question { directory, roster: &roster, ledger, settings: &self.settings, now: self.now };
+        for id in Ledger::to_read(&question) {
+            roster.put_group(self.server.group(&id).unwrap().clone());
+        }
+        roster
+    }
+
+    /// The next run up to its requests. `plan` reads everything.
+    pub(crate) fn compute(&self, reading: Reading) -> (Ledger, DirectoryNow, Roster, Changes, Vec<Step>) {
+        let live = (self.server.kind == Kind::Official).then_some(&self.server);
+        let ledger = self.ledger.clone().settled(live);
+        let directory = self.directory();
+        let roster = match (reading, live) {
+            (Reading::Everything, Some(live)) => live.clone(),
+            _ => self.read(&ledger, &directory),
+        };
+        let question = Question {
+            directory: &directory,
+            roster: &roster,
+            ledger: &ledger,
+            settings: &self.settings,
+            now: self.now,
+        };
+        let changes = changes(&question);
+        let steps = requests(&question, &changes);
+        (ledger, directory, roster, changes, steps)
+    }
+
+    /// One run. What was computed, if it came to its end.
+    pub(crate) fn sync(&mut self, fault: Fault) -> Option<Changes> {
+        let (ledger, directory, roster, changes, steps) = self.compute(Reading::Due);
+        self.ledger = stored(&ledger);
+        if !steps.is_empty() {
+            self.ledger = stored(&self.ledger.clone().begun(&steps, self.now));
+        }
+        for (at, step) in steps.iter().enumerate() {
+            if fault == Fault::Lost(at) {
+                self.has_failed = true;
+                return None;
+            }
+            let answer = carry_out(&mut self.server, &step.call);
+            assert_eq!(answer, Ok(()), "{:#?}\n{:#?}", step.call, self.server);
+            if fault == Fault::Unheard(at) {
+                self.has_failed = true;
+                return None;
+            }
+            self.ledger = stored(&self.ledger.clone().after(step, self.now));
+        }
+        let question = Question {
+            directory: &directory,
+            roster: &roster,
+            ledger: &ledger,
+            settings: &self.settings,
+            now: self.now,
+        };
+        self.ledger = stored(&self.ledger.clone().finished(&question, &changes));
+        Some(changes)
+    }
+
+    pub(crate) fn pass(&mut self, span: Span) {
+        self.now = self.now.plus(span);
+    }
+
+    pub(crate) fn member(&self, soul: Soul) -> Option<&Member> {
+        let account = self.accounts.get(&soul)?;
+        let mine = |member: &&Member| self.soul_of(member) == Some(soul);
+        let known = self.memory.get(&soul).and_then(|id| self.server.member(id));
+        let by_email =
+            || self.server.members().find(|member| Some(member.email.as_str()) == account.email.as_deref());
+        let by_id = || {
+            let has_id =
+                |member: &&Member| member.external_id.as_ref().is_some_and(|id| id.as_str() == account.id);
+            self.server.members().filter(has_id).find(mine)
+        };
+        match self.server.kind {
+            Kind::Official => known.or_else(by_id).or_else(by_email),
+            Kind::Vaultwarden => by_email().or(known).filter(|member| !member.status.is_revoked()),
+        }
+    }
+
+    pub(crate) fn by_soul_mut(&mut self, soul: Soul, edit: impl FnOnce(&mut Member)) {
+        let found = self.member(soul).cloned();
+        if let Some(mut member) = found {
+            edit(&mut member);
+            self.server.put_member(member);
+        }
+    }
+
+    pub(crate) fn confirm(&mut self, soul: Soul) {
+        self.by_soul_mut(soul, |member| {
+            if matches!(member.status, Status::Invited | Status::Staged) {
+                member.status = Status::Confirmed;
+                member.account = Account::Linked;
+            }
+        });
+    }
+
+    pub(crate) fn make_owner(&mut self, soul: Soul) {
+        self.confirm(soul);
+        self.by_soul_mut(soul, |member| member.role = Role::Owner);
+    }
+}
+
+/// What is read before something is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Due,
+    Everything,
+}
+
+/// As it comes back from the disk.
+fn stored(ledger: &Ledger) -> Ledger {
+    let text = serde_json::to_string(ledger).unwrap();
+    let read: Ledger = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, *ledger);
+    read
+}
