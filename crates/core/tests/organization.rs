@@ -7,6 +7,8 @@
     reason = "tests say what they expect by panicking"
 )]
 
+#[path = "organization/limited.rs"]
+mod limited;
 #[path = "organization/made.rs"]
 mod made;
 #[path = "organization/model.rs"]
@@ -19,5 +21,7 @@ mod ops;
 mod servers;
 #[path = "organization/stateful.rs"]
 mod stateful;
+#[path = "organization/today.rs"]
+mod today;
 #[path = "organization/world.rs"]
 mod world;

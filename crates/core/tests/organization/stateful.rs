@@ -24,7 +24,7 @@ fn no_limits() -> Settings {
     }
 }
 
-fn fail(world: &World, what: &str) -> TestCaseError {
+pub(crate) fn fail(world: &World, what: &str) -> TestCaseError {
     TestCaseError::fail(format!("{what}\n{}\n{:#?}", world.trace.join("\n"), world.server))
 }
 
@@ -34,6 +34,12 @@ pub(crate) fn play(kind: Kind, ops: &[Op]) -> Result<(), TestCaseError> {
     for op in ops {
         world.play(op);
     }
+    end_well(world)
+}
+
+/// One run that ends well, and what must have come of it.
+pub(crate) fn end_well(mut world: World) -> Result<(), TestCaseError> {
+    let kind = world.server.kind;
     world.trace.push("last".to_owned());
     let before = world.server.clone();
     // Where nothing can be read, what an unfinished run was about to do is done.

@@ -47,9 +47,9 @@ impl Ledger {
             Effect::In { action, id, email, directory_id } => {
                 self.came(*action, id, email, directory_id, now);
             }
-            Effect::Out { id, becomes, email, cause, member: _ } => {
+            Effect::Out { id, becomes, email, cause, member } => {
                 let mut record = self.taken(id, email);
-                record.standing = Standing::Left { at: now, cause: *cause };
+                record.standing = Standing::Left { at: now, cause: *cause, member: *member };
                 record.invited = None;
                 record.doubt = None;
                 if id != becomes {

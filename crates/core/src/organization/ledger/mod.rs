@@ -148,6 +148,8 @@ pub enum Standing {
         at: Moment,
         /// Why.
         cause: Cause,
+        /// What became of the membership.
+        member: Afterwards,
     },
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use foldhash::HashMap as FastMap;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 use super::{Doubt, Due, Effect, GroupRecord, Journal, Ledger, Standing};
 use crate::entry::{Email, ExternalId};
 use crate::organization::changes::Action;
-use crate::organization::limits::LimitName;
+use crate::organization::limits::{LimitName, person_key};
 use crate::organization::roster::{Basis, Member, Roster};
 
 impl Ledger {
@@ -98,7 +98,10 @@ fn done(effects: &[Effect], roster: &Roster) -> Vec<Effect> {
         Effect::Group { .. } => false,
     };
     let done = effects.iter().filter(|effect| is_done(effect)).cloned();
-    done.map(|effect| only_gone(effect, &members)).collect()
+    let active = roster.members().filter(|member| !member.status.is_revoked());
+    let present = active.filter_map(|member| Some(person_key(member.external_id.as_ref()?, &member.email)));
+    let present: FastSet<String> = present.collect();
+    done.map(|effect| only_gone(effect, &present)).collect()
 }
 
 fn is_same(
@@ -110,13 +113,10 @@ fn is_same(
 }
 
 /// Who is still there has not left.
-fn only_gone(effect: Effect, members: &FastMap<&ExternalId, &Member>) -> Effect {
+fn only_gone(effect: Effect, present: &FastSet<String>) -> Effect {
     match effect {
         Effect::Counts { limit: LimitName::Removals, keys, approved } => {
-            let keys = keys.into_iter().filter(|key| {
-                let member = members.get(&ExternalId::from(key.as_str()));
-                member.is_none_or(|member| member.status.is_revoked())
-            });
+            let keys = keys.into_iter().filter(|key| !present.contains(key));
             Effect::Counts { limit: LimitName::Removals, keys: keys.collect(), approved }
         }
         other => other,

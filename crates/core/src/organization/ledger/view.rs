@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
-use super::{Ledger, RevokedBy, Standing};
+use super::{Afterwards, Ledger, RevokedBy, Standing};
 use crate::entry::ExternalId;
 use crate::organization::changes::{Question, changes};
 use crate::organization::moment::Span;
@@ -101,7 +101,7 @@ fn status(standing: Standing, kind: Kind) -> Option<Status> {
             Some(Status::Confirmed)
         }
         (Standing::In, Kind::Vaultwarden) => Some(Status::Confirmed),
-        (Standing::Left { .. }, Kind::Official) => None,
+        (Standing::Left { member: Afterwards::Removed, .. }, _) => None,
         (Standing::Grace { .. } | Standing::Left { .. }, _) => Some(Status::Revoked(Former::Unknown)),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use foldhash::HashSet as FastSet;
 
 use super::{LimitName, LimitState, Outcome, is_removal, leaving, limit_of};
+use crate::entry::{Email, ExternalId};
 use crate::organization::changes::{
     Action, Cause, Changes, Edge, GroupAction, GroupChange, MemberChange, Question, SlotId,
 };
@@ -44,9 +45,14 @@ pub(super) struct Counts {
 pub(in crate::organization) fn key_of(changes: &Changes, slot: SlotId) -> String {
     let Some(slot) = changes.slot(slot) else { return String::new() };
     match slot.before.as_ref().or(slot.after.as_ref()) {
-        Some(id) => id.to_string(),
+        Some(id) => person_key(id, &slot.email),
         None => slot.member.as_ref().map_or_else(String::new, |member| format!("member:{member}")),
     }
+}
+
+/// Somebody with an external id, as counted.
+pub(in crate::organization) fn person_key(id: &ExternalId, email: &Email) -> String {
+    format!("{id} {email}")
 }
 
 /// A membership, as counted.
@@ -102,7 +108,8 @@ impl Counts {
             }
         };
         let ours = question.roster.members().filter(is_ours);
-        self.ours = ours.filter_map(|member| Some(member.external_id.as_ref()?.to_string())).collect();
+        self.ours =
+            ours.filter_map(|member| Some(person_key(member.external_id.as_ref()?, &member.email))).collect();
         self.members = question.roster.members().count();
         let groups = question.roster.groups().filter_map(|group| Some((group, group.external_id.as_ref()?)));
         self.memberships = groups

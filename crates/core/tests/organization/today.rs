@@ -1,0 +1,407 @@
+//! Rows of "what goes wrong today", each as a test that fails without what is here.
+
+use bwdc_core::organization::changes::{Action, Cause, Changes, Code, GroupAction, Hold, Stopped};
+use bwdc_core::organization::document::{Document, Heading};
+use bwdc_core::organization::limits::{LimitName, Outcome};
+use bwdc_core::organization::roster::{Kind, Seats};
+use bwdc_core::organization::server::Call;
+use bwdc_core::organization::settings::{Absent, Limit, OnLimit, Protect, Relink, Settings, VanishedGroups};
+use bwdc_core::organization::{Span, Step};
+use bwdc_core::rules::{DisabledUsers, ExistingMembers, Newcomers};
+use bwdc_core::snapshot::Coverage;
+
+use crate::ops::Op::{self, *};
+use crate::stateful;
+use crate::world::{Fault, Reading, Soul, World};
+
+fn both(ops: &[Op]) {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        stateful::play(kind, ops).unwrap();
+    }
+}
+
+fn settings() -> Settings {
+    Settings { newcomers: Newcomers::Invite, ..Settings::default() }
+}
+
+/// A company of so many people in one group, imported.
+fn company(kind: Kind, people: Soul, settings: Settings) -> World {
+    let mut world = World::new(kind, settings);
+    world.play(&MakeGroup(0));
+    for soul in 0..people {
+        world.play(&Hire(soul));
+        world.play(&Join(0, soul));
+    }
+    world.play(&Sync(Fault::None));
+    world
+}
+
+fn plan(world: &World) -> (Changes, Vec<Step>) {
+    let (.., changes, steps) = world.compute(Reading::Everything);
+    (changes, steps)
+}
+
+fn codes(changes: &Changes) -> Vec<Code> {
+    changes.warnings.iter().map(|warning| warning.code).collect()
+}
+
+fn outcome(changes: &Changes, limit: LimitName) -> Outcome {
+    changes.limits.iter().find(|state| state.limit == limit).unwrap().outcome
+}
+
+fn in_organization(world: &World) -> usize {
+    let members = world.server.members().filter(|member| member.external_id.is_some());
+    members.filter(|member| !member.status.is_revoked()).count()
+}
+
+#[test]
+fn a_lost_run_and_then_the_directory_as_before() {
+    let remove = Disabled(DisabledUsers::Remove);
+    for fault in [Fault::Lost(0), Fault::Unheard(0)] {
+        both(&[Hire(1), Hire(2), remove.clone(), Sync(Fault::None), Disable(2), Sync(fault), Enable(2)]);
+        both(&[Hire(1), MakeGroup(0), Sync(Fault::None), Join(0, 1), Sync(fault), Quit(0, 1)]);
+    }
+}
+
+#[test]
+fn an_id_that_changes() {
+    both(&[MakeGroup(0), Hire(1), Join(0, 1), Sync(Fault::None), NewId(1), Sync(Fault::None), Delete(1)]);
+    let mut world = company(Kind::Official, 3, settings());
+    world.play(&NewId(1));
+    let (changes, steps) = plan(&world);
+    assert!(changes.is_empty() && steps.is_empty());
+    assert_eq!(codes(&changes), [Code::IdChanged]);
+    world.play(&Sync(Fault::None));
+    assert_eq!(codes(&plan(&world).0), [Code::IdChanged]);
+    world.settings.relink = Relink::Address;
+    let (changes, steps) = plan(&world);
+    assert_eq!(changes.members[0].action, Action::Relink);
+    assert!(matches!(steps[..], [Step { call: Call::Relink { .. }, .. }]));
+    world.play(&Sync(Fault::None));
+    let (changes, _) = plan(&world);
+    assert!(changes.is_empty() && changes.warnings.is_empty());
+}
+
+#[test]
+fn a_group_whose_id_changes() {
+    let mut world = company(Kind::Official, 3, settings());
+    world.play(&NewGroupId(0));
+    let (changes, _) = plan(&world);
+    assert_eq!(changes.groups[0].action, GroupAction::Create);
+    assert!(codes(&changes).contains(&Code::GroupVanished));
+    world.settings.relink = Relink::Address;
+    let (changes, _) = plan(&world);
+    assert_eq!((changes.groups.len(), changes.groups[0].action), (1, GroupAction::Update));
+    world.play(&Sync(Fault::None));
+    assert!(plan(&world).0.is_empty());
+    assert_eq!(world.server.groups().count(), 1);
+}
+
+#[test]
+fn vaultwarden_goes_by_the_address_that_was_imported() {
+    for moved in [NewAddress(1), NoAddress(1)] {
+        let mut world = company(Kind::Vaultwarden, 12, settings());
+        world.play(&moved);
+        world.play(&Sync(Fault::None));
+        world.play(&Delete(1));
+        world.play(&Sync(Fault::None));
+        assert_eq!(in_organization(&world), 11, "{moved:?}");
+    }
+}
+
+#[test]
+fn an_empty_read_removes_nobody() {
+    for (kind, people) in [(Kind::Official, 4), (Kind::Official, 40), (Kind::Vaultwarden, 40)] {
+        let mut world = company(kind, people, Settings { absent: Absent::Missing, ..settings() });
+        (0..people).for_each(|soul| world.play(&Vanish(soul)));
+        let (changes, steps) = plan(&world);
+        assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
+        assert!(changes.members.iter().all(|change| change.hold == Hold::Held));
+        assert!(codes(&changes).contains(&Code::EmptyRead));
+        assert!(steps.is_empty(), "{steps:#?}");
+        world.play(&Sync(Fault::None));
+        assert_eq!(in_organization(&world), usize::from(people));
+    }
+}
+
+#[test]
+fn slices_trip() {
+    let mut world = company(Kind::Official, 100, Settings { absent: Absent::Missing, ..settings() });
+    for slice in 0..3 {
+        (slice * 8..slice * 8 + 8).for_each(|soul| world.play(&Vanish(soul)));
+        world.play(&Sync(Fault::None));
+    }
+    assert_eq!(in_organization(&world), 92);
+    world.pass(Span::DAY);
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 92);
+    let (changes, _) = plan(&world);
+    world.ledger = world.ledger.clone().approved(&changes, world.now);
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 76);
+    // Once.
+    assert_eq!(world.ledger.approvals(world.now).count(), 0);
+    world.play(&Vanish(90));
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 75);
+}
+
+#[test]
+fn one_limit_for_every_cause() {
+    for (kind, cause) in [
+        (Kind::Official, Cause::Deleted),
+        (Kind::Vaultwarden, Cause::Deleted),
+        (Kind::Official, Cause::Disabled),
+        (Kind::Vaultwarden, Cause::Disabled),
+    ] {
+        let mut world = company(kind, 40, Settings { disabled: DisabledUsers::Remove, ..settings() });
+        let ops = (0..39).map(|soul| if cause == Cause::Deleted { Delete(soul) } else { Disable(soul) });
+        ops.for_each(|op| world.play(&op));
+        let (changes, steps) = plan(&world);
+        assert!(changes.members.iter().all(|change| change.cause == cause && change.hold == Hold::Held));
+        assert!(steps.is_empty());
+    }
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut world = company(kind, 50, settings());
+        (0..50).for_each(|soul| world.play(&Confirm(soul)));
+        world.settings.existing = ExistingMembers::Overwrite;
+        (1..50).for_each(|soul| world.play(&Vanish(soul)));
+        let (changes, steps) = plan(&world);
+        assert_eq!(changes.members.iter().filter(|change| change.cause == Cause::Overwrite).count(), 49);
+        assert_eq!(changes.stopped, Stopped::Yes);
+        assert!(steps.is_empty());
+        world.settings.limit_removals = Limit::Off;
+        world.settings.limit_leaves = Limit::Off;
+        world.play(&Sync(Fault::None));
+        assert_eq!((in_organization(&world), plan(&world).0.is_empty()), (1, true));
+    }
+}
+
+#[test]
+fn overwriting_spares_the_protected_and_tells_what_would_fail() {
+    let protect = Protect::parse("a1@x.org");
+    let mut world = company(Kind::Official, 3, Settings { protect, ..settings() });
+    world.settings.existing = ExistingMembers::Overwrite;
+    (0..3).for_each(|soul| world.play(&Confirm(soul)));
+    (1..3).for_each(|soul| world.play(&Vanish(soul)));
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 2);
+    world.play(&Hire(4));
+    world.play(&Sync(Fault::None));
+    world.play(&Vanish(4));
+    assert!(codes(&plan(&world).0).contains(&Code::OverwriteWouldFail));
+}
+
+#[test]
+fn groups_that_are_all_empty_are_held() {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut world = company(kind, 10, settings());
+        for group in 1..4 {
+            world.play(&MakeGroup(group));
+            (0..10).for_each(|soul| world.play(&Join(group, soul)));
+        }
+        world.play(&Sync(Fault::None));
+        for group in 0..4 {
+            (0..10).for_each(|soul| world.play(&Quit(group, soul)));
+        }
+        let (changes, steps) = plan(&world);
+        assert_eq!(outcome(&changes, LimitName::Leaves), Outcome::Tripped);
+        assert!(codes(&changes).contains(&Code::EmptyRead));
+        assert!(changes.groups.iter().all(|group| group.hold == Hold::Held && group.held_leave.len() == 10));
+        assert!(steps.is_empty());
+    }
+}
+
+#[test]
+fn who_never_was_a_member_is_no_alarm() {
+    let mut world = company(Kind::Official, 10, settings());
+    for soul in 20..80 {
+        world.play(&Hire(soul));
+        world.play(&Delete(soul));
+    }
+    world.play(&Hire(11));
+    let (changes, _) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Within);
+    assert_eq!(changes.summary().invite, 1);
+    assert_eq!(changes.summary().remove, 0);
+}
+
+#[test]
+fn a_used_id_brings_no_group() {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut world = company(kind, 12, settings());
+        world.play(&Vanish(1));
+        world.play(&Sync(Fault::None));
+        world.play(&Quit(0, 1));
+        world.play(&UsedId(50, 1));
+        let (changes, steps) = plan(&world);
+        assert!(changes.members.iter().any(|change| change.cause == Cause::IdReused));
+        let Call::Import(first) = &steps[0].call else { panic!("{steps:#?}") };
+        assert!(first.groups.is_empty() && first.members.iter().all(|entry| entry.deleted));
+        world.play(&Sync(Fault::None));
+        let group = world.server.groups().next().unwrap();
+        assert_eq!(group.members.known().len(), 11);
+        assert!(plan(&world).0.is_empty());
+    }
+}
+
+#[test]
+fn people_who_are_left_out_leave_when_they_are_gone() {
+    let remove = Disabled(DisabledUsers::Remove);
+    both(&[Hire(1), remove, Sync(Fault::None), Exclude(1), Disable(1)]);
+    both(&[Hire(1), Sync(Fault::None), Exclude(1), Sync(Fault::None), Delete(1)]);
+    both(&[Hire(1), Absent(Absent::Missing), Sync(Fault::None), Exclude(1), Sync(Fault::None), Vanish(1)]);
+}
+
+#[test]
+fn out_of_scope_needs_the_same_filters() {
+    let mut world = company(Kind::Official, 12, Settings { absent: Absent::OutOfScope, ..settings() });
+    world.play(&Exclude(1));
+    assert!(plan(&world).0.is_empty(), "the filter has changed");
+}
+
+#[test]
+fn groups_that_vanish_are_told() {
+    let mut world = company(Kind::Official, 4, settings());
+    world.play(&DropGroup(0));
+    for _ in 0..2 {
+        let (changes, _) = plan(&world);
+        assert_eq!((changes.is_empty(), codes(&changes)), (true, vec![Code::GroupVanished]));
+        assert_eq!(changes.vanished[0].members, 4);
+        world.play(&Sync(Fault::None));
+    }
+    world.settings.vanished_groups = VanishedGroups::Delete;
+    // All memberships at once.
+    assert_eq!(outcome(&plan(&world).0, LimitName::Leaves), Outcome::Tripped);
+    world.settings.limit_leaves = Limit::Off;
+    world.play(&Sync(Fault::None));
+    assert_eq!(world.server.groups().count(), 0);
+}
+
+#[test]
+fn drift_is_mended_and_mass_drift_is_held() {
+    let mut world = company(Kind::Official, 12, settings());
+    world.play(&HandRemove(1));
+    world.play(&HandRename(0));
+    world.play(&HandQuit(0, 2));
+    let (changes, _) = plan(&world);
+    assert_eq!((changes.members[0].action, changes.members[0].cause), (Action::Invite, Cause::Drift));
+    assert_eq!(changes.groups[0].cause, Cause::Drift);
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 12);
+    world.pass(Span::days(2));
+    (0..8).for_each(|soul| world.play(&HandRemove(soul)));
+    let (changes, steps) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Repairs), Outcome::Tripped);
+    assert!(steps.is_empty(), "{steps:#?}");
+}
+
+#[test]
+fn a_joiner_is_one_small_request() {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut world = company(kind, 30, settings());
+        world.play(&Hire(40));
+        let (_, steps) = plan(&world);
+        let [Step { call: Call::Import(request), .. }] = &steps[..] else { panic!("{steps:#?}") };
+        assert_eq!((request.members.len(), request.groups.len()), (1, 0));
+    }
+}
+
+#[test]
+fn leavers_make_room() {
+    let mut world = company(Kind::Official, 10, settings());
+    world.server.seats = Some(Seats { available: 11, at_most: Some(11) });
+    world.play(&Delete(1));
+    world.play(&Hire(20));
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 10);
+}
+
+#[test]
+fn an_owner_who_is_gone_stays_and_is_told() {
+    let mut world = company(Kind::Official, 10, settings());
+    world.play(&Own(1));
+    world.play(&Quit(0, 1));
+    world.play(&Delete(1));
+    let (changes, _) = plan(&world);
+    assert!(changes.members.is_empty());
+    assert!(codes(&changes).contains(&Code::OwnerKept));
+}
+
+#[test]
+fn grace_revokes_restores_and_removes() {
+    let mut world = company(Kind::Official, 12, Settings { grace: Span::days(3), ..settings() });
+    world.settings.disabled = DisabledUsers::Remove;
+    world.play(&Disable(1));
+    world.play(&Disable(2));
+    world.play(&HandRevoke(3));
+    world.play(&Disable(3));
+    world.play(&Sync(Fault::None));
+    assert_eq!(in_organization(&world), 9);
+    let (changes, _) = plan(&world);
+    assert!(changes.is_empty());
+    assert_eq!(changes.waiting.len(), 3);
+    world.play(&Enable(1));
+    let (changes, _) = plan(&world);
+    let [change] = &changes.members[..] else { panic!("{:#?}", changes.members) };
+    assert_eq!((change.action, change.cause), (Action::Restore, Cause::Returned));
+    world.play(&Sync(Fault::None));
+    world.pass(Span::days(3));
+    let (changes, _) = plan(&world);
+    assert!(changes.members.iter().all(|change| change.cause == Cause::Grace));
+    assert_eq!(changes.summary().remove, 2);
+    world.play(&Sync(Fault::None));
+    assert_eq!(world.server.members().count(), 11);
+}
+
+#[test]
+fn stopping_sends_nothing() {
+    let mut world = company(Kind::Official, 20, Settings { on_limit: OnLimit::Stop, ..settings() });
+    (0..10).for_each(|soul| world.play(&Delete(soul)));
+    world.play(&Hire(30));
+    let (changes, steps) = plan(&world);
+    assert!(steps.is_empty() && changes.members.iter().all(|change| change.hold == Hold::Held));
+    world.settings.allow_removals = Some(10);
+    assert_eq!(plan(&world).0.summary().remove, 10);
+    world.settings.allow_removals = Some(9);
+    assert_eq!(plan(&world).0.summary().remove, 0);
+}
+
+#[test]
+fn the_document_has_the_keys_of_the_contract() {
+    let mut world = company(Kind::Official, 3, settings());
+    world.play(&Hire(9));
+    world.play(&Join(0, 9));
+    world.play(&Quit(0, 1));
+    let heading = Heading {
+        created_at: "2026-01-01T00:00:00Z".into(),
+        expires_at: "2026-01-02T00:00:00Z".into(),
+        organization: "org".into(),
+        server: "https://x.org".into(),
+        coverage: Coverage::Full,
+    };
+    let document = Document::of(&plan(&world).0, heading);
+    let text = serde_json::to_string(&document).unwrap();
+    assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document);
+    let expected = serde_json::json!({
+        "object": "plan", "version": 1, "createdAt": "2026-01-01T00:00:00Z", "expiresAt": "2026-01-02T00:00:00Z",
+        "organization": {"id": "org", "server": "https://x.org", "kind": "official"},
+        "basis": "live", "coverage": "full",
+        "members": [{"action": "invite", "email": "a9@x.org", "externalId": "id9v5", "memberId": null, "cause": "new",
+            "held": false}],
+        "groups": [{"action": "update", "name": "Group 0", "externalId": "g0v1", "groupId": "new:00000004", "cause": "new",
+            "held": false, "join": ["id9v5"], "leave": ["id1v3"], "heldLeave": []}],
+        "warnings": [{"code": "mailsSent", "subject": "", "text": "1 people get an invitation by mail."}],
+        "limits": [
+            {"limit": "removals", "allowed": 5, "wanted": 0, "tripped": false},
+            {"limit": "leaves", "allowed": 25, "wanted": 1, "tripped": false},
+            {"limit": "repairs", "allowed": 25, "wanted": 0, "tripped": false},
+            {"limit": "invites", "allowed": null, "wanted": 4, "tripped": false},
+        ],
+        "summary": {"invite": 1, "stage": 0, "adopt": 0, "relink": 0, "restore": 0, "revoke": 0, "remove": 0,
+            "unchanged": 3, "groupsCreated": 0, "groupsRenamed": 0, "groupsUpdated": 1, "groupsEmptied": 0,
+            "groupsDeleted": 0, "join": 1, "leave": 1, "held": 0,
+            "seats": {"inUse": 4, "needed": 1, "available": null}}
+    });
+    assert_eq!(serde_json::to_value(&document).unwrap(), expected);
+}
