@@ -19,7 +19,7 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use crate::check::{Cause, Finding, Removals, too_many_gone};
 use crate::entry::{Email, ExternalId, Status};
 use crate::known::KnownPeople;
-use crate::note::{Note, Severity, Step};
+use crate::note::{Note, Noted, Severity, Step};
 use crate::prepare::{
     BadRecord, Decided, Draft, Fate, Missing, Person, Prepared, PreparedGroup, decide, fate, finish, validate,
 };
@@ -202,7 +202,7 @@ fn contenders(id: &ExternalId, shares: &[Share]) -> Vec<String> {
 }
 
 /// Keeps people who are active in another directory.
-fn spare(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
+fn spare(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
     let mut notes = Vec::new();
     for at in 0..shares.len() {
         let people = std::mem::take(&mut shares[at].decided.draft.people);
@@ -264,7 +264,7 @@ fn leaving_as_imported(mut shares: Vec<Share>) -> Vec<Share> {
 }
 
 /// Lists each address once, under one id. The groups of all directories refer to the person by that id.
-fn one_per_address(mut shares: Vec<Share>) -> (Vec<Share>, Vec<Note>) {
+fn one_per_address(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
     let winners = winners(&shares);
     let mut carried: FastSet<Email> = shares
         .iter()

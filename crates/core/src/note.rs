@@ -55,6 +55,9 @@ impl Note {
     }
 }
 
+/// A value, and why parts of it were dropped or changed on the way to it.
+pub type Noted<T> = (T, Vec<Note>);
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.entry.as_str() {

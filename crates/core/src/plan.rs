@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::entry::Email;
 use crate::import::{ImportGroup, ImportMember, ImportRequest};
-use crate::note::{Note, Step};
+use crate::note::{Note, Noted, Step};
 use crate::prepare::{BadRecord, Fate, Missing, Person, Prepared, PreparedGroup};
 use crate::rules::{ExistingMembers, ImportSize, Newcomers, Rules};
 use crate::snapshot::Cursor;
@@ -107,7 +107,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
 }
 
 /// Drops people whom Vaultwarden cannot be told about, because they have no address.
-fn addressable(people: Vec<Person>, mut notes: Vec<Note>, server: Server) -> (Vec<Person>, Vec<Note>) {
+fn addressable(people: Vec<Person>, mut notes: Vec<Note>, server: Server) -> Noted<Vec<Person>> {
     if server == Server::Official {
         return (people, notes);
     }

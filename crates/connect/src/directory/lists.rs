@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bwdc_core::entry::User;
-use bwdc_core::note::{Note, Step};
+use bwdc_core::note::{Note, Noted, Step};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer};
 
@@ -60,7 +60,7 @@ impl<M> From<Listed<M>> for Members<M> {
 }
 
 /// Groups with their members, and notes about those that were left out.
-pub(super) type WithMembers<'a, R, M> = (Vec<(&'a R, Vec<M>)>, Vec<Note>);
+pub(super) type WithMembers<'a, R, M> = Noted<Vec<(&'a R, Vec<M>)>>;
 
 /// Requests the members of each group, `at_once` at a time; the client limits the requests.
 ///

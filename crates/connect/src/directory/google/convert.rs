@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
-use bwdc_core::note::{Note, Step};
+use bwdc_core::note::{Note, Noted, Step};
 use serde_json::Value;
 
 use super::client::{GroupRecord, MemberRecord, UserRecord};
@@ -51,7 +51,7 @@ pub(super) fn group(
     record: &GroupRecord,
     members: &[MemberRecord],
     living: &HashSet<&ReferenceId>,
-) -> (Group, Vec<Note>) {
+) -> Noted<Group> {
     let (mut references, mut inactive, mut foreign) = (Vec::new(), 0_usize, 0_usize);
     for member in members {
         let reference = ReferenceId::from(member.id.as_str());

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bwdc_core::entry::User;
-use bwdc_core::note::{Note, Step};
+use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, Page, Record, UserRecord};
@@ -103,7 +103,7 @@ impl Google {
         &self,
         scope: Scope,
         progress: &Progress,
-    ) -> Result<(Vec<(GroupRecord, Vec<MemberRecord>)>, Vec<Note>)> {
+    ) -> Result<Noted<Vec<(GroupRecord, Vec<MemberRecord>)>>> {
         if !scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
         }

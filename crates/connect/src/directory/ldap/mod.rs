@@ -8,11 +8,13 @@ mod discovery;
 mod dn;
 mod failure;
 mod filter;
+mod groups;
 mod paging;
 mod probe;
 mod referral;
 mod root_dse;
 mod slices;
+mod tombstones;
 mod wire;
 
 #[cfg(test)]
@@ -21,18 +23,17 @@ mod tests;
 use std::sync::Arc;
 
 use bwdc_core::entry::{Group, ReferenceId, Status, User};
-use bwdc_core::note::{Note, Step};
+use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use self::client::{Connection, Request};
 pub use self::config::Config;
-use self::config::{Flavour, OutsideGroups, Referrals, Search, Tree, and};
-use self::convert::{AccountKind, Found, GroupRecord, Person, References, Rest, USER_ACCOUNT};
-use self::referral::{Place, Places};
+use self::config::{Flavour, Referrals, Search, Tree, and};
+use self::convert::{AccountKind, Found, GroupRecord, Person, USER_ACCOUNT};
+use self::referral::Places;
 pub use self::root_dse::{Product, RootDse, root_dse};
-use self::wire::{Control, Criticality, Depth};
+use self::wire::Depth;
 use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, Kind, Result};
@@ -89,7 +90,7 @@ impl Ldap {
 
     /// Directory with the first server that can be reached, and notes about those before it. One server is read from start
     /// to end: two may not be equally up to date.
-    async fn reachable(&self) -> Result<(Self, Vec<Note>)> {
+    async fn reachable(&self) -> Result<Noted<Self>> {
         let servers = discovery::servers(&self.config).await?;
         let (config, notes) = first_reachable(servers, "the next server of ldap.hostname").await?;
         Ok((Self { config: Arc::new(config), trees: Arc::clone(&self.trees) }, notes))
@@ -101,7 +102,7 @@ impl Ldap {
         what: &'static str,
         filter: String,
         progress: &Progress,
-    ) -> Result<(Vec<Person>, Vec<Note>)> {
+    ) -> Result<Noted<Vec<Person>>> {
         let (mut people, mut notes) = (Vec::new(), Vec::new());
         let bases = self.user_bases();
         for base in &bases {
@@ -128,7 +129,7 @@ impl Ldap {
         request: &Request,
         found: Found,
         progress: &Progress,
-    ) -> Result<(Vec<Person>, Vec<Note>)> {
+    ) -> Result<Noted<Vec<Person>>> {
         let mut places = Places::of(&self.config, request.clone());
         let mut people = Vec::new();
         let now = Timestamp::now();
@@ -147,38 +148,6 @@ impl Ldap {
             places.refer(&place, references).await?;
         }
         Ok((people, places.notes))
-    }
-
-    /// Reads all groups, or none if none has changed.
-    async fn groups(&self, since: Since, progress: &Progress) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
-        let bases = self.group_bases();
-        if self.is_unchanged(&bases, since).await? {
-            return Ok((Vec::new(), Vec::new()));
-        }
-        let (mut groups, mut notes) = (Vec::new(), Vec::new());
-        for base in &bases {
-            let (found, said) = self.groups_under(base, progress).await?;
-            groups.extend(found);
-            notes.extend(said);
-        }
-        if self.may_find_twice(&bases) {
-            once_each(&mut groups, |record: &GroupRecord| record.group.reference_id.clone());
-        }
-        Ok((groups, notes))
-    }
-
-    /// Whether neither a group nor a user has changed. A changed user may be a member of unchanged groups.
-    async fn is_unchanged(&self, group_bases: &[&str], since: Since) -> Result<bool> {
-        let Some(groups) = self.changed_since(&self.config.groups.filter(), since.groups) else {
-            return Ok(false);
-        };
-        if self.exists("changed groups", group_bases, &groups).await? {
-            return Ok(false);
-        }
-        match self.changed_since(&self.config.users.filter(), since.users) {
-            Some(users) => Ok(!self.exists("changed users", &self.user_bases(), &users).await?),
-            None => Ok(true),
-        }
     }
 
     /// Whether anything matches under any of these bases.
@@ -206,110 +175,6 @@ impl Ldap {
         Ok(false)
     }
 
-    async fn groups_under(&self, base: &str, progress: &Progress) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
-        let request = Request {
-            what: "groups",
-            base: base.to_owned(),
-            scope: Depth::Subtree,
-            filter: self.config.groups.filter(),
-            attributes: convert::group_attributes(&self.config),
-            controls: Vec::new(),
-        };
-        let mut places = Places::of(&self.config, request);
-        let (mut records, mut notes) = (Vec::new(), Vec::new());
-        while let Some(place) = places.next() {
-            let (found, said, references) = groups_at(&place, progress).await?;
-            records.extend(found);
-            notes.extend(said);
-            places.refer(&place, references).await?;
-        }
-        notes.append(&mut places.notes);
-        Ok((records, notes))
-    }
-
-    /// Reads deleted accounts. If the account may not see them, this is noted and not an error: the permission is often missing.
-    async fn tombstones(
-        &self,
-        since: Option<Timestamp>,
-        progress: &Progress,
-    ) -> Result<(Vec<Person>, Vec<Note>)> {
-        let (mut people, mut notes) = (Vec::new(), Vec::new());
-        for root in unique(self.trees.iter().filter_map(|tree| tree.domain.as_deref())) {
-            let (found, said) = self.tombstones_of(root, since, progress).await?;
-            people.extend(found);
-            notes.extend(said);
-        }
-        Ok((people, notes))
-    }
-
-    async fn tombstones_of(
-        &self,
-        root: &str,
-        since: Option<Timestamp>,
-        progress: &Progress,
-    ) -> Result<(Vec<Person>, Vec<Note>)> {
-        let filter = and(&self.config.users.without_filter().filter(), "(isDeleted=TRUE)");
-        let request = Request {
-            what: "deleted users",
-            base: format!("CN=Deleted Objects,{root}"),
-            scope: Depth::Subtree,
-            filter: self.changed_since(&filter, since).unwrap_or(filter),
-            attributes: convert::user_attributes(&self.config, convert::MemberValues::Dns),
-            controls: vec![Control {
-                oid: SHOW_DELETED,
-                criticality: Criticality::Critical,
-                value: Vec::new(),
-            }],
-        };
-        match self.search_people(&request, Found::Tombstone, progress).await {
-            Ok((people, mut notes)) if people.is_empty() => {
-                if !self.may_see(&request).await? {
-                    notes.push(Note::warning(
-                        Step::Read,
-                        "",
-                        format!(
-                            "this account may not see {}, so people who were deleted stay in the organization; the LDAP page shows \
-                            how to grant the permission",
-                            request.base
-                        ),
-                    ));
-                }
-                Ok((people, notes))
-            }
-            Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok((
-                Vec::new(),
-                vec![Note::warning(
-                    Step::Read,
-                    "",
-                    format!(
-                        "deleted users could not be read, so people who left may stay in the organization: {error}"
-                    ),
-                )],
-            )),
-            other => other,
-        }
-    }
-
-    /// Whether the account can see the container of deleted entries. Active Directory silently hides entries from accounts without
-    /// the permission.
-    async fn may_see(&self, tombstones: &Request) -> Result<bool> {
-        let request = Request {
-            what: "the container of deleted users",
-            scope: Depth::Base,
-            filter: "(objectClass=*)".to_owned(),
-            attributes: nothing(),
-            ..tombstones.clone()
-        };
-        let mut connection = Connection::open(&self.config).await?;
-        let seen = connection.exists(&request).await;
-        connection.close().await;
-        match seen {
-            Ok((found, _)) => Ok(found),
-            Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Filter for changed entries, if the administrator configured an attribute for it.
     fn changed_since(&self, filter: &str, since: Option<Timestamp>) -> Option<String> {
         let attribute = self.config.attributes.revision.as_ref()?;
@@ -325,7 +190,7 @@ impl Ldap {
     }
 
     /// Times of the last syncs of users and groups, if only changes are to be read and can be.
-    async fn since(&self, ask: &Ask) -> Result<(Since, Vec<Note>)> {
+    async fn since(&self, ask: &Ask) -> Result<Noted<Since>> {
         let Extent::Since { users, groups, cursor: _ } = &ask.extent else {
             return Ok((Since::default(), Vec::new()));
         };
@@ -354,7 +219,7 @@ impl Ldap {
         ask: &Ask,
         since: Option<Timestamp>,
         progress: &Progress,
-    ) -> Result<(Vec<Person>, Vec<Note>)> {
+    ) -> Result<Noted<Vec<Person>>> {
         if !ask.scope.has_users() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -374,28 +239,6 @@ impl Ldap {
             ));
         }
         Ok((people, notes))
-    }
-
-    async fn read_groups(
-        &self,
-        ask: &Ask,
-        since: Since,
-        progress: &Progress,
-    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
-        if !ask.scope.has_groups() {
-            return Ok((Vec::new(), Vec::new()));
-        }
-        self.groups(since, progress).await
-    }
-
-    async fn read_tombstones(
-        &self,
-        ask: &Ask,
-        since: Option<Timestamp>,
-        progress: &Progress,
-    ) -> Result<(Vec<Person>, Vec<Note>)> {
-        let wanted = self.config.flavour == Flavour::ActiveDirectory && ask.scope.has_users();
-        if wanted { self.tombstones(since, progress).await } else { Ok((Vec::new(), Vec::new())) }
     }
 
     /// Scope of the read. Without the filter, because people it leaves out are known as others. Without the server, because
@@ -439,74 +282,6 @@ impl Ldap {
 /// Entries known so far, by reference.
 type Seen = foldhash::HashSet<ReferenceId>;
 
-impl Ldap {
-    /// Finds groups outside the bases that are members of these groups, and those that are members of them, and so on: each
-    /// unknown name is looked up. Other entries are people outside the bases, computers and the like.
-    async fn read_outside_groups(
-        &self,
-        groups: &[GroupRecord],
-        people: &[Person],
-        progress: &Progress,
-    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
-        let (mut found, mut notes) = (Vec::new(), Vec::new());
-        if self.config.outside_groups == OutsideGroups::Ignored {
-            return Ok((found, notes));
-        }
-        let mut seen: Seen = people.iter().map(|person| person.user.reference_id.clone()).collect();
-        seen.extend(groups.iter().map(|record| record.group.reference_id.clone()));
-        let mut unknown = unknown_members(groups, &mut seen);
-        while !unknown.is_empty() {
-            let (next, said) = self.look_up_groups(&unknown, progress).await?;
-            notes.extend(said);
-            unknown = unknown_members(&next, &mut seen);
-            found.extend(next);
-        }
-        Ok((found, notes))
-    }
-
-    /// Finds the groups among the names, on several connections: each costs a round trip.
-    async fn look_up_groups(
-        &self,
-        names: &[ReferenceId],
-        progress: &Progress,
-    ) -> Result<(Vec<GroupRecord>, Vec<Note>)> {
-        let workers = AT_ONCE.min(names.len());
-        let shares = (0..workers).map(|worker| async move {
-            let mut connection = Connection::open(&self.config).await?;
-            let (mut found, mut notes) = (Vec::new(), Vec::new());
-            for name in names.iter().skip(worker).step_by(workers) {
-                let request = Request {
-                    what: "a group outside sync.groupPath",
-                    base: name.as_str().to_owned(),
-                    scope: Depth::Base,
-                    filter: self.config.groups.without_filter().filter(),
-                    attributes: convert::group_attributes(&self.config),
-                    controls: Vec::new(),
-                };
-                match groups_on(&mut connection, &request, progress).await {
-                    Ok((records, said, _)) => {
-                        found.extend(records);
-                        notes.extend(said);
-                    }
-                    // No such entry, or a name that is not valid.
-                    Err(error) if error.kind() == Kind::Configuration => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            connection.close().await;
-            Ok::<_, Error>((found, notes))
-        });
-        let (found, notes): (Vec<_>, Vec<_>) = try_join_all(shares).await?.into_iter().unzip();
-        Ok((found.into_iter().flatten().collect(), notes.into_iter().flatten().collect()))
-    }
-}
-
-/// Members that are DNs (not user names) and have not been seen yet; marks them as seen.
-fn unknown_members(groups: &[GroupRecord], seen: &mut Seen) -> Vec<ReferenceId> {
-    let members = groups.iter().flat_map(|record| &record.group.members);
-    members.filter(|member| is_dn(member.as_str()) && seen.insert((*member).clone())).cloned().collect()
-}
-
 /// Whether the people who were requested are all there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Everybody {
@@ -538,134 +313,8 @@ async fn on_own_thread<T: Send + 'static>(
     })?
 }
 
-/// Groups of one place with all their members, notes about them, and references to other places.
-async fn groups_at(
-    place: &Place,
-    progress: &Progress,
-) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
-    let mut connection = Connection::open(&place.config).await?;
-    let found = groups_on(&mut connection, &place.request, progress).await?;
-    connection.close().await;
-    Ok(found)
-}
-
-async fn groups_on(
-    connection: &mut Connection<'_>,
-    request: &Request,
-    progress: &Progress,
-) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
-    let config = connection.config();
-    let mut records: Vec<GroupRecord> = Vec::new();
-    let mut members = References::default();
-    let mut notes = Vec::new();
-    let mut unfinished: Vec<(usize, String)> = Vec::new();
-    let references = connection
-        .search(request, |record| {
-            progress.group();
-            progress.keep(record.name().len())?;
-            match convert::group(record, config, &mut members)? {
-                Some(group) => {
-                    progress.keep(group.size() + members.grown())?;
-                    if group.rest != Rest::Complete {
-                        unfinished.push((records.len(), record.dn().into_owned()));
-                    }
-                    records.push(group);
-                }
-                None => {
-                    notes.push(Note::warning(
-                        Step::Read,
-                        record.dn(),
-                        "the group has no name and was left out",
-                    ));
-                }
-            }
-            Ok(())
-        })
-        .await?;
-    complete(config, &mut records, unfinished, progress).await?;
-    Ok((records, notes, references))
-}
-
-/// Completes the lists of members, several groups at once: each answer holds 1,500 values or so, and waiting
-/// for it takes longer than reading it.
-async fn complete(
-    config: &Config,
-    records: &mut [GroupRecord],
-    unfinished: Vec<(usize, String)>,
-    progress: &Progress,
-) -> Result<()> {
-    let workers = AT_ONCE.min(unfinished.len());
-    let shares = (0..workers).map(|worker| {
-        let share = unfinished.iter().skip(worker).step_by(workers);
-        let share: Vec<(usize, &str, Rest)> =
-            share.map(|(at, dn)| (*at, dn.as_str(), records[*at].rest)).collect();
-        async move {
-            let mut connection = Connection::open(config).await?;
-            let mut references = References::default();
-            let mut found = Vec::with_capacity(share.len());
-            for (at, dn, rest) in share {
-                found
-                    .push((at, rest_of_members(&mut connection, dn, rest, &mut references, progress).await?));
-            }
-            connection.close().await;
-            Ok::<_, Error>(found)
-        }
-    });
-    for (at, mut members) in try_join_all(shares).await?.into_iter().flatten() {
-        records[at].group.members.append(&mut members);
-        records[at].rest = Rest::Complete;
-    }
-    Ok(())
-}
-
-/// Requests the members that a range-limited answer left out, until the server marks the last part.
-async fn rest_of_members(
-    connection: &mut Connection<'_>,
-    dn: &str,
-    mut rest: Rest,
-    references: &mut References,
-    progress: &Progress,
-) -> Result<Vec<ReferenceId>> {
-    let member = &connection.config().attributes.member;
-    let mut members = Vec::new();
-    while let Rest::From(from) = rest {
-        let request = Request {
-            what: "more members",
-            base: dn.to_owned(),
-            scope: Depth::Base,
-            filter: "(objectClass=*)".to_owned(),
-            attributes: vec![format!("{member};range={from}-*")],
-            controls: Vec::new(),
-        };
-        let mut more = Vec::new();
-        let mut next = None;
-        connection
-            .search(&request, |part| {
-                let (found, after) = convert::members(part, member, references);
-                progress.keep(size_of_val(&*found) + references.grown())?;
-                more.extend(found);
-                next = Some(after);
-                Ok(())
-            })
-            .await?;
-        match next {
-            Some(next) if !more.is_empty() && next.is_after(from) => rest = next,
-            _ => {
-                return Err(Error::new(
-                    Kind::Incomplete,
-                    format!("Reading the members of {dn} from number {from} on"),
-                    "the server sent no new ones, although it had reported more",
-                )
-                .hint("The group may have changed meanwhile; the next run reads it again. Nothing was imported."));
-            }
-        }
-        members.append(&mut more);
-    }
-    Ok(members)
-}
-
 /// First server that can be reached, and notes about those before it; `instead` names what is read then.
-async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<(Config, Vec<Note>)> {
+async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<Noted<Config>> {
     let mut notes = Vec::new();
     let mut left = servers.len();
     for config in servers {

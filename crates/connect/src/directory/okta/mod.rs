@@ -8,7 +8,7 @@ mod login;
 use std::sync::Arc;
 
 use bwdc_core::entry::{Group, User};
-use bwdc_core::note::{Note, Step};
+use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
@@ -104,7 +104,7 @@ impl Okta {
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
-    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<Noted<Vec<Group>>> {
         if !scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
         }

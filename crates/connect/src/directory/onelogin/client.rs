@@ -7,17 +7,18 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::failure::{Refusal, may_pass};
+use super::record::{Record, RoleRecord, moment};
 use crate::directory::Progress;
-use crate::directory::lists::{Kept, keep, length, or_default};
+use crate::directory::lists::keep;
 use crate::http::{
-    AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Response, Settings,
-    TokenSource, Vendor, short_json,
+    AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Settings, TokenSource,
+    Vendor,
 };
 use crate::{Error, Kind, Result, mask};
 use bwdc_core::Secret;
@@ -81,111 +82,6 @@ impl List {
             limit: "100",
             may_go: true,
         }
-    }
-}
-
-/// Entry of a list.
-pub(super) trait Record: DeserializeOwned + Kept + Send + Sync {
-    /// Id, unique in its list.
-    fn id(&self) -> u64;
-    /// Creation time, if known.
-    fn since(&self) -> Option<Timestamp>;
-    /// Interprets each entry of a page with the help of the others.
-    fn compare(_page: &mut [Self]) {}
-}
-
-/// Person (OneLogin API 2, "User Resource").
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct UserRecord {
-    pub(super) id: u64,
-    pub(super) email: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) status: Option<i64>,
-    /// Roles; `None` if the page contains nobody's roles.
-    #[serde(default)]
-    pub(super) role_ids: Option<Vec<u64>>,
-    #[serde(default, deserialize_with = "moment")]
-    pub(super) created_at: Option<Timestamp>,
-}
-
-/// Time such as `2021-04-28T21:10:57.210Z`.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Timestamp>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(value.as_str().and_then(|text| text.parse().ok()))
-}
-
-/// Role (OneLogin API 2, "Roles").
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct RoleRecord {
-    pub(super) id: u64,
-    /// Empty if there is none.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) name: String,
-}
-
-/// Person with a role (OneLogin API 2, "Get Role Users").
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Holder {
-    pub(super) id: u64,
-    #[serde(default, deserialize_with = "moment")]
-    added_at: Option<Timestamp>,
-}
-
-impl Kept for UserRecord {
-    fn beside(&self) -> usize {
-        let roles = self.role_ids.as_ref().map_or(0, Vec::len);
-        length(&self.email) + length(&self.username) + roles * size_of::<u64>()
-    }
-}
-
-impl Kept for RoleRecord {
-    fn beside(&self) -> usize {
-        self.name.len()
-    }
-}
-
-impl Kept for Holder {
-    fn beside(&self) -> usize {
-        0
-    }
-}
-
-impl Record for UserRecord {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn since(&self) -> Option<Timestamp> {
-        self.created_at
-    }
-
-    /// If roles are given for somebody on the page, people without any have none.
-    fn compare(page: &mut [Self]) {
-        if page.iter().any(|user| user.role_ids.is_some()) {
-            page.iter_mut().for_each(|user| {
-                user.role_ids.get_or_insert_default();
-            });
-        }
-    }
-}
-
-impl Record for RoleRecord {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn since(&self) -> Option<Timestamp> {
-        None
-    }
-}
-
-impl Record for Holder {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn since(&self) -> Option<Timestamp> {
-        self.added_at
     }
 }
 
@@ -390,121 +286,12 @@ fn add_cursor(url: &mut Url, cursor: &str) {
     }
 }
 
-/// Refusal by OneLogin: with a matching status, or within a 200.
-#[derive(Debug, PartialEq, Eq)]
-struct Refusal {
-    /// HTTP status.
-    code: u16,
-    /// OneLogin's own text.
-    words: String,
-}
-
-/// Reads OneLogin's several formats: `{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}`,
-/// `{"message":"Unauthorized","statusCode":401,"name":"UnauthorizedError"}` and
-/// `{"status":400,"error":"BadRequestError","description":"Invalid pagination cursor"}`.
-impl Refusal {
-    fn of(response: &Response) -> Option<Self> {
-        let status = response.status.as_u16();
-        let told = Self::told(&response.body);
-        match told {
-            Some(refusal) if status == 200 => Some(refusal),
-            Some(refusal) => Some(Self { code: status, ..refusal }),
-            None if status == 200 => None,
-            None => Some(Self { code: status, words: String::new() }),
-        }
-    }
-
-    fn told(body: &[u8]) -> Option<Self> {
-        // Lists are long, and not refusals.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return None;
-        }
-        let told = short_json(body)?;
-        let inner = told.get("status").filter(|status| status.is_object()).unwrap_or(&told);
-        let first_of =
-            |names: &[&str]| names.iter().find_map(|name| inner.get(name).filter(|v| !v.is_null()));
-        let code = first_of(&["code", "statusCode", "status"])?.as_u64()?;
-        let code = u16::try_from(code).ok().filter(|code| *code >= 300)?;
-        let kind = first_of(&["type", "name", "error"]).and_then(Value::as_str).unwrap_or_default();
-        let message = first_of(&["message", "description"]).map(|message| match message {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        let words = [kind, message.as_deref().unwrap_or_default()];
-        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        Some(Self { code, words: words.join(": ") })
-    }
-
-    fn error(&self, kind: Kind, attempted: &str, response: &Response) -> Error {
-        let Self { code, words } = self;
-        let words = if words.is_empty() { String::new() } else { format!(", {words}") };
-        let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
-        Error::new(kind, attempted, format!("HTTP {code}{words}{id}"))
-    }
-
-    fn at_login(&self, attempted: &str, response: &Response) -> Error {
-        let (kind, hint) = match self.code {
-            400 | 401 | 403 => (
-                Kind::Credentials,
-                "Check onelogin.clientId and onelogin.secret, and onelogin.region: the credential pairs of an account are valid in \
-                its own region only, and at its own address (onelogin.url).",
-            ),
-            500 => (
-                Kind::Refused,
-                "OneLogin also gives this answer when the user who created the credential pair was deleted: then create a new one.",
-            ),
-            code => return self.otherwise(code, attempted, response),
-        };
-        self.error(kind, attempted, response).hint(hint)
-    }
-
-    fn of_list(&self, attempted: &str, response: &Response) -> Error {
-        let (kind, hint) = match self.code {
-            401 | 403 => (
-                Kind::Credentials,
-                "The credential pair may have been deleted, or may not read this: it needs the scope Read Users (or Read All).",
-            ),
-            code => return self.otherwise(code, attempted, response),
-        };
-        self.error(kind, attempted, response).hint(hint)
-    }
-
-    fn otherwise(&self, code: u16, attempted: &str, response: &Response) -> Error {
-        let hint = match code {
-            429 => {
-                let renewed = Limit::told(&response.headers).map_or("hourly".to_owned(), |limit| {
-                    format!("in {} minutes", limit.renewed_in.as_secs().div_ceil(60))
-                });
-                let hint = format!(
-                    "The account's limit on calls is used up, perhaps by others; it is renewed {renewed}."
-                );
-                return self.error(Kind::Unreachable, attempted, response).hint(hint);
-            }
-            404 => {
-                "Check onelogin.url, or BWDC_ONELOGIN_API_URL if it is set: it must end before /api and /auth."
-            }
-            300..=399 => {
-                "Check onelogin.url, or BWDC_ONELOGIN_API_URL if it is set: the server redirects elsewhere."
-            }
-            _ => "Check status.onelogin.com. Nothing was imported.",
-        };
-        let kind = if code < 500 { Kind::Configuration } else { Kind::Refused };
-        self.error(kind, attempted, response).hint(hint)
-    }
-}
-
-/// Limit or temporary server failure reported within a 200.
-fn may_pass(response: &Response) -> bool {
-    response.status.is_success()
-        && Refusal::told(&response.body)
-            .is_some_and(|Refusal { code, .. }| matches!(code, 429 | 500 | 502 | 503 | 504))
-}
-
 #[cfg(test)]
 mod tests {
     use bwdc_testkit::{damaged, damaged_text, few};
     use proptest::prelude::*;
 
+    use super::super::record::UserRecord;
     use super::*;
 
     #[test]

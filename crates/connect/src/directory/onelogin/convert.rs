@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Step};
 
-use super::client::{RoleRecord, UserRecord};
+use super::record::{RoleRecord, UserRecord};
 
 /// `status` of an account that an administrator has suspended (OneLogin API 2, "User Resource"). The others are 0 unactivated, 1
 /// active, 3 locked, 4 password expired, 5 awaiting a password reset, 7 password pending, 8 security questions required.

@@ -15,7 +15,8 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
-use super::client::{At, Client, List, Page, Record};
+use super::client::{At, Client, List, Page};
+use super::record::Record;
 use crate::directory::Progress;
 use crate::directory::lists::Listed;
 use crate::{Error, Kind, Result};

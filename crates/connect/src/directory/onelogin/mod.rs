@@ -3,17 +3,20 @@
 mod client;
 mod config;
 mod convert;
+mod failure;
 mod listing;
+mod record;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bwdc_core::entry::Group;
-use bwdc_core::note::{Note, Step};
+use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
-use self::client::{At, Client, Holder, List, Page, Record, RoleRecord, UserRecord};
+use self::client::{At, Client, List, Page};
 pub use self::config::{Config, Region};
+use self::record::{Holder, Record, RoleRecord, UserRecord};
 use super::lists::{ByName, Listed, Members};
 use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
 use crate::http::Limit;
@@ -57,7 +60,7 @@ impl OneLogin {
 
     /// Reads roles as groups. They are listed after the people: a role that is deleted meanwhile is no longer in the list, so it
     /// never becomes a group with only some of its members.
-    async fn groups(&self, users: &[UserRecord], progress: &Progress) -> Result<(Vec<Group>, Vec<Note>)> {
+    async fn groups(&self, users: &[UserRecord], progress: &Progress) -> Result<Noted<Vec<Group>>> {
         let mut roles: Vec<RoleRecord> = self.all(&List::roles(), progress).await?;
         // A role that people have was deleted meanwhile, or moved from page to page during the read.
         if !unlisted(users, &roles).is_empty() {

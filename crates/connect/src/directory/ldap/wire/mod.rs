@@ -1,6 +1,7 @@
 //! Connection to an LDAP server: octets in, messages out. One operation at a time.
 
 mod ber;
+mod entry;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod message;
@@ -23,10 +24,11 @@ use crate::mask;
 
 use self::ber::Header;
 pub(crate) use self::ber::{Writer, tag};
+pub(crate) use self::entry::Entry;
 #[cfg(test)]
 pub(crate) use self::message::played;
 use self::message::{Answer, Request, Role, TooLong, decode, too_long};
-pub(crate) use self::message::{Control, Criticality, Depth, Entry, Outcome, Search};
+pub(crate) use self::message::{Control, Criticality, Depth, Outcome, Search};
 
 /// Longest value of an attribute; addresses, names and ids are shorter.
 pub(crate) const LONGEST_VALUE: usize = 1024 * 1024;
