@@ -200,6 +200,6 @@ pub struct Group {
     pub name: String,
     /// Users and groups alike; references to anything else are ignored and counted.
     pub members: Vec<ReferenceId>,
-    /// Where name and id do not say which one it is.
+    /// Name to show when name and id do not identify the group.
     pub found_as: FoundAs,
 }

@@ -1,17 +1,17 @@
-//! Errors as the administrator meets them, and the exit codes they end in.
+//! Errors as shown to the administrator, and their exit codes.
 
 use std::fmt;
 
 use crate::text::{cut, escaped};
 
-/// How the program ends. Documented in `docs/exit-codes.md`.
+/// Exit code of the program. Documented in `docs/exit-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
     Success = 0,
-    /// It failed, or the command line was not understood: as the existing connector.
+    /// It failed, or the command line was invalid: as the existing connector.
     Failure = 1,
-    /// Another run of this instance is under way.
+    /// Another run of this instance is in progress.
     Locked = 3,
     /// Done, but entries that could not be imported were left out (`sync.onBadRecord` is `skip`).
     LeftOut = 4,
@@ -19,34 +19,34 @@ pub enum Exit {
     Blocked = 5,
 }
 
-/// What failed, and what to do next.
+/// Failure, and the next step.
 #[derive(Clone, Debug)]
 pub struct Error {
-    /// What was attempted, on what, and why it failed.
+    /// The attempt, its object, and the reason for the failure.
     pub message: String,
-    /// What to do next, where it is known.
+    /// Next step, if known.
     pub next_step: Option<String>,
-    /// How the program ends if nobody handles it.
+    /// Exit code, if nobody handles the error.
     pub exit: Exit,
 }
 
-/// The result of everything that can fail.
+/// Result of everything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error that ends the program with 1.
+    /// Error that ends the program with 1.
     pub fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), next_step: None, exit: Exit::Failure }
     }
 
-    /// Says what to do next.
+    /// Sets the next step.
     #[must_use]
     pub fn hint(mut self, next_step: impl Into<String>) -> Self {
         self.next_step = Some(next_step.into());
         self
     }
 
-    /// Says what to do next, where nothing is said yet.
+    /// Sets the next step, unless there is one.
     #[must_use]
     pub fn or_hint(self, next_step: impl Into<String>) -> Self {
         if self.next_step.is_some() { self } else { self.hint(next_step) }
@@ -61,14 +61,14 @@ impl Error {
         }
     }
 
-    /// Ends the program with another code.
+    /// Sets another exit code.
     #[must_use]
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
-    /// Says first what was going on.
+    /// Puts the context before the message.
     #[must_use]
     pub fn while_doing(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
@@ -86,13 +86,13 @@ impl fmt::Display for Error {
     }
 }
 
-/// More of a text from outside is of no use to anybody.
+/// Length beyond which a text from outside is cut.
 const LONGEST: usize = 2_000;
 
-/// Where a line of ours goes on; whatever begins so looks like no line of its own.
+/// Beginnings of continuation lines; a line that begins like this does not look like a separate one.
 const CONTINUED: &str = "\n  ";
 
-/// Makes a text with parts from outside fit to be shown: of bearable length, without line ends and control characters of others.
+/// Makes a text with parts from outside fit for display: of limited length, without foreign line ends and control characters.
 pub fn shown(text: &str) -> String {
     cut(text.split(CONTINUED).map(escaped).collect::<Vec<_>>().join(CONTINUED), LONGEST)
 }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_forges_no_line_and_moves_no_terminal() {
+    fn foreign_texts_forge_no_line_and_control_no_terminal() {
         let forged =
             shown("no such user\n2026-01-01T00:00:00.000Z INFO bwdc: sync ok\u{1b}[2J\u{9b}1A\u{202e}\r");
         assert_eq!(
@@ -113,7 +113,7 @@ mod tests {
             "no such user\\n2026-01-01T00:00:00.000Z INFO bwdc: sync ok\\u{1b}[2J\\u{9b}1A\\u{202e}\\r"
         );
         assert_eq!(shown("at character 3\n  (a\n  ^"), "at character 3\n  (a\n  ^");
-        // Cut where a line would go on.
+        // Cut where a line would continue.
         let cut = shown(&format!("{}\n  more", "x".repeat(LONGEST - 1)));
         assert!(cut.ends_with("x... (2006 characters)"), "{}", &cut[LONGEST - 10..]);
         let long = shown(&"x".repeat(100_000_000));

@@ -1,4 +1,4 @@
-//! Requests to the Public API besides the import, and what their refusals mean.
+//! Requests to the Public API besides the import, with the meaning of their refusals.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::{Client, KNOWN, Token, bearer, message, refused, url};
 use crate::http::{Repeat, Request, Response};
 use crate::{Error, Kind, Result};
 
-/// Time for one answer. All members of a large organization are one.
+/// Time limit for one answer. All members of a large organization are a single answer.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What to do where nobody knows whether a change was made.
-pub(super) const UNCLEAR: &str = "It may have been done, or still be under way on the server, so it was not sent a second time. The next run compares.";
+/// Advice if it is not known whether a change was made.
+pub(super) const UNCLEAR: &str = "It may have been done, or the server may still be working on it, so it was not sent a second time. The next run compares.";
 
 impl Client {
     /// Reads something of the organization. Any answer is returned, whatever its status.
@@ -24,7 +24,7 @@ impl Client {
         self.reads.send(attempted, &request).await
     }
 
-    /// Asks for a change, again only where the first request has surely done nothing. Any answer is returned, whatever its status.
+    /// Requests a change, again only if the first request has certainly done nothing. Any answer is returned, whatever its status.
     pub(super) async fn ask(
         &self,
         token: &Token,
@@ -49,7 +49,7 @@ impl Client {
         self.http.send(attempted, &request).await
     }
 
-    /// Where something is. Ids are encoded: none leads elsewhere.
+    /// Address of a resource. Ids are encoded, so none can lead elsewhere.
     fn place(&self, path: &[&str]) -> Result<Url> {
         let mut place = url(self.api_url(), "/public")?;
         if let Ok(mut segments) = place.path_segments_mut() {
@@ -59,7 +59,7 @@ impl Client {
     }
 }
 
-/// What was asked of the server.
+/// Request to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     ToTell,
@@ -80,14 +80,14 @@ pub(super) fn not_done(asked: Asked, attempted: String, response: &Response) -> 
         404 => (Kind::Refused, "Somebody else may have removed it meanwhile. The next run compares."),
         429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
         408 | 500 | 502 | 504.. if asked == Asked::ToChange => (Kind::Unclear, UNCLEAR),
-        408 | 500.. => (Kind::Refused, "The server failed: try again later. Its log says more."),
-        _ => (Kind::Refused, "The server's log may say more."),
+        408 | 500.. => (Kind::Refused, "The server failed: try again later. Its log has details."),
+        _ => (Kind::Refused, "The server's log may have details."),
     };
     let known = KNOWN.iter().find(|(text, _)| told.contains(text)).map(|(_, hint)| *hint);
     Error::new(kind, attempted, told).hint(known.unwrap_or(default))
 }
 
-/// An answer in the place of the list or the object that was asked for.
+/// Error for an answer that is not the requested list or object.
 pub(super) fn odd(attempted: &str, response: &Response, reason: &str) -> Error {
     let status = response.status.as_u16();
     let id = response.request_id().map_or(String::new(), |id| format!(" [request {id}]"));
@@ -97,12 +97,12 @@ pub(super) fn odd(attempted: &str, response: &Response, reason: &str) -> Error {
         format!("HTTP {status}: the answer is not what a Bitwarden server sends: {reason}{id}"),
     )
     .hint(
-        "Something before the server (a sign-in page, a firewall, a maintenance page) may have answered in its place: let this machine \
-         through.",
+        "Something in front of the server (a sign-in page, a firewall, a maintenance page) may have answered instead: let this machine \
+        through.",
     )
 }
 
-/// Whether Bitwarden's server, and nothing before it, says that nothing has that id: it does so without a body.
+/// Whether Bitwarden's server, and nothing in front of it, says that nothing has that id: it does so without a body.
 pub(super) fn is_gone(response: &Response) -> bool {
     response.status == StatusCode::NOT_FOUND && response.body.trim_ascii().is_empty()
 }

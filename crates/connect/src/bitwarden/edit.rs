@@ -1,4 +1,4 @@
-//! Changes to single members and groups. Each says whether it was made, was not, or may have been.
+//! Changes to single members and groups. Each reports whether it was made, was not made, or may have been.
 
 use bwdc_core::entry::{Email, ExternalId};
 use bwdc_core::organization::roster::{GroupId, MemberId, Role};
@@ -10,19 +10,19 @@ use super::{Client, Token, is_an_answer};
 use crate::http::{Response, short_json};
 use crate::{Error, Kind, Result};
 
-/// How a change ended.
+/// Outcome of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
     /// It was made.
     Done(T),
-    /// It was surely not made, and the server is not at it.
+    /// It was certainly not made, and the server is not working on it.
     NotDone(Error),
-    /// Nobody knows; the server may still be at it. The kind of the error is [`Kind::Unclear`].
+    /// Unknown; the server may still be working on it. The kind of the error is [`Kind::Unclear`].
     Unclear(Error),
 }
 
 impl<T> Outcome<T> {
-    /// What came of it, or why it is not known to be done.
+    /// Result, or the reason why it is not known to be done.
     pub fn into_result(self) -> Result<T> {
         match self {
             Self::Done(value) => Ok(value),
@@ -39,29 +39,29 @@ impl<T> Outcome<T> {
     }
 }
 
-/// What a change was to something that may have been so before.
+/// Effect of a change that may have been made before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It was made by this request.
     Made,
-    /// It was so before: revoked or restored already, or gone.
+    /// It had been made before: revoked or restored already, or gone.
     WasSo,
 }
 
-/// Somebody who is to be invited.
+/// Person to be invited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// Where the mail goes.
+    /// Address for the invitation.
     pub email: Email,
-    /// The role. [`Role::Other`] cannot be given.
+    /// Role. [`Role::Other`] cannot be assigned.
     pub role: Role,
-    /// What a directory knows the person by.
+    /// Id by which a directory knows the person.
     pub external_id: Option<ExternalId>,
-    /// Groups to be in from the beginning.
+    /// Groups to add the person to at once.
     pub groups: Vec<GroupId>,
 }
 
-/// What is asked for, and in which words it is told.
+/// Change to be made, and the words that describe it.
 struct Call<'a> {
     attempted: String,
     method: Method,
@@ -70,12 +70,12 @@ struct Call<'a> {
 }
 
 impl Client {
-    /// Takes a member's access away; the membership stays, with its groups.
+    /// Revokes a member's access; the membership stays, with its groups.
     pub async fn revoke(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
         self.turn(token, member, ("Revoking", "revoke"), "Already revoked").await
     }
 
-    /// Gives a revoked member the access back, with the former status.
+    /// Restores a revoked member's access, with the previous status.
     pub async fn restore(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
         self.turn(token, member, ("Restoring", "restore"), "Already active").await
     }
@@ -122,7 +122,7 @@ impl Client {
         })
     }
 
-    /// Gives a member another external id, or none. Everything else is read first and sent back as it was.
+    /// Changes or clears a member's external id. Everything else is read first and sent back unchanged.
     pub async fn put_member(
         &self,
         token: &Token,
@@ -138,7 +138,7 @@ impl Client {
         self.put(token, attempted, &path, body).await
     }
 
-    /// Gives a group a name and an external id. Its collections are read first and sent back as they were.
+    /// Changes a group's name and external id. Its collections are read first and sent back unchanged.
     pub async fn put_group(
         &self,
         token: &Token,
@@ -156,7 +156,7 @@ impl Client {
         self.put(token, attempted, &path, body).await
     }
 
-    /// What is there, as the server tells it, for being sent back.
+    /// Reads the current object, to be sent back.
     async fn as_it_is(&self, token: &Token, attempted: &str, path: &[&str], must: &[&str]) -> Result<Value> {
         let response = self.read(token, attempted, path).await?;
         if !response.status.is_success() {
@@ -164,7 +164,7 @@ impl Client {
         }
         let value = short_json(&response.body).unwrap_or_default();
         let lacks = |key: &&&str| value.get(**key).is_none();
-        // Without what would be reset, nothing can be sent back as it was.
+        // Without properties that would be reset, nothing can be sent back unchanged.
         match ["id"].iter().chain(must).find(lacks) {
             None => Ok(value),
             Some(key) => Err(odd(attempted, &response, &format!("it has no `{key}`"))),
@@ -173,7 +173,7 @@ impl Client {
 
     async fn put(&self, token: &Token, attempted: String, path: &[&str], body: Result<Value>) -> Outcome<()> {
         match body {
-            // Nothing was asked for yet.
+            // Nothing has been requested yet.
             Err(error) => Outcome::NotDone(error),
             Ok(body) => {
                 let call = Call { attempted, method: Method::PUT, path, body: Some(body) };
@@ -199,7 +199,7 @@ impl Client {
         Outcome::of(self.change(token, call, empty).await)
     }
 
-    /// Mails an invitation again. Only members that have not answered can be invited again.
+    /// Sends an invitation again. Only members who have not answered can be invited again.
     pub async fn reinvite(&self, token: &Token, member: &MemberId) -> Outcome<()> {
         let call = Call {
             attempted: self.words("Inviting again", "the member", member.as_str()),
@@ -210,7 +210,7 @@ impl Client {
         Outcome::of(self.change(token, call, empty).await)
     }
 
-    /// Invites somebody, with role, external id and groups.
+    /// Invites a person, with role, external id and groups.
     pub async fn invite(&self, token: &Token, invitation: &Invitation) -> Outcome<MemberId> {
         let attempted = self.words("Inviting", "", invitation.email.as_str());
         let role = match invitation.role {
@@ -218,7 +218,7 @@ impl Client {
             Role::Admin => 1,
             Role::User => 2,
             Role::Other => {
-                let reason = "a role with permissions of its own cannot be given";
+                let reason = "a role with its own permissions cannot be assigned";
                 return Outcome::NotDone(Error::new(Kind::Configuration, attempted, reason));
             }
         };
@@ -231,7 +231,7 @@ impl Client {
         Outcome::of(self.change(token, call, object).await.map(MemberId::from))
     }
 
-    /// Makes a group, with nobody in it and no collections. Two groups may have one name.
+    /// Creates a group without members and collections. Two groups may have the same name.
     pub async fn create_group(
         &self,
         token: &Token,
@@ -261,7 +261,7 @@ impl Client {
     }
 }
 
-/// What an answer, or its lack, says about a change.
+/// Meaning of an answer, or of its absence, for a change.
 fn judged<T>(
     attempted: String,
     answered: Result<Response>,
@@ -269,7 +269,7 @@ fn judged<T>(
 ) -> Result<T> {
     let response = match answered {
         Ok(response) => response,
-        // The answer is larger than any: the request was received.
+        // The answer is too large: the request was received.
         Err(error) if error.kind() == Kind::Data => return Err(unclear(&error)),
         Err(error) if error.kind() == Kind::Unclear => return Err(error.hint(UNCLEAR)),
         Err(error) => return Err(error),
@@ -285,12 +285,12 @@ fn unclear(error: &Error) -> Error {
     Error::new(Kind::Unclear, "", error).hint(UNCLEAR)
 }
 
-/// An answer with nothing in it, or with nothing bad.
+/// Accepts an empty answer, or one without an error.
 fn empty(response: &Response) -> Option<()> {
     is_an_answer(response).then_some(())
 }
 
-/// The id in an answer with an object.
+/// Id in an answer with an object.
 fn object(response: &Response) -> Option<String> {
     let value = short_json(&response.body)?;
     value.get("id")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned)
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_status_says_about_a_change() {
+    fn the_meaning_of_a_status_for_a_change() {
         assert_eq!(outcome(200, r#"{"id":"g"}"#), Outcome::Done("g".to_owned()));
         for status in [301, 400, 401, 403, 404, 409, 413, 425, 429, 501, 503] {
             assert!(matches!(outcome(status, ""), Outcome::NotDone(_)), "{status}");

@@ -194,7 +194,7 @@ impl Client {
 }
 
 impl ServerKind {
-    /// Who answers, by what the server says about itself.
+    /// Kind of server, by its own description.
     fn of(config: &Value) -> Self {
         match config.pointer("/server/name").and_then(Value::as_str) {
             None => Self::Official,

@@ -1,4 +1,4 @@
-//! What the organization holds: its members, its groups, who is in them, its seats. Complete, or an error.
+//! Contents of the organization: members, groups, memberships, seats. Complete, or an error.
 
 use bwdc_core::entry::{Email, ExternalId};
 use bwdc_core::organization::roster::{
@@ -16,57 +16,57 @@ use super::{Client, ServerKind, TOKEN_TIMEOUT, Token, bearer, url};
 use crate::http::{Request, Response, short_json};
 use crate::{Error, Kind, Result};
 
-/// How many groups are asked for at once.
+/// Number of groups requested at the same time.
 const AT_ONCE: usize = 8;
 
-/// The flag of servers that stage newcomers (bitwarden/server `Constants.cs`).
+/// Flag of servers that stage newcomers (bitwarden/server `Constants.cs`).
 const STAGING: &str = "/featureStates/pm-34423-staged-status";
 
-/// Something that not every server tells.
+/// Information that not every server provides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading<T> {
-    /// Read to its end.
+    /// Complete.
     Read(T),
-    /// The server has no such endpoint (404): Vaultwarden, or another server that can only be written.
+    /// The server has no such endpoint (404): Vaultwarden, or another server that supports imports only.
     NotOffered,
 }
 
 /// Members of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Within {
-    /// Everybody who is in it.
+    /// All members.
     Members(Held),
-    /// Nobody: the group was deleted while we read.
+    /// None: the group was deleted during the read.
     Gone,
 }
 
 /// Members of several groups, as far as they could be read.
 #[derive(Debug)]
 pub struct Memberships {
-    /// Groups that were read, in the order in which they were asked for.
+    /// Groups that were read, in the order requested.
     pub read: Vec<(GroupId, Within)>,
-    /// Why the others are missing; none if no others are. After [`Kind::Credentials`] the rest can be asked for with a new token.
+    /// Reason why the others are missing; none if there are no others. After [`Kind::Credentials`] the rest can be requested with a new token.
     pub missing: Option<Error>,
 }
 
 impl Memberships {
-    /// All that was asked for, or the error.
+    /// Complete result, or the error.
     pub fn complete(self) -> Result<Vec<(GroupId, Within)>> {
         self.missing.map_or(Ok(self.read), Err)
     }
 }
 
-/// What a server says about itself.
+/// Description of a server by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Who answers.
+    /// Kind of server.
     pub kind: ServerKind,
     /// Whether newcomers can be staged.
     pub staging: Staging,
 }
 
 impl ServerKind {
-    /// The rules by which the server works. Only Vaultwarden is known to have its own.
+    /// Rules by which the server works. Only Vaultwarden is known to have its own.
     pub fn rules(&self) -> Rules {
         match self {
             Self::Vaultwarden => Rules::Vaultwarden,
@@ -76,7 +76,7 @@ impl ServerKind {
 }
 
 impl Client {
-    /// Members and groups, without seats and without who is in the groups: two requests.
+    /// Members and groups, without seats and memberships: two requests.
     pub async fn roster(&self, token: &Token) -> Result<Reading<Roster>> {
         let (members, groups) = futures_util::try_join!(self.members(token), self.groups(token))?;
         let (Reading::Read(members), Reading::Read(groups)) = (members, groups) else {
@@ -93,7 +93,7 @@ impl Client {
         self.list(token, "members", RawMember::member).await
     }
 
-    /// All groups; who is in them is asked for group by group.
+    /// All groups; their members are requested group by group.
     pub async fn groups(&self, token: &Token) -> Result<Reading<Vec<Group>>> {
         self.list(token, "groups", RawGroup::group).await
     }
@@ -113,7 +113,7 @@ impl Client {
         }
     }
 
-    /// Who is in these groups, one request each, a few at once. Ends at the first failure with what was read until then.
+    /// Members of these groups, one request each, a few at once. Ends at the first failure with the groups read until then.
     pub async fn memberships(&self, token: &Token, groups: &[GroupId]) -> Memberships {
         let asked: Vec<_> = groups.iter().map(|group| self.within(token, group)).collect();
         let mut answers = stream::iter(asked).buffered(AT_ONCE);
@@ -141,7 +141,7 @@ impl Client {
         Ok(Within::Members(Held::of(ids)))
     }
 
-    /// Seats of the subscription. None where the server does not tell: only the cloud does, and a plan may have no number.
+    /// Seats of the subscription. None if the server does not report them: only the cloud does, and a plan may have no number.
     pub async fn seats(&self, token: &Token) -> Result<Option<Seats>> {
         let attempted = format!("Reading the subscription of the organization from {}", self.api_url());
         let response = self.read(token, &attempted, &["organization", "subscription"]).await?;
@@ -153,7 +153,7 @@ impl Client {
         }
     }
 
-    /// Who answers, and whether newcomers can be staged. The token lets the server look at this organization's flags.
+    /// Kind of server, and whether newcomers can be staged. The token lets the server look up this organization's flags.
     pub async fn server(&self, token: &Token) -> Result<Server> {
         let attempted = format!("Asking {} what it is", self.api_url());
         let mut request = Request::get(url(self.api_url(), "/config")?, TOKEN_TIMEOUT);
@@ -177,7 +177,7 @@ struct List<R> {
     continuation_token: Option<String>,
 }
 
-/// A number, or whatever else stands in its place.
+/// Number, or any other value in its place.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Loose {
@@ -212,10 +212,10 @@ struct RawMember {
 }
 
 impl RawMember {
-    /// None without an id.
+    /// Converts a member; none without an id.
     fn member(self) -> Option<Member> {
         let id = self.id.filter(|id| !id.trim().is_empty())?;
-        // Nobody is found by an address that is none.
+        // An invalid address finds nobody.
         let email = self.email.as_deref().and_then(Email::parse).or_else(|| Email::parse(&id))?;
         Some(Member {
             id: id.into(),
@@ -249,7 +249,7 @@ struct RawGroup {
 }
 
 impl RawGroup {
-    /// None without an id.
+    /// Converts a group; none without an id.
     fn group(self) -> Option<Group> {
         let id = self.id.filter(|id| !id.trim().is_empty())?;
         Some(Group {
@@ -276,7 +276,7 @@ fn entries<R: DeserializeOwned, T>(
 ) -> Result<Vec<T>> {
     let list: List<R> = decoded(attempted, response)?;
     if list.continuation_token.is_some_and(|token| !token.is_empty()) {
-        let reason = "the server says that there is more of the list, which no known version does";
+        let reason = "the server reports that the list continues, which no known version does";
         return Err(Error::new(Kind::Incomplete, attempted, reason)
             .hint("Update bwdc: the server may be newer than it."));
     }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_list_is_an_error() {
+    fn an_incomplete_list_is_an_error() {
         for body in [
             "",
             "<html>",
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn seats_are_told_or_not() {
+    fn seats_may_be_reported_or_not() {
         let told = |text: &str| seats(text.as_bytes()).map(|seats| (seats.available, seats.at_most));
         assert_eq!(told(r#"{"passwordManager":{"seats":7,"maxAutoScaleSeats":9}}"#), Some((7, Some(9))));
         assert_eq!(told(r#"{"passwordManager":{"seats":7,"maxAutoScaleSeats":null}}"#), Some((7, None)));

@@ -30,7 +30,7 @@ pub(super) enum Members<M> {
 
 /// An entry that stays in memory until a read is over.
 pub(super) trait Kept {
-    /// How many octets it takes, besides itself.
+    /// Number of octets it takes, besides itself.
     fn beside(&self) -> usize;
 }
 

@@ -114,7 +114,7 @@ pub struct Progress {
     kept: AtomicU64,
 }
 
-/// How many octets of entries a read keeps at most. A million people with their groups have a tenth of that.
+/// Largest number of octets of entries that a read keeps. A million people with their groups need a tenth of that.
 pub const MOST_KEPT: u64 = 4 << 30;
 
 /// State of a read.
@@ -153,7 +153,7 @@ impl Progress {
         self.expected.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// So many octets more of entries are kept until the read is over.
+    /// Counts octets of entries that are kept until the read is over.
     ///
     /// # Errors
     /// They are too many for a directory of any company.

@@ -183,7 +183,7 @@ mod tests {
         assert!(!format!("{:?}", signer(&pem).unwrap()).contains("MII"));
     }
 
-    /// The same key as a JWK.
+    /// Key of the tests as a JWK.
     const JWK: &str = r#"{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB","d":"AQAB","p":"AQAB","q":"AQAB","dp":"AQAB","dq":"AQAB","qi":"AQAB"}"#;
 
     proptest! {

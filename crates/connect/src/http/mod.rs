@@ -258,7 +258,7 @@ impl Http {
         Ok(Self { client, retry_for, pace, allowance, concurrency, passing })
     }
 
-    /// The same client with a pace of its own: connections, and what the other side allows, are shared.
+    /// Client with a rate of its own that shares connections and reported limits.
     #[must_use]
     pub fn paced(&self, pace: Pace) -> Self {
         Self { pace, ..self.clone() }

@@ -277,7 +277,7 @@ async fn each_half_can_be_read_alone() {
     }
 }
 
-/// What is kept of people, of groups and of members has one bound in all.
+/// People, groups and members share one limit on memory.
 #[tokio::test]
 async fn a_directory_without_end_does_not_fill_the_memory() {
     for (name, world) in worlds().await {

@@ -6,7 +6,7 @@ use bwdc_sandbox::{Edit, Fault, Kind as Played, Member, Status};
 
 use crate::world::{Patience, World};
 
-/// One of each.
+/// One change of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kinds {
     Revoke,
@@ -87,7 +87,7 @@ fn nothing<T>(outcome: Outcome<T>) -> Outcome<()> {
     }
 }
 
-/// What people see of the organization. Ids are made anew in every world, so they are left out.
+/// Visible contents of the organization. Ids differ in every world, so they are left out.
 fn seen(world: &World) -> String {
     let member = |member: Member| {
         format!(
@@ -108,7 +108,7 @@ fn seen(world: &World) -> String {
     format!("{members:?} {groups:?} {again}")
 }
 
-/// How it is without any fault.
+/// Result without any fault.
 async fn before_and_after(kind: Kinds) -> (String, String) {
     let world = world(Patience::None).await;
     let before = seen(&world);
@@ -138,7 +138,7 @@ async fn each_change_is_made() {
     assert_eq!(world.sandbox.groups().unwrap()[0].members, ["a@x.org", "new@x.org"]);
 }
 
-/// What the outcome must be, by what happens to the request that changes something.
+/// Expected outcome, by the fault of the request that changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     Done,
@@ -147,7 +147,7 @@ enum Expected {
 }
 
 #[tokio::test]
-async fn each_change_says_how_it_ended_whatever_happens_to_its_request() {
+async fn each_change_reports_its_outcome_whatever_happens_to_its_request() {
     let table = [
         (Fault::Lost, Expected::Unclear),
         (Fault::AnswerLost, Expected::Unclear),
@@ -172,7 +172,7 @@ async fn each_change_says_how_it_ended_whatever_happens_to_its_request() {
     for kind in ALL {
         let (before, after) = before_and_after(kind).await;
         for (fault, expected) in table {
-            // An empty answer has nothing that could be cut off: it is whole, and says that it is done.
+            // An empty answer has nothing that could be cut off: it is complete, and means success.
             let is_empty =
                 !matches!(kind, Kinds::PutMember | Kinds::PutGroup | Kinds::Invite | Kinds::CreateGroup);
             let world = world(Patience::None).await;
@@ -204,7 +204,7 @@ async fn each_change_says_how_it_ended_whatever_happens_to_its_request() {
 }
 
 #[tokio::test]
-async fn what_is_read_first_fails_without_a_change() {
+async fn a_failed_read_makes_no_change() {
     for kind in ALL.into_iter().filter(|kind| kind.reads() == 1) {
         for fault in [
             Fault::Lost,
@@ -225,9 +225,9 @@ async fn what_is_read_first_fails_without_a_change() {
     }
 }
 
-/// A server that had no room has done nothing: it is asked again. Any other way it would be done twice.
+/// A server without capacity has done nothing: it is asked again. Otherwise the change would be made twice.
 #[tokio::test]
-async fn only_what_was_not_begun_is_sent_again() {
+async fn only_requests_that_were_not_begun_are_sent_again() {
     for kind in ALL {
         let (_, after) = before_and_after(kind).await;
         let world = world(Patience::Some).await;
@@ -246,7 +246,7 @@ async fn only_what_was_not_begun_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_was_so_before_is_told() {
+async fn a_change_made_before_is_reported() {
     let world = world(Patience::None).await;
     let (client, token) = (&world.client, &world.token);
     let (a, r, g) = (world.member("a@x.org"), world.member("r@x.org"), world.group("G"));
@@ -272,12 +272,12 @@ async fn what_was_so_before_is_told() {
     for outcome in refused {
         assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
     }
-    // Another server's word for a place that it does not have is not the word that somebody is gone.
+    // Another server's answer to an unknown path does not mean that the member is gone.
     let vaultwarden = World::vaultwarden().await;
     let member = vaultwarden.member("owner@sandbox.example");
     let outcome = vaultwarden.client.delete_member(&vaultwarden.token, &member).await;
     assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
-    // An id is a name, and no way to another place.
+    // An id is a name, and cannot lead to another path.
     let outcome = client.delete_member(token, &MemberId::from("../groups/x?y#z")).await;
     assert!(
         world
@@ -327,7 +327,7 @@ async fn a_new_external_id_leaves_role_access_and_groups_as_they_were() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_come_back_in_an_error() {
+async fn a_token_is_not_repeated_in_an_error() {
     let world = world(Patience::None).await;
     world.sandbox.expire_tokens();
     let Outcome::NotDone(error) = world.client.revoke(&world.token, &world.member("a@x.org")).await else {

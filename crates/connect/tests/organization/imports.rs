@@ -1,4 +1,4 @@
-//! Imports in any order, with changes by hand between them: the played servers against the servers' rules as `core` has them.
+//! Imports in any order, with manual changes between them: the simulated servers against the servers' rules in `core`.
 
 use bwdc_core::entry::{Email, ExternalId};
 use bwdc_core::import::{ImportGroup, ImportMember, ImportRequest};
@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Members and groups without the ids, which either side makes for itself.
+/// Members and groups without the ids, which each side assigns itself.
 fn view(roster: &Roster) -> Vec<String> {
     let name = |member: &Member| {
         format!(
@@ -117,7 +117,7 @@ fn held(world: &World) -> Vec<String> {
     lines
 }
 
-/// Makes a change by hand in both.
+/// Makes a manual change in both.
 fn by_hand(world: &World, model: &mut Roster, step: &Step) {
     let (Step::Accept(at) | Step::Confirm(at) | Step::Revoke(at) | Step::Restore(at)) = step else { return };
     let name = address(*at);
@@ -134,7 +134,7 @@ fn by_hand(world: &World, model: &mut Roster, step: &Step) {
     world.edit(edit);
 }
 
-/// What the server's dictionary of ids fails on before the adoption is kept. The rules in `core` keep it and fail then.
+/// Condition on which the server's dictionary of ids fails before the adoption is stored. The rules in `core` store it, then fail.
 fn adopts_a_taken_id(model: &Roster, request: &ImportRequest) -> bool {
     let nameless = model.members().filter(|member| member.external_id.is_none());
     let ids: Vec<&ExternalId> = nameless
@@ -192,12 +192,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: few().cases / 2, ..few() })]
 
     #[test]
-    fn the_official_server_imports_as_the_rules_say(steps in prop::collection::vec(step(), 1..10)) {
+    fn the_official_server_imports_by_the_rules(steps in prop::collection::vec(step(), 1..10)) {
         play(Kind::Official, steps)?;
     }
 
     #[test]
-    fn vaultwarden_imports_as_the_rules_say(steps in prop::collection::vec(step(), 1..10)) {
+    fn vaultwarden_imports_by_the_rules(steps in prop::collection::vec(step(), 1..10)) {
         play(Kind::Vaultwarden, steps)?;
     }
 }

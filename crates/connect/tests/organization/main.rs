@@ -1,4 +1,4 @@
-//! The organization as it is read and changed, member by member and group by group, against the played servers.
+//! Reading and changing the organization, member by member and group by group, against the simulated servers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

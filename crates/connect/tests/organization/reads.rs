@@ -5,7 +5,7 @@ use bwdc_sandbox::{Edit, Fault, Options, Status as Played};
 
 use crate::world::{Patience, World};
 
-/// Trouble with a request, in which nobody may take a part for the whole.
+/// Fault of a request, after which a part must not count as the whole.
 const TROUBLE: [Fault; 9] = [
     Fault::Lost,
     Fault::AnswerLost,
@@ -54,7 +54,7 @@ async fn members_groups_and_memberships_are_read() {
 }
 
 #[tokio::test]
-async fn seats_and_flags_are_read_where_they_are_told() {
+async fn seats_and_flags_are_read_if_reported() {
     let world = World::cloud().await;
     assert_eq!(world.client.seats(&world.token).await.unwrap(), None, "no number, no limit");
     world.sandbox.set_seats(bwdc_sandbox::Seats { number: Some(5), most: Some(9), ..Default::default() });
@@ -68,7 +68,7 @@ async fn seats_and_flags_are_read_where_they_are_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_read_is_told_as_that() {
+async fn an_unreadable_server_is_reported_as_such() {
     let world = World::vaultwarden().await;
     assert_eq!(world.client.roster(&world.token).await.unwrap(), Reading::NotOffered);
     assert_eq!(world.client.members(&world.token).await.unwrap(), Reading::NotOffered);
@@ -79,7 +79,7 @@ async fn a_server_that_cannot_be_read_is_told_as_that() {
 }
 
 #[tokio::test]
-async fn a_group_that_goes_meanwhile_is_told_and_the_others_are_read() {
+async fn a_group_deleted_meanwhile_is_reported_and_the_others_are_read() {
     let world = World::official(Patience::None).await;
     let groups: Vec<GroupId> =
         (0..40).map(|at| world.add_group(&format!("g{at}"), &["owner@sandbox.example"])).collect();
@@ -92,7 +92,7 @@ async fn a_group_that_goes_meanwhile_is_told_and_the_others_are_read() {
     }
 }
 
-/// A world of its own for each: requests that were given up may arrive after the next one.
+/// A separate world for each: abandoned requests may arrive after the next one.
 async fn six_groups() -> (World, Vec<GroupId>) {
     let world = World::official(Patience::None).await;
     world.add("a@x.org", Some("a"), Played::Invited);
@@ -127,7 +127,7 @@ async fn a_read_is_complete_or_an_error_whatever_happens_at_whichever_request() 
 }
 
 #[tokio::test]
-async fn a_read_gets_over_what_passes() {
+async fn a_read_overcomes_temporary_failures() {
     let world = World::official(Patience::Some).await;
     let group = world.add_group("One", &["owner@sandbox.example"]);
     for fault in TROUBLE {

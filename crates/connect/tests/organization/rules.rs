@@ -1,4 +1,4 @@
-//! Single changes in any order, with any trouble, against the servers' rules as `core` has them.
+//! Single changes in any order, with any fault, against the servers' rules in `core`.
 
 use bwdc_connect::bitwarden::{Client, Outcome, Token};
 use bwdc_core::organization::Roster;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::world::{Patience, World};
 
-/// A change of the n-th member or group, as far as there is one.
+/// Change of the n-th member or group, if there is one.
 #[derive(Clone, Debug)]
 enum Step {
     Revoke(usize),
@@ -104,7 +104,7 @@ async fn make(client: &Client, token: &Token, call: &Call) -> Outcome<()> {
     }
 }
 
-/// As the server's list tells it: not what a revoked member was before.
+/// State as in the server's list: without a revoked member's previous state.
 fn told(roster: &Roster) -> (Vec<Member>, Vec<Group>) {
     let member = |member: &Member| {
         let status =
@@ -141,7 +141,7 @@ async fn run(patience: Patience, steps: Vec<(Step, Option<(usize, Fault)>)>) -> 
         let is_done = done.as_ref().is_ok_and(|done| told(done) == held);
         let is_as_before = told(&model) == held;
         match &outcome {
-            // Whatever was so before is done without a change.
+            // A change made before is done without an effect.
             Outcome::Done(()) => {
                 prop_assert!(is_done || (done.is_err() && is_as_before), "{call:?} {trouble:?}")
             }
@@ -153,7 +153,7 @@ async fn run(patience: Patience, steps: Vec<(Step, Option<(usize, Fault)>)>) -> 
         {
             prop_assert!(is_as_before, "{call:?} {refusal}");
         }
-        // What a revoked member was before is known from the model only.
+        // A revoked member's previous state is known from the model only.
         if is_done && let Ok(done) = done {
             model = done;
         }

@@ -1,4 +1,4 @@
-//! A played organization and a client of it.
+//! Simulated organization and a client of it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct World {
     pub(crate) token: Token,
 }
 
-/// How long a request is tried again.
+/// Time for which a request is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
     Some,
@@ -95,7 +95,7 @@ impl World {
         self.sandbox.inject(Injection { at, counted: Counted::All, fault });
     }
 
-    /// Everything that the server holds, memberships included.
+    /// Everything that the server contains, memberships included.
     pub(crate) async fn roster(&self) -> Roster {
         let Reading::Read(mut roster) = self.client.roster(&self.token).await.unwrap() else {
             panic!("not offered")

@@ -1,4 +1,4 @@
-//! What an organization holds: its members, its groups and who is in them, read from the server or known from our own imports.
+//! Contents of an organization: its members, groups and memberships, read from the server or known from our own imports.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::entry::{Email, ExternalId, text_type};
 
 text_type! {
-    /// The server's id of a membership. Made up by [`super::ledger`] where nothing can be read.
+    /// Id of a membership on the server. Made up by [`super::ledger`] if nothing can be read.
     MemberId
 }
 
 text_type! {
-    /// The server's id of a group. Made up by [`super::ledger`] where nothing can be read.
+    /// Id of a group on the server. Made up by [`super::ledger`] if nothing can be read.
     GroupId
 }
 
-/// Who answers, and by whose rules.
+/// Kind of server, and its rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -28,7 +28,7 @@ pub enum Kind {
     Vaultwarden,
 }
 
-/// How the content of a roster is known.
+/// Source of the contents of a roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
@@ -38,11 +38,11 @@ pub enum Basis {
     Ledger,
 }
 
-/// Whether a server can take people without inviting them.
+/// Whether a server can accept people without inviting them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Staging {
-    /// It stages newcomers where an import says so.
+    /// It stages newcomers if an import says so.
     On,
     /// It invites newcomers, whatever an import says.
     #[default]
@@ -53,17 +53,17 @@ pub enum Staging {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// Asked to join.
+    /// Invited.
     Invited,
-    /// Has accepted.
+    /// Accepted the invitation.
     Accepted,
     /// Full member.
     Confirmed,
-    /// Known, not invited yet.
+    /// Known, but not invited yet.
     Staged,
     /// Without access until restored.
     Revoked(Former),
-    /// A state that this program does not know.
+    /// State that this program does not know.
     Other,
 }
 
@@ -71,20 +71,20 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Former {
-    /// Not told: the official server's list does not say it.
+    /// Unknown: the official server's list does not include it.
     Unknown,
-    /// Asked to join.
+    /// Invited.
     Invited,
-    /// Has accepted.
+    /// Accepted the invitation.
     Accepted,
     /// Full member.
     Confirmed,
-    /// Known, not invited.
+    /// Known, but not invited.
     Staged,
 }
 
 impl Status {
-    /// The state by the number that the Public API has for it.
+    /// State by its number in the Public API.
     pub fn of_number(number: i64) -> Self {
         match number {
             -1 => Self::Revoked(Former::Unknown),
@@ -106,7 +106,7 @@ impl Status {
         matches!(self, Self::Invited | Self::Accepted | Self::Confirmed)
     }
 
-    /// The state after it was revoked.
+    /// State after a revocation.
     #[must_use]
     pub fn revoked(self) -> Self {
         Self::Revoked(match self {
@@ -119,7 +119,7 @@ impl Status {
         })
     }
 
-    /// The state after it was restored. Where nobody has told the former one, it is what the server makes of the account.
+    /// State after a restore. If the previous one is unknown, it is the one the server derives from the account.
     #[must_use]
     pub fn restored(self, account: Account) -> Self {
         match (self, account) {
@@ -140,14 +140,14 @@ impl Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// May do everything. Never removed by an import of the official server.
+    /// Owner. Never removed by an import of the official server.
     Owner,
-    /// May manage.
+    /// Administrator.
     Admin,
-    /// Everybody else, and everybody who comes by an import.
+    /// Ordinary member, and everybody added by an import.
     #[default]
     User,
-    /// A role that this program need not tell apart.
+    /// Role that this program need not distinguish.
     Other,
 }
 
@@ -162,31 +162,31 @@ pub enum Account {
     Linked,
 }
 
-/// One member.
+/// Member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The server's id.
+    /// Id on the server.
     pub id: MemberId,
-    /// The account's address, or the one that was invited.
+    /// Address of the account, or the one that was invited.
     pub email: Email,
-    /// What a directory knows the person by; never blank.
+    /// Id by which a directory knows the person; never blank.
     pub external_id: Option<ExternalId>,
-    /// Where the membership stands.
+    /// State of the membership.
     pub status: Status,
-    /// The role.
+    /// Role.
     pub role: Role,
     /// Whether an account is linked.
     pub account: Account,
 }
 
 impl Member {
-    /// Whether nobody but such a member may confirm others; the last one cannot leave.
+    /// Whether only such members may confirm others; the last one cannot leave.
     pub fn is_confirmed_owner(&self) -> bool {
         self.role == Role::Owner && self.status == Status::Confirmed
     }
 }
 
-/// Who is in a group.
+/// Members of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
     /// Not read in this run.
@@ -196,7 +196,7 @@ pub enum Held {
 }
 
 impl Held {
-    /// These members, in whatever order they come.
+    /// Makes the list from these members, in any order.
     pub fn of(members: impl IntoIterator<Item = MemberId>) -> Self {
         let mut members: Vec<MemberId> = members.into_iter().collect();
         members.sort_unstable();
@@ -204,7 +204,7 @@ impl Held {
         Self::Read(members.into())
     }
 
-    /// The members, as far as they were read.
+    /// Members, as far as they were read.
     pub fn known(&self) -> &[MemberId] {
         match self {
             Self::Unread => &[],
@@ -213,47 +213,47 @@ impl Held {
     }
 }
 
-/// One group.
+/// Group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// The server's id.
+    /// Id on the server.
     pub id: GroupId,
-    /// The name people see.
+    /// Display name.
     pub name: String,
-    /// What a directory knows the group by; never blank.
+    /// Id by which a directory knows the group; never blank.
     pub external_id: Option<ExternalId>,
-    /// Who is in it.
+    /// Members.
     pub members: Held,
 }
 
 /// Seats of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seats {
-    /// As many as are paid for.
+    /// Number of paid seats.
     pub available: usize,
-    /// As many as the server may buy by itself. None: no limit.
+    /// Number of seats up to which the server may buy more by itself. None: no limit.
     pub at_most: Option<usize>,
 }
 
-/// An organization as far as it is known.
+/// Organization, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
-    /// Who answers.
+    /// Kind of server.
     pub kind: Kind,
-    /// How the content is known.
+    /// Source of the contents.
     pub basis: Basis,
     /// Whether the server stages newcomers.
     pub staging: Staging,
-    /// Seats, where the server tells them.
+    /// Seats, if the server reports them.
     pub seats: Option<Seats>,
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) groups: BTreeMap<GroupId, Group>,
-    /// How many ids were made up.
+    /// Number of ids that were made up.
     made: u64,
 }
 
 impl Roster {
-    /// An organization in which nobody and nothing is.
+    /// Empty organization.
     pub fn new(kind: Kind, basis: Basis) -> Self {
         Self {
             kind,
@@ -266,37 +266,37 @@ impl Roster {
         }
     }
 
-    /// Puts a member in, in the place of one with the same id.
+    /// Adds a member, or replaces the one with the same id.
     pub fn put_member(&mut self, member: Member) {
         self.members.insert(member.id.clone(), member);
     }
 
-    /// Puts a group in, in the place of one with the same id.
+    /// Adds a group, or replaces the one with the same id.
     pub fn put_group(&mut self, group: Group) {
         self.groups.insert(group.id.clone(), group);
     }
 
-    /// All members, in the order of their ids.
+    /// All members, sorted by id.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()
     }
 
-    /// All groups, in the order of their ids.
+    /// All groups, sorted by id.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
     }
 
-    /// The member with this id.
+    /// Member with this id.
     pub fn member(&self, id: &MemberId) -> Option<&Member> {
         self.members.get(id)
     }
 
-    /// The group with this id.
+    /// Group with this id.
     pub fn group(&self, id: &GroupId) -> Option<&Group> {
         self.groups.get(id)
     }
 
-    /// Members by external id; of several with one id the first.
+    /// Members by external id; if several have the same id, the first.
     pub fn members_by_external_id(&self) -> FastMap<&ExternalId, &Member> {
         let mut found = FastMap::default();
         for member in self.members.values() {
@@ -307,7 +307,7 @@ impl Roster {
         found
     }
 
-    /// Members by address; of several with one address the first.
+    /// Members by address; if several have the same address, the first.
     pub fn members_by_email(&self) -> FastMap<&Email, &Member> {
         let mut found = FastMap::default();
         for member in self.members.values() {
@@ -316,7 +316,7 @@ impl Roster {
         found
     }
 
-    /// Groups by external id; of several with one id the first.
+    /// Groups by external id; if several have the same id, the first.
     pub fn groups_by_external_id(&self) -> FastMap<&ExternalId, &Group> {
         let mut found = FastMap::default();
         for group in self.groups.values() {
@@ -333,12 +333,12 @@ impl Roster {
             && self.members().filter(|member| member.is_confirmed_owner()).count() == 1
     }
 
-    /// How many members take a seat.
+    /// Number of members who take up a seat.
     pub fn seats_in_use(&self) -> usize {
         self.members.values().filter(|member| member.status.has_seat()).count()
     }
 
-    /// An id that nobody has, in the order in which they are made.
+    /// Unused id, in the order of creation.
     pub(super) fn made_id(&mut self) -> String {
         loop {
             self.made += 1;
@@ -351,7 +351,7 @@ impl Roster {
         }
     }
 
-    /// Takes members out, also out of their groups.
+    /// Removes members, also from their groups.
     pub(super) fn remove_members(&mut self, is_gone: impl Fn(&Member) -> bool) {
         let before = self.members.len();
         self.members.retain(|_, member| !is_gone(member));

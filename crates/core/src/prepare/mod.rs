@@ -68,7 +68,7 @@ pub struct PreparedGroup {
     pub name: String,
     /// Everybody in it or in a group reachable from it, sorted.
     pub members: Arc<[ExternalId]>,
-    /// Where name and id do not say which one it is.
+    /// Name to show when name and id do not identify the group.
     pub found_as: FoundAs,
 }
 

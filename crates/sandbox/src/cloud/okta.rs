@@ -31,7 +31,7 @@ pub const TOKEN: &str = "00sandbox-token";
 pub const CLIENT_ID: &str = "0oasandbox";
 /// Private key of the application, in Okta's format: for rehearsals only.
 pub const PRIVATE_KEY_PEM: &str = include_str!("okta_key/private.pem");
-/// The same key with its key id.
+/// Private key of the application with its key id.
 pub const PRIVATE_KEY_JWK: &str = include_str!("okta_key/private.json");
 
 /// Scopes that an application needs to read people and groups.

@@ -22,7 +22,7 @@ impl Default for Most {
 /// Longer names have no entries that somebody means: Active Directory's have at most some thousand octets.
 const LONGEST_NAME: usize = 16 * 1024;
 
-/// Who looks for it finds it by its beginning.
+/// Length of a name in messages; its beginning is enough to find it.
 const SHOWN_OF_NAME: usize = 200;
 
 /// Largest number of pages without entries. Some servers send such pages while they search on; none sends this many.

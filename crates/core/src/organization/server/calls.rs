@@ -1,4 +1,4 @@
-//! The single calls of the official server's Public API.
+//! Single calls of the official server's Public API.
 
 use super::official::take_seats;
 use super::{Call, Refusal, Who};
@@ -6,7 +6,7 @@ use crate::organization::roster::{Group, GroupId, Held, Member, MemberId, Roster
 
 pub(super) fn carry_out(roster: &mut Roster, call: &Call) -> Result<(), Refusal> {
     match call {
-        // The import is no single call; its rules are elsewhere.
+        // The import is not a single call; its rules are elsewhere.
         Call::Import(_) => Err(Refusal::NotFound),
         Call::Revoke(id) => revoke(roster, id),
         Call::Restore(id) => restore(roster, id),
@@ -72,7 +72,7 @@ fn not_the_last_owner(roster: &Roster, id: &MemberId) -> Result<(), Refusal> {
     if roster.is_last_owner(id) { Err(Refusal::NoConfirmedOwner) } else { Ok(()) }
 }
 
-/// Ids that nobody has are dropped without a word.
+/// Silently drops ids that nobody has.
 fn put_members(roster: &mut Roster, id: &GroupId, members: &[Who]) -> Result<(), Refusal> {
     let members = {
         let by_id = roster.members_by_external_id();

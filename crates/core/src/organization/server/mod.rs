@@ -1,5 +1,5 @@
-//! The servers' rules, once: what an organization holds after a request. The prediction of a plan, the ledger of a server that
-//! cannot be read and the oracle of the tests are all this.
+//! Rules of the servers, in one place: the contents of an organization after a request. The prediction of a plan, the ledger of a
+//! server that cannot be read and the oracle of the tests all use them.
 //!
 //! Facts: the sources of bitwarden/server and dani-garcia/vaultwarden, as written down in the project's notes on the API.
 
@@ -12,7 +12,7 @@ use crate::import::ImportRequest;
 
 use super::roster::{GroupId, Kind, MemberId, Roster};
 
-/// One request to the organization.
+/// Request to the organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `POST /public/organization/import`.
@@ -25,46 +25,46 @@ pub enum Call {
     Remove(MemberId),
     /// `PUT /public/members/{id}` with everything but the external id sent back as it was read just before.
     Relink {
-        /// Whom.
+        /// Member.
         member: MemberId,
-        /// The external id from now on.
+        /// New external id.
         external_id: ExternalId,
     },
     /// `POST /public/members/{id}/reinvite`.
     Reinvite(MemberId),
     /// `PUT /public/groups/{id}` with the collections sent back as they were read just before.
     PutGroup {
-        /// Which.
+        /// Group.
         group: GroupId,
-        /// The name from now on.
+        /// New name.
         name: String,
-        /// The external id from now on.
+        /// New external id.
         external_id: ExternalId,
     },
     /// `PUT /public/groups/{id}/member-ids`.
     PutGroupMembers {
-        /// Which.
+        /// Group.
         group: GroupId,
-        /// Everybody who is in it from now on.
+        /// New members.
         members: Vec<Who>,
     },
     /// `DELETE /public/groups/{id}`.
     DeleteGroup(GroupId),
 }
 
-/// A member, by the one id that is known.
+/// Member, by the one id that is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Who {
-    /// By the server's id.
+    /// Id on the server.
     Member(MemberId),
-    /// By external id: imported in the same run, so that the members must be read again to know the server's id.
+    /// External id: imported in the same run, so the members must be read again to find the server's id.
     Imported(ExternalId),
 }
 
-/// Why a server does not do what it is told.
+/// Reason why a server refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The server ends half-way: two members or two groups with one external id, or two entries with one key.
+    /// The server fails half-way: two members or two groups with the same external id, or two entries with the same key.
     #[error("An unhandled server error has occurred.")]
     Broken,
     /// An overwrite would remove somebody without a master password.
@@ -78,7 +78,7 @@ pub enum Refusal {
     /// No seats are left.
     #[error("Seat limit has been reached.")]
     NoSeats,
-    /// An entry without an address where one is needed, or with one that is none.
+    /// An entry without a required address, or with an invalid one.
     #[error("The Email field is not a valid e-mail address.")]
     NoAddress,
     /// There is no such member or group, or no such call.
@@ -90,19 +90,19 @@ pub enum Refusal {
     /// The member is not revoked.
     #[error("Already active.")]
     AlreadyActive,
-    /// Only those who have not answered can be invited again.
+    /// Only members who have not answered can be invited again.
     #[error("User invalid.")]
     NotInvited,
 }
 
-/// What the organization holds after a request that the server carries out.
+/// Contents of the organization after a request that the server carries out.
 pub fn after(roster: &Roster, call: &Call) -> Result<Roster, Refusal> {
     let mut after = roster.clone();
     carry_out(&mut after, call)?;
     Ok(after)
 }
 
-/// Carries a request out. A server that refuses it half-way has done what came before: the roster is then what the server holds.
+/// Carries out a request. A server that refuses it half-way has done the earlier part: the roster then has the server's contents.
 pub fn carry_out(roster: &mut Roster, call: &Call) -> Result<(), Refusal> {
     match (call, roster.kind) {
         (Call::Import(request), Kind::Official) => official::import(roster, request),

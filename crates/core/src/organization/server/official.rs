@@ -1,4 +1,4 @@
-//! The import of Bitwarden's own server, step by step: an error leaves the steps before it done.
+//! Import of Bitwarden's own server, step by step: an error leaves the earlier steps done.
 
 use std::hash::Hash;
 
@@ -27,7 +27,7 @@ pub(super) fn import(roster: &mut Roster, request: &ImportRequest) -> Result<(),
     update_groups(roster, &request.groups)
 }
 
-/// The server makes dictionaries that fail on a second entry with the same key.
+/// Fails like the server's dictionaries on a second entry with the same key.
 fn unique<T: Hash + Eq>(keys: impl Iterator<Item = T>) -> Result<(), Refusal> {
     let mut seen = FastSet::default();
     for key in keys {
@@ -54,7 +54,7 @@ fn remove_deleted(roster: &mut Roster, request: &ImportRequest, listed: &FastSet
     });
 }
 
-/// Judged by the list that was loaded before anybody was removed.
+/// Judges by the list loaded before anybody was removed.
 fn unlisted(roster: &Roster, listed: &FastSet<&ExternalId>) -> Vec<(MemberId, Account)> {
     let is_unlisted = |member: &&Member| {
         member.role != Role::Owner && member.external_id.as_ref().is_some_and(|id| !listed.contains(id))
@@ -62,7 +62,7 @@ fn unlisted(roster: &Roster, listed: &FastSet<&ExternalId>) -> Vec<(MemberId, Ac
     roster.members().filter(is_unlisted).map(|member| (member.id.clone(), member.account)).collect()
 }
 
-/// Who has no account has no master password.
+/// Members without an account have no master password.
 fn overwrite(roster: &mut Roster, candidates: &[(MemberId, Account)]) -> Result<(), Refusal> {
     if candidates.iter().any(|(_, account)| *account == Account::None) {
         return Err(Refusal::NoMasterPassword);
@@ -72,7 +72,7 @@ fn overwrite(roster: &mut Roster, candidates: &[(MemberId, Account)]) -> Result<
     Ok(())
 }
 
-/// Members without an external id get that of the entry with their address.
+/// Gives members without an external id that of the entry with their address.
 fn adopt(roster: &mut Roster, active: &[&ImportMember]) {
     let ids: FastMap<&Email, &ExternalId> =
         active.iter().filter_map(|entry| Some((entry.email.as_ref()?, &entry.external_id))).collect();
@@ -81,7 +81,7 @@ fn adopt(roster: &mut Roster, active: &[&ImportMember]) {
     }
 }
 
-/// Entries whose external id nobody has. An address that is known already is skipped without a word.
+/// Invites entries whose external id nobody has. An address that is known already is silently skipped.
 fn add(roster: &mut Roster, active: &[&ImportMember], status: Status) -> Result<(), Refusal> {
     unique(roster.members().filter_map(|member| member.external_id.as_ref()))?;
     let (ids, emails) = (roster.members_by_external_id(), roster.members_by_email());
@@ -115,7 +115,7 @@ fn invitable(roster: &mut Roster, new: usize) -> Result<(), Refusal> {
     take_seats(roster, new)
 }
 
-/// Seats are bought where there are too few, up to what the server may buy.
+/// Buys seats if there are too few, up to the server's limit.
 pub(super) fn take_seats(roster: &mut Roster, new: usize) -> Result<(), Refusal> {
     let needed = roster.seats_in_use() + new;
     let Some(seats) = &mut roster.seats else { return Ok(()) };
@@ -126,7 +126,7 @@ pub(super) fn take_seats(roster: &mut Roster, new: usize) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Made, renamed and filled by external id. Ids that nobody has are dropped without a word.
+/// Creates, renames and fills groups by external id. Ids that nobody has are silently dropped.
 fn update_groups(roster: &mut Roster, groups: &[ImportGroup]) -> Result<(), Refusal> {
     if groups.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Vaultwarden's import: people are recognised by their address, leavers are revoked and come back, everything in the order of
-//! the request; an error leaves what came before it done.
+//! Import of Vaultwarden: people are recognised by their address, leavers are revoked and restored, everything happens in the
+//! order of the request; an error leaves earlier changes done.
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
@@ -9,7 +9,7 @@ use crate::import::{ImportGroup, ImportMember, ImportRequest};
 use crate::organization::roster::{Account, Group, GroupId, Held, Member, MemberId, Role, Roster, Status};
 
 pub(super) fn import(roster: &mut Roster, request: &ImportRequest) -> Result<(), Refusal> {
-    // Its reader wants an address in every entry, before anything is done.
+    // Its reader requires an address in every entry, before anything is done.
     let entries: Option<Vec<(&Email, &ImportMember)>> =
         request.members.iter().map(|entry| Some((entry.email.as_ref()?, entry))).collect();
     let Some(entries) = entries else { return Err(Refusal::NoAddress) };
@@ -88,7 +88,7 @@ fn update_groups(roster: &mut Roster, groups: &[ImportGroup]) {
     }
 }
 
-/// Who has an external id that is in none of the entries, those of leavers among them.
+/// Members whose external id is not in any of the entries, including those of leavers.
 fn overwrite(roster: &mut Roster, entries: &[ImportMember]) {
     let listed: FastSet<&ExternalId> = entries.iter().map(|entry| &entry.external_id).collect();
     let is_unlisted = |member: &&Member| member.external_id.as_ref().is_some_and(|id| !listed.contains(id));
