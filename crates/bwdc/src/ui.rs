@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bwdc_connect::directory::{Counts, Progress};
+use bwdc_connect::mask::masked;
 use bwdc_core::note::{NoteGroup, Severity};
 use bwdc_sync::Watch;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -221,7 +222,7 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
             Severity::Warning => ("Warning", Priority::Warning),
             Severity::Info => ("Note", Priority::Info),
         };
-        told(&format!("{label}: {}", shown(&group.sentence())), priority, style);
+        told(&format!("{label}: {}", shown(&masked(&group.sentence()))), priority, style);
     }
 }
 
