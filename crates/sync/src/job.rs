@@ -7,9 +7,9 @@ use bwdc_config::{Environment, settings};
 use bwdc_core::Prepared;
 use bwdc_core::check::Removals;
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_store::Data;
 use bwdc_store::errand::Errand;
 use bwdc_store::tokens::TokenMemory;
+use bwdc_store::{Data, Memory as _};
 use bwdc_store::{report, runs};
 use jiff::Timestamp;
 
@@ -116,14 +116,28 @@ impl Job {
         };
         let work = async {
             tokio::select! {
-                result = Box::pin(whole) => result,
-                error = cut_off => Err(error),
+                // Whoever asks it to end is heard from the first step on.
+                biased;
+                error = cut_off => Err(self.ended_early(error, at)),
                 error = self.timeout() => Err(error),
+                result = Box::pin(whole) => result,
             }
         };
         let report = logged(self.name(), run, "sync", Box::pin(work)).await;
         self.keep(&report, at);
         report
+    }
+
+    /// How a run ends that was cut off: an import may be under way only where one has begun.
+    fn ended_early(&self, error: Error, at: Timestamp) -> Error {
+        let begun = |context: &&Context| {
+            let remembered = context.file.recall().ok();
+            remembered.and_then(|remembered| remembered.import_begun).is_some_and(|begun| begun >= at)
+        };
+        if self.contexts().iter().any(begun) {
+            return error.also("The import had begun, and the server may still be working on it.");
+        }
+        error.also("The import had not begun.")
     }
 
     /// Comes when it has taken as long as it may, by the settings of the one that speaks for all.

@@ -6,7 +6,7 @@ use bwdc_core::check::{Cause, Finding};
 use bwdc_core::error::{Error, Exit, shown};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::plan::{Plan, Summary};
-use bwdc_core::prepare::{Fate, Missing};
+use bwdc_core::prepare::{BadRecord, Fate, Missing};
 use bwdc_core::snapshot::Cursor;
 use bwdc_store::runs::Facts;
 
@@ -63,9 +63,13 @@ impl Told for Prepared {
 
 /// Notes, with a warning for each entry that was left out for being wrong.
 pub(crate) fn notes(plan: Plan) -> Vec<Note> {
-    let left_out =
-        plan.bad_records.into_iter().map(|record| Note::warning(Step::Validate, record.problem, "left out"));
+    let left_out = left_out(&plan.bad_records).collect::<Vec<_>>();
     plan.notes.into_iter().chain(left_out).collect()
+}
+
+/// A warning for each entry that is left out for being wrong.
+pub(crate) fn left_out(records: &[BadRecord]) -> impl Iterator<Item = Note> {
+    records.iter().map(|record| Note::warning(Step::Validate, &record.problem, "left out"))
 }
 
 impl Outcome {

@@ -12,7 +12,7 @@ use crate::job::Job;
 use crate::merge::not_merged;
 use crate::open::{Opened, of_one_organization, open};
 use crate::organization::{account, limits};
-use crate::outcome::{blocked, nothing_read};
+use crate::outcome::{blocked, left_out, nothing_read};
 use crate::read::{Purpose, read};
 use crate::session::Account;
 
@@ -46,7 +46,11 @@ pub async fn rehearse(job: &Job, purpose: Purpose, removals: Removals) -> Result
     let plan = bwdc_core::plan(reading.prepared.clone(), &first.instance.rules, &target);
     match verdict(&opened, &plan, &reading.parts, removals)? {
         Verdict::Blocked(findings) => Err(blocked(&findings)),
-        Verdict::NothingToSend | Verdict::Unchanged | Verdict::Ready => Ok(reading.prepared),
+        Verdict::NothingToSend | Verdict::Unchanged | Verdict::Ready => {
+            let mut prepared = reading.prepared;
+            prepared.notes.extend(left_out(&prepared.bad_records));
+            Ok(prepared)
+        }
     }
 }
 

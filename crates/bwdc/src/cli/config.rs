@@ -11,9 +11,9 @@ use super::{Interaction, login};
 use crate::ui::{self, Answer};
 use bwdc_config::directories::{entra, ldap};
 use bwdc_config::secrets::{self, Keeping, Source};
-use bwdc_config::settings::{self, Setting, Type};
+use bwdc_config::settings::{self, Setting, Type, general};
 use bwdc_config::setup::Origin;
-use bwdc_config::{Environment, Setup, installation};
+use bwdc_config::{Environment, Setup, installation, server};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
 use bwdc_sync::Context;
@@ -68,6 +68,7 @@ pub(super) async fn run(
         _ => {
             let setting = settings::find(&name)?;
             set(context, setting, arguments, interaction).await?;
+            warn_of_plain_http(context, setting);
             Ok(Answer::message(format!("Saved setting `{name}`.")))
         }
     }
@@ -106,6 +107,20 @@ async fn set(
             Ok(())
         }
         None => store(context, setting, parsed),
+    }
+}
+
+/// A server that is reached by plain http is refused by every sync, unless that is allowed.
+fn warn_of_plain_http(context: &Context, setting: &Setting) {
+    if setting.kind != Type::Server {
+        return;
+    }
+    let data = context.file.load().unwrap_or_default();
+    let url = server::endpoints(&data).ok().and_then(|endpoints| endpoints.in_clear().map(str::to_owned));
+    if let Some(url) = url.filter(|_| !general::SERVER_ALLOW_PLAIN_HTTP.is_on(&data)) {
+        context.watch.warning(&format!(
+            "{url} is plain http, so every sync is refused: the API key and everybody's names would cross the network in clear. Use https, or allow it with `bwdc config server.allowPlainHttp true`."
+        ));
     }
 }
 

@@ -79,8 +79,7 @@ async fn asked_to_end() -> Error {
         Ok(mut stop) => stop.asked().await,
         Err(_) => std::future::pending().await,
     }
-    Error::new("The sync was stopped before it was done.")
-        .hint("An import may have been in progress. The next run repeats it.")
+    Error::new("The sync was stopped before it was done.").hint("The next run repeats it.")
 }
 
 /// Who may run; what is only doubtful is told.

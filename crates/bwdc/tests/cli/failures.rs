@@ -182,6 +182,8 @@ fn accounts_with_the_same_address_are_all_named() {
     instance.run(&["test"]).fails(1, &["3 accounts"]);
     assert_eq!(organization.imports(), 0);
     instance.change(|data| data["sync"]["onBadRecord"] = json!("skip"));
+    let rehearsed = instance.run(&["test"]).ok();
+    assert!(rehearsed.err.contains("left out: 3 accounts have the e-mail address"), "{}", rehearsed.err);
     let ran =
         instance.run(&["sync"]).fails(4, &["left out: 3 accounts have the e-mail address a@example.org"]);
     assert!(ran.out.contains("Synced 1 group(s) and 1 user(s)."));

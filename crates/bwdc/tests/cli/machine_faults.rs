@@ -311,7 +311,9 @@ fn a_terminated_sync_says_so_in_the_log() {
     }
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let ran: Ran = child.wait_with_output().unwrap().into();
-    ran.fails(1, &["The sync was stopped before it was done.", "The next run repeats it."]);
+    let told =
+        ["The sync was stopped before it was done.", "The next run repeats it.", "The import had not begun."];
+    ran.fails(1, &told);
     let log = fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap();
     assert!(log.contains("sync failed") && log.contains("was stopped before"), "{log}");
     assert_eq!(organization.imports(), 0);

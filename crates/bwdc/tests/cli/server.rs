@@ -454,7 +454,8 @@ fn plain_http_to_another_machine_is_refused_unless_allowed() {
     let mut instance = Instance::files(USERS, "name,members\n", &organization);
     // A proxy on this machine leads there: the host name is what counts.
     instance.set_env("http_proxy", &organization.sandbox.url());
-    instance.run(&["config", "server", "http://vault.example.org"]).ok();
+    let saved = instance.run(&["config", "server", "http://vault.example.org"]).ok();
+    assert!(saved.err.contains("so every sync is refused"), "{}", saved.err);
     for command in ["login", "sync", "doctor"] {
         let ran = instance.run(&[command]);
         assert_eq!(ran.code, 1);
