@@ -19,7 +19,7 @@ pub fn endpoints(data: &Data) -> Result<Endpoints> {
 
 /// A base URL as it is stored: with a scheme, without trailing slashes.
 pub(crate) fn server_url(text: &str) -> Result<String> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim_start().trim_end_matches(|c: char| c == '/' || c.is_whitespace());
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     Endpoints::resolve(Some(&url), None, None)?;
     Ok(url)

@@ -380,6 +380,7 @@ mod tests {
             ("directory", "FILE", "file".into()),
             ("server", "bw.example.org/", "https://bw.example.org".into()),
             ("server", "https://bitwarden.com", Value::Null),
+            ("server.api", " bw.example.org / /", "https://bw.example.org".into()),
             ("gsuite.adminUser", "admin@example.org", "admin@example.org".into()),
             ("exec.ldap.password", "pass show 'bw dc/ldap'", "pass show 'bw dc/ldap'".into()),
         ] {
