@@ -7,6 +7,10 @@
     reason = "tests say what they expect by panicking"
 )]
 
+#[path = "organization/documents.rs"]
+mod documents;
+#[path = "organization/facts.rs"]
+mod facts;
 #[path = "organization/limited.rs"]
 mod limited;
 #[path = "organization/made.rs"]

@@ -44,13 +44,13 @@ pub struct Entry {
     pub source: usize,
     /// Whether it is alive, and imported.
     pub state: State,
-    /// When the directory says that the entry was made.
+    /// Creation time of the entry, as the directory has it.
     pub created: Option<Moment>,
     /// Where the id alone does not say who it is.
     pub found_as: FoundAs,
 }
 
-/// What an entry means for a membership.
+/// Meaning of an entry for a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Alive, and among the people to import.
@@ -79,7 +79,7 @@ impl State {
     }
 }
 
-/// Why a living entry is not imported.
+/// Reasons why a living entry is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftOut {
     /// A filter does not match it, in a complete read.
@@ -91,7 +91,7 @@ pub enum LeftOut {
 /// One directory of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What was read. None where absence says nothing about a person.
+    /// Place that was read. None where absence says nothing about a person.
     pub place: Option<Place>,
     /// Places of [`super::Ledger::places`] that lie within this one: read completely with it.
     pub covers: Vec<Place>,
@@ -113,18 +113,18 @@ pub enum GroupsRead {
     Completely,
 }
 
-/// What [`DirectoryNow::of`] needs of one directory.
+/// Input of [`DirectoryNow::of`] for one directory.
 #[derive(Clone, Debug)]
 pub struct Part<'a> {
     /// As it was read. Of a complete read, `others` must have everybody whom the directory's own filter leaves out.
     pub snapshot: &'a Snapshot,
-    /// By which it was prepared.
+    /// Rules by which it was prepared.
     pub rules: &'a Rules,
     /// See [`Source`].
     pub source: Source,
     /// Whether people are imported from it, or groups only.
     pub people: PeopleRead,
-    /// When entries were made, where the directory tells it.
+    /// Creation times of entries, where the directory tells them.
     pub created: FastMap<ExternalId, Moment>,
 }
 

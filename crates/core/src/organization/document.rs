@@ -12,7 +12,7 @@ use crate::snapshot::Coverage;
 /// The form of the document.
 pub const VERSION: u32 = 1;
 
-/// What the document says beside the changes.
+/// Facts in the document beside the changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heading {
     /// RFC 3339, in UTC.

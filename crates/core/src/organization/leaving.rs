@@ -1,4 +1,4 @@
-//! Who leaves, and why.
+//! Leavers, and the reasons.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::entry::{Email, ExternalId};
 use crate::rules::ExistingMembers;
 use crate::snapshot::Coverage;
 
-/// What becomes of one member, where it is not simply to stay.
+/// Fate of a member who does not simply stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
     /// Leaves.
@@ -28,25 +28,25 @@ pub enum Departure {
         since: Moment,
         /// Until when.
         until: Moment,
-        /// Why.
+        /// Reason.
         cause: Cause,
     },
 }
 
-/// What departures are found in.
+/// Values in which departures are found.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The directory as it was read.
     pub directory: &'a DirectoryNow,
-    /// What the organization holds.
+    /// Organization as it is.
     pub roster: &'a Roster,
-    /// What is known from before.
+    /// Knowledge from before.
     pub ledger: &'a Ledger,
-    /// What the administrator decided.
+    /// Decisions of the administrator.
     pub settings: &'a Settings,
-    /// Who is who.
+    /// Identities of the humans.
     pub identities: &'a Identities,
-    /// Whom no sync removes.
+    /// Members whom no sync removes.
     pub protected: &'a FastSet<MemberId>,
     /// The time of the run.
     pub now: Moment,
@@ -130,7 +130,7 @@ impl<'a> Search<'a> {
         departure
     }
 
-    /// Why a member leaves now.
+    /// Reason why a member leaves now, if there is one.
     fn cause(&self, member: &Member, id: &ExternalId, record: Option<&Record>) -> Option<Cause> {
         if self.facts.identities.displaced.contains(&member.id) {
             return Some(Cause::IdReused);
@@ -174,7 +174,7 @@ impl<'a> Search<'a> {
         (record.matched.as_ref() == Some(&filters)).then_some(Cause::OutOfScope)
     }
 
-    /// Who has left waits until the time has passed. None for somebody who is back.
+    /// Has somebody who has left wait until the time has passed. None for somebody who is back.
     fn in_grace(
         &self,
         member: &Member,

@@ -36,17 +36,17 @@ pub enum LimitName {
 pub struct LimitState {
     /// Which.
     pub limit: LimitName,
-    /// How many may be, in this run and the last 24 hours together. None: any number.
+    /// Number allowed, in this run and the last 24 hours together. None: any number.
     pub allowed: Option<usize>,
-    /// How many there would be.
+    /// Number there would be.
     pub wanted: usize,
-    /// What is made of it.
+    /// Outcome.
     pub outcome: Outcome,
-    /// What counts in this run, by key.
+    /// Keys of what counts in this run.
     pub keys: BTreeSet<String>,
 }
 
-/// What is made of a limit.
+/// Outcomes of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Within the limit.
@@ -128,7 +128,7 @@ fn hold_dependents(changes: &mut Changes) {
     });
 }
 
-/// Who is not invited joins nothing; whose leaving is held leaves nothing.
+/// Holds memberships: somebody who is not invited joins nothing, somebody whose leaving is held leaves nothing.
 fn hold_memberships(changes: &mut Changes) {
     let (staying, absent) = (held_slots(changes, Action::is_leaving), held_slots(changes, Action::is_new));
     for group in &mut changes.groups {
@@ -226,7 +226,7 @@ impl Ledger {
         self
     }
 
-    /// What is let through at this time.
+    /// Approvals that are good at this time.
     pub fn approvals(&self, now: Moment) -> impl Iterator<Item = &Approval> {
         self.approvals.iter().filter(move |approval| approval.until >= now)
     }

@@ -5,8 +5,8 @@
 //!
 //! 1. The ledger is read from the disk, or made by [`Ledger::migrated`].
 //! 2. The directories are read; [`DirectoryNow::of`] makes one value of them.
-//! 3. The organization is read into a [`Roster`] without memberships, where it can be: then `ledger.settled(Some(&roster))`, else
-//!    `ledger.settled(None)` and [`Ledger::roster`].
+//! 3. The organization is read into a [`Roster`] without memberships, where it can be: then `ledger.settled(Some(&roster), now)`, else
+//!    `ledger.settled(None, now)` and [`Ledger::roster`].
 //! 4. [`Ledger::to_read`] says which memberships to read; they are put into the roster.
 //! 5. [`changes()`] says what changes, what the limits hold back, and what an administrator should know; [`document::Document::of`] is
 //!    the plan. A plan ends here.

@@ -20,18 +20,18 @@ use super::server::Call;
 /// One request, and what the ledger makes of it once it is acknowledged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// What is sent.
+    /// Request.
     pub call: Call,
-    /// What [`super::Ledger::after`] does.
+    /// Effects that [`super::Ledger::after`] applies.
     pub effects: Vec<Effect>,
 }
 
-/// How much is sent.
+/// Extent of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Everybody and everything.
     Everything,
-    /// What changes.
+    /// Only changes.
     Changes,
 }
 
@@ -54,7 +54,7 @@ pub fn requests(question: &Question<'_>, changes: &Changes) -> Vec<Step> {
     steps
 }
 
-/// How much the requests of a run have in them.
+/// Extent of the requests of a run.
 pub fn extent(question: &Question<'_>, changes: &Changes) -> Extent {
     Writing { question, changes }.extent()
 }

@@ -1,4 +1,4 @@
-//! What the administrator decided about the organization.
+//! Settings about the organization.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ impl Default for Settings {
     }
 }
 
-/// What happens to people whom the directory does not have any more, or whom the filters do not match any more.
+/// Treatment of people whom the directory does not have any more, or whom the filters do not match any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Absent {
     /// They stay.
@@ -87,11 +87,11 @@ pub enum Relink {
     /// They are imported by the id that the organization knows, and told in every run.
     #[default]
     Off,
-    /// Who has the same address gets the new id; a group of the same name, too.
+    /// Members with the same address get the new id; a group of the same name, too.
     Address,
 }
 
-/// What happens to groups of ours that the directory or the filter does not have any more.
+/// Treatment of groups of ours that the directory or the filter does not have any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VanishedGroups {
     /// They stay as they are, and are told in every run.
@@ -103,7 +103,7 @@ pub enum VanishedGroups {
     Delete,
 }
 
-/// Whom no sync removes.
+/// Members whom no sync removes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protect {
     /// Addresses and external ids, in lower case.
@@ -131,7 +131,7 @@ impl Protect {
     }
 }
 
-/// How much may happen without anybody saying so.
+/// Amount of changes that needs no approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Whatever happens.
@@ -156,7 +156,7 @@ impl Limit {
     }
 }
 
-/// What happens when a limit is exceeded.
+/// Consequences of exceeding a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLimit {
     /// Those counted are held back, everything else is done.

@@ -90,7 +90,7 @@ pub(crate) fn play(kind: Kind, on_limit: OnLimit, ops: &[Op]) -> Result<(), Test
     for op in ops {
         let (before, ledger) = (world.server.clone(), world.ledger.clone());
         let live = (kind == Kind::Official).then_some(&before);
-        let ledger = ledger.settled(live);
+        let ledger = ledger.settled(live, world.now);
         world.play(op);
         if !matches!(op, Op::Sync(_)) {
             continue;

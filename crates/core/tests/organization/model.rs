@@ -26,6 +26,10 @@ impl World {
 
     /// Whether a member has to leave. `before` is who was a member of ours before the run.
     fn must_leave(&self, soul: Soul, member: &Member) -> bool {
+        let has_address = |account: &Account_| account.email.as_deref() == Some(member.email.as_str());
+        if self.is_imported(soul) && self.accounts.get(&soul).is_some_and(has_address) {
+            return false;
+        }
         let has_id =
             |account: &Account_| member.external_id.as_ref().is_some_and(|id| id.as_str() == account.id);
         let mut others = self.accounts.iter().filter(|(other, _)| **other != soul);

@@ -1,8 +1,9 @@
 //! Sequences that the random worlds have found, each by its name.
 
 use bwdc_core::organization::roster::Kind;
-use bwdc_core::organization::settings::{Absent, Relink};
+use bwdc_core::organization::settings::{Absent, OnLimit, Relink};
 
+use crate::limited;
 use crate::ops::Op::{self, *};
 use crate::stateful::play;
 use crate::world::Fault::{Lost, None, Unheard};
@@ -79,4 +80,38 @@ fn a_used_id() {
     both(&[Hire(0), Hire(5), Sync(None), Hire(3), Vanish(5), Hire(3), UsedId(1, 5)]);
     both(&[Hire(2), Sync(None), Vanish(2), UsedId(5, 2), Delete(5)]);
     both(&[Hire(2), Sync(None), Vanish(2), UsedId(5, 2), Exclude(5)]);
+}
+
+#[test]
+fn swapped_addresses_of_somebody_whom_the_filter_leaves_out() {
+    both(&[Exclude(1), Hire(1), Hire(2), Sync(None), Swap(1, 2)]);
+    both(&[Exclude(5), Hire(1), Hire(0), Hire(5), Sync(None), Delete(0), Swap(1, 5)]);
+    both(&[MakeGroup(1), Exclude(5), Hire(2), Join(1, 5), Hire(5), Sync(None), Swap(2, 5)]);
+    both(&[Hire(4), Sync(None), Exclude(4), NewAddress(4), Hire(1), Sync(None), Swap(1, 4)]);
+}
+
+#[test]
+fn swapped_addresses_after_a_new_id() {
+    both(&[Hire(1), Hire(0), Sync(None), NewId(0), Sync(None), Swap(1, 0), Sync(None), NewAddress(1)]);
+}
+
+#[test]
+fn a_lost_relink_with_limits() {
+    let relink = Relink(Relink::Address);
+    let ops =
+        [MakeGroup(2), Hire(0), Join(2, 2), Hire(2), Sync(None), NewId(2), relink, Sync(Lost(0)), Hire(3)];
+    limited::play(Kind::Vaultwarden, OnLimit::Hold, &ops).unwrap();
+}
+
+#[test]
+fn an_invitation_after_a_new_address_counts_again() {
+    let ops = [Hire(1), Hire(0), Hire(5), Sync(Unheard(1)), HandRemove(5), NewAddress(5), Sync(None)];
+    limited::play(Kind::Official, OnLimit::Hold, &ops).unwrap();
+}
+
+#[test]
+fn a_lost_removal_counts_when_it_is_sent_again() {
+    let ops =
+        [Hire(0), Hire(5), Sync(None), NewAddress(5), Sync(Lost(0)), Pass(24), NewAddress(0), Sync(None)];
+    limited::play(Kind::Vaultwarden, OnLimit::Hold, &ops).unwrap();
 }

@@ -20,6 +20,7 @@ pub(crate) enum Op {
     NewAddress(Soul),
     NoAddress(Soul),
     UsedId(Soul, Soul),
+    Swap(Soul, Soul),
     Exclude(Soul),
     Include(Soul),
     MakeGroup(u8),
@@ -67,6 +68,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         2 => soul().prop_map(Op::NewAddress),
         1 => soul().prop_map(Op::NoAddress),
         1 => (soul(), soul()).prop_map(|(a, b)| Op::UsedId(a, b)),
+        1 => (soul(), soul()).prop_map(|(a, b)| Op::Swap(a, b)),
         1 => soul().prop_map(Op::Exclude),
         1 => soul().prop_map(Op::Include),
         3 => group().prop_map(Op::MakeGroup),
@@ -166,6 +168,7 @@ impl World {
             }
             Op::NoAddress(soul) if self.may_move(soul) => self.accounts.get_mut(&soul).unwrap().email = None,
             Op::UsedId(soul, dead) => self.use_id(soul, dead),
+            Op::Swap(a, b) => self.swap(a, b),
             Op::Exclude(soul) => self.excluded.extend([soul]),
             Op::Include(soul) => self.excluded.retain(|other| *other != soul),
             Op::MakeGroup(group) => {
@@ -242,6 +245,27 @@ impl World {
             Account_ { id: id.to_string(), email: Some(email), life: Life::Active, created: self.now };
         self.pass(Span(60));
         self.accounts.insert(soul, account);
+    }
+
+    /// Two people get each other's addresses: on Vaultwarden, an address is a person.
+    fn swap(&mut self, a: Soul, b: Soul) {
+        if a == b || self.server.kind == Kind::Official {
+            return;
+        }
+        let email =
+            |world: &Self, soul: Soul| world.accounts.get(&soul).and_then(|account| account.email.clone());
+        let (Some(first), Some(second)) = (email(self, a), email(self, b)) else { return };
+        if !self.may_move(a) || !self.may_move(b) {
+            return;
+        }
+        self.owners.insert(first.clone(), b);
+        self.owners.insert(second.clone(), a);
+        self.accounts.entry(a).and_modify(|account| account.email = Some(second));
+        self.accounts.entry(b).and_modify(|account| account.email = Some(first));
+        // A member is whoever has the address.
+        for soul in [a, b] {
+            self.memory.remove(&soul);
+        }
     }
 
     fn by_hand(&mut self, op: &Op) {

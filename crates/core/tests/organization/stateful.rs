@@ -13,7 +13,7 @@ use crate::ops::{Op, op};
 use crate::world::{Fault, Reading, World};
 use bwdc_core::organization::Span;
 
-fn no_limits() -> Settings {
+pub(crate) fn no_limits() -> Settings {
     Settings {
         limit_removals: Limit::Off,
         limit_leaves: Limit::Off,

@@ -178,7 +178,7 @@ impl World {
     /// The next run up to its requests. `plan` reads everything.
     pub(crate) fn compute(&self, reading: Reading) -> (Ledger, DirectoryNow, Roster, Changes, Vec<Step>) {
         let live = (self.server.kind == Kind::Official).then_some(&self.server);
-        let ledger = self.ledger.clone().settled(live);
+        let ledger = self.ledger.clone().settled(live, self.now);
         let directory = self.directory();
         let roster = match (reading, live) {
             (Reading::Everything, Some(live)) => live.clone(),

@@ -22,17 +22,17 @@ use crate::organization::settings::Settings;
 pub struct Question<'a> {
     /// The directory as it was read.
     pub directory: &'a DirectoryNow,
-    /// What the organization holds: read, or [`Ledger::roster`].
+    /// Organization as it is: read, or [`Ledger::roster`].
     pub roster: &'a Roster,
-    /// What is known from before, after [`Ledger::settled`].
+    /// Knowledge from before, after [`Ledger::settled`].
     pub ledger: &'a Ledger,
-    /// What the administrator decided.
+    /// Decisions of the administrator.
     pub settings: &'a Settings,
     /// The time of the run.
     pub now: Moment,
 }
 
-/// What changes, and what the limits hold back of it.
+/// Computes the changes, and holds back those over a limit.
 pub fn changes(question: &Question<'_>) -> Changes {
     let Question { directory, roster, ledger, settings, now } = *question;
     let protected = protected(&settings.protect, directory, roster, ledger);
@@ -96,9 +96,7 @@ fn listed(people: &People, protected: &FastSet<MemberId>) -> BTreeSet<SlotId> {
 
 fn unchanged_people(changes: &Changes) -> usize {
     let changed: FastSet<SlotId> = changes.members.iter().map(|change| change.slot).collect();
-    let slots = changes.human_slots.iter().zip(&changes.identities.humans);
-    let imported = slots.filter(|(_, human)| human.wanted == Wanted::Imported);
-    imported.filter_map(|(slot, _)| *slot).filter(|slot| !changed.contains(slot)).count()
+    changes.human_slots.iter().flatten().filter(|slot| !changed.contains(slot)).count()
 }
 
 /// Three invitations in all within 40 days, none in the first seven, at most one a day.

@@ -25,7 +25,7 @@ pub(super) struct Groups {
     pub(super) unchanged: Vec<UnchangedGroup>,
     /// Names of groups that are made although there is one of the same name.
     pub(super) twins: Vec<String>,
-    /// How many people are in groups and not in the organization.
+    /// Number of people in groups who are not in the organization.
     pub(super) unknown: usize,
 }
 
@@ -54,7 +54,7 @@ fn slots_by_directory_id<'a>(
     humans.filter_map(|(id, human)| Some((id, human_slots.get(*human).copied().flatten()?))).collect()
 }
 
-/// Who is to be in each group of the directory, in order, and how many people in groups the organization does not know. Groups that
+/// Lists the wanted members of each group of the directory, and counts people in groups whom the organization does not know. Groups that
 /// share a list share the new one.
 fn wanted_lists(
     directory: &DirectoryNow,
@@ -89,9 +89,9 @@ struct Comparison<'a> {
     /// Of groups of ours that the directory does not have, by name.
     orphans: FastMap<&'a str, Vec<&'a Group>>,
     slots_by_id: FastMap<&'a ExternalId, SlotId>,
-    /// Whose memberships end with theirs in the organization.
+    /// Members whose memberships in groups end with theirs in the organization.
     removed: FastSet<SlotId>,
-    /// Whose memberships stay as they are, since they may return.
+    /// Members whose memberships in groups stay as they are, since they may return.
     frozen: FastSet<SlotId>,
     known_as: FastMap<SlotId, ExternalId>,
 }
@@ -205,7 +205,7 @@ impl<'a> Comparison<'a> {
         Some(Renamed { from: before.name.clone(), cause, hold: Hold::Free })
     }
 
-    /// Who was imported into a group and is not in it was taken out by hand.
+    /// Drift for somebody who was imported into a group and is not in it: taken out by hand.
     fn cause_of_join(&self, imported: Option<&GroupRecord>, slot: SlotId) -> Cause {
         let id = self.known_as.get(&slot).or_else(|| {
             let slot = self.people.slots.get(slot as usize)?;
@@ -216,7 +216,7 @@ impl<'a> Comparison<'a> {
         if was_in { Cause::Drift } else { Cause::New }
     }
 
-    /// Who is in a group and was not imported into it was put in by hand.
+    /// Drift for somebody who is in a group and was not imported into it: put in by hand.
     fn cause_of_leave(&self, imported: Option<&GroupRecord>, slot: SlotId) -> Cause {
         let id = self.people.slots.get(slot as usize).and_then(|slot| slot.before.as_ref());
         let by_hand =
@@ -316,7 +316,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// By which id newcomers who were members before were imported into groups.
+/// Ids under which newcomers who were members before were imported into groups.
 fn known_as(question: &Question<'_>, people: &People) -> FastMap<SlotId, ExternalId> {
     let returning =
         people.changes.iter().filter(|change| change.action.is_new() && change.cause == Cause::Drift);

@@ -1,4 +1,4 @@
-//! What a sync changes in an organization, and why: only what changes.
+//! Changes of a sync to an organization, with their reasons.
 
 mod compute;
 mod groups;
@@ -22,7 +22,7 @@ use super::moment::Moment;
 use super::roster::{Basis, GroupId, Kind, MemberId};
 use crate::entry::{Email, ExternalId};
 
-/// What happens to a membership.
+/// Actions on a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -56,7 +56,7 @@ impl Action {
     }
 }
 
-/// Why something happens.
+/// Reasons for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Cause {
@@ -111,9 +111,9 @@ pub struct Slot {
 /// A change to one membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberChange {
-    /// What happens.
+    /// Action.
     pub action: Action,
-    /// Why.
+    /// Reason.
     pub cause: Cause,
     /// Whether a limit holds it back.
     pub hold: Hold,
@@ -121,13 +121,13 @@ pub struct MemberChange {
     pub slot: SlotId,
     /// The directory's id of somebody who comes, stays or returns.
     pub directory_id: Option<ExternalId>,
-    /// Who must have left before.
+    /// Somebody who must have left before.
     pub after: Option<SlotId>,
-    /// When the grace of somebody who leaves ends, and who revoked.
+    /// End of a leaver's grace, and who revoked.
     pub grace: Option<(Moment, RevokedBy)>,
 }
 
-/// What happens to a group.
+/// Actions on a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GroupAction {
@@ -146,18 +146,18 @@ pub enum GroupAction {
 /// A membership in a group that comes or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Whose.
+    /// Member.
     pub slot: SlotId,
-    /// Why: [`Cause::New`] or [`Cause::Drift`].
+    /// Reason: [`Cause::New`] or [`Cause::Drift`].
     pub cause: Cause,
 }
 
 /// A change to one group, whatever changes in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupChange {
-    /// What happens.
+    /// Action.
     pub action: GroupAction,
-    /// Why: drift if nothing else explains it.
+    /// Reason: drift if nothing else explains it.
     pub cause: Cause,
     /// Whether all of it is held back.
     pub hold: Hold,
@@ -173,13 +173,13 @@ pub struct GroupChange {
     pub group: Option<GroupId>,
     /// Everybody who is in it before, in order.
     pub current: Arc<[SlotId]>,
-    /// Who comes.
+    /// Memberships that come.
     pub join: Vec<Edge>,
-    /// Who goes.
+    /// Memberships that go.
     pub leave: Vec<Edge>,
-    /// Whose coming is held back.
+    /// Memberships whose coming is held back.
     pub held_join: Vec<Edge>,
-    /// Whose going is held back.
+    /// Memberships whose going is held back.
     pub held_leave: Vec<Edge>,
     /// Whether it is sent although nothing changes.
     pub resend: Resend,
@@ -190,7 +190,7 @@ pub struct GroupChange {
 pub enum Resend {
     /// An unfinished run on a server that cannot be read may or may not have sent something else.
     Yes,
-    /// What the organization holds is known.
+    /// Not sent: what the organization holds is known.
     #[default]
     No,
 }
@@ -200,7 +200,7 @@ pub enum Resend {
 pub struct Renamed {
     /// The name before.
     pub from: String,
-    /// Why: [`Cause::New`] or [`Cause::Drift`].
+    /// Reason: [`Cause::New`] or [`Cause::Drift`].
     pub cause: Cause,
     /// Whether it is held back.
     pub hold: Hold,
@@ -228,35 +228,35 @@ pub struct Vanished {
     pub name: String,
     /// Its external id.
     pub external_id: ExternalId,
-    /// How many are in it.
+    /// Number of members.
     pub members: usize,
 }
 
 /// Somebody who has left and is removed later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Who.
+    /// Member.
     pub slot: SlotId,
     /// Since when.
     pub since: Moment,
     /// Until when.
     pub until: Moment,
-    /// Why.
+    /// Reason.
     pub cause: Cause,
 }
 
 /// Somebody who stays although there is a reason to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Who.
+    /// Member.
     pub slot: SlotId,
-    /// Why the person would leave.
+    /// Reason why the person would leave.
     pub cause: Cause,
-    /// Why the person stays.
+    /// Reason why the person stays.
     pub by: KeptBy,
 }
 
-/// Why somebody stays.
+/// Reasons why somebody stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptBy {
     /// An owner: the official server never removes one by an import.
@@ -268,9 +268,9 @@ pub enum KeptBy {
 /// Everything that a sync changes.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// Who answers.
+    /// Server that answers.
     pub kind: Kind,
-    /// How the organization is known.
+    /// Source of what is known of the organization.
     pub basis: Basis,
     /// Everybody whom a change may be about.
     pub slots: Vec<Slot>,
@@ -282,15 +282,15 @@ pub struct Changes {
     pub reinvites: Vec<SlotId>,
     /// Groups of ours that are not in the directory any more, whatever is done about them.
     pub vanished: Vec<Vanished>,
-    /// Who has left and is removed later.
+    /// People who have left and are removed later.
     pub waiting: Vec<Waiting>,
-    /// Who stays although there is a reason to leave.
+    /// People who stay although there is a reason to leave.
     pub kept: Vec<Kept>,
-    /// What an administrator should know.
+    /// Facts that an administrator should know.
     pub warnings: Vec<Warning>,
-    /// What is counted, and what may be.
+    /// Limits with what counts towards them.
     pub limits: Vec<LimitState>,
-    /// How many people who are in the organization and in the directory stay as they are.
+    /// Number of people in both the organization and the directory who stay as they are.
     pub unchanged: usize,
     /// Seats.
     pub seats: SeatsNeeded,
@@ -310,7 +310,7 @@ pub struct Changes {
 pub enum Stopped {
     /// Nothing is sent.
     Yes,
-    /// What no limit holds back is sent.
+    /// Everything is sent that no limit holds back.
     #[default]
     No,
 }
@@ -328,14 +328,14 @@ pub(super) struct UnchangedGroup {
 pub struct SeatsNeeded {
     /// In use before.
     pub in_use: usize,
-    /// How many more the changes need.
+    /// Number that the changes need besides.
     pub needed: usize,
-    /// How many there are, where the server tells it.
+    /// Number of all, where the server tells it.
     pub available: Option<usize>,
 }
 
 impl Changes {
-    /// Whom a change is about.
+    /// Person whom a change is about.
     pub fn slot(&self, slot: SlotId) -> Option<&Slot> {
         self.slots.get(slot as usize)
     }

@@ -79,7 +79,7 @@ impl<'a> Former<'a> {
         former
     }
 
-    /// Why somebody comes who is no member.
+    /// Reason why somebody comes who is no member.
     fn cause(&self, human: &Human) -> Cause {
         let has_same_address = |record: &&&Record| human.email.as_ref() == Some(&record.email);
         let by_id = || human.ids.iter().find_map(|id| self.by_id.get(id)).filter(has_same_address);
@@ -173,8 +173,9 @@ impl<'a> Building<'a> {
                 let Some(member) = self.question.roster.member(member) else { return };
                 let record = member.external_id.as_ref().and_then(|id| self.question.ledger.person(id));
                 let is_doubtful = record.is_some_and(|record| record.doubt == Some(Doubt::Membership));
-                // Who may not be there, and is not wanted, is in no group.
-                if human.wanted == Wanted::Imported || !is_doubtful {
+                let is_revoked = member.status.is_revoked() && self.question.roster.kind == Kind::Vaultwarden;
+                // Who has left or may not be there, and is not wanted, is in no group.
+                if human.wanted == Wanted::Imported || !(is_doubtful || is_revoked) {
                     self.people.human_slots[at] = Some(slot);
                     self.member(human, slot, member, *by);
                 }
@@ -194,7 +195,11 @@ impl<'a> Building<'a> {
             return;
         }
         let record = member.external_id.as_ref().and_then(|id| self.question.ledger.person(id));
-        let is_sent_again = is_imported && record.is_some_and(|record| record.doubt.is_some());
+        let sent_again =
+            record.and_then(|record| record.doubt).filter(|_| is_imported).map(|doubt| match doubt {
+                Doubt::Membership => self.coming(),
+                Doubt::Id => Action::Relink,
+            });
         let is_restored = member.status.is_revoked() && self.is_ours_to_restore(member, human);
         if by == By::Adoption {
             self.people.slots[slot as usize].after = directory_id.clone();
@@ -203,12 +208,12 @@ impl<'a> Building<'a> {
             self.used.insert(id.clone());
             self.people.slots[slot as usize].after = Some(id);
             // Vaultwarden gives both with one entry.
-            if !((is_restored || is_sent_again) && self.question.roster.kind == Kind::Vaultwarden) {
+            if !(is_restored || sent_again.is_some()) || self.question.roster.kind == Kind::Official {
                 self.change(plain(Action::Relink, Cause::New));
             }
         }
-        if is_sent_again {
-            self.change(plain(self.coming(), Cause::Returned));
+        if let Some(action) = sent_again {
+            self.change(plain(action, Cause::Returned));
         } else if is_restored {
             self.change(plain(Action::Restore, Cause::Returned));
         }

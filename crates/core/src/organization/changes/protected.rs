@@ -1,4 +1,4 @@
-//! Whom no sync removes: `sync.protect`.
+//! Protection: members whom no sync removes (`sync.protect`).
 
 use foldhash::HashSet as FastSet;
 

@@ -1,4 +1,4 @@
-//! What an administrator should know, whether or not anything changes.
+//! Warnings: facts that an administrator should know, whether or not anything changes.
 
 use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::organization::settings::VanishedGroups;
 use crate::rules::{ExistingMembers, Newcomers};
 use crate::snapshot::Coverage;
 
-/// What a warning is about, for machines.
+/// Kinds of warnings, for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Code {
@@ -70,7 +70,7 @@ pub struct Warning {
     pub text: String,
 }
 
-/// How long the official server takes an invitation.
+/// Time for which the official server takes an invitation.
 const INVITATION: Span = Span::days(5);
 
 pub(super) fn warnings(
@@ -92,7 +92,7 @@ pub(super) fn warnings(
     list.warnings
 }
 
-/// What depends on what the limits hold back.
+/// Adds the warnings that depend on what the limits hold back.
 pub(super) fn after_holds(question: &Question<'_>, changes: &mut Changes) {
     let invited = changes.members.iter().filter(|change| change.hold == Hold::Free);
     let mails = invited.filter(|change| change.action == Action::Invite).count() + changes.reinvites.len();

@@ -17,7 +17,7 @@ pub struct Human {
     pub wanted: Wanted,
     /// In which directories.
     pub sources: Vec<usize>,
-    /// When the entries were made, where the directory tells it.
+    /// Creation times of the entries, where the directory tells them.
     pub created: Vec<(ExternalId, Moment)>,
     /// Where the id alone does not say who it is.
     pub found_as: FoundAs,

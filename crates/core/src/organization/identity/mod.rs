@@ -1,4 +1,4 @@
-//! Who is who: for each human in the directory the membership that is that human's, if there is one.
+//! Identities: for each human in the directory the membership that is that human's, if there is one.
 
 mod humans;
 mod official;
@@ -22,12 +22,12 @@ pub enum Match {
     Member {
         /// Which.
         member: MemberId,
-        /// How it was found.
+        /// Way in which it was found.
         by: By,
     },
     /// None yet. Whoever has the id or the address must have left before.
     New {
-        /// Who has the id or the address, if anybody.
+        /// Member with the id or the address, if any.
         after: Option<MemberId>,
     },
     /// None: the address belongs to a member with the id of somebody else who is alive.
@@ -36,16 +36,16 @@ pub enum Match {
     Nobody,
 }
 
-/// How a membership was found.
+/// Way in which a membership was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// By the directory's id.
+    /// Found by the directory's id.
     Id,
-    /// By an id that the ledger knows, or by the address of a member whose id nobody has: imported as that id.
+    /// Found by an id that the ledger knows, or by the address of a member whose id nobody has: imported as that id.
     Known,
-    /// By the address of a member without an external id, which the import gives one.
+    /// Found by the address of a member without an external id, which the import gives one.
     Adoption,
-    /// By the address of a member whose external id is another living human's or made up: the import gives it the right one.
+    /// Found by the address of a member whose external id is another living human's or made up: the import gives it the right one.
     Reassigned,
 }
 
@@ -64,14 +64,14 @@ pub struct Identities {
     pub displaced: FastSet<MemberId>,
 }
 
-/// What identities are found in.
+/// Values in which identities are found.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The directory as it was read.
     pub directory: &'a DirectoryNow,
-    /// What the organization holds.
+    /// Organization as it is.
     pub roster: &'a Roster,
-    /// What is known from before.
+    /// Knowledge from before.
     pub ledger: &'a Ledger,
     /// Members whom no sync removes.
     pub protected: &'a FastSet<MemberId>,
@@ -99,7 +99,7 @@ struct Search<'a> {
     displaced: FastSet<MemberId>,
     members_by_id: FastMap<&'a ExternalId, &'a Member>,
     members_by_email: FastMap<&'a Email, &'a Member>,
-    /// By which id the organization knows whoever had an id in the directory.
+    /// Id under which the organization knows whoever had an id in the directory.
     imported_as: FastMap<&'a ExternalId, &'a ExternalId>,
     /// Ids that this read calls gone.
     gone: FastSet<&'a ExternalId>,

@@ -20,7 +20,7 @@ fn by_own_id(search: &mut Search<'_>) {
     }
 }
 
-/// By the id that the ledger says one of these was imported as, unless that is another living human's.
+/// Finds members by the id that the ledger says one of these was imported as, unless that is another living human's.
 fn by_known_id(search: &mut Search<'_>) {
     for human in search.open() {
         let known = search.humans[human].ids.iter().filter_map(|id| search.imported_as.get(id).copied());
@@ -31,7 +31,7 @@ fn by_known_id(search: &mut Search<'_>) {
     }
 }
 
-/// The same id, unless the entry was made after the member came: then it is another human with a used id.
+/// Takes the member with the id, unless the entry was made after the member came: then it is another human with a used id.
 fn settle(search: &mut Search<'_>, human: usize, member: &Member, by: By) {
     if search.is_another(human, member) {
         search.displaced.insert(member.id.clone());

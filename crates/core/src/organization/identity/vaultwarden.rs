@@ -4,7 +4,7 @@ use super::{By, Identities, Match, Search, Wanted};
 use crate::entry::ExternalId;
 use crate::organization::roster::Member;
 
-/// What the external ids of those begin with who have left an address, so that the id is free for another address.
+/// Prefix of the external ids of those who have left an address, so that their id is free for another address.
 const LEFT: &str = "left:";
 
 pub(super) fn identify(mut search: Search<'_>) -> Identities {
@@ -43,11 +43,15 @@ fn by_address(search: &mut Search<'_>) {
         } else {
             By::Reassigned
         };
+        // Nobody takes the place of somebody else without being imported.
+        if by == By::Reassigned && search.humans[human].wanted != Wanted::Imported {
+            continue;
+        }
         search.take(human, member, by);
     }
 }
 
-/// Who has a new address: the member of the old one leaves, unless it is protected or nobody comes in its place.
+/// Finds people with a new address: the member of the old one leaves, unless it is protected or nobody comes in its place.
 fn by_id(search: &mut Search<'_>) {
     for human in search.open() {
         let ids = &search.humans[human].ids;
@@ -77,10 +81,13 @@ fn by_id(search: &mut Search<'_>) {
     }
 }
 
-/// Who has somebody else's address by now has left the own one.
+/// Lets the old address leave of somebody who has another member's address by now.
 fn displace_old_addresses(search: &mut Search<'_>) {
     for human in 0..search.humans.len() {
         let Some(Match::Member { member: new, .. }) = &search.matches[human] else { continue };
+        if search.humans[human].wanted != Wanted::Imported {
+            continue;
+        }
         let old = search.humans[human].ids.iter().filter_map(|id| search.members_by_id.get(id).copied());
         let is_left = |member: &&Member| {
             member.id != *new

@@ -20,8 +20,9 @@ impl Ledger {
     /// what may have been done.
     #[must_use]
     pub fn begun(mut self, steps: &[Step], now: Moment) -> Self {
-        let effects: Vec<Effect> = steps.iter().flat_map(|step| step.effects.iter().cloned()).collect();
-        self.journal = Some(Journal { begun: now, effects });
+        let steps = steps.iter().map(|step| step.effects.clone()).collect();
+        let counts = self.journal.map(|journal| journal.counts).unwrap_or_default();
+        self.journal = Some(Journal { begun: now, steps, counts });
         self
     }
 
@@ -30,13 +31,15 @@ impl Ledger {
     pub fn after(mut self, step: &Step, now: Moment) -> Self {
         self.apply(&step.effects, now);
         if let Some(journal) = &mut self.journal {
-            let done = step.effects.len().min(journal.effects.len());
-            journal.effects.drain(..done);
+            let done = usize::from(!journal.steps.is_empty());
+            journal.steps.drain(..done);
         }
         self
     }
 
+    /// Applies the effects of one request. Ids change at once: two people may have swapped theirs.
     pub(super) fn apply(&mut self, effects: &[Effect], now: Moment) {
+        self.rename(effects, now);
         effects.iter().for_each(|effect| self.apply_one(effect, now));
         self.forget_former(effects);
         self.leave_groups(effects);
@@ -63,7 +66,8 @@ impl Ledger {
                 record.standing = Standing::Grace { since: now, until: *until, cause: *cause, by: *by };
                 self.people.insert(id.clone(), record);
             }
-            Effect::Renamed { from, to } => self.renamed(from, to, now),
+            // See `rename`.
+            Effect::Renamed { .. } => {}
             Effect::Reinvited(id) => self.reinvited(id, now),
             Effect::Group { id, name, members } => {
                 let verified = self.groups.get(id).and_then(|group| group.verified);
@@ -81,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// Who comes under a new id was the one who had the address before.
+    /// Forgets the record of the same address under another id, where somebody comes under a new one.
     fn forget_former(&mut self, effects: &[Effect]) {
         let came: HashMap<&Email, &ExternalId> = effects
             .iter()
@@ -144,8 +148,20 @@ impl Ledger {
         self.people.insert(id.clone(), record);
     }
 
-    fn renamed(&mut self, from: &ExternalId, to: &ExternalId, now: Moment) {
-        if let Some(mut record) = self.people.remove(from) {
+    fn rename(&mut self, effects: &[Effect], now: Moment) {
+        let renamed: HashMap<&ExternalId, &ExternalId> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Renamed { from, to } => Some((from, to)),
+                _ => None,
+            })
+            .collect();
+        if renamed.is_empty() {
+            return;
+        }
+        let taken = renamed.iter().filter_map(|(from, to)| Some((*from, *to, self.people.remove(*from)?)));
+        let taken: Vec<(&ExternalId, &ExternalId, Record)> = taken.collect();
+        for (from, to, mut record) in taken {
             if is_left(to) {
                 // The id may be another human's from now on.
                 record.ids.remove(from);
@@ -154,9 +170,11 @@ impl Ledger {
             }
             self.people.insert(to.clone(), record);
         }
-        for group in self.groups.values_mut().filter(|group| group.members.binary_search(from).is_ok()) {
-            let mut members: Vec<ExternalId> =
-                group.members.iter().map(|id| if id == from { to } else { id }).cloned().collect();
+        for group in
+            self.groups.values_mut().filter(|group| group.members.iter().any(|id| renamed.contains_key(id)))
+        {
+            let after = |id: &ExternalId| renamed.get(id).map_or(id, |to| *to).clone();
+            let mut members: Vec<ExternalId> = group.members.iter().map(after).collect();
             members.sort_unstable();
             members.dedup();
             group.members = members.into();

@@ -1,24 +1,39 @@
 //! The first ledger, from what was kept before there was one. It removes nobody for absence whom the old files did not know.
 
-use super::{Due, Ledger, Record, Sight, Standing};
+use super::{Due, Effect, Ledger, Record, Sight, Standing};
 use crate::entry::{Email, ExternalId};
 use crate::known::KnownPeople;
+use crate::organization::changes::{Changes, Question};
 use crate::organization::directory::Place;
 use crate::organization::moment::Moment;
+use crate::organization::requests::{Step, requests};
 use crate::organization::roster::{Basis, Roster};
 
-/// What was kept of all directories of an organization before there was a ledger.
+/// State that was kept of all directories of an organization before there was a ledger.
 #[derive(Clone, Debug)]
 pub struct Legacy<'a> {
     /// One for each directory.
     pub directories: Vec<LegacyDirectory<'a>>,
-    /// What the organization holds, where it can be read.
+    /// Organization as it is, where it can be read.
     pub roster: Option<&'a Roster>,
-    /// When the ledger is made.
+    /// Last import, as far as it is known.
+    pub last: LastImport,
+    /// Time at which the ledger is made.
     pub now: Moment,
 }
 
-/// What was kept of one directory.
+/// Last import before there was a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastImport {
+    /// There was none, or nobody knows: everything is imported. So it is after a failure where nothing can be read.
+    None,
+    /// There was one, and it may have been another than the present one would be. Where nothing can be read, everything is imported again.
+    Other,
+    /// There was one, and it was what the import of everything would be now (`lastSyncHash`): [`Ledger::taken_over`] tells what it left.
+    Same,
+}
+
+/// State that was kept of one directory.
 #[derive(Clone, Copy, Debug)]
 pub struct LegacyDirectory<'a> {
     /// Of `known-people.json`.
@@ -29,9 +44,9 @@ pub struct LegacyDirectory<'a> {
 
 impl Ledger {
     /// Makes the first ledger. Everybody whom the old files knew counts as imported: a member by the old id, where the organization can
-    /// be read. The next import has everything.
+    /// be read.
     pub fn migrated(legacy: &Legacy<'_>) -> Self {
-        let mut ledger = Self { due: Due::Everything, ..Self::default() };
+        let mut ledger = Self::default();
         let live = legacy.roster.filter(|roster| roster.basis == Basis::Live);
         let members = live.map(Roster::members_by_external_id);
         for LegacyDirectory { known, place } in &legacy.directories {
@@ -47,7 +62,24 @@ impl Ledger {
                 ledger.know(id, imported_as, email, *place, legacy.now);
             }
         }
+        // What can be read is compared, whatever was imported.
+        ledger.due = match (legacy.last, live) {
+            (LastImport::Other | LastImport::Same, Some(_)) => Due::Changes,
+            (LastImport::None, _) | (_, None) => Due::Everything,
+        };
         ledger
+    }
+
+    /// The ledger as if the requests of a run had been sent, of a server that cannot be read and has all of it already:
+    /// [`LastImport::Same`]. Nothing of it counts towards a limit.
+    #[must_use]
+    pub fn taken_over(mut self, question: &Question<'_>, changes: &Changes) -> Self {
+        for Step { call, effects } in requests(question, changes) {
+            let counts = |effect: &Effect| matches!(effect, Effect::Counts { .. });
+            let effects = effects.into_iter().filter(|effect| !counts(effect)).collect();
+            self = self.after(&Step { call, effects }, question.now);
+        }
+        self.finished(question, changes)
     }
 
     fn know(

@@ -2,6 +2,7 @@
 //! has happened lately. It belongs to an organization and survives filters, merges and their end.
 
 mod after;
+mod effect;
 mod migrate;
 mod seen;
 mod settle;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::migrate::{Legacy, LegacyDirectory};
-use super::changes::{Action, Cause};
+pub use self::effect::{Afterwards, Effect};
+pub use self::migrate::{LastImport, Legacy, LegacyDirectory};
+use super::changes::Cause;
 use super::directory::Place;
 use super::limits::LimitName;
 use super::moment::{Moment, Span};
@@ -22,32 +24,32 @@ use crate::entry::{Email, ExternalId};
 /// The form in which a ledger is stored.
 pub const VERSION: u32 = 1;
 
-/// How long what has happened counts towards the limits, and how long an approval is good for.
+/// Time for which events count towards the limits, and for which an approval is good.
 pub const WINDOW: Span = Span::DAY;
 
-/// What our imports left in an organization.
+/// Record of what our imports left in an organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ledger {
     /// [`VERSION`]; a reader refuses what is newer.
     pub version: u32,
-    /// What the next import has to have in it.
+    /// Content of the next import.
     #[serde(default)]
     pub due: Due,
-    /// By the external id that the organization knows.
+    /// People by the external id that the organization knows.
     pub(super) people: BTreeMap<ExternalId, Record>,
-    /// By external id.
+    /// Groups by external id.
     pub(super) groups: BTreeMap<ExternalId, GroupRecord>,
     /// Living people of the directory whom the organization does not know, since when each is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) strangers: BTreeMap<ExternalId, Moment>,
-    /// When a run last came to its end.
+    /// Time at which a run last came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ran: Option<Moment>,
-    /// When each place was last read completely.
+    /// Times at which each place was last read completely.
     #[serde(default)]
     places: BTreeMap<Place, Moment>,
-    /// Who left lately.
+    /// Removals of late.
     #[serde(default)]
     pub(super) removals: Vec<Counted>,
     /// Which memberships were lost lately by people who stay.
@@ -56,25 +58,25 @@ pub struct Ledger {
     /// Which repairs were made lately.
     #[serde(default)]
     pub(super) repairs: Vec<Counted>,
-    /// Who was invited lately.
+    /// Invitations of late.
     #[serde(default)]
     pub(super) invites: Vec<Counted>,
-    /// What an administrator lets through once.
+    /// Changes that an administrator lets through once.
     #[serde(default)]
     pub(super) approvals: Vec<Approval>,
-    /// What a run was about to do that has not come to its end.
+    /// Effects of a run that has not come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) journal: Option<Journal>,
 }
 
-/// What the next import has to have in it.
+/// Content of the next import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Due {
     /// Everybody and everything: at first, and after `clear-cache`.
     #[default]
     Everything,
-    /// What changes.
+    /// Only changes.
     Changes,
 }
 
@@ -97,12 +99,12 @@ pub struct Record {
     /// Invitations, where the server was seen to wait for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invited: Option<Invited>,
-    /// What an unfinished run on a server that cannot be read may or may not have done.
+    /// Doubt that an unfinished run on a server that cannot be read has left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
 }
 
-/// What is not known about somebody.
+/// Doubts about somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Doubt {
@@ -112,7 +114,7 @@ pub enum Doubt {
     Id,
 }
 
-/// When an id was seen alive in the directory.
+/// Times at which an id was seen alive in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sight {
@@ -137,23 +139,23 @@ pub enum Standing {
         since: Moment,
         /// Until when.
         until: Moment,
-        /// Why.
+        /// Reason.
         cause: Cause,
-        /// Who revoked the membership: only what we did is undone.
+        /// Author of the revocation: only what we did is undone.
         by: RevokedBy,
     },
     /// Has left: removed by us, or revoked by us on Vaultwarden.
     Left {
-        /// When.
+        /// Time.
         at: Moment,
-        /// Why.
+        /// Reason.
         cause: Cause,
-        /// What became of the membership.
+        /// Fate of the membership.
         member: Afterwards,
     },
 }
 
-/// Who revoked a membership.
+/// Author of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RevokedBy {
@@ -171,7 +173,7 @@ pub struct Invited {
     pub first: Moment,
     /// The last.
     pub last: Moment,
-    /// How many in all.
+    /// Number of all.
     pub count: u32,
 }
 
@@ -183,7 +185,7 @@ pub struct GroupRecord {
     pub name: String,
     /// Members by the external ids that the organization knows, in order.
     pub members: Arc<[ExternalId]>,
-    /// When the memberships were last read from the server.
+    /// Time at which the memberships were last read from the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Moment>,
     /// Whether an unfinished run may have sent something else.
@@ -195,9 +197,9 @@ pub struct GroupRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counted {
-    /// Whom or what, as [`super::limits`] writes it.
+    /// Person or membership, as [`super::limits`] writes it.
     pub key: String,
-    /// When.
+    /// Time.
     pub at: Moment,
     /// Whether an administrator has let it through: then it does not count again.
     pub approved: Approved,
@@ -213,7 +215,7 @@ pub enum Approved {
     No,
 }
 
-/// What an administrator lets through once.
+/// Changes that an administrator lets through once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
@@ -225,103 +227,17 @@ pub struct Approval {
     pub until: Moment,
 }
 
-/// What a run was about to do, on the disk before its first request.
+/// Effects of a run, on the disk before its first request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Journal {
-    /// When the first request was about to be sent.
+    /// Time just before the first request.
     pub begun: Moment,
-    /// Effects of the requests that were not acknowledged, in their order.
-    pub effects: Vec<Effect>,
-}
-
-/// What an acknowledged request means for the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Effect {
-    /// Somebody is a member by this id and address.
-    In {
-        /// What was done.
-        action: Action,
-        /// By which the organization knows the person from now on.
-        id: ExternalId,
-        /// The address.
-        email: Email,
-        /// The directory's id.
-        directory_id: ExternalId,
-    },
-    /// Somebody has left.
-    Out {
-        /// By which the organization knew the person.
-        id: ExternalId,
-        /// By which it knows the person from now on, if it keeps the member.
-        becomes: ExternalId,
-        /// Whether it does.
-        member: Afterwards,
-        /// The address.
-        email: Email,
-        /// Why.
-        cause: Cause,
-    },
-    /// Somebody's grace has begun.
-    Grace {
-        /// By which the organization knows the person.
-        id: ExternalId,
-        /// The address.
-        email: Email,
-        /// Until when.
-        until: Moment,
-        /// Why.
-        cause: Cause,
-        /// Who revoked.
-        by: RevokedBy,
-    },
-    /// Somebody has another external id.
-    Renamed {
-        /// Before.
-        from: ExternalId,
-        /// From now on.
-        to: ExternalId,
-    },
-    /// An invitation was sent again.
-    Reinvited(ExternalId),
-    /// A group is as it was sent.
-    Group {
-        /// Its external id.
-        id: ExternalId,
-        /// The name that the server has.
-        name: String,
-        /// Members by external id, in order.
-        members: Arc<[ExternalId]>,
-    },
-    /// A group has another external id.
-    GroupRenamed {
-        /// Before.
-        from: ExternalId,
-        /// From now on.
-        to: ExternalId,
-    },
-    /// A group is gone.
-    NoGroup(ExternalId),
-    /// Counts towards a limit.
-    Counts {
-        /// Of which limit.
-        limit: LimitName,
-        /// Whom or what.
-        keys: Vec<String>,
-        /// Whether an administrator has let it through.
-        approved: Approved,
-    },
-}
-
-/// What becomes of the membership of somebody who leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Afterwards {
-    /// It is deleted, and with it those in groups.
-    Removed,
-    /// It is revoked and kept.
-    Revoked,
+    /// Effects of each request that was not acknowledged, in their order.
+    pub steps: Vec<Vec<Effect>>,
+    /// Counts of requests that are sent again, since nobody knows whether they were carried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Effect>,
 }
 
 impl Default for Ledger {
@@ -366,7 +282,7 @@ impl Ledger {
         self.places.keys()
     }
 
-    /// When a run began that has not come to its end.
+    /// Beginning of a run that has not come to its end.
     pub fn unfinished(&self) -> Option<Moment> {
         self.journal.as_ref().map(|journal| journal.begun)
     }
@@ -382,7 +298,7 @@ impl Ledger {
         Self { due: Due::Everything, ..self }
     }
 
-    /// What has happened within [`WINDOW`], by limit.
+    /// Events within [`WINDOW`] that count towards a limit.
     pub(super) fn lately(&self, limit: LimitName, now: Moment) -> impl Iterator<Item = &Counted> {
         let list = match limit {
             LimitName::Removals => &self.removals,

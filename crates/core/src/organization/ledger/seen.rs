@@ -23,17 +23,23 @@ impl Ledger {
         self.begin_grace(changes, now);
         let humans = changes.identities.humans.iter().zip(&changes.human_slots);
         let mut seen: FastSet<ExternalId> = FastSet::default();
+        let mut owners: FastMap<&ExternalId, ExternalId> = FastMap::default();
         for (human, slot) in humans {
             let slot = slot.and_then(|slot| changes.slot(slot));
             match slot.and_then(|slot| Some((slot, self.known(slot)?))) {
                 Some((slot, id)) => {
                     self.see(&id, slot, human, question, &covered);
+                    owners.extend(human.ids.iter().map(|own| (own, id.clone())));
                     seen.insert(id);
                 }
                 None => human.ids.iter().for_each(|id| {
                     self.strangers.entry(id.clone()).or_insert(now);
                 }),
             }
+        }
+        // An id is one person's: whoever had it before is known by others.
+        for (id, record) in &mut self.people {
+            record.ids.retain(|own, _| owners.get(own).is_none_or(|owner| owner == id));
         }
         self.leave_places(&seen, question.directory, &covered);
         if !covered.is_empty() {
@@ -60,7 +66,7 @@ impl Ledger {
         }
     }
 
-    /// By which id the organization knows somebody after the run, if it does: people whom a limit holds back are not known.
+    /// Id under which the organization knows somebody after the run, if it does: people whom a limit holds back are not known.
     fn known(&self, slot: &Slot) -> Option<ExternalId> {
         let is_known = |id: &&ExternalId| {
             slot.before.as_ref() == Some(*id)
@@ -100,7 +106,7 @@ impl Ledger {
         }
     }
 
-    /// Who is not in a complete read of a place is not there any more; a tombstone says so at any time.
+    /// Takes people out of places: those who are not in a complete read of one, and those with a tombstone there.
     fn leave_places(
         &mut self,
         seen: &FastSet<ExternalId>,
@@ -168,7 +174,7 @@ impl Ledger {
 }
 
 impl Record {
-    /// What a live read says about somebody.
+    /// Takes over what a live read says about somebody.
     fn observe(&mut self, member: &Member, now: Moment) {
         self.email = member.email.clone();
         match (self.standing, member.status.is_revoked()) {

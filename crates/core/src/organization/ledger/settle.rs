@@ -1,4 +1,4 @@
-//! What an unfinished run may have done.
+//! Unfinished runs, and what they may have done.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use super::{Doubt, Due, Effect, GroupRecord, Journal, Ledger, Standing};
 use crate::entry::{Email, ExternalId};
 use crate::organization::changes::Action;
 use crate::organization::limits::{LimitName, person_key};
+use crate::organization::moment::Moment;
 use crate::organization::roster::{Basis, Member, Roster};
 
 impl Ledger {
@@ -15,40 +16,47 @@ impl Ledger {
     /// read, it is taken for done, and everything is sent again. To be called once in every run, before [`Ledger::roster`] where the
     /// organization cannot be read; `roster` is then `None`.
     #[must_use]
-    pub fn settled(mut self, roster: Option<&Roster>) -> Self {
-        let Some(Journal { begun, effects }) = self.journal.take() else { return self };
+    pub fn settled(mut self, roster: Option<&Roster>, now: Moment) -> Self {
+        let Some(Journal { begun, steps, mut counts }) = self.journal.take() else { return self };
         match roster.filter(|roster| roster.basis == Basis::Live) {
             Some(roster) => {
-                let done = done(&effects, roster);
-                self.apply(&done, begun);
-                self.doubt_groups(&effects);
+                for effects in &steps {
+                    self.apply(&done(effects, roster), begun);
+                    self.doubt_groups(effects);
+                }
             }
             None => {
                 let inside = self.people.iter().filter(|(_, record)| record.standing == Standing::In);
                 let before = inside.map(|(id, record)| (id.clone(), (record.email.clone(), record.doubt)));
-                let before = before.collect();
-                self.apply(&effects, begun);
-                self.doubt_people(&effects, before);
+                let before: Known = before.collect();
+                steps.iter().for_each(|effects| self.apply(effects, begun));
+                let effects: Vec<Effect> = steps.into_iter().flatten().collect();
+                let more = effects.iter().filter(|effect| matches!(effect, Effect::Counts { .. }));
+                counts.extend(more.cloned());
+                self.apply(&counts, now);
+                self.doubt_people(&effects, &before);
                 self.doubt_groups(&effects);
                 self.due = Due::Everything;
             }
         }
-        self.journal = Some(Journal { begun, effects: Vec::new() });
+        self.journal = Some(Journal { begun, steps: Vec::new(), counts });
         self
     }
 
-    /// Who may have been imported is imported again when next wanted. `before` is who was in, and what was not known about them.
-    fn doubt_people(&mut self, effects: &[Effect], mut before: Known) {
+    /// Marks people who may or may not have been imported. `before` has those who were in, and what was not known about them.
+    fn doubt_people(&mut self, effects: &[Effect], before: &Known) {
+        let mut renamed = Known::default();
         for effect in effects {
             let (id, doubt) = match effect {
                 Effect::Renamed { from, to } => {
                     let Some((email, doubt)) = before.get(from).cloned() else { continue };
                     let doubt = doubt.unwrap_or(Doubt::Id);
-                    before.insert(to.clone(), (email, Some(doubt)));
+                    renamed.insert(to.clone(), (email, Some(doubt)));
                     (to, Some(doubt))
                 }
                 Effect::In { id, email, .. } => {
-                    let known = before.get(id).filter(|(known, _)| known == email);
+                    let known =
+                        renamed.get(id).or_else(|| before.get(id)).filter(|(known, _)| known == email);
                     (id, known.map_or(Some(Doubt::Membership), |(_, doubt)| *doubt))
                 }
                 _ => continue,
@@ -59,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// What is in a group that may have been sent is read, and no difference is anybody else's doing.
+    /// Marks groups that may have been sent: they are read, and no difference is anybody else's doing.
     fn doubt_groups(&mut self, effects: &[Effect]) {
         for effect in effects {
             let Effect::Group { id, name, members } = effect else { continue };
@@ -75,7 +83,7 @@ impl Ledger {
     }
 }
 
-/// Who was in, by id: the address, and what was not known.
+/// People who were in, by id: the address, and what was not known.
 type Known = FastMap<ExternalId, (Email, Option<Doubt>)>;
 
 /// Effects that show in what was read.
@@ -112,7 +120,7 @@ fn is_same(
     members.get(id).is_some_and(|member| holds(member))
 }
 
-/// Who is still there has not left.
+/// Leaves out of a count those who are still there.
 fn only_gone(effect: Effect, present: &FastSet<String>) -> Effect {
     match effect {
         Effect::Counts { limit: LimitName::Removals, keys, approved } => {

@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
-use super::{Afterwards, Ledger, RevokedBy, Standing};
+use super::{Afterwards, Doubt, Ledger, RevokedBy, Standing};
 use crate::entry::ExternalId;
 use crate::organization::changes::{Question, changes};
 use crate::organization::moment::Span;
@@ -12,14 +12,17 @@ use crate::organization::roster::{
 use crate::organization::settings::VanishedGroups;
 
 impl Ledger {
-    /// What the organization holds, as far as our imports left it there. For a server that cannot be read.
+    /// Organization as our imports left it, for a server that cannot be read.
     pub fn roster(&self, kind: Kind) -> Roster {
         let mut roster = Roster::new(kind, Basis::Ledger);
         let mut ids: FastMap<&ExternalId, MemberId> = FastMap::default();
         for (id, record) in &self.people {
             let Some(status) = status(record.standing, kind) else { continue };
             let member = MemberId::from(format!("ledger:{id}"));
-            ids.insert(id, member.clone());
+            // Who may not be there is in no group.
+            if record.doubt != Some(Doubt::Membership) {
+                ids.insert(id, member.clone());
+            }
             roster.put_member(Member {
                 id: member,
                 email: record.email.clone(),

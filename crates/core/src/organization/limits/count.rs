@@ -1,4 +1,4 @@
-//! What counts towards the limits, and what may be.
+//! Numbers that count towards the limits, and those allowed.
 
 use std::collections::BTreeSet;
 
@@ -33,9 +33,9 @@ pub(super) struct Counts {
     members: usize,
     /// Memberships of groups with an external id, before.
     memberships: usize,
-    /// How many people come.
+    /// Number of people who come.
     coming: usize,
-    /// How many memberships come.
+    /// Number of memberships that come.
     joining: usize,
     /// Memberships that end because somebody leaves, or that drift explains.
     other_leaves: usize,
@@ -65,7 +65,7 @@ pub(in crate::organization) fn is_loss(edge: &Edge, leaving: &FastSet<SlotId>) -
     edge.cause != Cause::Drift && !leaving.contains(&edge.slot)
 }
 
-/// What a change counts as.
+/// Limit towards which a change counts.
 pub(in crate::organization) fn limit_of_member(change: &MemberChange) -> Option<LimitName> {
     if change.cause == Cause::Drift {
         return Some(LimitName::Repairs);
@@ -177,7 +177,7 @@ impl Counts {
         }
     }
 
-    /// What may be, of what was there before this run and what left in the last 24 hours.
+    /// Number allowed, of those there before this run and those who left in the last 24 hours.
     fn allowed(
         &self,
         limit: LimitName,
@@ -230,9 +230,9 @@ impl Counts {
     }
 }
 
-/// What has happened within the last 24 hours.
+/// Events of the last 24 hours.
 struct Lately {
-    /// What counts: nobody has let it through.
+    /// Those that count: nobody has let them through.
     counting: BTreeSet<String>,
     all: BTreeSet<String>,
 }

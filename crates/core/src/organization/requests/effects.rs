@@ -1,4 +1,4 @@
-//! What requests mean for the ledger, beside the entries they are made of.
+//! Effects of requests on the ledger, beside the entries they are made of.
 
 use foldhash::HashSet as FastSet;
 
@@ -33,10 +33,13 @@ impl Lines {
         self.0.len()
     }
 
-    /// In the order of external ids, those who stay first.
+    /// In the order of external ids, those who stay first. Before all of them those whose id changes, since it frees ids.
     pub(super) fn sorted(mut self) -> Self {
-        self.0.sort_by(|(a, _), (b, _)| {
-            (&a.external_id, a.deleted, &a.email).cmp(&(&b.external_id, b.deleted, &b.email))
+        let renames =
+            |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Renamed { .. }));
+        self.0.sort_by(|(a, first), (b, second)| {
+            let a = (!renames(first), &a.external_id, a.deleted, &a.email);
+            a.cmp(&(!renames(second), &b.external_id, b.deleted, &b.email))
         });
         self
     }
@@ -67,7 +70,7 @@ impl Lines {
 }
 
 impl Writing<'_> {
-    /// What a change means for the ledger.
+    /// Effects of a change on the ledger.
     pub(super) fn effect(&self, change: &MemberChange, slot: &Slot) -> Vec<Effect> {
         let (before, after) = (slot.before.clone(), slot.after.clone());
         let email = slot.email.clone();
@@ -81,7 +84,7 @@ impl Writing<'_> {
                 }
                 let directory_id = change.directory_id.clone().or_else(|| after.clone());
                 if let (Some(id), Some(directory_id)) = (after, directory_id)
-                    && change.action != Action::Relink
+                    && (change.action != Action::Relink || self.is_vaultwarden())
                 {
                     effects.push(Effect::In { action: change.action, id, email, directory_id });
                 }
@@ -114,7 +117,7 @@ impl Writing<'_> {
         Effect::Counts { limit, keys, approved: self.changes.approved(limit) }
     }
 
-    /// What a change of a group counts as.
+    /// Limits towards which a change of a group counts.
     pub(super) fn counts_of(&self, group: &GroupChange, leaving: &FastSet<SlotId>) -> Vec<Effect> {
         let key = |slot: SlotId| key_of_edge(self.changes, group, slot);
         let lost = group.leave.iter().filter(|edge| is_loss(edge, leaving));

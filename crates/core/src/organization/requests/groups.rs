@@ -28,7 +28,7 @@ impl Writing<'_> {
         leaving.map(|change| change.slot).collect()
     }
 
-    /// Who is in a group afterwards, in order.
+    /// Members of a group afterwards, in order.
     fn members_after(&self, group: &GroupChange, removed: &FastSet<SlotId>) -> Vec<SlotId> {
         let leave: FastSet<SlotId> = group.leave.iter().map(|edge| edge.slot).collect();
         let stay = group.current.iter().filter(|slot| !leave.contains(slot) && !removed.contains(slot));
@@ -126,7 +126,7 @@ impl Writing<'_> {
         relinked.collect()
     }
 
-    /// What no import can do.
+    /// Calls for what no import can do.
     pub(super) fn group_calls_after(&self) -> Vec<Step> {
         let (removed, leaving) = (self.removed(), self.leaving());
         let mut steps = Vec::new();
