@@ -175,7 +175,7 @@ pub(crate) fn allowed_words(words: &[&str]) -> String {
 /// The word of these that was meant.
 pub(crate) fn one_of<'a>(text: &str, words: &[&'a str]) -> std::result::Result<&'a str, String> {
     let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-    found.copied().ok_or_else(|| near(text, words, "it is none of them"))
+    found.copied().ok_or_else(|| near(text, words, "it is not one of the allowed values"))
 }
 
 /// The word that was meant perhaps, or another reason.

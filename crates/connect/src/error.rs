@@ -80,7 +80,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// For whoever runs the program: fit to be shown, and with the exit code of a failure.
+/// Error for the administrator: fit for display, with the exit code of a failure.
 impl From<Error> for bwdc_core::Error {
     fn from(error: Error) -> Self {
         let shown = Self::new(bwdc_core::error::shown(&error.to_string()));

@@ -81,7 +81,7 @@ pub enum BadRecords {
     /// The run ends; nothing is imported.
     #[default]
     Stop,
-    /// The entry is left out; the run goes on and ends with a warning.
+    /// The entry is left out; the run continues and ends with a warning.
     Skip,
 }
 

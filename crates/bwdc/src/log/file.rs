@@ -197,7 +197,7 @@ pub(crate) fn end(path: &Path, lines: usize) -> io::Result<String> {
     let mut file = options.open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     file.seek(io::SeekFrom::Start(metadata.len().saturating_sub(MOST)))?;
     let mut text = Vec::new();
@@ -271,7 +271,7 @@ fn check(file: &File, is_shared: bool) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.nlink() == 1;
     if is_shared && !is_ours {
@@ -294,7 +294,7 @@ fn set_mode(_file: &File) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn check(file: &File, _is_shared: bool) -> io::Result<()> {
-    if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
+    if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(unix)]
@@ -394,6 +394,6 @@ mod tests {
     #[test]
     fn what_is_no_file_is_refused() {
         let error = add(&appender(Path::new("/dev/full"), 1000, 2), "x\n", NOON).unwrap_err();
-        assert_eq!(error.to_string(), "it is no regular file");
+        assert_eq!(error.to_string(), "it is not a regular file");
     }
 }

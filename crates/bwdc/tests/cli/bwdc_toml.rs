@@ -128,5 +128,9 @@ fn doctor_checks_it_and_the_log() {
     assert!(ran.out.contains("ok    Log: "), "{}", ran.out);
     machine.toml("[log]\nfile = \"/dev/full\"\n");
     let ran = machine.run(&["doctor"]);
-    assert!(ran.out.contains("warn  Log: /dev/full cannot be written: it is no regular file"), "{}", ran.out);
+    assert!(
+        ran.out.contains("warn  Log: /dev/full cannot be written: it is not a regular file"),
+        "{}",
+        ran.out
+    );
 }

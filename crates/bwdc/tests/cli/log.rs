@@ -443,7 +443,7 @@ fn the_log_is_followed_across_rotation() {
         let lines = std::io::BufRead::lines(stdout).map_while(Result::ok);
         lines.for_each(|line| tell.send(line).unwrap_or_default());
     });
-    // Once it shows something, nothing is lost any more.
+    // Once it shows something, nothing is lost from then on.
     while lines.try_recv().is_err() {
         instance.run(&["test"]).ok();
     }

@@ -235,7 +235,7 @@ fn dead_pipes_links_and_locks_are_reported() {
 
     fs::remove_file(instance.data_file()).unwrap();
     fs::rename(&pipe, instance.data_file()).unwrap();
-    instance.run(&["sync"]).fails(1, &["data.json: it is no regular file"]);
+    instance.run(&["sync"]).fails(1, &["data.json: it is not a regular file"]);
 }
 
 /// A lock that is a link would be written through.

@@ -82,10 +82,14 @@ fn explained() {
     let error = instance.run(&["schedule", "explain", "0 12 * * mo"]);
     error.fails(
         1,
-        &["`mo` is no day of week, at character 10\n  0 12 * * mo\n           ^\nA day of week is"],
+        &["`mo` is not a valid day of week, at character 10\n  0 12 * * mo\n           ^\nA day of week is"],
     );
     let error = instance.run(&["--response", "schedule", "explain", "61 * * * *"]);
-    assert!(error.out.starts_with("{\"success\":false,\"message\":\"61 is no minute"), "{}", error.out);
+    assert!(
+        error.out.starts_with("{\"success\":false,\"message\":\"61 is not a valid minute"),
+        "{}",
+        error.out
+    );
     instance
         .run(&["schedule", "explain", "@daily", "--tz", "Mars/Olympus"])
         .fails(1, &["Mars/Olympus", "IANA"]);

@@ -533,7 +533,7 @@ fn leftovers_and_broken_crontabs() {
         listed.out
     );
     assert!(listed.err.contains("The crontab of eve"), "{}", listed.err);
-    namespace.schedule(&["run-now"]).fails(1, &["There is no user bwdc any more"]);
+    namespace.schedule(&["run-now"]).fails(1, &["The user bwdc no longer exists"]);
     namespace.schedule(&["remove"]).ok();
     assert_eq!(namespace.sh("ls /var/spool/cron/crontabs"), "eve\n");
     // Nor does a marker affect the terminal of `list`.

@@ -136,7 +136,7 @@ async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> std::result::Result<
     let read = stream.take(LARGEST + 1).read_to_end(&mut bytes).await;
     read.map_err(|error| format!("could not be read: {error}."))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(format!("printed more than {} KiB, which is no secret.", LARGEST >> 10));
+        return Err(format!("printed more than {} KiB, too much for a secret.", LARGEST >> 10));
     }
     Ok(bytes)
 }
@@ -151,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_prints_without_end_is_ended() {
-        assert_eq!(ran("yes").await.unwrap_err(), "printed more than 1024 KiB, which is no secret.");
+        assert_eq!(ran("yes").await.unwrap_err(), "printed more than 1024 KiB, too much for a secret.");
         assert_eq!(ran("sh -c 'echo \"a b\"; echo no >&2'").await.unwrap().reveal(), "a b");
         assert!(ran("sh -c 'echo locked >&2; exit 3'").await.unwrap_err().contains("): locked"));
     }

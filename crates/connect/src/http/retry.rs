@@ -80,7 +80,7 @@ fn is_over(result: &Result<Response, Failure>) -> bool {
     }
 }
 
-/// Whether the server surely has done nothing of this attempt: nothing came to it, or it had no room for it.
+/// Whether the server has certainly done nothing for this attempt: it received nothing, or had no capacity.
 fn was_not_begun(result: &Result<Response, Failure>) -> bool {
     match result {
         Ok(answer) => matches!(answer.status.as_u16(), 425 | 429 | 503),

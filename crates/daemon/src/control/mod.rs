@@ -79,7 +79,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared
     let mut question = [0; QUESTION.len()];
     stream.read_exact(&mut question).await?;
     if question != QUESTION {
-        return Err(io::Error::other("that is no question"));
+        return Err(io::Error::other("that is not a request"));
     }
     let mut text = serde_json::to_vec(&shared.status())?;
     text.push(b'\n');

@@ -147,10 +147,11 @@ impl Field {
         }
         if text.bytes().all(|b| b.is_ascii_digit()) {
             let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-            return number
-                .ok_or_else(|| value.fault(&format!("{text} is no {name}: it is from {least} to {most}")));
+            return number.ok_or_else(|| {
+                value.fault(&format!("{text} is not a valid {name}: it must be from {least} to {most}"))
+            });
         }
-        Err(value.fault(&format!("`{text}` is no {name}")).hint(self.near(text)))
+        Err(value.fault(&format!("`{text}` is not a valid {name}")).hint(self.near(text)))
     }
 
     /// What may have been meant.

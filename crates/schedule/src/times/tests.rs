@@ -24,7 +24,10 @@ fn refused(text: &str, words: &[&str]) {
 fn mistakes_point_at_the_character() {
     refused("* * * *", &["five fields, and here are 4, at character 8"]);
     refused("0 0 12 * * 1", &["here are 6, at character 12", "no seconds"]);
-    refused("0 24 * * *", &["24 is no hour: it is from 0 to 23, at character 3\n  0 24 * * *\n    ^"]);
+    refused(
+        "0 24 * * *",
+        &["24 is not a valid hour: it must be from 0 to 23, at character 3\n  0 24 * * *\n    ^"],
+    );
     refused("5/10 * * * *", &["a step needs", "character 1", "5-59/10"]);
     refused("*/0 * * * *", &["a step cannot be 0", "character 3"]);
     refused("0 0 * * fri-mon", &["wrong way round", "character 9", "write 5-7,0-1"]);
@@ -36,10 +39,10 @@ fn mistakes_point_at_the_character() {
     refused("@Daily", &["small letters"]);
     refused("25:00", &["not a time of day"]);
     refused("mon@8", &["`8` is not a time of day, at character 5"]);
-    refused("moon@08:00", &["`moon` is no day of week"]);
+    refused("moon@08:00", &["`moon` is not a valid day of week"]);
     refused("15x", &["`m`, `h` or `d` is missing, at character 3"]);
     refused("0m", &["from one minute"]);
-    refused("ü * * * *", &["`ü` is no minute"]);
+    refused("ü * * * *", &["`ü` is not a valid minute"]);
     refused("", &["an interval is from"]);
 }
 

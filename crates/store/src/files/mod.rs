@@ -104,7 +104,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 
 fn regular(file: &File) -> std::io::Result<()> {
     let kind = file.metadata()?.file_type();
-    if kind.is_file() { Ok(()) } else { Err(std::io::Error::other("it is no regular file")) }
+    if kind.is_file() { Ok(()) } else { Err(std::io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(unix)]

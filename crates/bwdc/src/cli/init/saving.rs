@@ -159,7 +159,7 @@ fn absolute(path: &Path) -> Result<String> {
         .map_err(|error| Error::new(format!("Finding the file {}: {error}", path.display())))?;
     let text = absolute.to_str().map(str::to_owned);
     text.ok_or_else(|| {
-        Error::new(format!("The name {} is no UTF-8.", path.display())).hint("Rename the file.")
+        Error::new(format!("The name {} is not UTF-8.", path.display())).hint("Rename the file.")
     })
 }
 

@@ -316,7 +316,7 @@ pub(super) fn whole(path: &Path) -> Result<String> {
     let path: PathBuf = absolute.components().collect();
     let text = path
         .to_str()
-        .ok_or_else(|| Error::new(format!("The name {} is no UTF-8.", path.display())).hint("Rename it."))?;
+        .ok_or_else(|| Error::new(format!("The name {} is not UTF-8.", path.display())).hint("Rename it."))?;
     Ok(text.to_owned())
 }
 

@@ -38,7 +38,7 @@ fn decoded(bytes: &[u8]) -> Result<Secret, String> {
     let text = match utf16(bytes) {
         Some(text) => text,
         None => {
-            let text = std::str::from_utf8(bytes).map_err(|_| "a secret in it is no text".to_owned())?;
+            let text = std::str::from_utf8(bytes).map_err(|_| "a secret in it is not text".to_owned())?;
             Zeroizing::new(text.to_owned())
         }
     };

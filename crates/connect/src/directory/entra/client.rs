@@ -261,7 +261,7 @@ impl Refusal {
         self.status == 404
     }
 
-    /// Whether a stored link is of no use any more. Anything else, such as a limit, a failure or a missing permission, is
+    /// Whether a stored link can no longer be used. Anything else, such as a limit, a failure or a missing permission, is
     /// temporary, and the link works again afterwards.
     pub(super) fn is_expired_link(&self) -> bool {
         let says = |words: &&str| self.told.to_lowercase().contains(&words.to_lowercase());

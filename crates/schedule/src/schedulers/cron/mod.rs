@@ -123,7 +123,7 @@ impl Located for Orphan {
     }
 
     fn run_now(&self) -> Result<Vec<String>> {
-        Err(Error::new(format!("There is no user {} any more.", self.user))
+        Err(Error::new(format!("The user {} no longer exists.", self.user))
             .hint("`bwdc schedule remove` removes the rest of this schedule."))
     }
 
