@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES ...]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -40,6 +40,8 @@ const CLIENT_ID: &str = "organization.11111111-2222-3333-4444-555555555555";
 
 struct Plan {
     bwdc: PathBuf,
+    /// Another build, such as the previous release, that does the same in turn.
+    beside: Option<PathBuf>,
     sink: PathBuf,
     runs: usize,
     save: Option<PathBuf>,
@@ -136,6 +138,7 @@ fn arguments() -> Plan {
     let sink = PathBuf::from(words.next().expect("the path of the sink"));
     let mut plan = Plan {
         bwdc,
+        beside: None,
         sink,
         runs: 5,
         save: None,
@@ -148,6 +151,7 @@ fn arguments() -> Plan {
     while let Some(word) = words.next() {
         match word.as_str() {
             "--runs" => plan.runs = words.next().and_then(|n| n.parse().ok()).expect("--runs N"),
+            "--beside" => plan.beside = Some(PathBuf::from(words.next().expect("--beside FILE"))),
             "--save" => plan.save = Some(PathBuf::from(words.next().expect("--save FILE"))),
             "--with-sandbox" => plan.targets.push(Target::Sandbox),
             size => {
@@ -189,14 +193,22 @@ fn measure(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Targ
         login: slapd.admin(),
         sync: r#""userObjectClass":"inetOrgPerson","userPath":"ou=people","groupObjectClass":"groupOfNames","groupPath":"ou=groups""#,
     };
+    let mut before: Vec<(Cost, Cost)> = Vec::new();
     for run in 0..=plan.runs {
-        let ours = sync(plan, &source, users, groups, target);
+        let ours = sync(&plan.bwdc, plan, &source, users, groups, target);
+        let other = plan.beside.as_ref().map(|beside| sync(beside, plan, &source, users, groups, target));
         let theirs = searches(slapd, users, groups);
         if run > 0 {
             pairs.push((ours, theirs));
+            before.extend(other.map(|other| (ours, other)));
         }
     }
-    row(&format!("{users} / {groups}"), target, &pairs)
+    let mut text = row(&format!("{users} / {groups}"), target, &pairs);
+    if !before.is_empty() {
+        text.push('\n');
+        text.push_str(&row(&format!("{users} / {groups}, beside the other build"), target, &before));
+    }
+    text
 }
 
 fn row(what: &str, target: Target, pairs: &[(Cost, Cost)]) -> String {
@@ -235,12 +247,12 @@ fn finish(mut child: Child, started: Instant) -> (bool, Cost) {
 }
 
 /// A whole `bwdc sync` from a fresh folder.
-fn sync(plan: &Plan, source: &Source, users: usize, groups: usize, target: Target) -> Cost {
+fn sync(program: &Path, plan: &Plan, source: &Source, users: usize, groups: usize, target: Target) -> Cost {
     let server = Server::start(plan, target);
     let folder = instance(source, &server);
     let output = folder.path().join("stdout");
     let started = Instant::now();
-    let child = Command::new(&plan.bwdc)
+    let child = Command::new(program)
         .arg("sync")
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

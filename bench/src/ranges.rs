@@ -25,7 +25,7 @@ pub(crate) fn measure(plan: &Plan, people: usize) -> String {
     };
     let mut pairs = Vec::new();
     for run in 0..=plan.runs {
-        let ours = sync(plan, &source, people, 1, Target::Sink);
+        let ours = sync(&plan.bwdc, plan, &source, people, 1, Target::Sink);
         let theirs = client(server.port(), people);
         if run > 0 {
             pairs.push((ours, theirs));
