@@ -11,8 +11,8 @@ use bwdc_store::Data;
 
 use crate::directories::{self, ldap};
 use crate::env::Environment;
-use crate::kinds::{Built, Ingredients};
-use crate::secrets::{Known, Secrets};
+use crate::kinds::{BuildInput, Built};
+use crate::secrets::{DeclaredSecret, Secrets};
 use crate::settings::sync;
 use crate::values::Values;
 
@@ -41,7 +41,7 @@ impl Instance {
             Some(known) => secrets.find(data, known).await?.map(|found| found.secret),
             None => None,
         };
-        let ingredients = Ingredients { values: Values(data), folder, environment, secret };
+        let ingredients = BuildInput { values: Values(data), folder, environment, secret };
         let Built { directory, user_filter, group_filter, warnings } =
             (directories::of(data)?.build)(ingredients)?;
         Values(data).check_length(&sync::TIMEOUT)?;
@@ -66,13 +66,13 @@ impl Instance {
 }
 
 /// The secret without which the directory cannot be read, if there is one.
-pub fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static Known> {
+pub fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static DeclaredSecret> {
     let has_offer = directories::of(data).is_ok_and(|kind| (kind.has_offer)(environment));
     secret_of(data).filter(|_| !has_offer)
 }
 
 /// The secret with which the directory is read, if it takes one.
-fn secret_of(data: &Data) -> Option<&'static Known> {
+fn secret_of(data: &Data) -> Option<&'static DeclaredSecret> {
     let kind = directories::of(data).ok()?;
     kind.secret.filter(|_| (kind.takes_secret)(&Values(data)))
 }

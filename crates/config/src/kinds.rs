@@ -9,13 +9,13 @@ use bwdc_core::filter::{self, FilterError, NativeQuery, SetFilter};
 use bwdc_store::Data;
 
 use crate::env::Environment;
-use crate::secrets::known::Known;
+use crate::secrets::known::DeclaredSecret;
 use crate::setting::{Filtered, Setting};
 use crate::values::Values;
 
 /// A kind of directory.
 #[derive(Debug)]
-pub struct Kind {
+pub struct DirectoryKind {
     /// Name, as typed after `bwdc config directory`.
     pub name: &'static str,
     /// Number in `data.json`, of one that the existing connector knows; the others stand there by name.
@@ -28,9 +28,9 @@ pub struct Kind {
     /// Settings that name files with people or keys: root reads them for nobody else.
     pub(crate) files: &'static [Setting],
     /// Secret with which it is read, if there is one.
-    pub(crate) secret: Option<&'static Known>,
+    pub(crate) secret: Option<&'static DeclaredSecret>,
     /// Questions of `bwdc init`, in their order.
-    pub questions: &'static [Question],
+    pub questions: &'static [InitQuestion],
     /// Checks a filter in the directory's language.
     pub(crate) check_filter: fn(Filtered, &str) -> std::result::Result<(), String>,
     /// Whether it is read with its secret, or logs in another way.
@@ -38,10 +38,10 @@ pub struct Kind {
     /// Whether the surroundings offer another way to log in to whoever has no secret.
     pub(crate) has_offer: fn(&Environment) -> bool,
     /// Makes its configuration.
-    pub(crate) build: fn(Ingredients<'_>) -> Result<Built>,
+    pub(crate) build: fn(BuildInput<'_>) -> Result<Built>,
 }
 
-impl PartialEq for Kind {
+impl PartialEq for DirectoryKind {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
@@ -49,18 +49,18 @@ impl PartialEq for Kind {
 
 /// Question of `bwdc init` about a directory.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
+pub struct InitQuestion {
     /// Setting that is asked for.
     pub setting: &'static Setting,
     /// When it is asked for.
-    pub asked: Asked,
+    pub asked: AskCondition,
     /// Answer that follows from what is known already.
     pub propose: fn(&Data, &Environment) -> Option<String>,
 }
 
 /// Conditions of a question.
 #[derive(Clone, Copy, Debug)]
-pub enum Asked {
+pub enum AskCondition {
     /// An answer is needed.
     Always,
     /// An answer may be left out.
@@ -75,9 +75,9 @@ pub enum Asked {
     WithSecretOr(&'static Setting),
 }
 
-impl Question {
+impl InitQuestion {
     /// Question without a proposal.
-    pub(crate) const fn new(setting: &'static Setting, asked: Asked) -> Self {
+    pub(crate) const fn new(setting: &'static Setting, asked: AskCondition) -> Self {
         Self { setting, asked, propose: |_, _| None }
     }
 
@@ -86,12 +86,12 @@ impl Question {
         setting: &'static Setting,
         propose: fn(&Data, &Environment) -> Option<String>,
     ) -> Self {
-        Self { setting, asked: Asked::Always, propose }
+        Self { setting, asked: AskCondition::Always, propose }
     }
 }
 
 /// Ingredients of a directory's configuration.
-pub(crate) struct Ingredients<'a> {
+pub(crate) struct BuildInput<'a> {
     pub(crate) values: Values<'a>,
     /// Where relative paths start.
     pub(crate) folder: &'a Path,

@@ -55,8 +55,8 @@ mod tests {
         for setting in settings::ALL {
             let settings::Setting { name, place, kind, default, meaning } = setting;
             let place = match place {
-                settings::Place::Top(key) => (*key).to_owned(),
-                settings::Place::In(section, key) => format!("{section}.{key}"),
+                settings::StoredAt::Top(key) => (*key).to_owned(),
+                settings::StoredAt::In(section, key) => format!("{section}.{key}"),
             };
             writeln!(page, "| `{name}` | {} | `{place}` | {default} | {meaning} |", kind.name()).unwrap();
         }
@@ -70,7 +70,7 @@ mod tests {
              | --- | --- | --- | --- |\n",
         );
         for known in secrets::ALL {
-            let secrets::Known { name, variable, .. } = known;
+            let secrets::DeclaredSecret { name, variable, .. } = known;
             let (file, command) = (known.file_variable(), known.command_variable());
             writeln!(
                 page,

@@ -67,14 +67,14 @@ pub enum Filtered {
 
 /// Place of a setting in `data.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StoredAt {
     /// Key at the top.
     Top(&'static str),
     /// Section and key.
     In(&'static str, &'static str),
 }
 
-use Place::{In, Top};
+use StoredAt::{In, Top};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ pub struct Setting {
     /// Name, as typed after `bwdc config`.
     pub name: &'static str,
     /// Place in `data.json`.
-    pub place: Place,
+    pub place: StoredAt,
     /// Values that it takes.
     pub kind: Type,
     /// Value that applies when it is not set, in words.
@@ -94,7 +94,7 @@ pub struct Setting {
 /// Setting of these properties.
 pub(crate) const fn setting(
     name: &'static str,
-    place: Place,
+    place: StoredAt,
     kind: Type,
     default: &'static str,
     meaning: &'static str,

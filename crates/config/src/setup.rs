@@ -12,7 +12,7 @@ use bwdc_store::privileges::{self, Named};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct GlobalOptions {
     /// `--config`
     pub config: Option<PathBuf>,
     /// `--log-file`
@@ -29,40 +29,40 @@ pub struct Setup {
     /// Log of the process.
     pub log: Log,
     /// How many are synced at once.
-    pub at_once: Chosen<AtOnce>,
+    pub at_once: Effective<AtOnce>,
     /// Address of the daemon's metrics.
-    pub listen: Option<Chosen<Listen>>,
+    pub listen: Option<Effective<Listen>>,
 }
 
 /// Where is logged, what, and for how long.
 #[derive(Clone, Debug)]
 pub struct Log {
     /// Absolute. Nothing is logged to a file without it.
-    pub file: Option<Chosen<PathBuf>>,
+    pub file: Option<Effective<PathBuf>>,
     /// Form of a line.
-    pub format: Chosen<Format>,
+    pub format: Effective<Format>,
     /// Least important events.
-    pub level: Chosen<Level>,
+    pub level: Effective<Level>,
     /// Size at which another file is begun.
-    pub max_size: Chosen<Size>,
+    pub max_size: Effective<Size>,
     /// Age, likewise.
-    pub max_age: Chosen<Age>,
+    pub max_age: Effective<Age>,
     /// How many older files are kept.
-    pub keep: Chosen<Keep>,
+    pub keep: Effective<Keep>,
 }
 
 /// A value, and where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chosen<T> {
+pub struct Effective<T> {
     /// The value itself.
     pub value: T,
     /// Place where it was.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 /// Place where a value was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// Option of the command line.
     Option(&'static str),
     /// Variable of the environment.
@@ -73,7 +73,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Option(name) => write!(f, "the option {name}"),
@@ -86,7 +86,7 @@ impl fmt::Display for Origin {
 
 impl Setup {
     /// `folder` is the one of `data.json`, beside which `bwdc.toml` is looked for.
-    pub fn of(options: &Options, environment: &Environment, folder: &Path) -> Result<Self> {
+    pub fn of(options: &GlobalOptions, environment: &Environment, folder: &Path) -> Result<Self> {
         let installation = installation::find(options.config.as_deref(), environment, folder)?;
         let written = installation.as_ref();
         let log = Log::of(options, environment, written)?;
@@ -102,7 +102,7 @@ impl Setup {
 
     /// Refuses root a log where somebody else could have written its name into `bwdc.toml`.
     pub fn check_log(&self) -> Result<()> {
-        let is_written = self.log.file.as_ref().is_some_and(|file| file.origin == Origin::BwdcToml);
+        let is_written = self.log.file.as_ref().is_some_and(|file| file.origin == ValueOrigin::BwdcToml);
         match &self.installation {
             Some(found) if is_written => privileges::check_named(Named::Log, &found.path, None),
             _ => Ok(()),
@@ -110,8 +110,8 @@ impl Setup {
     }
 
     /// Each value by its key in `bwdc.toml`, as text, with where it came from. Empty if nothing was configured at all.
-    pub fn listing(&self) -> Vec<(String, Option<(String, Origin)>)> {
-        fn shown<T: fmt::Display>(chosen: &Chosen<T>) -> Option<(String, Origin)> {
+    pub fn listing(&self) -> Vec<(String, Option<(String, ValueOrigin)>)> {
+        fn shown<T: fmt::Display>(chosen: &Effective<T>) -> Option<(String, ValueOrigin)> {
             Some((chosen.value.to_string(), chosen.origin))
         }
         let Log { file, format, level, max_size, max_age, keep } = &self.log;
@@ -125,14 +125,14 @@ impl Setup {
             ("limits.at_once", shown(&self.at_once)),
             ("daemon.listen", self.listen.map(|listen| (listen.value.0.to_string(), listen.origin))),
         ];
-        let is_default = |(_, row): &(_, Option<(String, Origin)>)| {
-            row.as_ref().is_none_or(|(_, origin)| *origin == Origin::Default)
+        let is_default = |(_, row): &(_, Option<(String, ValueOrigin)>)| {
+            row.as_ref().is_none_or(|(_, origin)| *origin == ValueOrigin::Default)
         };
         if self.installation.is_none() && rows.iter().all(is_default) {
             return Vec::new();
         }
         let named = self.installation.iter().flat_map(Installation::listing);
-        let named = named.map(|(name, value)| (name, Some((value, Origin::BwdcToml))));
+        let named = named.map(|(name, value)| (name, Some((value, ValueOrigin::BwdcToml))));
         rows.into_iter().map(|(name, row)| (name.to_owned(), row)).chain(named).collect()
     }
 }
@@ -142,7 +142,7 @@ impl Log {
     /// count: what is wrong with that has to be told as well.
     pub fn is_on_stderr(
         environment: &Environment,
-        options: &Options,
+        options: &GlobalOptions,
         is_stderr: impl Fn(&Path) -> bool,
     ) -> Option<Format> {
         let file = options.log_file.clone().or_else(|| environment.path(env::LOG_FILE))?;
@@ -151,12 +151,17 @@ impl Log {
         is_stderr(&file).then_some(format)
     }
 
-    fn of(options: &Options, environment: &Environment, written: Option<&Installation>) -> Result<Self> {
+    fn of(
+        options: &GlobalOptions,
+        environment: &Environment,
+        written: Option<&Installation>,
+    ) -> Result<Self> {
         let log = written.map(|installation| &installation.log);
         let format = match &options.log_format {
-            Some(text) => {
-                Some(Chosen { value: parsed(text, "--log-format")?, origin: Origin::Option("--log-format") })
-            }
+            Some(text) => Some(Effective {
+                value: parsed(text, "--log-format")?,
+                origin: ValueOrigin::Option("--log-format"),
+            }),
             None => None,
         };
         Ok(Self {
@@ -174,7 +179,7 @@ impl Log {
 
     /// As another process handed it down by [`Self::variables`].
     pub fn of_variables(environment: &Environment) -> Result<Self> {
-        Self::of(&Options::default(), environment, None)
+        Self::of(&GlobalOptions::default(), environment, None)
     }
 
     /// By which a process started by this one logs like this one.
@@ -193,39 +198,40 @@ impl Log {
 }
 
 fn log_file(
-    options: &Options,
+    options: &GlobalOptions,
     environment: &Environment,
     written: Option<&Installation>,
-) -> Result<Option<Chosen<PathBuf>>> {
-    let option = options.log_file.clone().map(|path| (path, Origin::Option("--log-file")));
-    let variable = || environment.path(env::LOG_FILE).map(|path| (path, Origin::Variable(env::LOG_FILE)));
-    let in_file = || Some((written?.log_file()?, Origin::BwdcToml));
+) -> Result<Option<Effective<PathBuf>>> {
+    let option = options.log_file.clone().map(|path| (path, ValueOrigin::Option("--log-file")));
+    let variable =
+        || environment.path(env::LOG_FILE).map(|path| (path, ValueOrigin::Variable(env::LOG_FILE)));
+    let in_file = || Some((written?.log_file()?, ValueOrigin::BwdcToml));
     let Some((path, origin)) = option.or_else(variable).or_else(in_file) else { return Ok(None) };
     let value = std::path::absolute(&path)
         .map_err(|error| Error::new(format!("Finding the log file {}: {error}", path.display())))?;
-    Ok(Some(Chosen { value, origin }))
+    Ok(Some(Effective { value, origin }))
 }
 
 fn chosen<T: FromStr<Err = String> + Default>(
     environment: &Environment,
     variable: &'static str,
     written: Option<T>,
-) -> Result<Chosen<T>> {
+) -> Result<Effective<T>> {
     let given = given(environment, variable, written)?;
-    Ok(given.unwrap_or_else(|| Chosen { value: T::default(), origin: Origin::Default }))
+    Ok(given.unwrap_or_else(|| Effective { value: T::default(), origin: ValueOrigin::Default }))
 }
 
 fn given<T: FromStr<Err = String>>(
     environment: &Environment,
     variable: &'static str,
     written: Option<T>,
-) -> Result<Option<Chosen<T>>> {
+) -> Result<Option<Effective<T>>> {
     match environment.text(variable) {
         Some(text) => {
             let value = parsed(&text, &format!("the variable {variable}"))?;
-            Ok(Some(Chosen { value, origin: Origin::Variable(variable) }))
+            Ok(Some(Effective { value, origin: ValueOrigin::Variable(variable) }))
         }
-        None => Ok(written.map(|value| Chosen { value, origin: Origin::BwdcToml })),
+        None => Ok(written.map(|value| Effective { value, origin: ValueOrigin::BwdcToml })),
     }
 }
 

@@ -8,7 +8,9 @@ use bwdc_core::Secret;
 use jiff::Timestamp;
 
 use bwdc_config::Secrets;
-use bwdc_config::secrets::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Found, Keeping, OTHER_TOKENS, Source};
+use bwdc_config::secrets::{
+    ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, FoundSecret, OTHER_TOKENS, SecretDestination, SecretSource,
+};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, DataFile};
 
@@ -48,8 +50,8 @@ pub async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
 /// What `login` left behind.
 pub struct Login {
     client_id: Option<String>,
-    client_secret: Option<Found>,
-    token: Option<Found>,
+    client_secret: Option<FoundSecret>,
+    token: Option<FoundSecret>,
 }
 
 /// The login that was kept, if there is one.
@@ -64,8 +66,10 @@ pub async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<Login>>
 }
 
 /// The API key that is given to every run, if there is one, and where it is.
-pub async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(Credentials, Source)>> {
-    let Some(Found { secret, source }) = secrets.given(data, &CLIENT_SECRET).await? else { return Ok(None) };
+pub async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(Credentials, SecretSource)>> {
+    let Some(FoundSecret { secret, source }) = secrets.given(data, &CLIENT_SECRET).await? else {
+        return Ok(None);
+    };
     let client_id = match secrets.given(data, &CLIENT_ID).await? {
         Some(id) => id.secret.reveal().to_owned(),
         None => match data.organization_id() {
@@ -117,7 +121,7 @@ impl Account {
             return Ok(Self { warning: Some(warning), ..account });
         }
         let token = ACCESS_TOKEN.written_in(data).filter(|_| !is_other).map(Token::from_stored);
-        let is_data_file = token.is_some() || secrets.keeping(data) == Keeping::DataFile;
+        let is_data_file = token.is_some() || secrets.keeping(data) == SecretDestination::DataFile;
         let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::InMemory };
         let in_memory = || {
             let (token, expires_at) = secrets.tokens().of(&credentials.client_id)?;
@@ -139,7 +143,7 @@ impl Account {
         let is_in_data_file = [&login.token, &login.client_secret]
             .into_iter()
             .flatten()
-            .any(|found| found.source == Source::DataFile);
+            .any(|found| found.source == SecretSource::DataFile);
         let new_tokens = if is_in_data_file { NewTokens::InDataFile } else { NewTokens::WithSecrets };
         let credentials = match (login.client_id, login.client_secret) {
             (Some(id), Some(found)) => Some(credentials(&id, found.secret)),

@@ -10,9 +10,9 @@ use super::which::WhichOne;
 use super::{Interaction, login};
 use crate::ui::{self, Answer};
 use bwdc_config::directories::{entra, ldap};
-use bwdc_config::secrets::{self, Keeping, Source};
+use bwdc_config::secrets::{self, SecretDestination, SecretSource};
 use bwdc_config::settings::{self, Setting, Type, general};
-use bwdc_config::setup::Origin;
+use bwdc_config::setup::ValueOrigin;
 use bwdc_config::{Environment, Setup, installation, server};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
@@ -211,7 +211,7 @@ async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
         state: row.map_or(State::NotSet, |(value, origin)| State::OfProcess(value, origin)),
     }));
     let keeping = context.secrets.keeping(&data);
-    if let (Keeping::OsStore, Some(why)) = (&keeping, context.secrets.why_no_store(&data).await) {
+    if let (SecretDestination::OsStore, Some(why)) = (&keeping, context.secrets.why_no_store(&data).await) {
         context.watch.warning(&why.message);
     }
     let width = all.iter().map(|shown| shown.name.len()).max().unwrap_or(0);
@@ -236,9 +236,9 @@ enum State {
     Set(Value),
     Default(&'static str),
     /// Of `bwdc.toml` and what stands over it.
-    OfProcess(String, Origin),
+    OfProcess(String, ValueOrigin),
     /// Never the secret, only where it is.
-    Secret(Source),
+    Secret(SecretSource),
     NotSet,
     /// Why a secret cannot be had.
     Unknown(String),
@@ -257,7 +257,12 @@ impl Shown {
         Self { name: setting.name.to_owned(), state }
     }
 
-    async fn secret(context: &Context, data: &Data, known: &secrets::Known, name: &'static str) -> Self {
+    async fn secret(
+        context: &Context,
+        data: &Data,
+        known: &secrets::DeclaredSecret,
+        name: &'static str,
+    ) -> Self {
         let state = match context.secrets.find(data, known).await {
             Ok(Some(found)) => State::Secret(found.source),
             Ok(None) => State::NotSet,

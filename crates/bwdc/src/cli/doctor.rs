@@ -16,7 +16,7 @@ use url::Url;
 use super::which::{Contexts, Which};
 use crate::log;
 use crate::ui::{self, Answer, Mark, Style};
-use bwdc_config::secrets::{self, Keeping, Known};
+use bwdc_config::secrets::{self, DeclaredSecret, SecretDestination};
 use bwdc_config::{Instance, instance, server, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::{Data, RunLock, files};
@@ -340,7 +340,7 @@ impl<'a> Examination<'a> {
     async fn secrets(&mut self, data: &Data) -> bool {
         let keeping = self.context.secrets.keeping(data);
         match (&keeping, self.context.secrets.why_no_store(data).await) {
-            (Keeping::OsStore, Some(why)) => {
+            (SecretDestination::OsStore, Some(why)) => {
                 self.add(Finding::skipped(
                     "Secret store",
                     format!("{} Only needed to keep secrets there.", why.message),
@@ -356,7 +356,7 @@ impl<'a> Examination<'a> {
         is_complete
     }
 
-    async fn secret(&mut self, data: &Data, known: &Known) -> bool {
+    async fn secret(&mut self, data: &Data, known: &DeclaredSecret) -> bool {
         let what = format!("Secret {}", known.name);
         let (finding, is_there) = match self.context.secrets.find(data, known).await {
             Ok(Some(found)) => (Finding::good(what, format!("found in {}", found.source)), true),

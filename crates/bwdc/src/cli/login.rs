@@ -8,7 +8,7 @@ use super::which::WhichOne;
 use super::{Given, Interaction};
 use crate::ui::{self, Answer, Echo};
 use bwdc_config::env;
-use bwdc_config::secrets::{self, Found, Keeping, Known, Source};
+use bwdc_config::secrets::{self, DeclaredSecret, FoundSecret, SecretDestination, SecretSource};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
 use bwdc_sync::Context;
@@ -34,7 +34,7 @@ pub(super) enum Origin {
     /// A variable may be there the next time, or not.
     Variable,
     /// It will be there the next time.
-    Lasting(Source),
+    Lasting(SecretSource),
 }
 
 pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
@@ -114,17 +114,17 @@ pub(super) async fn is_logged_in(context: &Context, data: &Data) -> Result<bool>
     if session::kept_login(data, &context.secrets).await?.is_some() {
         return Ok(true);
     }
-    let in_file = matches!(context.secrets.keeping(data), Keeping::SecretsFile(_));
+    let in_file = matches!(context.secrets.keeping(data), SecretDestination::SecretsFile(_));
     let is_known = data.organization_id().is_some();
     let given = session::given_key(data, &context.secrets).await?;
-    Ok(in_file && is_known && matches!(given, Some((_, Source::SecretsFile(_)))))
+    Ok(in_file && is_known && matches!(given, Some((_, SecretSource::SecretsFile(_)))))
 }
 
 /// From the command line, from where it is given, or from a person.
 async fn obtain(
     context: &Context,
     data: &Data,
-    known: &Known,
+    known: &DeclaredSecret,
     argument: Option<Secret>,
     ask: impl FnOnce() -> Result<Option<String>>,
 ) -> Result<Option<(Secret, Origin)>> {
@@ -132,8 +132,10 @@ async fn obtain(
         return Ok(Some((argument, Origin::Once)));
     }
     match context.secrets.given(data, known).await? {
-        Some(Found { secret, source: Source::Variable(_) }) => Ok(Some((secret, Origin::Variable))),
-        Some(Found { secret, source }) => Ok(Some((secret, Origin::Lasting(source)))),
+        Some(FoundSecret { secret, source: SecretSource::Variable(_) }) => {
+            Ok(Some((secret, Origin::Variable)))
+        }
+        Some(FoundSecret { secret, source }) => Ok(Some((secret, Origin::Lasting(source)))),
         None => Ok(ask()?.map(|text| (Secret::from(text), Origin::Once))),
     }
 }

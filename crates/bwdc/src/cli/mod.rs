@@ -95,9 +95,9 @@ struct Global {
 }
 
 impl Global {
-    fn setup(&self) -> setup::Options {
+    fn setup(&self) -> setup::GlobalOptions {
         let Self { config, log_file, log_format, .. } = self.clone();
-        setup::Options { config, log_file, log_format }
+        setup::GlobalOptions { config, log_file, log_format }
     }
 }
 
@@ -198,7 +198,7 @@ fn run(cli: Cli, environment: Environment) -> Exit {
 fn work(environment: &Environment, folders: &[OsString]) -> Exit {
     let style = Style {
         response: true,
-        stderr: crate::log::stderr(environment, &setup::Options::default()),
+        stderr: crate::log::stderr(environment, &setup::GlobalOptions::default()),
         ..Style::default()
     };
     if let Err(error) = root::worker_becomes_owner(folders) {
@@ -224,7 +224,7 @@ fn told(result: Result<(Answer, Exit)>, style: Style) -> Exit {
 struct Given {
     environment: Environment,
     style: Style,
-    options: setup::Options,
+    options: setup::GlobalOptions,
     setup: Setup,
     /// Where data.json is, unless a command names others.
     folder: PathBuf,

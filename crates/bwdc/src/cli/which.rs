@@ -7,7 +7,7 @@ use bwdc_core::did_you_mean;
 use clap::Args;
 
 use super::Given;
-use bwdc_config::installation::{Installation, Named, Organization};
+use bwdc_config::installation::{Installation, MergedOrganization, NamedInstance};
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::Context;
 use bwdc_sync::Job;
@@ -322,7 +322,7 @@ impl Given {
         })
     }
 
-    fn merged(&self, installation: &Installation, organization: &Organization) -> Job {
+    fn merged(&self, installation: &Installation, organization: &MergedOrganization) -> Job {
         let members = organization.members.iter().map(|member| {
             let context = self.context_in(member.folder.clone()).named(&member.name).among_others();
             Member { context, prefix: member.prefix.clone() }
@@ -335,7 +335,7 @@ impl Given {
         })
     }
 
-    fn named(&self, instance: &Named) -> Context {
+    fn named(&self, instance: &NamedInstance) -> Context {
         self.context_in(instance.folder.clone()).named(&instance.name)
     }
 }

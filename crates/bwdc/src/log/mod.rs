@@ -29,7 +29,7 @@ use bwdc_config::{Environment, env, setup};
 
 /// Where stderr leads: to systemd's journal; or, as in a schedule for cron, to the very file that the log is appended to. Then
 /// what the log says is not said again on stderr.
-pub(crate) fn stderr(environment: &Environment, options: &setup::Options) -> ui::Stderr {
+pub(crate) fn stderr(environment: &Environment, options: &setup::GlobalOptions) -> ui::Stderr {
     if journal::is_on_stderr(environment) {
         return ui::Stderr::Journal;
     }

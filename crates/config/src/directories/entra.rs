@@ -5,11 +5,11 @@ use bwdc_connect::directory::{self, incomplete};
 use bwdc_core::filter::{FilterError, SetFilter};
 
 use crate::env::{self, Environment};
-use crate::kinds::{Asked, Built, Ingredients, Kind, Question, not_understood};
+use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, not_understood};
 use crate::place;
 use crate::secrets::known::Older::{AfterAccount, Key};
-use crate::secrets::known::{Known, in_section, secret};
-use crate::setting::Place::In;
+use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::setting::StoredAt::In;
 use crate::setting::{Filtered, Setting, Type, settings};
 use crate::settings::sync;
 use crate::values::Values;
@@ -28,7 +28,7 @@ settings! {
 }
 
 /// Client secret of the application.
-pub const SECRET: Known = secret! {
+pub const SECRET: DeclaredSecret = secret! {
     name: "entra.key",
     what: "entra.key",
     variable: "BWDC_ENTRA_KEY",
@@ -41,7 +41,7 @@ pub const SECRET: Known = secret! {
 };
 
 /// Microsoft Entra ID.
-pub const KIND: Kind = Kind {
+pub const KIND: DirectoryKind = DirectoryKind {
     name: "entra",
     number: Some(1),
     settings: SETTINGS,
@@ -49,9 +49,9 @@ pub const KIND: Kind = Kind {
     files: &[CERTIFICATE_FILE, FEDERATED_TOKEN_FILE],
     secret: Some(&SECRET),
     questions: &[
-        Question::proposing(&TENANT, |_, environment| environment.text(env::AZURE_TENANT_ID)),
-        Question::proposing(&APPLICATION_ID, |_, environment| environment.text(env::AZURE_CLIENT_ID)),
-        Question::new(&KEY, Asked::WithSecret),
+        InitQuestion::proposing(&TENANT, |_, environment| environment.text(env::AZURE_TENANT_ID)),
+        InitQuestion::proposing(&APPLICATION_ID, |_, environment| environment.text(env::AZURE_CLIENT_ID)),
+        InitQuestion::new(&KEY, AskCondition::WithSecret),
     ],
     check_filter,
     takes_secret: |values| !has_other_credential(values),
@@ -67,8 +67,8 @@ fn check_filter(filtered: Filtered, text: &str) -> std::result::Result<(), Strin
     parsed.map(drop).map_err(|error| error.to_string())
 }
 
-fn build(given: Ingredients<'_>) -> Result<Built> {
-    let Ingredients { values, environment, .. } = &given;
+fn build(given: BuildInput<'_>) -> Result<Built> {
+    let BuildInput { values, environment, .. } = &given;
     let users = filter(values, &sync::USER_FILTER, Filter::of_users)?;
     let groups = filter(values, &sync::GROUP_FILTER, Filter::of_groups)?;
     let authority = authority(values)?;
@@ -120,7 +120,7 @@ fn authority(values: &Values<'_>) -> Result<Authority> {
 }
 
 /// A setting, or the variable by which workload identities are told the same.
-fn required(given: &Ingredients<'_>, setting: &Setting, variable: &str) -> Result<String> {
+fn required(given: &BuildInput<'_>, setting: &Setting, variable: &str) -> Result<String> {
     let value = given.values.text(setting)?.or_else(|| given.environment.text(variable));
     let value = value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     value.ok_or_else(|| {
@@ -128,7 +128,7 @@ fn required(given: &Ingredients<'_>, setting: &Setting, variable: &str) -> Resul
     })
 }
 
-fn credential(Ingredients { values, folder, environment, secret }: Ingredients<'_>) -> Result<Credential> {
+fn credential(BuildInput { values, folder, environment, secret }: BuildInput<'_>) -> Result<Credential> {
     let path = |setting: &Setting| -> Result<_> {
         Ok(values.text(setting)?.map(|path| place::resolve(folder, &path)))
     };

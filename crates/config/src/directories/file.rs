@@ -3,9 +3,11 @@
 use bwdc_connect::directory::{self, file, incomplete};
 use bwdc_core::filter::NativeQuery;
 
-use crate::kinds::{Asked, Built, Ingredients, Kind, Question, check_set_filter, set_filter};
+use crate::kinds::{
+    AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_set_filter, set_filter,
+};
 use crate::place;
-use crate::setting::Place::In;
+use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use crate::settings::sync;
 use bwdc_core::error::Result;
@@ -17,21 +19,21 @@ settings! {
 }
 
 /// CSV or JSON files. The existing connector does not know it.
-pub const KIND: Kind = Kind {
+pub const KIND: DirectoryKind = DirectoryKind {
     name: "file",
     number: None,
     settings: SETTINGS,
     identity: &[],
     files: &[PATH],
     secret: None,
-    questions: &[Question::new(&PATH, Asked::Always)],
+    questions: &[InitQuestion::new(&PATH, AskCondition::Always)],
     check_filter: check_set_filter,
     takes_secret: |_| false,
     has_offer: |_| false,
     build,
 };
 
-fn build(Ingredients { values, folder, .. }: Ingredients<'_>) -> Result<Built> {
+fn build(BuildInput { values, folder, .. }: BuildInput<'_>) -> Result<Built> {
     let path = values
         .text(&PATH)?
         .ok_or_else(|| incomplete(PATH.name, "Set it with `bwdc config file.path FOLDER`."))?;

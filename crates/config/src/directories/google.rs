@@ -9,11 +9,11 @@ use bwdc_core::Secret;
 use bwdc_core::filter::NativeQuery;
 
 use crate::env;
-use crate::kinds::{Asked, Built, Ingredients, Kind, Question, check_query, set_filter};
+use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_query, set_filter};
 use crate::place;
 use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{Known, in_section, secret};
-use crate::setting::Place::In;
+use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::setting::StoredAt::In;
 use crate::setting::{Setting, Type, settings};
 use crate::settings::sync;
 use crate::values::Values;
@@ -32,7 +32,7 @@ settings! {
 }
 
 /// Private key of the service account.
-pub const SECRET: Known = secret! {
+pub const SECRET: DeclaredSecret = secret! {
     name: "gsuite.key",
     what: "gsuite.key",
     variable: "BWDC_GSUITE_KEY",
@@ -40,7 +40,7 @@ pub const SECRET: Known = secret! {
 };
 
 /// Google Workspace.
-pub const KIND: Kind = Kind {
+pub const KIND: DirectoryKind = DirectoryKind {
     name: "gsuite",
     number: Some(2),
     settings: SETTINGS,
@@ -48,11 +48,11 @@ pub const KIND: Kind = Kind {
     files: &[KEY_FILE],
     secret: Some(&SECRET),
     questions: &[
-        Question::new(&KEY_FILE, Asked::Optional),
-        Question::new(&CLIENT_EMAIL, Asked::WithSecret),
-        Question::new(&KEY, Asked::WithSecret),
-        Question::new(&ADMIN_USER, Asked::Always),
-        Question::new(&DOMAIN, Asked::OptionalWith(&CUSTOMER)),
+        InitQuestion::new(&KEY_FILE, AskCondition::Optional),
+        InitQuestion::new(&CLIENT_EMAIL, AskCondition::WithSecret),
+        InitQuestion::new(&KEY, AskCondition::WithSecret),
+        InitQuestion::new(&ADMIN_USER, AskCondition::Always),
+        InitQuestion::new(&DOMAIN, AskCondition::OptionalWith(&CUSTOMER)),
     ],
     check_filter: check_query,
     takes_secret: |values| key_file(values).is_none(),
@@ -60,7 +60,7 @@ pub const KIND: Kind = Kind {
     build,
 };
 
-fn build(Ingredients { values, folder, environment, secret }: Ingredients<'_>) -> Result<Built> {
+fn build(BuildInput { values, folder, environment, secret }: BuildInput<'_>) -> Result<Built> {
     let users = set_filter(&values, &sync::USER_FILTER, NativeQuery::Allowed)?;
     let groups = set_filter(&values, &sync::GROUP_FILTER, NativeQuery::Allowed)?;
     let mut warnings = Vec::new();

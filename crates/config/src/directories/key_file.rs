@@ -9,7 +9,7 @@ use bwdc_core::error::{Error, Result};
 use bwdc_store::files::too_open;
 
 /// A private key, and where it is from.
-pub(super) struct KeyFile {
+pub(super) struct PrivateKeyFile {
     pub(super) text: Secret,
     /// For messages: the setting and the path.
     pub(super) named: String,
@@ -18,7 +18,7 @@ pub(super) struct KeyFile {
 }
 
 /// Reads the file that a setting names; a relative path starts at the folder of `data.json`.
-pub(super) fn read(setting: &str, folder: &Path, path: &str) -> Result<KeyFile> {
+pub(super) fn read(setting: &str, folder: &Path, path: &str) -> Result<PrivateKeyFile> {
     let path = place::resolve(folder, path);
     let named = format!("{setting} ({})", path.display());
     let failed = |error: std::io::Error| {
@@ -31,5 +31,5 @@ pub(super) fn read(setting: &str, folder: &Path, path: &str) -> Result<KeyFile> 
         format!("Others than its owner can read {named} (mode {mode:o}). Run: chmod 600 '{}'", path.display())
     };
     let warnings = mode.map(warning).into_iter().collect();
-    Ok(KeyFile { text: Secret::from(text), warnings, named })
+    Ok(PrivateKeyFile { text: Secret::from(text), warnings, named })
 }

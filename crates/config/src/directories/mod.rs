@@ -12,22 +12,23 @@ use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
 use serde_json::Value;
 
-use crate::kinds::Kind;
+use crate::kinds::DirectoryKind;
 use crate::setting;
 use crate::settings::general;
 
 /// All kinds, in the order in which their settings are shown.
-pub(crate) const ALL: &[&Kind] =
+pub(crate) const ALL: &[&DirectoryKind] =
     &[&file::KIND, &ldap::KIND, &entra::KIND, &google::KIND, &okta::KIND, &onelogin::KIND];
 
 /// Names of all; first those that the existing connector knows.
 pub fn names() -> Vec<&'static str> {
-    let (known, own): (Vec<&Kind>, Vec<&Kind>) = ALL.iter().partition(|kind| kind.number.is_some());
+    let (known, own): (Vec<&DirectoryKind>, Vec<&DirectoryKind>) =
+        ALL.iter().partition(|kind| kind.number.is_some());
     known.into_iter().chain(own).map(|kind| kind.name).collect()
 }
 
 /// The kind that was typed, by name or number.
-pub(crate) fn named(typed: &str) -> Option<&'static Kind> {
+pub(crate) fn named(typed: &str) -> Option<&'static DirectoryKind> {
     let typed = typed.to_lowercase();
     ALL.iter()
         .copied()
@@ -35,7 +36,7 @@ pub(crate) fn named(typed: &str) -> Option<&'static Kind> {
 }
 
 /// The kind of directory that is configured.
-pub fn of(data: &Data) -> Result<&'static Kind> {
+pub fn of(data: &Data) -> Result<&'static DirectoryKind> {
     match general::DIRECTORY.stored(data) {
         None => {
             let others: Vec<_> = names().into_iter().filter(|name| *name != ldap::KIND.name).collect();
@@ -51,12 +52,12 @@ pub fn of(data: &Data) -> Result<&'static Kind> {
     }
 }
 
-fn stored(value: &Value) -> Option<&'static Kind> {
+fn stored(value: &Value) -> Option<&'static DirectoryKind> {
     let text = setting::text(value);
     named(&text).filter(|_| text == text.to_lowercase())
 }
 
-impl Kind {
+impl DirectoryKind {
     /// The value by which it stands in `data.json`.
     pub(crate) fn value(&self) -> Value {
         self.number.map_or_else(|| self.name.into(), Value::from)

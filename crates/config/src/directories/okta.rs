@@ -9,10 +9,10 @@ use bwdc_core::Secret;
 use bwdc_core::filter::NativeQuery;
 
 use super::key_file;
-use crate::kinds::{Asked, Built, Ingredients, Kind, Question, check_query, set_filter};
+use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_query, set_filter};
 use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{Known, in_section, secret};
-use crate::setting::Place::In;
+use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use crate::settings::sync;
 use crate::values::Values;
@@ -29,7 +29,7 @@ settings! {
 }
 
 /// API token of a Read-Only Administrator.
-pub const SECRET: Known = secret! {
+pub const SECRET: DeclaredSecret = secret! {
     name: "okta.token",
     what: "okta.token",
     variable: "BWDC_OKTA_TOKEN",
@@ -37,7 +37,7 @@ pub const SECRET: Known = secret! {
 };
 
 /// Okta.
-pub const KIND: Kind = Kind {
+pub const KIND: DirectoryKind = DirectoryKind {
     name: "okta",
     number: Some(3),
     settings: SETTINGS,
@@ -45,8 +45,8 @@ pub const KIND: Kind = Kind {
     files: &[PRIVATE_KEY_FILE],
     secret: Some(&SECRET),
     questions: &[
-        Question::new(&ORG_URL, Asked::Always),
-        Question::new(&TOKEN, Asked::WithSecretOr(&PRIVATE_KEY_FILE)),
+        InitQuestion::new(&ORG_URL, AskCondition::Always),
+        InitQuestion::new(&TOKEN, AskCondition::WithSecretOr(&PRIVATE_KEY_FILE)),
     ],
     check_filter: check_query,
     takes_secret: needs_token,
@@ -54,7 +54,7 @@ pub const KIND: Kind = Kind {
     build,
 };
 
-fn build(Ingredients { values, environment, secret, folder }: Ingredients<'_>) -> Result<Built> {
+fn build(BuildInput { values, environment, secret, folder }: BuildInput<'_>) -> Result<Built> {
     let users = set_filter(&values, &sync::USER_FILTER, NativeQuery::Allowed)?;
     let groups = set_filter(&values, &sync::GROUP_FILTER, NativeQuery::Allowed)?;
     let url = values.text(&ORG_URL)?.ok_or_else(|| {

@@ -6,10 +6,12 @@ use bwdc_connect::http::base_url;
 use bwdc_core::filter::NativeQuery;
 
 use crate::env;
-use crate::kinds::{Asked, Built, Ingredients, Kind, Question, check_set_filter, set_filter};
+use crate::kinds::{
+    AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_set_filter, set_filter,
+};
 use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{Known, in_section, secret};
-use crate::setting::Place::In;
+use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use crate::settings::sync;
 use bwdc_core::error::Result;
@@ -24,7 +26,7 @@ settings! {
 }
 
 /// Secret of the API credential pair.
-pub const API_SECRET: Known = secret! {
+pub const API_SECRET: DeclaredSecret = secret! {
     name: "onelogin.secret",
     what: "onelogin.secret",
     variable: "BWDC_ONELOGIN_SECRET",
@@ -32,7 +34,7 @@ pub const API_SECRET: Known = secret! {
 };
 
 /// OneLogin.
-pub const KIND: Kind = Kind {
+pub const KIND: DirectoryKind = DirectoryKind {
     name: "onelogin",
     number: Some(4),
     settings: SETTINGS,
@@ -40,9 +42,9 @@ pub const KIND: Kind = Kind {
     files: &[],
     secret: Some(&API_SECRET),
     questions: &[
-        Question::new(&REGION, Asked::Always),
-        Question::new(&CLIENT_ID, Asked::Always),
-        Question::new(&SECRET, Asked::Always),
+        InitQuestion::new(&REGION, AskCondition::Always),
+        InitQuestion::new(&CLIENT_ID, AskCondition::Always),
+        InitQuestion::new(&SECRET, AskCondition::Always),
     ],
     check_filter: check_set_filter,
     takes_secret: |_| true,
@@ -50,7 +52,7 @@ pub const KIND: Kind = Kind {
     build,
 };
 
-fn build(Ingredients { values, environment, secret, .. }: Ingredients<'_>) -> Result<Built> {
+fn build(BuildInput { values, environment, secret, .. }: BuildInput<'_>) -> Result<Built> {
     let users = set_filter(&values, &sync::USER_FILTER, NativeQuery::None)?;
     let groups = set_filter(&values, &sync::GROUP_FILTER, NativeQuery::None)?;
     let region = if values.is_choice(&REGION, "eu")? { Region::Eu } else { Region::Us };

@@ -17,7 +17,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 pub use self::read::{FILE, find};
-pub use self::values::{Age, AtOnce, Format, Keep, Level, Listen, Schedule, Size};
+pub use self::values::{Age, AtOnce, Format, Keep, Level, Listen, ScheduleEntry, Size};
 
 /// What one machine runs: instances, organizations, schedules, the log and limits.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub(crate) struct Content {
     #[schemars(with = "BTreeMap<String, OrganizationEntry>")]
     pub organization: BTreeMap<Spanned<String>, OrganizationEntry>,
     /// When instances and organizations are synced that have no schedule of their own.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleEntry>,
     /// The log file.
     pub(crate) log: LogEntry,
     /// What a machine or a network bears.
@@ -47,7 +47,7 @@ pub(crate) struct InstanceEntry {
     #[schemars(with = "String")]
     pub folder: Spanned<String>,
     /// When it is synced.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleEntry>,
 }
 
 /// One organization, and the instances whose directories make one import.
@@ -62,7 +62,7 @@ pub(crate) struct OrganizationEntry {
     #[schemars(with = "BTreeMap<String, String>")]
     pub prefix: BTreeMap<Spanned<String>, String>,
     /// When they are synced.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleEntry>,
 }
 
 /// Where is logged, what, and for how long.
@@ -112,9 +112,9 @@ pub struct Installation {
     /// Path of the file.
     pub path: PathBuf,
     /// In the order of their names.
-    pub instances: Vec<Named>,
+    pub instances: Vec<NamedInstance>,
     /// In the order of their names.
-    pub organizations: Vec<Organization>,
+    pub organizations: Vec<MergedOrganization>,
     pub(crate) log: LogEntry,
     pub(crate) limits: LimitsEntry,
     pub(crate) daemon: DaemonEntry,
@@ -122,29 +122,29 @@ pub struct Installation {
 
 /// An instance with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedInstance {
     /// Name in the file.
     pub name: String,
     /// Absolute.
     pub folder: PathBuf,
     /// Its own, or the one of the file; none for an instance that is merged.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleEntry>,
 }
 
 /// Instances that make one import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Organization {
+pub struct MergedOrganization {
     /// Name in the file.
     pub name: String,
     /// The most important first.
-    pub members: Vec<Member>,
+    pub members: Vec<MergedInstance>,
     /// Schedule of its own, or the one of the file.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleEntry>,
 }
 
 /// Instance that is merged into an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct MergedInstance {
     /// Name in the file.
     pub name: String,
     /// Folder, absolute.
@@ -155,24 +155,25 @@ pub struct Member {
 
 impl Installation {
     /// The instance that has this folder.
-    pub fn instance_in(&self, folder: &Path) -> Option<&Named> {
+    pub fn instance_in(&self, folder: &Path) -> Option<&NamedInstance> {
         self.instances.iter().find(|instance| instance.folder == folder)
     }
 
     /// The organization that an instance is merged into.
-    pub fn merging(&self, instance: &str) -> Option<&Organization> {
-        let is_member =
-            |organization: &&Organization| organization.members.iter().any(|member| member.name == instance);
+    pub fn merging(&self, instance: &str) -> Option<&MergedOrganization> {
+        let is_member = |organization: &&MergedOrganization| {
+            organization.members.iter().any(|member| member.name == instance)
+        };
         self.organizations.iter().find(is_member)
     }
 
     /// The instances that are not merged.
-    pub fn alone(&self) -> impl Iterator<Item = &Named> {
+    pub fn alone(&self) -> impl Iterator<Item = &NamedInstance> {
         self.instances.iter().filter(|instance| self.merging(&instance.name).is_none())
     }
 
     /// When an instance or an organization of this name is synced, if the file says so.
-    pub fn schedule_of(&self, name: &str) -> Option<&Schedule> {
+    pub fn schedule_of(&self, name: &str) -> Option<&ScheduleEntry> {
         let organization = self.organizations.iter().find(|known| known.name == name);
         let instance = self.instances.iter().find(|known| known.name == name);
         match (organization, instance) {
@@ -185,18 +186,18 @@ impl Installation {
     /// Keys and values as in the file: folders absolute, a schedule also where it is the whole file's.
     pub fn listing(&self) -> Vec<(String, String)> {
         let mut rows = Vec::new();
-        let scheduled = |of: &str, schedule: &Option<Schedule>| {
+        let scheduled = |of: &str, schedule: &Option<ScheduleEntry>| {
             schedule.as_ref().map(|schedule| {
                 let (key, text) = schedule.written();
                 (format!("{of}.schedule.{key}"), text.to_owned())
             })
         };
-        for Named { name, folder, schedule } in &self.instances {
+        for NamedInstance { name, folder, schedule } in &self.instances {
             let key = format!("instance.{name}");
             rows.push((format!("{key}.folder"), folder.display().to_string()));
             rows.extend(scheduled(&key, schedule));
         }
-        for Organization { name, members, schedule } in &self.organizations {
+        for MergedOrganization { name, members, schedule } in &self.organizations {
             let key = format!("organization.{name}");
             let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
             rows.push((format!("{key}.merge"), names.join(", ")));

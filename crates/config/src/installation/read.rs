@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use bwdc_core::did_you_mean;
 use toml::Spanned;
 
-use super::{Content, Installation, InstanceEntry, Member, Named, Organization, OrganizationEntry, Schedule};
+use super::{
+    Content, Installation, InstanceEntry, MergedInstance, MergedOrganization, NamedInstance,
+    OrganizationEntry, ScheduleEntry,
+};
 use crate::env::{self, Environment};
 use bwdc_core::error::{Error, Result};
 
@@ -59,7 +62,7 @@ impl Reader<'_> {
             let members = self.members(&entry, &instances, &mut merged)?;
             entry.schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
             let schedule = entry.schedule.or_else(|| schedule.clone());
-            organizations.push(Organization { name: name.into_inner(), members, schedule });
+            organizations.push(MergedOrganization { name: name.into_inner(), members, schedule });
         }
         for instance in instances.iter_mut().filter(|instance| !merged.contains(&instance.name)) {
             instance.schedule = instance.schedule.take().or_else(|| schedule.clone());
@@ -71,8 +74,8 @@ impl Reader<'_> {
         &self,
         entries: BTreeMap<Spanned<String>, InstanceEntry>,
         names: &mut HashSet<String>,
-    ) -> Result<Vec<Named>> {
-        let mut instances: Vec<Named> = Vec::new();
+    ) -> Result<Vec<NamedInstance>> {
+        let mut instances: Vec<NamedInstance> = Vec::new();
         for (name, InstanceEntry { folder: written, schedule }) in entries {
             self.check_name(&name, names)?;
             self.check_path(&written)?;
@@ -83,7 +86,7 @@ impl Reader<'_> {
                     self.wrong(written.span(), format!("the folder already belongs to {}", other.name))
                 );
             }
-            instances.push(Named { name: name.into_inner(), folder, schedule });
+            instances.push(NamedInstance { name: name.into_inner(), folder, schedule });
         }
         Ok(instances)
     }
@@ -91,9 +94,9 @@ impl Reader<'_> {
     fn members(
         &self,
         entry: &OrganizationEntry,
-        instances: &[Named],
+        instances: &[NamedInstance],
         merged: &mut HashSet<String>,
-    ) -> Result<Vec<Member>> {
+    ) -> Result<Vec<MergedInstance>> {
         if entry.merge.get_ref().len() < 2 {
             return Err(self.wrong(entry.merge.span(), "a merge needs at least two instances"));
         }
@@ -111,7 +114,11 @@ impl Reader<'_> {
                     .hint("Give the organization a schedule instead."));
             }
             let prefix = prefix(&entry.prefix, &instance.name);
-            members.push(Member { name: instance.name.clone(), folder: instance.folder.clone(), prefix });
+            members.push(MergedInstance {
+                name: instance.name.clone(),
+                folder: instance.folder.clone(),
+                prefix,
+            });
         }
         let stray =
             entry.prefix.keys().find(|name| members.iter().all(|member| member.name != *name.get_ref()));
@@ -121,7 +128,11 @@ impl Reader<'_> {
         }
     }
 
-    fn instance<'a>(&self, name: &Spanned<String>, instances: &'a [Named]) -> Result<&'a Named> {
+    fn instance<'a>(
+        &self,
+        name: &Spanned<String>,
+        instances: &'a [NamedInstance],
+    ) -> Result<&'a NamedInstance> {
         instances.iter().find(|instance| instance.name == *name.get_ref()).ok_or_else(|| {
             let error = self.wrong(name.span(), format!("there is no instance `{}`", name.get_ref()));
             let names = || instances.iter().map(|instance| instance.name.as_str());
@@ -161,7 +172,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn check_schedule(&self, schedule: &Schedule, of: Option<&Spanned<String>>) -> Result<()> {
+    fn check_schedule(&self, schedule: &ScheduleEntry, of: Option<&Spanned<String>>) -> Result<()> {
         let Err(error) = schedule.times() else { return Ok(()) };
         let wrong = self.wrong(of.map_or(0..0, Spanned::span), format!("the schedule: {}", error.message));
         Err(wrong.hint(error.next_step.unwrap_or_default()))
@@ -275,12 +286,12 @@ mod tests {
             read.instances.iter().map(|instance| instance.folder.to_str().unwrap()).collect();
         assert_eq!(folders, ["/srv/berlin", "/etc/bwdc/hq", "/etc/bwdc/../lone"]);
         assert_eq!(read.instances[0].schedule, None);
-        assert_eq!(read.instances[2].schedule, Some(Schedule::Cron("0 12 * * 1".to_owned())));
+        assert_eq!(read.instances[2].schedule, Some(ScheduleEntry::Cron("0 12 * * 1".to_owned())));
         let acme = &read.organizations[0];
         let members: Vec<_> =
             acme.members.iter().map(|member| (member.name.as_str(), member.prefix.as_str())).collect();
         assert_eq!(members, [("hq", ""), ("berlin", "Berlin / ")]);
-        assert_eq!(acme.schedule, Some(Schedule::Every("15m".to_owned())));
+        assert_eq!(acme.schedule, Some(ScheduleEntry::Every("15m".to_owned())));
         assert_eq!(read.log_file().unwrap(), Path::new("/etc/bwdc/log/bwdc.log"));
         assert_eq!(read.log.max_age.unwrap().to_string(), "14d");
         assert_eq!(read.limits.at_once.unwrap().0, 2);

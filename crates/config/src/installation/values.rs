@@ -275,7 +275,7 @@ of_strings! { Size Age Listen }
 /// When something is synced: one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Schedule {
+pub enum ScheduleEntry {
     /// Every so often: `every = "15m"`.
     Every(String),
     /// By a cron expression: `cron = "0 12 * * 1"`.
@@ -286,7 +286,7 @@ pub enum Schedule {
     Weekly(String),
 }
 
-impl Schedule {
+impl ScheduleEntry {
     /// Its key and its value in the file.
     pub fn written(&self) -> (&'static str, &str) {
         match self {

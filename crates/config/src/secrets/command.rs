@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 
 use super::process_tree::ProcessTree;
-use super::{Found, Known, Source, looking_for, not_empty, trimmed};
+use super::{DeclaredSecret, FoundSecret, SecretSource, looking_for, not_empty, trimmed};
 use crate::Environment;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::{Data, privileges};
@@ -38,7 +38,7 @@ enum NamedBy {
 }
 
 /// The command for this secret, if there is one.
-pub(super) fn named(environment: &Environment, data: &Data, known: &Known) -> Option<Command> {
+pub(super) fn named(environment: &Environment, data: &Data, known: &DeclaredSecret) -> Option<Command> {
     let variable = known.command_variable();
     if let Some(line) = environment.text(&variable) {
         return Some(Command { line, named_by: NamedBy::Variable });
@@ -54,7 +54,7 @@ impl Command {
         self.named_by == NamedBy::Setting
     }
 
-    pub(super) async fn run(&self, known: &Known) -> Result<Found> {
+    pub(super) async fn run(&self, known: &DeclaredSecret) -> Result<FoundSecret> {
         let named_by = match self.named_by {
             NamedBy::Variable => known.command_variable(),
             NamedBy::Setting => known.command.name.to_owned(),
@@ -79,7 +79,7 @@ impl Command {
         let secret = run(&words).await.map_err(|why| {
             failed(why).hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
         })?;
-        not_empty(secret, Source::Command { program, named_by }, known)
+        not_empty(secret, SecretSource::Command { program, named_by }, known)
     }
 }
 

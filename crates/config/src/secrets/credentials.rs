@@ -3,15 +3,15 @@
 
 use std::io::ErrorKind;
 
-use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
+use super::{DeclaredSecret, FoundSecret, SecretSource, cannot_read, not_empty, trimmed};
 use crate::{Environment, env};
 use bwdc_core::error::Result;
 
-pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
+pub(super) fn find(environment: &Environment, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
     let Some(folder) = environment.path(env::CREDENTIALS_DIRECTORY) else { return Ok(None) };
     let path = folder.join(known.name);
     match bwdc_store::files::read_text(&path) {
-        Ok(text) => not_empty(trimmed(text), Source::Credential(path), known).map(Some),
+        Ok(text) => not_empty(trimmed(text), SecretSource::Credential(path), known).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot_read(known, &path, error)
             .hint("Check LoadCredential= in the unit, and that bwdc runs as the unit's user.")),

@@ -4,20 +4,20 @@ use crate::setting::Setting;
 
 /// A secret, wherever it may be.
 #[derive(Debug)]
-pub struct Known {
+pub struct DeclaredSecret {
     /// Its name: a setting, or the part of a login. Also the name of its systemd credential.
     pub name: &'static str,
     /// Its variable; `_FILE` and `_EXEC` are put behind it for the other two.
     pub variable: &'static str,
     /// How it stands where it is kept.
-    pub kept: Kept,
+    pub kept: StorageKeys,
     /// Setting that names a file with it.
     pub file: Setting,
     /// Setting that names a command that prints it.
     pub command: Setting,
 }
 
-impl Known {
+impl DeclaredSecret {
     /// The variable that names a file with it.
     pub fn file_variable(&self) -> String {
         format!("{}_FILE", self.variable)
@@ -31,8 +31,8 @@ impl Known {
 
 /// How a secret stands in `data.json` and in the operating system's store: as the existing connector has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub(crate) place: Place,
+pub struct StorageKeys {
+    pub(crate) place: DataKey,
     /// Its key in the store; `:<id>` follows where the section has an `id`.
     pub(crate) store_key: &'static str,
     /// What state version 3 and 4 put behind the account's id, and other older names.
@@ -40,7 +40,7 @@ pub struct Kept {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DataKey {
     Top(&'static str),
     InSection(&'static str, &'static str),
 }
@@ -53,8 +53,8 @@ pub(crate) enum Older {
     AfterAccount(&'static str),
 }
 
-pub(crate) const fn top(name: &'static str, older_keys: &'static [Older]) -> Kept {
-    Kept { place: Place::Top(name), store_key: name, older_keys }
+pub(crate) const fn top(name: &'static str, older_keys: &'static [Older]) -> StorageKeys {
+    StorageKeys { place: DataKey::Top(name), store_key: name, older_keys }
 }
 
 pub(crate) const fn in_section(
@@ -62,20 +62,20 @@ pub(crate) const fn in_section(
     name: &'static str,
     store_key: &'static str,
     older_keys: &'static [Older],
-) -> Kept {
-    Kept { place: Place::InSection(section, name), store_key, older_keys }
+) -> StorageKeys {
+    StorageKeys { place: DataKey::InSection(section, name), store_key, older_keys }
 }
 
 /// Makes a secret, with the settings that name a file with it and a command that prints it.
 macro_rules! secret {
     (name: $name:literal, what: $what:literal, variable: $variable:expr, kept: $kept:expr,) => {
-        $crate::secrets::known::Known {
+        $crate::secrets::known::DeclaredSecret {
             name: $name,
             variable: $variable,
             kept: $kept,
             file: $crate::setting::setting(
                 concat!("secretFile.", $name),
-                $crate::setting::Place::In(bwdc_store::key::SECRET_FILES, $name),
+                $crate::setting::StoredAt::In(bwdc_store::key::SECRET_FILES, $name),
                 $crate::setting::Type::Path,
                 "",
                 concat!(
@@ -88,7 +88,7 @@ macro_rules! secret {
             ),
             command: $crate::setting::setting(
                 concat!("exec.", $name),
-                $crate::setting::Place::In(bwdc_store::key::SECRET_COMMANDS, $name),
+                $crate::setting::StoredAt::In(bwdc_store::key::SECRET_COMMANDS, $name),
                 $crate::setting::Type::Command,
                 "",
                 concat!("A command that prints ", $what, ", such as `pass show bwdc/", $name, "`."),

@@ -32,16 +32,16 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::command::words as command_words;
+use self::known::DataKey::{InSection, Top};
 use self::known::Older::{AfterAccount, Key};
-use self::known::Place::{InSection, Top};
-pub use self::known::{Kept, Known};
-use self::known::{Place, secret, top};
+use self::known::{DataKey, secret, top};
+pub use self::known::{DeclaredSecret, StorageKeys};
 use self::os_store::OsStore;
 pub use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
 use crate::directories::{self, entra};
-use crate::setting::Place::In;
+use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::privileges::{self, Named};
@@ -52,7 +52,7 @@ use bwdc_store::{Data, DataFile, key};
 const STORED_SECURELY: &str = "[STORED SECURELY]";
 
 /// Client id of the organization. It is not secret, but it is kept with the key.
-pub const CLIENT_ID: Known = secret! {
+pub const CLIENT_ID: DeclaredSecret = secret! {
     name: "login.clientId",
     what: "the organization's client id",
     variable: env::CLIENT_ID,
@@ -60,7 +60,7 @@ pub const CLIENT_ID: Known = secret! {
 };
 
 /// API key of the organization.
-pub const CLIENT_SECRET: Known = secret! {
+pub const CLIENT_SECRET: DeclaredSecret = secret! {
     name: "login.clientSecret",
     what: "the organization's API key",
     variable: env::CLIENT_SECRET,
@@ -80,7 +80,7 @@ const COUNT: usize = {
 };
 
 /// All that can be given from outside: the organization's key, and each directory's.
-pub const ALL: [&Known; COUNT] = {
+pub const ALL: [&DeclaredSecret; COUNT] = {
     let mut all = [&CLIENT_ID; COUNT];
     all[1] = &CLIENT_SECRET;
     let (mut count, mut at) = (2, 0);
@@ -105,17 +105,17 @@ settings! {
 }
 
 /// Made from the API key, kept beside it.
-pub const ACCESS_TOKEN: Kept = top(key::ACCESS_TOKEN, &[AfterAccount("accessToken")]);
+pub const ACCESS_TOKEN: StorageKeys = top(key::ACCESS_TOKEN, &[AfterAccount("accessToken")]);
 /// Tokens that a logout removes besides.
-pub const OTHER_TOKENS: [Kept; 2] = [top(key::REFRESH_TOKEN, &[]), top(key::TWO_FACTOR_TOKEN, &[])];
+pub const OTHER_TOKENS: [StorageKeys; 2] = [top(key::REFRESH_TOKEN, &[]), top(key::TWO_FACTOR_TOKEN, &[])];
 
 /// The secret of a setting.
-pub fn of_setting(name: &str) -> Option<&'static Known> {
+pub fn of_setting(name: &str) -> Option<&'static DeclaredSecret> {
     let name = if name == entra::AZURE_KEY.name { entra::SECRET.name } else { name };
     ALL.into_iter().find(|known| known.name == name)
 }
 
-impl Known {
+impl DeclaredSecret {
     /// Whether it is a part of the organization's API key.
     pub fn is_of_login(&self) -> bool {
         [CLIENT_ID.name, CLIENT_SECRET.name].contains(&self.name)
@@ -124,16 +124,16 @@ impl Known {
 
 /// A secret, and where it was.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundSecret {
     /// The secret itself.
     pub secret: Secret,
     /// Place where it was.
-    pub source: Source,
+    pub source: SecretSource,
 }
 
 /// Place where a secret was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SecretSource {
     /// Variable of this name.
     Variable(String),
     /// File with this secret alone.
@@ -160,7 +160,7 @@ pub enum Source {
     OsStore,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "the variable {name}"),
@@ -176,7 +176,7 @@ impl fmt::Display for Source {
 
 /// Place where new secrets go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keeping {
+pub enum SecretDestination {
     /// Into `data.json`.
     DataFile,
     /// Into this file of secrets.
@@ -185,18 +185,18 @@ pub enum Keeping {
     OsStore,
 }
 
-impl fmt::Display for Keeping {
+impl fmt::Display for SecretDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DataFile => Source::DataFile.fmt(f),
-            Self::SecretsFile(path) => Source::SecretsFile(path.clone()).fmt(f),
-            Self::OsStore => Source::OsStore.fmt(f),
+            Self::DataFile => SecretSource::DataFile.fmt(f),
+            Self::SecretsFile(path) => SecretSource::SecretsFile(path.clone()).fmt(f),
+            Self::OsStore => SecretSource::OsStore.fmt(f),
         }
     }
 }
 
 /// What a `None` in a change of secrets means: it is removed.
-type Change<'a> = (&'a Kept, Option<&'a Secret>);
+type Change<'a> = (&'a StorageKeys, Option<&'a Secret>);
 
 /// The secrets of one instance. Cloning shares what was found out.
 #[derive(Clone, Debug)]
@@ -208,9 +208,9 @@ pub struct Secrets {
     /// Opened when it is first needed.
     os_store: Arc<OnceCell<std::result::Result<OsStore, String>>>,
     /// What commands printed, by command line.
-    printed: Arc<Mutex<HashMap<String, Found>>>,
+    printed: Arc<Mutex<HashMap<String, FoundSecret>>>,
     /// Secrets in quotes, by variable.
-    quoted: Arc<Mutex<BTreeMap<&'static str, Source>>>,
+    quoted: Arc<Mutex<BTreeMap<&'static str, SecretSource>>>,
     tokens: TokenMemory,
 }
 
@@ -250,7 +250,7 @@ impl Secrets {
     }
 
     /// The secret, from the first place that has it.
-    pub async fn find(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    pub async fn find(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
         match self.given(data, known).await? {
             Some(found) => Ok(Some(found)),
             None => self.kept(data, &known.kept).await.map_err(|error| error.while_doing(looking_for(known))),
@@ -258,7 +258,7 @@ impl Secrets {
     }
 
     /// The secret, from a place that is not ours to write to: these come first, and nothing of them is copied.
-    pub async fn given(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    pub async fn given(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
         let found = self.given_as_it_is(data, known).await?;
         if let Some(found) = found.as_ref().filter(|found| is_quoted(&found.secret)) {
             self.quoted.lock().await.insert(known.variable, found.source.clone());
@@ -280,7 +280,7 @@ impl Secrets {
         error.also(&hint)
     }
 
-    async fn given_as_it_is(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    async fn given_as_it_is(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
         if let Some(found) = variable::find(&self.environment, known)? {
             return Ok(Some(found));
         }
@@ -295,7 +295,7 @@ impl Secrets {
     }
 
     /// Value of one that is no secret and only to be looked at, from outside: a command could ask somebody.
-    pub fn given_without_command(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    pub fn given_without_command(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
         match variable::find(&self.environment, known)? {
             Some(found) => Ok(Some(found)),
             None => self.written_down(data, known),
@@ -303,7 +303,7 @@ impl Secrets {
     }
 
     /// In a file of the system's or of the administrator's.
-    fn written_down(&self, data: &Data, known: &Known) -> Result<Option<Found>> {
+    fn written_down(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
         if let Some(found) = variable::find_by_setting(data, self.file.folder(), known)? {
             // Root can read every file: who names it must be root.
             privileges::check_named(Named::Secret, &self.file.path(), self.installation())
@@ -323,7 +323,7 @@ impl Secrets {
     }
 
     /// Runs a command once, however often its secret is asked for: a password manager may ask somebody each time.
-    async fn printed_by(&self, command: &command::Command, known: &Known) -> Result<Found> {
+    async fn printed_by(&self, command: &command::Command, known: &DeclaredSecret) -> Result<FoundSecret> {
         let mut printed = self.printed.lock().await;
         if let Some(found) = printed.get(&command.line) {
             return Ok(found.clone());
@@ -334,10 +334,10 @@ impl Secrets {
     }
 
     /// The secret, from where it was kept.
-    pub async fn kept(&self, data: &Data, kept: &Kept) -> Result<Option<Found>> {
+    pub async fn kept(&self, data: &Data, kept: &StorageKeys) -> Result<Option<FoundSecret>> {
         let written = kept.place.written_in(data);
         if let Some(text) = written.filter(|text| *text != STORED_SECURELY) {
-            return Ok(Some(Found { secret: Secret::from(text), source: Source::DataFile }));
+            return Ok(Some(FoundSecret { secret: Secret::from(text), source: SecretSource::DataFile }));
         }
         if self.environment.is_true(env::PLAINTEXT_SECRETS) && written.is_none() {
             return Ok(None);
@@ -350,7 +350,7 @@ impl Secrets {
         };
         for account in kept.accounts(data) {
             if let Some(secret) = store.get(&account).await.map_err(no_store)? {
-                return Ok(Some(Found { secret, source: Source::OsStore }));
+                return Ok(Some(FoundSecret { secret, source: SecretSource::OsStore }));
             }
         }
         match written {
@@ -366,17 +366,17 @@ impl Secrets {
     /// Why the operating system's store cannot be used, if that is so and it would be.
     pub async fn why_no_store(&self, data: &Data) -> Option<Error> {
         match self.keeping(data) {
-            Keeping::OsStore => self.os_store().await.as_ref().err().map(no_store),
-            Keeping::DataFile | Keeping::SecretsFile(_) => None,
+            SecretDestination::OsStore => self.os_store().await.as_ref().err().map(no_store),
+            SecretDestination::DataFile | SecretDestination::SecretsFile(_) => None,
         }
     }
 
     /// Where new secrets go.
-    pub fn keeping(&self, data: &Data) -> Keeping {
+    pub fn keeping(&self, data: &Data) -> SecretDestination {
         if self.environment.is_true(env::PLAINTEXT_SECRETS) {
-            return Keeping::DataFile;
+            return SecretDestination::DataFile;
         }
-        self.secrets_file(data).map_or(Keeping::OsStore, Keeping::SecretsFile)
+        self.secrets_file(data).map_or(SecretDestination::OsStore, SecretDestination::SecretsFile)
     }
 
     /// The secrets file, if one is named or the usual one is there.
@@ -397,13 +397,13 @@ impl Secrets {
         &self,
         changes: &[Change<'_>],
         also: impl FnOnce(&mut Data) -> Result<()>,
-    ) -> Result<Keeping> {
+    ) -> Result<SecretDestination> {
         let data = self.file.load()?;
         let keeping = self.keeping(&data);
         match &keeping {
-            Keeping::DataFile => {}
-            Keeping::SecretsFile(path) => secrets_file::change(path, &in_secrets_file(changes))?,
-            Keeping::OsStore => self.keep_in_store(&data, changes).await?,
+            SecretDestination::DataFile => {}
+            SecretDestination::SecretsFile(path) => secrets_file::change(path, &in_secrets_file(changes))?,
+            SecretDestination::OsStore => self.keep_in_store(&data, changes).await?,
         }
         self.file.update(|data| {
             for (kept, secret) in changes {
@@ -440,18 +440,18 @@ impl Secrets {
     }
 }
 
-fn looking_for(known: &Known) -> String {
+fn looking_for(known: &DeclaredSecret) -> String {
     format!("Looking for the secret {}", known.name)
 }
 
 /// What is not given from outside, such as the access token, is not in the secrets file either.
 fn in_secrets_file<'a>(changes: &[Change<'a>]) -> Vec<(&'static str, Option<&'a Secret>)> {
     let variable =
-        |kept: &Kept| ALL.into_iter().find(|known| known.kept == *kept).map(|known| known.variable);
+        |kept: &StorageKeys| ALL.into_iter().find(|known| known.kept == *kept).map(|known| known.variable);
     changes.iter().filter_map(|(kept, secret)| Some((variable(kept)?, *secret))).collect()
 }
 
-impl Place {
+impl DataKey {
     fn written_in(self, data: &Data) -> Option<&str> {
         match self {
             Top(name) => data.text(name),
@@ -461,14 +461,14 @@ impl Place {
         }
     }
 
-    fn write(self, data: &mut Data, secret: Option<&Secret>, keeping: &Keeping) {
+    fn write(self, data: &mut Data, secret: Option<&Secret>, keeping: &SecretDestination) {
         match (self, secret, keeping) {
-            (Top(name), Some(secret), Keeping::DataFile) => data.set(name, secret.reveal()),
+            (Top(name), Some(secret), SecretDestination::DataFile) => data.set(name, secret.reveal()),
             (Top(name), _, _) => data.remove(name),
-            (InSection(section, name), Some(secret), Keeping::DataFile) => {
+            (InSection(section, name), Some(secret), SecretDestination::DataFile) => {
                 data.set_in(section, name, secret.reveal());
             }
-            (InSection(section, name), Some(_), Keeping::OsStore) => {
+            (InSection(section, name), Some(_), SecretDestination::OsStore) => {
                 data.set_in(section, name, STORED_SECURELY);
             }
             (InSection(section, name), _, _) => data.remove_in(section, name),
@@ -476,7 +476,7 @@ impl Place {
     }
 }
 
-impl Kept {
+impl StorageKeys {
     /// Text of it in `data.json`, where it is kept there.
     pub fn written_in<'a>(&self, data: &'a Data) -> Option<&'a str> {
         self.place.written_in(data)
@@ -484,12 +484,12 @@ impl Kept {
 
     /// Into data that is not saved.
     pub fn put(&self, data: &mut Data, secret: &Secret) {
-        self.place.write(data, Some(secret), &Keeping::DataFile);
+        self.place.write(data, Some(secret), &SecretDestination::DataFile);
     }
 
     /// Out of data that is not saved.
     pub fn take(&self, data: &mut Data) {
-        self.place.write(data, None, &Keeping::DataFile);
+        self.place.write(data, None, &SecretDestination::DataFile);
     }
 
     /// The key in the store under which it is saved.
@@ -560,14 +560,14 @@ pub fn is_quoted(secret: &Secret) -> bool {
 }
 
 /// A secret that is nothing is a mistake: an import must not start with it.
-fn not_empty(secret: Secret, source: Source, known: &Known) -> Result<Found> {
+fn not_empty(secret: Secret, source: SecretSource, known: &DeclaredSecret) -> Result<FoundSecret> {
     if secret.is_empty() {
         return Err(Error::new(format!("{}: {source} is empty.", looking_for(known)))
             .hint("Put the secret there, or take the source away."));
     }
-    Ok(Found { secret, source })
+    Ok(FoundSecret { secret, source })
 }
 
-fn cannot_read(known: &Known, path: &Path, why: impl fmt::Display) -> Error {
+fn cannot_read(known: &DeclaredSecret, path: &Path, why: impl fmt::Display) -> Error {
     Error::new(format!("{}: reading {}: {why}", looking_for(known), path.display()))
 }

@@ -8,14 +8,14 @@ use std::path::Path;
 use bwdc_core::Secret;
 use zeroize::Zeroizing;
 
-use super::{ALL, Found, Known, Source};
+use super::{ALL, DeclaredSecret, FoundSecret, SecretSource};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::files::{open_copy, too_open, write_atomically};
 
 /// Beside `data.json`; used if it is there.
 pub const USUAL_NAME: &str = "secrets.env";
 
-pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
+pub(super) fn find(path: &Path, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
     let Some(text) = read(path).map_err(|error| error.while_doing(super::looking_for(known)))? else {
         return Ok(None);
     };
@@ -23,7 +23,7 @@ pub(super) fn find(path: &Path, known: &Known) -> Result<Option<Found>> {
     match value {
         None => Ok(None),
         Some((_, value)) => {
-            super::not_empty(Secret::from(value), Source::SecretsFile(path.to_owned()), known).map(Some)
+            super::not_empty(Secret::from(value), SecretSource::SecretsFile(path.to_owned()), known).map(Some)
         }
     }
 }

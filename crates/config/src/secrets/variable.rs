@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Found, Known, Source, cannot_read, not_empty, trimmed};
+use super::{DeclaredSecret, FoundSecret, SecretSource, cannot_read, not_empty, trimmed};
 use crate::{Environment, place};
 use bwdc_core::error::Result;
 use bwdc_store::Data;
 
-pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Found>> {
+pub(super) fn find(environment: &Environment, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
     if let Some(secret) = environment.secret(known.variable) {
-        return Ok(Some(Found { secret, source: Source::Variable(known.variable.to_owned()) }));
+        return Ok(Some(FoundSecret { secret, source: SecretSource::Variable(known.variable.to_owned()) }));
     }
     let variable = known.file_variable();
     let Some(path) = environment.path(&variable) else { return Ok(None) };
@@ -19,18 +19,22 @@ pub(super) fn find(environment: &Environment, known: &Known) -> Result<Option<Fo
 }
 
 /// The same in a file that a setting names.
-pub(super) fn find_by_setting(data: &Data, folder: &Path, known: &Known) -> Result<Option<Found>> {
+pub(super) fn find_by_setting(
+    data: &Data,
+    folder: &Path,
+    known: &DeclaredSecret,
+) -> Result<Option<FoundSecret>> {
     let Some(path) = known.file.stored(data).and_then(Value::as_str) else {
         return Ok(None);
     };
     in_file(place::resolve(folder, path), format!("the setting {}", known.file.name), known).map(Some)
 }
 
-fn in_file(path: PathBuf, named_by: String, known: &Known) -> Result<Found> {
+fn in_file(path: PathBuf, named_by: String, known: &DeclaredSecret) -> Result<FoundSecret> {
     let text = bwdc_store::files::read_text(&path).map_err(|error| {
         let remedy =
             format!("It is named by {named_by}: correct that, or let the user who runs bwdc read the file.");
         cannot_read(known, &path, error).hint(remedy)
     })?;
-    not_empty(trimmed(text), Source::File { path, named_by }, known)
+    not_empty(trimmed(text), SecretSource::File { path, named_by }, known)
 }

@@ -2,7 +2,7 @@
 
 use bwdc_store::key;
 
-use crate::setting::Place::{In, Top};
+use crate::setting::StoredAt::{In, Top};
 use crate::setting::{Type, settings};
 
 settings! {

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use crate::directories::ldap::settings::{Preset, is_own_filter, preset_named};
 use crate::directories::{self, names};
-use crate::kinds::Kind;
+use crate::kinds::DirectoryKind;
 use crate::secrets;
 use crate::server::server_url;
-use crate::setting::Place::{In, Top};
+use crate::setting::StoredAt::{In, Top};
 use crate::setting::{Filtered, allowed_words, near, one_of};
-pub use crate::setting::{Place, Setting, Type, length, text};
+pub use crate::setting::{Setting, StoredAt, Type, length, text};
 
 /// How many settings there are.
 const fn count() -> usize {
@@ -181,7 +181,7 @@ impl Type {
                 own => server_url(own).map(Value::from).map_err(|error| error.message),
             },
             Self::Directory => directories::named(trimmed)
-                .map(Kind::value)
+                .map(DirectoryKind::value)
                 .ok_or_else(|| near(&trimmed.to_lowercase(), &names(), "there is no such directory type")),
             Self::Host => kept(is_host(trimmed), "it is not a host name"),
             Self::Hosts => {

@@ -2,7 +2,7 @@
 
 use bwdc_store::key;
 
-use crate::setting::Place::In;
+use crate::setting::StoredAt::In;
 use crate::setting::{Filtered, Type, settings};
 
 settings! {

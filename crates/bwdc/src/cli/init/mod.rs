@@ -18,7 +18,7 @@ use super::which::WhichOne;
 use super::{Given, Interaction};
 use crate::ui::Answer;
 use bwdc_config::directories;
-use bwdc_config::secrets::{self, Known};
+use bwdc_config::secrets::{self, DeclaredSecret};
 use bwdc_config::settings::{self, Setting, general};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::Data;
@@ -90,7 +90,7 @@ struct Draft<'a> {
     asked: Vec<&'static str>,
     /// Whether nothing was configured before.
     is_new: bool,
-    secrets: Vec<(&'static Known, Secret)>,
+    secrets: Vec<(&'static DeclaredSecret, Secret)>,
 }
 
 /// An accepted API key.

@@ -14,8 +14,8 @@ use bwdc_config::directories::ldap::settings::{
     EXTERNAL_ID_ATTRIBUTE, PRESET, Preset, ROOT_PATH, SSL, SSL_CA_PATH, START_TLS, TLS_CA_PATH, preset_for,
     preset_named,
 };
-use bwdc_config::kinds::{Asked, Question};
-use bwdc_config::secrets::{self, Known};
+use bwdc_config::kinds::{AskCondition, InitQuestion};
+use bwdc_config::secrets::{self, DeclaredSecret};
 use bwdc_config::settings::{Setting, general, sync};
 use bwdc_config::{directories, instance};
 use bwdc_core::error::{Error, Result};
@@ -115,7 +115,11 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) async fn secret_question(&mut self, known: &'static Known, setting: &Setting) -> Result<Turn> {
+    pub(super) async fn secret_question(
+        &mut self,
+        known: &'static DeclaredSecret,
+        setting: &Setting,
+    ) -> Result<Turn> {
         let is_there = self.context.secrets.find(&self.data, known).await?.is_some();
         if is_there {
             return Ok(Turn::Next);
@@ -174,27 +178,27 @@ impl Draft<'_> {
         Ok(Turn::Next)
     }
 
-    async fn directory_question(&mut self, question: &Question) -> Result<Turn> {
-        let Question { setting, asked, propose } = *question;
+    async fn directory_question(&mut self, question: &InitQuestion) -> Result<Turn> {
+        let InitQuestion { setting, asked, propose } = *question;
         let needs_secret = || instance::needed_secret(&self.data, &self.context.environment).is_some();
         let setting = match asked {
-            Asked::Always => setting,
-            Asked::Optional => return self.optional_question(setting),
-            Asked::OptionalWith(other) if other.stored(&self.data).is_some() => {
+            AskCondition::Always => setting,
+            AskCondition::Optional => return self.optional_question(setting),
+            AskCondition::OptionalWith(other) if other.stored(&self.data).is_some() => {
                 return self.optional_question(setting);
             }
-            Asked::OptionalWith(_) => setting,
+            AskCondition::OptionalWith(_) => setting,
             // A way of doing what is off: there is nothing to ask.
-            Asked::IfOn(flag) => {
+            AskCondition::IfOn(flag) => {
                 if !flag.is_on(&self.data) {
                     self.set(setting, "false")?;
                 }
                 setting
             }
             // A certificate needs neither name nor password, and a key file has both.
-            Asked::WithSecret if !needs_secret() => return Ok(Turn::Next),
-            Asked::WithSecretOr(other) if !needs_secret() => other,
-            Asked::WithSecret | Asked::WithSecretOr(_) => setting,
+            AskCondition::WithSecret if !needs_secret() => return Ok(Turn::Next),
+            AskCondition::WithSecretOr(other) if !needs_secret() => other,
+            AskCondition::WithSecret | AskCondition::WithSecretOr(_) => setting,
         };
         let proposal = propose(&self.data, &self.context.environment);
         self.question(setting, proposal).await

@@ -7,7 +7,7 @@ use super::super::login::{self, Origin};
 use super::{Draft, Login};
 use crate::ui;
 use bwdc_config::instance;
-use bwdc_config::secrets::{self, Keeping, Source};
+use bwdc_config::secrets::{self, SecretDestination, SecretSource};
 use bwdc_config::settings::{self, Setting};
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::Context;
@@ -33,12 +33,12 @@ impl Draft<'_> {
             let environment = &self.context.environment;
             match found.source {
                 // A login keeps its own.
-                Source::Variable(_) if known.is_of_login() && login.is_some() => {}
-                Source::Variable(_) => self.secrets.push((known, found.secret)),
-                Source::File { path, .. } if environment.is_set(&known.file_variable()) => {
+                SecretSource::Variable(_) if known.is_of_login() && login.is_some() => {}
+                SecretSource::Variable(_) => self.secrets.push((known, found.secret)),
+                SecretSource::File { path, .. } if environment.is_set(&known.file_variable()) => {
                     self.set(&known.file, &absolute(&path)?)?;
                 }
-                Source::Command { .. } => {
+                SecretSource::Command { .. } => {
                     if let Some(line) = environment.text(&known.command_variable()) {
                         self.set(&known.command, &line)?;
                     }
@@ -53,7 +53,7 @@ impl Draft<'_> {
     pub(super) async fn place_for_secrets(&mut self, login: Option<&Login>) -> Result<()> {
         let is_to_be_kept = |login: &Login| matches!(login.origin, Origin::Once | Origin::Variable);
         let has_secrets = !self.secrets.is_empty() || login.is_some_and(is_to_be_kept);
-        let is_store = self.context.secrets.keeping(&self.data) == Keeping::OsStore;
+        let is_store = self.context.secrets.keeping(&self.data) == SecretDestination::OsStore;
         if has_secrets && is_store && self.context.secrets.why_no_store(&self.data).await.is_some() {
             self.set(&secrets::FILE, secrets::USUAL_FILE)?;
             self.context.watch.progress(&format!(

@@ -97,7 +97,7 @@ struct Target {
 pub(super) fn install(
     environment: &Environment,
     arguments: &InstallArguments,
-    options: &setup::Options,
+    options: &setup::GlobalOptions,
     style: Style,
 ) -> Result<Answer> {
     let when = match arguments.when.schedule()? {
@@ -240,8 +240,11 @@ fn usual_log(scheduler: Scheduler, folder: &str, written: Option<&Path>) -> Resu
 }
 
 /// What holds for every command, as variables of the job.
-fn on_the_command_line(options: &setup::Options, scheduler: Scheduler) -> Result<Vec<(String, String)>> {
-    let setup::Options { config, log_file, log_format } = options;
+fn on_the_command_line(
+    options: &setup::GlobalOptions,
+    scheduler: Scheduler,
+) -> Result<Vec<(String, String)>> {
+    let setup::GlobalOptions { config, log_file, log_format } = options;
     let path = |path: &PathBuf, option| match scheduler.machine() {
         Machine::This => whole(path),
         Machine::Another { .. } => absolute_there(path, option),

@@ -11,7 +11,7 @@ use super::install::whole;
 use bwdc_config::Environment;
 use bwdc_config::installation::{self, Installation};
 #[cfg(unix)]
-use bwdc_config::{env, place, secrets, secrets::Known};
+use bwdc_config::{env, place, secrets, secrets::DeclaredSecret};
 use bwdc_core::error::{Error, Result};
 #[cfg(unix)]
 use bwdc_store::DataFile;
@@ -108,7 +108,8 @@ pub(super) fn secret_files(job: &Job) -> Vec<PathBuf> {
         let named = all.filter_map(|setting| setting.stored(&data)?.as_str());
         named.map(|path| place::resolve(folder, path)).collect()
     });
-    let names = secrets::ALL.into_iter().map(Known::file_variable).chain([env::SECRETS_FILE.to_owned()]);
+    let names =
+        secrets::ALL.into_iter().map(DeclaredSecret::file_variable).chain([env::SECRETS_FILE.to_owned()]);
     let names: BTreeSet<String> = names.collect();
     let given = job.variables.iter().filter(|(name, _)| names.contains(name));
     let all = given.map(|(_, path)| PathBuf::from(path)).chain(in_data);

@@ -47,7 +47,7 @@ enum Command {
 pub(super) fn run(
     environment: &Environment,
     arguments: Arguments,
-    options: &setup::Options,
+    options: &setup::GlobalOptions,
     style: Style,
 ) -> Result<(Answer, Exit)> {
     if let Some(warning) = zone::warning(environment) {

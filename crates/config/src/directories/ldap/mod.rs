@@ -19,7 +19,7 @@ use self::settings::{
     SSL_CA_PATH, SSL_CERT_PATH, SSL_KEY_PATH, START_TLS, TLS_CA_PATH, USERNAME,
 };
 use crate::env::{self, Environment};
-use crate::kinds::{Asked, Built, Ingredients, Kind, Question};
+use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion};
 use crate::place;
 use crate::setting::Setting;
 use crate::settings::sync;
@@ -27,7 +27,7 @@ use crate::values::{Values, wrong_type};
 use bwdc_core::error::{Error, Result};
 
 /// Active Directory and other LDAP servers.
-pub const KIND: Kind = Kind {
+pub const KIND: DirectoryKind = DirectoryKind {
     name: "ldap",
     number: Some(0),
     settings: settings::SETTINGS,
@@ -35,15 +35,15 @@ pub const KIND: Kind = Kind {
     files: &[SSL_CERT_PATH, SSL_KEY_PATH],
     secret: Some(&SECRET),
     questions: &[
-        Question::new(&HOSTNAME, Asked::Always),
-        Question::proposing(&SSL, |_, _| Some("true".to_owned())),
-        Question::new(&START_TLS, Asked::IfOn(&SSL)),
-        Question::proposing(&PORT, |data, _| {
+        InitQuestion::new(&HOSTNAME, AskCondition::Always),
+        InitQuestion::proposing(&SSL, |_, _| Some("true".to_owned())),
+        InitQuestion::new(&START_TLS, AskCondition::IfOn(&SSL)),
+        InitQuestion::proposing(&PORT, |data, _| {
             let is_ldaps = SSL.is_on(data) && !START_TLS.is_on(data);
             Some(if is_ldaps { "636" } else { "389" }.to_owned())
         }),
-        Question::new(&USERNAME, Asked::WithSecret),
-        Question::new(&PASSWORD, Asked::WithSecret),
+        InitQuestion::new(&USERNAME, AskCondition::WithSecret),
+        InitQuestion::new(&PASSWORD, AskCondition::WithSecret),
     ],
     check_filter: |_, text| directory::ldap::check_filter("it", text).map_err(|error| error.to_string()),
     takes_secret: |values| !matches!(authentication(values), Ok(way) if way != Authentication::Password),
@@ -52,7 +52,7 @@ pub const KIND: Kind = Kind {
 };
 
 /// Filters are the directory's own.
-fn build(given: Ingredients<'_>) -> Result<Built> {
+fn build(given: BuildInput<'_>) -> Result<Built> {
     let config = ldap(&given.values, given.folder, given.environment, given.secret)?;
     let warnings = warnings(&config);
     let directory = directory::Config::Ldap(Box::new(config));

@@ -4,8 +4,8 @@ use bwdc_connect::directory::ldap::Product;
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 
 use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{Known, in_section, secret};
-use crate::setting::Place::In;
+use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::setting::StoredAt::In;
 use crate::setting::{Setting, Type, settings};
 use crate::settings::sync;
 
@@ -47,7 +47,7 @@ settings! {
 }
 
 /// Password of the account that reads the directory.
-pub const SECRET: Known = secret! {
+pub const SECRET: DeclaredSecret = secret! {
     name: "ldap.password",
     what: "ldap.password",
     variable: "BWDC_LDAP_PASSWORD",
