@@ -10,7 +10,7 @@ use bwdc_connect::http::Network;
 use bwdc_core::Secret;
 
 use bwdc_core::error::{Error, Result};
-use bwdc_store::runs::By;
+use bwdc_store::runs::RunStarter;
 
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:expr;)+) => {
@@ -195,16 +195,16 @@ impl Environment {
     }
 
     /// Who started this run: the scheduler's own word, else what the environment shows.
-    pub fn started_by(&self) -> By {
-        if let Some(by) = self.text(STARTED_BY).and_then(|word| By::named(&word)) {
+    pub fn started_by(&self) -> RunStarter {
+        if let Some(by) = self.text(STARTED_BY).and_then(|word| RunStarter::named(&word)) {
             return by;
         }
         if self.is_set(INVOCATION_ID) && !std::io::stderr().is_terminal() {
-            By::SYSTEMD
+            RunStarter::SYSTEMD
         } else if std::io::stderr().is_terminal() || std::io::stdin().is_terminal() {
-            By::PERSON
+            RunStarter::PERSON
         } else {
-            By::UNKNOWN
+            RunStarter::UNKNOWN
         }
     }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::env::{self, Environment};
 use super::installation::{self, Age, AtOnce, Format, Installation, Keep, Level, Listen, Size};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::privileges::{self, Named};
+use bwdc_store::privileges::{self, ReferredFile};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +104,7 @@ impl Setup {
     pub fn check_log(&self) -> Result<()> {
         let is_written = self.log.file.as_ref().is_some_and(|file| file.origin == ValueOrigin::BwdcToml);
         match &self.installation {
-            Some(found) if is_written => privileges::check_named(Named::Log, &found.path, None),
+            Some(found) if is_written => privileges::check_named(ReferredFile::Log, &found.path, None),
             _ => Ok(()),
         }
     }

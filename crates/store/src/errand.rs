@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub enum Errand {
     /// The folder of the existing connector, which may not be there yet.
-    Usual(Place),
+    Usual(InstanceAddress),
     /// One that somebody named.
-    One(Place),
+    One(InstanceAddress),
     /// Several that are merged into one organization.
     Merged {
         /// The organization's name in bwdc.toml.
         name: String,
         /// Its directories, each with what its groups' names begin with.
-        members: Vec<(Place, String)>,
+        members: Vec<(InstanceAddress, String)>,
         /// The bwdc.toml that merges them.
         path: OsString,
         /// How many are read at the same time.
@@ -47,7 +47,7 @@ impl Errand {
 /// An instance: its folder, and what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Place {
+pub struct InstanceAddress {
     /// The folder. Not every name of a folder is a text.
     pub folder: OsString,
     /// By which the log and summaries know it.
@@ -58,7 +58,7 @@ pub struct Place {
     pub found_by: Option<OsString>,
 }
 
-impl Place {
+impl InstanceAddress {
     /// The folder.
     pub fn folder(&self) -> &Path {
         Path::new(&self.folder)

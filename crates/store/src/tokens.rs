@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// The access token of the last login, kept from one run of a daemon to the next. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct TokenMemory(Arc<Mutex<Option<Kept>>>);
+pub struct TokenMemory(Arc<Mutex<Option<HeldToken>>>);
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct HeldToken {
     client_id: String,
     token: Secret,
     expires_at: Timestamp,
@@ -29,7 +29,7 @@ pub struct KeptToken {
 impl TokenMemory {
     /// With the token that another process has kept.
     pub fn with(kept: Option<KeptToken>) -> Self {
-        let known = kept.map(|KeptToken { client_id, token, expires_at }| Kept {
+        let known = kept.map(|KeptToken { client_id, token, expires_at }| HeldToken {
             client_id,
             token: Secret::from(token),
             expires_at,
@@ -39,7 +39,7 @@ impl TokenMemory {
 
     /// Token that another process may be given.
     pub fn kept(&self) -> Option<KeptToken> {
-        self.lock().as_ref().map(|Kept { client_id, token, expires_at }| KeptToken {
+        self.lock().as_ref().map(|HeldToken { client_id, token, expires_at }| KeptToken {
             client_id: client_id.clone(),
             token: token.reveal().to_owned(),
             expires_at: *expires_at,
@@ -49,12 +49,12 @@ impl TokenMemory {
     /// Token of this client id, and when it expires.
     pub fn of(&self, client_id: &str) -> Option<(Secret, Timestamp)> {
         let known = self.lock().clone().filter(|kept| kept.client_id == client_id);
-        known.map(|Kept { token, expires_at, .. }| (token, expires_at))
+        known.map(|HeldToken { token, expires_at, .. }| (token, expires_at))
     }
 
     /// Keeps a token in the place of the one before.
     pub fn keep(&self, client_id: &str, token: Secret, expires_at: Timestamp) {
-        *self.lock() = Some(Kept { client_id: client_id.to_owned(), token, expires_at });
+        *self.lock() = Some(HeldToken { client_id: client_id.to_owned(), token, expires_at });
     }
 
     /// Forgets the token.
@@ -62,7 +62,7 @@ impl TokenMemory {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HeldToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use bwdc_config::{Environment, Secrets};
 use bwdc_connect::directory::Progress;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::DataFile;
-use bwdc_store::errand::{Company, Place};
+use bwdc_store::errand::{Company, InstanceAddress};
 use bwdc_store::tokens::TokenMemory;
 
 use crate::watch::Watch;
@@ -39,17 +39,17 @@ impl Context {
     }
 
     /// The one in this place.
-    pub fn at(place: Place, environment: Environment, watch: Arc<dyn Watch>) -> Self {
-        let Place { folder, name, company, found_by } = place;
+    pub fn at(place: InstanceAddress, environment: Environment, watch: Arc<dyn Watch>) -> Self {
+        let InstanceAddress { folder, name, company, found_by } = place;
         let context = Self::new(DataFile::in_folder(folder.into()), environment, watch).named(&name);
         Self { company, ..context.found_by(found_by.map(PathBuf::from)) }
     }
 
     /// What another process has to know to find it.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> InstanceAddress {
         let Self { file, secrets, name, company, .. } = self;
         let found_by = secrets.installation().map(OsString::from);
-        Place { folder: file.folder().into(), name: name.clone(), company: *company, found_by }
+        InstanceAddress { folder: file.folder().into(), name: name.clone(), company: *company, found_by }
     }
 
     /// One on which this `bwdc.toml` had a say.

@@ -7,7 +7,7 @@ use bwdc_core::changes::{Change, Subject};
 use bwdc_core::error::{Exit, Result};
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_store::report::{self, rounded};
-use bwdc_store::runs::Facts;
+use bwdc_store::runs::RunCounts;
 use tracing::Instrument as _;
 
 use crate::job::Report;
@@ -44,7 +44,7 @@ pub(crate) async fn logged<T: Told>(
 fn log_success(verb: &str, duration: f64, done: &impl Told) {
     let notes = done.notes();
     log_notes(notes);
-    let Facts { users, groups, removed, left_out } = done.facts();
+    let RunCounts { users, groups, removed, left_out } = done.facts();
     let notes = notes.len();
     if left_out == 0 {
         tracing::info!(duration, users, groups, removed, notes, "{verb} ok");

@@ -8,7 +8,7 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::plan::{Plan, Summary};
 use bwdc_core::prepare::{BadRecord, Fate, Missing};
 use bwdc_core::snapshot::Cursor;
-use bwdc_store::runs::Facts;
+use bwdc_store::runs::RunCounts;
 
 /// What a sync did.
 #[derive(Clone, Debug)]
@@ -33,15 +33,15 @@ impl Outcome {
 /// What can be told of a run that succeeded.
 pub trait Told {
     /// The counts.
-    fn facts(&self) -> Facts;
+    fn facts(&self) -> RunCounts;
     /// Why entries were dropped or changed.
     fn notes(&self) -> &[Note];
 }
 
 impl Told for Outcome {
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> RunCounts {
         let Self { sent, left_out, changes, .. } = self;
-        Facts { users: sent.users, groups: sent.groups, removed: changes.leavers(), left_out: *left_out }
+        RunCounts { users: sent.users, groups: sent.groups, removed: changes.leavers(), left_out: *left_out }
     }
 
     fn notes(&self) -> &[Note] {
@@ -50,10 +50,10 @@ impl Told for Outcome {
 }
 
 impl Told for Prepared {
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> RunCounts {
         let removed = self.people.iter().filter(|person| person.fate == Fate::Leaves).count();
         let Self { people, groups, bad_records, .. } = self;
-        Facts { users: people.len(), groups: groups.len(), removed, left_out: bad_records.len() }
+        RunCounts { users: people.len(), groups: groups.len(), removed, left_out: bad_records.len() }
     }
 
     fn notes(&self) -> &[Note] {

@@ -8,7 +8,7 @@ use super::which::Contexts;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::installation::AtOnce;
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_store::runs::Facts;
+use bwdc_store::runs::RunCounts;
 use bwdc_sync::Context;
 use bwdc_sync::{Job, Report, worst};
 
@@ -18,7 +18,7 @@ pub(super) struct Line {
     pub(super) run: String,
     pub(super) duration: f64,
     pub(super) exit: Exit,
-    pub(super) facts: Option<Facts>,
+    pub(super) facts: Option<RunCounts>,
     pub(super) error: Option<Error>,
     /// What else there is as JSON.
     pub(super) value: Map<String, Value>,
@@ -92,7 +92,11 @@ pub(super) async fn side_by_side<'a, T, F: Future<Output = Report<T>>>(
 }
 
 /// A line for each and a total; `done` says what was done, `sentence` how much of it.
-pub(super) fn answer(lines: Vec<Line>, done: &str, sentence: impl Fn(&Facts) -> String) -> (Answer, Exit) {
+pub(super) fn answer(
+    lines: Vec<Line>,
+    done: &str,
+    sentence: impl Fn(&RunCounts) -> String,
+) -> (Answer, Exit) {
     let of_one = |line: &Line| match (&line.facts, &line.error) {
         (Some(facts), _) => format!("{}: {}", line.name, sentence(facts)),
         (None, Some(error)) => format!("{}: {}", line.name, failed(error)),
@@ -158,7 +162,7 @@ fn json_of(line: &Line) -> Value {
 }
 
 fn total(lines: &[Line]) -> Value {
-    let sum = |what: fn(&Facts) -> usize| {
+    let sum = |what: fn(&RunCounts) -> usize| {
         lines.iter().filter_map(|line| line.facts.as_ref()).map(what).sum::<usize>()
     };
     json!({

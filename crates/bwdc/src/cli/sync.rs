@@ -11,7 +11,7 @@ use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_daemon::signals::Stop;
 use bwdc_store::report;
-use bwdc_store::runs::Facts;
+use bwdc_store::runs::RunCounts;
 use bwdc_sync::Outcome;
 use bwdc_sync::rivals::{self, Judgement};
 use bwdc_sync::{Job, Report, Told as _};
@@ -62,7 +62,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
                 job.sync(report::new_run(), judgement.permit(job), removals, asked_to_end()).await
             };
             let told = several::side_by_side(&jobs, given, sync, told).await;
-            let (answer, exit) = several::answer(told, "synced", Facts::synced);
+            let (answer, exit) = several::answer(told, "synced", RunCounts::synced);
             Ok((unless_in_log(answer, given.style), exit))
         }
     }
@@ -101,7 +101,7 @@ fn told(report: Report<Outcome>, style: Style) -> several::Line {
     if let Ok(outcome) = &result {
         ui::notes_of(&name, &warnings(&outcome.notes), style);
         news::lines(outcome, style).iter().for_each(|line| ui::say(&format!("{name}: {line}")));
-        let Facts { users, groups, removed, left_out } = outcome.facts();
+        let RunCounts { users, groups, removed, left_out } = outcome.facts();
         let facts = json!({
             "users": users,
             "groups": groups,

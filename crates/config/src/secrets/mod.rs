@@ -44,7 +44,7 @@ use crate::directories::{self, entra};
 use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::privileges::{self, Named};
+use bwdc_store::privileges::{self, ReferredFile};
 use bwdc_store::tokens::TokenMemory;
 use bwdc_store::{Data, DataFile, key};
 
@@ -286,7 +286,7 @@ impl Secrets {
         }
         if let Some(command) = command::named(&self.environment, data, known) {
             if command.is_of_data_file() {
-                privileges::check_named(Named::Secret, &self.file.path(), self.installation())
+                privileges::check_named(ReferredFile::Secret, &self.file.path(), self.installation())
                     .map_err(|error| error.while_doing(looking_for(known)))?;
             }
             return self.printed_by(&command, known).await.map(Some);
@@ -306,7 +306,7 @@ impl Secrets {
     fn written_down(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
         if let Some(found) = variable::find_by_setting(data, self.file.folder(), known)? {
             // Root can read every file: who names it must be root.
-            privileges::check_named(Named::Secret, &self.file.path(), self.installation())
+            privileges::check_named(ReferredFile::Secret, &self.file.path(), self.installation())
                 .map_err(|error| error.while_doing(looking_for(known)))?;
             return Ok(Some(found));
         }
@@ -319,7 +319,7 @@ impl Secrets {
 
     /// Refuses root a file that a setting names, where somebody else could have set it.
     pub(crate) fn check_file(&self, setting: &str) -> Result<()> {
-        privileges::check_named(Named::File(setting), &self.file.path(), self.installation())
+        privileges::check_named(ReferredFile::File(setting), &self.file.path(), self.installation())
     }
 
     /// Runs a command once, however often its secret is asked for: a password manager may ask somebody each time.

@@ -10,7 +10,7 @@ use bwdc_core::error::{Error, Result};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::migrate::{self, Age};
+use super::migrate::{self, FileAge};
 use super::{Data, VERSION, key, text};
 use crate::files::{self, cannot, make_folder, open_private, read_whole, write_atomically};
 
@@ -152,8 +152,8 @@ fn understand(path: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Loaded> {
     let map = parse(path, &bytes)?;
     let age = migrate::age(&map).map_err(|error| error.while_doing(format!("Reading {}", path.display())))?;
     Ok(match age {
-        Age::New | Age::Current => Loaded { data: Data(map), older: None },
-        Age::Older(version) => {
+        FileAge::New | FileAge::Current => Loaded { data: Data(map), older: None },
+        FileAge::Older(version) => {
             Loaded { data: Data(migrate::to_current(map, version)), older: Some(Older { version, bytes }) }
         }
     })

@@ -17,7 +17,7 @@ const FIRST_WITH_INVITE_SETTING: u64 = 8;
 
 /// What a file is, and what it becomes.
 #[derive(Debug)]
-pub(crate) enum Age {
+pub(crate) enum FileAge {
     /// There is nothing in it yet.
     New,
     /// As we write it, or newer.
@@ -27,18 +27,18 @@ pub(crate) enum Age {
 }
 
 /// How old the content of a file is, or why it cannot be used.
-pub(crate) fn age(data: &Map<String, Value>) -> Result<Age> {
+pub(crate) fn age(data: &Map<String, Value>) -> Result<FileAge> {
     let version = match stated_version(data) {
         Some(version) => version,
-        None if data.contains_key(GLOBAL) => return Ok(Age::Older(FIRST_FLAT - 1)),
+        None if data.contains_key(GLOBAL) => return Ok(FileAge::Older(FIRST_FLAT - 1)),
         None if data.contains_key(key::STATE_VERSION) => return Err(unreadable()),
         None if has_accounts(data) => return Err(versionless()),
-        None => return Ok(Age::New),
+        None => return Ok(FileAge::New),
     };
     match version {
         ..OLDEST => Err(too_old(version)),
-        OLDEST..VERSION => Ok(Age::Older(version)),
-        VERSION.. => Ok(Age::Current),
+        OLDEST..VERSION => Ok(FileAge::Older(version)),
+        VERSION.. => Ok(FileAge::Current),
     }
 }
 
@@ -156,14 +156,17 @@ mod tests {
 
     #[test]
     fn ages_are_told_apart() {
-        assert!(matches!(age(&object(json!({}))).unwrap(), Age::New));
-        assert!(matches!(age(&object(json!({ "locale": "en" }))).unwrap(), Age::New));
-        assert!(matches!(age(&object(json!({ "stateVersion": 8 }))).unwrap(), Age::Current));
-        assert!(matches!(age(&object(json!({ "stateVersion": "8" }))).unwrap(), Age::Current));
-        assert!(matches!(age(&object(json!({ "stateVersion": 99 }))).unwrap(), Age::Current));
-        assert!(matches!(age(&object(json!({ "stateVersion": 7 }))).unwrap(), Age::Older(7)));
-        assert!(matches!(age(&object(json!({ "global": { "stateVersion": 3 } }))).unwrap(), Age::Older(3)));
-        assert!(matches!(age(&object(json!({ "global": {} }))).unwrap(), Age::Older(4)));
+        assert!(matches!(age(&object(json!({}))).unwrap(), FileAge::New));
+        assert!(matches!(age(&object(json!({ "locale": "en" }))).unwrap(), FileAge::New));
+        assert!(matches!(age(&object(json!({ "stateVersion": 8 }))).unwrap(), FileAge::Current));
+        assert!(matches!(age(&object(json!({ "stateVersion": "8" }))).unwrap(), FileAge::Current));
+        assert!(matches!(age(&object(json!({ "stateVersion": 99 }))).unwrap(), FileAge::Current));
+        assert!(matches!(age(&object(json!({ "stateVersion": 7 }))).unwrap(), FileAge::Older(7)));
+        assert!(matches!(
+            age(&object(json!({ "global": { "stateVersion": 3 } }))).unwrap(),
+            FileAge::Older(3)
+        ));
+        assert!(matches!(age(&object(json!({ "global": {} }))).unwrap(), FileAge::Older(4)));
         for version in [json!(1), json!(2), json!(0)] {
             let error = age(&object(json!({ "global": { "stateVersion": version } }))).unwrap_err();
             assert!(error.message.contains("too old to migrate"), "{error}");

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Named;
+use super::ReferredFile;
 use bwdc_core::error::{Error, Result};
 
 /// User whom a folder belongs to.
@@ -13,20 +13,20 @@ pub enum Owner {
     /// This process's own user.
     Ourselves,
     /// Another user, whom nobody can become here.
-    Another(User),
+    Another(SystemUser),
 }
 
 /// User whom a process could become: none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User(Infallible);
+pub struct SystemUser(Infallible);
 
-impl fmt::Display for User {
+impl fmt::Display for SystemUser {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {}
     }
 }
 
-impl User {
+impl SystemUser {
     /// Goes on as this user.
     pub fn run_this_program_again(&self, _variables: &[(&str, &Path)]) -> Error {
         match self.0 {}
@@ -44,7 +44,7 @@ pub fn cannot_as(_path: &Path) -> Option<String> {
 }
 
 /// Refuses nothing: here a program keeps the rights that it was started with.
-pub fn check_named(_named: Named<'_>, _file: &Path, _found_by: Option<&Path>) -> Result<()> {
+pub fn check_named(_named: ReferredFile<'_>, _file: &Path, _found_by: Option<&Path>) -> Result<()> {
     Ok(())
 }
 

@@ -13,7 +13,7 @@ pub use self::unix::{Owner, cannot_as, check_link, check_named, check_program, o
 
 /// What a file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named<'a> {
+pub enum ReferredFile<'a> {
     /// A command that prints a secret, or a file with one.
     Secret,
     /// A file or folder that is read, by this setting.

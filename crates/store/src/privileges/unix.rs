@@ -11,7 +11,7 @@ use std::process::Command;
 
 use nix::unistd;
 
-use super::Named;
+use super::ReferredFile;
 use bwdc_core::error::{Error, Result};
 
 const ROOT: u32 = 0;
@@ -22,12 +22,12 @@ pub enum Owner {
     /// This process's own user; also whenever that is not root, since nobody else can become another.
     Ourselves,
     /// Another user, whom root can become.
-    Another(User),
+    Another(SystemUser),
 }
 
 /// A user of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct SystemUser {
     uid: u32,
     gid: u32,
     /// As in /etc/passwd; a container may have folders of users that it has no names for.
@@ -40,7 +40,7 @@ struct Account {
     home: PathBuf,
 }
 
-impl fmt::Display for User {
+impl fmt::Display for SystemUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.account {
             Some(Account { name, .. }) => f.write_str(name),
@@ -49,7 +49,7 @@ impl fmt::Display for User {
     }
 }
 
-impl User {
+impl SystemUser {
     fn of(uid: u32, gid: u32) -> Result<Self> {
         let found = unistd::User::from_uid(uid.into())
             .map_err(|error| Error::new(format!("Looking up the user {uid}: {}", error.desc())))?;
@@ -172,7 +172,7 @@ fn name(owner: &Owner) -> String {
 
 fn owner(folder: &Path) -> Result<Owner> {
     let (uid, gid) = responsible(folder)?;
-    if uid == ROOT { Ok(Owner::Ourselves) } else { User::of(uid, gid).map(Owner::Another) }
+    if uid == ROOT { Ok(Owner::Ourselves) } else { SystemUser::of(uid, gid).map(Owner::Another) }
 }
 
 /// The owner of the folder; of the nearest one above it while there is none; and where the way there leads over another
@@ -201,9 +201,9 @@ fn cannot_look(path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// Whom a file or the nearest folder above it belongs to, whoever we are.
-fn owner_of_path(path: &Path) -> Option<User> {
+fn owner_of_path(path: &Path) -> Option<SystemUser> {
     let found = path.ancestors().find_map(|part| std::fs::metadata(part).ok())?;
-    User::of(found.uid(), found.gid()).ok()
+    SystemUser::of(found.uid(), found.gid()).ok()
 }
 
 /// Remedy where this user has no right to a path of another's.
@@ -211,7 +211,8 @@ pub fn cannot_as(path: &Path) -> Option<String> {
     let owner = owner_of_path(path)?;
     let ourselves = unistd::geteuid().as_raw();
     (owner.uid != ourselves).then(|| {
-        let us = User::of(ourselves, ROOT).map_or_else(|_| ourselves.to_string(), |user| user.to_string());
+        let us =
+            SystemUser::of(ourselves, ROOT).map_or_else(|_| ourselves.to_string(), |user| user.to_string());
         format!(
             "It belongs to {owner}, and this runs as {us}. Run it as that user: {} bwdc ...",
             owner.prefix()
@@ -221,7 +222,7 @@ pub fn cannot_as(path: &Path) -> Option<String> {
 
 /// Refuses root what a file names, such as the commands and files of secrets in a `data.json`, where somebody else has written the file or
 /// could, or could put another in its place; likewise the `bwdc.toml` by which the `data.json` was found.
-pub fn check_named(named: Named<'_>, file: &Path, found_by: Option<&Path>) -> Result<()> {
+pub fn check_named(named: ReferredFile<'_>, file: &Path, found_by: Option<&Path>) -> Result<()> {
     if !unistd::geteuid().is_root() {
         return Ok(());
     }
@@ -251,7 +252,7 @@ pub fn check_link(path: &Path) -> Result<()> {
     if !found.is_symlink() || found.uid() == ROOT || !unistd::geteuid().is_root() {
         return Ok(());
     }
-    let owner = User::of(found.uid(), found.gid())?;
+    let owner = SystemUser::of(found.uid(), found.gid())?;
     Err(Error::new(format!(
         "Writing {}: it is a link that belongs to {owner}, and root does not write where another user's link leads.",
         path.display()
@@ -269,12 +270,14 @@ struct WeakPoint {
 }
 
 impl WeakPoint {
-    fn refusal(&self, named: Named<'_>, file: &Path, path: &Path) -> Error {
+    fn refusal(&self, named: ReferredFile<'_>, file: &Path, path: &Path) -> Error {
         let found_by = if path == file { String::new() } else { format!(", found by {},", path.display()) };
         let (what, refused) = match named {
-            Named::Secret => ("where a secret is".to_owned(), "neither runs nor reads what"),
-            Named::File(setting) => (format!("a file to read ({setting})"), "neither runs nor reads what"),
-            Named::Log => ("where the log is".to_owned(), "does not write where"),
+            ReferredFile::Secret => ("where a secret is".to_owned(), "neither runs nor reads what"),
+            ReferredFile::File(setting) => {
+                (format!("a file to read ({setting})"), "neither runs nor reads what")
+            }
+            ReferredFile::Log => ("where the log is".to_owned(), "does not write where"),
         };
         let refused = format!(
             "{}{found_by} names {what}, and root {refused} another user could have written there",
@@ -291,7 +294,7 @@ impl WeakPoint {
 
     /// Why it is refused, and what to do.
     fn told(&self, refused: &str, file: &Path) -> Error {
-        let owner = match User::of(self.uid, self.gid) {
+        let owner = match SystemUser::of(self.uid, self.gid) {
             Ok(owner) => owner,
             Err(error) => return error,
         };

@@ -20,7 +20,7 @@ pub struct Evidence<'a> {
 
 /// Fault of an instance and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct HealthProblem {
     /// Fault, in a sentence.
     pub what: String,
     /// Next step for an administrator.
@@ -45,13 +45,13 @@ impl Evidence<'_> {
     }
 
     /// Reason to look at the instance.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<HealthProblem> {
         self.hanging().or_else(|| self.failed()).or_else(|| self.locked()).or_else(|| self.overdue())
     }
 
-    fn hanging(&self) -> Option<Trouble> {
+    fn hanging(&self) -> Option<HealthProblem> {
         let begun = self.runs.running(self.lock)?;
-        self.is_long_ago(begun.at).then(|| Trouble {
+        self.is_long_ago(begun.at).then(|| HealthProblem {
             what: "The sync that is running began more than three intervals ago.".to_owned(),
             next_step: format!(
                 "It may be hanging: check `bwdc log`, and stop it ({}).",
@@ -60,18 +60,18 @@ impl Evidence<'_> {
         })
     }
 
-    fn failed(&self) -> Option<Trouble> {
+    fn failed(&self) -> Option<HealthProblem> {
         let Run { result, message, hint, .. } = self.runs.last(self.lock)?;
         let is_failure = matches!(result, Ending::Failed | Ending::Blocked | Ending::CutOff);
-        is_failure.then(|| Trouble {
+        is_failure.then(|| HealthProblem {
             what: message,
             next_step: hint.unwrap_or_else(|| "See `bwdc log --errors` and `bwdc doctor`.".to_owned()),
         })
     }
 
-    fn locked(&self) -> Option<Trouble> {
+    fn locked(&self) -> Option<HealthProblem> {
         let since = self.runs.locked_since?;
-        self.is_long_ago(since).then(|| Trouble {
+        self.is_long_ago(since).then(|| HealthProblem {
             what: "For more than three intervals, every run has found another sync running.".to_owned(),
             next_step: match self.lock {
                 Some(holder) => {
@@ -82,15 +82,15 @@ impl Evidence<'_> {
         })
     }
 
-    fn overdue(&self) -> Option<Trouble> {
+    fn overdue(&self) -> Option<HealthProblem> {
         let Some(at) = self.last_success() else {
-            return Some(Trouble {
+            return Some(HealthProblem {
                 what: "No run has succeeded yet.".to_owned(),
                 next_step: "Run `bwdc sync`, or `bwdc doctor` to look for the reason.".to_owned(),
             });
         };
         let ended = self.runs.last_success.as_ref().map(Run::ended).max(Some(at)).unwrap_or(at);
-        self.is_long_ago(ended).then(|| Trouble {
+        self.is_long_ago(ended).then(|| HealthProblem {
             what: match self.times {
                 Some(_) => "No run has succeeded for three intervals.".to_owned(),
                 None => "No run has succeeded for three days.".to_owned(),
@@ -111,9 +111,9 @@ impl Evidence<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Begun, By};
+    use super::super::{Begun, RunStarter};
     use super::*;
-    use crate::runs::{End, Facts};
+    use crate::runs::{End, RunCounts};
     use bwdc_core::error::{Error, Exit};
 
     /// Every quarter of an hour.
@@ -125,14 +125,14 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
     }
 
-    fn by() -> By {
-        By::named("cron").unwrap()
+    fn by() -> RunStarter {
+        RunStarter::named("cron").unwrap()
     }
 
     /// One that began then and took a minute.
     fn run(minutes: i64, exit: Exit) -> Run {
         let error = Error::new("no").exit(exit);
-        let facts = Facts { users: 1, groups: 0, removed: 0, left_out: 0 };
+        let facts = RunCounts { users: 1, groups: 0, removed: 0, left_out: 0 };
         let result = match exit {
             Exit::Success | Exit::LeftOut => Ok((exit, facts)),
             _ => Err(&error),

@@ -36,7 +36,7 @@ pub struct Begun {
     /// Beginning of the run.
     pub at: Timestamp,
     /// Who started it.
-    pub by: By,
+    pub by: RunStarter,
     process: u32,
 }
 
@@ -47,7 +47,7 @@ pub struct Run {
     /// Beginning of the run.
     pub at: Timestamp,
     /// Who started it.
-    pub by: By,
+    pub by: RunStarter,
     /// End of the run, in a word.
     pub result: Ending,
     /// Exit code; none for a run that could not tell its end.
@@ -56,7 +56,7 @@ pub struct Run {
     pub duration_seconds: Option<f64>,
     /// Entries of a run that succeeded.
     #[serde(flatten)]
-    pub counts: Option<Facts>,
+    pub counts: Option<RunCounts>,
     /// Sentence that it ended with.
     pub message: String,
     /// Next step for an administrator.
@@ -70,7 +70,7 @@ pub struct Run {
 /// How many entries a run was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Facts {
+pub struct RunCounts {
     /// People that were sent, or would be.
     pub users: usize,
     /// Groups, likewise.
@@ -81,7 +81,7 @@ pub struct Facts {
     pub left_out: usize,
 }
 
-impl Facts {
+impl RunCounts {
     /// In the words of the existing connector.
     pub fn synced(&self) -> String {
         format!("Synced {} group(s) and {} user(s).", self.groups, self.users)
@@ -138,9 +138,9 @@ impl Ending {
 /// Who started a run, in a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct By(Cow<'static, str>);
+pub struct RunStarter(Cow<'static, str>);
 
-impl By {
+impl RunStarter {
     /// A person at a terminal.
     pub const PERSON: Self = Self(Cow::Borrowed("person"));
     /// A unit of systemd.
@@ -169,12 +169,12 @@ pub struct End<'a> {
     /// Name of the run in the log.
     pub run: &'a str,
     /// Exit code and entries, or the error.
-    pub result: std::result::Result<(Exit, Facts), &'a Error>,
+    pub result: std::result::Result<(Exit, RunCounts), &'a Error>,
 }
 
 impl Run {
     /// Run that is over.
-    pub fn of(end: &End<'_>, by: By) -> Self {
+    pub fn of(end: &End<'_>, by: RunStarter) -> Self {
         let (exit, counts, message, hint) = match end.result {
             Ok((exit, facts)) => (exit, Some(facts), facts.synced(), None),
             Err(error) => (error.exit, None, error.message.clone(), error.next_step.clone()),
@@ -263,13 +263,13 @@ impl Runs {
 }
 
 /// Notes that a run has begun, whose lock is held. A run is worth more than its note.
-pub fn begin(file: &DataFile, by: By, at: Timestamp) {
+pub fn begin(file: &DataFile, by: RunStarter, at: Timestamp) {
     let begun = Begun { at: rounded(at), by, process: std::process::id() };
     change(file, |runs| Runs { running: Some(begun), ..runs });
 }
 
 /// Notes how a run ended.
-pub fn end(file: &DataFile, by: By, end: &End<'_>) {
+pub fn end(file: &DataFile, by: RunStarter, end: &End<'_>) {
     change(file, |runs| runs.and(Run::of(end, by)));
 }
 

@@ -20,7 +20,7 @@ use bwdc_config::installation::Installation;
 use bwdc_config::zone;
 use bwdc_config::{place, secrets, setup};
 use bwdc_core::error::{Error, Result};
-use bwdc_store::privileges::{self, Named};
+use bwdc_store::privileges::{self, ReferredFile};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArguments {
@@ -156,7 +156,7 @@ fn job(
     let written = installation.as_ref().and_then(Installation::log_file);
     if let Some(found) = installation.as_ref().filter(|_| written.is_some() && target.user.name == ROOT) {
         // The job gets it as a variable, and does not ask any more who has named it.
-        privileges::check_named(Named::Log, &found.path, None)?;
+        privileges::check_named(ReferredFile::Log, &found.path, None)?;
     }
     let writes =
         installation.map(|installation| job_files::writes(&installation, path, syncs)).transpose()?;

@@ -14,7 +14,7 @@ use crate::ui::{self, Answer};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_daemon::Timetable as _;
 use bwdc_store::RunLock;
-use bwdc_store::runs::health::{Evidence, Trouble};
+use bwdc_store::runs::health::{Evidence, HealthProblem};
 use bwdc_store::runs::{Begun, Run, Runs};
 use bwdc_sync::Context;
 use bwdc_sync::Job;
@@ -53,7 +53,7 @@ struct State {
     lock: Option<String>,
     last_success: Option<Timestamp>,
     due: Due,
-    trouble: Option<Trouble>,
+    trouble: Option<HealthProblem>,
 }
 
 /// When it runs by itself.
@@ -149,7 +149,7 @@ impl State {
             (None, Some(by)) => format!("unknown, by {by}"),
             (None, None) => "unknown: no schedule was found for it (`bwdc schedule install`)".to_owned(),
         };
-        let trouble = trouble.as_ref().map(|Trouble { what, next_step }| {
+        let trouble = trouble.as_ref().map(|HealthProblem { what, next_step }| {
             let what = if last.is_some_and(|run| run.message == *what) { "" } else { what.as_str() };
             line("to do", format!("{what}\n{next_step}").trim_start())
         });
