@@ -22,8 +22,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Interval, timeout};
 
 use self::signals::Signals;
-use self::status::{Finished, Status, Verdict};
-use self::worker::Done;
+use self::status::{DaemonStatus, Finished, RunVerdict};
+use self::worker::WorkerResult;
 pub use self::worker::Workers;
 use bwdc_core::error::{Error, Exit, Result};
 pub use bwdc_schedule::times::engine::Timetable;
@@ -53,7 +53,7 @@ pub struct Configured<T> {
 
 /// When the configuration is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum LoadOccasion {
     /// When the daemon starts.
     Start,
     /// There is an older one to go on with.
@@ -77,14 +77,14 @@ struct Standing {
 }
 
 /// What those who ask are told.
-struct Shared(Mutex<Status>);
+struct Shared(Mutex<DaemonStatus>);
 
 impl Shared {
-    fn status(&self) -> Status {
+    fn status(&self) -> DaemonStatus {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Status> {
+    fn lock(&self) -> MutexGuard<'_, DaemonStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,10 +96,10 @@ impl Shared {
 pub async fn run<T: Timetable>(
     folder: &Path,
     workers: Workers,
-    load: impl Fn(Moment) -> Result<Configured<T>>,
+    load: impl Fn(LoadOccasion) -> Result<Configured<T>>,
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
-    let configured = load(Moment::Start)?;
+    let configured = load(LoadOccasion::Start)?;
     let listener = control::open(folder).await?;
     let mut daemon = Daemon::new(configured.spread, workers);
     if let Some(address) = configured.metrics {
@@ -138,7 +138,7 @@ struct Daemon<T> {
 impl<T: Timetable> Daemon<T> {
     fn new(spread: SignedDuration, workers: Workers) -> Self {
         let now = Timestamp::now();
-        let status = Status {
+        let status = DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: now,
@@ -180,9 +180,9 @@ impl<T: Timetable> Daemon<T> {
     }
 
     /// A configuration that cannot be understood changes nothing.
-    fn reload(&mut self, load: &impl Fn(Moment) -> Result<Configured<T>>) {
+    fn reload(&mut self, load: &impl Fn(LoadOccasion) -> Result<Configured<T>>) {
         notify::reloading();
-        match load(Moment::Reload) {
+        match load(LoadOccasion::Reload) {
             Ok(configured) => self.configure(configured),
             Err(error) => {
                 tracing::error!("The new configuration was rejected and the old one stays in force: {error}")
@@ -212,7 +212,7 @@ impl<T: Timetable> Daemon<T> {
         self.tell();
     }
 
-    fn ended(&mut self, id: Id, result: std::result::Result<Done, JoinError>) {
+    fn ended(&mut self, id: Id, result: std::result::Result<WorkerResult, JoinError>) {
         let Some(Run { name, errand, since, .. }) = self.runs.under_way.remove(&id) else { return };
         let now = Timestamp::now();
         if self.jobs.get(&name).is_some_and(|standing| standing.errand != errand) {
@@ -221,7 +221,7 @@ impl<T: Timetable> Daemon<T> {
             return;
         }
         let (exit, message) = match result {
-            Ok(Done { exit, message, token }) => {
+            Ok(WorkerResult { exit, message, token }) => {
                 if let Some(standing) = self.jobs.get_mut(&name) {
                     standing.token = token;
                 }
@@ -230,10 +230,10 @@ impl<T: Timetable> Daemon<T> {
             Err(error) => (Exit::Failure as u8, format!("an error in this program: {error}")),
         };
         let finished = Finished { at: now, seconds: since.elapsed().as_secs_f64(), exit, message };
-        let ended = match Verdict::of(exit) {
-            Verdict::Good => Ended::Well,
-            Verdict::Busy => Ended::Busy,
-            Verdict::Bad => Ended::Badly,
+        let ended = match RunVerdict::of(exit) {
+            RunVerdict::Good => Ended::Well,
+            RunVerdict::Busy => Ended::Busy,
+            RunVerdict::Bad => Ended::Badly,
         };
         self.engine.ended(&name, ended, now);
         let mut status = self.shared.lock();
@@ -302,7 +302,7 @@ async fn beat(heartbeat: &mut Option<Interval>) {
 /// The runs under way.
 #[derive(Default)]
 struct Runs {
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<WorkerResult>,
     under_way: HashMap<Id, Run>,
 }
 
@@ -317,13 +317,13 @@ struct Run {
 }
 
 impl Runs {
-    fn start(&mut self, run: Run, work: impl Future<Output = Done> + Send + 'static) {
+    fn start(&mut self, run: Run, work: impl Future<Output = WorkerResult> + Send + 'static) {
         let handle = self.tasks.spawn(work);
         self.under_way.insert(handle.id(), run);
     }
 
     /// The next one that ends; waits for ever if there is none.
-    async fn ended(&mut self) -> (Id, std::result::Result<Done, JoinError>) {
+    async fn ended(&mut self) -> (Id, std::result::Result<WorkerResult, JoinError>) {
         match poll_fn(|context| self.tasks.poll_join_next_with_id(context)).await {
             Some(Ok((id, done))) => (id, Ok(done)),
             Some(Err(error)) => (error.id(), Err(error)),

@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::status::{InstanceStatus, Status};
+use super::status::{DaemonStatus, InstanceStatus};
 use bwdc_core::error::{Error, Result};
 
 /// OpenMetrics, which Prometheus asks for first.
@@ -110,7 +110,7 @@ async fn converse(stream: TcpStream, routes: Router) {
 }
 
 /// 200 while no instance fails, else 503 with their names.
-fn healthz(status: &Status) -> Response {
+fn healthz(status: &DaemonStatus) -> Response {
     let failing = status.in_trouble(Timestamp::now());
     if failing.is_empty() {
         return "ok\n".into_response();
@@ -118,7 +118,7 @@ fn healthz(status: &Status) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("failing: {}\n", failing.join(", "))).into_response()
 }
 
-fn metrics_of(status: &Status) -> Response {
+fn metrics_of(status: &DaemonStatus) -> Response {
     match rendered(status) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -157,7 +157,7 @@ fn seconds(time: Timestamp) -> f64 {
 }
 
 /// In the text format of OpenMetrics.
-fn rendered(status: &Status) -> std::result::Result<String, std::fmt::Error> {
+fn rendered(status: &DaemonStatus) -> std::result::Result<String, std::fmt::Error> {
     let mut registry = Registry::default();
     for (name, help, figure) in FIGURES {
         let family = Family::<ByInstance, Gauge<f64, std::sync::atomic::AtomicU64>>::default();

@@ -11,7 +11,7 @@ use bwdc_store::runs::Run;
 /// The whole daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Status {
+pub struct DaemonStatus {
     /// Version of the program.
     pub version: String,
     /// Process id.
@@ -67,14 +67,14 @@ pub struct Finished {
 
 /// What a run's end means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum RunVerdict {
     Good,
     /// Another sync of the same folder was under way: whether that one comes to a good end is not known.
     Busy,
     Bad,
 }
 
-impl Verdict {
+impl RunVerdict {
     pub(crate) fn of(exit: u8) -> Self {
         const GOOD: [u8; 2] = [Exit::Success as u8, Exit::LeftOut as u8];
         match exit {
@@ -95,12 +95,12 @@ impl InstanceStatus {
     pub(crate) fn finish(&mut self, finished: Finished) {
         self.running_since = None;
         self.runs += 1;
-        let verdict = Verdict::of(finished.exit);
-        self.busy_in_a_row = if verdict == Verdict::Busy { self.busy_in_a_row + 1 } else { 0 };
+        let verdict = RunVerdict::of(finished.exit);
+        self.busy_in_a_row = if verdict == RunVerdict::Busy { self.busy_in_a_row + 1 } else { 0 };
         match verdict {
-            Verdict::Good => self.last_success = Some(finished.at),
-            Verdict::Busy => self.busy += 1,
-            Verdict::Bad => self.failed += 1,
+            RunVerdict::Good => self.last_success = Some(finished.at),
+            RunVerdict::Busy => self.busy += 1,
+            RunVerdict::Bad => self.failed += 1,
         }
         self.last = Some(finished);
     }
@@ -121,7 +121,7 @@ impl InstanceStatus {
     }
 }
 
-impl Status {
+impl DaemonStatus {
     /// The names of the instances that somebody should look at.
     pub fn in_trouble(&self, now: Timestamp) -> Vec<&str> {
         let in_trouble = self.instances.iter().filter(|(_, instance)| instance.trouble(now).is_some());

@@ -1,7 +1,7 @@
 //! One sync in a process of its own: what it took of memory is given back when it ends, and if it crashes, or the system kills it
 //! for want of memory, the daemon and the other syncs go on.
 //!
-//! The daemon starts its own program as `bwdc worker`, hands it an [`Order`] on stdin, and gets a [`Done`] on stdout: both have
+//! The daemon starts its own program as `bwdc worker`, hands it an [`Order`] on stdin, and gets a [`WorkerResult`] on stdout: both have
 //! the access token, which command lines, variables and files would show to others.
 
 use std::env;
@@ -47,7 +47,7 @@ pub struct Order {
 /// What became of a sync.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Done {
+pub struct WorkerResult {
     /// As the command `sync` would have ended.
     pub exit: u8,
     /// The sentence it ended with.
@@ -80,7 +80,7 @@ impl Workers {
     }
 
     /// Has it done. A worker that cannot be started, or ends without a word, has failed; then there is a line in the log, too.
-    pub(crate) async fn run(self, order: Order) -> Done {
+    pub(crate) async fn run(self, order: Order) -> WorkerResult {
         let started = Instant::now();
         let done = timeout(self.longest, self.done(&order)).await;
         let done = done.unwrap_or_else(|_| Err(too_long(self.longest)));
@@ -88,12 +88,12 @@ impl Workers {
             Ok(done) => done,
             Err(error) => {
                 report::log_lost(order.errand.name(), &order.run, started.elapsed().as_secs_f64(), &error);
-                Done { exit: Exit::Failure as u8, message: error.to_string(), token: order.token }
+                WorkerResult { exit: Exit::Failure as u8, message: error.to_string(), token: order.token }
             }
         }
     }
 
-    async fn done(&self, order: &Order) -> Result<Done> {
+    async fn done(&self, order: &Order) -> Result<WorkerResult> {
         let program = program()?;
         let folders = order.errand.folders();
         let attempted = |error: std::io::Error| {
@@ -191,11 +191,11 @@ fn program() -> Result<PathBuf> {
 }
 
 /// The worker's answer, or why it did not even begin: the last line that it printed.
-fn understood(printed: &[u8]) -> Option<Result<Done>> {
+fn understood(printed: &[u8]) -> Option<Result<WorkerResult>> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Response {
-        Done { data: Done },
+        Done { data: WorkerResult },
         Failed { message: String, hint: Option<String> },
     }
     let last = printed.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;

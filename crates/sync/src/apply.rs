@@ -9,29 +9,29 @@ use bwdc_store::{DataFile, RunLock, iso, runs};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::job::Job;
+use crate::job::SyncJob;
 use crate::lines;
 use crate::open::{Opened, of_one_organization, open};
-use crate::organization::Organization;
-use crate::outcome::{Outcome, blocked, notes};
+use crate::organization::OpenOrganization;
+use crate::outcome::{SyncOutcome, blocked, notes};
 use crate::plan::{may_run, sign_in, verdict};
-use crate::read::{Left, Purpose, read};
+use crate::read::{Left, ReadPurpose, read};
 use crate::record::{Comparison, RunRecord, commit};
 
 /// Reads, decides, checks, imports and keeps what the next run needs.
-pub(crate) async fn sync(job: &Job, removals: Removals) -> Result<Outcome> {
+pub(crate) async fn sync(job: &SyncJob, removals: Removals) -> Result<SyncOutcome> {
     let started = Timestamp::now();
     may_run(job)?;
     let account = sign_in(job).await?;
     let _locks = locks(job, started)?;
     let opened = open(job).await?;
     let Some(first) = opened.first() else { return Err(job.has_nothing()) };
-    let organization = Organization::open(first.context, &first.data, account)?;
+    let organization = OpenOrganization::open(first.context, &first.data, account)?;
     let organization_id = organization.account.organization_id.clone();
     of_one_organization(&opened, &organization_id)?;
     let token = organization.token().await?;
-    let reading = read(job, &opened, Purpose::Sync, &organization_id).await?;
-    let Some(reading) = reading else { return Ok(Outcome::nothing()) };
+    let reading = read(job, &opened, ReadPurpose::Sync, &organization_id).await?;
+    let Some(reading) = reading else { return Ok(SyncOutcome::nothing()) };
     let server = organization.server(&reading.prepared).await?;
     let api_url = organization.client.api_url().to_owned();
     let target = Target { api_url, organization_id, server };
@@ -55,14 +55,14 @@ pub(crate) async fn sync(job: &Job, removals: Removals) -> Result<Outcome> {
     let records: Vec<RunRecord<'_>> = opened.iter().zip(reading.left).map(record).collect();
     commit(&records, sent)?;
     comparison.keep(imported);
-    Ok(Outcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
+    Ok(SyncOutcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
 }
 
 /// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
-fn locks(job: &Job, started: Timestamp) -> Result<Vec<RunLock>> {
+fn locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
     match job {
-        Job::Usual(context) | Job::One(context) => Ok(vec![lock(context, started)?]),
-        Job::Merged(merge) => {
+        SyncJob::Usual(context) | SyncJob::One(context) => Ok(vec![lock(context, started)?]),
+        SyncJob::Merged(merge) => {
             let contexts = merge.members.iter().map(|member| &member.context);
             contexts
                 .map(|context| lock(context, started).map_err(|error| error.while_doing(&context.name)))

@@ -15,9 +15,9 @@ use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::lines::logged;
-use crate::merge::{Member, Merge};
-use crate::outcome::{Outcome, Told as _};
-use crate::read::Purpose;
+use crate::merge::{Merge, MergeMember};
+use crate::outcome::{Reportable as _, SyncOutcome};
+use crate::read::ReadPurpose;
 use crate::watch::Watch;
 use crate::{apply, plan};
 
@@ -32,7 +32,7 @@ pub fn longest(data: &Data) -> Duration {
 
 /// What is synced as one. Nothing is shared between two: a process may run as many side by side as it likes.
 #[derive(Debug)]
-pub enum Job {
+pub enum SyncJob {
     /// The folder of the existing connector, which may not be there yet.
     Usual(Box<Context>),
     /// One that somebody named.
@@ -54,7 +54,7 @@ pub struct Report<T> {
     pub result: Result<T>,
 }
 
-impl Job {
+impl SyncJob {
     /// Its name in the log and in summaries.
     pub fn name(&self) -> &str {
         match self {
@@ -107,7 +107,7 @@ impl Job {
         permit: Result<()>,
         removals: Removals,
         cut_off: impl Future<Output = Error>,
-    ) -> Report<Outcome> {
+    ) -> Report<SyncOutcome> {
         let at = Timestamp::now();
         let whole = async {
             permit?;
@@ -155,7 +155,7 @@ impl Job {
     }
 
     /// Keeps how it went in each of its folders.
-    fn keep(&self, report: &Report<Outcome>, at: Timestamp) {
+    fn keep(&self, report: &Report<SyncOutcome>, at: Timestamp) {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at, duration: *duration, run, result };
@@ -165,7 +165,7 @@ impl Job {
     }
 
     /// What a sync would do.
-    pub async fn rehearse(&self, purpose: Purpose, removals: Removals) -> Report<Prepared> {
+    pub async fn rehearse(&self, purpose: ReadPurpose, removals: Removals) -> Report<Prepared> {
         let work = async {
             self.check_folders()?;
             plan::rehearse(self, purpose, removals).await
@@ -202,15 +202,15 @@ impl Job {
 }
 
 /// The job that an errand is, here.
-pub fn of_errand(errand: Errand, environment: &Environment, watch: &Arc<dyn Watch>) -> Job {
+pub fn of_errand(errand: Errand, environment: &Environment, watch: &Arc<dyn Watch>) -> SyncJob {
     let context = |place| Context::at(place, environment.clone(), Arc::clone(watch));
     match errand {
-        Errand::Usual(place) => Job::Usual(Box::new(context(place))),
-        Errand::One(place) => Job::One(Box::new(context(place))),
+        Errand::Usual(place) => SyncJob::Usual(Box::new(context(place))),
+        Errand::One(place) => SyncJob::One(Box::new(context(place))),
         Errand::Merged { name, members, path, at_once } => {
-            let member = |(place, prefix)| Member { context: context(place), prefix };
+            let member = |(place, prefix)| MergeMember { context: context(place), prefix };
             let members = members.into_iter().map(member).collect();
-            Job::Merged(Merge { name, members, path: path.into(), at_once })
+            SyncJob::Merged(Merge { name, members, path: path.into(), at_once })
         }
     }
 }

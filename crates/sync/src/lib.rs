@@ -24,11 +24,11 @@ mod under_way;
 mod watch;
 
 pub use context::Context;
-pub use job::{Job, Report, longest, of_errand, worst};
+pub use job::{Report, SyncJob, longest, of_errand, worst};
 pub use lines::ENTRIES;
-pub use merge::{Member, Merge, not_alone};
+pub use merge::{Merge, MergeMember, not_alone};
 pub use organization::client;
-pub use outcome::{Outcome, Told};
+pub use outcome::{Reportable, SyncOutcome};
 pub use plan::rehearse;
-pub use read::Purpose;
+pub use read::ReadPurpose;
 pub use watch::{Nobody, Watch};

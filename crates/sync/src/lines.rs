@@ -11,13 +11,13 @@ use bwdc_store::runs::RunCounts;
 use tracing::Instrument as _;
 
 use crate::job::Report;
-use crate::outcome::Told;
+use crate::outcome::Reportable;
 
 /// The target of events about single entries, as many as the directory has: for files only.
 pub const ENTRIES: &str = "bwdc::entries";
 
 /// Does the work of a run between its first and its last line.
-pub(crate) async fn logged<T: Told>(
+pub(crate) async fn logged<T: Reportable>(
     name: &str,
     run: String,
     verb: &str,
@@ -41,7 +41,7 @@ pub(crate) async fn logged<T: Told>(
 }
 
 /// The form of this line and the next is documented in docs/log.md; alerts are made of them.
-fn log_success(verb: &str, duration: f64, done: &impl Told) {
+fn log_success(verb: &str, duration: f64, done: &impl Reportable) {
     let notes = done.notes();
     log_notes(notes);
     let RunCounts { users, groups, removed, left_out } = done.facts();

@@ -19,7 +19,7 @@ pub struct Merge {
     /// By which `bwdc.toml` knows it.
     pub name: String,
     /// The directories.
-    pub members: Vec<Member>,
+    pub members: Vec<MergeMember>,
     /// The `bwdc.toml`.
     pub path: PathBuf,
     /// How many are read side by side.
@@ -28,7 +28,7 @@ pub struct Merge {
 
 /// One of them.
 #[derive(Debug)]
-pub struct Member {
+pub struct MergeMember {
     /// The instance.
     pub context: Context,
     /// What its groups' names begin with.
@@ -39,7 +39,10 @@ impl Merge {
     /// With the tokens of earlier runs of the same program.
     #[must_use]
     pub fn with_tokens(self, tokens: &TokenMemory) -> Self {
-        let with = |member: Member| Member { context: member.context.with_tokens(tokens.clone()), ..member };
+        let with = |member: MergeMember| MergeMember {
+            context: member.context.with_tokens(tokens.clone()),
+            ..member
+        };
         Self { members: self.members.into_iter().map(with).collect(), ..self }
     }
 }

@@ -7,7 +7,7 @@ use bwdc_store::{Data, Memory as _, Remembered};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::job::Job;
+use crate::job::SyncJob;
 
 /// One directory of an import, ready to be read.
 pub(crate) struct Opened<'a> {
@@ -44,10 +44,10 @@ impl<'a> Opened<'a> {
 }
 
 /// All directories of a job, the most important first, checked to agree.
-pub(crate) async fn open(job: &Job) -> Result<Vec<Opened<'_>>> {
+pub(crate) async fn open(job: &SyncJob) -> Result<Vec<Opened<'_>>> {
     let merge = match job {
-        Job::Usual(context) | Job::One(context) => return Ok(vec![Opened::of(context, "").await?]),
-        Job::Merged(merge) => merge,
+        SyncJob::Usual(context) | SyncJob::One(context) => return Ok(vec![Opened::of(context, "").await?]),
+        SyncJob::Merged(merge) => merge,
     };
     let mut opened = Vec::new();
     for member in &merge.members {

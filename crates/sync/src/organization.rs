@@ -11,12 +11,12 @@ use bwdc_store::{Data, DataFile};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::session::{self, Account};
-use crate::under_way::{self, Ended};
+use crate::session::{self, OrganizationLogin};
+use crate::under_way::{self, ImportEnd};
 
 /// Who we are to the organization of this instance.
-pub(crate) async fn account(context: &Context, data: &Data) -> Result<Account> {
-    let account = Account::of(data, &context.secrets).await?;
+pub(crate) async fn account(context: &Context, data: &Data) -> Result<OrganizationLogin> {
+    let account = OrganizationLogin::of(data, &context.secrets).await?;
     if let Some(warning) = &account.warning {
         context.warn(warning);
     }
@@ -75,14 +75,14 @@ pub fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result
 }
 
 /// The organization at the other end, and who we are to it.
-pub(crate) struct Organization<'a> {
+pub(crate) struct OpenOrganization<'a> {
     context: &'a Context,
     pub(crate) client: Client,
-    pub(crate) account: Account,
+    pub(crate) account: OrganizationLogin,
 }
 
-impl<'a> Organization<'a> {
-    pub(crate) fn open(context: &'a Context, data: &Data, account: Account) -> Result<Self> {
+impl<'a> OpenOrganization<'a> {
+    pub(crate) fn open(context: &'a Context, data: &Data, account: OrganizationLogin) -> Result<Self> {
         let client = client(&context.file, data, &context.environment)?;
         if let Some(url) = server::endpoints(data)?.in_clear() {
             context.warn(&format!(
@@ -130,8 +130,8 @@ impl<'a> Organization<'a> {
             };
             if let Err(error) = sent {
                 let ended = match error.kind() {
-                    bwdc_connect::Kind::Unclear => Ended::Unclear,
-                    _ => Ended::Surely,
+                    bwdc_connect::Kind::Unclear => ImportEnd::Unclear,
+                    _ => ImportEnd::Surely,
                 };
                 return Err(FailedImport { error: self.explain(error, number, count).await, ended });
             }
@@ -166,12 +166,12 @@ impl<'a> Organization<'a> {
 /// An import that failed, and whether the server has done with it.
 struct FailedImport {
     error: Error,
-    ended: Ended,
+    ended: ImportEnd,
 }
 
 impl FailedImport {
     /// It failed before a request was sent that nobody has answered.
     fn before(error: Error) -> Self {
-        Self { error, ended: Ended::Surely }
+        Self { error, ended: ImportEnd::Surely }
     }
 }

@@ -12,7 +12,7 @@ use bwdc_store::runs::RunCounts;
 
 /// What a sync did.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct SyncOutcome {
     /// What was sent; nothing if the server has it already.
     pub sent: Summary,
     /// Why entries were dropped or changed.
@@ -23,7 +23,7 @@ pub struct Outcome {
     pub changes: Changes,
 }
 
-impl Outcome {
+impl SyncOutcome {
     /// How a command ends that did this.
     pub fn exit(&self) -> Exit {
         if self.left_out > 0 { Exit::LeftOut } else { Exit::Success }
@@ -31,14 +31,14 @@ impl Outcome {
 }
 
 /// What can be told of a run that succeeded.
-pub trait Told {
+pub trait Reportable {
     /// The counts.
     fn facts(&self) -> RunCounts;
     /// Why entries were dropped or changed.
     fn notes(&self) -> &[Note];
 }
 
-impl Told for Outcome {
+impl Reportable for SyncOutcome {
     fn facts(&self) -> RunCounts {
         let Self { sent, left_out, changes, .. } = self;
         RunCounts { users: sent.users, groups: sent.groups, removed: changes.leavers(), left_out: *left_out }
@@ -49,7 +49,7 @@ impl Told for Outcome {
     }
 }
 
-impl Told for Prepared {
+impl Reportable for Prepared {
     fn facts(&self) -> RunCounts {
         let removed = self.people.iter().filter(|person| person.fate == Fate::Leaves).count();
         let Self { people, groups, bad_records, .. } = self;
@@ -72,7 +72,7 @@ pub(crate) fn left_out(records: &[BadRecord]) -> impl Iterator<Item = Note> {
     records.iter().map(|record| Note::warning(Step::Validate, &record.problem, "left out"))
 }
 
-impl Outcome {
+impl SyncOutcome {
     pub(crate) fn nothing() -> Self {
         let note =
             Note::warning(Step::Read, "", "neither sync.users nor sync.groups is on, so nothing was read");
@@ -86,7 +86,7 @@ pub(crate) fn nothing_read() -> Prepared {
     Prepared {
         people: Vec::new(),
         groups: Vec::new(),
-        notes: Outcome::nothing().notes,
+        notes: SyncOutcome::nothing().notes,
         bad_records: Vec::new(),
         missing: Missing::default(),
         cursor: Cursor::default(),

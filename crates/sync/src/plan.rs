@@ -8,20 +8,20 @@ use bwdc_core::plan::{Plan, Server, Target};
 use bwdc_core::{Prepared, Verdict};
 use bwdc_store::Data;
 
-use crate::job::Job;
+use crate::job::SyncJob;
 use crate::merge::not_merged;
 use crate::open::{Opened, of_one_organization, open};
 use crate::organization::{account, limits};
 use crate::outcome::{blocked, left_out, nothing_read};
-use crate::read::{Purpose, read};
-use crate::session::Account;
+use crate::read::{ReadPurpose, read};
+use crate::session::OrganizationLogin;
 
 /// Who we are to the job's organization.
-pub(crate) async fn sign_in(job: &Job) -> Result<Account> {
+pub(crate) async fn sign_in(job: &SyncJob) -> Result<OrganizationLogin> {
     let Some(first) = job.contexts().into_iter().next() else { return Err(job.has_nothing()) };
     let of_merge = |error: bwdc_core::Error| match job {
-        Job::Usual(_) | Job::One(_) => error,
-        Job::Merged(_) => error.while_doing(&first.name),
+        SyncJob::Usual(_) | SyncJob::One(_) => error,
+        SyncJob::Merged(_) => error.while_doing(&first.name),
     };
     let data: Data = first.file.load().map_err(of_merge)?;
     account(first, &data).await
@@ -31,7 +31,7 @@ pub(crate) async fn sign_in(job: &Job) -> Result<Account> {
 ///
 /// # Errors
 /// The directory could not be read whole, or the import would be held back.
-pub async fn rehearse(job: &Job, purpose: Purpose, removals: Removals) -> Result<Prepared> {
+pub async fn rehearse(job: &SyncJob, purpose: ReadPurpose, removals: Removals) -> Result<Prepared> {
     let account = sign_in(job).await?;
     let opened = open(job).await?;
     let Some(first) = opened.first() else { return Err(job.has_nothing()) };
@@ -70,11 +70,11 @@ pub(crate) fn verdict(
 }
 
 /// A folder that is synced alone may be.
-pub(crate) fn may_run(job: &Job) -> Result<()> {
+pub(crate) fn may_run(job: &SyncJob) -> Result<()> {
     match job {
-        Job::Usual(context) | Job::One(context) => {
+        SyncJob::Usual(context) | SyncJob::One(context) => {
             not_merged(context, context.file.load()?.remembered().merged_by)
         }
-        Job::Merged(_) => Ok(()),
+        SyncJob::Merged(_) => Ok(()),
     }
 }

@@ -16,12 +16,12 @@ use bwdc_store::{Memory as _, Remembered, SyncTime};
 use futures_util::{StreamExt as _, stream};
 
 use crate::context::Context;
-use crate::job::Job;
+use crate::job::SyncJob;
 use crate::open::Opened;
 
 /// Why a directory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ReadPurpose {
     /// To import what changed, or everything where the rules want that.
     Sync,
     /// To look at everything.
@@ -31,7 +31,7 @@ pub enum Purpose {
 }
 
 /// What was read, decided.
-pub(crate) struct Reading {
+pub(crate) struct DecidedRead {
     pub(crate) prepared: Prepared,
     /// What each directory leaves for the next run, in their order.
     pub(crate) left: Vec<Left>,
@@ -48,26 +48,30 @@ pub(crate) struct Left {
 
 /// Reads and decides. `None` if neither users nor groups are synced.
 pub(crate) async fn read(
-    job: &Job,
+    job: &SyncJob,
     opened: &[Opened<'_>],
-    purpose: Purpose,
+    purpose: ReadPurpose,
     organization_id: &str,
-) -> Result<Option<Reading>> {
+) -> Result<Option<DecidedRead>> {
     match (job, opened) {
-        (Job::Merged(merge), opened) => read_merged(opened, merge.at_once).await.map(Some),
-        (Job::Usual(_) | Job::One(_), [alone]) => read_alone(alone, purpose, organization_id).await,
+        (SyncJob::Merged(merge), opened) => read_merged(opened, merge.at_once).await.map(Some),
+        (SyncJob::Usual(_) | SyncJob::One(_), [alone]) => read_alone(alone, purpose, organization_id).await,
         _ => Ok(None),
     }
 }
 
 /// One directory, from which only what changed may be read, and which is asked for others only when it matters.
-async fn read_alone(opened: &Opened<'_>, purpose: Purpose, organization_id: &str) -> Result<Option<Reading>> {
+async fn read_alone(
+    opened: &Opened<'_>,
+    purpose: ReadPurpose,
+    organization_id: &str,
+) -> Result<Option<DecidedRead>> {
     let Opened { context, instance, remembered, .. } = opened;
     let Some(scope) = instance.scope else { return Ok(None) };
     let extent = match purpose {
-        Purpose::Sync => extent(&instance.rules, remembered.clone(), organization_id),
-        Purpose::Everything => Extent::Everything,
-        Purpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
+        ReadPurpose::Sync => extent(&instance.rules, remembered.clone(), organization_id),
+        ReadPurpose::Everything => Extent::Everything,
+        ReadPurpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
     };
     let others = match instance.rules.missing {
         MissingPeople::Remove => Others::Always,
@@ -85,11 +89,11 @@ async fn read_alone(opened: &Opened<'_>, purpose: Purpose, organization_id: &str
     };
     let prepared = bwdc_core::prepare(snapshot, &instance.rules, &known);
     let left = vec![Left { cursor: prepared.cursor.clone(), known: changed }];
-    Ok(Some(Reading { prepared, left, parts: Vec::new() }))
+    Ok(Some(DecidedRead { prepared, left, parts: Vec::new() }))
 }
 
 /// Reads all side by side. One that fails does not cut the others short: what is wrong with each is worth knowing.
-async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<Reading> {
+async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRead> {
     let known: Vec<KnownPeople> =
         opened.iter().map(|opened| opened.context.file.known_people()).collect::<Result<_>>()?;
     let reads: Vec<_> = opened.iter().map(whole).collect();
@@ -105,7 +109,7 @@ async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<Reading> {
         cursor: part.cursor.clone(),
         known: (part.known != *before).then(|| part.known.clone()),
     });
-    Ok(Reading { prepared, left: left.collect(), parts })
+    Ok(DecidedRead { prepared, left: left.collect(), parts })
 }
 
 /// One directory of a merge: everything, so that "who else has this address" has an answer; but with the cursor, by which some

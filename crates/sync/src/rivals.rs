@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bwdc_core::rules::ExistingMembers;
 
 use crate::context::Context;
-use crate::job::Job;
-use crate::session::{Account, organization_of};
+use crate::job::SyncJob;
+use crate::session::{OrganizationLogin, organization_of};
 use bwdc_config::Instance;
 use bwdc_config::secrets::CLIENT_ID;
 use bwdc_core::error::{Error, Result};
@@ -47,7 +47,7 @@ pub struct Judgement {
 
 impl Judgement {
     /// Whether a job may run, or why not.
-    pub fn permit(&self, job: &Job) -> Result<()> {
+    pub fn permit(&self, job: &SyncJob) -> Result<()> {
         self.refused.get(job.name()).map_or(Ok(()), |why| Err(why.clone()))
     }
 }
@@ -55,7 +55,7 @@ impl Judgement {
 /// Two instances that are synced into one organization without a merge: with `sync.overwriteExisting` each removes whom the other
 /// added, so that both are refused; without, only people who leave one directory and are in the other are at risk, which is told.
 /// `rest` are those that run at another time.
-pub async fn judgement(jobs: &[Job], rest: &[Job]) -> Judgement {
+pub async fn judgement(jobs: &[SyncJob], rest: &[SyncJob]) -> Judgement {
     let mut judgement = Judgement::default();
     if jobs.len() + rest.len() < 2 {
         return judgement;
@@ -137,7 +137,7 @@ fn names(rivals: &[Rival<'_>]) -> String {
 }
 
 /// Where a job goes. `None` if nothing says so: then it cannot sync either.
-async fn rival(job: &Job, turn: Turn) -> Option<Rival<'_>> {
+async fn rival(job: &SyncJob, turn: Turn) -> Option<Rival<'_>> {
     let context: &Context = job.contexts().into_iter().next()?;
     let name = job.name();
     if !context.file.path().exists() && turn == Turn::Another {
@@ -149,7 +149,9 @@ async fn rival(job: &Job, turn: Turn) -> Option<Rival<'_>> {
         return Some(Rival { name, organization, existing, turn });
     };
     let id = match turn {
-        Turn::Now => Account::of(&data, &context.secrets).await.ok().map(|account| account.organization_id),
+        Turn::Now => {
+            OrganizationLogin::of(&data, &context.secrets).await.ok().map(|account| account.organization_id)
+        }
         Turn::Another => None,
     };
     let id = id.or_else(|| data.organization_id().map(str::to_owned)).or_else(|| told(context, &data))?;

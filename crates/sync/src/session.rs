@@ -16,7 +16,7 @@ use bwdc_store::{Data, DataFile};
 
 /// Who we are to the organization.
 #[derive(Debug)]
-pub struct Account {
+pub struct OrganizationLogin {
     /// The organization's id.
     pub organization_id: String,
     credentials: Option<Credentials>,
@@ -48,21 +48,21 @@ pub async fn not_logged_in(secrets: &Secrets, data: &Data) -> Error {
 }
 
 /// What `login` left behind.
-pub struct Login {
+pub struct StoredLogin {
     client_id: Option<String>,
     client_secret: Option<FoundSecret>,
     token: Option<FoundSecret>,
 }
 
 /// The login that was kept, if there is one.
-pub async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<Login>> {
+pub async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<StoredLogin>> {
     let token = secrets.kept(data, &ACCESS_TOKEN).await?;
     let client_secret = secrets.kept(data, &CLIENT_SECRET.kept).await?;
     if token.is_none() && client_secret.is_none() {
         return Ok(None);
     }
     let client_id = secrets.kept(data, &CLIENT_ID.kept).await?.map(|found| found.secret.reveal().to_owned());
-    Ok(Some(Login { client_id, client_secret, token }))
+    Ok(Some(StoredLogin { client_id, client_secret, token }))
 }
 
 /// The API key that is given to every run, if there is one, and where it is.
@@ -99,7 +99,7 @@ pub fn organization_of(client_id: &str) -> Result<&str> {
     })
 }
 
-impl Account {
+impl OrganizationLogin {
     /// The key that is given, or the login that was kept.
     pub async fn of(data: &Data, secrets: &Secrets) -> Result<Self> {
         let before = data.organization_id();
@@ -131,7 +131,7 @@ impl Account {
         Ok(Self { organization_id, credentials: Some(credentials), token, new_tokens, warning: None })
     }
 
-    fn of_login(login: Login, data: &Data) -> Result<Self> {
+    fn of_login(login: StoredLogin, data: &Data) -> Result<Self> {
         let organization_id = match (data.organization_id(), &login.client_id) {
             (Some(id), _) => id.to_owned(),
             (None, Some(client_id)) => organization_of(client_id)?.to_owned(),

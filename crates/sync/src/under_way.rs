@@ -17,7 +17,7 @@ const USUAL_RETRY: Duration = Duration::from_secs(60);
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum ImportEnd {
     /// The server has answered: it does nothing any more.
     Surely,
     /// Nobody knows.
@@ -55,10 +55,10 @@ fn left(begun: Timestamp, now: Timestamp, quiet: Duration) -> Option<Duration> {
 }
 
 /// Keeps how an import ended that failed. One that succeeded is over with the record of the run.
-pub(crate) fn failed(files: &[&DataFile], ended: Ended) -> Result<()> {
+pub(crate) fn failed(files: &[&DataFile], ended: ImportEnd) -> Result<()> {
     files.iter().try_for_each(|file| match ended {
-        Ended::Surely => file.import_ended(),
-        Ended::Unclear => file.import_began(Timestamp::now()),
+        ImportEnd::Surely => file.import_ended(),
+        ImportEnd::Unclear => file.import_began(Timestamp::now()),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bwdc_daemon::{Configuration, Configured, Moment, Workers};
+use bwdc_daemon::{Configuration, Configured, LoadOccasion, Workers};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,7 +18,7 @@ use bwdc_config::settings;
 use bwdc_config::zone;
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::Context;
-use bwdc_sync::Job;
+use bwdc_sync::SyncJob;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -66,13 +66,14 @@ pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
         return Ok(folder.to_owned());
     }
     let jobs = which.standing(given, Wish::Sync)?;
-    let first = jobs.iter().flat_map(Job::contexts).next().map(|context| context.file.folder().to_owned());
+    let first =
+        jobs.iter().flat_map(SyncJob::contexts).next().map(|context| context.file.folder().to_owned());
     Ok(first.unwrap_or_else(|| given.folder.clone()))
 }
 
-fn configured(arguments: &Arguments, given: Given, moment: Moment) -> Result<Configured<Times>> {
+fn configured(arguments: &Arguments, given: Given, moment: LoadOccasion) -> Result<Configured<Times>> {
     let jobs = arguments.which.standing(&given, Wish::Sync)?;
-    let others = given.others(&jobs).iter().map(Job::errand).collect();
+    let others = given.others(&jobs).iter().map(SyncJob::errand).collect();
     let configuration = |job| configuration(job, &given, moment);
     let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(configuration).collect();
     Ok(Configured {
@@ -86,12 +87,16 @@ fn configured(arguments: &Arguments, given: Given, moment: Moment) -> Result<Con
 
 /// One that cannot be understood is left as it was by a reload. At the start it runs as usual, which tells what is wrong with it, and
 /// keeps nobody else from running.
-fn configuration(job: Job, given: &Given, moment: Moment) -> Result<(String, Configuration<Times>)> {
+fn configuration(
+    job: SyncJob,
+    given: &Given,
+    moment: LoadOccasion,
+) -> Result<(String, Configuration<Times>)> {
     let understood = times(&job, given).and_then(|times| Ok((times, last(&job)?)));
     let (timetable, last) = match (understood, moment) {
         (Ok(understood), _) => understood,
-        (Err(error), Moment::Reload) => return Err(error.while_doing(job.name())),
-        (Err(error), Moment::Start) => {
+        (Err(error), LoadOccasion::Reload) => return Err(error.while_doing(job.name())),
+        (Err(error), LoadOccasion::Start) => {
             tracing::error!(
                 instance = job.name(),
                 "the schedule cannot be read, so a sync runs every few minutes: {error}"
@@ -103,7 +108,7 @@ fn configuration(job: Job, given: &Given, moment: Moment) -> Result<(String, Con
 }
 
 /// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.
-fn times(job: &Job, given: &Given) -> Result<Times> {
+fn times(job: &SyncJob, given: &Given) -> Result<Times> {
     if let Some(schedule) = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()))
     {
         return schedule.times().map(Times::By);
@@ -122,7 +127,7 @@ fn times(job: &Job, given: &Given) -> Result<Times> {
 }
 
 /// When it last ran to a good end; of several the earliest.
-fn last(job: &Job) -> Result<Option<Timestamp>> {
+fn last(job: &SyncJob) -> Result<Option<Timestamp>> {
     let of_one = |context: &Context| Ok(last_run(&context.file.load()?));
     let times: Result<Vec<_>> = job.contexts().into_iter().map(of_one).collect();
     Ok(times?.into_iter().min().flatten())

@@ -23,7 +23,7 @@ use bwdc_config::{Environment, env};
 use bwdc_core::error::{Error, Result};
 use bwdc_daemon::signals::Stop;
 use bwdc_store::{DataFile, report};
-use bwdc_sync::{Context, Job, Purpose, Told as _, rehearse, session};
+use bwdc_sync::{Context, ReadPurpose, Reportable as _, SyncJob, rehearse, session};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -78,8 +78,8 @@ struct Organization {
 }
 
 impl Stage {
-    fn job(&self) -> Job {
-        Job::Usual(Box::new(self.context.clone()))
+    fn job(&self) -> SyncJob {
+        SyncJob::Usual(Box::new(self.context.clone()))
     }
 
     async fn set(style: Style) -> Result<Self> {
@@ -148,7 +148,7 @@ impl Stage {
 
     async fn rehearse(&self) -> Result<()> {
         self.command("bwdc test    # what a sync would do; nothing is changed");
-        let prepared = rehearse(&self.job(), Purpose::Everything, Removals::Few).await?;
+        let prepared = rehearse(&self.job(), ReadPurpose::Everything, Removals::Few).await?;
         ui::say(&summary(&prepared));
         Ok(())
     }

@@ -20,8 +20,8 @@ use bwdc_config::secrets::{self, DeclaredSecret, SecretDestination};
 use bwdc_config::{Instance, instance, server, settings};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_store::{Data, RunLock, files};
-use bwdc_sync::session::Account;
-use bwdc_sync::{Context, Job, Purpose, rehearse};
+use bwdc_sync::session::OrganizationLogin;
+use bwdc_sync::{Context, ReadPurpose, SyncJob, rehearse};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -486,7 +486,7 @@ impl<'a> Examination<'a> {
 
     async fn login(&mut self, data: &Data, client: &Client) -> bool {
         let what = "Organization";
-        let account = match Account::of(data, &self.context.secrets).await {
+        let account = match OrganizationLogin::of(data, &self.context.secrets).await {
             Ok(account) => account,
             Err(error) => {
                 self.add(Finding::bad(what, error));
@@ -547,8 +547,8 @@ impl<'a> Examination<'a> {
 
     async fn rehearsal(&mut self) {
         let what = "Rehearsal";
-        let job = Job::One(Box::new(self.context.clone()));
-        match rehearse(&job, Purpose::Everything, Removals::Few).await {
+        let job = SyncJob::One(Box::new(self.context.clone()));
+        match rehearse(&job, ReadPurpose::Everything, Removals::Few).await {
             Err(error) => self.add(Finding::bad(what, error)),
             Ok(prepared) => {
                 let (people, groups) = (prepared.people.len(), prepared.groups.len());

@@ -4,17 +4,17 @@ use bwdc_core::changes::{Basis, Change, Kind, Subject};
 
 use crate::log::escaped;
 use crate::ui::{self, Style};
-use bwdc_sync::Outcome;
+use bwdc_sync::SyncOutcome;
 
 /// At most so many of a kind are named.
 const NAMED: usize = 20;
 
 /// Empty unless somebody reads it.
-pub(super) fn lines(outcome: &Outcome, style: Style) -> Vec<String> {
+pub(super) fn lines(outcome: &SyncOutcome, style: Style) -> Vec<String> {
     if ui::is_read(style) { told(outcome) } else { Vec::new() }
 }
 
-fn told(outcome: &Outcome) -> Vec<String> {
+fn told(outcome: &SyncOutcome) -> Vec<String> {
     let list = &outcome.changes.list;
     let named: Vec<String> = [
         named(list, "Joined", |kind| matches!(kind, Kind::Invite | Kind::Restore)),

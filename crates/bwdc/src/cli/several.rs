@@ -10,7 +10,7 @@ use bwdc_config::installation::AtOnce;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::runs::RunCounts;
 use bwdc_sync::Context;
-use bwdc_sync::{Job, Report, worst};
+use bwdc_sync::{Report, SyncJob, worst};
 
 /// What the summary says of one.
 pub(super) struct Line {
@@ -74,9 +74,9 @@ fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
 
 /// Runs all, so many at a time. What each has to say on stderr is said when it ends; the order of the answer is that of the jobs.
 pub(super) async fn side_by_side<'a, T, F: Future<Output = Report<T>>>(
-    jobs: &'a [Job],
+    jobs: &'a [SyncJob],
     given: &Given,
-    run: impl Fn(&'a Job) -> F,
+    run: impl Fn(&'a SyncJob) -> F,
     told: impl Fn(Report<T>, Style) -> Line,
 ) -> Vec<Line> {
     let AtOnce(at_once) = given.setup.at_once.value;

@@ -12,9 +12,9 @@ use bwdc_core::error::{Error, Exit, Result};
 use bwdc_daemon::signals::Stop;
 use bwdc_store::report;
 use bwdc_store::runs::RunCounts;
-use bwdc_sync::Outcome;
+use bwdc_sync::SyncOutcome;
 use bwdc_sync::rivals::{self, Judgement};
-use bwdc_sync::{Job, Report, Told as _};
+use bwdc_sync::{Report, Reportable as _, SyncJob};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -58,7 +58,7 @@ pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(A
         }
         Jobs::Several(jobs) => {
             let judgement = &judgement(&jobs, given).await;
-            let sync = async |job: &Job| {
+            let sync = async |job: &SyncJob| {
                 job.sync(report::new_run(), judgement.permit(job), removals, asked_to_end()).await
             };
             let told = several::side_by_side(&jobs, given, sync, told).await;
@@ -83,7 +83,7 @@ async fn asked_to_end() -> Error {
 }
 
 /// Who may run; what is only doubtful is told.
-async fn judgement(jobs: &[Job], given: &super::Given) -> Judgement {
+async fn judgement(jobs: &[SyncJob], given: &super::Given) -> Judgement {
     let judgement = rivals::judgement(jobs, &given.others(jobs)).await;
     judgement.warnings.iter().for_each(|warning| ui::warning(warning, given.style));
     judgement
@@ -95,7 +95,7 @@ fn warnings(notes: &[Note]) -> Vec<bwdc_core::note::NoteGroup<'_>> {
 }
 
 /// One of several: warnings at once, the rest in the summary.
-fn told(report: Report<Outcome>, style: Style) -> several::Line {
+fn told(report: Report<SyncOutcome>, style: Style) -> several::Line {
     let Report { name, run, duration, result } = report;
     let mut value = Map::new();
     if let Ok(outcome) = &result {
@@ -112,8 +112,8 @@ fn told(report: Report<Outcome>, style: Style) -> several::Line {
         value = facts.as_object().cloned().unwrap_or_default();
     }
     several::Line {
-        exit: result.as_ref().map_or_else(|error| error.exit, Outcome::exit),
-        facts: result.as_ref().ok().map(Outcome::facts),
+        exit: result.as_ref().map_or_else(|error| error.exit, SyncOutcome::exit),
+        facts: result.as_ref().ok().map(SyncOutcome::facts),
         error: result.err(),
         name,
         run,

@@ -13,8 +13,8 @@ use super::which::{Jobs, Which, Wish};
 use crate::collate::Collation;
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Exit, Result};
-use bwdc_sync::Purpose;
-use bwdc_sync::{Report, Told as _};
+use bwdc_sync::ReadPurpose;
+use bwdc_sync::{Report, Reportable as _};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
-    let what = if arguments.last { Purpose::SinceLastSync } else { Purpose::Everything };
+    let what = if arguments.last { ReadPurpose::SinceLastSync } else { ReadPurpose::Everything };
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Test)? {
         Jobs::One(job) => {

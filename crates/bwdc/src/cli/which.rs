@@ -10,8 +10,8 @@ use super::Given;
 use bwdc_config::installation::{Installation, MergedOrganization, NamedInstance};
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::Context;
-use bwdc_sync::Job;
-use bwdc_sync::{Member, Merge, not_alone};
+use bwdc_sync::SyncJob;
+use bwdc_sync::{Merge, MergeMember, not_alone};
 
 /// Without any of these it is the one folder of data.json, as always.
 #[derive(Clone, Debug, Default, Args)]
@@ -77,8 +77,8 @@ impl Contexts {
 
 /// What is to be done: one as the existing connector does it, or several with a summary.
 pub(super) enum Jobs {
-    One(Job),
-    Several(Vec<Job>),
+    One(SyncJob),
+    Several(Vec<SyncJob>),
 }
 
 /// What somebody wants to do with an instance.
@@ -101,7 +101,7 @@ impl Which {
         } else {
             vec![given.usual(wish)?]
         };
-        no_folder_twice(&jobs.iter().flat_map(Job::contexts).collect::<Vec<_>>())?;
+        no_folder_twice(&jobs.iter().flat_map(SyncJob::contexts).collect::<Vec<_>>())?;
         match jobs.pop() {
             Some(job) if jobs.is_empty() && !self.all => Ok(Jobs::One(job)),
             Some(job) => {
@@ -169,7 +169,7 @@ impl Which {
     }
 
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.
-    pub(super) fn standing(&self, given: &Given, wish: Wish) -> Result<Vec<Job>> {
+    pub(super) fn standing(&self, given: &Given, wish: Wish) -> Result<Vec<SyncJob>> {
         match self.or_everything(given).jobs(given, wish)? {
             Jobs::One(job) => Ok(vec![job]),
             Jobs::Several(jobs) => Ok(jobs),
@@ -177,10 +177,10 @@ impl Which {
     }
 }
 
-fn among_others(job: Job) -> Job {
+fn among_others(job: SyncJob) -> SyncJob {
     match job {
-        Job::Usual(context) | Job::One(context) => Job::One(Box::new(context.among_others())),
-        merged @ Job::Merged(_) => merged,
+        SyncJob::Usual(context) | SyncJob::One(context) => SyncJob::One(Box::new(context.among_others())),
+        merged @ SyncJob::Merged(_) => merged,
     }
 }
 
@@ -200,9 +200,11 @@ fn no_folder_twice(contexts: &[&Context]) -> Result<()> {
 
 impl Given {
     /// The folder of data.json as the existing connector finds it.
-    fn usual(&self, wish: Wish) -> Result<Job> {
+    fn usual(&self, wish: Wish) -> Result<SyncJob> {
         let context = self.context();
-        let Some(installation) = &self.setup.installation else { return Ok(Job::Usual(Box::new(context))) };
+        let Some(installation) = &self.setup.installation else {
+            return Ok(SyncJob::Usual(Box::new(context)));
+        };
         let is_empty = !context.file.path().exists();
         if is_empty && !installation.instances.is_empty() {
             return Err(Error::new(format!(
@@ -241,15 +243,15 @@ impl Given {
         Ok(self.known_by_name(context))
     }
 
-    fn in_folder(&self, folder: &Path, wish: Wish) -> Result<Job> {
+    fn in_folder(&self, folder: &Path, wish: Wish) -> Result<SyncJob> {
         let context = self.context_of_folder(folder)?;
         match &self.setup.installation {
             Some(installation) => one_of(installation, context, wish),
-            None => Ok(Job::One(Box::new(context))),
+            None => Ok(SyncJob::One(Box::new(context))),
         }
     }
 
-    fn by_name(&self, name: &str, wish: Wish) -> Result<Job> {
+    fn by_name(&self, name: &str, wish: Wish) -> Result<SyncJob> {
         let installation = self.installation()?;
         if let Some(organization) = installation.organizations.iter().find(|known| known.name == name) {
             return Ok(self.merged(installation, organization));
@@ -297,12 +299,12 @@ impl Given {
     }
 
     /// Every instance that is not merged, and every merge.
-    fn all(&self) -> Result<Vec<Job>> {
+    fn all(&self) -> Result<Vec<SyncJob>> {
         let installation = self.installation()?;
-        let alone = installation.alone().map(|instance| Job::One(Box::new(self.named(instance))));
+        let alone = installation.alone().map(|instance| SyncJob::One(Box::new(self.named(instance))));
         let merged =
             installation.organizations.iter().map(|organization| self.merged(installation, organization));
-        let jobs: Vec<Job> = alone.chain(merged).collect();
+        let jobs: Vec<SyncJob> = alone.chain(merged).collect();
         if jobs.is_empty() {
             return Err(names_none(installation));
         }
@@ -310,7 +312,7 @@ impl Given {
     }
 
     /// What `bwdc.toml` names besides these.
-    pub(super) fn others(&self, jobs: &[Job]) -> Vec<Job> {
+    pub(super) fn others(&self, jobs: &[SyncJob]) -> Vec<SyncJob> {
         let all = self.setup.installation.as_ref().and_then(|_| self.all().ok()).unwrap_or_default();
         all.into_iter().filter(|other| jobs.iter().all(|job| job.name() != other.name())).collect()
     }
@@ -322,12 +324,12 @@ impl Given {
         })
     }
 
-    fn merged(&self, installation: &Installation, organization: &MergedOrganization) -> Job {
+    fn merged(&self, installation: &Installation, organization: &MergedOrganization) -> SyncJob {
         let members = organization.members.iter().map(|member| {
             let context = self.context_in(member.folder.clone()).named(&member.name).among_others();
-            Member { context, prefix: member.prefix.clone() }
+            MergeMember { context, prefix: member.prefix.clone() }
         });
-        Job::Merged(Merge {
+        SyncJob::Merged(Merge {
             name: organization.name.clone(),
             members: members.collect(),
             path: installation.path.clone(),
@@ -355,15 +357,15 @@ fn names_none(installation: &Installation) -> Error {
 }
 
 /// An instance by the name that it has in `bwdc.toml`, if it may be run alone.
-fn one_of(installation: &Installation, context: Context, wish: Wish) -> Result<Job> {
+fn one_of(installation: &Installation, context: Context, wish: Wish) -> Result<SyncJob> {
     let Some(instance) = installation.instance_in(context.file.folder()) else {
-        return Ok(Job::One(Box::new(context)));
+        return Ok(SyncJob::One(Box::new(context)));
     };
     match installation.merging(&instance.name) {
         Some(organization) if wish == Wish::Sync => {
             Err(not_alone(&instance.name, &organization.name, &installation.path))
         }
-        _ => Ok(Job::One(Box::new(context.named(&instance.name)))),
+        _ => Ok(SyncJob::One(Box::new(context.named(&instance.name)))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use bwdc_core::check::Removals;
-use bwdc_daemon::worker::{Done, Order};
+use bwdc_daemon::worker::{Order, WorkerResult};
 use bwdc_store::tokens::TokenMemory;
 
 use crate::log;
@@ -12,7 +12,7 @@ use crate::ui::{Answer, Style};
 use bwdc_config::{Environment, setup};
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::rivals;
-use bwdc_sync::{Job, Nobody, Told as _, Watch, of_errand};
+use bwdc_sync::{Nobody, Reportable as _, SyncJob, Watch, of_errand};
 
 /// Does what stands in the order, which the daemon hands over on stdin.
 pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answer> {
@@ -30,7 +30,8 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     // What happens is in the log; the daemon tells the rest.
     let watch: Arc<dyn Watch> = Arc::new(Nobody);
     let job = of_errand(errand, environment, &watch).with_tokens(&tokens);
-    let others: Vec<Job> = others.into_iter().map(|errand| of_errand(errand, environment, &watch)).collect();
+    let others: Vec<SyncJob> =
+        others.into_iter().map(|errand| of_errand(errand, environment, &watch)).collect();
     let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
     judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
     let report = job.sync(run, judgement.permit(&job), Removals::Few, std::future::pending()).await;
@@ -38,7 +39,7 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
         Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
         Err(error) => (error.exit, error.to_string()),
     };
-    let done = Done { exit: exit as u8, message, token: tokens.kept() };
+    let done = WorkerResult { exit: exit as u8, message, token: tokens.kept() };
     let value = serde_json::to_value(done)
         .map_err(|error| Error::new(format!("Writing what became of the sync as JSON: {error}")))?;
     Ok(Answer::Object(value))

@@ -19,7 +19,7 @@ use tokio::io::{
 use tokio::time::timeout;
 
 use super::Shared;
-use super::status::Status;
+use super::status::DaemonStatus;
 use bwdc_core::error::{Error, Result};
 
 #[cfg(unix)]
@@ -99,7 +99,7 @@ fn another_daemon(place: &Path) -> Error {
 ///
 /// # Errors
 /// It answers with what is no status, or not in time.
-pub async fn ask(folder: &Path) -> Result<Option<Status>> {
+pub async fn ask(folder: &Path) -> Result<Option<DaemonStatus>> {
     let place = system::place(folder);
     let no_daemon = |why: &dyn std::fmt::Display| {
         Error::new(format!("No daemon answers at {}: {why}.", place.display()))
@@ -138,7 +138,8 @@ mod tests {
 
     fn shared(pid: u32) -> Arc<Shared> {
         let version = "1.0.0".to_owned();
-        let status = Status { version, pid, started: Timestamp::UNIX_EPOCH, instances: BTreeMap::new() };
+        let status =
+            DaemonStatus { version, pid, started: Timestamp::UNIX_EPOCH, instances: BTreeMap::new() };
         Arc::new(Shared(Mutex::new(status)))
     }
 
@@ -216,11 +217,11 @@ mod tests {
                 theirs.write_all(b"\n").await.unwrap();
                 question(ours).await
             });
-            if let Ok(status) = read.map_err(|_| ()).and_then(|text| serde_json::from_str::<Status>(&text).map_err(|_| ())) {
+            if let Ok(status) = read.map_err(|_| ()).and_then(|text| serde_json::from_str::<DaemonStatus>(&text).map_err(|_| ())) {
                 for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
                     let _ = status.in_trouble(now);
                 }
-                let again: Status = serde_json::from_slice(&serde_json::to_vec(&status).unwrap()).unwrap();
+                let again: DaemonStatus = serde_json::from_slice(&serde_json::to_vec(&status).unwrap()).unwrap();
                 prop_assert_eq!(again.instances.len(), status.instances.len());
             }
         }

@@ -97,7 +97,7 @@ impl Draft<'_> {
 
     /// Tries the key that syncs would use, which may have been given anew. The token of an earlier run proves nothing of it.
     pub(super) async fn try_kept_login(&self) -> Result<()> {
-        let account = session::Account::of(&self.data, &self.context.secrets).await?;
+        let account = session::OrganizationLogin::of(&self.data, &self.context.secrets).await?;
         if let Some(warning) = &account.warning {
             return Err(Error::new(warning).hint("Nothing was saved."));
         }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{length, shown};
 use bwdc_core::error::{Error, Result};
-use bwdc_daemon::status::{InstanceStatus, Status};
+use bwdc_daemon::status::{DaemonStatus, InstanceStatus};
 
 /// As the daemon tells it, with the names of the instances in them, too.
-pub(super) fn response(status: &Status) -> Result<Value> {
+pub(super) fn response(status: &DaemonStatus) -> Result<Value> {
     let mut value = json(status)?;
     if let Some(instances) = value.get_mut("instances").and_then(Value::as_object_mut) {
         name(instances);
@@ -19,11 +19,11 @@ pub(super) fn response(status: &Status) -> Result<Value> {
 }
 
 /// In the form that is the same without a daemon.
-pub(super) fn listing(status: &Status) -> Result<Value> {
+pub(super) fn listing(status: &DaemonStatus) -> Result<Value> {
     let mut value = response(status)?;
     let instances = value.get_mut("instances").and_then(Value::as_object_mut).map(std::mem::take);
     let list: Vec<Value> = instances.into_iter().flatten().map(|(_, instance)| instance).collect();
-    let Status { version, pid, started, .. } = status;
+    let DaemonStatus { version, pid, started, .. } = status;
     let daemon = json!({ "version": version, "pid": pid, "started": started });
     Ok(json!({ "object": "status", "daemon": daemon, "instances": list }))
 }
@@ -34,11 +34,11 @@ fn name(instances: &mut Map<String, Value>) {
     }
 }
 
-fn json(status: &Status) -> Result<Value> {
+fn json(status: &DaemonStatus) -> Result<Value> {
     serde_json::to_value(status).map_err(|error| Error::new(format!("Writing the status as JSON: {error}")))
 }
 
-pub(super) fn told(status: &Status, now: Timestamp) -> String {
+pub(super) fn told(status: &DaemonStatus, now: Timestamp) -> String {
     let mut text = format!(
         "bwdc {} (process {}), running for {}\n",
         status.version,
@@ -93,7 +93,7 @@ mod tests {
             r#"{"version":"1.0.0","pid":7,"started":"2026-01-01T00:00:00Z","instances":{"hq":{"runningSince":null,"nextRun":"2026-01-01T00:00:00Z","last":{"at":"2026-01-01T00:00:00Z","seconds":1.5,"exit":1,"message":"No.\\nAt all."},"runs":2,"failed":1,"failuresInARow":1,"lastSuccess":"-009999-01-02T01:59:59Z"}}}"#,
             r#"{"version":"1","pid":1,"started":"9999-12-30T22:00:00Z","instances":{"a":{"runs":18446744073709551615,"failed":0,"failuresInARow":4294967295,"runningSince":"9999-12-30T22:00:00Z"}}}"#,
         ])) {
-            let Ok(status) = serde_json::from_slice::<Status>(&text) else { return Ok(()) };
+            let Ok(status) = serde_json::from_slice::<DaemonStatus>(&text) else { return Ok(()) };
             for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
                 prop_assert!(told(&status, now).len() <= 40 * text.len() + 1_000);
             }

@@ -15,7 +15,7 @@ use crate::ui::{self, Answer};
 use bwdc_config::zone;
 use bwdc_core::error::{Exit, Result};
 use bwdc_daemon::control;
-use bwdc_daemon::status::Status;
+use bwdc_daemon::status::DaemonStatus;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -56,7 +56,7 @@ fn place(which: &Which, given: &Given) -> Result<PathBuf> {
     }
 }
 
-fn of_daemon(status: &Status, form: Form) -> Result<(Answer, Exit)> {
+fn of_daemon(status: &DaemonStatus, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
     let exit = if status.in_trouble(now).is_empty() { Exit::Success } else { Exit::Failure };
     let answer = match form {
