@@ -27,7 +27,7 @@ use self::worker::WorkerResult;
 pub use self::worker::Workers;
 use bwdc_core::error::{Error, Exit, Result};
 pub use bwdc_schedule::times::engine::Timetable;
-use bwdc_schedule::times::engine::{Ended, Engine, Spread, Wanted};
+use bwdc_schedule::times::engine::{ConfiguredRun, Engine, RunEnd, Spread};
 use bwdc_store::RunLock;
 use bwdc_store::errand::Errand;
 use bwdc_store::report;
@@ -163,13 +163,13 @@ impl<T: Timetable> Daemon<T> {
             let same = before.remove(&name).filter(|standing| standing.errand == errand);
             let token = same.and_then(|standing| standing.token);
             self.jobs.insert(name.clone(), Standing { errand, token });
-            wanted.insert(name, Wanted { timetable, last });
+            wanted.insert(name, ConfiguredRun { timetable, last });
         }
         let mut status = self.shared.lock();
         status
             .instances
             .retain(|name, instance| wanted.contains_key(name) || instance.running_since.is_some());
-        for (name, Wanted { last, .. }) in &wanted {
+        for (name, ConfiguredRun { last, .. }) in &wanted {
             let known = status.instances.entry(name.clone()).or_default();
             known.last_success = known.last_success.max(*last);
             known.last_run = self.jobs.get(name).and_then(|standing| kept(&standing.errand));
@@ -216,7 +216,7 @@ impl<T: Timetable> Daemon<T> {
         let Some(Run { name, errand, since, .. }) = self.runs.under_way.remove(&id) else { return };
         let now = Timestamp::now();
         if self.jobs.get(&name).is_some_and(|standing| standing.errand != errand) {
-            self.engine.ended(&name, Ended::Replaced, now);
+            self.engine.ended(&name, RunEnd::Replaced, now);
             self.shared.lock().instances.entry(name).or_default().running_since = None;
             return;
         }
@@ -231,9 +231,9 @@ impl<T: Timetable> Daemon<T> {
         };
         let finished = Finished { at: now, seconds: since.elapsed().as_secs_f64(), exit, message };
         let ended = match RunVerdict::of(exit) {
-            RunVerdict::Good => Ended::Well,
-            RunVerdict::Busy => Ended::Busy,
-            RunVerdict::Bad => Ended::Badly,
+            RunVerdict::Good => RunEnd::Well,
+            RunVerdict::Busy => RunEnd::Busy,
+            RunVerdict::Bad => RunEnd::Badly,
         };
         self.engine.ended(&name, ended, now);
         let mut status = self.shared.lock();

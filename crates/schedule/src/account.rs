@@ -7,7 +7,7 @@ use bwdc_core::error::{Error, Result};
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct SystemAccount {
     /// The name.
     pub name: String,
     /// The home folder.
@@ -56,7 +56,7 @@ pub(crate) fn as_user(name: &str) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// A name that no user can have (useradd(8)), or tools that are missing.
-pub fn find(name: &str) -> Result<Option<Account>> {
+pub fn find(name: &str) -> Result<Option<SystemAccount>> {
     let is_valid = |name: &str| {
         let rest = name.strip_suffix('$').unwrap_or(name);
         !rest.is_empty()
@@ -74,7 +74,7 @@ pub fn find(name: &str) -> Result<Option<Account>> {
     let home = told(Command::new("sh").args(["-c", &format!("echo ~{name}")]))?;
     let home = home.filter(|home| home.starts_with('/'));
     let home = home.ok_or_else(|| Error::new(format!("The user {name} has no home folder.")))?;
-    Ok(Some(Account { name: name.to_owned(), home: PathBuf::from(home) }))
+    Ok(Some(SystemAccount { name: name.to_owned(), home: PathBuf::from(home) }))
 }
 
 /// What a command prints, if it succeeds.

@@ -12,7 +12,7 @@ pub const USUAL_LOG: &str = "bwdc.log";
 
 /// The sync of one instance, as every scheduler is given it.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct ScheduledJob {
     /// When it runs.
     pub schedule: Schedule,
     /// The program, by its absolute path: a scheduler's PATH is short.
@@ -71,7 +71,7 @@ impl Syncs {
     }
 }
 
-impl Job {
+impl ScheduledJob {
     /// All variables of the job, the folder's first, and who starts it.
     pub(crate) fn environment<'a>(&'a self, by: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let folder = (APPDATA_DIR, self.folder.as_str());
@@ -122,7 +122,7 @@ pub(crate) fn on_one_line(what: &str, text: &str) -> Result<()> {
 }
 
 /// Checks what stands in every file.
-pub(crate) fn check(job: &Job) -> Result<()> {
+pub(crate) fn check(job: &ScheduledJob) -> Result<()> {
     on_one_line("folder", &job.folder)?;
     on_one_line("program", &job.program)?;
     on_one_line("user", &job.user)?;

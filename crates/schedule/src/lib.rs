@@ -1,6 +1,6 @@
 //! When syncs run, and the schedulers that run them.
 //!
-//! [`times`] understands expressions and says when the next run is. A [`Request`] is all that an administrator wants of a
+//! [`times`] understands expressions and says when the next run is. A [`ScheduleRequest`] is all that an administrator wants of a
 //! schedule, complete before anything is done; [`schedulers`] has a folder for each scheduler, which renders its files, finds what is
 //! installed, installs and removes. Every renderer is pure: it gives text, or the reason why a scheduler cannot do what is asked.
 //! What is to be done to the machine are [`Steps`], to be shown or carried out.
@@ -20,11 +20,11 @@ pub mod times;
 mod trial;
 pub mod variables;
 
-pub use account::{Account, find as find_account, home_of_new, is_root, own_name};
-pub use job::{Job, Syncs, USUAL_LOG, Writes};
+pub use account::{SystemAccount, find as find_account, home_of_new, is_root, own_name};
+pub use job::{ScheduledJob, Syncs, USUAL_LOG, Writes};
 pub use marker::Marker;
-pub use request::{Done, JobUser, MissingUser, Options, Owners, Request, Trial};
+pub use request::{InstallOutcome, JobUser, MissingUser, Owners, RequestOptions, ScheduleRequest, Trial};
 pub use schedulers::quoted;
-pub use schedulers::{Accounts, Homes, Installed, Listing, Machine, Scheduler};
+pub use schedulers::{Accounts, Homes, Installed, Machine, ScheduleListing, Scheduler};
 pub use script::Script;
 pub use steps::{Steps, run};

@@ -5,23 +5,23 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 
-use crate::account::{self, Account};
-use crate::job::{Job, Syncs};
+use crate::account::{self, SystemAccount};
+use crate::job::{ScheduledJob, Syncs};
 use crate::schedulers::{Accounts, Homes, Machine, Mode, Printed, Scheduler, kubernetes, systemd};
-use crate::steps::{Step, Steps};
+use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::{Error, Result};
 
 /// The jobs of one user for one scheduler.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ScheduleRequest {
     /// The scheduler that is to run them.
     pub scheduler: Scheduler,
     /// The user to run them as.
     pub user: JobUser,
     /// The jobs, one for each folder.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<ScheduledJob>,
     /// Where things of whoever installs them are.
     pub homes: Homes,
     /// Whether what would make a job fail is mended.
@@ -31,7 +31,7 @@ pub struct Request {
     /// Files with secrets outside the folders that only root can read, and that the user is given with [`Owners::Fix`].
     pub secret_files: Vec<PathBuf>,
     /// What single schedulers have besides.
-    pub options: Options,
+    pub options: RequestOptions,
 }
 
 /// The user of a job.
@@ -40,12 +40,12 @@ pub struct JobUser {
     /// The name.
     pub name: String,
     /// The account; `None` where it has still to be made, or is of another machine.
-    pub account: Option<Account>,
+    pub account: Option<SystemAccount>,
 }
 
 /// What single schedulers have besides.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RequestOptions {
     /// cron: who is mailed the end of the log after a failure.
     pub mail_to: Option<String>,
     /// systemd's own.
@@ -83,7 +83,7 @@ pub enum MissingUser {
 
 /// What an installation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum InstallOutcome {
     /// Nothing: it was installed already.
     Nothing,
     /// The jobs are installed now; with what was mended, a sentence for each.
@@ -131,7 +131,7 @@ impl JobUser {
     }
 }
 
-impl Request {
+impl ScheduleRequest {
     /// Looks for what cannot be, before anything is done.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Request {
     ///
     /// # Errors
     /// A job would fail, or something could not be done. Where a job fails its trial, nothing is installed.
-    pub fn carry_out(&self) -> Result<Done> {
+    pub fn carry_out(&self) -> Result<InstallOutcome> {
         self.look_first()?;
         let preparation = self.preparation()?;
         // What cannot be done is told before anything is done.
@@ -189,14 +189,14 @@ impl Request {
         let steps = self.scheduler.backend().steps(self, Mode::Do)?;
         let mended: Vec<String> = preparation.0.iter().filter_map(mended).collect();
         if steps.is_empty() && mended.is_empty() {
-            return Ok(Done::Nothing);
+            return Ok(InstallOutcome::Nothing);
         }
         steps.apply()?;
-        Ok(Done::Installed(mended))
+        Ok(InstallOutcome::Installed(mended))
     }
 
     /// When a job first runs by itself, in words.
-    pub fn first_run(&self, job: &Job, now: &ZonedDateTime) -> Option<String> {
+    pub fn first_run(&self, job: &ScheduledJob, now: &ZonedDateTime) -> Option<String> {
         match &job.schedule {
             Schedule::Boot => Some("when the machine next starts".to_owned()),
             schedule => self.scheduler.backend().first_run(schedule, now),
@@ -212,7 +212,7 @@ impl Request {
             trial::program_for_a_stranger(&job.program)?;
         }
         // Whoever may not look hears of that from the trial.
-        let is_missing = |job: &&Job| {
+        let is_missing = |job: &&ScheduledJob| {
             let data = Path::new(&job.folder).join("data.json");
             job.syncs == Syncs::Instance && data.try_exists().is_ok_and(|is_there| !is_there)
         };
@@ -238,7 +238,7 @@ impl Request {
     }
 
     /// A system account without a login shell; nobody else may look into its home.
-    fn new_user(&self) -> Vec<Step> {
+    fn new_user(&self) -> Vec<MachineChange> {
         if self.user.account.is_some() {
             return Vec::new();
         }
@@ -256,20 +256,20 @@ impl Request {
             shell,
             user,
         ];
-        vec![Step::run(&make), Step::run(&["chmod", "700", &home])]
+        vec![MachineChange::run(&make), MachineChange::run(&["chmod", "700", &home])]
     }
 
     /// The folders that are missing: a scheduler cannot begin in one that is not there.
-    fn new_folders(&self) -> Vec<Step> {
+    fn new_folders(&self) -> Vec<MachineChange> {
         let all: BTreeSet<&String> =
             self.jobs.iter().flat_map(|job| job.writes.log.iter().chain([&job.folder])).collect();
         let missing = all.into_iter().filter(|folder| !Path::new(folder).is_dir());
         let user = &self.user.name;
-        missing.map(|folder| Step::MakeFolder { path: folder.into(), user: user.clone() }).collect()
+        missing.map(|folder| MachineChange::MakeFolder { path: folder.into(), user: user.clone() }).collect()
     }
 
     /// The folders of the jobs, and the files with secrets, for the user.
-    fn new_owners(&self) -> Vec<Step> {
+    fn new_owners(&self) -> Vec<MachineChange> {
         let user = &self.user.name;
         let home = self.user.account.is_none().then(|| self.user.home());
         let folders = self.jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]));
@@ -277,20 +277,21 @@ impl Request {
         let in_home =
             |folder: &Path| home.as_ref().is_some_and(|home| folder != home && folder.starts_with(home));
         let roots = folders.into_iter().filter(|folder| !in_home(folder) && has_what_is_roots(folder, 3));
-        let folders = roots.map(|path| Step::Own { path, user: user.clone() });
+        let folders = roots.map(|path| MachineChange::Own { path, user: user.clone() });
         let files: BTreeSet<&PathBuf> = self.secret_files.iter().collect();
-        let files = files.into_iter().map(|path| Step::OwnFile { path: path.clone(), user: user.clone() });
+        let files =
+            files.into_iter().map(|path| MachineChange::OwnFile { path: path.clone(), user: user.clone() });
         folders.chain(files).collect()
     }
 }
 
 /// What was mended, in a sentence.
-fn mended(step: &Step) -> Option<String> {
+fn mended(step: &MachineChange) -> Option<String> {
     match step {
-        Step::Own { path, user } => {
+        MachineChange::Own { path, user } => {
             Some(format!("{} and root's files in it now belong to {user}.", path.display()))
         }
-        Step::OwnFile { path, user } => Some(format!("{} now belongs to {user}.", path.display())),
+        MachineChange::OwnFile { path, user } => Some(format!("{} now belongs to {user}.", path.display())),
         _ => None,
     }
 }

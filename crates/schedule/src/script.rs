@@ -170,7 +170,7 @@ mod tests {
 
     use crate::schedulers::registering;
     use crate::times::Schedule;
-    use crate::{Job, Syncs, Writes};
+    use crate::{ScheduledJob, Syncs, Writes};
 
     use super::*;
 
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn powershell_understands_the_registration() {
-        let job = Job {
+        let job = ScheduledJob {
             schedule: Schedule::parse("@weekly").unwrap(),
             program: "bwdc.exe".to_owned(),
             folder: FOLDERS[0].to_owned(),

@@ -15,7 +15,7 @@ use bwdc_core::error::{Error, Result};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum MachineChange {
     /// Makes or replaces a file, readable by all: no secret is in it.
     Write { path: PathBuf, text: String },
     /// The same, in the UTF-16 of Windows' own tools.
@@ -42,7 +42,7 @@ pub(crate) enum Step {
     Try { command: Vec<String> },
 }
 
-impl Step {
+impl MachineChange {
     pub(crate) fn run(command: &[&str]) -> Self {
         Self::Run { command: owned(command), input: None }
     }
@@ -58,7 +58,7 @@ fn owned(command: &[&str]) -> Vec<String> {
 
 /// Changes to the machine, in order.
 #[derive(Clone, Debug, Default)]
-pub struct Steps(pub(crate) Vec<Step>);
+pub struct Steps(pub(crate) Vec<MachineChange>);
 
 impl Steps {
     /// Those of several, or the first error.
@@ -80,7 +80,7 @@ impl Steps {
     /// A file, unless it is as it should be.
     pub(crate) fn write(&mut self, path: PathBuf, text: String) {
         if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
-            self.0.push(Step::Write { path, text });
+            self.0.push(MachineChange::Write { path, text });
         }
     }
 
@@ -89,12 +89,12 @@ impl Steps {
     /// # Errors
     /// A command cannot be written for a shell.
     pub fn text(&self) -> Result<String> {
-        Ok(self.0.iter().map(Step::text).collect::<Result<Vec<_>>>()?.join("\n"))
+        Ok(self.0.iter().map(MachineChange::text).collect::<Result<Vec<_>>>()?.join("\n"))
     }
 
     /// Every file and command, for programs.
     pub fn value(&self) -> Value {
-        self.0.iter().map(Step::value).collect()
+        self.0.iter().map(MachineChange::value).collect()
     }
 
     /// Does everything, up to the first failure.
@@ -102,11 +102,11 @@ impl Steps {
     /// # Errors
     /// What could not be done.
     pub fn apply(&self) -> Result<()> {
-        self.0.iter().try_for_each(Step::apply)
+        self.0.iter().try_for_each(MachineChange::apply)
     }
 }
 
-impl Step {
+impl MachineChange {
     fn text(&self) -> Result<String> {
         Ok(match self {
             Self::Write { path, text } | Self::WriteUtf16 { path, text } | Self::Replace { path, text } => {

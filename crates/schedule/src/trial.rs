@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
-use crate::job::{Job, Syncs};
+use crate::job::{ScheduledJob, Syncs};
 use crate::variables::RETRY_SECONDS;
 use crate::{account, steps};
 use bwdc_core::error::{Error, Result, shown};
@@ -25,7 +25,7 @@ pub(crate) const PATIENCE: (&str, &str) = (RETRY_SECONDS, "5");
 
 /// What `bwdc doctor --json` prints.
 #[derive(Deserialize)]
-struct Told {
+struct DoctorReport {
     checks: Vec<Check>,
 }
 
@@ -42,7 +42,7 @@ struct Check {
 ///
 /// # Errors
 /// What would make the job fail, and what to do.
-pub(crate) fn run(job: &Job, command: Vec<String>) -> Result<()> {
+pub(crate) fn run(job: &ScheduledJob, command: Vec<String>) -> Result<()> {
     program(job)?;
     folder(job)?;
     judge(job, &command, &output(&command)?)
@@ -72,7 +72,7 @@ fn way(path: &Path) -> impl Iterator<Item = &Path> {
     path.ancestors().collect::<Vec<_>>().into_iter().rev()
 }
 
-fn program(job: &Job) -> Result<()> {
+fn program(job: &ScheduledJob) -> Result<()> {
     let path = Path::new(&job.program);
     if may(job, "-x", path)? {
         return Ok(());
@@ -99,7 +99,7 @@ fn cannot_run(user: &str, program: &str, closed: &Path) -> Error {
     ))
 }
 
-fn folder(job: &Job) -> Result<()> {
+fn folder(job: &ScheduledJob) -> Result<()> {
     let path = Path::new(&job.folder);
     let (user, shown) = (&job.user, path.display());
     if !may(job, "-x", path)? || !may(job, "-w", path)? {
@@ -135,7 +135,7 @@ fn owner(_path: &Path) -> Option<String> {
 }
 
 /// What `test` says as the user.
-fn may(job: &Job, what: &str, path: &Path) -> Result<bool> {
+fn may(job: &ScheduledJob, what: &str, path: &Path) -> Result<bool> {
     let mut command = account::as_user(&job.user)?;
     command.extend(["test", what, &path.display().to_string()].map(str::to_owned));
     let output = output(&command)?;
@@ -148,14 +148,14 @@ fn may(job: &Job, what: &str, path: &Path) -> Result<bool> {
 }
 
 /// The words that look at everything.
-pub(crate) fn doctor(job: &Job) -> Vec<String> {
+pub(crate) fn doctor(job: &ScheduledJob) -> Vec<String> {
     let all = (job.syncs == Syncs::Everything).then_some("--all");
     let words = [job.program.as_str(), "--nointeraction", "doctor", "--json"].into_iter().chain(all);
     words.map(str::to_owned).collect()
 }
 
 /// The trial in the bare environment of cron (crontab(5)) or launchd, and in the folder where they begin.
-pub(crate) fn as_user(job: &Job, scheduler: &str, begins: Begins) -> Result<Vec<String>> {
+pub(crate) fn as_user(job: &ScheduledJob, scheduler: &str, begins: Begins) -> Result<Vec<String>> {
     let account =
         account::find(&job.user)?.ok_or_else(|| Error::new(format!("There is no user {}.", job.user)))?;
     let home = account.home.display().to_string();
@@ -183,7 +183,7 @@ fn output(command: &[String]) -> Result<Output> {
     })
 }
 
-fn judge(job: &Job, command: &[String], output: &Output) -> Result<()> {
+fn judge(job: &ScheduledJob, command: &[String], output: &Output) -> Result<()> {
     let what = format!("The trial of the sync of {} as {}", job.folder, job.user);
     match failed(&output.stdout) {
         Some(failed) if !failed.is_empty() => Err(Error::new(format!("{what} failed:\n{}", failed.join("\n")))
@@ -200,7 +200,7 @@ fn judge(job: &Job, command: &[String], output: &Output) -> Result<()> {
 
 /// The checks that failed, a line each; `None` where nothing was checked.
 fn failed(stdout: &[u8]) -> Option<Vec<String>> {
-    let Told { checks } = serde_json::from_slice(stdout).ok()?;
+    let DoctorReport { checks } = serde_json::from_slice(stdout).ok()?;
     let failed = checks.iter().filter(|check| check.status == "failed").map(Check::line).collect();
     (!checks.is_empty()).then_some(failed)
 }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::job::Job;
+use crate::job::ScheduledJob;
 use crate::marker::Marker;
 use bwdc_core::error::{Error, Result};
 
 /// Two folders can have one name; a file of another's is left alone.
-pub(super) fn of_this_folder(path: &Path, job: &Job) -> Result<()> {
+pub(super) fn of_this_folder(path: &Path, job: &ScheduledJob) -> Result<()> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
     match Marker::all_in(&text).pop() {
         Some(marker) if marker.folder == job.folder => Ok(()),

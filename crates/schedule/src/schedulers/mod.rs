@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use jiff::ZonedDateTime;
 use serde_json::Value;
 
-use crate::job::Job;
-use crate::request::Request;
+use crate::job::ScheduledJob;
+use crate::request::ScheduleRequest;
 use crate::steps::Steps;
 use crate::times::Schedule;
 use bwdc_core::error::{Error, Result};
@@ -162,23 +162,23 @@ pub(crate) trait Backend: Sync {
     fn first_run(&self, schedule: &Schedule, now: &ZonedDateTime) -> Option<String>;
 
     /// Looks for what cannot be, before anything is done: files and units are named after folders, and these can be too much alike.
-    fn check(&self, request: &Request) -> Result<()> {
+    fn check(&self, request: &ScheduleRequest) -> Result<()> {
         request.check_names()
     }
 
     /// What it takes to install the jobs.
-    fn steps(&self, request: &Request, mode: Mode) -> Result<Steps>;
+    fn steps(&self, request: &ScheduleRequest, mode: Mode) -> Result<Steps>;
 
     /// Tries a job as the scheduler would run it.
-    fn try_out(&self, request: &Request, job: &Job) -> Result<()>;
+    fn try_out(&self, request: &ScheduleRequest, job: &ScheduledJob) -> Result<()>;
 
     /// The files for another machine.
-    fn print(&self, _request: &Request) -> Result<Printed> {
+    fn print(&self, _request: &ScheduleRequest) -> Result<Printed> {
         Err(Error::new(format!("{} runs on this machine, so there is nothing to print.", self.name())))
     }
 
     /// The jobs of this scheduler that this user can see.
-    fn list(&self, homes: &Homes) -> Result<Listing>;
+    fn list(&self, homes: &Homes) -> Result<ScheduleListing>;
 }
 
 /// "at" and a time, as every first run is told.
@@ -212,14 +212,14 @@ pub struct Homes {
 
 /// The schedules of this machine, as far as this user can see them.
 #[derive(Debug, Default)]
-pub struct Listing {
+pub struct ScheduleListing {
     /// Those that could be read.
     pub installed: Vec<Installed>,
     /// Why some could not be read.
     pub unreadable: Vec<Error>,
 }
 
-impl Listing {
+impl ScheduleListing {
     fn of(installed: Vec<Installed>) -> Self {
         Self { installed, unreadable: Vec::new() }
     }
@@ -229,8 +229,8 @@ impl Listing {
 ///
 /// # Errors
 /// A scheduler could not be asked.
-pub fn list(homes: &Homes) -> Result<Listing> {
-    Scheduler::ALL.into_iter().try_fold(Listing::default(), |mut all, scheduler| {
+pub fn list(homes: &Homes) -> Result<ScheduleListing> {
+    Scheduler::ALL.into_iter().try_fold(ScheduleListing::default(), |mut all, scheduler| {
         let more = scheduler.backend().list(homes)?;
         all.installed.extend(more.installed);
         all.unreadable.extend(more.unreadable);

@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cron::Cron;
+use super::cron::CronExpression;
 
 /// The first whole minute after a time.
 pub(super) fn next_minute(time: DateTime) -> Option<DateTime> {
@@ -57,7 +57,7 @@ impl ClockChange {
     }
 
     /// The times on the clock, at most so many, that it leaves out or shows twice, at which an expression would run.
-    pub(crate) fn runs_hit(&self, cron: &Cron, most: usize) -> Vec<DateTime> {
+    pub(crate) fn runs_hit(&self, cron: &CronExpression, most: usize) -> Vec<DateTime> {
         let (begin, end) = (self.before.min(self.after), self.before.max(self.after));
         let first = whole_minute(begin).and_then(|begin| cron.on_clock(begin));
         let runs = std::iter::successors(first, |run| cron.on_clock(next_minute(*run)?));

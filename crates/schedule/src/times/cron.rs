@@ -24,7 +24,7 @@ pub(crate) enum Days {
 
 /// The five fields of a cron expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cron {
+pub struct CronExpression {
     /// As typed, single blanks in between.
     text: String,
     pub(crate) minute: Field,
@@ -34,7 +34,7 @@ pub struct Cron {
     pub(crate) day_of_week: Field,
 }
 
-impl fmt::Display for Cron {
+impl fmt::Display for CronExpression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -50,7 +50,7 @@ pub(super) const NICKNAMES: [(&str, &str); 7] = [
     ("@annually", "0 0 1 1 *"),
 ];
 
-impl Cron {
+impl CronExpression {
     pub(super) fn parse(text: &str) -> Result<Self> {
         if text.starts_with('@') {
             return Self::nickname(text);

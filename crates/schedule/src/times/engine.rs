@@ -34,7 +34,7 @@ pub trait Timetable {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunEnd {
     /// Back to the timetable.
     Well,
     /// Somebody else was at it: back to the timetable, and what failed before still counts.
@@ -47,7 +47,7 @@ pub enum Ended {
 
 /// What an instance is to do, as configured.
 #[derive(Clone, Debug)]
-pub struct Wanted<T> {
+pub struct ConfiguredRun<T> {
     /// When it is to run.
     pub timetable: T,
     /// When it last ran to a good end, before this program was started.
@@ -109,7 +109,7 @@ impl<T: Timetable> Engine<T> {
     }
 
     /// Takes a configuration, the first one or another. What runs goes on; what is not wanted any more ends with its run.
-    pub fn configure(&mut self, at_once: usize, wanted: BTreeMap<String, Wanted<T>>, now: Timestamp) {
+    pub fn configure(&mut self, at_once: usize, wanted: BTreeMap<String, ConfiguredRun<T>>, now: Timestamp) {
         self.at_once = at_once.max(1);
         self.instances.retain(|name, instance| match instance.phase {
             Phase::Waiting { .. } => wanted.contains_key(name),
@@ -120,7 +120,7 @@ impl<T: Timetable> Engine<T> {
                 instance.phase = Phase::Leaving;
             }
         }
-        for (name, Wanted { timetable, last }) in wanted {
+        for (name, ConfiguredRun { timetable, last }) in wanted {
             let first = self.first(&name, &timetable, last, now);
             match self.instances.get_mut(&name) {
                 Some(known) => known.take(timetable, first),
@@ -196,17 +196,17 @@ impl<T: Timetable> Engine<T> {
     }
 
     /// Takes note of the end of a run.
-    pub fn ended(&mut self, name: &str, ended: Ended, now: Timestamp) {
+    pub fn ended(&mut self, name: &str, ended: RunEnd, now: Timestamp) {
         let Some(instance) = self.instances.get(name) else { return };
         if instance.phase == Phase::Leaving {
             self.instances.remove(name);
             return;
         }
         let (failures, until) = match ended {
-            Ended::Well => (0, self.next(name, &instance.timetable, now)),
-            Ended::Busy => (instance.failures, self.next(name, &instance.timetable, now)),
-            Ended::Replaced => (0, Some(now)),
-            Ended::Badly => {
+            RunEnd::Well => (0, self.next(name, &instance.timetable, now)),
+            RunEnd::Busy => (instance.failures, self.next(name, &instance.timetable, now)),
+            RunEnd::Replaced => (0, Some(now)),
+            RunEnd::Badly => {
                 let failures = instance.failures.saturating_add(1);
                 (failures, now.checked_add(wait_after(failures)).ok())
             }
@@ -299,9 +299,9 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn wanted(minutes: &[i64]) -> BTreeMap<String, Wanted<Every>> {
+    fn wanted(minutes: &[i64]) -> BTreeMap<String, ConfiguredRun<Every>> {
         let instance = |(number, minutes): (usize, &i64)| {
-            (format!("i{number}"), Wanted { timetable: Every(*minutes), last: None })
+            (format!("i{number}"), ConfiguredRun { timetable: Every(*minutes), last: None })
         };
         minutes.iter().enumerate().map(instance).collect()
     }
@@ -316,12 +316,16 @@ mod tests {
     fn what_was_missed_is_one_run_soon_after_the_start() {
         let mut engine = Engine::new(1, spread(), at(0));
         let last = Some(at(-86_400));
-        engine.configure(1, BTreeMap::from([("i".to_owned(), Wanted { timetable: Every(60), last })]), at(0));
+        engine.configure(
+            1,
+            BTreeMap::from([("i".to_owned(), ConfiguredRun { timetable: Every(60), last })]),
+            at(0),
+        );
         let first = engine.wake_at().unwrap();
         assert!(first >= at(0) && first <= at(30), "{first}");
         assert_eq!(engine.start(first), ["i"]);
         assert!(engine.start(first).is_empty());
-        engine.ended("i", Ended::Well, first);
+        engine.ended("i", RunEnd::Well, first);
         assert!(engine.wake_at().unwrap() > at(600));
     }
 
@@ -338,8 +342,9 @@ mod tests {
     #[test]
     fn an_interval_counts_from_the_last_run_however_often_it_is_read() {
         let mut engine = Engine::new(1, Spread::seeded(1, SignedDuration::ZERO), at(0));
-        let wanted =
-            |last| BTreeMap::from([("i".to_owned(), Wanted { timetable: After(60), last: Some(last) })]);
+        let wanted = |last| {
+            BTreeMap::from([("i".to_owned(), ConfiguredRun { timetable: After(60), last: Some(last) })])
+        };
         for now in [0, 600, 1_200] {
             engine.configure(1, wanted(at(-600)), at(now));
             assert_eq!(engine.wake_at(), Some(at(3_000)), "at {now}");
@@ -355,17 +360,17 @@ mod tests {
         let mut now = engine.wake_at().unwrap();
         for minutes in [5, 10, 20, 40, 60, 60] {
             assert_eq!(engine.start(now), ["i0"]);
-            engine.ended("i0", Ended::Badly, now);
+            engine.ended("i0", RunEnd::Badly, now);
             assert_eq!(engine.wake_at().unwrap().duration_since(now), SignedDuration::from_mins(minutes));
             now = engine.wake_at().unwrap();
         }
         assert_eq!(engine.failures("i0"), 6);
         engine.start(now);
-        engine.ended("i0", Ended::Busy, now);
+        engine.ended("i0", RunEnd::Busy, now);
         assert_eq!(engine.failures("i0"), 6);
         now = engine.wake_at().unwrap();
         engine.start(now);
-        engine.ended("i0", Ended::Well, now);
+        engine.ended("i0", RunEnd::Well, now);
         assert_eq!(engine.failures("i0"), 0);
         assert!(engine.wake_at().unwrap().duration_since(now) > SignedDuration::from_hours(12));
     }
@@ -378,8 +383,8 @@ mod tests {
         engine.configure(2, wanted(&[5]), now);
         assert_eq!(engine.running(), 2);
         assert!(engine.start(at(1_200)).is_empty());
-        engine.ended("i1", Ended::Well, at(1_200));
-        engine.ended("i0", Ended::Well, at(1_200));
+        engine.ended("i1", RunEnd::Well, at(1_200));
+        engine.ended("i0", RunEnd::Well, at(1_200));
         assert_eq!(engine.start(at(1_800)), ["i0"]);
     }
 
@@ -411,7 +416,7 @@ mod tests {
         name: String,
         from: Timestamp,
         to: Timestamp,
-        ended: Ended,
+        ended: RunEnd,
     }
 
     struct Year {
@@ -463,7 +468,7 @@ mod tests {
             }
             for name in engine.start(now) {
                 let length = lengths[count % lengths.len()];
-                let ended = if failing[count % failing.len()] { Ended::Badly } else { Ended::Well };
+                let ended = if failing[count % failing.len()] { RunEnd::Badly } else { RunEnd::Well };
                 count += 1;
                 under_way
                     .push((now + SignedDuration::from_secs(length), Run { name, from: now, to: now, ended }));
@@ -498,7 +503,7 @@ mod tests {
             sleeps in prop::collection::vec((0_i64..525_600, 1_i64..3_000), 0..6),
         ) {
             let local = || Local(Schedule::parse(expression).unwrap(), TimeZone::get(zone).unwrap());
-            let wanted = BTreeMap::from([("i".to_owned(), Wanted { timetable: local(), last: None })]);
+            let wanted = BTreeMap::from([("i".to_owned(), ConfiguredRun { timetable: local(), last: None })]);
             let none = Spread::seeded(7, SignedDuration::ZERO);
             let mut engine = Engine::new(1, none, at(0));
             engine.configure(1, wanted, at(0));
@@ -520,7 +525,7 @@ mod tests {
                 prop_assert_eq!(engine.start(now), ["i"]);
                 prop_assert!(engine.start(now).is_empty());
                 now += SignedDuration::from_secs(*length);
-                engine.ended("i", Ended::Well, now);
+                engine.ended("i", RunEnd::Well, now);
                 planned = local().next_after(now).unwrap();
             }
         }
@@ -570,7 +575,7 @@ mod tests {
         }
         let number: usize = one.name[1..].parse().unwrap();
         let gap = next.from.duration_since(one.to);
-        if one.ended == Ended::Badly {
+        if one.ended == RunEnd::Badly {
             prop_assert!(gap >= FIRST_WAIT && gap <= LONGEST_WAIT, "{gap:?} after a failure");
             return Ok(());
         }

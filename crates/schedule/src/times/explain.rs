@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::clock_change::ClockChange;
-use super::cron::{Cron, Days};
+use super::cron::{CronExpression, Days};
 use super::field::Field;
 use super::{Interval, Schedule};
 
@@ -68,7 +68,7 @@ fn listed(words: &[String], word: &str) -> String {
 /// At most so many times of day are listed one by one.
 const LISTED: usize = 6;
 
-fn times(cron: &Cron) -> String {
+fn times(cron: &CronExpression) -> String {
     let (minutes, hours) = (cron.minute.values().count(), cron.hour.values().count());
     if minutes * hours <= LISTED {
         let times = cron
@@ -101,7 +101,7 @@ fn even_step(values: &[u8], round: u8) -> Option<u8> {
     (is_even && u64::from(step) * values.len() as u64 == u64::from(round)).then_some(step)
 }
 
-fn days(cron: &Cron) -> String {
+fn days(cron: &CronExpression) -> String {
     let of_month = || {
         let days = ranges(&cron.day_of_month, |day| ordinal(day.into()));
         format!("the {days} of the month")
@@ -151,7 +151,7 @@ fn ranges(field: &Field, name: impl Fn(u8) -> String) -> String {
 }
 
 /// The fields, each with a line to its meaning.
-pub fn diagram(cron: &Cron) -> String {
+pub fn diagram(cron: &CronExpression) -> String {
     let meanings = [
         meaning(&cron.minute, |value| value.to_string()),
         meaning(&cron.hour, |value| value.to_string()),
@@ -214,7 +214,7 @@ fn too_often(minutes: i64) -> Option<String> {
     })
 }
 
-fn every_minute(cron: &Cron) -> Option<String> {
+fn every_minute(cron: &CronExpression) -> Option<String> {
     if !cron.minute.is_full() {
         let values: Vec<_> = cron.minute.values().collect();
         let closest = values.windows(2).map(|pair| pair[1] - pair[0]).min()?;
@@ -234,7 +234,7 @@ fn every_minute(cron: &Cron) -> Option<String> {
     ))
 }
 
-fn two_day_fields(cron: &Cron) -> Option<String> {
+fn two_day_fields(cron: &CronExpression) -> Option<String> {
     match cron.days() {
         Days::Either => Some(
             "Both day fields are given: it runs on days that match either of them, not only on those that match both.".to_owned(),
@@ -251,7 +251,7 @@ fn two_day_fields(cron: &Cron) -> Option<String> {
     }
 }
 
-fn uneven_steps(cron: &Cron) -> Vec<String> {
+fn uneven_steps(cron: &CronExpression) -> Vec<String> {
     let rounds = [(&cron.minute, 60, "minutes", "hour"), (&cron.hour, 24, "hours", "day")];
     let mut warnings = Vec::new();
     for (field, round, unit, whole) in rounds {
@@ -276,7 +276,7 @@ fn uneven_steps(cron: &Cron) -> Vec<String> {
     warnings
 }
 
-fn missing_days(cron: &Cron) -> Option<String> {
+fn missing_days(cron: &CronExpression) -> Option<String> {
     if cron.days() != Days::OfMonth || cron.day_of_month.steps.iter().any(|step| *step > 1) {
         return None;
     }
@@ -311,13 +311,13 @@ fn missing_days(cron: &Cron) -> Option<String> {
     })
 }
 
-fn clock_changes(cron: &Cron, zone: &TimeZone, from: Timestamp) -> Vec<String> {
+fn clock_changes(cron: &CronExpression, zone: &TimeZone, from: Timestamp) -> Vec<String> {
     let Ok(end) = from.checked_add(SignedDuration::from_hours(366 * 24)) else { return Vec::new() };
     let changes = ClockChange::after(zone, from).take_while(|change| change.at < end);
     changes.filter_map(|change| clock_change(cron, &change)).collect()
 }
 
-fn clock_change(cron: &Cron, change: &ClockChange) -> Option<String> {
+fn clock_change(cron: &CronExpression, change: &ClockChange) -> Option<String> {
     let hit = change.runs_hit(cron, 100);
     let first = hit.first()?;
     let clock = |time: DateTime| time.strftime("%H:%M").to_string();

@@ -4,7 +4,7 @@ use bwdc_core::error::{Error, Result};
 
 /// What one of the five fields can hold.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub(crate) struct FieldKind {
     pub(crate) name: &'static str,
     pub(crate) least: u8,
     pub(crate) most: u8,
@@ -12,24 +12,24 @@ pub(crate) struct Kind {
     names: &'static [&'static str],
 }
 
-pub(crate) const MINUTE: Kind = Kind { name: "minute", least: 0, most: 59, names: &[] };
-pub(crate) const HOUR: Kind = Kind { name: "hour", least: 0, most: 23, names: &[] };
-pub(crate) const DAY_OF_MONTH: Kind = Kind { name: "day of month", least: 1, most: 31, names: &[] };
-pub(crate) const MONTH: Kind = Kind {
+pub(crate) const MINUTE: FieldKind = FieldKind { name: "minute", least: 0, most: 59, names: &[] };
+pub(crate) const HOUR: FieldKind = FieldKind { name: "hour", least: 0, most: 23, names: &[] };
+pub(crate) const DAY_OF_MONTH: FieldKind = FieldKind { name: "day of month", least: 1, most: 31, names: &[] };
+pub(crate) const MONTH: FieldKind = FieldKind {
     name: "month",
     least: 1,
     most: 12,
     names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
 };
 /// 7 is Sunday, as 0 is.
-pub(crate) const DAY_OF_WEEK: Kind = Kind {
+pub(crate) const DAY_OF_WEEK: FieldKind = FieldKind {
     name: "day of week",
     least: 0,
     most: 7,
     names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
 };
 
-impl Kind {
+impl FieldKind {
     /// How many different values there are.
     pub(super) fn count(&self) -> u8 {
         if *self == DAY_OF_WEEK { 7 } else { self.most - self.least + 1 }
@@ -69,7 +69,7 @@ pub(super) fn fault(whole: &str, at: usize, problem: &str) -> Error {
 /// The values of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
-    pub(crate) kind: &'static Kind,
+    pub(crate) kind: &'static FieldKind,
     /// As typed.
     pub(crate) text: String,
     /// Bit `n` for value `n`.
@@ -79,7 +79,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    pub(super) fn parse(kind: &'static Kind, piece: Piece<'_>) -> Result<Self> {
+    pub(super) fn parse(kind: &'static FieldKind, piece: Piece<'_>) -> Result<Self> {
         let mut field = Self { kind, text: piece.text.to_owned(), mask: 0, steps: Vec::new() };
         for item in piece.split(',') {
             field.add(item)?;
@@ -124,7 +124,7 @@ impl Field {
             return Err(more.fault("the range has ended before this"));
         }
         if first > last {
-            let Kind { least, most, .. } = *self.kind;
+            let FieldKind { least, most, .. } = *self.kind;
             let low = if least == last { least.to_string() } else { format!("{least}-{last}") };
             let high = if first >= most { most.to_string() } else { format!("{first}-{most}") };
             // 0 and 7 are one day.
@@ -137,7 +137,7 @@ impl Field {
     }
 
     pub(super) fn value(&self, value: Piece<'_>) -> Result<u8> {
-        let Kind { name, least, most, names } = *self.kind;
+        let FieldKind { name, least, most, names } = *self.kind;
         let text = value.text;
         if text.is_empty() {
             return Err(value.fault("a value is missing"));
@@ -164,7 +164,7 @@ impl Field {
             return "`?`, `L`, `W` and `#` belong to other schedulers; cron has numbers, names, `*`, `-`, `,` and `/`."
                 .to_owned();
         }
-        let Kind { least, most, names, .. } = self.kind;
+        let FieldKind { least, most, names, .. } = self.kind;
         let names = if names.is_empty() { String::new() } else { format!(", or {}", names.join(", ")) };
         format!("A {} is a number from {least} to {most}{names}, a range, a list, or `*`.", self.kind.name)
     }

@@ -20,7 +20,7 @@ use std::fmt;
 use jiff::civil::Time;
 use jiff::{SignedDuration, ZonedDateTime};
 
-pub use self::cron::Cron;
+pub use self::cron::CronExpression;
 
 use self::field::{DAY_OF_WEEK, Field, Piece, fault};
 use bwdc_core::error::Result;
@@ -29,7 +29,7 @@ use bwdc_core::error::Result;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
     /// At the times that five fields name.
-    Cron(Box<Cron>),
+    Cron(Box<CronExpression>),
     /// So much time after the one before.
     Every(Interval),
     /// Once, when the machine starts: `@reboot`.
@@ -53,19 +53,23 @@ impl Schedule {
         }
     }
 
-    fn of(cron: Cron) -> Self {
+    fn of(cron: CronExpression) -> Self {
         Self::Cron(Box::new(cron))
     }
 
     /// Five fields, or a nickname.
     pub fn cron(text: &str) -> Result<Self> {
-        if text.trim() == "@reboot" { Ok(Self::Boot) } else { Cron::parse(text.trim()).map(Self::of) }
+        if text.trim() == "@reboot" {
+            Ok(Self::Boot)
+        } else {
+            CronExpression::parse(text.trim()).map(Self::of)
+        }
     }
 
     /// A time of day.
     pub fn daily(text: &str) -> Result<Self> {
         let time = time_of_day(text, 0, text.trim())?;
-        Cron::parse(&format!("{} {} * * *", time.minute(), time.hour())).map(Self::of)
+        CronExpression::parse(&format!("{} {} * * *", time.minute(), time.hour())).map(Self::of)
     }
 
     /// Days of the week and a time, with an `@` in between.
@@ -77,7 +81,7 @@ impl Schedule {
         };
         Field::parse(&DAY_OF_WEEK, Piece { whole: text, at: 0, text: days })?;
         let time = time_of_day(text, days.len() + 1, time)?;
-        Cron::parse(&format!("{} {} * * {days}", time.minute(), time.hour())).map(Self::of)
+        CronExpression::parse(&format!("{} {} * * {days}", time.minute(), time.hour())).map(Self::of)
     }
 
     /// The first run after a moment; `None` if there is none, or none that the calendar knows.

@@ -1,12 +1,12 @@
-//! `bwdc schedule install`: what was asked for on the command line becomes a [`Request`].
+//! `bwdc schedule install`: what was asked for on the command line becomes a [`ScheduleRequest`].
 
 use std::path::{Path, PathBuf};
 
 use bwdc_schedule::schedulers::{kubernetes, systemd};
 use bwdc_schedule::times::{Schedule, explain};
 use bwdc_schedule::{
-    Accounts, Done, Job, JobUser, Machine, MissingUser, Options, Owners, Request, Scheduler, Steps, Syncs,
-    Trial,
+    Accounts, InstallOutcome, JobUser, Machine, MissingUser, Owners, RequestOptions, ScheduleRequest,
+    ScheduledJob, Scheduler, Steps, Syncs, Trial,
 };
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -116,7 +116,7 @@ pub(super) fn install(
     }
     let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
     let of_folder = |folder: &String| job(folder, (when.as_ref(), syncs), &target, &variables);
-    let jobs = target.folders.iter().map(of_folder).collect::<Result<Vec<Job>>>()?;
+    let jobs = target.folders.iter().map(of_folder).collect::<Result<Vec<ScheduledJob>>>()?;
     let request = request(environment, arguments, target, jobs)?;
     request.check()?;
     if let Some(printed) = request.print() {
@@ -127,8 +127,8 @@ pub(super) fn install(
         return shown_only(&request.preview()?);
     }
     match request.carry_out()? {
-        Done::Nothing => Ok(nothing_to_change()),
-        Done::Installed(mended) => installed(&request, mended),
+        InstallOutcome::Nothing => Ok(nothing_to_change()),
+        InstallOutcome::Installed(mended) => installed(&request, mended),
     }
 }
 
@@ -141,7 +141,7 @@ fn job(
     (when, syncs): (Option<&Schedule>, Syncs),
     target: &Target,
     variables: &[(String, String)],
-) -> Result<Job> {
+) -> Result<ScheduledJob> {
     let value =
         |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, path)| Path::new(path));
     let (config, log_file) = (value(env::CONFIG), value(env::LOG_FILE));
@@ -168,7 +168,7 @@ fn job(
         None => usual_log(target.scheduler, folder, written.as_deref())?,
         Some(_) => None,
     };
-    Ok(Job {
+    Ok(ScheduledJob {
         schedule,
         program: target.program.clone(),
         folder: folder.to_owned(),
@@ -183,18 +183,18 @@ fn request(
     environment: &Environment,
     arguments: &InstallArguments,
     target: Target,
-    jobs: Vec<Job>,
-) -> Result<Request> {
+    jobs: Vec<ScheduledJob>,
+) -> Result<ScheduleRequest> {
     let Target { scheduler, user, .. } = target;
     let manager = manager(arguments, scheduler, &user)?;
     let credentials = credentials(&arguments.credential)?;
-    let options = Options {
+    let options = RequestOptions {
         mail_to: arguments.mail_to.clone(),
         systemd: systemd::Options { manager, spread: arguments.random_delay, credentials },
         kubernetes: kubernetes::Options { image: arguments.image.clone(), zone: arguments.tz.clone() },
     };
     let secret_files = jobs.iter().flat_map(job_files::secret_files).collect();
-    Ok(Request {
+    Ok(ScheduleRequest {
         scheduler,
         user,
         jobs,
@@ -409,7 +409,7 @@ fn nothing_to_change() -> Answer {
 }
 
 /// What was mended, when the first run is, and how to see its result.
-fn installed(request: &Request, mended: Vec<String>) -> Result<Answer> {
+fn installed(request: &ScheduleRequest, mended: Vec<String>) -> Result<Answer> {
     let mut lines = mended;
     let now = zone::now();
     for job in &request.jobs {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bwdc_schedule::times::Schedule;
-use bwdc_schedule::{Job, Syncs, Writes};
+use bwdc_schedule::{ScheduledJob, Syncs, Writes};
 
 use super::install::whole;
 use bwdc_config::Environment;
@@ -95,7 +95,7 @@ fn may_run_alone(installation: &Installation, folder: &Path) -> Result<()> {
 /// The files with secrets outside the folder that only root can read. They are named by root: on this command line, or in a
 /// data.json that nobody else could have written.
 #[cfg(unix)]
-pub(super) fn secret_files(job: &Job) -> Vec<PathBuf> {
+pub(super) fn secret_files(job: &ScheduledJob) -> Vec<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;
     let folder = Path::new(&job.folder);
     let is_roots_alone = |path: &Path| {
@@ -121,6 +121,6 @@ pub(super) fn secret_files(job: &Job) -> Vec<PathBuf> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn secret_files(_job: &Job) -> Vec<PathBuf> {
+pub(super) fn secret_files(_job: &ScheduledJob) -> Vec<PathBuf> {
     Vec::new()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::request::Owners;
-use crate::steps::Step;
+use crate::steps::MachineChange;
 use bwdc_core::error::{Error, Result};
 
 /// Where cron's lists are: Linux, then macOS.
@@ -44,10 +44,12 @@ enum Allowed {
 ///
 /// # Errors
 /// A user without access, where that may not be changed.
-pub(super) fn addition_to_allow(user: &str, owners: Owners) -> Result<Option<Step>> {
+pub(super) fn addition_to_allow(user: &str, owners: Owners) -> Result<Option<MachineChange>> {
     match (access(user)?, owners) {
         (Allowed::Yes, _) => Ok(None),
-        (Allowed::NotNamed(path), Owners::Fix) => Ok(Some(Step::Append { path, line: user.to_owned() })),
+        (Allowed::NotNamed(path), Owners::Fix) => {
+            Ok(Some(MachineChange::Append { path, line: user.to_owned() }))
+        }
         (Allowed::NotNamed(path), Owners::Keep) => {
             let path = path.display();
             Err(Error::new(format!("cron does not allow {user} a crontab: {path} has no line `{user}`."))
@@ -62,8 +64,8 @@ pub(super) fn addition_to_allow(user: &str, owners: Owners) -> Result<Option<Ste
 }
 
 /// Takes the user out of cron.allow again.
-pub(super) fn removal_from_allow(user: &str) -> Option<Step> {
+pub(super) fn removal_from_allow(user: &str) -> Option<MachineChange> {
     let allow =
         LISTS.map(|folder| Path::new(folder).join("cron.allow")).into_iter().find(|path| path.exists());
-    allow.map(|path| Step::TakeOut { path, line: user.to_owned() })
+    allow.map(|path| MachineChange::TakeOut { path, line: user.to_owned() })
 }

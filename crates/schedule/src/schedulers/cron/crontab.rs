@@ -4,7 +4,7 @@
 //! its whole path and carries its variables itself; a setting of the crontab (`NAME=value`) would also hold for the lines below
 //! the block, which are somebody else's.
 
-use crate::job::{Job, USUAL_LOG, check, on_one_line};
+use crate::job::{ScheduledJob, USUAL_LOG, check, on_one_line};
 use crate::marker::Marker;
 use crate::times::{Interval, Schedule};
 use bwdc_core::error::{Error, Result};
@@ -58,7 +58,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A job's lines; a failure is mailed to `mail`, if that is given.
-    pub(crate) fn of(job: &Job, mail: Option<&str>, above: &Settings<'_>) -> Result<Self> {
+    pub(crate) fn of(job: &ScheduledJob, mail: Option<&str>, above: &Settings<'_>) -> Result<Self> {
         mail.map_or(Ok(()), |mail| on_one_line("address", mail))?;
         let line = line(job, mail)?;
         let around = [for_shell(above), mail.map(|mail| for_mail(above, mail, &job.user))];
@@ -224,7 +224,7 @@ impl Block {
 }
 
 /// One line of a crontab.
-fn line(job: &Job, mail: Option<&str>) -> Result<String> {
+fn line(job: &ScheduledJob, mail: Option<&str>) -> Result<String> {
     check(job)?;
     let time = time(&job.schedule)?;
     // cron makes a line end of a bare `%`.
@@ -242,7 +242,7 @@ fn line(job: &Job, mail: Option<&str>) -> Result<String> {
 
 /// For the shell. The program appends to its log itself; what is said before it runs goes to the same file, where the program says
 /// nothing twice. The end of that is mailed after a failure.
-fn command(job: &Job, mail: Option<&str>) -> Result<String> {
+fn command(job: &ScheduledJob, mail: Option<&str>) -> Result<String> {
     let usual = format!("{}/{USUAL_LOG}", job.folder);
     let log = quoted(job.log_file().unwrap_or(&usual))?;
     let mut words = Vec::new();
@@ -311,8 +311,8 @@ mod tests {
 
     const NOTHING: Settings<'static> = Settings(Vec::new());
 
-    fn job(folder: &str) -> Job {
-        Job {
+    fn job(folder: &str) -> ScheduledJob {
+        ScheduledJob {
             schedule: Schedule::parse("15m").unwrap(),
             program: "/usr/bin/bwdc".to_owned(),
             folder: folder.to_owned(),

@@ -11,11 +11,11 @@ use jiff::ZonedDateTime;
 
 use self::crontab::{Access, Block, Crontab, Entry, Origin, Setting, Settings};
 use super::installed::Located;
-use super::{Backend, Homes, Installed, Listing, Mode, Scheduler, at};
+use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at};
 use crate::account;
-use crate::job::{Job, USUAL_LOG};
-use crate::request::{JobUser, Request};
-use crate::steps::{self, Step, Steps};
+use crate::job::{ScheduledJob, USUAL_LOG};
+use crate::request::{JobUser, ScheduleRequest};
+use crate::steps::{self, MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::{Error, Result};
@@ -36,7 +36,7 @@ impl Backend for Cron {
     }
 
     /// The lines of all jobs are in one crontab.
-    fn check(&self, _request: &Request) -> Result<()> {
+    fn check(&self, _request: &ScheduleRequest) -> Result<()> {
         Ok(())
     }
 
@@ -48,16 +48,16 @@ impl Backend for Cron {
         at(as_cron_runs_it(schedule).ok()?.next_after(now))
     }
 
-    fn steps(&self, request: &Request, mode: Mode) -> Result<Steps> {
+    fn steps(&self, request: &ScheduleRequest, mode: Mode) -> Result<Steps> {
         into_crontab(request, mode)
     }
 
-    fn try_out(&self, _request: &Request, job: &Job) -> Result<()> {
+    fn try_out(&self, _request: &ScheduleRequest, job: &ScheduledJob) -> Result<()> {
         trial::run(job, trial::as_user(job, self.name(), trial::Begins::AtHome)?)
     }
 
-    fn list(&self, homes: &Homes) -> Result<Listing> {
-        if cfg!(unix) { in_crontabs(homes) } else { Ok(Listing::default()) }
+    fn list(&self, homes: &Homes) -> Result<ScheduleListing> {
+        if cfg!(unix) { in_crontabs(homes) } else { Ok(ScheduleListing::default()) }
     }
 }
 
@@ -159,8 +159,8 @@ fn crontab_command(user: &str, operand: &str) -> Result<Vec<String>> {
 }
 
 /// Puts the jobs of one user into their crontab.
-fn into_crontab(request: &Request, mode: Mode) -> Result<Steps> {
-    let Request { jobs, user: JobUser { name: user, account }, owners, options, .. } = request;
+fn into_crontab(request: &ScheduleRequest, mode: Mode) -> Result<Steps> {
+    let ScheduleRequest { jobs, user: JobUser { name: user, account }, owners, options, .. } = request;
     let mail = options.mail_to.as_deref();
     // What is wrong with them is told before anything is done.
     let entries =
@@ -186,13 +186,15 @@ fn into_crontab(request: &Request, mode: Mode) -> Result<Steps> {
     Ok(steps)
 }
 
-fn replacing(user: &str, now: Option<&str>, then: Option<&str>) -> Result<Option<Step>> {
+fn replacing(user: &str, now: Option<&str>, then: Option<&str>) -> Result<Option<MachineChange>> {
     if now == then {
         return Ok(None);
     }
     Ok(Some(match then {
-        Some(text) => Step::Run { command: crontab_command(user, "-")?, input: Some(text.to_owned()) },
-        None => Step::Run { command: crontab_command(user, "-r")?, input: None },
+        Some(text) => {
+            MachineChange::Run { command: crontab_command(user, "-")?, input: Some(text.to_owned()) }
+        }
+        None => MachineChange::Run { command: crontab_command(user, "-r")?, input: None },
     }))
 }
 
@@ -224,7 +226,7 @@ fn in_crontab(user: &str) -> Result<Vec<Installed>> {
 }
 
 /// What is in the crontabs that are looked at. Where there is no cron, nobody's.
-fn in_crontabs(homes: &Homes) -> Result<Listing> {
+fn in_crontabs(homes: &Homes) -> Result<ScheduleListing> {
     let has_crontab = || account::own_name().and_then(|user| crontab(&user)).is_ok();
     let all = match &homes.user {
         Some(user) => in_crontab_or_orphan(user)?,
@@ -232,7 +234,7 @@ fn in_crontabs(homes: &Homes) -> Result<Listing> {
         None if has_crontab() => in_crontab(&account::own_name()?)?,
         None => Vec::new(),
     };
-    Ok(Listing { installed: all, unreadable: Vec::new() })
+    Ok(ScheduleListing { installed: all, unreadable: Vec::new() })
 }
 
 fn in_crontab_or_orphan(user: &str) -> Result<Vec<Installed>> {
@@ -244,8 +246,8 @@ fn in_crontab_or_orphan(user: &str) -> Result<Vec<Installed>> {
 }
 
 /// Everybody's. What one user has broken does not hide the others'.
-fn in_all_crontabs() -> Listing {
-    let mut found = Listing::default();
+fn in_all_crontabs() -> ScheduleListing {
+    let mut found = ScheduleListing::default();
     for spooled in spool::spooled() {
         let read = match account::find(&spooled.user) {
             Ok(Some(_)) => in_crontab(&spooled.user),

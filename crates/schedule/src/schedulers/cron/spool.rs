@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Orphan;
 use super::crontab::{Crontab, Entry, Origin};
 use crate::schedulers::{Installed, Scheduler};
-use crate::steps::{Step, Steps};
+use crate::steps::{MachineChange, Steps};
 use bwdc_core::error::{Error, Result};
 
 /// Where cron keeps crontabs: Debian, others, macOS.
@@ -56,8 +56,8 @@ pub(super) fn out_of_orphan(path: &Path, folder: &str) -> Result<Steps> {
     let is_empty = rest.lines().all(|line| line.is_empty() || line.starts_with('#'));
     let path = path.to_owned();
     Ok(Steps(vec![if was_made && is_empty {
-        Step::Remove { path }
+        MachineChange::Remove { path }
     } else {
-        Step::Replace { path, text: rest }
+        MachineChange::Replace { path, text: rest }
     }]))
 }

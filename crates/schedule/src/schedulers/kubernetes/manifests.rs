@@ -1,9 +1,9 @@
 //! A CronJob of Kubernetes, with a Secret and a volume for its state ("CronJob", kubernetes.io).
 
-use crate::job::{Job, check};
+use crate::job::{ScheduledJob, check};
 use crate::schedulers::cron;
 use crate::times::Schedule;
-use crate::times::cron::{Cron, Days};
+use crate::times::cron::{CronExpression, Days};
 use bwdc_core::error::{Error, Result};
 
 /// What a CronJob has besides its times.
@@ -16,7 +16,7 @@ pub struct Options {
 }
 
 /// The manifests, as YAML.
-pub(crate) fn manifests(job: &Job, options: &Options) -> Result<String> {
+pub(crate) fn manifests(job: &ScheduledJob, options: &Options) -> Result<String> {
     check(job)?;
     let name = job.name();
     // RFC 1123: the name of a CronJob leaves room for what its jobs are called.
@@ -144,7 +144,7 @@ fn time(schedule: &Schedule) -> Result<String> {
     }
 }
 
-fn numbers(cron: &Cron) -> Result<String> {
+fn numbers(cron: &CronExpression) -> Result<String> {
     let (minute, hour, month) = (cron.minute.numbers("-"), cron.hour.numbers("-"), cron.month.numbers("-"));
     let (of_month, of_week) = (cron.day_of_month.numbers("-"), cron.day_of_week.numbers("-"));
     let (of_month, of_week) = match cron.days() {

@@ -5,9 +5,9 @@ mod manifests;
 use jiff::ZonedDateTime;
 use serde_json::json;
 
-use super::{Accounts, Backend, Homes, Listing, Machine, Mode, Printed, at};
-use crate::job::Job;
-use crate::request::Request;
+use super::{Accounts, Backend, Homes, Machine, Mode, Printed, ScheduleListing, at};
+use crate::job::ScheduledJob;
+use crate::request::ScheduleRequest;
 use crate::steps::Steps;
 use crate::times::Schedule;
 use bwdc_core::error::Result;
@@ -43,23 +43,23 @@ impl Backend for Kubernetes {
         at(schedule.next_after(now))
     }
 
-    fn steps(&self, _request: &Request, _mode: Mode) -> Result<Steps> {
+    fn steps(&self, _request: &ScheduleRequest, _mode: Mode) -> Result<Steps> {
         Ok(Steps::default())
     }
 
-    fn try_out(&self, _request: &Request, _job: &Job) -> Result<()> {
+    fn try_out(&self, _request: &ScheduleRequest, _job: &ScheduledJob) -> Result<()> {
         Ok(())
     }
 
-    fn print(&self, request: &Request) -> Result<Printed> {
-        let Request { jobs, options, .. } = request;
-        let each = |job: &Job| manifests::manifests(job, &options.kubernetes);
+    fn print(&self, request: &ScheduleRequest) -> Result<Printed> {
+        let ScheduleRequest { jobs, options, .. } = request;
+        let each = |job: &ScheduledJob| manifests::manifests(job, &options.kubernetes);
         let text = jobs.iter().map(each).collect::<Result<Vec<_>>>()?.join("---\n");
         let value = json!({ "object": "manifests", "yaml": text });
         Ok(Printed { text: text.trim_end().to_owned(), value })
     }
 
-    fn list(&self, _homes: &Homes) -> Result<Listing> {
-        Ok(Listing::default())
+    fn list(&self, _homes: &Homes) -> Result<ScheduleListing> {
+        Ok(ScheduleListing::default())
     }
 }

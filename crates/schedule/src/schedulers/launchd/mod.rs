@@ -8,11 +8,11 @@ use jiff::ZonedDateTime;
 
 use self::property_list::Domain;
 use super::installed::Located;
-use super::{Backend, Homes, Installed, Listing, Mode, Scheduler, at, files};
+use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at, files};
 use crate::account;
-use crate::job::{Job, USUAL_LOG};
-use crate::request::Request;
-use crate::steps::{self, Step, Steps};
+use crate::job::{ScheduledJob, USUAL_LOG};
+use crate::request::ScheduleRequest;
+use crate::steps::{self, MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::Result;
@@ -40,23 +40,23 @@ impl Backend for Launchd {
         }
     }
 
-    fn steps(&self, request: &Request, _mode: Mode) -> Result<Steps> {
+    fn steps(&self, request: &ScheduleRequest, _mode: Mode) -> Result<Steps> {
         let is_own = request.user.is_own()? && !account::is_root();
         let domain = if is_own { Domain::User } else { Domain::System };
         let folder = list_folder(domain, &request.homes.home);
         Steps::all(request.jobs.iter().map(|job| into_launchd(job, domain, &folder)))
     }
 
-    fn try_out(&self, _request: &Request, job: &Job) -> Result<()> {
+    fn try_out(&self, _request: &ScheduleRequest, job: &ScheduledJob) -> Result<()> {
         trial::run(job, trial::as_user(job, self.name(), trial::Begins::InFolder)?)
     }
 
-    fn list(&self, homes: &Homes) -> Result<Listing> {
+    fn list(&self, homes: &Homes) -> Result<ScheduleListing> {
         if cfg!(not(unix)) {
-            return Ok(Listing::default());
+            return Ok(ScheduleListing::default());
         }
         let of = |domain| in_launchd(&list_folder(domain, &homes.home), domain);
-        Ok(Listing::of([Domain::System, Domain::User].into_iter().flat_map(of).collect()))
+        Ok(ScheduleListing::of([Domain::System, Domain::User].into_iter().flat_map(of).collect()))
     }
 }
 
@@ -86,8 +86,8 @@ impl Located for PropertyList {
 
     fn removal(&self) -> Result<Steps> {
         Ok(Steps(vec![
-            Step::attempt(&["launchctl", "bootout", &self.target()?]),
-            Step::Remove { path: self.path.clone() },
+            MachineChange::attempt(&["launchctl", "bootout", &self.target()?]),
+            MachineChange::Remove { path: self.path.clone() },
         ]))
     }
 
@@ -118,7 +118,7 @@ fn launchd_domain(domain: Domain) -> Result<String> {
     }
 }
 
-fn into_launchd(job: &Job, domain: Domain, folder: &Path) -> Result<Steps> {
+fn into_launchd(job: &ScheduledJob, domain: Domain, folder: &Path) -> Result<Steps> {
     let mut steps = Steps::default();
     let label = property_list::label(job);
     let path = folder.join(format!("{label}.plist"));
@@ -127,8 +127,8 @@ fn into_launchd(job: &Job, domain: Domain, folder: &Path) -> Result<Steps> {
     if !steps.is_empty() {
         let target = launchd_domain(domain)?;
         let loaded = format!("{target}/{label}");
-        steps.0.insert(0, Step::attempt(&["launchctl", "bootout", &loaded]));
-        steps.0.push(Step::run(&["launchctl", "bootstrap", &target, &path.display().to_string()]));
+        steps.0.insert(0, MachineChange::attempt(&["launchctl", "bootout", &loaded]));
+        steps.0.push(MachineChange::run(&["launchctl", "bootstrap", &target, &path.display().to_string()]));
     }
     Ok(steps)
 }

@@ -1,8 +1,8 @@
 //! A property list for launchd (launchd.plist(5)).
 
-use crate::job::{Job, USUAL_LOG, check, xml};
+use crate::job::{ScheduledJob, USUAL_LOG, check, xml};
 use crate::times::Schedule;
-use crate::times::cron::{Cron, Days};
+use crate::times::cron::{CronExpression, Days};
 use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
 
@@ -10,7 +10,7 @@ use bwdc_core::error::{Error, Result};
 const MOST: usize = 1000;
 
 /// The label, which is also the file's name.
-pub(crate) fn label(job: &Job) -> String {
+pub(crate) fn label(job: &ScheduledJob) -> String {
     format!("bwdc.{}", job.name())
 }
 
@@ -23,7 +23,7 @@ pub(crate) enum Domain {
     User,
 }
 
-pub(crate) fn property_list(job: &Job, domain: Domain) -> Result<String> {
+pub(crate) fn property_list(job: &ScheduledJob, domain: Domain) -> Result<String> {
     check(job)?;
     // The program appends to the same file, and says nothing twice there.
     let log = job.log_file().map_or_else(|| format!("{}/{USUAL_LOG}", job.folder), str::to_owned);
@@ -75,7 +75,7 @@ fn trigger(schedule: &Schedule) -> Result<String> {
 type Times = Vec<(&'static str, u8)>;
 
 /// Every combination of the fields' values; what is not named counts as any.
-fn calendar(cron: &Cron) -> Result<Vec<Times>> {
+fn calendar(cron: &CronExpression) -> Result<Vec<Times>> {
     if !cron.ever_runs() {
         return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }

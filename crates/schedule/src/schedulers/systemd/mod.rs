@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::installed::Located;
-use super::{Backend, Homes, Installed, Listing, Mode, Scheduler, at, files};
-use crate::job::Job;
+use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at, files};
+use crate::job::ScheduledJob;
 use crate::marker::Marker;
-use crate::request::Request;
-use crate::steps::{self, Step, Steps};
+use crate::request::ScheduleRequest;
+use crate::steps::{self, MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::Result;
@@ -43,14 +43,14 @@ impl Backend for Systemd {
         }
     }
 
-    fn steps(&self, request: &Request, _mode: Mode) -> Result<Steps> {
-        let Request { jobs, options, homes, .. } = request;
+    fn steps(&self, request: &ScheduleRequest, _mode: Mode) -> Result<Steps> {
+        let ScheduleRequest { jobs, options, homes, .. } = request;
         let folder = unit_folder(options.systemd.manager, &homes.config_home);
-        let each = |job: &Job| into_systemd(job, &options.systemd, &folder);
+        let each = |job: &ScheduledJob| into_systemd(job, &options.systemd, &folder);
         Steps::all(jobs.iter().map(each))
     }
 
-    fn try_out(&self, request: &Request, job: &Job) -> Result<()> {
+    fn try_out(&self, request: &ScheduleRequest, job: &ScheduledJob) -> Result<()> {
         // Without a systemd that runs, that is what fails.
         if !runs_here() {
             return Ok(());
@@ -60,12 +60,12 @@ impl Backend for Systemd {
         trial::run(job, run_once(job, options, &added_to_service(&folder, job)))
     }
 
-    fn list(&self, homes: &Homes) -> Result<Listing> {
+    fn list(&self, homes: &Homes) -> Result<ScheduleListing> {
         if cfg!(not(unix)) {
-            return Ok(Listing::default());
+            return Ok(ScheduleListing::default());
         }
         let of = |manager| in_systemd(&unit_folder(manager, &homes.config_home), manager);
-        Ok(Listing::of([Manager::System, Manager::User].into_iter().flat_map(of).collect()))
+        Ok(ScheduleListing::of([Manager::System, Manager::User].into_iter().flat_map(of).collect()))
     }
 }
 
@@ -158,7 +158,7 @@ fn unit_folder(manager: Manager, config_home: &Path) -> PathBuf {
 }
 
 /// What an administrator has added to a job's service.
-fn added_to_service(folder: &Path, job: &Job) -> Vec<String> {
+fn added_to_service(folder: &Path, job: &ScheduledJob) -> Vec<String> {
     let files =
         fs::read_dir(folder.join(format!("{}.service.d", job.name()))).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
@@ -173,7 +173,7 @@ fn systemctl(manager: Manager, words: &[&str]) -> Vec<String> {
     ["systemctl"].into_iter().chain(own).chain(words.iter().copied()).map(str::to_owned).collect()
 }
 
-fn into_systemd(job: &Job, options: &Options, folder: &Path) -> Result<Steps> {
+fn into_systemd(job: &ScheduledJob, options: &Options, folder: &Path) -> Result<Steps> {
     let mut steps = Steps::default();
     for (name, text) in units::units(job, options)? {
         let path = folder.join(name);
@@ -185,14 +185,14 @@ fn into_systemd(job: &Job, options: &Options, folder: &Path) -> Result<Steps> {
     let now = if job.schedule == Schedule::Boot { "stop" } else { "restart" };
     if !steps.is_empty() || !is_on(&timer, job, options.manager) {
         for words in [&["daemon-reload"][..], &["enable", "--quiet", &timer], &[now, &timer]] {
-            steps.0.push(Step::Run { command: systemctl(options.manager, words), input: None });
+            steps.0.push(MachineChange::Run { command: systemctl(options.manager, words), input: None });
         }
     }
     Ok(steps)
 }
 
 /// Whether a timer whose files are there is in use as well.
-fn is_on(timer: &str, job: &Job, manager: Manager) -> bool {
+fn is_on(timer: &str, job: &ScheduledJob, manager: Manager) -> bool {
     let is = |state: &str| steps::run(&systemctl(manager, &[state, "--quiet", timer]), None).is_ok();
     is("is-enabled") && (job.schedule == Schedule::Boot || is("is-active"))
 }
@@ -200,19 +200,22 @@ fn is_on(timer: &str, job: &Job, manager: Manager) -> bool {
 fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Steps {
     let timer = format!("{name}.timer");
     let service = format!("{name}.service");
-    let attempt = |words: &[&str]| Step::Try { command: systemctl(manager, words) };
+    let attempt = |words: &[&str]| MachineChange::Try { command: systemctl(manager, words) };
     // A manager that goes on with what it knows has to hear of it; where none runs, the link is what it would do.
     let disable = if runs_here() {
-        Step::Run { command: systemctl(manager, &["disable", "--now", "--quiet", &timer]), input: None }
+        MachineChange::Run {
+            command: systemctl(manager, &["disable", "--now", "--quiet", &timer]),
+            input: None,
+        }
     } else {
-        Step::Remove { path: folder.join("timers.target.wants").join(&timer) }
+        MachineChange::Remove { path: folder.join("timers.target.wants").join(&timer) }
     };
     Steps(vec![
         disable,
         // When it ran last, which Persistent= remembers.
         attempt(&["clean", "--what=state", &timer]),
-        Step::Remove { path: folder.join(&timer) },
-        Step::Remove { path: folder.join(&service) },
+        MachineChange::Remove { path: folder.join(&timer) },
+        MachineChange::Remove { path: folder.join(&service) },
         attempt(&["daemon-reload"]),
         attempt(&["reset-failed", &timer, &service]),
     ])
@@ -242,7 +245,7 @@ fn next_of_timers(text: &str) -> Option<Timestamp> {
 }
 
 /// A service that is there once, with the properties of the one that will be installed.
-fn run_once(job: &Job, options: &Options, added: &[String]) -> Vec<String> {
+fn run_once(job: &ScheduledJob, options: &Options, added: &[String]) -> Vec<String> {
     let own = (options.manager == Manager::User).then_some("--user");
     let fixed = ["--pipe", "--wait", "--quiet", "--collect"];
     let mut words: Vec<String> =

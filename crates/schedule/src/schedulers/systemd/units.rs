@@ -1,8 +1,8 @@
 //! A service and a timer of systemd (systemd.service(5), systemd.timer(5), systemd.exec(5)).
 
-use crate::job::{Job, check};
+use crate::job::{ScheduledJob, check};
 use crate::times::Schedule;
-use crate::times::cron::{Cron, Days};
+use crate::times::cron::{CronExpression, Days};
 use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
 
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// Both units, by file name.
-pub(crate) fn units(job: &Job, options: &Options) -> Result<[(String, String); 2]> {
+pub(crate) fn units(job: &ScheduledJob, options: &Options) -> Result<[(String, String); 2]> {
     check(job)?;
     let texts = [("folder", &job.folder), ("program", &job.program)].into_iter();
     let files = options.credentials.iter().map(|(_, file)| ("file", file));
@@ -47,7 +47,7 @@ fn ends_well(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn head(job: &Job) -> String {
+fn head(job: &ScheduledJob) -> String {
     let marker = job.marker().text();
     let folder = escaped(&job.folder);
     format!(
@@ -56,7 +56,7 @@ fn head(job: &Job) -> String {
 }
 
 /// What the service is run with, for one that is run once. No file reads these, so that `%` begins nothing.
-pub(crate) fn properties(job: &Job, options: &Options) -> Vec<String> {
+pub(crate) fn properties(job: &ScheduledJob, options: &Options) -> Vec<String> {
     properties_in(&service(job, options))
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn properties_in(text: &str) -> Vec<String> {
     lines.map(|line| line.replace("%%", "%")).collect()
 }
 
-fn service(job: &Job, options: &Options) -> String {
+fn service(job: &ScheduledJob, options: &Options) -> String {
     let mut lines = vec![
         format!("{}Wants=network-online.target", head(job)),
         "After=network-online.target".to_owned(),
@@ -145,7 +145,7 @@ const SYSTEM: &[&str] = &[
 ];
 
 /// Homes are empty, unless something that the job needs is in one: so that `BindReadOnlyPaths=` can show a folder of one.
-fn protect_home(job: &Job) -> &'static str {
+fn protect_home(job: &ScheduledJob) -> &'static str {
     let is_home = |path: &str| ["/home/", "/root/", "/run/user/"].iter().any(|home| path.starts_with(home));
     let paths = [job.folder.as_str(), &job.program].into_iter();
     // A variable may name a file: bwdc.toml, certificates, secrets.
@@ -157,7 +157,7 @@ fn protect_home(job: &Job) -> &'static str {
     }
 }
 
-fn timer(job: &Job, options: &Options) -> Result<String> {
+fn timer(job: &ScheduledJob, options: &Options) -> Result<String> {
     let mut lines = vec![head(job), "[Timer]".to_owned()];
     lines.extend(triggers(&job.schedule)?);
     lines.push("AccuracySec=1s".to_owned());
@@ -192,7 +192,7 @@ fn triggers(schedule: &Schedule) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// There is no such date.
-pub fn calendar(cron: &Cron) -> Result<Vec<String>> {
+pub fn calendar(cron: &CronExpression) -> Result<Vec<String>> {
     if !cron.ever_runs() {
         return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }

@@ -8,11 +8,13 @@ use jiff::ZonedDateTime;
 use serde_json::json;
 
 use super::installed::Located;
-use super::{Accounts, Backend, Homes, Installed, Listing, Machine, Mode, Printed, Scheduler, at, files};
-use crate::job::{Job, USUAL_LOG, name_of};
+use super::{
+    Accounts, Backend, Homes, Installed, Machine, Mode, Printed, ScheduleListing, Scheduler, at, files,
+};
+use crate::job::{ScheduledJob, USUAL_LOG, name_of};
 use crate::marker::Marker;
-use crate::request::Request;
-use crate::steps::{self, Step, Steps};
+use crate::request::ScheduleRequest;
+use crate::steps::{self, MachineChange, Steps};
 use crate::times::Schedule;
 use bwdc_core::error::Result;
 
@@ -54,8 +56,8 @@ impl Backend for TaskScheduler {
         }
     }
 
-    fn steps(&self, request: &Request, _mode: Mode) -> Result<Steps> {
-        let each = |job: &Job| {
+    fn steps(&self, request: &ScheduleRequest, _mode: Mode) -> Result<Steps> {
+        let each = |job: &ScheduledJob| {
             let file = std::env::temp_dir().join(format!("{}.xml", job.name()));
             into_task_scheduler(job, &file)
         };
@@ -63,11 +65,11 @@ impl Backend for TaskScheduler {
     }
 
     /// It asks for the user's password: nobody can be tried without it.
-    fn try_out(&self, _request: &Request, _job: &Job) -> Result<()> {
+    fn try_out(&self, _request: &ScheduleRequest, _job: &ScheduledJob) -> Result<()> {
         Ok(())
     }
 
-    fn print(&self, request: &Request) -> Result<Printed> {
+    fn print(&self, request: &ScheduleRequest) -> Result<Printed> {
         let mut parts = Vec::new();
         let mut list = Vec::new();
         for job in &request.jobs {
@@ -82,8 +84,8 @@ impl Backend for TaskScheduler {
         Ok(Printed { text: parts.join("\n\n"), value: list.into() })
     }
 
-    fn list(&self, _homes: &Homes) -> Result<Listing> {
-        in_task_scheduler().map(Listing::of)
+    fn list(&self, _homes: &Homes) -> Result<ScheduleListing> {
+        in_task_scheduler().map(ScheduleListing::of)
     }
 }
 
@@ -104,7 +106,7 @@ impl Located for Task {
     }
 
     fn removal(&self) -> Result<Steps> {
-        Ok(Steps(vec![Step::run(&["schtasks", "/Delete", "/TN", &self.path, "/F"])]))
+        Ok(Steps(vec![MachineChange::run(&["schtasks", "/Delete", "/TN", &self.path, "/F"])]))
     }
 
     fn run_now(&self) -> Result<Vec<String>> {
@@ -117,7 +119,7 @@ impl Located for Task {
 }
 
 /// The file with the task, then the command that registers it.
-fn into_task_scheduler(job: &Job, file: &Path) -> Result<Steps> {
+fn into_task_scheduler(job: &ScheduledJob, file: &Path) -> Result<Steps> {
     let text = task::task(job)?;
     let path = task::path(job);
     match in_task_scheduler()?.into_iter().find(|known| known.place() == path) {
@@ -129,10 +131,10 @@ fn into_task_scheduler(job: &Job, file: &Path) -> Result<Steps> {
         _ => {}
     }
     Ok(Steps(vec![
-        Step::WriteUtf16 { path: file.to_owned(), text },
+        MachineChange::WriteUtf16 { path: file.to_owned(), text },
         // It asks for the user's password.
-        Step::Ask { command: task::create(job, &file.display().to_string()) },
-        Step::Remove { path: file.to_owned() },
+        MachineChange::Ask { command: task::create(job, &file.display().to_string()) },
+        MachineChange::Remove { path: file.to_owned() },
     ]))
 }
 

@@ -1,9 +1,9 @@
 //! A task for the Windows Task Scheduler, as XML ("Task Scheduler Schema", Microsoft Learn), and the commands that register it.
 
-use crate::job::{Job, check, xml};
+use crate::job::{ScheduledJob, check, xml};
 use crate::script::literal;
 use crate::times::Schedule;
-use crate::times::cron::{Cron, Days};
+use crate::times::cron::{CronExpression, Days};
 use crate::times::explain::MONTHS;
 use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
@@ -24,12 +24,12 @@ const LONGEST_PATH: usize = 260;
 const BEGIN: &str = "2024-01-01";
 
 /// The task's folder and name.
-pub(crate) fn path(job: &Job) -> String {
+pub(crate) fn path(job: &ScheduledJob) -> String {
     format!("\\bwdc\\{}", job.name())
 }
 
 /// The XML. Without an encoding in its head it is valid as a UTF-16 file, for `schtasks`, and as a text in PowerShell, alike.
-pub(crate) fn task(job: &Job) -> Result<String> {
+pub(crate) fn task(job: &ScheduledJob) -> Result<String> {
     check(job)?;
     short(&job.folder)?;
     let triggers: String = triggers(&job.schedule)?.into_iter().map(|trigger| trigger + "\n").collect();
@@ -87,7 +87,7 @@ fn short(path: &str) -> Result<()> {
 }
 
 /// A task has no variables of its own, so that the command processor sets them.
-fn arguments(job: &Job) -> Result<String> {
+fn arguments(job: &ScheduledJob) -> Result<String> {
     let mut words = Vec::new();
     for (name, value) in job.environment("task-scheduler") {
         words.push(format!("set \"{name}={}\"&&", plain(value)?));
@@ -113,7 +113,7 @@ fn plain(text: &str) -> Result<&str> {
 }
 
 /// The command that registers the task from a file, and asks for the user's password.
-pub(crate) fn create(job: &Job, file: &str) -> Vec<String> {
+pub(crate) fn create(job: &ScheduledJob, file: &str) -> Vec<String> {
     ["schtasks", "/Create", "/TN", &path(job), "/XML", file, "/RU", &job.user, "/RP", "*", "/F"]
         .map(str::to_owned)
         .to_vec()
@@ -130,7 +130,7 @@ pub(crate) fn command_line(command: &[String]) -> String {
 }
 
 /// What registers the task: for the command prompt, and for PowerShell. Both ask for the user's password.
-pub(crate) fn registering(job: &Job, file: &str) -> [String; 2] {
+pub(crate) fn registering(job: &ScheduledJob, file: &str) -> [String; 2] {
     let (name, user) = (job.name(), literal(&job.user));
     [
         command_line(&create(job, file)),
@@ -170,7 +170,7 @@ fn triggers(schedule: &Schedule) -> Result<Vec<String>> {
     }
 }
 
-fn of_cron(cron: &Cron) -> Result<Vec<String>> {
+fn of_cron(cron: &CronExpression) -> Result<Vec<String>> {
     let dates = dates(cron)?;
     let times = times(cron);
     let count = dates.len() * times.len();
@@ -198,7 +198,7 @@ fn trigger(Series { first, step, count }: Series, date: &str) -> String {
 }
 
 /// The times of a day in as few series as it takes: one for all, or one for each hour, or one for each step within it.
-fn times(cron: &Cron) -> Vec<Series> {
+fn times(cron: &CronExpression) -> Vec<Series> {
     let at = |hour: u8, minute: u8| u16::from(hour) * 60 + u16::from(minute);
     let all: Vec<u16> = cron
         .hour
@@ -235,7 +235,7 @@ fn series(values: &[u16]) -> Vec<Series> {
 }
 
 /// The kinds of dates, each an element.
-fn dates(cron: &Cron) -> Result<Vec<String>> {
+fn dates(cron: &CronExpression) -> Result<Vec<String>> {
     if !cron.ever_runs() {
         return Err(Error::new(format!("`{cron}` never runs: there is no such date.")));
     }
@@ -267,7 +267,7 @@ fn by_month(days: Vec<u8>, months: &Field) -> String {
     )
 }
 
-fn by_week(cron: &Cron) -> String {
+fn by_week(cron: &CronExpression) -> String {
     const NAMES: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     let days: String = cron
         .day_of_week
@@ -327,9 +327,9 @@ mod tests {
         assert_eq!(of("0,1,3 5,8 * * *").len(), 3);
     }
 
-    fn job(folder: String) -> Job {
+    fn job(folder: String) -> ScheduledJob {
         let schedule = Schedule::parse("@daily").unwrap();
-        Job {
+        ScheduledJob {
             schedule,
             program: "bwdc".to_owned(),
             folder,
