@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bwdc_connect::http::assertion::{Algorithm, Header, Signer};
-use bwdc_connect::http::{Http, Request, Settings};
+use bwdc_connect::http::{Http, HttpRequest, HttpSettings};
 use bwdc_core::Secret;
 use bwdc_sandbox::cloud::entra::{self, Entra};
 use bwdc_sandbox::cloud::google::{self, Google};
@@ -90,7 +90,7 @@ fn google_authorization(cloud: &Cloud) -> String {
     let form =
         [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.reveal())];
     let url = format!("{}/token", cloud.url()).parse().expect("an address");
-    log_in(Request::post_form(url, &form, Duration::from_secs(60)))
+    log_in(HttpRequest::post_form(url, &form, Duration::from_secs(60)))
 }
 
 const ENTRA: Vendor = Vendor {
@@ -114,7 +114,7 @@ const ENTRA: Vendor = Vendor {
             ("client_secret", entra::SECRET),
             ("scope", "https://graph.microsoft.com/.default"),
         ];
-        log_in(Request::post_form(url.parse().expect("an address"), &form, Duration::from_secs(60)))
+        log_in(HttpRequest::post_form(url.parse().expect("an address"), &form, Duration::from_secs(60)))
     },
     wait_per_group: Duration::ZERO,
     page: usize::MAX,
@@ -135,7 +135,7 @@ const ONELOGIN: Vendor = Vendor {
     authorization: |cloud| {
         let url = format!("{}/auth/oauth2/v2/token", cloud.url()).parse().expect("an address");
         let body = json!({ "grant_type": "client_credentials" });
-        let mut request = Request::post_json(url, &body, Duration::from_secs(60));
+        let mut request = HttpRequest::post_json(url, &body, Duration::from_secs(60));
         let basic = STANDARD.encode(format!("{}:{}", onelogin::CLIENT_ID, onelogin::CLIENT_SECRET));
         request.headers.insert(AUTHORIZATION, format!("Basic {basic}").parse().expect("a header"));
         log_in(request)
@@ -146,8 +146,8 @@ const ONELOGIN: Vendor = Vendor {
 };
 
 /// Asks for a token.
-fn log_in(request: Request) -> String {
-    let http = Http::new(Settings::default()).expect("a client");
+fn log_in(request: HttpRequest) -> String {
+    let http = Http::new(HttpSettings::default()).expect("a client");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let answer = runtime.block_on(http.send("Logging in", &request)).expect("an answer");
     let token: Value = serde_json::from_slice(&answer.body).expect("a token");
@@ -227,14 +227,14 @@ fn sync(plan: &Plan, vendor: &Vendor, cloud: &Cloud, users: usize, groups: usize
 
 /// What was asked of one, asked of the other, over one connection.
 async fn one_after_another(asked: &Cloud, other: &Cloud, authorization: &str) -> Duration {
-    let http = Http::new(Settings::default()).expect("a client");
+    let http = Http::new(HttpSettings::default()).expect("a client");
     let started = Instant::now();
     for line in asked.log() {
         let Some(path) = line.strip_prefix("GET ") else { continue };
         // Addresses of pages lead to where they were given out.
         let path = path.replace(&asked.url(), "");
         let url = format!("{}{path}", other.url()).parse().expect("an address");
-        let mut request = Request::get(url, Duration::from_secs(60));
+        let mut request = HttpRequest::get(url, Duration::from_secs(60));
         request.headers.insert(AUTHORIZATION, authorization.parse().expect("a header"));
         let answer = http.send("Replaying a request", &request).await.expect("an answer");
         assert!(answer.status.is_success(), "{} for {path}", answer.status);

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bwdc_connect::directory::{Counts, Progress};
+use bwdc_connect::directory::{Progress, ReadCounts};
 use bwdc_connect::mask::masked;
 use bwdc_core::note::{NoteGroup, Severity};
 use bwdc_sync::Watch;
@@ -291,7 +291,7 @@ impl Drop for CountingLine {
     }
 }
 
-fn reading(Counts { users, groups, requests, expected }: Counts) -> String {
+fn reading(ReadCounts { users, groups, requests, expected }: ReadCounts) -> String {
     let read = format!("Reading the directory: {users} users, {groups} groups");
     match requests {
         0 => read,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bwdc_connect::directory::{self, Scope};
+use bwdc_connect::directory::{self, ReadScope};
 use bwdc_core::error::{Error, Result};
 use bwdc_core::rules::{
     BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
@@ -22,7 +22,7 @@ pub struct Instance {
     /// Type of the directory.
     pub directory: directory::Config,
     /// Entries that are synced; `None` if neither users nor groups are.
-    pub scope: Option<Scope>,
+    pub scope: Option<ReadScope>,
     /// Rules by which is decided.
     pub rules: Rules,
     /// Warnings of every run, such as about a password that crosses the network in clear.
@@ -52,7 +52,7 @@ impl Instance {
         }
         let scope = scope(&Values(data))?;
         // Without groups there is nobody in the groups that it keeps.
-        let group_filter = group_filter.filter(|_| scope.is_some_and(Scope::has_groups));
+        let group_filter = group_filter.filter(|_| scope.is_some_and(ReadScope::has_groups));
         let rules = Rules { user_filter, group_filter, ..rules(&Values(data))? };
         Ok(Self { directory, scope, rules, warnings })
     }
@@ -77,11 +77,11 @@ fn secret_of(data: &Data) -> Option<&'static DeclaredSecret> {
     kind.secret.filter(|_| (kind.takes_secret)(&Values(data)))
 }
 
-fn scope(values: &Values<'_>) -> Result<Option<Scope>> {
+fn scope(values: &Values<'_>) -> Result<Option<ReadScope>> {
     Ok(match (values.flag(&sync::USERS)?, values.flag(&sync::GROUPS)?) {
-        (true, true) => Some(Scope::UsersAndGroups),
-        (true, false) => Some(Scope::Users),
-        (false, true) => Some(Scope::Groups),
+        (true, true) => Some(ReadScope::UsersAndGroups),
+        (true, false) => Some(ReadScope::Users),
+        (false, true) => Some(ReadScope::Groups),
         (false, false) => None,
     })
 }

@@ -6,7 +6,7 @@ use crate::mask::masked;
 
 /// Kind of failure. The program maps each kind to an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// A setting is missing, invalid or contradicts another.
     Configuration,
     /// No connection: name not found, refused, cut, no answer in time.
@@ -30,7 +30,7 @@ pub enum Kind {
 /// Never carries a secret: callers pass addresses, names and answers, not credentials, and what a server repeats of them is masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     attempted: String,
     reason: String,
     hint: Option<String>,
@@ -42,7 +42,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Makes an error. `attempted` is such as "Reading users from ldap://host:389 under ou=people,dc=example,dc=org (page 3)";
     /// `reason` is the other side's own text if there is one.
-    pub fn new(kind: Kind, attempted: impl Into<String>, reason: impl fmt::Display) -> Self {
+    pub fn new(kind: ErrorKind, attempted: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self {
             kind,
             attempted: attempted.into(),
@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// Kind of failure.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 

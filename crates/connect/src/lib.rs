@@ -14,4 +14,4 @@ pub mod probe;
 pub mod release;
 pub mod tls;
 
-pub use error::{Error, Kind, Result};
+pub use error::{Error, ErrorKind, Result};

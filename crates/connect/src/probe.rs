@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Time limit for each step.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -26,12 +26,12 @@ pub struct Check {
     /// Subject of the check, in a few words.
     pub what: String,
     /// Result.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
 }
 
 /// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// As it should be, with details.
     Good(String),
     /// It works, but somebody should look at it.
@@ -48,25 +48,25 @@ pub enum Outcome {
 impl Check {
     /// Makes a check with a good result.
     pub fn good(what: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { what: what.into(), outcome: Outcome::Good(found.into()) }
+        Self { what: what.into(), outcome: CheckOutcome::Good(found.into()) }
     }
 
     /// Makes a check with a warning.
     pub fn doubtful(what: impl Into<String>, found: impl Into<String>, next_step: impl Into<String>) -> Self {
-        let outcome = Outcome::Doubtful { found: found.into(), next_step: next_step.into() };
+        let outcome = CheckOutcome::Doubtful { found: found.into(), next_step: next_step.into() };
         Self { what: what.into(), outcome }
     }
 
     /// Makes a check that failed.
     pub fn bad(what: impl Into<String>, error: Error) -> Self {
-        Self { what: what.into(), outcome: Outcome::Bad(error) }
+        Self { what: what.into(), outcome: CheckOutcome::Bad(error) }
     }
 
     /// Turns a failure into a warning.
     #[must_use]
     pub fn doubtful_if_bad(self) -> Self {
         match self.outcome {
-            Outcome::Bad(error) => {
+            CheckOutcome::Bad(error) => {
                 let next_step = error.next_step().unwrap_or_default().to_owned();
                 Self::doubtful(self.what, error.to_string(), next_step)
             }
@@ -76,13 +76,13 @@ impl Check {
 
     /// Whether the following steps are worth checking.
     pub fn is_bad(&self) -> bool {
-        matches!(self.outcome, Outcome::Bad(_))
+        matches!(self.outcome, CheckOutcome::Bad(_))
     }
 }
 
 /// Protection of a connection.
 #[derive(Clone, Debug)]
-pub enum Protection {
+pub enum ProbeProtection {
     /// None.
     None,
     /// From the first byte.
@@ -93,7 +93,7 @@ pub enum Protection {
 
 /// Address on the network.
 #[derive(Clone, Debug)]
-pub struct Place<'a> {
+pub struct ProbeTarget<'a> {
     /// Name, such as "LDAP server".
     pub name: &'a str,
     /// Host name or address, without brackets.
@@ -101,14 +101,14 @@ pub struct Place<'a> {
     /// Port.
     pub port: u16,
     /// Protection.
-    pub protection: Protection,
+    pub protection: ProbeProtection,
     /// Settings for host and port, for advice.
     pub settings: &'a str,
     /// Advice on adding its authority.
     pub name_the_ca: &'a str,
 }
 
-impl Place<'_> {
+impl ProbeTarget<'_> {
     /// Checks name, connection and certificate, up to the first that fails.
     pub async fn checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
@@ -133,7 +133,7 @@ impl Place<'_> {
         let failed = |reason: String| {
             let hint =
                 format!("Check {} and this machine's DNS (`getent hosts {}`).", self.settings, self.host);
-            Check::bad(&what, Error::new(Kind::Unreachable, &attempted, reason).hint(hint))
+            Check::bad(&what, Error::new(ErrorKind::Unreachable, &attempted, reason).hint(hint))
         };
         match timeout(LIMIT, tokio::net::lookup_host((self.host, self.port))).await {
             Err(_) => (failed(silence()), Vec::new()),
@@ -162,7 +162,7 @@ impl Place<'_> {
                 }
             }
         }
-        Err(failed.unwrap_or_else(|| Error::new(Kind::Unreachable, "Connecting", "there is no address")))
+        Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "Connecting", "there is no address")))
     }
 
     fn no_connection(&self, attempted: String, error: &io::Error) -> Error {
@@ -175,15 +175,15 @@ impl Place<'_> {
             }
             _ => format!("Check {}, the route and the firewalls in between.", self.settings),
         };
-        Error::new(Kind::Unreachable, attempted, error).hint(hint)
+        Error::new(ErrorKind::Unreachable, attempted, error).hint(hint)
     }
 
     async fn certificate(&self, mut stream: TcpStream) -> Option<Check> {
         let what = format!("{}: certificate", self.name);
         let config = match &self.protection {
-            Protection::None => return None,
-            Protection::Tls(config) => config,
-            Protection::LdapStartTls(config) => {
+            ProbeProtection::None => return None,
+            ProbeProtection::Tls(config) => config,
+            ProbeProtection::LdapStartTls(config) => {
                 if let Err(error) = start_tls(&mut stream).await {
                     return Some(Check::bad(what, error));
                 }
@@ -203,12 +203,12 @@ impl Place<'_> {
     ) -> Result<Vec<CertificateDer<'static>>> {
         let attempted = format!("Setting up TLS with {}:{}", self.host, self.port);
         let name = ServerName::try_from(self.host.to_owned())
-            .map_err(|error| Error::new(Kind::Configuration, &attempted, error))?;
+            .map_err(|error| Error::new(ErrorKind::Configuration, &attempted, error))?;
         let connector = tokio_rustls::TlsConnector::from(config);
         let mut stream = timeout(LIMIT, connector.connect(name, stream))
             .await
             .map_err(|_| {
-                Error::new(Kind::Tls, &attempted, silence())
+                Error::new(ErrorKind::Tls, &attempted, silence())
                     .hint(format!("The port may not speak TLS: check {}.", self.settings))
             })?
             .map_err(|error| self.of_tls(&attempted, &error))?;
@@ -220,12 +220,12 @@ impl Place<'_> {
 
     fn of_tls(&self, attempted: &str, error: &io::Error) -> Error {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(tls) => Error::new(Kind::Tls, attempted, tls).hint(crate::tls::hint(
+            Some(tls) => Error::new(ErrorKind::Tls, attempted, tls).hint(crate::tls::hint(
                 tls,
                 self.name_the_ca,
                 self.settings,
             )),
-            None => Error::new(Kind::Tls, attempted, error)
+            None => Error::new(ErrorKind::Tls, attempted, error)
                 .hint(format!("The port may not speak TLS: check {}.", self.settings)),
         }
     }
@@ -240,7 +240,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     const REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
     const SUCCESS: &[u8] = b"\x0a\x01\x00";
     let failed = |reason: String| {
-        Error::new(Kind::Tls, "Asking for StartTLS", reason).hint(
+        Error::new(ErrorKind::Tls, "Asking for StartTLS", reason).hint(
             "The server does not offer StartTLS on this port. Set ldap.startTls to false for LDAPS (usually port 636), or have \
             TLS set up on the server.",
         )

@@ -6,8 +6,8 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
-use crate::http::{Http, Repeat, Request, Settings};
-use crate::{Error, Kind, Result};
+use crate::http::{Http, HttpRequest, HttpSettings, Repeat};
+use crate::{Error, ErrorKind, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -23,21 +23,27 @@ pub struct Release {
 }
 
 /// Requests the feed at `address`.
-pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
+pub async fn latest(address: &str, settings: HttpSettings) -> Result<Release> {
     let attempted = "Looking for a newer release";
     let url: Url = address
         .parse()
-        .map_err(|error| Error::new(Kind::Configuration, attempted, format!("`{address}`: {error}")))?;
+        .map_err(|error| Error::new(ErrorKind::Configuration, attempted, format!("`{address}`: {error}")))?;
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     // GitHub refuses requests without a user agent.
     headers.insert(USER_AGENT, HeaderValue::from_static("bwdc"));
-    let request =
-        Request { method: Method::GET, url, headers, body: None, timeout: TIMEOUT, repeat: Repeat::Always };
+    let request = HttpRequest {
+        method: Method::GET,
+        url,
+        headers,
+        body: None,
+        timeout: TIMEOUT,
+        repeat: Repeat::Always,
+    };
     let answer = Http::new(settings)?.send(attempted, &request).await?;
     if !answer.status.is_success() {
         return Err(Error::new(
-            Kind::Refused,
+            ErrorKind::Refused,
             attempted,
             format!("{address} answered HTTP {}", answer.status),
         ));
@@ -47,7 +53,7 @@ pub async fn latest(address: &str, settings: Settings) -> Result<Release> {
 
 fn understood(attempted: &str, address: &str, body: &[u8]) -> Result<Release> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::new(Kind::Data, attempted, format!("the answer of {address} is not a release: {error}"))
+        Error::new(ErrorKind::Data, attempted, format!("the answer of {address} is not a release: {error}"))
     })
 }
 

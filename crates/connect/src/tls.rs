@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Cryptography of all connections.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -25,7 +25,7 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
         .map_err(|error| unreadable(attempted(), &error))?;
     if found.is_empty() {
-        return Err(Error::new(Kind::Configuration, attempted(), "the file contains no PEM certificate")
+        return Err(Error::new(ErrorKind::Configuration, attempted(), "the file contains no PEM certificate")
             .hint("It should contain lines such as -----BEGIN CERTIFICATE-----; convert a DER file with `openssl x509 -inform der`."));
     }
     Ok(found)
@@ -40,7 +40,7 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
 fn unreadable(attempted: String, error: &rustls::pki_types::pem::Error) -> Error {
     use rustls::pki_types::pem::Error as Pem;
     match error {
-        Pem::Io(error) => Error::new(Kind::Configuration, attempted, error)
+        Pem::Io(error) => Error::new(ErrorKind::Configuration, attempted, error)
             .hint("Check that the path is right and that the user who runs bwdc may read the file."),
         // The library's own message contains the file's content, which may be a key.
         Pem::MissingSectionEnd { .. } => not_pem(attempted, "there is a BEGIN line without its END line"),
@@ -52,7 +52,7 @@ fn unreadable(attempted: String, error: &rustls::pki_types::pem::Error) -> Error
 }
 
 fn not_pem(attempted: String, reason: &str) -> Error {
-    Error::new(Kind::Configuration, attempted, reason)
+    Error::new(ErrorKind::Configuration, attempted, reason)
         .hint("The file must be in PEM format, each line on its own, without a passphrase.")
 }
 
@@ -82,15 +82,19 @@ pub enum Trust {
 pub fn client_config(trust: &Trust, identity: Option<&ClientIdentity>) -> Result<rustls::ClientConfig> {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(Kind::Tls, "Setting up TLS", error))?
+        .map_err(|error| Error::new(ErrorKind::Tls, "Setting up TLS", error))?
         .dangerous()
         .with_custom_certificate_verifier(verifier(trust)?);
     let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
     builder.with_client_auth_cert(certificates(&identity.certificate)?, private_key(&identity.key)?).map_err(
         |error| {
             let files = format!("{} and {}", identity.certificate.display(), identity.key.display());
-            Error::new(Kind::Configuration, format!("Using the client certificate and key in {files}"), error)
-                .hint("Check that the key belongs to the certificate.")
+            Error::new(
+                ErrorKind::Configuration,
+                format!("Using the client certificate and key in {files}"),
+                error,
+            )
+            .hint("Check that the key belongs to the certificate.")
         },
     )
 }
@@ -109,7 +113,7 @@ fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>> {
     let roots = Arc::new(roots);
     let chain = WebPkiServerVerifier::builder_with_provider(roots, provider())
         .build()
-        .map_err(|error| Error::new(Kind::Tls, "Setting up the trusted certificates", error))?;
+        .map_err(|error| Error::new(ErrorKind::Tls, "Setting up the trusted certificates", error))?;
     Ok(Arc::new(PinOrChain { pinned, chain }))
 }
 
@@ -119,7 +123,7 @@ fn system_roots() -> Result<RootCertStore> {
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let reason = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
-        return Err(Error::new(Kind::Tls, "Reading the system's trusted certificates", reason)
+        return Err(Error::new(ErrorKind::Tls, "Reading the system's trusted certificates", reason)
             .hint("Install the package ca-certificates, or name a CA file."));
     }
     Ok(roots)
@@ -129,7 +133,7 @@ fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore> {
     let (added, _) = roots.add_parsable_certificates(certificates(path)?);
     if added == 0 {
         return Err(Error::new(
-            Kind::Configuration,
+            ErrorKind::Configuration,
             format!("Trusting the certificates in {}", path.display()),
             "none of them is a usable X.509 certificate",
         ));

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bwdc_connect::directory::file::{Config, Files};
-use bwdc_connect::directory::{Ask, Directory, Extent, Others, Progress, Scope};
+use bwdc_connect::directory::{Ask, Directory, Others, Progress, ReadExtent, ReadScope};
 use bwdc_core::entry::{Group, Status};
 use bwdc_core::snapshot::Snapshot;
 use bwdc_testkit::damaged;
@@ -21,7 +21,8 @@ use proptest::prelude::*;
 
 fn read(path: &Path) -> Result<Snapshot, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ask = Ask { scope: Scope::UsersAndGroups, extent: Extent::Everything, others: Others::WhenNeeded };
+    let ask =
+        Ask { scope: ReadScope::UsersAndGroups, extent: ReadExtent::Everything, others: Others::WhenNeeded };
     let config = Config { path: path.to_owned() };
     let files = Files::open(config).map_err(|error| error.to_string())?;
     runtime.block_on(files.read(&ask, &Arc::new(Progress::default()))).map_err(|error| error.to_string())

@@ -122,7 +122,7 @@ impl<'a> OpenOrganization<'a> {
                 token = self.token().await.map_err(FailedImport::before)?;
             }
             let sent = match self.client.import(&token, request).await {
-                Err(error) if error.kind() == bwdc_connect::Kind::Credentials => {
+                Err(error) if error.kind() == bwdc_connect::ErrorKind::Credentials => {
                     token = self.renew(error).await.map_err(FailedImport::before)?;
                     self.client.import(&token, request).await
                 }
@@ -130,7 +130,7 @@ impl<'a> OpenOrganization<'a> {
             };
             if let Err(error) = sent {
                 let ended = match error.kind() {
-                    bwdc_connect::Kind::Unclear => ImportEnd::Unclear,
+                    bwdc_connect::ErrorKind::Unclear => ImportEnd::Unclear,
                     _ => ImportEnd::Surely,
                 };
                 return Err(FailedImport { error: self.explain(error, number, count).await, ended });
@@ -147,7 +147,7 @@ impl<'a> OpenOrganization<'a> {
     }
 
     async fn explain(&self, error: bwdc_connect::Error, number: usize, count: usize) -> Error {
-        if error.kind() == bwdc_connect::Kind::Credentials
+        if error.kind() == bwdc_connect::ErrorKind::Credentials
             && let Err(other) = session::forget_token(&self.context.secrets).await
         {
             return other;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bwdc_config::Instance;
 use bwdc_connect::directory::{
-    self, Abilities, Ask, Directory as _, Extent, Others, Progress, Scope, Tombstones,
+    self, Abilities, Ask, Directory as _, Others, Progress, ReadExtent, ReadScope, Tombstones,
 };
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::known::KnownPeople;
@@ -70,7 +70,7 @@ async fn read_alone(
     let Some(scope) = instance.scope else { return Ok(None) };
     let extent = match purpose {
         ReadPurpose::Sync => extent(&instance.rules, remembered.clone(), organization_id),
-        ReadPurpose::Everything => Extent::Everything,
+        ReadPurpose::Everything => ReadExtent::Everything,
         ReadPurpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
     };
     let others = match instance.rules.missing {
@@ -116,12 +116,12 @@ async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRea
 /// directories know who was deleted.
 async fn whole(opened: &Opened<'_>) -> Result<Snapshot> {
     let extent = match opened.instance.rules.existing {
-        ExistingMembers::Overwrite => Extent::Everything,
+        ExistingMembers::Overwrite => ReadExtent::Everything,
         ExistingMembers::Keep => {
-            Extent::Since { users: None, groups: None, cursor: opened.remembered.cursor.clone() }
+            ReadExtent::Since { users: None, groups: None, cursor: opened.remembered.cursor.clone() }
         }
     };
-    let scope = opened.instance.scope.unwrap_or(Scope::UsersAndGroups);
+    let scope = opened.instance.scope.unwrap_or(ReadScope::UsersAndGroups);
     let ask = Ask { scope, extent, others: Others::Always };
     let read = snapshot(&opened.instance, ask, opened.context).await;
     read.map(|(snapshot, _)| snapshot).map_err(|error| error.while_doing(&opened.context.name))
@@ -141,21 +141,21 @@ fn all(read: Vec<Result<Snapshot>>) -> Result<Vec<Snapshot>> {
 }
 
 /// Overwriting needs everybody.
-fn extent(rules: &Rules, remembered: Remembered, organization_id: &str) -> Extent {
+fn extent(rules: &Rules, remembered: Remembered, organization_id: &str) -> ReadExtent {
     match rules.existing {
-        ExistingMembers::Overwrite => Extent::Everything,
+        ExistingMembers::Overwrite => ReadExtent::Everything,
         ExistingMembers::Keep => since_last_sync(remembered, organization_id),
     }
 }
 
 /// What was synced into another organization says nothing about this one.
-fn since_last_sync(remembered: Remembered, organization_id: &str) -> Extent {
+fn since_last_sync(remembered: Remembered, organization_id: &str) -> ReadExtent {
     let Remembered { organization_id: before, users_synced, groups_synced, cursor, .. } = remembered;
     if before.as_deref() != Some(organization_id) {
-        return Extent::Everything;
+        return ReadExtent::Everything;
     }
     let time = |synced: Option<SyncTime>| synced.and_then(|synced| synced.time());
-    Extent::Since { users: time(users_synced), groups: time(groups_synced), cursor }
+    ReadExtent::Since { users: time(users_synced), groups: time(groups_synced), cursor }
 }
 
 async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<(Snapshot, Abilities)> {

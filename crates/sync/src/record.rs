@@ -50,7 +50,7 @@ impl<'a> Comparison<'a> {
 pub(crate) struct RunRecord<'a> {
     pub(crate) file: &'a DataFile,
     pub(crate) started: Timestamp,
-    pub(crate) scope: Option<directory::Scope>,
+    pub(crate) scope: Option<directory::ReadScope>,
     /// Absent if there was nothing to say.
     pub(crate) digest: Option<&'a str>,
     pub(crate) cursor: Cursor,
@@ -84,15 +84,15 @@ pub(crate) fn commit(records: &[RunRecord<'_>], changed: Summary) -> Result<()> 
 
 impl RunRecord<'_> {
     fn success(&self) -> Success<'_> {
-        let if_synced = |is_synced: fn(directory::Scope) -> bool| {
+        let if_synced = |is_synced: fn(directory::ReadScope) -> bool| {
             self.scope.is_some_and(is_synced).then_some(self.started)
         };
         Success {
             organization_id: self.organization_id,
             digest: self.digest,
             cursor: &self.cursor,
-            users_synced: if_synced(directory::Scope::has_users),
-            groups_synced: if_synced(directory::Scope::has_groups),
+            users_synced: if_synced(directory::ReadScope::has_users),
+            groups_synced: if_synced(directory::ReadScope::has_groups),
             merged_by: self.merged_by,
         }
     }

@@ -3,7 +3,7 @@
 //! A key that is given to every run (a variable, a file, a command, a credential, the secrets file) needs no login, and
 //! wins over one that a login kept, unless it is another organization's.
 
-use bwdc_connect::bitwarden::{Client, Credentials, Token};
+use bwdc_connect::bitwarden::{ApiKey, Client, Token};
 use bwdc_core::Secret;
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use bwdc_store::{Data, DataFile};
 pub struct OrganizationLogin {
     /// The organization's id.
     pub organization_id: String,
-    credentials: Option<Credentials>,
+    credentials: Option<ApiKey>,
     /// From an earlier run.
     token: Option<Token>,
     new_tokens: NewTokens,
@@ -66,7 +66,7 @@ pub async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<StoredL
 }
 
 /// The API key that is given to every run, if there is one, and where it is.
-pub async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(Credentials, SecretSource)>> {
+pub async fn given_key(data: &Data, secrets: &Secrets) -> Result<Option<(ApiKey, SecretSource)>> {
     let Some(FoundSecret { secret, source }) = secrets.given(data, &CLIENT_SECRET).await? else {
         return Ok(None);
     };
@@ -154,7 +154,7 @@ impl OrganizationLogin {
     }
 
     /// The API key.
-    pub fn credentials(&self) -> Result<&Credentials> {
+    pub fn credentials(&self) -> Result<&ApiKey> {
         self.credentials.as_ref().ok_or_else(|| {
             Error::new("The access token has expired, and the API key that would renew it is not stored.")
                 .hint("Run `bwdc logout` and `bwdc login`.")
@@ -197,12 +197,12 @@ impl OrganizationLogin {
 }
 
 /// An id and a key, without the blanks that copying leaves at the ends of the id.
-pub fn credentials(client_id: &str, client_secret: Secret) -> Credentials {
-    Credentials { client_id: client_id.trim().to_owned(), client_secret }
+pub fn credentials(client_id: &str, client_secret: Secret) -> ApiKey {
+    ApiKey { client_id: client_id.trim().to_owned(), client_secret }
 }
 
 /// Keeps a login.
-pub async fn store(secrets: &Secrets, credentials: &Credentials, token: &Token) -> Result<()> {
+pub async fn store(secrets: &Secrets, credentials: &ApiKey, token: &Token) -> Result<()> {
     let organization_id = organization_of(&credentials.client_id)?;
     let token = Secret::from(token.reveal());
     let client_id = Secret::from(credentials.client_id.as_str());
@@ -220,7 +220,7 @@ pub async fn store(secrets: &Secrets, credentials: &Credentials, token: &Token) 
 }
 
 /// Keeps which organization it is, and no secret.
-pub fn store_organization(file: &DataFile, credentials: &Credentials) -> Result<()> {
+pub fn store_organization(file: &DataFile, credentials: &ApiKey) -> Result<()> {
     let organization_id = organization_of(&credentials.client_id)?;
     file.update(|data| {
         data.belong_to(organization_id);

@@ -1,8 +1,8 @@
 //! `bwdc doctor`: looks at one installation from end to end, and says what to do about each thing that is wrong.
 
 use bwdc_connect::bitwarden::{Client, ServerKind};
-use bwdc_connect::directory::{self, Directory as _, Scope, Tombstones, ldap};
-use bwdc_connect::probe::{self, Outcome, Place, Protection};
+use bwdc_connect::directory::{self, Directory as _, ReadScope, Tombstones, ldap};
+use bwdc_connect::probe::{self, CheckOutcome, ProbeProtection, ProbeTarget};
 use bwdc_connect::tls::{self, Trust};
 use bwdc_core::Rules;
 use bwdc_core::check::Removals;
@@ -118,9 +118,9 @@ fn indented(text: &str) -> String {
 impl From<probe::Check> for Finding {
     fn from(check: probe::Check) -> Self {
         match check.outcome {
-            Outcome::Good(found) => Self::good(check.what, found),
-            Outcome::Doubtful { found, next_step } => Self::doubtful(check.what, found, next_step),
-            Outcome::Bad(error) => Self::bad(check.what, error.into()),
+            CheckOutcome::Good(found) => Self::good(check.what, found),
+            CheckOutcome::Doubtful { found, next_step } => Self::doubtful(check.what, found, next_step),
+            CheckOutcome::Bad(error) => Self::bad(check.what, error.into()),
         }
     }
 }
@@ -403,7 +403,7 @@ impl<'a> Examination<'a> {
         self.findings.extend(leavers(&instance.rules, directory.abilities().tombstones));
         self.findings.extend(disabled(&instance.rules, data));
         self.findings.extend(identity);
-        let checks = directory.probe(instance.scope.unwrap_or(Scope::UsersAndGroups)).await;
+        let checks = directory.probe(instance.scope.unwrap_or(ReadScope::UsersAndGroups)).await;
         let works = !checks.iter().any(probe::Check::is_bad);
         self.findings.extend(checks.into_iter().map(Finding::from));
         works
@@ -446,16 +446,16 @@ impl<'a> Examination<'a> {
         let trust = self.context.environment.extra_ca().map_or(Trust::System, Trust::SystemAndFile);
         let protection = match parsed.scheme() {
             "https" => match tls::client_config(&trust, None) {
-                Ok(config) => Protection::Tls(config.into()),
+                Ok(config) => ProbeProtection::Tls(config.into()),
                 Err(error) => {
                     self.add(Finding::bad(format!("{name}: certificate"), error.into()));
                     return false;
                 }
             },
-            _ => Protection::None,
+            _ => ProbeProtection::None,
         };
         let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let place = Place {
+        let place = ProbeTarget {
             name,
             host: &host,
             port: parsed.port_or_known_default().unwrap_or(443),

@@ -1,6 +1,6 @@
 //! `bwdc login`
 
-use bwdc_connect::bitwarden::{Credentials, Token};
+use bwdc_connect::bitwarden::{ApiKey, Token};
 use bwdc_core::Secret;
 use clap::Args;
 
@@ -64,7 +64,7 @@ pub(super) async fn credentials(
     data: &Data,
     arguments: Arguments,
     interaction: Interaction,
-) -> Result<(Credentials, Origin)> {
+) -> Result<(ApiKey, Origin)> {
     let id = arguments.client_id.filter(|id| !id.is_empty()).map(Secret::from);
     let asked = || ask("client_id:", Echo::Shown, interaction);
     let (id, _) = obtain(context, data, &secrets::CLIENT_ID, id, asked)
@@ -87,7 +87,7 @@ pub(super) async fn credentials(
 pub(super) async fn keep(
     context: &Context,
     data: &Data,
-    credentials: &Credentials,
+    credentials: &ApiKey,
     token: &Token,
     origin: Origin,
 ) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `bwdc update`: says whether there is a newer release. It installs nothing.
 
-use bwdc_connect::http::Settings;
+use bwdc_connect::http::HttpSettings;
 use bwdc_connect::release::{self, Release};
 use semver::Version;
 
@@ -20,7 +20,7 @@ pub(super) async fn run(environment: &Environment) -> Result<Answer> {
             )),
         });
     };
-    let settings = Settings { network: environment.network()?, ..Settings::default() };
+    let settings = HttpSettings { network: environment.network()?, ..HttpSettings::default() };
     let newest = release::latest(&address, settings).await.map_err(|error| {
         Error::from(error).hint(format!("This is bwdc {OURS}. Syncs do not depend on this; try again later."))
     })?;

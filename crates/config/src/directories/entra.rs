@@ -1,6 +1,6 @@
 //! Microsoft Entra ID.
 
-use bwdc_connect::directory::entra::{self, Authority, Credential, Filter, OutsideGroups};
+use bwdc_connect::directory::entra::{self, Authority, Credential, EntraFilter, OutsideGroups};
 use bwdc_connect::directory::{self, incomplete};
 use bwdc_core::filter::{FilterError, SetFilter};
 
@@ -61,16 +61,16 @@ pub const KIND: DirectoryKind = DirectoryKind {
 
 fn check_filter(filtered: Filtered, text: &str) -> std::result::Result<(), String> {
     let parsed = match filtered {
-        Filtered::Users => Filter::of_users(text),
-        Filtered::Groups => Filter::of_groups(text),
+        Filtered::Users => EntraFilter::of_users(text),
+        Filtered::Groups => EntraFilter::of_groups(text),
     };
     parsed.map(drop).map_err(|error| error.to_string())
 }
 
 fn build(given: BuildInput<'_>) -> Result<Built> {
     let BuildInput { values, environment, .. } = &given;
-    let users = filter(values, &sync::USER_FILTER, Filter::of_users)?;
-    let groups = filter(values, &sync::GROUP_FILTER, Filter::of_groups)?;
+    let users = filter(values, &sync::USER_FILTER, EntraFilter::of_users)?;
+    let groups = filter(values, &sync::GROUP_FILTER, EntraFilter::of_groups)?;
     let authority = authority(values)?;
     let at = |variable| environment.text(variable);
     let config = entra::Config {
@@ -98,7 +98,7 @@ fn build(given: BuildInput<'_>) -> Result<Built> {
 }
 
 /// With a group filter of any kind, people come who are in the kept groups.
-fn names(groups: &Filter) -> Option<SetFilter> {
+fn names(groups: &EntraFilter) -> Option<SetFilter> {
     let any = || (!groups.is_by_set_only()).then(|| SetFilter::All(Vec::new()));
     groups.set.clone().or_else(any)
 }
@@ -106,8 +106,8 @@ fn names(groups: &Filter) -> Option<SetFilter> {
 fn filter(
     values: &Values<'_>,
     setting: &Setting,
-    parse: impl Fn(&str) -> std::result::Result<Filter, FilterError>,
-) -> Result<Filter> {
+    parse: impl Fn(&str) -> std::result::Result<EntraFilter, FilterError>,
+) -> Result<EntraFilter> {
     let text = values.text(setting)?.unwrap_or_default();
     parse(&text).map_err(|error| not_understood(setting, &error))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bwdc_connect::directory::google::{KeyFile, Part, ServiceAccount};
+use bwdc_connect::directory::google::{KeyFile, ServiceAccount, Tenancy};
 use bwdc_connect::directory::{self, google, incomplete};
 use bwdc_core::Secret;
 use bwdc_core::filter::NativeQuery;
@@ -99,16 +99,16 @@ fn word(values: &Values<'_>, setting: &Setting) -> Result<Option<String>> {
 }
 
 /// Where both are set, the existing connector sends both, and Google then lists the domain only.
-fn part(values: &Values<'_>, warnings: &mut Vec<String>) -> Result<Part> {
+fn part(values: &Values<'_>, warnings: &mut Vec<String>) -> Result<Tenancy> {
     match (word(values, &DOMAIN)?, word(values, &CUSTOMER)?) {
-        (Some(domain), None) => Ok(Part::Domain(domain)),
-        (None, Some(customer)) => Ok(Part::Customer(customer)),
+        (Some(domain), None) => Ok(Tenancy::Domain(domain)),
+        (None, Some(customer)) => Ok(Tenancy::Customer(customer)),
         (Some(domain), Some(customer)) => {
             warnings.push(format!(
                 "Only {domain} is read, because gsuite.domain is set: gsuite.customer {customer} has no effect. To read all its \
                  domains: bwdc config unset gsuite.domain; otherwise: bwdc config unset gsuite.customer."
             ));
-            Ok(Part::Domain(domain))
+            Ok(Tenancy::Domain(domain))
         }
         (None, None) => Err(incomplete(
             DOMAIN.name,

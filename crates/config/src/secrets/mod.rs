@@ -268,7 +268,7 @@ impl Secrets {
 
     /// A login that failed; with a hint at quotes that belong to a file and not to the secret.
     pub async fn refused(&self, error: bwdc_connect::Error) -> Error {
-        let is_of_credentials = error.kind() == bwdc_connect::Kind::Credentials;
+        let is_of_credentials = error.kind() == bwdc_connect::ErrorKind::Credentials;
         let error = Error::from(error);
         let quoted = self.quoted.lock().await;
         let Some((variable, source)) = quoted.iter().next().filter(|_| is_of_credentials) else {

@@ -7,8 +7,8 @@ use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
 use super::{Client, KNOWN, Token, bearer, message, refused, url};
-use crate::http::{Repeat, Request, Response};
-use crate::{Error, Kind, Result};
+use crate::http::{HttpRequest, Repeat, Response};
+use crate::{Error, ErrorKind, Result};
 
 /// Time limit for one answer. All members of a large organization are a single answer.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -19,7 +19,7 @@ pub(super) const UNCLEAR: &str = "It may have been done, or the server may still
 impl Client {
     /// Reads something of the organization. Any answer is returned, whatever its status.
     pub(super) async fn read(&self, token: &Token, attempted: &str, path: &[&str]) -> Result<Response> {
-        let mut request = Request::get(self.place(path)?, TIMEOUT);
+        let mut request = HttpRequest::get(self.place(path)?, TIMEOUT);
         request.headers.insert(AUTHORIZATION, bearer(token, attempted)?);
         self.reads.send(attempted, &request).await
     }
@@ -34,11 +34,11 @@ impl Client {
     ) -> Result<Response> {
         let mut headers = HeaderMap::new();
         let bearer = bearer(token, attempted);
-        headers.insert(AUTHORIZATION, bearer.map_err(|error| Error::new(Kind::Credentials, "", error))?);
+        headers.insert(AUTHORIZATION, bearer.map_err(|error| Error::new(ErrorKind::Credentials, "", error))?);
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let request = Request {
+        let request = HttpRequest {
             method,
             url: self.place(path)?,
             headers,
@@ -61,27 +61,29 @@ impl Client {
 
 /// Request to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum CallPurpose {
     ToTell,
     ToChange,
 }
 
 /// Error for an answer that is not a success, with advice where known.
-pub(super) fn not_done(asked: Asked, attempted: String, response: &Response) -> Error {
+pub(super) fn not_done(asked: CallPurpose, attempted: String, response: &Response) -> Error {
     if response.status.is_redirection() {
         return refused(attempted, response, None);
     }
     let told = message::of(response, None);
     let (kind, default) = match response.status.as_u16() {
         401 | 403 => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             "The server does not accept the login: run `bwdc logout` and `bwdc login`. A firewall in between may also answer so.",
         ),
-        404 => (Kind::Refused, "Somebody else may have removed it meanwhile. The next run compares."),
-        429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
-        408 | 500 | 502 | 504.. if asked == Asked::ToChange => (Kind::Unclear, UNCLEAR),
-        408 | 500.. => (Kind::Refused, "The server failed: try again later. Its log has details."),
-        _ => (Kind::Refused, "The server's log may have details."),
+        404 => (ErrorKind::Refused, "Somebody else may have removed it meanwhile. The next run compares."),
+        429 => {
+            (ErrorKind::Refused, "Too many requests: schedule syncs further apart. The next run tries again.")
+        }
+        408 | 500 | 502 | 504.. if asked == CallPurpose::ToChange => (ErrorKind::Unclear, UNCLEAR),
+        408 | 500.. => (ErrorKind::Refused, "The server failed: try again later. Its log has details."),
+        _ => (ErrorKind::Refused, "The server's log may have details."),
     };
     let known = KNOWN.iter().find(|(text, _)| told.contains(text)).map(|(_, hint)| *hint);
     Error::new(kind, attempted, told).hint(known.unwrap_or(default))
@@ -92,7 +94,7 @@ pub(super) fn odd(attempted: &str, response: &Response, reason: &str) -> Error {
     let status = response.status.as_u16();
     let id = response.request_id().map_or(String::new(), |id| format!(" [request {id}]"));
     Error::new(
-        Kind::Data,
+        ErrorKind::Data,
         attempted,
         format!("HTTP {status}: the answer is not what a Bitwarden server sends: {reason}{id}"),
     )

@@ -5,14 +5,14 @@ use bwdc_core::organization::roster::{GroupId, MemberId, Role};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::call::{Asked, UNCLEAR, is_gone, not_done, odd};
+use super::call::{CallPurpose, UNCLEAR, is_gone, not_done, odd};
 use super::{Client, Token, is_an_answer};
 use crate::http::{Response, short_json};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Outcome of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome<T> {
+pub enum EditOutcome<T> {
     /// It was made.
     Done(T),
     /// It was certainly not made, and the server is not working on it.
@@ -21,7 +21,7 @@ pub enum Outcome<T> {
     Unclear(Error),
 }
 
-impl<T> Outcome<T> {
+impl<T> EditOutcome<T> {
     /// Result, or the reason why it is not known to be done.
     pub fn into_result(self) -> Result<T> {
         match self {
@@ -33,7 +33,7 @@ impl<T> Outcome<T> {
     fn of(result: Result<T>) -> Self {
         match result {
             Ok(value) => Self::Done(value),
-            Err(error) if error.kind() == Kind::Unclear => Self::Unclear(error),
+            Err(error) if error.kind() == ErrorKind::Unclear => Self::Unclear(error),
             Err(error) => Self::NotDone(error),
         }
     }
@@ -41,7 +41,7 @@ impl<T> Outcome<T> {
 
 /// Effect of a change that may have been made before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum EditEffect {
     /// It was made by this request.
     Made,
     /// It had been made before: revoked or restored already, or gone.
@@ -71,12 +71,12 @@ struct Call<'a> {
 
 impl Client {
     /// Revokes a member's access; the membership stays, with its groups.
-    pub async fn revoke(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
+    pub async fn revoke(&self, token: &Token, member: &MemberId) -> EditOutcome<EditEffect> {
         self.turn(token, member, ("Revoking", "revoke"), "Already revoked").await
     }
 
     /// Restores a revoked member's access, with the previous status.
-    pub async fn restore(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
+    pub async fn restore(&self, token: &Token, member: &MemberId) -> EditOutcome<EditEffect> {
         self.turn(token, member, ("Restoring", "restore"), "Already active").await
     }
 
@@ -86,7 +86,7 @@ impl Client {
         member: &MemberId,
         (doing, verb): (&str, &str),
         was_so: &str,
-    ) -> Outcome<Change> {
+    ) -> EditOutcome<EditEffect> {
         let call = Call {
             attempted: self.words(doing, "the member", member.as_str()),
             method: Method::POST,
@@ -94,31 +94,31 @@ impl Client {
             body: None,
         };
         let result = self.change(token, call, empty).await;
-        Outcome::of(match result {
-            Err(error) if error.kind() == Kind::Refused && error.to_string().contains(was_so) => {
-                Ok(Change::WasSo)
+        EditOutcome::of(match result {
+            Err(error) if error.kind() == ErrorKind::Refused && error.to_string().contains(was_so) => {
+                Ok(EditEffect::WasSo)
             }
-            other => other.map(|()| Change::Made),
+            other => other.map(|()| EditEffect::Made),
         })
     }
 
     /// Removes a member from the organization. The account stays.
-    pub async fn delete_member(&self, token: &Token, member: &MemberId) -> Outcome<Change> {
+    pub async fn delete_member(&self, token: &Token, member: &MemberId) -> EditOutcome<EditEffect> {
         let attempted = self.words("Removing", "the member", member.as_str());
         self.delete(token, attempted, &["members", member.as_str()]).await
     }
 
     /// Deletes a group. Its members stay in the organization.
-    pub async fn delete_group(&self, token: &Token, group: &GroupId) -> Outcome<Change> {
+    pub async fn delete_group(&self, token: &Token, group: &GroupId) -> EditOutcome<EditEffect> {
         let attempted = self.words("Deleting", "the group", group.as_str());
         self.delete(token, attempted, &["groups", group.as_str()]).await
     }
 
-    async fn delete(&self, token: &Token, attempted: String, path: &[&str]) -> Outcome<Change> {
+    async fn delete(&self, token: &Token, attempted: String, path: &[&str]) -> EditOutcome<EditEffect> {
         let answered = self.ask(token, &attempted, (Method::DELETE, path), None).await;
-        Outcome::of(match answered {
-            Ok(response) if is_gone(&response) => Ok(Change::WasSo),
-            answered => judged(attempted, answered, empty).map(|()| Change::Made),
+        EditOutcome::of(match answered {
+            Ok(response) if is_gone(&response) => Ok(EditEffect::WasSo),
+            answered => judged(attempted, answered, empty).map(|()| EditEffect::Made),
         })
     }
 
@@ -128,7 +128,7 @@ impl Client {
         token: &Token,
         member: &MemberId,
         external_id: Option<&ExternalId>,
-    ) -> Outcome<()> {
+    ) -> EditOutcome<()> {
         let attempted = self.words("Changing the external id of", "the member", member.as_str());
         let path = ["members", member.as_str()];
         let body = self.as_it_is(token, &attempted, &path, &["type", "collections"]).await.map(|mut body| {
@@ -145,7 +145,7 @@ impl Client {
         group: &GroupId,
         name: &str,
         external_id: Option<&ExternalId>,
-    ) -> Outcome<()> {
+    ) -> EditOutcome<()> {
         let attempted = self.words("Changing", "the group", group.as_str());
         let path = ["groups", group.as_str()];
         let body = self.as_it_is(token, &attempted, &path, &["collections"]).await.map(|mut body| {
@@ -160,7 +160,7 @@ impl Client {
     async fn as_it_is(&self, token: &Token, attempted: &str, path: &[&str], must: &[&str]) -> Result<Value> {
         let response = self.read(token, attempted, path).await?;
         if !response.status.is_success() {
-            return Err(not_done(Asked::ToTell, attempted.to_owned(), &response));
+            return Err(not_done(CallPurpose::ToTell, attempted.to_owned(), &response));
         }
         let value = short_json(&response.body).unwrap_or_default();
         let lacks = |key: &&&str| value.get(**key).is_none();
@@ -171,13 +171,19 @@ impl Client {
         }
     }
 
-    async fn put(&self, token: &Token, attempted: String, path: &[&str], body: Result<Value>) -> Outcome<()> {
+    async fn put(
+        &self,
+        token: &Token,
+        attempted: String,
+        path: &[&str],
+        body: Result<Value>,
+    ) -> EditOutcome<()> {
         match body {
             // Nothing has been requested yet.
-            Err(error) => Outcome::NotDone(error),
+            Err(error) => EditOutcome::NotDone(error),
             Ok(body) => {
                 let call = Call { attempted, method: Method::PUT, path, body: Some(body) };
-                Outcome::of(self.change(token, call, |response| object(response).map(|_| ())).await)
+                EditOutcome::of(self.change(token, call, |response| object(response).map(|_| ())).await)
             }
         }
     }
@@ -188,7 +194,7 @@ impl Client {
         token: &Token,
         group: &GroupId,
         members: &[MemberId],
-    ) -> Outcome<()> {
+    ) -> EditOutcome<()> {
         let ids: Vec<&str> = members.iter().map(MemberId::as_str).collect();
         let call = Call {
             attempted: self.words("Setting the members of", "the group", group.as_str()),
@@ -196,22 +202,22 @@ impl Client {
             path: &["groups", group.as_str(), "member-ids"],
             body: Some(json!({ "memberIds": ids })),
         };
-        Outcome::of(self.change(token, call, empty).await)
+        EditOutcome::of(self.change(token, call, empty).await)
     }
 
     /// Sends an invitation again. Only members who have not answered can be invited again.
-    pub async fn reinvite(&self, token: &Token, member: &MemberId) -> Outcome<()> {
+    pub async fn reinvite(&self, token: &Token, member: &MemberId) -> EditOutcome<()> {
         let call = Call {
             attempted: self.words("Inviting again", "the member", member.as_str()),
             method: Method::POST,
             path: &["members", member.as_str(), "reinvite"],
             body: None,
         };
-        Outcome::of(self.change(token, call, empty).await)
+        EditOutcome::of(self.change(token, call, empty).await)
     }
 
     /// Invites a person, with role, external id and groups.
-    pub async fn invite(&self, token: &Token, invitation: &Invitation) -> Outcome<MemberId> {
+    pub async fn invite(&self, token: &Token, invitation: &Invitation) -> EditOutcome<MemberId> {
         let attempted = self.words("Inviting", "", invitation.email.as_str());
         let role = match invitation.role {
             Role::Owner => 0,
@@ -219,7 +225,7 @@ impl Client {
             Role::User => 2,
             Role::Other => {
                 let reason = "a role with its own permissions cannot be assigned";
-                return Outcome::NotDone(Error::new(Kind::Configuration, attempted, reason));
+                return EditOutcome::NotDone(Error::new(ErrorKind::Configuration, attempted, reason));
             }
         };
         let groups: Vec<&str> = invitation.groups.iter().map(GroupId::as_str).collect();
@@ -228,7 +234,7 @@ impl Client {
             "externalId": invitation.external_id.as_ref().map(ExternalId::as_str),
         });
         let call = Call { attempted, method: Method::POST, path: &["members"], body: Some(body) };
-        Outcome::of(self.change(token, call, object).await.map(MemberId::from))
+        EditOutcome::of(self.change(token, call, object).await.map(MemberId::from))
     }
 
     /// Creates a group without members and collections. Two groups may have the same name.
@@ -237,11 +243,11 @@ impl Client {
         token: &Token,
         name: &str,
         external_id: Option<&ExternalId>,
-    ) -> Outcome<GroupId> {
+    ) -> EditOutcome<GroupId> {
         let body = json!({ "name": name, "externalId": external_id.map(ExternalId::as_str) });
         let attempted = self.words("Creating", "the group", name);
         let call = Call { attempted, method: Method::POST, path: &["groups"], body: Some(body) };
-        Outcome::of(self.change(token, call, object).await.map(GroupId::from))
+        EditOutcome::of(self.change(token, call, object).await.map(GroupId::from))
     }
 
     fn words(&self, doing: &str, what: &str, name: &str) -> String {
@@ -270,19 +276,19 @@ fn judged<T>(
     let response = match answered {
         Ok(response) => response,
         // The answer is too large: the request was received.
-        Err(error) if error.kind() == Kind::Data => return Err(unclear(&error)),
-        Err(error) if error.kind() == Kind::Unclear => return Err(error.hint(UNCLEAR)),
+        Err(error) if error.kind() == ErrorKind::Data => return Err(unclear(&error)),
+        Err(error) if error.kind() == ErrorKind::Unclear => return Err(error.hint(UNCLEAR)),
         Err(error) => return Err(error),
     };
     if !response.status.is_success() {
-        return Err(not_done(Asked::ToChange, attempted, &response));
+        return Err(not_done(CallPurpose::ToChange, attempted, &response));
     }
     understand(&response)
         .ok_or_else(|| unclear(&odd(&attempted, &response, "it does not say that it is done")))
 }
 
 fn unclear(error: &Error) -> Error {
-    Error::new(Kind::Unclear, "", error).hint(UNCLEAR)
+    Error::new(ErrorKind::Unclear, "", error).hint(UNCLEAR)
 }
 
 /// Accepts an empty answer, or one without an error.
@@ -310,21 +316,21 @@ mod tests {
     use super::*;
     use crate::fuzz::{answer, harmless};
 
-    fn outcome(status: u16, body: &str) -> Outcome<String> {
-        Outcome::of(judged("Creating".to_owned(), Ok(answer(status, body.to_owned())), object))
+    fn outcome(status: u16, body: &str) -> EditOutcome<String> {
+        EditOutcome::of(judged("Creating".to_owned(), Ok(answer(status, body.to_owned())), object))
     }
 
     #[test]
     fn the_meaning_of_a_status_for_a_change() {
-        assert_eq!(outcome(200, r#"{"id":"g"}"#), Outcome::Done("g".to_owned()));
+        assert_eq!(outcome(200, r#"{"id":"g"}"#), EditOutcome::Done("g".to_owned()));
         for status in [301, 400, 401, 403, 404, 409, 413, 425, 429, 501, 503] {
-            assert!(matches!(outcome(status, ""), Outcome::NotDone(_)), "{status}");
+            assert!(matches!(outcome(status, ""), EditOutcome::NotDone(_)), "{status}");
         }
         for status in [408, 500, 502, 504, 520, 522, 524, 599] {
-            assert!(matches!(outcome(status, ""), Outcome::Unclear(_)), "{status}");
+            assert!(matches!(outcome(status, ""), EditOutcome::Unclear(_)), "{status}");
         }
         for page in ["", "<html>Sign in</html>", "{}", r#"{"id":null}"#, r#"{"error":"down"}"#] {
-            let Outcome::Unclear(error) = outcome(200, page) else { panic!("{page}") };
+            let EditOutcome::Unclear(error) = outcome(200, page) else { panic!("{page}") };
             assert_eq!(error.next_step(), Some(UNCLEAR));
             assert!(error.to_string().starts_with("Creating: HTTP 200"), "{error}");
         }

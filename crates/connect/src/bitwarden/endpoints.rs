@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Base URLs of the API and of the identity server, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn cloud(base: &Url) -> Option<&'static str> {
 fn parse(given: &str) -> Result<Url> {
     let trimmed = given.trim();
     let refuse = |reason: &str| {
-        Error::new(Kind::Configuration, format!("Reading the server URL `{trimmed}`"), reason)
+        Error::new(ErrorKind::Configuration, format!("Reading the server URL `{trimmed}`"), reason)
             .hint("Example: https://bitwarden.example.com")
     };
     let candidate = if trimmed.contains("://") { trimmed.to_owned() } else { format!("https://{trimmed}") };

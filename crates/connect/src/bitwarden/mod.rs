@@ -21,13 +21,13 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
-pub use self::edit::{Change, Invitation, Outcome};
+pub use self::edit::{EditEffect, EditOutcome, Invitation};
 pub use self::endpoints::Endpoints;
-pub use self::roster::{Memberships, Reading, Server, Within};
-pub use self::token::{Credentials, Token};
+pub use self::roster::{GroupMemberships, Offered, ServerDescription, Within};
+pub use self::token::{ApiKey, Token};
 use crate::http::failure::UNCLEAR;
-use crate::http::{Http, Network, Pace, Repeat, Request, Response, Settings, seconds, short_json};
-use crate::{Error, Kind, Result};
+use crate::http::{Http, HttpRequest, HttpSettings, Network, Pace, Repeat, Response, seconds, short_json};
+use crate::{Error, ErrorKind, Result};
 
 /// Time limit for a token.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -94,7 +94,7 @@ impl Client {
             Default::default()
         };
         let headers = headers(&config.client_version)?;
-        let settings = Settings { network: config.network, headers, pace, ..Settings::default() };
+        let settings = HttpSettings { network: config.network, headers, pace, ..HttpSettings::default() };
         let http = Http::new(settings)?;
         let reads = http.paced(of_reads);
         Ok(Self { http, reads, endpoints: config.endpoints, device_id: config.device_id })
@@ -106,7 +106,7 @@ impl Client {
     }
 
     /// Exchanges the API key for a token. There is no refresh token: a renewal is another exchange.
-    pub async fn token(&self, credentials: &Credentials) -> Result<Token> {
+    pub async fn token(&self, credentials: &ApiKey) -> Result<Token> {
         let identity = self.endpoints.identity_url();
         let attempted = format!("Logging in to {identity} as {}", credentials.client_id);
         // All fields, in the order of the existing connector: Vaultwarden refuses a request without the device.
@@ -119,17 +119,19 @@ impl Client {
             ("grant_type", "client_credentials"),
             ("client_secret", credentials.client_secret.reveal()),
         ];
-        let mut request = Request::post_form(url(identity, "/connect/token")?, &fields, TOKEN_TIMEOUT);
+        let mut request = HttpRequest::post_form(url(identity, "/connect/token")?, &fields, TOKEN_TIMEOUT);
         request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let response = self.http.send(&attempted, &request).await?;
         if !response.status.is_success() {
             return Err(refused(attempted, &response, None));
         }
         issued(&response).ok_or_else(|| {
-            Error::new(Kind::Data, attempted, format!("HTTP {} without a token", response.status.as_u16()))
-                .hint(
-                    "Check the server's URL: something other than a Bitwarden server may be answering there.",
-                )
+            Error::new(
+                ErrorKind::Data,
+                attempted,
+                format!("HTTP {} without a token", response.status.as_u16()),
+            )
+            .hint("Check the server's URL: something other than a Bitwarden server may be answering there.")
         })
     }
 
@@ -142,11 +144,12 @@ impl Client {
             import.groups.len(),
             self.api_url()
         );
-        let body = serde_json::to_vec(import).map_err(|error| Error::new(Kind::Data, &attempted, error))?;
+        let body =
+            serde_json::to_vec(import).map_err(|error| Error::new(ErrorKind::Data, &attempted, error))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(AUTHORIZATION, bearer(token, &attempted)?);
-        let request = Request {
+        let request = HttpRequest {
             method: Method::POST,
             url: url(self.api_url(), "/public/organization/import")?,
             headers,
@@ -170,7 +173,7 @@ impl Client {
     }
 
     async fn config(&self, attempted: &str) -> Result<Response> {
-        let request = Request {
+        let request = HttpRequest {
             method: Method::GET,
             url: url(self.api_url(), "/config")?,
             headers: HeaderMap::new(),
@@ -214,7 +217,7 @@ fn headers(version: &str) -> Result<HeaderMap> {
         (USER_AGENT, agent.as_str()),
     ] {
         let value = HeaderValue::from_str(text)
-            .map_err(|error| Error::new(Kind::Configuration, "Setting up HTTP headers", error))?;
+            .map_err(|error| Error::new(ErrorKind::Configuration, "Setting up HTTP headers", error))?;
         headers.insert(name, value);
     }
     Ok(headers)
@@ -222,15 +225,16 @@ fn headers(version: &str) -> Result<HeaderMap> {
 
 fn bearer(token: &Token, attempted: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| {
-        Error::new(Kind::Data, attempted, "the stored access token has characters that cannot be sent")
+        Error::new(ErrorKind::Data, attempted, "the stored access token has characters that cannot be sent")
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn url(base: &str, path: &str) -> Result<Url> {
-    Url::parse(&format!("{base}{path}"))
-        .map_err(|error| Error::new(Kind::Configuration, format!("Reading the server URL `{base}`"), error))
+    Url::parse(&format!("{base}{path}")).map_err(|error| {
+        Error::new(ErrorKind::Configuration, format!("Reading the server URL `{base}`"), error)
+    })
 }
 
 fn issued(response: &Response) -> Option<Token> {
@@ -258,7 +262,7 @@ fn is_an_answer(response: &Response) -> bool {
 /// Error for a page in place of an answer: a sign-in page, a maintenance notice, a firewall's message.
 fn no_answer(attempted: String, response: &Response) -> Error {
     let told = message::of(response, None);
-    Error::new(Kind::Data, attempted, format!("{told}: this is not an answer from a Bitwarden server")).hint(
+    Error::new(ErrorKind::Data, attempted, format!("{told}: this is not an answer from a Bitwarden server")).hint(
         "Something in front of the server (a sign-in page, a firewall, a maintenance page) answered instead: let this machine through. \
         The import does not count as done.",
     )
@@ -271,7 +275,7 @@ fn refused(attempted: String, response: &Response, import: Option<&ImportRequest
         let place =
             response.headers.get(LOCATION).and_then(|place| place.to_str().ok()).unwrap_or("elsewhere");
         let place = place.split(['?', '#']).next().unwrap_or(place);
-        return Error::new(Kind::Configuration, attempted, format!("{told}: the server redirects to {place}"))
+        return Error::new(ErrorKind::Configuration, attempted, format!("{told}: the server redirects to {place}"))
             .hint("Redirects are not followed, because the request carries a secret. Set the server's URL to the right one (https, not http?).");
     }
     let (kind, hint) = meaning(&told, response.status, import);
@@ -309,32 +313,39 @@ const KNOWN: [(&str, &str); 11] = [
     ),
 ];
 
-fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (Kind, String) {
+fn meaning(told: &str, status: StatusCode, import: Option<&ImportRequest>) -> (ErrorKind, String) {
     let known = KNOWN.iter().find(|(text, _)| told.contains(text)).map(|(_, hint)| *hint);
     let is_login = import.is_none();
     let (kind, default) = match status.as_u16() {
         401 | 403 => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             "The server does not accept the login: run `bwdc logout` and `bwdc login`. A firewall in between may also \
             give this answer.",
         ),
-        400 if is_login => (Kind::Credentials, "Check the client id, the API key and the server's URL."),
-        404 => (Kind::Configuration, "There is no Bitwarden server at this URL: check `bwdc config server`."),
+        400 if is_login => (ErrorKind::Credentials, "Check the client id, the API key and the server's URL."),
+        404 => (
+            ErrorKind::Configuration,
+            "There is no Bitwarden server at this URL: check `bwdc config server`.",
+        ),
         413 => (
-            Kind::Refused,
+            ErrorKind::Refused,
             "The import is too large for the server or a proxy in front of it: set sync.largeImport to true.",
         ),
-        429 => (Kind::Refused, "Too many requests: schedule syncs further apart. The next run tries again."),
-        500..=599 if is_login => (Kind::Refused, "The server failed: try again later. Its log has details."),
-        408 | 502 | 504 if !is_login => (Kind::Unclear, UNCLEAR),
+        429 => {
+            (ErrorKind::Refused, "Too many requests: schedule syncs further apart. The next run tries again.")
+        }
+        500..=599 if is_login => {
+            (ErrorKind::Refused, "The server failed: try again later. Its log has details.")
+        }
+        408 | 502 | 504 if !is_login => (ErrorKind::Unclear, UNCLEAR),
         500..=599 => (
-            Kind::Refused,
+            ErrorKind::Refused,
             "The server failed and may have processed a part. The next run repeats the import, which is safe. The \
             server's log has details.",
         ),
-        _ => (Kind::Refused, "The server gave no further details; its log may have some."),
+        _ => (ErrorKind::Refused, "The server gave no further details; its log may have some."),
     };
-    let kind = if is_login && known.is_some() { Kind::Credentials } else { kind };
+    let kind = if is_login && known.is_some() { ErrorKind::Credentials } else { kind };
     (kind, known.unwrap_or(default).to_owned())
 }
 

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::call::{Asked, is_gone, not_done, odd};
+use super::call::{CallPurpose, is_gone, not_done, odd};
 use super::{Client, ServerKind, TOKEN_TIMEOUT, Token, bearer, url};
-use crate::http::{Request, Response, short_json};
-use crate::{Error, Kind, Result};
+use crate::http::{HttpRequest, Response, short_json};
+use crate::{Error, ErrorKind, Result};
 
 /// Number of groups requested at the same time.
 const AT_ONCE: usize = 8;
@@ -24,7 +24,7 @@ const STAGING: &str = "/featureStates/pm-34423-staged-status";
 
 /// Information that not every server provides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading<T> {
+pub enum Offered<T> {
     /// Complete.
     Read(T),
     /// The server has no such endpoint (404): Vaultwarden, or another server that supports imports only.
@@ -42,14 +42,14 @@ pub enum Within {
 
 /// Members of several groups, as far as they could be read.
 #[derive(Debug)]
-pub struct Memberships {
+pub struct GroupMemberships {
     /// Groups that were read, in the order requested.
     pub read: Vec<(GroupId, Within)>,
     /// Reason why the others are missing; none if there are no others. After [`Kind::Credentials`] the rest can be requested with a new token.
     pub missing: Option<Error>,
 }
 
-impl Memberships {
+impl GroupMemberships {
     /// Complete result, or the error.
     pub fn complete(self) -> Result<Vec<(GroupId, Within)>> {
         self.missing.map_or(Ok(self.read), Err)
@@ -58,7 +58,7 @@ impl Memberships {
 
 /// Description of a server by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct ServerDescription {
     /// Kind of server.
     pub kind: ServerKind,
     /// Whether newcomers can be staged.
@@ -77,24 +77,24 @@ impl ServerKind {
 
 impl Client {
     /// Members and groups, without seats and memberships: two requests.
-    pub async fn roster(&self, token: &Token) -> Result<Reading<Roster>> {
+    pub async fn roster(&self, token: &Token) -> Result<Offered<Roster>> {
         let (members, groups) = futures_util::try_join!(self.members(token), self.groups(token))?;
-        let (Reading::Read(members), Reading::Read(groups)) = (members, groups) else {
-            return Ok(Reading::NotOffered);
+        let (Offered::Read(members), Offered::Read(groups)) = (members, groups) else {
+            return Ok(Offered::NotOffered);
         };
         let mut roster = Roster::new(Rules::Official, Basis::Live);
         members.into_iter().for_each(|member| roster.put_member(member));
         groups.into_iter().for_each(|group| roster.put_group(group));
-        Ok(Reading::Read(roster))
+        Ok(Offered::Read(roster))
     }
 
     /// All members, whatever their status.
-    pub async fn members(&self, token: &Token) -> Result<Reading<Vec<Member>>> {
+    pub async fn members(&self, token: &Token) -> Result<Offered<Vec<Member>>> {
         self.list(token, "members", RawMember::member).await
     }
 
     /// All groups; their members are requested group by group.
-    pub async fn groups(&self, token: &Token) -> Result<Reading<Vec<Group>>> {
+    pub async fn groups(&self, token: &Token) -> Result<Offered<Vec<Group>>> {
         self.list(token, "groups", RawGroup::group).await
     }
 
@@ -103,29 +103,29 @@ impl Client {
         token: &Token,
         what: &str,
         understand: fn(R) -> Option<T>,
-    ) -> Result<Reading<Vec<T>>> {
+    ) -> Result<Offered<Vec<T>>> {
         let attempted = format!("Reading the {what} of the organization from {}", self.api_url());
         let response = self.read(token, &attempted, &[what]).await?;
         match response.status.as_u16() {
-            404 => Ok(Reading::NotOffered),
-            200..=299 => entries(&attempted, &response, understand).map(Reading::Read),
-            _ => Err(not_done(Asked::ToTell, attempted, &response)),
+            404 => Ok(Offered::NotOffered),
+            200..=299 => entries(&attempted, &response, understand).map(Offered::Read),
+            _ => Err(not_done(CallPurpose::ToTell, attempted, &response)),
         }
     }
 
     /// Members of these groups, one request each, a few at once. Ends at the first failure with the groups read until then.
-    pub async fn memberships(&self, token: &Token, groups: &[GroupId]) -> Memberships {
+    pub async fn memberships(&self, token: &Token, groups: &[GroupId]) -> GroupMemberships {
         let asked: Vec<_> = groups.iter().map(|group| self.within(token, group)).collect();
         let mut answers = stream::iter(asked).buffered(AT_ONCE);
         let mut read = Vec::with_capacity(groups.len());
         for group in groups {
             match answers.next().await {
                 Some(Ok(within)) => read.push((group.clone(), within)),
-                Some(Err(error)) => return Memberships { read, missing: Some(error) },
+                Some(Err(error)) => return GroupMemberships { read, missing: Some(error) },
                 None => break,
             }
         }
-        Memberships { read, missing: None }
+        GroupMemberships { read, missing: None }
     }
 
     async fn within(&self, token: &Token, group: &GroupId) -> Result<Within> {
@@ -135,7 +135,7 @@ impl Client {
             return Ok(Within::Gone);
         }
         if !response.status.is_success() {
-            return Err(not_done(Asked::ToTell, attempted, &response));
+            return Err(not_done(CallPurpose::ToTell, attempted, &response));
         }
         let ids: Vec<MemberId> = decoded(&attempted, &response)?;
         Ok(Within::Members(Held::of(ids)))
@@ -149,22 +149,25 @@ impl Client {
             // A self-hosted server refuses, others have no such endpoint.
             400 | 404 | 405 => Ok(None),
             200..=299 => Ok(seats(&response.body)),
-            _ => Err(not_done(Asked::ToTell, attempted, &response)),
+            _ => Err(not_done(CallPurpose::ToTell, attempted, &response)),
         }
     }
 
     /// Kind of server, and whether newcomers can be staged. The token lets the server look up this organization's flags.
-    pub async fn server(&self, token: &Token) -> Result<Server> {
+    pub async fn server(&self, token: &Token) -> Result<ServerDescription> {
         let attempted = format!("Asking {} what it is", self.api_url());
-        let mut request = Request::get(url(self.api_url(), "/config")?, TOKEN_TIMEOUT);
+        let mut request = HttpRequest::get(url(self.api_url(), "/config")?, TOKEN_TIMEOUT);
         request.headers.insert(AUTHORIZATION, bearer(token, &attempted)?);
         let response = self.reads.send(&attempted, &request).await?;
         if !response.status.is_success() {
-            return Err(not_done(Asked::ToTell, attempted, &response));
+            return Err(not_done(CallPurpose::ToTell, attempted, &response));
         }
         let config = short_json(&response.body).unwrap_or(Value::Null);
         let is_on = config.pointer(STAGING).and_then(Value::as_bool).unwrap_or_default();
-        Ok(Server { kind: ServerKind::of(&config), staging: if is_on { Staging::On } else { Staging::Off } })
+        Ok(ServerDescription {
+            kind: ServerKind::of(&config),
+            staging: if is_on { Staging::On } else { Staging::Off },
+        })
     }
 }
 
@@ -277,7 +280,7 @@ fn entries<R: DeserializeOwned, T>(
     let list: List<R> = decoded(attempted, response)?;
     if list.continuation_token.is_some_and(|token| !token.is_empty()) {
         let reason = "the server reports that the list continues, which no known version does";
-        return Err(Error::new(Kind::Incomplete, attempted, reason)
+        return Err(Error::new(ErrorKind::Incomplete, attempted, reason)
             .hint("Update bwdc: the server may be newer than it."));
     }
     let understood = list.data.into_iter().map(understand).collect::<Option<Vec<T>>>();
@@ -346,9 +349,12 @@ mod tests {
             r#"{"data":[7]}"#,
             r#"{"error":"down"}"#,
         ] {
-            assert_eq!(members(body).unwrap_err().kind(), Kind::Data, "{body}");
+            assert_eq!(members(body).unwrap_err().kind(), ErrorKind::Data, "{body}");
         }
-        assert_eq!(members(r#"{"data":[],"continuationToken":"x"}"#).unwrap_err().kind(), Kind::Incomplete);
+        assert_eq!(
+            members(r#"{"data":[],"continuationToken":"x"}"#).unwrap_err().kind(),
+            ErrorKind::Incomplete
+        );
     }
 
     #[test]
@@ -383,7 +389,7 @@ mod tests {
             if let Err(error) = decoded::<Vec<MemberId>>("Reading", &answer) {
                 harmless(&error, body.len())?;
             }
-            harmless(&not_done(Asked::ToTell, "Reading".to_owned(), &answer), body.len())?;
+            harmless(&not_done(CallPurpose::ToTell, "Reading".to_owned(), &answer), body.len())?;
         }
 
         #[test]

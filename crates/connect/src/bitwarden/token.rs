@@ -14,7 +14,7 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// API key of an organization.
 #[derive(Clone, Debug)]
-pub struct Credentials {
+pub struct ApiKey {
     /// `organization.<id>`
     pub client_id: String,
     /// Key.

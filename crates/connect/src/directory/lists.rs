@@ -29,7 +29,7 @@ pub(super) enum Members<M> {
 }
 
 /// An entry that stays in memory until a read is over.
-pub(super) trait Kept {
+pub(super) trait SizeInMemory {
     /// Number of octets it takes, besides itself.
     fn beside(&self) -> usize;
 }
@@ -38,7 +38,7 @@ pub(super) trait Kept {
 ///
 /// # Errors
 /// There is none.
-pub(super) fn keep<T: Kept>(entries: &[T], progress: &Progress) -> Result<()> {
+pub(super) fn keep<T: SizeInMemory>(entries: &[T], progress: &Progress) -> Result<()> {
     progress.keep(entries.iter().map(|entry| size_of::<T>() + entry.beside()).sum())
 }
 

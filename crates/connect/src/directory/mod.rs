@@ -16,11 +16,11 @@ use bwdc_core::snapshot::{Cursor, Snapshot};
 use jiff::Timestamp;
 
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Part of a directory that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum ReadScope {
     /// People only (`sync.users`).
     Users,
     /// Groups only (`sync.groups`). People are still read, so that members are known.
@@ -29,7 +29,7 @@ pub enum Scope {
     UsersAndGroups,
 }
 
-impl Scope {
+impl ReadScope {
     /// Whether people are to be imported.
     pub fn has_users(self) -> bool {
         matches!(self, Self::Users | Self::UsersAndGroups)
@@ -43,7 +43,7 @@ impl Scope {
 
 /// Extent of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub enum ReadExtent {
     /// Everything, whatever was read before.
     Everything,
     /// Only changes since the last sync, if the directory is configured for it; otherwise everything.
@@ -61,9 +61,9 @@ pub enum Extent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// Users, groups or both.
-    pub scope: Scope,
+    pub scope: ReadScope,
     /// Everything or changes.
-    pub extent: Extent,
+    pub extent: ReadExtent,
     /// People to read in addition.
     pub others: Others,
 }
@@ -119,7 +119,7 @@ pub const MOST_KEPT: u64 = 4 << 30;
 
 /// State of a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ReadCounts {
     /// People read so far.
     pub users: u64,
     /// Groups read so far.
@@ -164,17 +164,17 @@ impl Progress {
             return Ok(());
         }
         let reason = format!("there is more than {} GiB of people, groups and members", MOST_KEPT >> 30);
-        Err(Error::new(Kind::Data, "Reading the directory", reason).hint(
+        Err(Error::new(ErrorKind::Data, "Reading the directory", reason).hint(
             "Look for entries with names or addresses without end. If the directory really is that large, leave most of it out by \
              sync.userFilter and sync.groupFilter. Nothing was imported.",
         ))
     }
 
     /// Current state.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> ReadCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let requests = read(&self.requests);
-        Counts {
+        ReadCounts {
             users: read(&self.users),
             groups: read(&self.groups),
             requests,
@@ -189,7 +189,7 @@ pub trait Directory {
     fn abilities(&self) -> Abilities;
 
     /// Checks every step of a read separately, up to the first that fails, so that the cause of a failure is named.
-    fn probe(&self, scope: Scope) -> impl Future<Output = Vec<Check>> + Send;
+    fn probe(&self, scope: ReadScope) -> impl Future<Output = Vec<Check>> + Send;
 
     /// Reads what was requested, completely.
     fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
@@ -197,7 +197,7 @@ pub trait Directory {
 
 /// Error with the sentence of the existing connector; the setting's name is in the next step.
 pub fn incomplete(setting: &str, next_step: &str) -> Error {
-    Error::new(Kind::Configuration, "", "Directory configuration incomplete.")
+    Error::new(ErrorKind::Configuration, "", "Directory configuration incomplete.")
         .hint(format!("Setting: {setting}. {next_step}"))
 }
 
@@ -230,7 +230,7 @@ macro_rules! directories {
             }
 
             // On the heap: otherwise each caller that awaits one reserves space for all of them.
-            async fn probe(&self, scope: Scope) -> Vec<Check> {
+            async fn probe(&self, scope: ReadScope) -> Vec<Check> {
                 match self {
                     $(Self::$variant(directory) => Box::pin(directory.probe(scope)).await,)+
                 }

@@ -27,14 +27,14 @@ const UNIX_TIME: u64 = 1_000_000_000;
 
 /// Limit as reported in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub struct RateLimit {
     /// Number of remaining requests.
     pub left: u64,
     /// Time of the renewal.
     pub renewed_in: Duration,
 }
 
-impl Limit {
+impl RateLimit {
     /// Reads the headers, if present.
     pub fn told(headers: &HeaderMap) -> Option<Self> {
         let left = DIALECTS.iter().find_map(|(remaining, _)| number(headers, remaining))?;
@@ -112,7 +112,7 @@ impl Allowance {
         let mut windows = book.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((book.limit_of)(url)).or_default();
         window.in_flight = window.in_flight.saturating_sub(1);
-        let told = answer.map(Limit::told);
+        let told = answer.map(RateLimit::told);
         window.left = match (told, window.left) {
             (Some(Some(limit)), before) => {
                 // Requests in progress are not counted yet.
@@ -249,9 +249,9 @@ mod tests {
             for (name, value) in pairs {
                 headers.insert(*name, value.parse().unwrap());
             }
-            Limit::told(&headers)
+            RateLimit::told(&headers)
         };
-        let limit = |left, seconds| Some(Limit { left, renewed_in: Duration::from_secs(seconds) });
+        let limit = |left, seconds| Some(RateLimit { left, renewed_in: Duration::from_secs(seconds) });
         let date = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
         let reset = ("x-rate-limit-reset", "1445412510");
         assert_eq!(told(&[("x-rate-limit-remaining", "7"), reset, date]), limit(7, 30));
@@ -283,7 +283,7 @@ mod tests {
                 for (name, value) in [(remaining, &left), (renewal, &reset), ("date", &date)] {
                     answer = crate::fuzz::with_header(answer, name, value);
                 }
-                let told = Limit::told(&answer.headers);
+                let told = RateLimit::told(&answer.headers);
                 prop_assert!(told.is_none_or(|told| Instant::now().checked_add(told.renewed_in).is_some()));
                 let allowance = Allowance::told(|_| "all");
                 allowance.learn(&url, Some(&answer.headers));

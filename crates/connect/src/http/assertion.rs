@@ -8,7 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::jwk;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
 
 /// RSA private key.
@@ -30,7 +30,7 @@ impl Signer {
     /// Reads a key in PEM: PKCS#8 or PKCS#1, not encrypted. `source` says where it comes from, for messages.
     pub fn from_pem(pem: &Secret, source: &str) -> Result<Self> {
         let wrong = |reason: String| {
-            Error::new(Kind::Configuration, format!("Reading the private key of {source}"), reason).hint(
+            Error::new(ErrorKind::Configuration, format!("Reading the private key of {source}"), reason).hint(
                 "It must begin with -----BEGIN PRIVATE KEY-----. Its line ends may be written as \\n. Supply all of it.",
             )
         };
@@ -46,7 +46,7 @@ impl Signer {
             return Self::from_pem(text, source);
         }
         let wrong = |reason: String| {
-            Error::new(Kind::Configuration, format!("Reading the private key of {source}"), reason)
+            Error::new(ErrorKind::Configuration, format!("Reading the private key of {source}"), reason)
                 .hint("It must be an RSA key of 2,048 bits or more, with all its numbers: n, e, d, p, q, dp, dq and qi.")
         };
         let jwk::Key { der, id } = jwk::parse(text).map_err(wrong)?;
@@ -76,7 +76,7 @@ impl Signer {
     pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<Secret> {
         let attempted = || format!("Signing with the private key of {}", self.source);
         let token = encode(header, claims, &self.key);
-        token.map(Secret::from).map_err(|error| Error::new(Kind::Configuration, attempted(), error))
+        token.map(Secret::from).map_err(|error| Error::new(ErrorKind::Configuration, attempted(), error))
     }
 }
 

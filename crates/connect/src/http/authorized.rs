@@ -5,8 +5,8 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Http, Request, Response};
-use crate::{Error, Kind, Result};
+use super::{Http, HttpRequest, Response};
+use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
 
 /// Number of new tokens tried for one request. More than one, because a new one may be about to expire, too.
@@ -25,7 +25,7 @@ impl AccessToken {
     pub fn new(scheme: &str, token: &Secret, renew_at: Option<Instant>) -> Result<Self> {
         let header = HeaderValue::from_str(&format!("{scheme} {}", token.reveal()));
         let mut header = header.map_err(|_| {
-            Error::new(Kind::Configuration, "Using the token", "there are control characters in it")
+            Error::new(ErrorKind::Configuration, "Using the token", "there are control characters in it")
         })?;
         header.set_sensitive(true);
         Ok(Self { header, renew_at })
@@ -58,7 +58,7 @@ impl<S: TokenSource> Authorized<S> {
 
     /// Sends like [`Http::send`], with a token. A refused token (401) is replaced: it may have expired or been revoked. If several
     /// new tokens in a row are refused, access has been lost.
-    pub async fn send(&self, attempted: &str, request: Request) -> Result<Response> {
+    pub async fn send(&self, attempted: &str, request: HttpRequest) -> Result<Response> {
         let (mut request, mut used) = self.with_token(request, None).await?;
         let mut response = self.http.send(attempted, &request).await?;
         for _ in 0..NEW_TOKENS {
@@ -83,9 +83,9 @@ impl<S: TokenSource> Authorized<S> {
 
     async fn with_token(
         &self,
-        mut request: Request,
+        mut request: HttpRequest,
         refused: Option<&AccessToken>,
-    ) -> Result<(Request, AccessToken)> {
+    ) -> Result<(HttpRequest, AccessToken)> {
         let token = self.token(refused).await?;
         request.headers.insert(AUTHORIZATION, token.header.clone());
         Ok((request, token))

@@ -7,9 +7,9 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::retry::Backoff;
-use super::{Repeat, Request};
+use super::{HttpRequest, Repeat};
 use crate::tls;
-use crate::{Error, Kind};
+use crate::{Error, ErrorKind};
 
 /// Reason why there is no answer.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ fn unwrapped<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 }
 
 /// Error for the caller.
-pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backoff: &Backoff) -> Error {
+pub(super) fn told(attempted: &str, failure: &Failure, request: &HttpRequest, backoff: &Backoff) -> Error {
     let place = place(&request.url);
     let tried = match backoff.attempts {
         0 | 1 => String::new(),
@@ -90,17 +90,17 @@ pub(super) fn told(attempted: &str, failure: &Failure, request: &Request, backof
     };
     let reason = format!("{place}: {failure}{tried}");
     match failure {
-        Failure::TooLarge => Error::new(Kind::Data, attempted, reason).hint("Check the server's URL."),
+        Failure::TooLarge => Error::new(ErrorKind::Data, attempted, reason).hint("Check the server's URL."),
         Failure::Library(error) => match tls_error(error) {
-            Some(tls) => Error::new(Kind::Tls, attempted, reason).hint(tls::hint(
+            Some(tls) => Error::new(ErrorKind::Tls, attempted, reason).hint(tls::hint(
                 tls,
                 "set BWDC_CA_FILE to the authority's PEM file (or NODE_EXTRA_CA_CERTS)",
                 "the server's URL",
             )),
             None if request.repeat != Repeat::Always && !failure.did_not_arrive() => {
-                Error::new(Kind::Unclear, attempted, reason).hint(UNCLEAR)
+                Error::new(ErrorKind::Unclear, attempted, reason).hint(UNCLEAR)
             }
-            None => Error::new(Kind::Unreachable, attempted, reason).hint(network_hint(error)),
+            None => Error::new(ErrorKind::Unreachable, attempted, reason).hint(network_hint(error)),
         },
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn used_up(attempted: &str, url: &Url, wait: Duration) -> Error {
         place(url),
         wait.as_secs().div_ceil(60)
     );
-    Error::new(Kind::Unreachable, attempted, reason)
+    Error::new(ErrorKind::Unreachable, attempted, reason)
         .hint("Try again then. Something else may be using up the limit: other programs of the same account count, too.")
 }
 

@@ -19,15 +19,15 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
-pub use self::allowance::{Allowance, Limit};
+pub use self::allowance::{Allowance, RateLimit};
 pub use self::authorized::{AccessToken, Authorized, TokenSource};
 pub use self::concurrency::Concurrency;
 use self::concurrency::Went;
 pub use self::pace::{Cost, Pace};
-pub use self::pages::{Pages, Turn, Vendor};
+pub use self::pages::{PageRequest, Pages, Vendor};
 use self::retry::{Backoff, Next};
 use crate::tls::{self, Trust};
-use crate::{Error, Kind, Result, mask};
+use crate::{Error, ErrorKind, Result, mask};
 
 /// Time limit for a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ pub struct Network {
 
 /// Settings shared by all requests of one client.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct HttpSettings {
     /// Trust and time limits.
     pub network: Network,
     /// Headers sent with every request.
@@ -91,7 +91,7 @@ pub struct Http {
 
 /// Request that may be sent more than once.
 #[derive(Debug)]
-pub struct Request {
+pub struct HttpRequest {
     /// GET or POST.
     pub method: Method,
     /// Destination.
@@ -119,7 +119,7 @@ pub enum Repeat {
     IfNotBegun,
 }
 
-impl Request {
+impl HttpRequest {
     /// Request without a body.
     pub fn get(url: Url, timeout: Duration) -> Self {
         Self {
@@ -216,7 +216,7 @@ fn now_there(headers: &HeaderMap) -> jiff::Timestamp {
 pub fn base_url(setting: &str, text: &str, example: &str) -> Result<Url> {
     let text = text.trim();
     let wrong = |reason: &str| {
-        Error::new(Kind::Configuration, format!("Reading {setting} `{text}`"), reason)
+        Error::new(ErrorKind::Configuration, format!("Reading {setting} `{text}`"), reason)
             .hint(format!("Example: {example}"))
     };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
@@ -238,8 +238,8 @@ pub fn base_url(setting: &str, text: &str, example: &str) -> Result<Url> {
 
 impl Http {
     /// Makes a client with the system's trusted authorities and the environment's proxies.
-    pub fn new(settings: Settings) -> Result<Self> {
-        let Settings { network, headers, pace, allowance, concurrency, passing } = settings;
+    pub fn new(settings: HttpSettings) -> Result<Self> {
+        let HttpSettings { network, headers, pace, allowance, concurrency, passing } = settings;
         take_note_of_secrets(&headers);
         let trust = network.extra_ca.map_or(Trust::System, Trust::SystemAndFile);
         let mut tls = tls::client_config(&trust, None)?;
@@ -252,7 +252,7 @@ impl Http {
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|error| {
-                Error::new(Kind::Configuration, "Setting up HTTP", failure::innermost(&error))
+                Error::new(ErrorKind::Configuration, "Setting up HTTP", failure::innermost(&error))
             })?;
         let retry_for = network.retry_for.unwrap_or(RETRY_FOR);
         Ok(Self { client, retry_for, pace, allowance, concurrency, passing })
@@ -266,7 +266,7 @@ impl Http {
 
     /// Sends a request until it has a final answer: temporary failures (429, some 5xx, broken connections) are tried again
     /// within the time limit. Any answer that is not worth another try is returned, whatever its status.
-    pub async fn send(&self, attempted: &str, request: &Request) -> Result<Response> {
+    pub async fn send(&self, attempted: &str, request: &HttpRequest) -> Result<Response> {
         // The wait in the queue before the first attempt is not the other side's fault.
         let mut started = None;
         let mut backoff = Backoff::new(self.retry_for);
@@ -304,7 +304,7 @@ impl Http {
         }
     }
 
-    async fn once(&self, request: &Request) -> std::result::Result<Response, failure::Failure> {
+    async fn once(&self, request: &HttpRequest) -> std::result::Result<Response, failure::Failure> {
         let mut builder = self
             .client
             .request(request.method.clone(), request.url.clone())
@@ -364,8 +364,8 @@ fn tell_of_retry(attempted: &str, result: &std::result::Result<Response, failure
 }
 
 /// Logs method, host, path, outcome and time. Never a query, a header or a body.
-fn log(request: &Request, result: &std::result::Result<Response, failure::Failure>, elapsed: Duration) {
-    let Request { method, url, .. } = request;
+fn log(request: &HttpRequest, result: &std::result::Result<Response, failure::Failure>, elapsed: Duration) {
+    let HttpRequest { method, url, .. } = request;
     let host = url.host_str().unwrap_or_default();
     let path = url.path();
     let milliseconds = elapsed.as_millis();
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_pause_of_an_hour_is_not_waited_for() {
-        let http = Http::new(Settings::default()).unwrap();
+        let http = Http::new(HttpSettings::default()).unwrap();
         let limited = |reset: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-ratelimit-reset", reset.parse().unwrap());

@@ -6,7 +6,7 @@ use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::Response;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Vendor at the other end, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Vendor {
         serde_json::from_slice(&response.body).map_err(|error| {
             let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
             Error::new(
-                Kind::Data,
+                ErrorKind::Data,
                 attempted,
                 format!("the answer is not what {} sends: {error}{id}", self.name),
             )
@@ -52,7 +52,7 @@ const MOST_BEGINNINGS: usize = 3;
 
 /// Page to request.
 #[derive(Debug)]
-pub struct Turn {
+pub struct PageRequest {
     /// Address.
     pub url: Url,
     /// Description for messages: what is read, from where, which page.
@@ -71,7 +71,7 @@ impl Pages {
     /// Restarts the list if the way to a later page is no longer accepted: tokens and links expire, and the token is all that
     /// such a page has in addition to the first one. Returns whether it was restarted; then everything read before does
     /// not count.
-    pub fn begin_again(&mut self, turn: &Turn, status: StatusCode) -> bool {
+    pub fn begin_again(&mut self, turn: &PageRequest, status: StatusCode) -> bool {
         let is_refused = matches!(status, StatusCode::BAD_REQUEST | StatusCode::GONE);
         if turn.number == 1 || !is_refused || self.beginnings == MOST_BEGINNINGS {
             return false;
@@ -88,17 +88,17 @@ impl Pages {
     }
 
     /// Page to read now; `None` at the end.
-    pub fn turn(&mut self) -> Option<Turn> {
+    pub fn turn(&mut self) -> Option<PageRequest> {
         let url = self.next.take()?;
         self.seen.insert(url.clone());
         let number = self.seen.len();
         let place = url.origin().ascii_serialization();
         let attempted = format!("Reading {} from {place} (page {number})", self.what);
-        Some(Turn { url, attempted, number })
+        Some(PageRequest { url, attempted, number })
     }
 
     /// Takes the link to the next page, as the page contained it; without one, the list is complete.
-    pub fn link(&mut self, turn: &Turn, next: Option<&str>) -> Result<()> {
+    pub fn link(&mut self, turn: &PageRequest, next: Option<&str>) -> Result<()> {
         let Some(next) = next else { return Ok(()) };
         let url = Url::parse(next).map_err(|error| {
             self.wrong(turn, format!("the link to the next page, `{next}`, is not valid: {error}"))
@@ -111,7 +111,7 @@ impl Pages {
     }
 
     /// Takes a token for the next page, sent in the query as `parameter`; without one, the list is complete.
-    pub fn token(&mut self, turn: &Turn, parameter: &str, token: Option<&str>) -> Result<()> {
+    pub fn token(&mut self, turn: &PageRequest, parameter: &str, token: Option<&str>) -> Result<()> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(()) };
         let mut url = turn.url.clone();
         let others: Vec<(String, String)> = turn
@@ -124,7 +124,7 @@ impl Pages {
         self.go(turn, url)
     }
 
-    fn go(&mut self, turn: &Turn, url: Url) -> Result<()> {
+    fn go(&mut self, turn: &PageRequest, url: Url) -> Result<()> {
         if self.seen.contains(&url) {
             let name = self.vendor.name;
             return Err(self.wrong(turn, format!("{name} refers back to a page that was read already")));
@@ -133,8 +133,8 @@ impl Pages {
         Ok(())
     }
 
-    fn wrong(&self, turn: &Turn, reason: String) -> Error {
-        Error::new(Kind::Incomplete, &turn.attempted, reason).hint(format!(
+    fn wrong(&self, turn: &PageRequest, reason: String) -> Error {
+        Error::new(ErrorKind::Incomplete, &turn.attempted, reason).hint(format!(
             "Nothing was imported. A proxy may change what {} sends; if not, try again.",
             self.vendor.name
         ))
@@ -170,7 +170,7 @@ mod tests {
         ] {
             let error = pages.link(&second, Some(link)).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
-            assert_eq!(error.kind(), Kind::Incomplete);
+            assert_eq!(error.kind(), ErrorKind::Incomplete);
         }
         pages.link(&second, None).unwrap();
         assert!(pages.turn().is_none());
@@ -223,7 +223,7 @@ mod tests {
             let (mut turn, mut seen) = (first.url.clone(), vec![first.url.clone()]);
             let origin = turn.origin();
             for link in links {
-                let here = Turn { url: turn.clone(), attempted: String::new(), number: seen.len() };
+                let here = PageRequest { url: turn.clone(), attempted: String::new(), number: seen.len() };
                 if let Err(error) = pages.link(&here, Some(&link)) {
                     crate::fuzz::harmless(&error, link.len())?;
                     continue;

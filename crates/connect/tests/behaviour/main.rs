@@ -17,8 +17,8 @@ use bwdc_connect::directory::ldap::config::{
     Timeouts,
 };
 use bwdc_connect::directory::{
-    self, Abilities, AnyDirectory, Ask, Config, Directory, Extent, MOST_KEPT, Others, Progress, Scope, entra,
-    file, google, ldap, okta, onelogin,
+    self, Abilities, AnyDirectory, Ask, Config, Directory, MOST_KEPT, Others, Progress, ReadExtent,
+    ReadScope, entra, file, google, ldap, okta, onelogin,
 };
 use bwdc_connect::http::{Network, base_url};
 use bwdc_core::Secret;
@@ -170,7 +170,7 @@ async fn google() -> World {
     let account = google::ServiceAccount::new(None, Some(key_file), None).unwrap();
     let config = google::Config {
         admin_user: cloud::google::ADMIN.to_owned(),
-        part: google::Part::Domain(cloud::google::DOMAIN.to_owned()),
+        part: google::Tenancy::Domain(cloud::google::DOMAIN.to_owned()),
         user_query: None,
         group_query: None,
         token_url: google::Config::token_url(None, &account).unwrap(),
@@ -205,8 +205,8 @@ async fn entra() -> World {
         tenant: TENANT.to_owned(),
         application_id: APPLICATION.to_owned(),
         credential: entra::Credential::Secret(Secret::from(SECRET)),
-        user_filter: entra::Filter::default(),
-        group_filter: entra::Filter::default(),
+        user_filter: entra::EntraFilter::default(),
+        group_filter: entra::EntraFilter::default(),
         outside_groups: entra::OutsideGroups::Ignored,
         network: Network::default(),
     };
@@ -227,9 +227,9 @@ async fn worlds() -> Vec<(&'static str, World)> {
     ]
 }
 
-async fn read(world: &World, scope: Scope) -> (Snapshot, (u64, u64)) {
+async fn read(world: &World, scope: ReadScope) -> (Snapshot, (u64, u64)) {
     let progress = Arc::new(Progress::default());
-    let ask = Ask { scope, extent: Extent::Everything, others: Others::WhenNeeded };
+    let ask = Ask { scope, extent: ReadExtent::Everything, others: Others::WhenNeeded };
     let snapshot = world.directory.read(&ask, &progress).await.unwrap();
     let counts = progress.counts();
     (snapshot, (counts.users, counts.groups))
@@ -238,7 +238,7 @@ async fn read(world: &World, scope: Scope) -> (Snapshot, (u64, u64)) {
 #[tokio::test]
 async fn everybody_arrives_with_address_and_status() {
     for (name, world) in worlds().await {
-        let (snapshot, counts) = read(&world, Scope::UsersAndGroups).await;
+        let (snapshot, counts) = read(&world, ReadScope::UsersAndGroups).await;
         let emails: Vec<_> =
             snapshot.users.iter().map(|user| user.email.as_ref().map(|e| e.as_str())).collect();
         assert_eq!(emails, [Some("ann@example.org"), Some("joe@example.org"), None], "{name}");
@@ -250,7 +250,7 @@ async fn everybody_arrives_with_address_and_status() {
 #[tokio::test]
 async fn members_are_references_to_people_and_groups() {
     for (name, world) in worlds().await {
-        let (snapshot, _) = read(&world, Scope::UsersAndGroups).await;
+        let (snapshot, _) = read(&world, ReadScope::UsersAndGroups).await;
         let people = snapshot.users.iter().map(|user| (&user.reference_id, user.external_id.as_str()));
         let groups = snapshot.groups.iter().map(|group| (&group.reference_id, group.name.as_str()));
         let known: BTreeMap<_, _> = people.chain(groups).collect();
@@ -270,9 +270,9 @@ async fn members_are_references_to_people_and_groups() {
 #[tokio::test]
 async fn each_half_can_be_read_alone() {
     for (name, world) in worlds().await {
-        let (users, _) = read(&world, Scope::Users).await;
+        let (users, _) = read(&world, ReadScope::Users).await;
         assert_eq!((users.users.len(), users.others.len(), users.groups.len()), (3, 0, 0), "{name}");
-        let (groups, _) = read(&world, Scope::Groups).await;
+        let (groups, _) = read(&world, ReadScope::Groups).await;
         assert_eq!((groups.users.len(), groups.others.len(), groups.groups.len()), (0, 3, 2), "{name}");
     }
 }
@@ -281,8 +281,8 @@ async fn each_half_can_be_read_alone() {
 #[tokio::test]
 async fn a_directory_without_end_does_not_fill_the_memory() {
     for (name, world) in worlds().await {
-        for scope in [Scope::Users, Scope::Groups] {
-            let ask = Ask { scope, extent: Extent::Everything, others: Others::WhenNeeded };
+        for scope in [ReadScope::Users, ReadScope::Groups] {
+            let ask = Ask { scope, extent: ReadExtent::Everything, others: Others::WhenNeeded };
             let progress = Arc::new(Progress::default());
             progress.keep(usize::try_from(MOST_KEPT).unwrap() - 100).unwrap();
             let error = world.directory.read(&ask, &progress).await.unwrap_err().to_string();
@@ -294,8 +294,8 @@ async fn a_directory_without_end_does_not_fill_the_memory() {
 #[tokio::test]
 async fn reading_twice_gives_the_same() {
     for (name, world) in worlds().await {
-        let (one, _) = read(&world, Scope::UsersAndGroups).await;
-        let (other, _) = read(&world, Scope::UsersAndGroups).await;
+        let (one, _) = read(&world, ReadScope::UsersAndGroups).await;
+        let (other, _) = read(&world, ReadScope::UsersAndGroups).await;
         assert_eq!((one.users, one.groups), (other.users, other.groups), "{name}");
         let Abilities { tombstones: _ } = world.directory.abilities();
     }

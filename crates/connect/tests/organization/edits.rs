@@ -1,5 +1,5 @@
-use bwdc_connect::Kind;
-use bwdc_connect::bitwarden::{Change, Invitation, Outcome};
+use bwdc_connect::ErrorKind;
+use bwdc_connect::bitwarden::{EditEffect, EditOutcome, Invitation};
 use bwdc_core::entry::{Email, ExternalId};
 use bwdc_core::organization::roster::{MemberId, Role};
 use bwdc_sandbox::{Edit, Fault, Kind as Played, Member, Status};
@@ -61,7 +61,7 @@ fn newcomer(world: &World) -> Invitation {
 }
 
 /// Makes the change.
-async fn make(world: &World, kind: Kinds) -> Outcome<()> {
+async fn make(world: &World, kind: Kinds) -> EditOutcome<()> {
     let (client, token) = (&world.client, &world.token);
     let (a, r, i, g) =
         (world.member("a@x.org"), world.member("r@x.org"), world.member("i@x.org"), world.group("G"));
@@ -79,11 +79,11 @@ async fn make(world: &World, kind: Kinds) -> Outcome<()> {
     }
 }
 
-fn nothing<T>(outcome: Outcome<T>) -> Outcome<()> {
+fn nothing<T>(outcome: EditOutcome<T>) -> EditOutcome<()> {
     match outcome {
-        Outcome::Done(_) => Outcome::Done(()),
-        Outcome::NotDone(error) => Outcome::NotDone(error),
-        Outcome::Unclear(error) => Outcome::Unclear(error),
+        EditOutcome::Done(_) => EditOutcome::Done(()),
+        EditOutcome::NotDone(error) => EditOutcome::NotDone(error),
+        EditOutcome::Unclear(error) => EditOutcome::Unclear(error),
     }
 }
 
@@ -113,7 +113,7 @@ async fn before_and_after(kind: Kinds) -> (String, String) {
     let world = world(Patience::None).await;
     let before = seen(&world);
     let requests = world.sandbox.requests().len();
-    assert_eq!(make(&world, kind).await, Outcome::Done(()), "{kind:?}");
+    assert_eq!(make(&world, kind).await, EditOutcome::Done(()), "{kind:?}");
     assert_eq!(world.sandbox.requests().len() - requests, 1 + kind.reads());
     (before, seen(&world))
 }
@@ -126,9 +126,9 @@ async fn each_change_is_made() {
     }
     let world = world(Patience::None).await;
     let created = world.client.create_group(&world.token, "Twin", None).await;
-    assert_eq!(created, Outcome::Done(world.group("Twin")));
+    assert_eq!(created, EditOutcome::Done(world.group("Twin")));
     let invited = world.client.invite(&world.token, &newcomer(&world)).await;
-    assert_eq!(invited, Outcome::Done(world.member("new@x.org")));
+    assert_eq!(invited, EditOutcome::Done(world.member("new@x.org")));
     let member =
         world.sandbox.members().unwrap().into_iter().find(|member| member.email == "new@x.org").unwrap();
     assert_eq!(
@@ -179,10 +179,10 @@ async fn each_change_reports_its_outcome_whatever_happens_to_its_request() {
             world.inject(1 + kind.reads(), fault);
             let outcome = make(&world, kind).await;
             let ended = match &outcome {
-                Outcome::Done(()) => Expected::Done,
-                Outcome::NotDone(_) => Expected::NotDone,
-                Outcome::Unclear(error) => {
-                    assert_eq!(error.kind(), Kind::Unclear);
+                EditOutcome::Done(()) => Expected::Done,
+                EditOutcome::NotDone(_) => Expected::NotDone,
+                EditOutcome::Unclear(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Unclear);
                     assert!(error.next_step().unwrap().contains("It may have been done"), "{error}");
                     Expected::Unclear
                 }
@@ -219,7 +219,7 @@ async fn a_failed_read_makes_no_change() {
             let before = seen(&world);
             world.inject(1, fault);
             let outcome = make(&world, kind).await;
-            assert!(matches!(outcome, Outcome::NotDone(_)), "{kind:?} {fault:?} {outcome:?}");
+            assert!(matches!(outcome, EditOutcome::NotDone(_)), "{kind:?} {fault:?} {outcome:?}");
             assert_eq!(seen(&world), before);
         }
     }
@@ -239,7 +239,7 @@ async fn only_requests_that_were_not_begun_are_sent_again() {
             let outcome = make(&world, kind).await;
             let sent = world.sandbox.requests().len() - before - kind.reads();
             assert_eq!(sent, 1 + usize::from(is_repeated), "{kind:?} {fault:?} {outcome:?}");
-            assert_eq!(matches!(outcome, Outcome::Done(())), is_repeated);
+            assert_eq!(matches!(outcome, EditOutcome::Done(())), is_repeated);
         }
         assert_eq!(seen(&world), after, "{kind:?}");
     }
@@ -251,14 +251,14 @@ async fn a_change_made_before_is_reported() {
     let (client, token) = (&world.client, &world.token);
     let (a, r, g) = (world.member("a@x.org"), world.member("r@x.org"), world.group("G"));
     let odd_role = Invitation { role: Role::Other, ..newcomer(&world) };
-    assert_eq!(client.revoke(token, &a).await, Outcome::Done(Change::Made));
-    assert_eq!(client.revoke(token, &a).await, Outcome::Done(Change::WasSo));
-    assert_eq!(client.restore(token, &r).await, Outcome::Done(Change::Made));
-    assert_eq!(client.restore(token, &r).await, Outcome::Done(Change::WasSo));
-    assert_eq!(client.delete_member(token, &a).await, Outcome::Done(Change::Made));
-    assert_eq!(client.delete_member(token, &a).await, Outcome::Done(Change::WasSo));
-    assert_eq!(client.delete_group(token, &g).await, Outcome::Done(Change::Made));
-    assert_eq!(client.delete_group(token, &g).await, Outcome::Done(Change::WasSo));
+    assert_eq!(client.revoke(token, &a).await, EditOutcome::Done(EditEffect::Made));
+    assert_eq!(client.revoke(token, &a).await, EditOutcome::Done(EditEffect::WasSo));
+    assert_eq!(client.restore(token, &r).await, EditOutcome::Done(EditEffect::Made));
+    assert_eq!(client.restore(token, &r).await, EditOutcome::Done(EditEffect::WasSo));
+    assert_eq!(client.delete_member(token, &a).await, EditOutcome::Done(EditEffect::Made));
+    assert_eq!(client.delete_member(token, &a).await, EditOutcome::Done(EditEffect::WasSo));
+    assert_eq!(client.delete_group(token, &g).await, EditOutcome::Done(EditEffect::Made));
+    assert_eq!(client.delete_group(token, &g).await, EditOutcome::Done(EditEffect::WasSo));
     let refused = [
         nothing(client.revoke(token, &a).await),
         nothing(client.revoke(token, &world.member("owner@sandbox.example")).await),
@@ -270,13 +270,13 @@ async fn a_change_made_before_is_reported() {
         nothing(client.invite(token, &odd_role).await),
     ];
     for outcome in refused {
-        assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+        assert!(matches!(outcome, EditOutcome::NotDone(_)), "{outcome:?}");
     }
     // Another server's answer to an unknown path does not mean that the member is gone.
     let vaultwarden = World::vaultwarden().await;
     let member = vaultwarden.member("owner@sandbox.example");
     let outcome = vaultwarden.client.delete_member(&vaultwarden.token, &member).await;
-    assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+    assert!(matches!(outcome, EditOutcome::NotDone(_)), "{outcome:?}");
     // An id is a name, and cannot lead to another path.
     let outcome = client.delete_member(token, &MemberId::from("../groups/x?y#z")).await;
     assert!(
@@ -317,11 +317,11 @@ async fn a_new_external_id_leaves_role_access_and_groups_as_they_were() {
     };
     let (before, group) = (member(&world), world.sandbox.groups().unwrap().remove(0));
     assert!(before.permissions.is_some() && before.collections.len() == 1);
-    assert_eq!(world.client.put_member(&world.token, &a, Some(&id("b"))).await, Outcome::Done(()));
+    assert_eq!(world.client.put_member(&world.token, &a, Some(&id("b"))).await, EditOutcome::Done(()));
     assert_eq!(member(&world), Member { external_id: Some("b".into()), ..before.clone() });
-    assert_eq!(world.client.put_member(&world.token, &a, None).await, Outcome::Done(()));
+    assert_eq!(world.client.put_member(&world.token, &a, None).await, EditOutcome::Done(()));
     assert_eq!(member(&world), Member { external_id: None, ..before });
-    assert_eq!(world.client.put_group(&world.token, &g, "H", None).await, Outcome::Done(()));
+    assert_eq!(world.client.put_group(&world.token, &g, "H", None).await, EditOutcome::Done(()));
     let now = world.sandbox.groups().unwrap().remove(0);
     assert_eq!(now, bwdc_sandbox::Group { name: "H".into(), external_id: None, ..group });
 }
@@ -330,9 +330,10 @@ async fn a_new_external_id_leaves_role_access_and_groups_as_they_were() {
 async fn a_token_is_not_repeated_in_an_error() {
     let world = world(Patience::None).await;
     world.sandbox.expire_tokens();
-    let Outcome::NotDone(error) = world.client.revoke(&world.token, &world.member("a@x.org")).await else {
+    let EditOutcome::NotDone(error) = world.client.revoke(&world.token, &world.member("a@x.org")).await
+    else {
         panic!("done without a token")
     };
-    assert_eq!(error.kind(), Kind::Credentials);
+    assert_eq!(error.kind(), ErrorKind::Credentials);
     assert!(!format!("{error} {error:?}").contains(world.token.reveal()));
 }

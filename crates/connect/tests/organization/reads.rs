@@ -1,5 +1,5 @@
-use bwdc_connect::Kind;
-use bwdc_connect::bitwarden::{Reading, ServerKind, Within};
+use bwdc_connect::ErrorKind;
+use bwdc_connect::bitwarden::{Offered, ServerKind, Within};
 use bwdc_core::organization::roster::{Account, Former, GroupId, Held, Role, Seats, Staging, Status};
 use bwdc_sandbox::{Edit, Fault, Options, Status as Played};
 
@@ -70,9 +70,9 @@ async fn seats_and_flags_are_read_if_reported() {
 #[tokio::test]
 async fn an_unreadable_server_is_reported_as_such() {
     let world = World::vaultwarden().await;
-    assert_eq!(world.client.roster(&world.token).await.unwrap(), Reading::NotOffered);
-    assert_eq!(world.client.members(&world.token).await.unwrap(), Reading::NotOffered);
-    assert_eq!(world.client.groups(&world.token).await.unwrap(), Reading::NotOffered);
+    assert_eq!(world.client.roster(&world.token).await.unwrap(), Offered::NotOffered);
+    assert_eq!(world.client.members(&world.token).await.unwrap(), Offered::NotOffered);
+    assert_eq!(world.client.groups(&world.token).await.unwrap(), Offered::NotOffered);
     assert_eq!(world.client.seats(&world.token).await.unwrap(), None);
     let server = world.client.server(&world.token).await.unwrap();
     assert_eq!(server.kind.rules(), bwdc_core::organization::Kind::Vaultwarden);
@@ -107,7 +107,7 @@ async fn a_read_is_complete_or_an_error_whatever_happens_at_whichever_request() 
             let (world, _) = six_groups().await;
             world.inject(at, fault);
             let error = world.client.roster(&world.token).await.unwrap_err();
-            assert_ne!(error.kind(), Kind::Unclear, "{fault:?} at {at}: {error}");
+            assert_ne!(error.kind(), ErrorKind::Unclear, "{fault:?} at {at}: {error}");
         }
         for at in 1..=6 {
             let (world, groups) = six_groups().await;
@@ -143,6 +143,6 @@ async fn the_rest_is_read_with_a_new_token() {
     let groups: Vec<GroupId> = (0..20).map(|at| world.add_group(&format!("g{at}"), &[])).collect();
     world.inject(10, Fault::ExpiredToken);
     let memberships = world.client.memberships(&world.token, &groups).await;
-    assert_eq!(memberships.missing.unwrap().kind(), Kind::Credentials);
+    assert_eq!(memberships.missing.unwrap().kind(), ErrorKind::Credentials);
     assert!(memberships.read.len() < 10);
 }

@@ -1,6 +1,6 @@
 //! Single changes in any order, with any fault, against the servers' rules in `core`.
 
-use bwdc_connect::bitwarden::{Client, Outcome, Token};
+use bwdc_connect::bitwarden::{Client, EditOutcome, Token};
 use bwdc_core::organization::Roster;
 use bwdc_core::organization::roster::{Former, Group, Held, Member, MemberId, Status};
 use bwdc_core::organization::server::{Call, Who, after};
@@ -74,11 +74,11 @@ fn call(step: &Step, members: &[MemberId], groups: &[Group]) -> Option<Call> {
     })
 }
 
-async fn make(client: &Client, token: &Token, call: &Call) -> Outcome<()> {
+async fn make(client: &Client, token: &Token, call: &Call) -> EditOutcome<()> {
     let nothing = |outcome| match outcome {
-        Outcome::Done(_) => Outcome::Done(()),
-        Outcome::NotDone(error) => Outcome::NotDone(error),
-        Outcome::Unclear(error) => Outcome::Unclear(error),
+        EditOutcome::Done(_) => EditOutcome::Done(()),
+        EditOutcome::NotDone(error) => EditOutcome::NotDone(error),
+        EditOutcome::Unclear(error) => EditOutcome::Unclear(error),
     };
     match call {
         Call::Import(_) => unreachable!("no step is an import"),
@@ -142,11 +142,13 @@ async fn run(patience: Patience, steps: Vec<(Step, Option<(usize, Fault)>)>) -> 
         let is_as_before = told(&model) == held;
         match &outcome {
             // A change made before is done without an effect.
-            Outcome::Done(()) => {
+            EditOutcome::Done(()) => {
                 prop_assert!(is_done || (done.is_err() && is_as_before), "{call:?} {trouble:?}")
             }
-            Outcome::NotDone(error) => prop_assert!(is_as_before, "{call:?} {trouble:?} {error}"),
-            Outcome::Unclear(error) => prop_assert!(is_done || is_as_before, "{call:?} {trouble:?} {error}"),
+            EditOutcome::NotDone(error) => prop_assert!(is_as_before, "{call:?} {trouble:?} {error}"),
+            EditOutcome::Unclear(error) => {
+                prop_assert!(is_done || is_as_before, "{call:?} {trouble:?} {error}")
+            }
         }
         if trouble.is_none()
             && let Err(refusal) = &done

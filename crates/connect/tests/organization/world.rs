@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bwdc_connect::bitwarden::{Client, Config, Credentials, Endpoints, Reading, Token};
+use bwdc_connect::bitwarden::{ApiKey, Client, Config, Endpoints, Offered, Token};
 use bwdc_connect::http::Network;
 use bwdc_core::Secret;
 use bwdc_core::organization::Roster;
@@ -40,7 +40,7 @@ impl World {
         };
         let client = Client::new(config).unwrap();
         let client_secret = Secret::from(sandbox.client_secret());
-        let credentials = Credentials { client_id: sandbox.client_id(), client_secret };
+        let credentials = ApiKey { client_id: sandbox.client_id(), client_secret };
         let token = client.token(&credentials).await.unwrap();
         Self { sandbox, client, token }
     }
@@ -97,7 +97,7 @@ impl World {
 
     /// Everything that the server contains, memberships included.
     pub(crate) async fn roster(&self) -> Roster {
-        let Reading::Read(mut roster) = self.client.roster(&self.token).await.unwrap() else {
+        let Offered::Read(mut roster) = self.client.roster(&self.token).await.unwrap() else {
             panic!("not offered")
         };
         let groups: Vec<GroupId> = roster.groups().map(|group| group.id.clone()).collect();

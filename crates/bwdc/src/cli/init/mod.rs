@@ -6,7 +6,7 @@ mod trial;
 
 use std::collections::HashSet;
 
-use bwdc_connect::bitwarden::{Credentials, Token};
+use bwdc_connect::bitwarden::{ApiKey, Token};
 use bwdc_core::Secret;
 use clap::Args;
 use serde_json::Value;
@@ -95,7 +95,7 @@ struct Draft<'a> {
 
 /// An accepted API key.
 struct Login {
-    credentials: Credentials,
+    credentials: ApiKey,
     token: Token,
     origin: Origin,
 }

@@ -1,7 +1,7 @@
 //! What `bwdc init` tries before it saves anything: the directory, and the login.
 
-use bwdc_connect::directory::{self, Directory as _, Scope};
-use bwdc_connect::probe::{Check, Outcome};
+use bwdc_connect::directory::{self, Directory as _, ReadScope};
+use bwdc_connect::probe::{Check, CheckOutcome};
 use tokio::time::timeout;
 
 use super::super::Interaction;
@@ -45,7 +45,7 @@ impl Draft<'_> {
         for warning in &instance.warnings {
             self.context.watch.warning(warning);
         }
-        let scope = instance.scope.unwrap_or(Scope::UsersAndGroups);
+        let scope = instance.scope.unwrap_or(ReadScope::UsersAndGroups);
         let directory =
             directory::open(instance.directory).map_err(|error| Trouble::from(Error::from(error)))?;
         let longest = bwdc_sync::longest(&self.data);
@@ -59,12 +59,12 @@ impl Draft<'_> {
 
     pub(super) fn told(&self, check: Check) -> std::result::Result<(), Trouble> {
         match check.outcome {
-            Outcome::Good(found) => self.context.watch.progress(&format!("{}: {found}", check.what)),
-            Outcome::Doubtful { found, next_step } => {
+            CheckOutcome::Good(found) => self.context.watch.progress(&format!("{}: {found}", check.what)),
+            CheckOutcome::Doubtful { found, next_step } => {
                 self.context.watch.warning(&format!("{}: {found}. {next_step}", check.what));
             }
-            Outcome::Bad(error) => {
-                let is_of_secret = error.kind() == bwdc_connect::Kind::Credentials;
+            CheckOutcome::Bad(error) => {
+                let is_of_secret = error.kind() == bwdc_connect::ErrorKind::Credentials;
                 let cause = if is_of_secret { Cause::Secret } else { Cause::Anything };
                 return Err(Trouble { error: Error::from(error).while_doing(check.what), cause });
             }
@@ -130,7 +130,9 @@ impl Draft<'_> {
             let client = bwdc_sync::client(&self.context.file, &self.data, &self.context.environment)?;
             match client.token(&credentials).await {
                 Ok(token) => break (credentials, origin, token),
-                Err(error) if origin == Origin::Once && error.kind() == bwdc_connect::Kind::Credentials => {
+                Err(error)
+                    if origin == Origin::Once && error.kind() == bwdc_connect::ErrorKind::Credentials =>
+                {
                     ui::hint(&self.context.secrets.refused(error).await.to_string());
                 }
                 Err(error) => {

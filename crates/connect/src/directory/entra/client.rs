@@ -11,9 +11,11 @@ use serde::de::DeserializeOwned;
 use super::config::Config;
 use super::login::{Granted, Login};
 use crate::directory::Progress;
-use crate::directory::lists::{Kept, keep, length, or_default};
-use crate::http::{Authorized, Concurrency, Http, Pace, Pages, Request, Response, Settings, Turn, Vendor};
-use crate::{Error, Kind, Result};
+use crate::directory::lists::{SizeInMemory, keep, length, or_default};
+use crate::http::{
+    Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Response, Vendor,
+};
+use crate::{Error, ErrorKind, Result};
 
 pub(super) const ENTRA: Vendor =
     Vendor { name: "Microsoft Entra ID", address: "entra.identityAuthority and BWDC_ENTRA_GRAPH_URL" };
@@ -92,31 +94,31 @@ pub(super) struct MemberRecord {
     pub(super) kind: Option<String>,
 }
 
-impl Kept for UserRecord {
+impl SizeInMemory for UserRecord {
     fn beside(&self) -> usize {
         self.id.len() + length(&self.mail) + length(&self.user_principal_name)
     }
 }
 
-impl Kept for ChangeRecord {
+impl SizeInMemory for ChangeRecord {
     fn beside(&self) -> usize {
         self.id.len()
     }
 }
 
-impl Kept for DeletedRecord {
+impl SizeInMemory for DeletedRecord {
     fn beside(&self) -> usize {
         self.id.len() + length(&self.mail)
     }
 }
 
-impl Kept for GroupRecord {
+impl SizeInMemory for GroupRecord {
     fn beside(&self) -> usize {
         self.id.len() + self.display_name.len() + length(&self.visibility)
     }
 }
 
-impl Kept for MemberRecord {
+impl SizeInMemory for MemberRecord {
     fn beside(&self) -> usize {
         self.id.len() + length(&self.kind)
     }
@@ -150,12 +152,12 @@ struct Page<T> {
 
 /// Body of Graph's refusals ("Error responses and resource types").
 #[derive(Deserialize)]
-struct Told {
-    error: ToldError,
+struct ErrorBody {
+    error: ErrorDetails,
 }
 
 #[derive(Deserialize)]
-struct ToldError {
+struct ErrorDetails {
     code: String,
     #[serde(default, deserialize_with = "or_default")]
     message: String,
@@ -218,7 +220,7 @@ impl Permission {
 
 /// List to read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct ListRequest<'a> {
     /// Name for messages.
     pub(super) what: &'a str,
     /// Path after `/v1.0/`.
@@ -229,7 +231,7 @@ pub(super) struct Wanted<'a> {
 
 /// List, or a refusal.
 #[derive(Debug)]
-pub(super) enum Listed<T> {
+pub(super) enum ListAnswer<T> {
     All(List<T>),
     Refused(Refusal),
 }
@@ -279,7 +281,7 @@ impl Refusal {
     }
 }
 
-impl<T> Listed<T> {
+impl<T> ListAnswer<T> {
     /// Result for a list that must exist.
     pub(super) fn complete(self) -> Result<List<T>> {
         match self {
@@ -317,12 +319,12 @@ impl Client {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         // Half of it at once and half over that time: never more than the limit, wherever its window begins.
         let pace = Pace::new(UNITS / 2, WINDOW / (UNITS / 2), cost);
-        let http = Http::new(Settings {
+        let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
             pace,
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
-            ..Settings::default()
+            ..HttpSettings::default()
         })?;
         let login = Arc::new(Login::new(config)?);
         let api = Authorized::new(http.clone(), Arc::clone(&login));
@@ -344,17 +346,20 @@ impl Client {
     }
 
     /// Reads all entries of a list.
-    pub(super) async fn list<T: DeserializeOwned + Kept>(
+    pub(super) async fn list<T: DeserializeOwned + SizeInMemory>(
         &self,
-        wanted: Wanted<'_>,
+        wanted: ListRequest<'_>,
         progress: &Progress,
-    ) -> Result<Listed<T>> {
+    ) -> Result<ListAnswer<T>> {
         let first = self.url(wanted.path, wanted.query)?;
         self.walk(Pages::of(ENTRA, wanted.what, first), wanted.needs, progress).await
     }
 
     /// Reads the first page of a list, and whether there are more.
-    pub(super) async fn first_page<T: DeserializeOwned>(&self, wanted: Wanted<'_>) -> Result<(Vec<T>, bool)> {
+    pub(super) async fn first_page<T: DeserializeOwned>(
+        &self,
+        wanted: ListRequest<'_>,
+    ) -> Result<(Vec<T>, bool)> {
         let mut pages = Pages::of(ENTRA, wanted.what, self.url(wanted.path, wanted.query)?);
         let Some(turn) = pages.turn() else { return Ok((Vec::new(), false)) };
         let page = self.page(&turn, wanted.needs).await?.map_err(|refusal| refusal.error)?;
@@ -362,26 +367,26 @@ impl Client {
     }
 
     /// Reads changes since a stored link was made. The link must lead to this server: the token goes with it.
-    pub(super) async fn changes<T: DeserializeOwned + Kept>(
+    pub(super) async fn changes<T: DeserializeOwned + SizeInMemory>(
         &self,
         link: &str,
         progress: &Progress,
-    ) -> Result<Listed<T>> {
+    ) -> Result<ListAnswer<T>> {
         let attempted = format!("Reading deleted users from {}", self.place());
         let url = Url::parse(&self.here(link)).ok().filter(|url| url.origin() == self.graph_url.origin());
         let Some(url) = url else {
-            let error = Error::new(Kind::Data, attempted, "the stored link belongs to another server");
-            return Ok(Listed::Refused(Refusal { status: 0, told: String::new(), error }));
+            let error = Error::new(ErrorKind::Data, attempted, "the stored link belongs to another server");
+            return Ok(ListAnswer::Refused(Refusal { status: 0, told: String::new(), error }));
         };
         self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
     }
 
-    async fn walk<T: DeserializeOwned + Kept>(
+    async fn walk<T: DeserializeOwned + SizeInMemory>(
         &self,
         mut pages: Pages,
         needs: Permission,
         progress: &Progress,
-    ) -> Result<Listed<T>> {
+    ) -> Result<ListAnswer<T>> {
         let mut list = List { entries: Vec::new(), delta_link: None };
         while let Some(turn) = pages.turn() {
             progress.request();
@@ -391,22 +396,22 @@ impl Client {
                     list.entries.clear();
                     continue;
                 }
-                Err(refusal) => return Ok(Listed::Refused(refusal)),
+                Err(refusal) => return Ok(ListAnswer::Refused(refusal)),
             };
             keep(&page.value, progress)?;
             list.entries.extend(page.value);
             list.delta_link = page.delta;
             pages.link(&turn, page.next.map(|link| self.here(&link)).as_deref())?;
         }
-        Ok(Listed::All(list))
+        Ok(ListAnswer::All(list))
     }
 
     async fn page<T: DeserializeOwned>(
         &self,
-        turn: &Turn,
+        turn: &PageRequest,
         needs: Permission,
     ) -> Result<std::result::Result<Page<T>, Refusal>> {
-        let response = self.api.send(&turn.attempted, Request::get(turn.url.clone(), TIMEOUT)).await?;
+        let response = self.api.send(&turn.attempted, HttpRequest::get(turn.url.clone(), TIMEOUT)).await?;
         let status = response.status.as_u16();
         if status != 200 {
             let error = refused(&turn.attempted, &response, needs);
@@ -420,7 +425,7 @@ impl Client {
         let path = format!("applications(appId='{application_id}')");
         let url = self.url(&[&path], &[("$select", "passwordCredentials")])?;
         let attempted = format!("Reading the application's registration from {}", self.place());
-        let response = self.api.send(&attempted, Request::get(url, TIMEOUT)).await?;
+        let response = self.api.send(&attempted, HttpRequest::get(url, TIMEOUT)).await?;
         if response.status.as_u16() != 200 {
             return Ok(None);
         }
@@ -433,7 +438,7 @@ impl Client {
         url.path_segments_mut()
             .map_err(|()| {
                 Error::new(
-                    Kind::Configuration,
+                    ErrorKind::Configuration,
                     "Reading from Microsoft Entra ID",
                     "the address of Graph is not a base URL",
                 )
@@ -474,26 +479,26 @@ fn cost(method: &Method, url: &Url) -> u32 {
 
 /// Code and text of a refusal.
 fn told(response: &Response) -> String {
-    let told = serde_json::from_slice::<Told>(&response.body);
-    told.map_or_else(|_| String::new(), |Told { error }| format!("{}: {}", error.code, error.message))
+    let told = serde_json::from_slice::<ErrorBody>(&response.body);
+    told.map_or_else(|_| String::new(), |ErrorBody { error }| format!("{}: {}", error.code, error.message))
 }
 
 fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {
     let status = response.status.as_u16();
     let id = response.request_id().unwrap_or("without an id");
-    let told = match serde_json::from_slice::<Told>(&response.body) {
-        Ok(Told { error: ToldError { code, message } }) => {
+    let told = match serde_json::from_slice::<ErrorBody>(&response.body) {
+        Ok(ErrorBody { error: ErrorDetails { code, message } }) => {
             format!("HTTP {status}, {code}: {message} (request {id})")
         }
         Err(_) => format!("HTTP {status} (request {id})"),
     };
     let (kind, hint) = match status {
         401 => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             "The access token is not accepted: check entra.identityAuthority, and BWDC_ENTRA_GRAPH_URL if it is set.".to_owned(),
         ),
         403 => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             format!(
                 "Grant the application the permission {} (API permissions, Microsoft Graph, Application permissions), with admin \
                  consent. `bwdc doctor` names all that are missing.",
@@ -501,14 +506,14 @@ fn refused(attempted: &str, response: &Response, needs: Permission) -> Error {
             ),
         ),
         300..=399 | 400 | 404 => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "Check entra.identityAuthority, and BWDC_ENTRA_GRAPH_URL if it is set. Nothing was imported.".to_owned(),
         ),
         429 => (
-            Kind::Unreachable,
+            ErrorKind::Unreachable,
             "The tenant's limit is used up; try again later, or find out what else reads with this application.".to_owned(),
         ),
-        _ => (Kind::Refused, "Check Service health at admin.microsoft.com. Nothing was imported.".to_owned()),
+        _ => (ErrorKind::Refused, "Check Service health at admin.microsoft.com. Nothing was imported.".to_owned()),
     };
     Error::new(kind, attempted, told).hint(hint)
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::filter::Filter;
+use super::filter::EntraFilter;
 use crate::http::{Network, base_url};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
 
 /// Settings for reading one tenant.
@@ -25,9 +25,9 @@ pub struct Config {
     /// Proof of its identity.
     pub credential: Credential,
     /// Filter for people, besides the set filters.
-    pub user_filter: Filter,
+    pub user_filter: EntraFilter,
     /// Filter for groups, besides the set filters.
-    pub group_filter: Filter,
+    pub group_filter: EntraFilter,
     /// Treatment of groups outside the administrative units of the filter.
     pub outside_groups: OutsideGroups,
     /// Trust and time limits.
@@ -117,7 +117,7 @@ impl Config {
         url.path_segments_mut()
             .map_err(|()| {
                 Error::new(
-                    Kind::Configuration,
+                    ErrorKind::Configuration,
                     "Logging in to Entra ID",
                     "the login address is not a base URL",
                 )
@@ -169,8 +169,8 @@ mod tests {
             tenant: "example.org".into(),
             application_id: "app".into(),
             credential: Credential::Secret("secret".into()),
-            user_filter: Filter::default(),
-            group_filter: Filter::default(),
+            user_filter: EntraFilter::default(),
+            group_filter: EntraFilter::default(),
             outside_groups: OutsideGroups::Ignored,
             network: Network::default(),
         }

@@ -10,7 +10,7 @@ const GROUPS: [&str; 4] = ["include", "exclude", "includeAdministrativeUnit", "e
 
 /// Parsed `sync.userFilter` or `sync.groupFilter`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct EntraFilter {
     /// Clauses by address or name: applied where every directory's set filters are.
     pub set: Option<SetFilter>,
     /// Clauses by membership.
@@ -31,7 +31,7 @@ enum Side {
     Outside,
 }
 
-impl Filter {
+impl EntraFilter {
     /// Parses a filter of people.
     pub fn of_users(text: &str) -> Result<Self, FilterError> {
         Ok(Self::of(clauses(text, &USERS)?))
@@ -88,7 +88,7 @@ pub(super) struct Circles<'a> {
 }
 
 impl<'a> Circles<'a> {
-    pub(super) fn of(filter: &'a Filter, members: Memberships) -> Self {
+    pub(super) fn of(filter: &'a EntraFilter, members: Memberships) -> Self {
         Self { circles: &filter.circles, members }
     }
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn each_clause_narrows() {
         let filter =
-            Filter::of_users("includeGroup:A,b|excludeGroup:c|exclude:x@y.org|INCLUDE:z@y.org").unwrap();
+            EntraFilter::of_users("includeGroup:A,b|excludeGroup:c|exclude:x@y.org|INCLUDE:z@y.org").unwrap();
         assert!(matches!(&filter.set, Some(SetFilter::All(sets)) if sets.len() == 2));
         assert_eq!(filter.ids(), BTreeSet::from(["a", "b", "c"]));
         let group = |id: &str, members: &[&str]| {
@@ -120,17 +120,17 @@ mod tests {
         let circles = Circles::of(&filter, members);
         assert_eq!(["1", "2", "3", "4", "5"].map(|id| circles.keep(id)), [true, true, false, false, false]);
         assert!(Circles::default().keep("anybody"));
-        assert!(Filter::of_users(" ").unwrap().is_by_set_only());
+        assert!(EntraFilter::of_users(" ").unwrap().is_by_set_only());
     }
 
     #[test]
     fn people_and_groups_have_different_keywords() {
-        assert!(Filter::of_groups("includeAdministrativeUnit:u|exclude:Interns").is_ok());
-        let wrong = Filter::of_groups("includeGroup:x").unwrap_err().to_string();
+        assert!(EntraFilter::of_groups("includeAdministrativeUnit:u|exclude:Interns").is_ok());
+        let wrong = EntraFilter::of_groups("includeGroup:x").unwrap_err().to_string();
         assert!(wrong.starts_with("unknown keyword `includeGroup`"), "{wrong}");
-        let typo = Filter::of_users("inculdeGroup:x").unwrap_err().to_string();
+        let typo = EntraFilter::of_users("inculdeGroup:x").unwrap_err().to_string();
         assert_eq!(typo, "unknown keyword `inculdeGroup` (did you mean `includeGroup`?)");
-        let typo = Filter::of_groups("excludeAdminUnit:x").unwrap_err().to_string();
+        let typo = EntraFilter::of_groups("excludeAdminUnit:x").unwrap_err().to_string();
         assert!(typo.contains("unknown keyword"), "{typo}");
     }
 
@@ -139,7 +139,7 @@ mod tests {
 
         #[test]
         fn fuzz_set_filters(text in damaged_text(["includeGroup:A,b|excludeGroup:c|exclude:x@y.org|INCLUDE:z@y.org", "excludeAdministrativeUnit: u , v |include:Interns", ":|,"])) {
-            for filter in [Filter::of_users(&text), Filter::of_groups(&text)] {
+            for filter in [EntraFilter::of_users(&text), EntraFilter::of_groups(&text)] {
                 match filter {
                     Ok(filter) => {
                         prop_assert!(filter.ids().iter().all(|id| *id == id.to_lowercase() && !id.is_empty()));

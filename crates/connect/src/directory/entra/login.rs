@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::client::ENTRA;
 use super::config::{Config, Credential};
 use crate::http::assertion::{Algorithm, Header, Signer};
-use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
-use crate::{Error, Kind, Result, tls};
+use crate::http::{AccessToken, Http, HttpRequest, Response, TokenSource, seconds};
+use crate::{Error, ErrorKind, Result, tls};
 use bwdc_core::Secret;
 
 /// Time limit for a token.
@@ -144,7 +144,7 @@ impl Login {
         if name == "client_assertion" {
             fields.push(("client_assertion_type", JWT_BEARER));
         }
-        let request = Request::post_form(self.token_url.clone(), &fields, TIMEOUT);
+        let request = HttpRequest::post_form(self.token_url.clone(), &fields, TIMEOUT);
         let response = http.send(&attempted, &request).await?;
         if !response.status.is_success() {
             return Err(refused(&attempted, &response));
@@ -195,14 +195,14 @@ impl Certificate {
     fn read(path: &Path) -> Result<Self> {
         let chain = tls::certificates(path)?;
         let attempted = || format!("Reading the certificate in {}", path.display());
-        let first = chain
-            .first()
-            .ok_or_else(|| Error::new(Kind::Configuration, attempted(), "the file has no certificate"))?;
+        let first = chain.first().ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, attempted(), "the file has no certificate")
+        })?;
         let (_, parsed) = x509_parser::parse_x509_certificate(first)
-            .map_err(|error| Error::new(Kind::Configuration, attempted(), error))?;
+            .map_err(|error| Error::new(ErrorKind::Configuration, attempted(), error))?;
         let ends = Timestamp::from_second(parsed.validity().not_after.timestamp());
         let pem = std::fs::read_to_string(path)
-            .map_err(|error| Error::new(Kind::Configuration, attempted(), error))?;
+            .map_err(|error| Error::new(ErrorKind::Configuration, attempted(), error))?;
         let what = format!("{} (entra.certificateFile)", path.display());
         Ok(Self {
             path: path.to_owned(),
@@ -217,12 +217,12 @@ impl Certificate {
 fn federated_token(path: &Path) -> Result<Secret> {
     let attempted = || format!("Reading the federated token in {}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Error::new(Kind::Configuration, attempted(), error).hint(
+        Error::new(ErrorKind::Configuration, attempted(), error).hint(
             "Check entra.federatedTokenFile, or AZURE_FEDERATED_TOKEN_FILE, and that the user who runs bwdc may read the file.",
         )
     })?;
     match text.trim() {
-        "" => Err(Error::new(Kind::Configuration, attempted(), "the file is empty")
+        "" => Err(Error::new(ErrorKind::Configuration, attempted(), "the file is empty")
             .hint("The program that renews the token is not running.")),
         token => Ok(Secret::from(token)),
     }
@@ -231,7 +231,7 @@ fn federated_token(path: &Path) -> Result<Secret> {
 pub(super) fn refused(attempted: &str, response: &Response) -> Error {
     let status = response.status.as_u16();
     let Ok(refusal) = serde_json::from_slice::<Refusal>(&response.body) else {
-        return Error::new(Kind::Refused, attempted, format!("HTTP {status}")).hint(
+        return Error::new(ErrorKind::Refused, attempted, format!("HTTP {status}")).hint(
             "Check entra.identityAuthority and BWDC_ENTRA_LOGIN_URL, and whether a proxy answers instead.",
         );
     };
@@ -244,62 +244,62 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
 }
 
 /// Advice for a refusal ("Microsoft Entra authentication and authorization error codes").
-fn advice(status: u16, codes: &[u64]) -> (Kind, &'static str) {
+fn advice(status: u16, codes: &[u64]) -> (ErrorKind, &'static str) {
     let known = codes.iter().find_map(|code| {
         Some(match code {
             7_000_215 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "entra.key is not a secret of this application. It must be the secret's Value, not its Secret ID; the value is shown only \
                 once: make a new secret under Certificates & secrets.",
             ),
             7_000_222 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "The client secret has expired: make a new one under Certificates & secrets, and save it with `bwdc config \
                  entra.key`.",
             ),
             90_002 | 900_023 => (
-                Kind::Configuration,
+                ErrorKind::Configuration,
                 "Check entra.tenant (the Directory (tenant) ID, or a domain of the tenant) and entra.identityAuthority (the cloud \
                 that the tenant is in).",
             ),
             700_016 => (
-                Kind::Configuration,
+                ErrorKind::Configuration,
                 "Check entra.applicationId (the Application (client) ID) and that the application is registered in entra.tenant.",
             ),
             700_027 | 7_000_214 | 7_000_274 | 7_000_277 | 1_000_502 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "Upload the certificate of entra.certificateFile under Certificates & secrets of this application, and check that it \
                 has not expired.",
             ),
             700_024 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "Check this machine's clock; with a federated token, check that the program that renews its file is running.",
             ),
             70_021 | 700_211 | 700_212 | 700_213 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "Compare issuer, subject and audience of the token with the application's federated credential (Certificates & \
                 secrets, Federated credentials).",
             ),
             7_000_112 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "The application is disabled in this tenant: enable it under Enterprise applications.",
             ),
-            53_003 => (Kind::Credentials, "A Conditional Access policy blocks the application from here."),
+            53_003 => (ErrorKind::Credentials, "A Conditional Access policy blocks the application from here."),
             65_001 | 650_051 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "Have an administrator grant consent: API permissions, Grant admin consent.",
             ),
             500_011 => (
-                Kind::Configuration,
+                ErrorKind::Configuration,
                 "This tenant does not know this Microsoft Graph: check entra.identityAuthority and BWDC_ENTRA_GRAPH_URL.",
             ),
             _ => return None,
         })
     });
     known.unwrap_or(match status {
-        429 | 500..=599 => (Kind::Unreachable, "Try again later. Nothing was imported."),
+        429 | 500..=599 => (ErrorKind::Unreachable, "Try again later. Nothing was imported."),
         _ => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             "Check entra.tenant, entra.applicationId and entra.key; login.microsoftonline.com/error explains the number.",
         ),
     })

@@ -16,16 +16,17 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 
 use self::client::{
-    ChangeRecord, Client, DeletedRecord, GroupRecord, Listed, MemberRecord, Permission, UserRecord, Wanted,
+    ChangeRecord, Client, DeletedRecord, GroupRecord, ListAnswer, ListRequest, MemberRecord, Permission,
+    UserRecord,
 };
 pub use self::config::{Authority, Config, Credential, OutsideGroups};
 use self::convert::People;
-pub use self::filter::Filter;
+pub use self::filter::EntraFilter;
 use self::filter::{Circles, Memberships};
-use super::lists::{ByName, Kept, Members};
-use super::{Abilities, Ask, Directory, Extent, Progress, Scope, Tombstones, lists};
+use super::lists::{ByName, Members, SizeInMemory};
+use super::{Abilities, Ask, Directory, Progress, ReadExtent, ReadScope, Tombstones, lists};
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Size of the largest pages that Graph sends ("Paging Microsoft Graph data").
 const TOP: (&str, &str) = ("$top", "999");
@@ -67,9 +68,9 @@ impl Entra {
         Ok(Self { config, client })
     }
 
-    async fn all<T: DeserializeOwned + Kept>(
+    async fn all<T: DeserializeOwned + SizeInMemory>(
         &self,
-        wanted: Wanted<'_>,
+        wanted: ListRequest<'_>,
         progress: &Progress,
     ) -> Result<Vec<T>> {
         Ok(self.client.list(wanted, progress).await?.complete()?.entries)
@@ -87,14 +88,14 @@ impl Entra {
             return Ok(Departed::default());
         }
         let stored = match &ask.extent {
-            Extent::Since { cursor, .. } => cursor.users.as_deref(),
-            Extent::Everything => None,
+            ReadExtent::Since { cursor, .. } => cursor.users.as_deref(),
+            ReadExtent::Everything => None,
         };
         let Some(link) = stored else { return self.all_departed(progress).await };
         match self.client.changes::<ChangeRecord>(link, progress).await? {
-            Listed::All(list) => Departed::of_changes(list),
-            Listed::Refused(refusal) if !refusal.is_expired_link() => Err(refusal.error),
-            Listed::Refused(refusal) => {
+            ListAnswer::All(list) => Departed::of_changes(list),
+            ListAnswer::Refused(refusal) if !refusal.is_expired_link() => Err(refusal.error),
+            ListAnswer::Refused(refusal) => {
                 let mut departed = self.all_departed(progress).await?;
                 departed.notes.push(Note::warning(
                     Step::Leavers,
@@ -177,7 +178,7 @@ impl Entra {
         stream::iter(all.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
     }
 
-    fn filter(&self, side: Side) -> &Filter {
+    fn filter(&self, side: Side) -> &EntraFilter {
         match side {
             Side::Users => &self.config.user_filter,
             Side::Groups => &self.config.group_filter,
@@ -192,7 +193,7 @@ impl Entra {
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
-    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<Groups> {
+    async fn groups(&self, scope: ReadScope, progress: &Progress) -> Result<Groups> {
         if !scope.has_groups() {
             return Ok(Groups::default());
         }
@@ -235,11 +236,11 @@ impl Entra {
     async fn members(&self, record: &GroupRecord, progress: &Progress) -> Result<Members<MemberRecord>> {
         let what = format!("the members of the group {}", record.label());
         let path = ["groups", &record.id, "members"];
-        let wanted = Wanted { what: &what, path: &path, query: &[IDS, TOP], needs: Permission::Groups };
+        let wanted = ListRequest { what: &what, path: &path, query: &[IDS, TOP], needs: Permission::Groups };
         let listed = self.client.list::<MemberRecord>(wanted, progress).await?;
         progress.group();
         let members = match listed {
-            Listed::Refused(refusal) if refusal.is_missing() => {
+            ListAnswer::Refused(refusal) if refusal.is_missing() => {
                 return Ok(Members::None(lists::DELETED));
             }
             listed => listed.complete()?.entries,
@@ -265,7 +266,7 @@ impl Departed {
     fn of_changes(list: client::List<ChangeRecord>) -> Result<Self> {
         let link = list.delta_link.ok_or_else(|| {
             Error::new(
-                Kind::Incomplete,
+                ErrorKind::Incomplete,
                 "Reading deleted users",
                 "the list of changes ends without a link to the next one",
             )
@@ -299,16 +300,16 @@ impl Side {
         }
     }
 
-    fn wanted<'a>(self, what: &'a str, path: &'a [&'a str]) -> Wanted<'a> {
+    fn wanted<'a>(self, what: &'a str, path: &'a [&'a str]) -> ListRequest<'a> {
         let needs = match self {
             Self::Users => Permission::Groups,
             Self::Groups => Permission::Units,
         };
-        Wanted { what, path, query: &[IDS, TOP], needs }
+        ListRequest { what, path, query: &[IDS, TOP], needs }
     }
 
     /// Advice: Graph answers 404 for an unknown id, and 400 for text that is not an id.
-    fn known<T>(self, id: &str, listed: Listed<T>) -> Result<client::List<T>> {
+    fn known<T>(self, id: &str, listed: ListAnswer<T>) -> Result<client::List<T>> {
         let hint = match self {
             Self::Users => format!(
                 "There is no group with the id {id}: correct sync.userFilter; it takes the Object ID of a group."
@@ -318,24 +319,26 @@ impl Side {
             ),
         };
         match listed {
-            Listed::Refused(refusal) if matches!(refusal.status, 400 | 404) => Err(refusal.error.hint(hint)),
+            ListAnswer::Refused(refusal) if matches!(refusal.status, 400 | 404) => {
+                Err(refusal.error.hint(hint))
+            }
             listed => listed.complete(),
         }
     }
 }
 
-const USERS: Wanted<'_> =
-    Wanted { what: "users", path: &["users"], query: &[USER_FIELDS, TOP], needs: Permission::Users };
-const GROUPS: Wanted<'_> =
-    Wanted { what: "groups", path: &["groups"], query: &[GROUP_FIELDS, TOP], needs: Permission::Groups };
-const CHANGES: Wanted<'_> =
-    Wanted { what: "deleted users", path: &["users", "delta"], query: &[IDS], needs: Permission::Users };
+const USERS: ListRequest<'_> =
+    ListRequest { what: "users", path: &["users"], query: &[USER_FIELDS, TOP], needs: Permission::Users };
+const GROUPS: ListRequest<'_> =
+    ListRequest { what: "groups", path: &["groups"], query: &[GROUP_FIELDS, TOP], needs: Permission::Groups };
+const CHANGES: ListRequest<'_> =
+    ListRequest { what: "deleted users", path: &["users", "delta"], query: &[IDS], needs: Permission::Users };
 /// Requests no list, only the starting point of the next one ("Use delta query to track changes", sync from now).
 ///
 /// With a property besides the id, because the list reports changes of requested properties only, and an id never changes.
-const CHANGES_FROM_NOW: Wanted<'_> =
-    Wanted { query: &[("$select", "id,accountEnabled"), ("$deltatoken", "latest")], ..CHANGES };
-const DELETED: Wanted<'_> = Wanted {
+const CHANGES_FROM_NOW: ListRequest<'_> =
+    ListRequest { query: &[("$select", "id,accountEnabled"), ("$deltatoken", "latest")], ..CHANGES };
+const DELETED: ListRequest<'_> = ListRequest {
     path: &["directory", "deletedItems", "microsoft.graph.user"],
     query: &[DELETED_FIELDS, TOP],
     ..CHANGES
@@ -346,7 +349,7 @@ impl Directory for Entra {
         Abilities { tombstones: Tombstones::Yes }
     }
 
-    async fn probe(&self, scope: Scope) -> Vec<Check> {
+    async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         self.looked_at(scope).await
     }
 

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::client::{GroupRecord, Permission, SecretRecord, UserRecord, Wanted};
-use super::{Entra, GROUPS, Progress, Scope, Side, USERS, convert};
+use super::client::{GroupRecord, ListRequest, Permission, SecretRecord, UserRecord};
+use super::{Entra, GROUPS, Progress, ReadScope, Side, USERS, convert};
 use crate::probe::{Check, ends_soon};
 
 impl Entra {
     /// Checks every step of a read separately.
-    pub(super) async fn looked_at(&self, scope: Scope) -> Vec<Check> {
+    pub(super) async fn looked_at(&self, scope: ReadScope) -> Vec<Check> {
         let mut checks = self.login_checks(scope).await;
         if checks.iter().any(Check::is_bad) {
             return checks;
@@ -24,7 +24,7 @@ impl Entra {
         checks
     }
 
-    async fn login_checks(&self, scope: Scope) -> Vec<Check> {
+    async fn login_checks(&self, scope: ReadScope) -> Vec<Check> {
         const LOGIN: &str = "Entra login";
         let login = self.client.login();
         let mut checks = Vec::new();
@@ -45,7 +45,7 @@ impl Entra {
     }
 
     /// Permissions that this configuration needs, besides those that were granted.
-    fn permissions(&self, scope: Scope, granted: &[String]) -> Check {
+    fn permissions(&self, scope: ReadScope, granted: &[String]) -> Check {
         const PERMISSIONS: &str = "Entra permissions";
         let has_groups = scope.has_groups() || !self.config.user_filter.is_by_set_only();
         let has_units = scope.has_groups() && !self.config.group_filter.is_by_set_only();
@@ -81,7 +81,7 @@ impl Entra {
         Some(until(&format!("Entra client secret {name}"), ends))
     }
 
-    async fn readable<T: DeserializeOwned>(&self, what: &str, wanted: Wanted<'_>) -> Check {
+    async fn readable<T: DeserializeOwned>(&self, what: &str, wanted: ListRequest<'_>) -> Check {
         let title = format!("Entra {what}");
         match self.client.first_page::<T>(wanted).await {
             Ok((found, _)) if found.is_empty() => Check::doubtful(
@@ -96,7 +96,7 @@ impl Entra {
     }
 
     /// Checks that the groups and units of the filters exist.
-    async fn filter_checks(&self, scope: Scope) -> Vec<Check> {
+    async fn filter_checks(&self, scope: ReadScope) -> Vec<Check> {
         let mut checks = Vec::new();
         for (side, is_used) in [(Side::Users, scope.has_users()), (Side::Groups, scope.has_groups())] {
             for id in self.filter(side).ids().into_iter().filter(|_| is_used) {

@@ -8,12 +8,12 @@ use bwdc_core::did_you_mean;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::list::{self, Known};
-use crate::{Error, Kind, Result};
+use super::list::{self, GroupNames};
+use crate::{Error, ErrorKind, Result};
 
 /// Position of a record, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RecordPosition {
     pub(super) file: PathBuf,
     /// "line 17" or "entry 3".
     pub(super) at: String,
@@ -26,7 +26,7 @@ pub(super) struct UserRecord {
     pub(super) email: String,
     pub(super) status: String,
     pub(super) groups: Vec<String>,
-    pub(super) place: Place,
+    pub(super) place: RecordPosition,
 }
 
 /// Row or object that describes a group.
@@ -35,7 +35,7 @@ pub(super) struct GroupRecord {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) members: Vec<String>,
-    pub(super) place: Place,
+    pub(super) place: RecordPosition,
 }
 
 /// Contents of all files.
@@ -79,7 +79,7 @@ fn read_folder(folder: &Path, records: &mut Records) -> Result<()> {
     let users = either(folder, "users")?;
     let users = users.ok_or_else(|| {
         Error::new(
-            Kind::Configuration,
+            ErrorKind::Configuration,
             format!("Reading people from {}", folder.display()),
             "there is no users.csv or users.json",
         )
@@ -106,7 +106,7 @@ fn either(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     let [csv, json] = ["csv", "json"].map(|extension| folder.join(format!("{name}.{extension}")));
     match (csv.exists(), json.exists()) {
         (true, true) => Err(Error::new(
-            Kind::Configuration,
+            ErrorKind::Configuration,
             format!("Reading {}", folder.display()),
             format!("there are both {name}.csv and {name}.json"),
         )
@@ -118,13 +118,13 @@ fn either(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(Kind::Configuration, format!("Reading {}", path.display()), error)
+    Error::new(ErrorKind::Configuration, format!("Reading {}", path.display()), error)
         .hint("Check file.path and that the user who runs bwdc may read it.")
 }
 
 /// Error in a file's content.
-pub(super) fn wrong(place: &Place, reason: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Data, format!("Reading {}, {}", place.file.display(), place.at), reason)
+pub(super) fn wrong(place: &RecordPosition, reason: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Data, format!("Reading {}, {}", place.file.display(), place.at), reason)
         .hint("Nothing was imported.")
 }
 
@@ -144,25 +144,25 @@ fn text(path: &Path) -> Result<String> {
     let before = stamp().map_err(|error| unreadable(path, &error))?;
     if before.0 > LARGEST {
         let reason = format!("it has {} bytes; at most {LARGEST} are read", before.0);
-        return Err(Error::new(Kind::Data, format!("Reading {}", path.display()), reason)
+        return Err(Error::new(ErrorKind::Data, format!("Reading {}", path.display()), reason)
             .hint("Look whether it is the right file. Nothing was imported."));
     }
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let after = stamp().map_err(|error| unreadable(path, &error))?;
     let attempted = format!("Reading {}", path.display());
     if before != after || bytes.len() as u64 != after.0 {
-        return Err(Error::new(Kind::Incomplete, attempted, "it changed while it was being read").hint(
+        return Err(Error::new(ErrorKind::Incomplete, attempted, "it changed while it was being read").hint(
             "Write exports under another name and rename them when they are complete. Nothing was imported.",
         ));
     }
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
-        return Err(Error::new(Kind::Data, attempted, "it is in UTF-16").hint("Save it as UTF-8."));
+        return Err(Error::new(ErrorKind::Data, attempted, "it is in UTF-16").hint("Save it as UTF-8."));
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        Error::new(Kind::Data, format!("Reading {}, line {line}", path.display()), "this is not UTF-8")
+        Error::new(ErrorKind::Data, format!("Reading {}, line {line}", path.display()), "this is not UTF-8")
             .hint("Save the file as UTF-8.")
     })
 }
@@ -177,19 +177,19 @@ struct Table {
 
 fn table(path: &Path) -> Result<Table> {
     let text = text(path)?;
-    let first = Place { file: path.to_owned(), at: "line 1".to_owned() };
+    let first = RecordPosition { file: path.to_owned(), at: "line 1".to_owned() };
     let declared = declared_separator(&text).map_err(|problem| wrong(&first, problem))?;
     let header_line = if declared.is_some() { 2 } else { 1 };
     // The line end of the declaration stays, so that lines are counted as in an editor.
     let (separator, text) = declared.unwrap_or_else(|| (usual_separator(&text), text.as_str()));
     if let Err((line, problem)) = check_quotes(text.as_bytes(), separator) {
-        return Err(wrong(&Place { file: path.to_owned(), at: format!("line {line}") }, problem));
+        return Err(wrong(&RecordPosition { file: path.to_owned(), at: format!("line {line}") }, problem));
     }
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).from_reader(text.as_bytes());
     let fault = |error: &csv::Error| {
         let line = error.position().map_or(1, |position| Lines::of(text).at(position));
-        let place = Place { file: path.to_owned(), at: format!("line {line}") };
+        let place = RecordPosition { file: path.to_owned(), at: format!("line {line}") };
         match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                 wrong(&place, format!("expected {expected_len} fields, as in the header, but found {len}"))
@@ -303,7 +303,7 @@ impl Table {
         }
     }
 
-    fn header(&self) -> Place {
+    fn header(&self) -> RecordPosition {
         self.place(self.header_line)
     }
 
@@ -311,8 +311,8 @@ impl Table {
         self.rows.iter().map(|(line, fields)| Row { table: self, line: *line, fields })
     }
 
-    fn place(&self, line: u64) -> Place {
-        Place { file: self.file.clone(), at: format!("line {line}") }
+    fn place(&self, line: u64) -> RecordPosition {
+        RecordPosition { file: self.file.clone(), at: format!("line {line}") }
     }
 
     /// Ignores unknown columns and reports them; a column whose name is close to a known one is an error, so that a typo in
@@ -343,7 +343,7 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn place(&self) -> Place {
+    fn place(&self) -> RecordPosition {
         self.table.place(self.line)
     }
 
@@ -358,7 +358,7 @@ impl<'a> Row<'a> {
         Ok(word.to_owned())
     }
 
-    fn words(&self, column: Option<usize>, known: &Known<'_>) -> Result<Vec<String>> {
+    fn words(&self, column: Option<usize>, known: &GroupNames<'_>) -> Result<Vec<String>> {
         let words = list::words(self.text(column), known).map_err(|problem| self.wrong(column, problem))?;
         words.iter().try_for_each(|word| self.check_rounding(column, word))?;
         Ok(words)
@@ -380,7 +380,9 @@ impl<'a> Row<'a> {
     fn wrong(&self, column: Option<usize>, problem: String) -> Error {
         let place = self.place();
         match column.and_then(|at| self.table.columns.get(at)) {
-            Some(name) => wrong(&Place { at: format!("{}, column `{name}`", place.at), ..place }, problem),
+            Some(name) => {
+                wrong(&RecordPosition { at: format!("{}, column `{name}`", place.at), ..place }, problem)
+            }
             None => wrong(&place, problem),
         }
     }
@@ -404,7 +406,8 @@ fn read_users_csv(path: &Path, records: &mut Records) -> Result<()> {
         return Err(wrong(&table.header(), "a column `id` or `email` is required"));
     }
     records.ignored.extend(table.ignored(&[ID, EMAIL, STATUS, GROUPS])?);
-    let known = Known::of(records.groups.iter().flat_map(|group| [group.name.as_str(), group.id.as_str()]));
+    let known =
+        GroupNames::of(records.groups.iter().flat_map(|group| [group.name.as_str(), group.id.as_str()]));
     for row in table.rows() {
         let email = row.text(email).to_owned();
         records.users.push(UserRecord {
@@ -425,7 +428,7 @@ fn read_groups_csv(path: &Path, records: &mut Records) -> Result<()> {
         return Err(wrong(&table.header(), "a column `name` is required"));
     }
     records.ignored.extend(table.ignored(&[ID, NAME, MEMBERS])?);
-    let known = Known::of(table.rows().flat_map(|row| [name, id].map(|column| row.text(column))));
+    let known = GroupNames::of(table.rows().flat_map(|row| [name, id].map(|column| row.text(column))));
     for row in table.rows() {
         let name = row.word(name)?;
         records.groups.push(GroupRecord {
@@ -472,12 +475,13 @@ struct JsonGroup {
 /// Reads JSON strictly: programs write it, so an unknown field is an error, and serde_json reports line and column.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text(path)?).map_err(|error| {
-        Error::new(Kind::Data, format!("Reading {}", path.display()), error).hint("Nothing was imported.")
+        Error::new(ErrorKind::Data, format!("Reading {}", path.display()), error)
+            .hint("Nothing was imported.")
     })
 }
 
-fn entry(path: &Path, number: usize) -> Place {
-    Place { file: path.to_owned(), at: format!("entry {}", number + 1) }
+fn entry(path: &Path, number: usize) -> RecordPosition {
+    RecordPosition { file: path.to_owned(), at: format!("entry {}", number + 1) }
 }
 
 fn add_users(users: Vec<JsonUser>, path: &Path, records: &mut Records) {

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use bwdc_core::did_you_mean;
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 
-use super::client::{GroupRecord, Place, Records, UserRecord, wrong};
+use super::client::{GroupRecord, RecordPosition, Records, UserRecord, wrong};
 use crate::Result;
 
 /// Values of the status column.
@@ -58,7 +58,7 @@ struct Membership {
 }
 
 fn people(records: Vec<UserRecord>) -> Result<(Vec<User>, Vec<Membership>)> {
-    let mut seen: HashMap<String, (User, Place)> = HashMap::new();
+    let mut seen: HashMap<String, (User, RecordPosition)> = HashMap::new();
     let mut memberships = Vec::new();
     let mut order = Vec::new();
     for record in records {
@@ -99,7 +99,7 @@ fn user(record: &UserRecord) -> Result<User> {
 }
 
 /// An id is the administrator's own, and says who it is; one with control characters in it is found by its place.
-fn found_as(words: &[&str], place: &Place) -> FoundAs {
+fn found_as(words: &[&str], place: &RecordPosition) -> FoundAs {
     let is_readable = words.iter().all(|word| !word.contains(char::is_control));
     if is_readable {
         return FoundAs::default();

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 /// Names of the groups in the file of groups.
 #[derive(Debug, Default)]
-pub(super) struct Known<'a> {
+pub(super) struct GroupNames<'a> {
     all: HashSet<&'a str>,
     /// Names with a semicolon, the longest first.
     with_separator: Vec<&'a str>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> GroupNames<'a> {
     pub(super) fn of(names: impl IntoIterator<Item = &'a str>) -> Self {
         let all: HashSet<&str> = names.into_iter().map(str::trim).collect();
         let mut with_separator: Vec<&str> = all.iter().copied().filter(|name| name.contains(';')).collect();
@@ -29,7 +29,7 @@ impl<'a> Known<'a> {
 }
 
 /// Words of a field, or the reason why they are ambiguous.
-pub(super) fn words(field: &str, known: &Known<'_>) -> Result<Vec<String>, String> {
+pub(super) fn words(field: &str, known: &GroupNames<'_>) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut rest = field.trim_start();
     while !rest.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn words(field: &str, known: &Known<'_>) -> Result<Vec<String>, Strin
     Ok(words)
 }
 
-fn first<'t>(text: &'t str, known: &Known<'_>) -> Result<(String, &'t str), String> {
+fn first<'t>(text: &'t str, known: &GroupNames<'_>) -> Result<(String, &'t str), String> {
     if let Some((name, behind)) = known.at_start(text) {
         return if known.is_list_of_others(name) {
             Err(format!(
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn quoted_words_and_known_names_are_not_split() {
-        let known = Known::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);
+        let known = GroupNames::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);
         for (field, expected) in [
             ("", &[][..]),
             (" a ;; b;", &["a", "b"]),
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn ambiguous_text_is_an_error() {
-        let known = Known::of(["A", "B", "A;B"]);
+        let known = GroupNames::of(["A", "B", "A;B"]);
         assert!(words("A;B", &known).unwrap_err().contains("a list of several"));
         assert_eq!(words("\"A;B\"", &known).unwrap(), ["A;B"]);
         assert!(words("\"A;B", &known).unwrap_err().contains("closing quote"));
@@ -123,7 +123,7 @@ mod tests {
         /// Words written in quotes are read back unchanged.
         #[test]
         fn fuzz_lists_in_a_field(field in damaged_text(["Staff;R&D; Ops; West", "\"a; b\" ; c", "\"say \"\"a;b\"\"\""])) {
-            let known = Known::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);
+            let known = GroupNames::of(["Sales", "R&D; Ops", "R&D; Ops; West"]);
             if let Ok(found) = bwdc_testkit::damage::soon(|| words(&field, &known)) {
                 let again: Vec<_> = found.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
                 prop_assert_eq!(words(&again.join(";"), &known), Ok(found));

@@ -13,9 +13,9 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 pub use self::config::Config;
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones};
+use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones};
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Services are often not allowed to see homes and /tmp (`ProtectHome=`, `PrivateTmp=`).
 fn where_to_look(path: &Path) -> &'static str {
@@ -29,7 +29,7 @@ fn where_to_look(path: &Path) -> &'static str {
 
 /// An export that failed looks like this; an empty directory is never intended.
 fn nobody(path: &Path) -> Error {
-    Error::new(Kind::Incomplete, format!("Reading people from {}", path.display()), "there are no people in it").hint(
+    Error::new(ErrorKind::Incomplete, format!("Reading people from {}", path.display()), "there are no people in it").hint(
         "Check that the export is complete. People who leave stay in the file with a status such as `left`. Nothing was imported.",
     )
 }
@@ -45,7 +45,8 @@ impl Files {
     pub fn open(config: Config) -> Result<Self> {
         let path = &config.path;
         let cannot = |why: &str, next_step: &str| {
-            Err(Error::new(Kind::Configuration, format!("Opening {}", path.display()), why).hint(next_step))
+            Err(Error::new(ErrorKind::Configuration, format!("Opening {}", path.display()), why)
+                .hint(next_step))
         };
         match path.try_exists() {
             Ok(true) => Ok(Self { config }),
@@ -107,7 +108,7 @@ impl Directory for Files {
         Abilities { tombstones: Tombstones::Yes }
     }
 
-    async fn probe(&self, _scope: Scope) -> Vec<Check> {
+    async fn probe(&self, _scope: ReadScope) -> Vec<Check> {
         let path = self.config.path.display();
         match client::read(&self.config.path) {
             Ok(records) if records.users.is_empty() => {

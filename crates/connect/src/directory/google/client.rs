@@ -9,15 +9,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::config::{Config, Part};
+use super::config::{Config, Tenancy};
 use super::failure;
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::{Kept, Listed, keep, length, or_default};
+use crate::directory::lists::{Listed, SizeInMemory, keep, length, or_default};
 use crate::http::{
-    Authorized, Concurrency, Http, Pace, Pages, Passing, Request, Response, Settings, Turn, Vendor,
+    Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Passing, Response,
+    Vendor,
 };
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 pub(super) const GOOGLE: Vendor = Vendor { name: "Google", address: "BWDC_GOOGLE_API_URL" };
 
@@ -34,7 +35,7 @@ const FIRST_AT_ONCE: u32 = 16;
 const MOST_AT_ONCE: u32 = 64;
 
 /// Kind of entry, with the parameters of its list.
-pub(super) trait Record: DeserializeOwned + Kept + Send {
+pub(super) trait Record: DeserializeOwned + SizeInMemory + Send {
     /// Name of the list in the answer and at the end of the path; also part of the answer's `kind`.
     const LIST: &'static str;
     /// Fields needed of each entry (Directory API, "Performance tips", partial responses).
@@ -102,7 +103,7 @@ impl Record for MemberRecord {
     const MAY_VANISH: bool = true;
 }
 
-impl Kept for UserRecord {
+impl SizeInMemory for UserRecord {
     fn beside(&self) -> usize {
         self.id.len() + length(&self.primary_email) + length(&self.deletion_time) + weight(&self.emails)
     }
@@ -119,13 +120,13 @@ fn weight(value: &Value) -> usize {
     size_of::<Value>() + beside
 }
 
-impl Kept for GroupRecord {
+impl SizeInMemory for GroupRecord {
     fn beside(&self) -> usize {
         self.id.len() + self.name.len()
     }
 }
 
-impl Kept for MemberRecord {
+impl SizeInMemory for MemberRecord {
     fn beside(&self) -> usize {
         self.id.len() + self.kind.len() + length(&self.status)
     }
@@ -166,20 +167,20 @@ pub(super) struct Client {
     login: Arc<Login>,
     api: Authorized<Arc<Login>>,
     api_url: Url,
-    part: Part,
+    part: Tenancy,
 }
 
 impl Client {
     pub(super) fn new(config: &Config) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let http = Http::new(Settings {
+        let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
             pace: Pace::new(BURST, INTERVAL, cost),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             passing: Passing(failure::may_pass),
-            ..Settings::default()
+            ..HttpSettings::default()
         })?;
         let login = Arc::new(Login::new(config)?);
         let api = Authorized::new(http.clone(), Arc::clone(&login));
@@ -230,7 +231,7 @@ impl Client {
         url.path_segments_mut()
             .map_err(|()| {
                 Error::new(
-                    Kind::Configuration,
+                    ErrorKind::Configuration,
                     "Reading from Google",
                     "BWDC_GOOGLE_API_URL is not a base URL",
                 )
@@ -245,8 +246,8 @@ impl Client {
         Ok(Pages::of(GOOGLE, what, url))
     }
 
-    async fn page<T: Record>(&self, pages: &mut Pages, turn: &Turn) -> Result<Page<T>> {
-        let response = self.api.send(&turn.attempted, Request::get(turn.url.clone(), TIMEOUT)).await?;
+    async fn page<T: Record>(&self, pages: &mut Pages, turn: &PageRequest) -> Result<Page<T>> {
+        let response = self.api.send(&turn.attempted, HttpRequest::get(turn.url.clone(), TIMEOUT)).await?;
         match response.status.as_u16() {
             200 => {}
             404 if T::MAY_VANISH && failure::is_googles(&response) => return Ok(Page::Gone),

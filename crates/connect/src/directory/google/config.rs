@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::directory::incomplete;
 use crate::http::{Network, base_url};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
 
 /// Default token endpoint (Google Identity, "Using OAuth 2.0 for Server to Server Applications").
@@ -23,7 +23,7 @@ pub struct Config {
     /// Administrator on whose behalf it reads.
     pub admin_user: String,
     /// Part that is read.
-    pub part: Part,
+    pub part: Tenancy,
     /// Google's own query for people: the part after the first `|` of `sync.userFilter`.
     pub user_query: Option<String>,
     /// Google's own query for groups.
@@ -38,14 +38,14 @@ pub struct Config {
 
 /// Part of a Google Workspace to read. If both are set, the existing connector and Google read the domain only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Tenancy {
     /// People and groups with an address in this domain.
     Domain(String),
     /// All domains of the customer with this id.
     Customer(String),
 }
 
-impl Part {
+impl Tenancy {
     /// Parameter of the API, and its value.
     pub(super) fn parameter(&self) -> (&'static str, &str) {
         match self {
@@ -55,7 +55,7 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Tenancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, value) = self.parameter();
         write!(f, "{name} {value}")
@@ -132,7 +132,7 @@ impl KeyFile {
     /// Understands its content; `source` says where it is, for messages.
     pub fn parse(source: &str, text: &Secret) -> Result<Self> {
         let wrong = |reason: String| {
-            Error::new(Kind::Configuration, format!("Reading the service account's key in {source}"), reason)
+            Error::new(ErrorKind::Configuration, format!("Reading the service account's key in {source}"), reason)
                 .hint("Make a key for the service account in the Google Cloud console (Keys > Add key > JSON), and use that file unchanged.")
         };
         let text = text.reveal().trim().trim_start_matches('\u{feff}').trim_matches('\'');
@@ -167,7 +167,7 @@ impl KeyFile {
     fn contradicts(&self, set: &str) -> Error {
         let Self { source, client_email, .. } = self;
         Error::new(
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "",
             format!("gsuite.clientEmail is {set}, but the key in {source} belongs to {client_email}."),
         )

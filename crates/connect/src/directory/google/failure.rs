@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::config::Part;
+use super::config::Tenancy;
 use super::login::Login;
 use crate::directory::lists::or_default;
 use crate::http::Response;
-use crate::{Error, Kind};
+use crate::{Error, ErrorKind};
 
 /// Temporary limits: per minute, and for concurrent requests.
 const PASSING: [&str; 4] =
@@ -70,7 +70,7 @@ pub(super) fn is_googles(response: &Response) -> bool {
 }
 
 /// Error for the caller.
-pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part: &Part) -> Error {
+pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part: &Tenancy) -> Error {
     let status = response.status.as_u16();
     let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
     let Some(trouble) = Trouble::of(response) else {
@@ -83,62 +83,62 @@ pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part:
 
 fn unknown(attempted: &str, status: u16, id: &str) -> Error {
     let (kind, reason) = match status {
-        200 => (Kind::Data, format!("the answer is not a list{id}")),
-        _ => (Kind::Refused, format!("HTTP {status}{id}, without a message from Google")),
+        200 => (ErrorKind::Data, format!("the answer is not a list{id}")),
+        _ => (ErrorKind::Refused, format!("HTTP {status}{id}, without a message from Google")),
     };
     Error::new(kind, attempted, reason)
         .hint("Check BWDC_GOOGLE_API_URL, and whether a proxy answers instead. Nothing was imported.")
 }
 
-fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Part) -> (Kind, String) {
+fn advice(status: u16, trouble: &Trouble, login: &Login, part: &Tenancy) -> (ErrorKind, String) {
     let quotas = "the quotas of the Admin SDK API in the Google Cloud console";
     let (name, value) = part.parameter();
     match status {
         401 => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             "Google does not accept the access token it issued. Run `bwdc doctor`; the service account's key may have been \
             deleted just now."
                 .to_owned(),
         ),
-        429 => (Kind::Unreachable, format!("Google's limit is used up by others; try again at another time, or see {quotas}.")),
+        429 => (ErrorKind::Unreachable, format!("Google's limit is used up by others; try again at another time, or see {quotas}.")),
         403 if trouble.is_one_of(&PASSING) => {
-            (Kind::Unreachable, format!("Google's limit is used up by others; try again at another time, or see {quotas}."))
+            (ErrorKind::Unreachable, format!("Google's limit is used up by others; try again at another time, or see {quotas}."))
         }
         403 if trouble.is_one_of(&["dailyLimitExceeded"]) => {
-            (Kind::Refused, format!("The project's queries for today are used up. Try again tomorrow, or raise {quotas}."))
+            (ErrorKind::Refused, format!("The project's queries for today are used up. Try again tomorrow, or raise {quotas}."))
         }
         403 if trouble.is_one_of(&["accessNotConfigured", "SERVICE_DISABLED"]) => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "Enable the Admin SDK API in the service account's project (Google Cloud console > APIs & Services > Library), and wait \
             a few minutes."
                 .to_owned(),
         ),
         403 if trouble.is_one_of(&["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]) => {
-            (Kind::Credentials, login.delegation())
+            (ErrorKind::Credentials, login.delegation())
         }
         403 => (
-            Kind::Credentials,
+            ErrorKind::Credentials,
             format!(
                 "gsuite.adminUser needs an administrator role that may read users and groups (Admin API privileges), and {value} \
                 must belong to the same Google Workspace: check gsuite.{name}."
             ),
         ),
-        404 => (Kind::Configuration, format!("Check gsuite.{name}: Google does not know `{value}`.")),
+        404 => (ErrorKind::Configuration, format!("Check gsuite.{name}: Google does not know `{value}`.")),
         400 if trouble.says("query") => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "Check the query after the `|` in sync.userFilter and sync.groupFilter (Google's \"Search for users\" and \"Search for \
             groups\" explain its syntax)."
                 .to_owned(),
         ),
         400 if trouble.says("token") => {
-            (Kind::Incomplete, "The list could not be read to its end. Nothing was imported: try again.".to_owned())
+            (ErrorKind::Incomplete, "The list could not be read to its end. Nothing was imported: try again.".to_owned())
         }
         400 => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             format!("Check gsuite.{name}: a domain looks like example.org, a customer id like C0abc123 or my_customer."),
         ),
-        300..=399 => (Kind::Configuration, "Check BWDC_GOOGLE_API_URL: the server redirects elsewhere.".to_owned()),
-        _ => (Kind::Refused, "See https://www.google.com/appsstatus. Nothing was imported.".to_owned()),
+        300..=399 => (ErrorKind::Configuration, "Check BWDC_GOOGLE_API_URL: the server redirects elsewhere.".to_owned()),
+        _ => (ErrorKind::Refused, "See https://www.google.com/appsstatus. Nothing was imported.".to_owned()),
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn each_refusal_has_googles_message_and_advice() {
-        let (login, part) = (Login::new(&config()).unwrap(), Part::Domain("example.org".to_owned()));
+        let (login, part) = (Login::new(&config()).unwrap(), Tenancy::Domain("example.org".to_owned()));
         for (status, word, message, hint) in [
             (
                 403,
@@ -227,7 +227,7 @@ mod tests {
         ) {
             let answer = crate::fuzz::with_header(crate::fuzz::answer(status, body.clone()), "date", &date);
             let _ = (may_pass(&answer), is_googles(&answer));
-            let (login, part) = (Login::new(&config()).unwrap(), Part::Domain("example.org".to_owned()));
+            let (login, part) = (Login::new(&config()).unwrap(), Tenancy::Domain("example.org".to_owned()));
             crate::fuzz::harmless(&refused("Reading users", &answer, &login, &part), body.len())?;
             crate::fuzz::harmless(&login.refused("Logging in", &answer), body.len())?;
         }

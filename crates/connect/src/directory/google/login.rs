@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::config::{Config, ServiceAccount, TOKEN_URL};
 use crate::http::assertion::{Algorithm, Header, Signer};
-use crate::http::{AccessToken, Http, Request, Response, TokenSource, Vendor, seconds};
-use crate::{Error, Kind, Result};
+use crate::http::{AccessToken, Http, HttpRequest, Response, TokenSource, Vendor, seconds};
+use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
 
 /// Scopes needed for reading, and nothing more (Directory API, "Authorize requests").
@@ -104,7 +104,7 @@ impl Login {
         );
         let assertion = self.assertion(scopes)?;
         let fields = [("grant_type", GRANT_TYPE), ("assertion", assertion.reveal())];
-        let request = Request::post_form(self.token_url.clone(), &fields, TIMEOUT);
+        let request = HttpRequest::post_form(self.token_url.clone(), &fields, TIMEOUT);
         let response = http.send(&attempted, &request).await?;
         if !response.status.is_success() {
             return Err(self.refused(&attempted, &response));
@@ -138,13 +138,17 @@ impl Login {
         let status = response.status.as_u16();
         let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
         let Ok(Refusal { error, error_description }) = serde_json::from_slice(&response.body) else {
-            return Error::new(Kind::Refused, attempted, format!("HTTP {status}{id}")).hint(
+            return Error::new(ErrorKind::Refused, attempted, format!("HTTP {status}{id}")).hint(
                 "Check BWDC_GOOGLE_TOKEN_URL, and whether a proxy answers instead. Nothing was imported.",
             );
         };
         let description = error_description.unwrap_or_default();
         let told = format!("HTTP {status}, {error}: {description}{id}");
-        Error::new(Kind::Credentials, attempted, told).hint(self.next_step(&error, &description, response))
+        Error::new(ErrorKind::Credentials, attempted, told).hint(self.next_step(
+            &error,
+            &description,
+            response,
+        ))
     }
 
     fn next_step(&self, error: &str, description: &str, response: &Response) -> String {

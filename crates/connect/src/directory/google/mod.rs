@@ -14,13 +14,13 @@ use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, Page, Record, UserRecord};
-pub use self::config::{Config, KeyFile, Part, ServiceAccount};
+pub use self::config::{Config, KeyFile, ServiceAccount, Tenancy};
 use self::convert::Listing;
 use self::login::SCOPES;
 use super::lists::{ByName, Listed, Members};
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
+use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Number of groups read at the same time; the client limits the requests.
 const AT_ONCE: usize = 128;
@@ -76,7 +76,7 @@ impl Google {
     }
 
     /// Reads people by the administrator's query, and those who left.
-    async fn asked_for(&self, scope: Scope, progress: &Progress) -> Result<Vec<User>> {
+    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<Vec<User>> {
         if !scope.has_users() {
             return Ok(Vec::new());
         }
@@ -101,7 +101,7 @@ impl Google {
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
     async fn groups(
         &self,
-        scope: Scope,
+        scope: ReadScope,
         progress: &Progress,
     ) -> Result<Noted<Vec<(GroupRecord, Vec<MemberRecord>)>>> {
         if !scope.has_groups() {
@@ -133,8 +133,12 @@ impl Google {
 }
 
 fn no_list(what: &str) -> Error {
-    Error::new(Kind::Configuration, format!("Reading {what} from Google"), "HTTP 404: there is no such list")
-        .hint("Check BWDC_GOOGLE_API_URL.")
+    Error::new(
+        ErrorKind::Configuration,
+        format!("Reading {what} from Google"),
+        "HTTP 404: there is no such list",
+    )
+    .hint("Check BWDC_GOOGLE_API_URL.")
 }
 
 /// Checks each step of a read separately.
@@ -193,12 +197,12 @@ impl Directory for Google {
         Abilities { tombstones: Tombstones::Yes }
     }
 
-    async fn probe(&self, scope: Scope) -> Vec<Check> {
+    async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         let ServiceAccount { client_email, source, .. } = self.client.login().account();
         let mut checks =
             vec![Check::good("Google key", format!("the key in {source} is for {client_email}"))];
         if let Err(error) = self.client.log_in().await {
-            let has_answer = error.kind() == Kind::Credentials;
+            let has_answer = error.kind() == ErrorKind::Credentials;
             checks.extend(if has_answer {
                 self.scopes(error).await
             } else {
@@ -261,7 +265,7 @@ mod tests {
         let account = ServiceAccount::new(Some(CLIENT_EMAIL.to_owned()), key, None).unwrap();
         Config {
             admin_user: ADMIN.to_owned(),
-            part: Part::Domain("example.org".to_owned()),
+            part: Tenancy::Domain("example.org".to_owned()),
             user_query: None,
             group_query: None,
             token_url: Config::token_url(None, &account).unwrap(),

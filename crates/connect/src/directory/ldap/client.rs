@@ -6,9 +6,9 @@ use tokio::time::timeout;
 use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::paging::{SIZES, Sight, Tally};
 use super::slices::{self, Slice};
-use super::wire::{Control, Depth, Entry, Found, Outcome, Protection, Search, Wire};
+use super::wire::{Control, Depth, Entry, Outcome, Protection, Search, SearchItem, Wire};
 use super::{failure, filter, wire};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Time limit for the server on one search, in seconds.
 const SERVER_TIME_LIMIT: u32 = 300;
@@ -142,7 +142,7 @@ impl<'a> Connection<'a> {
         match tally.missing_since(whole) {
             0 => Ok(references),
             missing => Err(Error::new(
-                Kind::Incomplete,
+                ErrorKind::Incomplete,
                 self.describe(request, 1),
                 format!("{missing} of the entries that came before the server's limit were in none of its parts"),
             )
@@ -167,7 +167,7 @@ impl<'a> Connection<'a> {
             self.page(request, (size, cookie, page), tally, on_entry, &mut references).await?
         {
             tally.end_page().map_err(|reason| {
-                Error::new(Kind::Incomplete, self.describe(request, page), reason).hint(
+                Error::new(ErrorKind::Incomplete, self.describe(request, page), reason).hint(
                     "Set ldap.pagedSearch to false, or ask the server's administrator. Nothing was imported.",
                 )
             })?;
@@ -233,7 +233,7 @@ impl<'a> Connection<'a> {
         let unless_again = |entry: &Entry<'_>| match tally.see(entry.name()) {
             Ok(Sight::First) => on_entry(entry),
             Ok(Sight::Again) => Ok(()),
-            Err(reason) => Err(Error::new(Kind::Data, attempted, reason)
+            Err(reason) => Err(Error::new(ErrorKind::Data, attempted, reason)
                 .hint("Mend it, or leave the entry out by a filter. Nothing was imported.")),
         };
         let result = self.outcome(attempted, references, unless_again).await?;
@@ -249,7 +249,8 @@ impl<'a> Connection<'a> {
             None => {
                 let reason = "the server reported that there are more, and does not say whether this was all";
                 Err(Ended::Failed(
-                    Error::new(Kind::Incomplete, attempted, reason).hint("Nothing was imported. Try again."),
+                    Error::new(ErrorKind::Incomplete, attempted, reason)
+                        .hint("Nothing was imported. Try again."),
                 ))
             }
         }
@@ -264,20 +265,22 @@ impl<'a> Connection<'a> {
     ) -> Result<Outcome> {
         loop {
             match self.wire.found().await.map_err(|broken| failure::broken(attempted, broken))? {
-                Found::Entry(entry) => on_entry(&entry)?,
-                Found::Reference(servers)
+                SearchItem::Entry(entry) => on_entry(&entry)?,
+                SearchItem::Reference(servers)
                     if servers.iter().map(String::len).sum::<usize>() > LONGEST_REFERENCE =>
                 {
                     let reason =
                         format!("the server refers to another place in more than {LONGEST_REFERENCE} bytes");
-                    return Err(Error::new(Kind::Data, attempted, reason));
+                    return Err(Error::new(ErrorKind::Data, attempted, reason));
                 }
-                Found::Reference(servers) if references.len() < MOST_REFERENCES => references.push(servers),
-                Found::Reference(_) => {
+                SearchItem::Reference(servers) if references.len() < MOST_REFERENCES => {
+                    references.push(servers)
+                }
+                SearchItem::Reference(_) => {
                     let reason = format!("the server refers to more than {MOST_REFERENCES} other places");
-                    return Err(Error::new(Kind::Incomplete, attempted, reason));
+                    return Err(Error::new(ErrorKind::Incomplete, attempted, reason));
                 }
-                Found::Done(result) => return Ok(result),
+                SearchItem::Done(result) => return Ok(result),
             }
         }
     }
@@ -307,7 +310,7 @@ impl<'a> Connection<'a> {
     ) -> Result<()> {
         let filter = filter::encoded(&request.filter).map_err(|(_, problem)| {
             Error::new(
-                Kind::Configuration,
+                ErrorKind::Configuration,
                 attempted,
                 format!("the filter is not valid (RFC 4515): {problem}"),
             )
@@ -344,7 +347,7 @@ async fn kerberos_bind(wire: &mut Wire, config: &Config, _: &str) -> Result<wire
 /// Not reached, because the configuration refuses Kerberos first.
 #[cfg(not(feature = "kerberos"))]
 async fn kerberos_bind(_: &mut Wire, _: &Config, attempted: &str) -> Result<wire::Result<Outcome>> {
-    Err(Error::new(Kind::Configuration, attempted, "this build has no support for Kerberos"))
+    Err(Error::new(ErrorKind::Configuration, attempted, "this build has no support for Kerberos"))
 }
 
 async fn connect(config: &Config, attempted: &str) -> Result<Wire> {

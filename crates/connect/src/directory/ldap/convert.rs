@@ -12,7 +12,7 @@ use super::config::{Attributes, Config, Identity, PrimaryGroups};
 use super::disabled::DisabledBy;
 use super::dn;
 use super::wire::Entry;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Active Directory's id of an entry, 16 bytes.
 pub(super) const OBJECT_GUID: &str = "objectGUID";
@@ -172,13 +172,18 @@ pub(super) enum AccountKind {
 
 /// Whether an entry was found among the active ones or among the tombstones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum EntryState {
     Living,
     Tombstone,
 }
 
 /// Converts one person, as of now.
-pub(super) fn person(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Result<Person> {
+pub(super) fn person(
+    record: &Entry<'_>,
+    config: &Config,
+    found: EntryState,
+    now: Timestamp,
+) -> Result<Person> {
     let external_id = external_id(record, &config.identity)?;
     let reference_id = own_reference(&record.dn());
     let is_found_by_id = external_id.as_str() == &*record.dn();
@@ -204,13 +209,13 @@ fn account_kind(record: &Entry<'_>, config: &Config) -> AccountKind {
     if config.may_read_others_as_people() && !is_person() { AccountKind::Other } else { AccountKind::Person }
 }
 
-fn status(record: &Entry<'_>, config: &Config, found: Found, now: Timestamp) -> Status {
+fn status(record: &Entry<'_>, config: &Config, found: EntryState, now: Timestamp) -> Status {
     let is_disabled =
         |mark: &DisabledBy| record.text(mark.attribute()).is_some_and(|value| mark.says_so(&value, now));
     match found {
-        Found::Tombstone => Status::Deleted,
-        Found::Living if config.disabled_by.iter().any(is_disabled) => Status::Disabled,
-        Found::Living => Status::Active,
+        EntryState::Tombstone => Status::Deleted,
+        EntryState::Living if config.disabled_by.iter().any(is_disabled) => Status::Disabled,
+        EntryState::Living => Status::Active,
     }
 }
 
@@ -242,7 +247,7 @@ fn external_id(record: &Entry<'_>, identity: &Identity) -> Result<ExternalId> {
 }
 
 fn no_identity(record: &Entry<'_>, name: &str) -> Error {
-    Error::new(Kind::Data, format!("Reading the entry {}", record.dn()), format!("it has no {name}")).hint(
+    Error::new(ErrorKind::Data, format!("Reading the entry {}", record.dn()), format!("it has no {name}")).hint(
         "ldap.externalIdAttribute names this attribute: check that the server has it and that the account may read it. Nothing \
         was imported.",
     )

@@ -4,7 +4,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 
 use super::config::Config;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Configured host: a server, or a service name that stands for several.
 pub(super) fn is_service(host: &str) -> bool {
@@ -33,7 +33,7 @@ pub(super) async fn servers(config: &Config) -> Result<Vec<Config>> {
 async fn targets(service: &str) -> Result<Vec<String>> {
     let attempted = || format!("Looking up the servers of {service} in the DNS");
     let failed = |reason: String| {
-        Error::new(Kind::Unreachable, attempted(), reason).hint(
+        Error::new(ErrorKind::Unreachable, attempted(), reason).hint(
             "Check ldap.hostname and this machine's name servers (`dig SRV NAME` shows their answer), or name the servers \
             themselves.",
         )

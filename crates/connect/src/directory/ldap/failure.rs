@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::config::Paging;
 use super::wire::{Broken, LONGEST_VALUE, Outcome};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// `sizeLimitExceeded` of RFC 4511, appendix A.
 pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
@@ -63,20 +63,25 @@ fn told(result: &Outcome) -> String {
 pub(super) fn of_bind(attempted: &str, result: &Outcome) -> Result<()> {
     let (kind, hint) = match result.code {
         0 => return Ok(()),
-        49 => (Kind::Credentials, bad_credentials(&result.text)),
-        48 | 50 | 53 => (Kind::Credentials, "The server does not allow this account to log in this way."),
+        49 => (ErrorKind::Credentials, bad_credentials(&result.text)),
+        48 | 50 | 53 => {
+            (ErrorKind::Credentials, "The server does not allow this account to log in this way.")
+        }
         8 | 13 => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "The server requires a protected connection: set ldap.ssl to true (LDAPS, usually port 636), or ldap.ssl \
             and ldap.startTls (StartTLS on the plain port). If it is protected, the server does not accept Kerberos inside TLS \
             (Samba: `ldap server require strong auth = allow_sasl_over_tls`).",
         ),
         10 => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "The server refers to another one: set ldap.hostname to a server that holds the tree.",
         ),
-        34 => (Kind::Configuration, "ldap.username is not a name that the server accepts; use the full DN."),
-        _ => (Kind::Refused, "The server's log has details."),
+        34 => (
+            ErrorKind::Configuration,
+            "ldap.username is not a name that the server accepts; use the full DN.",
+        ),
+        _ => (ErrorKind::Refused, "The server's log has details."),
     };
     Err(Error::new(kind, attempted, told(result)).hint(hint))
 }
@@ -105,47 +110,49 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
     let (kind, hint) = match result.code {
         0 => return Ok(()),
         3 => (
-            Kind::Incomplete,
+            ErrorKind::Incomplete,
             "The search took longer than the server allows. Narrow the base or the filter, index the attributes in \
              the filter, or have the limit raised for this account. Nothing was imported.",
         ),
         4 if paging == Paging::Pages => (
-            Kind::Incomplete,
+            ErrorKind::Incomplete,
             "The server does not send more entries than this to this account, not even in small pages. Have the limit raised for this \
             account (389 Directory Server: nsSizeLimit, nsPagedSizeLimit; OpenLDAP: size.prtotal). Nothing was imported.",
         ),
         4 => (
-            Kind::Incomplete,
+            ErrorKind::Incomplete,
             "The server does not send more entries than this to this account. Set ldap.pagedSearch to true, or have the \
             limit raised for this account. Nothing was imported.",
         ),
         11 => (
-            Kind::Incomplete,
+            ErrorKind::Incomplete,
             "An administrative limit of the server was reached. Have it raised for this account (389 Directory Server: \
             nsLookThroughLimit), let the account search by nsUniqueId there, or narrow the base or the filter. Nothing was imported.",
         ),
         10 => (
-            Kind::Incomplete,
+            ErrorKind::Incomplete,
             "Another server holds the base: set ldap.hostname to that server, correct the base, or set ldap.referrals to \
             follow.",
         ),
         12 if paging == Paging::Pages => (
-            Kind::Refused,
+            ErrorKind::Refused,
             "The server does not support a control that the search needs. If it is paging, set ldap.pagedSearch to \
              false.",
         ),
-        12 => (Kind::Refused, "The server does not support a control that the search needs."),
+        12 => (ErrorKind::Refused, "The server does not support a control that the search needs."),
         32 => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "There is no entry with this base DN, or the account may not see it. Check ldap.rootPath, sync.userPath \
              and sync.groupPath.",
         ),
         34 => (
-            Kind::Configuration,
+            ErrorKind::Configuration,
             "The base is not a valid DN. Check ldap.rootPath, sync.userPath and sync.groupPath.",
         ),
-        50 | 1 => (Kind::Refused, "The account may not read here. Check ldap.username and its permissions."),
-        _ => (Kind::Refused, "The server's log has details."),
+        50 | 1 => {
+            (ErrorKind::Refused, "The account may not read here. Check ldap.username and its permissions.")
+        }
+        _ => (ErrorKind::Refused, "The server's log has details."),
     };
     let mut error = Error::new(kind, attempted, told(result)).hint(hint);
     if let (10, [first, ..]) = (result.code, &result.referrals[..]) {
@@ -167,18 +174,18 @@ pub(super) fn no_connection(attempted: &str, error: &std::io::Error) -> Error {
         }
         _ => "Check ldap.hostname, DNS and the firewall.",
     };
-    Error::new(Kind::Unreachable, attempted, error).hint(hint)
+    Error::new(ErrorKind::Unreachable, attempted, error).hint(hint)
 }
 
 /// Error for a server that does not answer.
 pub(super) fn no_answer(attempted: &str, limit: Duration) -> Error {
-    Error::new(Kind::Unreachable, attempted, format!("no answer within {} s", limit.as_secs_f32()))
+    Error::new(ErrorKind::Unreachable, attempted, format!("no answer within {} s", limit.as_secs_f32()))
         .hint("Check that the server is up, the port is right and no firewall drops the connection. Nothing was imported.")
 }
 
 /// Error for an answer that is not LDAP.
 pub(super) fn malformed(attempted: &str) -> Error {
-    Error::new(Kind::Data, attempted, "the answer is not valid LDAP")
+    Error::new(ErrorKind::Data, attempted, "the answer is not valid LDAP")
         .hint("Check that ldap.port is an LDAP port.")
 }
 
@@ -186,14 +193,14 @@ pub(super) fn malformed(attempted: &str) -> Error {
 pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
     match broken {
         Broken::Cut => {
-            Error::new(Kind::Unreachable, attempted, "the connection was cut before the answer was complete")
+            Error::new(ErrorKind::Unreachable, attempted, "the connection was cut before the answer was complete")
                 .hint("Nothing was imported. Check the network and the server's log; the next run starts over.")
         }
         Broken::Silence(limit) => no_answer(attempted, limit),
         Broken::Malformed => malformed(attempted),
         Broken::Ended(outcome) => {
             let reason = format!("the server ended the connection: {}", told(&outcome));
-            Error::new(Kind::Unreachable, attempted, reason)
+            Error::new(ErrorKind::Unreachable, attempted, reason)
                 .hint("Nothing was imported. The server's log has details; the next run starts over.")
         }
         Broken::StartTls(outcome) => of_start_tls(attempted, &outcome),
@@ -201,15 +208,15 @@ pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
             let dn: String = found.dn.chars().take(200).collect();
             let (attribute, length) = (&found.attribute, found.length);
             let reason = format!("the entry {dn} has a value of {length} bytes in the attribute {attribute}");
-            Error::new(Kind::Data, attempted, reason).hint(format!(
+            Error::new(ErrorKind::Data, attempted, reason).hint(format!(
                 "At most {LONGEST_VALUE} bytes are read. Shorten it, or exclude the entry with a filter. Nothing was imported."
             ))
         }
-        Broken::Name(reason) => Error::new(Kind::Configuration, attempted, reason)
+        Broken::Name(reason) => Error::new(ErrorKind::Configuration, attempted, reason)
             .hint("ldap.hostname must be a name or an address that a certificate can have."),
         Broken::Io(error) => of_io(attempted, &error),
         #[cfg(feature = "kerberos")]
-        Broken::Kerberos(reason) => Error::new(Kind::Credentials, attempted, reason).hint(
+        Broken::Kerberos(reason) => Error::new(ErrorKind::Credentials, attempted, reason).hint(
             "Check that the user who runs this has a ticket (klist; KRB5CCNAME names the cache) or a keytab \
              (KRB5_CLIENT_KTNAME), that ldap.hostname is the server's full name, and that its clock agrees with this one.",
         ),
@@ -217,7 +224,7 @@ pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
 }
 
 fn of_start_tls(attempted: &str, result: &Outcome) -> Error {
-    Error::new(Kind::Tls, format!("{attempted} with StartTLS"), told(result)).hint(
+    Error::new(ErrorKind::Tls, format!("{attempted} with StartTLS"), told(result)).hint(
         "The server refuses StartTLS. Set ldap.startTls to false for LDAPS (usually port 636), or have TLS set up on \
         the server.",
     )
@@ -226,12 +233,12 @@ fn of_start_tls(attempted: &str, result: &Outcome) -> Error {
 fn of_io(attempted: &str, error: &std::io::Error) -> Error {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
-        Some(tls) => Error::new(Kind::Tls, attempted, tls).hint(crate::tls::hint(
+        Some(tls) => Error::new(ErrorKind::Tls, attempted, tls).hint(crate::tls::hint(
             tls,
             "name the authority's PEM file in ldap.sslCaPath (LDAPS) or ldap.tlsCaPath (StartTLS)",
             "ldap.hostname (with ldap.port, ldap.ssl and ldap.startTls)",
         )),
-        None => Error::new(Kind::Unreachable, attempted, error)
+        None => Error::new(ErrorKind::Unreachable, attempted, error)
             .hint("Check that the port matches ldap.ssl and ldap.startTls, and check the server's log. Nothing was imported."),
     }
 }

@@ -1,7 +1,7 @@
 //! Search filters in the grammar of RFC 4515, with errors that point at the character.
 
 use super::wire::{Writer, tag};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Depth at which filters are refused before we recurse into them.
 const DEEPEST: usize = 100;
@@ -12,7 +12,7 @@ pub(super) fn check(setting: &str, text: &str) -> Result<()> {
     let filter = text.trim();
     let column = filter.get(..at).map_or(at, |before| before.chars().count());
     Err(Error::new(
-        Kind::Configuration,
+        ErrorKind::Configuration,
         format!("Reading {setting}"),
         format!("{problem}, at character {}\n  {filter}\n  {}^", column + 1, " ".repeat(column)),
     )

@@ -7,10 +7,10 @@ use futures_util::future::try_join_all;
 use super::client::{self, Connection, Request};
 use super::config::OutsideGroups;
 use super::convert::{self, GroupRecord, Person, References, Rest};
-use super::referral::{Place, Places};
+use super::referral::{SearchTarget, SearchTargets};
 use super::wire::Depth;
 use super::{AT_ONCE, Ask, Config, Ldap, Progress, Seen, Since, is_dn, once_each};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 impl Ldap {
     /// Reads all groups, or none if none has changed.
@@ -58,7 +58,7 @@ impl Ldap {
             attributes: convert::group_attributes(&self.config),
             controls: Vec::new(),
         };
-        let mut places = Places::of(&self.config, request);
+        let mut places = SearchTargets::of(&self.config, request);
         let (mut records, mut notes) = (Vec::new(), Vec::new());
         while let Some(place) = places.next() {
             let (found, said, references) = groups_at(&place, progress).await?;
@@ -131,7 +131,7 @@ impl Ldap {
                         notes.extend(said);
                     }
                     // No such entry, or a name that is not valid.
-                    Err(error) if error.kind() == Kind::Configuration => {}
+                    Err(error) if error.kind() == ErrorKind::Configuration => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -151,7 +151,7 @@ pub(super) fn unknown_members(groups: &[GroupRecord], seen: &mut Seen) -> Vec<Re
 
 /// Groups of one place with all their members, notes about them, and references to other places.
 pub(super) async fn groups_at(
-    place: &Place,
+    place: &SearchTarget,
     progress: &Progress,
 ) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
     let mut connection = Connection::open(&place.config).await?;
@@ -263,7 +263,7 @@ pub(super) async fn rest_of_members(
             Some(next) if !more.is_empty() && next.is_after(from) => rest = next,
             _ => {
                 return Err(Error::new(
-                    Kind::Incomplete,
+                    ErrorKind::Incomplete,
                     format!("Reading the members of {dn} from number {from} on"),
                     "the server sent no new ones, although it had reported more",
                 )

@@ -30,13 +30,13 @@ use jiff::Timestamp;
 use self::client::{Connection, Request};
 pub use self::config::Config;
 use self::config::{Flavour, Referrals, Search, Tree, and};
-use self::convert::{AccountKind, Found, GroupRecord, Person, USER_ACCOUNT};
-use self::referral::Places;
+use self::convert::{AccountKind, EntryState, GroupRecord, Person, USER_ACCOUNT};
+use self::referral::SearchTargets;
 pub use self::root_dse::{Product, RootDse, root_dse};
 use self::wire::Depth;
-use super::{Abilities, Ask, Directory, Extent, Others, Progress, Scope, Tombstones};
+use super::{Abilities, Ask, Directory, Others, Progress, ReadExtent, ReadScope, Tombstones};
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Whether a text is a distinguished name (RFC 4514).
 pub fn is_dn(text: &str) -> bool {
@@ -114,7 +114,7 @@ impl Ldap {
                 attributes: convert::user_attributes(&self.config, convert::member_values(&self.config)),
                 controls: Vec::new(),
             };
-            let (found, said) = self.search_people(&request, Found::Living, progress).await?;
+            let (found, said) = self.search_people(&request, EntryState::Living, progress).await?;
             people.extend(found);
             notes.extend(said);
         }
@@ -127,10 +127,10 @@ impl Ldap {
     async fn search_people(
         &self,
         request: &Request,
-        found: Found,
+        found: EntryState,
         progress: &Progress,
     ) -> Result<Noted<Vec<Person>>> {
-        let mut places = Places::of(&self.config, request.clone());
+        let mut places = SearchTargets::of(&self.config, request.clone());
         let mut people = Vec::new();
         let now = Timestamp::now();
         while let Some(place) = places.next() {
@@ -161,7 +161,7 @@ impl Ldap {
                 attributes: nothing(),
                 controls: Vec::new(),
             };
-            let mut places = Places::of(&self.config, request);
+            let mut places = SearchTargets::of(&self.config, request);
             while let Some(place) = places.next() {
                 let mut connection = Connection::open(&place.config).await?;
                 let (found, references) = connection.exists(&place.request).await?;
@@ -191,7 +191,7 @@ impl Ldap {
 
     /// Times of the last syncs of users and groups, if only changes are to be read and can be.
     async fn since(&self, ask: &Ask) -> Result<Noted<Since>> {
-        let Extent::Since { users, groups, cursor: _ } = &ask.extent else {
+        let ReadExtent::Since { users, groups, cursor: _ } = &ask.extent else {
             return Ok((Since::default(), Vec::new()));
         };
         let users = users.filter(|_| ask.scope.has_users());
@@ -305,11 +305,11 @@ async fn on_own_thread<T: Send + 'static>(
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Error::new(Kind::Unreachable, "Starting a thread for a search", error))?;
+            .map_err(|error| Error::new(ErrorKind::Unreachable, "Starting a thread for a search", error))?;
         runtime.block_on(work)
     };
     tokio::task::spawn_blocking(run).await.map_err(|error| {
-        Error::new(Kind::Incomplete, "Reading the directory", error).hint("Nothing was imported.")
+        Error::new(ErrorKind::Incomplete, "Reading the directory", error).hint("Nothing was imported.")
     })?
 }
 
@@ -333,7 +333,7 @@ async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<Noted<Co
         match tried {
             Ok(()) => return Ok((config, notes)),
             // A wrong password must not be tried everywhere: it would lock the account.
-            Err(error) if left == 0 || !matches!(error.kind(), Kind::Unreachable | Kind::Tls) => {
+            Err(error) if left == 0 || !matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Tls) => {
                 return Err(error);
             }
             Err(error) => {
@@ -341,7 +341,7 @@ async fn first_reachable(servers: Vec<Config>, instead: &str) -> Result<Noted<Co
             }
         }
     }
-    Err(Error::new(Kind::Configuration, "Reading the directory", "no server is configured"))
+    Err(Error::new(ErrorKind::Configuration, "Reading the directory", "no server is configured"))
 }
 
 impl Directory for Ldap {
@@ -353,7 +353,7 @@ impl Directory for Ldap {
         Abilities { tombstones }
     }
 
-    async fn probe(&self, scope: Scope) -> Vec<Check> {
+    async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         probe::probe(self, scope).await
     }
 

@@ -5,11 +5,11 @@ use super::client::{Connection, Request, tls_config};
 use super::config::{Config, Identity, Search, Security, and};
 use super::wire::Depth;
 use super::{discovery, nothing};
-use crate::directory::Scope;
-use crate::probe::{Check, Place, Protection};
-use crate::{Error, Kind, Result};
+use crate::directory::ReadScope;
+use crate::probe::{Check, ProbeProtection, ProbeTarget};
+use crate::{Error, ErrorKind, Result};
 
-pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
+pub(super) async fn probe(ldap: &Ldap, scope: ReadScope) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut reached = None;
     let servers = match discovery::servers(&ldap.config).await {
@@ -48,7 +48,7 @@ pub(super) async fn probe(ldap: &Ldap, scope: Scope) -> Vec<Check> {
 }
 
 /// Searches to try under each base. People are read for groups, too.
-fn kinds(ldap: &Ldap, scope: Scope) -> Vec<Kinds<'_>> {
+fn kinds(ldap: &Ldap, scope: ReadScope) -> Vec<Kinds<'_>> {
     let config = &ldap.config;
     let people = ldap.user_bases().into_iter().map(|base| Kinds {
         name: "LDAP people",
@@ -73,13 +73,13 @@ fn kinds(ldap: &Ldap, scope: Scope) -> Vec<Kinds<'_>> {
     people.chain(groups).collect()
 }
 
-fn place(config: &Config) -> Result<Place<'_>> {
+fn place(config: &Config) -> Result<ProbeTarget<'_>> {
     let protection = match &config.security {
-        Security::Plain => Protection::None,
-        Security::Ldaps(tls) => Protection::Tls(tls_config(tls)?),
-        Security::StartTls(tls) => Protection::LdapStartTls(tls_config(tls)?),
+        Security::Plain => ProbeProtection::None,
+        Security::Ldaps(tls) => ProbeProtection::Tls(tls_config(tls)?),
+        Security::StartTls(tls) => ProbeProtection::LdapStartTls(tls_config(tls)?),
     };
-    Ok(Place {
+    Ok(ProbeTarget {
         name: "LDAP server",
         host: config.host.trim_matches(['[', ']']),
         port: config.port,
@@ -215,7 +215,7 @@ impl Kinds<'_> {
     }
 
     fn nothing_found(&self, reason: String) -> Error {
-        Error::new(Kind::Configuration, format!("Looking under `{}`", self.base), reason)
+        Error::new(ErrorKind::Configuration, format!("Looking under `{}`", self.base), reason)
     }
 
     async fn exists(&self, connection: &mut Connection<'_>, scope: Depth, filter: &str) -> Result<bool> {

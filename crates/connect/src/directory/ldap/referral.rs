@@ -10,39 +10,39 @@ use super::client::{References, Request};
 use super::config::{Bind, Config, Referrals, Security};
 use super::wire::Depth;
 use super::{dn, first_reachable};
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Largest number of servers; no forest has more. Stops a server that refers us round in circles.
 const LIMIT: usize = 200;
 
 /// Search on one server.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct SearchTarget {
     pub(super) config: Config,
     pub(super) request: Request,
 }
 
 /// Places of one search: the first, and those it is referred to.
 #[derive(Debug)]
-pub(super) struct Places {
-    left: VecDeque<Place>,
+pub(super) struct SearchTargets {
+    left: VecDeque<SearchTarget>,
     /// Server and base of all places so far.
     seen: Vec<(String, String)>,
     pub(super) notes: Vec<Note>,
 }
 
-impl Places {
+impl SearchTargets {
     pub(super) fn of(config: &Config, request: Request) -> Self {
         let mut places = Self { left: VecDeque::new(), seen: Vec::new(), notes: Vec::new() };
-        places.add(Place { config: config.clone(), request });
+        places.add(SearchTarget { config: config.clone(), request });
         places
     }
 
-    pub(super) fn next(&mut self) -> Option<Place> {
+    pub(super) fn next(&mut self) -> Option<SearchTarget> {
         self.left.pop_front()
     }
 
-    fn add(&mut self, place: Place) {
+    fn add(&mut self, place: SearchTarget) {
         let key = (place.config.url(), normal(&place.request.base));
         if !self.seen.contains(&key) {
             self.seen.push(key);
@@ -52,7 +52,7 @@ impl Places {
 
     /// Records the references of a place. A server that cannot be reached, or that is not allowed, is an error: without it the
     /// read is not complete.
-    pub(super) async fn refer(&mut self, from: &Place, references: References) -> Result<()> {
+    pub(super) async fn refer(&mut self, from: &SearchTarget, references: References) -> Result<()> {
         for servers in references {
             let Some(first) = servers.first() else { continue };
             if is_without_people(first) {
@@ -76,7 +76,7 @@ impl Places {
             }
             if self.seen.len() > LIMIT {
                 return Err(Error::new(
-                    Kind::Incomplete,
+                    ErrorKind::Incomplete,
                     format!("Following the reference to {first}"),
                     format!("there have been more than {LIMIT} references already"),
                 )
@@ -87,8 +87,8 @@ impl Places {
     }
 
     /// Reads one of the servers of a reference: they hold the same, so any will do (RFC 4511, section 4.5.3).
-    async fn follow(&mut self, from: &Place, servers: &[String]) -> Result<Place> {
-        let places = servers.iter().map(|url| referred(from, url)).collect::<Result<Vec<Place>>>()?;
+    async fn follow(&mut self, from: &SearchTarget, servers: &[String]) -> Result<SearchTarget> {
+        let places = servers.iter().map(|url| referred(from, url)).collect::<Result<Vec<SearchTarget>>>()?;
         let configs = places.iter().map(|place| place.config.clone()).collect();
         let (config, notes) = first_reachable(configs, "the next server of the reference").await?;
         self.notes.extend(notes);
@@ -99,9 +99,9 @@ impl Places {
 
 /// Place that a URL of RFC 4516 refers to. We log in there with our own account, so it must be a part of what was requested,
 /// and the connection is protected like the configured one.
-fn referred(from: &Place, url: &str) -> Result<Place> {
+fn referred(from: &SearchTarget, url: &str) -> Result<SearchTarget> {
     let refused = |reason: String| {
-        Error::new(Kind::Incomplete, format!("Following the reference to {url}"), reason).hint(
+        Error::new(ErrorKind::Incomplete, format!("Following the reference to {url}"), reason).hint(
             "Set ldap.referrals to report, or correct the reference on the server. Nothing was imported.",
         )
     };
@@ -129,11 +129,11 @@ fn referred(from: &Place, url: &str) -> Result<Place> {
     };
     let mut config = from.config.on(host.trim_matches(['[', ']']).to_owned());
     config.port = parsed.port().unwrap_or(config.port);
-    Ok(Place { config, request: Request { base, scope, ..from.request.clone() } })
+    Ok(SearchTarget { config, request: Request { base, scope, ..from.request.clone() } })
 }
 
 /// Allows the password over TLS, to the configured host, or to a host in the domain that is read.
-fn may_have_password(from: &Place, host: &str) -> bool {
+fn may_have_password(from: &SearchTarget, host: &str) -> bool {
     let Config { security, bind, host: configured, .. } = &from.config;
     let (Security::Plain, Bind::Simple { .. }) = (security, bind) else { return true };
     let host = host.trim_end_matches('.').to_lowercase();
@@ -186,10 +186,10 @@ mod tests {
                 what: "users", base: "dc=corp,dc=example".to_owned(), scope: Depth::Subtree, filter: String::new(),
                 attributes: Vec::new(), controls: Vec::new(),
             };
-            let from = Place { config: super::super::tests::config(super::super::config::Identity::Dn), request };
+            let from = SearchTarget { config: super::super::tests::config(super::super::config::Identity::Dn), request };
             let _ = is_without_people(&url);
             match referred(&from, &url) {
-                Ok(Place { config, request }) => {
+                Ok(SearchTarget { config, request }) => {
                     let host = config.host.trim_end_matches('.').to_lowercase();
                     prop_assert!(host == "localhost" || host == "corp.example" || host.ends_with(".corp.example"), "{host}");
                     prop_assert!(normal(&request.base).ends_with("dc=corp,dc=example"), "{}", request.base);

@@ -6,7 +6,7 @@ use super::client::{Connection, Request};
 use super::config::{Config, Paging};
 use super::wire::{Depth, Entry};
 use super::{discovery, first_reachable, nothing};
-use crate::{Kind, Result};
+use crate::{ErrorKind, Result};
 
 /// Description of a server, as far as it gives one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,7 +126,7 @@ async fn is_freeipa(connection: &mut Connection<'_>, found: &RootDse) -> Result<
         controls: Vec::new(),
     };
     match connection.exists(&request).await {
-        Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::Configuration | ErrorKind::Refused) => Ok(false),
         other => Ok(other?.0),
     }
 }

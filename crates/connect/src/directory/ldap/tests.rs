@@ -10,7 +10,7 @@ use super::config::{
     Attributes, Bind, Config, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search,
     Security, Timeouts,
 };
-use super::convert::{Found, References, Rest, group, members, person};
+use super::convert::{EntryState, References, Rest, group, members, person};
 use super::disabled::DisabledBy;
 use super::wire::played::{self, read};
 use bwdc_core::Secret;
@@ -55,7 +55,7 @@ fn names_have_no_case_and_subtypes_count_as_a_fallback() {
     let config = config(Identity::GuidOrDn);
     let email = |attributes: &[(&str, &[&[u8]])]| {
         let person =
-            person(&read(&record("cn=a,dc=x", attributes)), &config, Found::Living, Timestamp::now())
+            person(&read(&record("cn=a,dc=x", attributes)), &config, EntryState::Living, Timestamp::now())
                 .unwrap();
         person.user.email.map(|email| email.as_str().to_owned())
     };
@@ -87,7 +87,7 @@ fn a_configured_id_must_exist() {
         let person = person(
             &read(&record("cn=A,dc=x", attributes)),
             &config(identity),
-            Found::Living,
+            EntryState::Living,
             Timestamp::now(),
         );
         person.map(|person| person.user.external_id.as_str().to_owned()).map_err(|error| error.to_string())
@@ -154,15 +154,15 @@ proptest! {
         let good = record("cn=good,dc=x", &[("mail", &[b"good@x.org"]), ("name", &[b"Good"]), ("member", &[b"cn=good,dc=x"])]);
         let mut references = References::default();
         let now = Timestamp::now();
-        prop_assert!(person(&read(&odd), &config, Found::Living, now).is_ok());
+        prop_assert!(person(&read(&odd), &config, EntryState::Living, now).is_ok());
         prop_assert!(group(&read(&odd), &config, &mut references).is_ok());
         for mark in DisabledBy::ALL {
             let named = Config { identity: Identity::Attribute(mark.attribute().to_owned()), ..config.clone() };
-            if let Err(error) = person(&read(&odd), &named, Found::Tombstone, now) {
+            if let Err(error) = person(&read(&odd), &named, EntryState::Tombstone, now) {
                 crate::fuzz::harmless(&error, odd.len())?;
             }
         }
-        let neighbour = person(&read(&good), &config, Found::Living, now).unwrap();
+        let neighbour = person(&read(&good), &config, EntryState::Living, now).unwrap();
         prop_assert_eq!(neighbour.user.email.as_ref().unwrap().as_str(), "good@x.org");
         prop_assert_eq!(neighbour.user.status, Status::Active);
         let team = group(&read(&good), &config, &mut references).unwrap().unwrap();

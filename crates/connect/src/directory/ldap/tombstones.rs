@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::client::{Connection, Request};
 use super::config::{Flavour, and};
-use super::convert::{self, Found, Person};
+use super::convert::{self, EntryState, Person};
 use super::wire::{Control, Criticality, Depth};
 use super::{Ask, Ldap, Progress, SHOW_DELETED, nothing, unique};
-use crate::{Kind, Result};
+use crate::{ErrorKind, Result};
 
 impl Ldap {
     /// Reads deleted accounts. If the account may not see them, this is noted and not an error: the permission is often missing.
@@ -45,7 +45,7 @@ impl Ldap {
                 value: Vec::new(),
             }],
         };
-        match self.search_people(&request, Found::Tombstone, progress).await {
+        match self.search_people(&request, EntryState::Tombstone, progress).await {
             Ok((people, mut notes)) if people.is_empty() => {
                 if !self.may_see(&request).await? {
                     notes.push(Note::warning(
@@ -60,7 +60,7 @@ impl Ldap {
                 }
                 Ok((people, notes))
             }
-            Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok((
+            Err(error) if matches!(error.kind(), ErrorKind::Configuration | ErrorKind::Refused) => Ok((
                 Vec::new(),
                 vec![Note::warning(
                     Step::Read,
@@ -89,7 +89,7 @@ impl Ldap {
         connection.close().await;
         match seen {
             Ok((found, _)) => Ok(found),
-            Err(error) if matches!(error.kind(), Kind::Configuration | Kind::Refused) => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::Configuration | ErrorKind::Refused) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -10,9 +10,11 @@ use serde::de::DeserializeOwned;
 use super::config::{Config, Credentials};
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::{Kept, Listed, keep, length, or_default};
-use crate::http::{Allowance, Authorized, Concurrency, Http, Pages, Request, Response, Settings, Vendor};
-use crate::{Error, Kind, Result};
+use crate::directory::lists::{Listed, SizeInMemory, keep, length, or_default};
+use crate::http::{
+    Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pages, Response, Vendor,
+};
+use crate::{Error, ErrorKind, Result};
 
 pub(super) const OKTA: Vendor = Vendor { name: "Okta", address: "okta.orgUrl" };
 
@@ -60,19 +62,19 @@ pub(super) struct MemberRecord {
     pub(super) id: String,
 }
 
-impl Kept for UserRecord {
+impl SizeInMemory for UserRecord {
     fn beside(&self) -> usize {
         self.id.len() + self.status.len() + length(&self.profile.email) + length(&self.profile.login)
     }
 }
 
-impl Kept for GroupRecord {
+impl SizeInMemory for GroupRecord {
     fn beside(&self) -> usize {
         self.id.len() + self.profile.name.len()
     }
 }
 
-impl Kept for MemberRecord {
+impl SizeInMemory for MemberRecord {
     fn beside(&self) -> usize {
         self.id.len()
     }
@@ -100,12 +102,12 @@ impl Client {
     pub(super) fn new(config: &Config) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let http = Http::new(Settings {
+        let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
             allowance: Allowance::told(limit_of),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
-            ..Settings::default()
+            ..HttpSettings::default()
         })?;
         let token_url = below(&config.org_url, &["oauth2", "v1", "token"])?;
         let api = Authorized::new(http, Login::new(&config.credentials, token_url));
@@ -124,7 +126,7 @@ impl Client {
     }
 
     /// Reads all entries of a list. `what` is for messages.
-    pub(super) async fn list<T: DeserializeOwned + Kept>(
+    pub(super) async fn list<T: DeserializeOwned + SizeInMemory>(
         &self,
         what: &str,
         path: &[&str],
@@ -134,7 +136,7 @@ impl Client {
         let mut pages = Pages::of(OKTA, what, self.url(path, query)?);
         let mut entries = Vec::new();
         while let Some(turn) = pages.turn() {
-            let request = Request::get(turn.url.clone(), TIMEOUT);
+            let request = HttpRequest::get(turn.url.clone(), TIMEOUT);
             let response = self.api.send(&turn.attempted, request).await?;
             progress.request();
             match response.status.as_u16() {
@@ -169,7 +171,9 @@ impl Client {
 fn below(base: &Url, path: &[&str]) -> Result<Url> {
     let mut url = base.clone();
     url.path_segments_mut()
-        .map_err(|()| Error::new(Kind::Configuration, "Reading from Okta", "okta.orgUrl is not a base URL"))?
+        .map_err(|()| {
+            Error::new(ErrorKind::Configuration, "Reading from Okta", "okta.orgUrl is not a base URL")
+        })?
         .pop_if_empty()
         .extend(path);
     Ok(url)
@@ -219,27 +223,29 @@ pub(super) fn refused(attempted: &str, response: &Response, of_credentials: &'st
         Err(_) => format!("HTTP {status}"),
     };
     let (kind, hint) = match status {
-        401 => (Kind::Credentials, of_credentials),
+        401 => (ErrorKind::Credentials, of_credentials),
         403 => {
             let hint = match missing_scope(response) {
                 Some(scope) => format!("Grant the application the scope {scope}, on its page Okta API Scopes."),
                 None => "The token's account, or the application, may not read this: give it the role Read-Only Administrator."
                     .to_owned(),
             };
-            return Error::new(Kind::Credentials, attempted, told).hint(hint);
+            return Error::new(ErrorKind::Credentials, attempted, told).hint(hint);
         }
-        400 => {
-            (Kind::Configuration, "Check the query after the `|` in sync.userFilter and sync.groupFilter.")
-        }
-        404 => {
-            (Kind::Configuration, "Check okta.orgUrl: it is the organization's own address, without /admin.")
-        }
+        400 => (
+            ErrorKind::Configuration,
+            "Check the query after the `|` in sync.userFilter and sync.groupFilter.",
+        ),
+        404 => (
+            ErrorKind::Configuration,
+            "Check okta.orgUrl: it is the organization's own address, without /admin.",
+        ),
         429 => (
-            Kind::Unreachable,
+            ErrorKind::Unreachable,
             "Okta's limit is used up by others; try again at another time, or have it raised.",
         ),
-        300..=399 => (Kind::Configuration, "Check okta.orgUrl: the server redirects elsewhere."),
-        _ => (Kind::Refused, "Check status.okta.com. Nothing was imported."),
+        300..=399 => (ErrorKind::Configuration, "Check okta.orgUrl: the server redirects elsewhere."),
+        _ => (ErrorKind::Refused, "Check status.okta.com. Nothing was imported."),
     };
     Error::new(kind, attempted, told).hint(hint)
 }

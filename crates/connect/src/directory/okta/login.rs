@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::client::{OKTA, TIMEOUT};
 use super::config::Credentials;
 use crate::http::assertion::{Algorithm, Signer};
-use crate::http::{AccessToken, Http, Request, Response, TokenSource, seconds};
-use crate::{Error, Kind, Result};
+use crate::http::{AccessToken, Http, HttpRequest, Response, TokenSource, seconds};
+use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
 
 const SCOPES: &str = "okta.users.read okta.groups.read";
@@ -106,7 +106,7 @@ impl Application {
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", assertion.reveal()),
         ];
-        let request = Request::post_form(token_url.clone(), &fields, TIMEOUT);
+        let request = HttpRequest::post_form(token_url.clone(), &fields, TIMEOUT);
         let response = http.send(&attempted, &request).await?;
         if response.status != 200 {
             return Err(refused(&attempted, &response));
@@ -139,7 +139,7 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
         }
         _ => HINT,
     };
-    Error::new(Kind::Credentials, attempted, format!("HTTP {status}, {error}: {error_description}{id}"))
+    Error::new(ErrorKind::Credentials, attempted, format!("HTTP {status}, {error}: {error_description}{id}"))
         .hint(hint)
 }
 

@@ -13,10 +13,10 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
-use super::lists::{ByName, Kept, Listed, Members};
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
+use super::lists::{ByName, Listed, Members, SizeInMemory};
+use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Size of the largest pages that Okta sends (Okta API, "List all users", "List all groups", "List all member users").
 const USERS_PAGE: &str = "200";
@@ -52,7 +52,7 @@ impl Okta {
     }
 
     /// Reads a list that must exist.
-    async fn all<T: serde::de::DeserializeOwned + Kept>(
+    async fn all<T: serde::de::DeserializeOwned + SizeInMemory>(
         &self,
         what: &str,
         path: &[&str],
@@ -62,7 +62,7 @@ impl Okta {
         match self.client.list(what, path, query, progress).await? {
             Listed::All(entries) => Ok(entries),
             Listed::Gone => Err(Error::new(
-                Kind::Configuration,
+                ErrorKind::Configuration,
                 format!("Reading {what} from {}", self.client.place()),
                 "HTTP 404: there is no such list",
             )
@@ -71,7 +71,7 @@ impl Okta {
     }
 
     /// Reads people by the administrator's filter, and those who left.
-    async fn asked_for(&self, scope: Scope, progress: &Progress) -> Result<Vec<User>> {
+    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<Vec<User>> {
         if !scope.has_users() {
             return Ok(Vec::new());
         }
@@ -104,7 +104,7 @@ impl Okta {
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
-    async fn groups(&self, scope: Scope, progress: &Progress) -> Result<Noted<Vec<Group>>> {
+    async fn groups(&self, scope: ReadScope, progress: &Progress) -> Result<Noted<Vec<Group>>> {
         if !scope.has_groups() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -130,7 +130,7 @@ impl Okta {
         Ok(listed.into())
     }
 
-    async fn check<T: serde::de::DeserializeOwned + Kept>(
+    async fn check<T: serde::de::DeserializeOwned + SizeInMemory>(
         &self,
         what: &'static str,
         path: &str,
@@ -155,7 +155,7 @@ impl Directory for Okta {
         Abilities { tombstones: Tombstones::Yes }
     }
 
-    async fn probe(&self, scope: Scope) -> Vec<Check> {
+    async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         let mut checks = Vec::new();
         if let Credentials::Application { client_id, .. } = &self.config.credentials {
             match self.client.log_in().await {

@@ -17,10 +17,10 @@ use super::record::{Record, RoleRecord, moment};
 use crate::directory::Progress;
 use crate::directory::lists::keep;
 use crate::http::{
-    AccessToken, Allowance, Authorized, Concurrency, Http, Limit, Passing, Request, Settings, TokenSource,
-    Vendor,
+    AccessToken, Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Passing, RateLimit,
+    TokenSource, Vendor,
 };
-use crate::{Error, Kind, Result, mask};
+use crate::{Error, ErrorKind, Result, mask};
 use bwdc_core::Secret;
 
 const ONELOGIN: Vendor = Vendor { name: "OneLogin", address: "onelogin.url or onelogin.region" };
@@ -98,7 +98,7 @@ pub(super) struct Page<T> {
     /// Time by OneLogin's clock, not later than the answer.
     pub(super) asked_at: Timestamp,
     /// Remaining calls of this hour.
-    pub(super) calls: Option<Limit>,
+    pub(super) calls: Option<RateLimit>,
 }
 
 /// Position of a page in a list.
@@ -143,7 +143,7 @@ impl CredentialPair {
         mask::sent(self.client_secret.reveal());
         let pair = Secret::from(format!("{}:{}", self.client_id, self.client_secret.reveal()));
         let header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.reveal())));
-        let mut header = header.map_err(|error| Error::new(Kind::Configuration, "Logging in", error))?;
+        let mut header = header.map_err(|error| Error::new(ErrorKind::Configuration, "Logging in", error))?;
         header.set_sensitive(true);
         Ok(header)
     }
@@ -152,7 +152,7 @@ impl CredentialPair {
 impl TokenSource for CredentialPair {
     async fn new_token(&self, http: &Http) -> Result<AccessToken> {
         let attempted = format!("Logging in at {}", self.token_url.origin().ascii_serialization());
-        let mut request = Request::post_json(
+        let mut request = HttpRequest::post_json(
             self.token_url.clone(),
             &json!({ "grant_type": "client_credentials" }),
             TIMEOUT,
@@ -178,13 +178,13 @@ impl Client {
     pub(super) fn new(config: &Config) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let http = Http::new(Settings {
+        let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
             allowance: Allowance::told(limit_of),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             passing: Passing(may_pass),
-            ..Settings::default()
+            ..HttpSettings::default()
         })?;
         let pair = CredentialPair {
             token_url: below(&config.api_url, &["auth", "oauth2", "v2", "token"])?,
@@ -226,7 +226,7 @@ impl Client {
             At::Cursor(cursor) => add_cursor(&mut url, cursor),
         }
         let began = Instant::now();
-        let response = self.api.send(&attempted, Request::get(url, TIMEOUT)).await?;
+        let response = self.api.send(&attempted, HttpRequest::get(url, TIMEOUT)).await?;
         progress.request();
         if let Some(refusal) = Refusal::of(&response) {
             if list.may_go && refusal.code == 404 {
@@ -245,7 +245,7 @@ impl Client {
             pages: count("total-pages"),
             cursor: header("after-cursor").filter(|cursor| !cursor.is_empty()).map(str::to_owned),
             asked_at: earlier(response.time(), began.elapsed()),
-            calls: Limit::told(&response.headers),
+            calls: RateLimit::told(&response.headers),
         }))
     }
 
@@ -264,7 +264,7 @@ fn below(base: &Url, path: &[&str]) -> Result<Url> {
     let mut url = base.clone();
     url.path_segments_mut()
         .map_err(|()| {
-            Error::new(Kind::Configuration, "Reading from OneLogin", "the API's URL is not a base URL")
+            Error::new(ErrorKind::Configuration, "Reading from OneLogin", "the API's URL is not a base URL")
         })?
         .pop_if_empty()
         .extend(path);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::http::{Limit, Response, short_json};
-use crate::{Error, Kind};
+use crate::http::{RateLimit, Response, short_json};
+use crate::{Error, ErrorKind};
 
 /// Refusal by OneLogin: with a matching status, or within a 200.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Refusal {
         Some(Self { code, words: words.join(": ") })
     }
 
-    fn error(&self, kind: Kind, attempted: &str, response: &Response) -> Error {
+    fn error(&self, kind: ErrorKind, attempted: &str, response: &Response) -> Error {
         let Self { code, words } = self;
         let words = if words.is_empty() { String::new() } else { format!(", {words}") };
         let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
@@ -60,12 +60,12 @@ impl Refusal {
     pub(super) fn at_login(&self, attempted: &str, response: &Response) -> Error {
         let (kind, hint) = match self.code {
             400 | 401 | 403 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "Check onelogin.clientId and onelogin.secret, and onelogin.region: the credential pairs of an account are valid in \
                 its own region only, and at its own address (onelogin.url).",
             ),
             500 => (
-                Kind::Refused,
+                ErrorKind::Refused,
                 "OneLogin also gives this answer when the user who created the credential pair was deleted: then create a new one.",
             ),
             code => return self.otherwise(code, attempted, response),
@@ -76,7 +76,7 @@ impl Refusal {
     pub(super) fn of_list(&self, attempted: &str, response: &Response) -> Error {
         let (kind, hint) = match self.code {
             401 | 403 => (
-                Kind::Credentials,
+                ErrorKind::Credentials,
                 "The credential pair may have been deleted, or may not read this: it needs the scope Read Users (or Read All).",
             ),
             code => return self.otherwise(code, attempted, response),
@@ -87,13 +87,13 @@ impl Refusal {
     fn otherwise(&self, code: u16, attempted: &str, response: &Response) -> Error {
         let hint = match code {
             429 => {
-                let renewed = Limit::told(&response.headers).map_or("hourly".to_owned(), |limit| {
+                let renewed = RateLimit::told(&response.headers).map_or("hourly".to_owned(), |limit| {
                     format!("in {} minutes", limit.renewed_in.as_secs().div_ceil(60))
                 });
                 let hint = format!(
                     "The account's limit on calls is used up, perhaps by others; it is renewed {renewed}."
                 );
-                return self.error(Kind::Unreachable, attempted, response).hint(hint);
+                return self.error(ErrorKind::Unreachable, attempted, response).hint(hint);
             }
             404 => {
                 "Check onelogin.url, or BWDC_ONELOGIN_API_URL if it is set: it must end before /api and /auth."
@@ -103,7 +103,7 @@ impl Refusal {
             }
             _ => "Check status.onelogin.com. Nothing was imported.",
         };
-        let kind = if code < 500 { Kind::Configuration } else { Kind::Refused };
+        let kind = if code < 500 { ErrorKind::Configuration } else { ErrorKind::Refused };
         self.error(kind, attempted, response).hint(hint)
     }
 }

@@ -19,7 +19,7 @@ use super::client::{At, Client, List, Page};
 use super::record::Record;
 use crate::directory::Progress;
 use crate::directory::lists::Listed;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Number of pages requested at the same time; the client limits the requests.
 const AT_ONCE: usize = 64;
@@ -93,7 +93,7 @@ pub(super) async fn all<T: Record>(client: &Client, list: &List, progress: &Prog
         "Nothing was imported. A proxy may be removing the headers Total-Count and After-Cursor."
     };
     let attempted = format!("Reading {} from {}", list.what, client.place());
-    Err(Error::new(Kind::Incomplete, attempted, reason).hint(hint))
+    Err(Error::new(ErrorKind::Incomplete, attempted, reason).hint(hint))
 }
 
 /// Reads pages by number, several at once. If the first one has no count, only it is read.

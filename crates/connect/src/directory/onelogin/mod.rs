@@ -18,10 +18,10 @@ use self::client::{At, Client, List, Page};
 pub use self::config::{Config, Region};
 use self::record::{Holder, Record, RoleRecord, UserRecord};
 use super::lists::{ByName, Listed, Members};
-use super::{Abilities, Ask, Directory, Progress, Scope, Tombstones, lists};
-use crate::http::Limit;
+use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
+use crate::http::RateLimit;
 use crate::probe::Check;
-use crate::{Error, Kind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Number of roles whose members are read at the same time; the client limits the requests.
 const AT_ONCE: usize = 64;
@@ -52,7 +52,7 @@ impl OneLogin {
             Listed::All(records) => Ok(records),
             Listed::Gone => {
                 let attempted = format!("Reading {} from {}", list.what, self.client.place());
-                Err(Error::new(Kind::Incomplete, attempted, "the list does not exist")
+                Err(Error::new(ErrorKind::Incomplete, attempted, "the list does not exist")
                     .hint("Nothing was imported."))
             }
         }
@@ -137,7 +137,7 @@ fn unlisted(users: &[UserRecord], roles: &[RoleRecord]) -> BTreeSet<u64> {
 
 /// Whether the remaining calls of this hour are enough for a read.
 fn enough_calls(page: &Page<UserRecord>) -> Option<Check> {
-    let Limit { left, renewed_in } = page.calls?;
+    let RateLimit { left, renewed_in } = page.calls?;
     // People, and a page or two of roles.
     let needed = page.pages.unwrap_or(1) + 2;
     let minutes = renewed_in.as_secs().div_ceil(60);
@@ -158,7 +158,7 @@ impl Directory for OneLogin {
         Abilities { tombstones: Tombstones::No }
     }
 
-    async fn probe(&self, scope: Scope) -> Vec<Check> {
+    async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         if let Err(error) = self.client.log_in().await {
             return vec![Check::bad("OneLogin login", error)];
         }

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::directory::lists::{Kept, length, or_default};
+use crate::directory::lists::{SizeInMemory, length, or_default};
 
 /// Entry of a list.
-pub(super) trait Record: DeserializeOwned + Kept + Send + Sync {
+pub(super) trait Record: DeserializeOwned + SizeInMemory + Send + Sync {
     /// Id, unique in its list.
     fn id(&self) -> u64;
     /// Creation time, if known.
@@ -56,20 +56,20 @@ pub(super) struct Holder {
     added_at: Option<Timestamp>,
 }
 
-impl Kept for UserRecord {
+impl SizeInMemory for UserRecord {
     fn beside(&self) -> usize {
         let roles = self.role_ids.as_ref().map_or(0, Vec::len);
         length(&self.email) + length(&self.username) + roles * size_of::<u64>()
     }
 }
 
-impl Kept for RoleRecord {
+impl SizeInMemory for RoleRecord {
     fn beside(&self) -> usize {
         self.name.len()
     }
 }
 
-impl Kept for Holder {
+impl SizeInMemory for Holder {
     fn beside(&self) -> usize {
         0
     }

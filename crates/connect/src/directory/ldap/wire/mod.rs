@@ -135,7 +135,7 @@ pub(crate) struct Wire {
 }
 
 /// Result of a search before its end.
-pub(crate) enum Found<'a> {
+pub(crate) enum SearchItem<'a> {
     /// Entry.
     Entry(Entry<'a>),
     /// Servers that hold the same other part of the tree.
@@ -209,7 +209,7 @@ impl Wire {
     }
 
     /// Next result of the search.
-    pub(crate) async fn found(&mut self) -> Result<Found<'_>> {
+    pub(crate) async fn found(&mut self) -> Result<SearchItem<'_>> {
         let message = loop {
             let message = self.message().await?;
             if self.is_for_us(message.clone())? {
@@ -217,9 +217,9 @@ impl Wire {
             }
         };
         Ok(match decode(&self.buffer[message])? {
-            Answer::Entry(entry) => Found::Entry(entry),
-            Answer::Reference(servers) => Found::Reference(servers),
-            Answer::Done(outcome) => Found::Done(outcome),
+            Answer::Entry(entry) => SearchItem::Entry(entry),
+            Answer::Reference(servers) => SearchItem::Reference(servers),
+            Answer::Done(outcome) => SearchItem::Done(outcome),
         })
     }
 
@@ -236,8 +236,8 @@ impl Wire {
     async fn ask(&mut self, request: &Request<'_>) -> Result<Outcome> {
         self.send(request, &[]).await?;
         match self.found().await? {
-            Found::Done(outcome) => Ok(outcome),
-            Found::Entry(_) | Found::Reference(_) => Err(Broken::Malformed),
+            SearchItem::Done(outcome) => Ok(outcome),
+            SearchItem::Entry(_) | SearchItem::Reference(_) => Err(Broken::Malformed),
         }
     }
 
