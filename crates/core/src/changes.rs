@@ -50,7 +50,7 @@ pub enum Baseline<'a> {
 
 /// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChangeKind {
     /// Imported for the first time.
     Invite,
     /// Imported again after having left.
@@ -67,7 +67,7 @@ pub enum Kind {
     GroupChange,
 }
 
-impl Kind {
+impl ChangeKind {
     /// Whether somebody leaves.
     pub fn is_leaving(self) -> bool {
         matches!(self, Self::Remove | Self::Revoke)
@@ -112,9 +112,9 @@ pub enum Subject {
 
 /// Single change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ImportChange {
     /// Kind of the change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// Person, group or entry it is about.
     pub subject: Subject,
     /// Reason for the change.
@@ -123,7 +123,7 @@ pub struct Change {
 
 /// Basis on which changes are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
+pub enum ComparisonBasis {
     /// Compared with the previous import.
     Compared,
     /// No record of the previous import: newcomers cannot be told apart.
@@ -132,14 +132,14 @@ pub enum Basis {
 
 /// All changes of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changes {
+pub struct ImportChanges {
     /// Basis of the report.
-    pub basis: Basis,
+    pub basis: ComparisonBasis,
     /// People first, then groups, then those left out.
-    pub list: Vec<Change>,
+    pub list: Vec<ImportChange>,
 }
 
-impl Changes {
+impl ImportChanges {
     /// Compares the next import with the previous one. Also returns the record to compare the following import with.
     pub fn of(
         baseline: Baseline<'_>,
@@ -156,8 +156,8 @@ impl Changes {
         let comparison = Comparison { before, prepared, rules, server, missing };
         let imported = comparison.after();
         let (basis, list) = match baseline {
-            Baseline::Unknown => (Basis::Unknown, comparison.vanished().collect()),
-            Baseline::Known(_) | Baseline::Nothing => (Basis::Compared, comparison.all()),
+            Baseline::Unknown => (ComparisonBasis::Unknown, comparison.vanished().collect()),
+            Baseline::Known(_) | Baseline::Nothing => (ComparisonBasis::Compared, comparison.all()),
         };
         (Self { basis, list }, imported)
     }
@@ -165,7 +165,7 @@ impl Changes {
     /// Changes that hold even if nothing was sent.
     #[must_use]
     pub fn unsent(mut self) -> Self {
-        self.list.retain(|change| change.kind == Kind::LeaveOut);
+        self.list.retain(|change| change.kind == ChangeKind::LeaveOut);
         self
     }
 
@@ -185,7 +185,7 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn all(&self) -> Vec<Change> {
+    fn all(&self) -> Vec<ImportChange> {
         let people = self.joiners().chain(self.leavers()).chain(self.overwritten());
         people.chain(self.groups()).chain(self.left_out()).collect()
     }
@@ -194,7 +194,7 @@ impl<'a> Comparison<'a> {
         self.prepared.people.iter().filter(move |person| person.fate == fate)
     }
 
-    fn joiners(&self) -> impl Iterator<Item = Change> {
+    fn joiners(&self) -> impl Iterator<Item = ImportChange> {
         let Imported { people, gone, .. } = self.before;
         // Somebody with a new id and a known address is not a newcomer: the server matches by address.
         let addresses: HashSet<&str> = people.values().flatten().map(String::as_str).collect();
@@ -205,27 +205,27 @@ impl<'a> Comparison<'a> {
         let joiners = self.people(Fate::Stays).filter(move |person| !is_known(person));
         joiners.map(move |person| {
             let (kind, reason) = if gone.contains(&person.external_id) {
-                (Kind::Restore, "in the directory again, or enabled again")
+                (ChangeKind::Restore, "in the directory again, or enabled again")
             } else {
-                (Kind::Invite, "new among the people to import")
+                (ChangeKind::Invite, "new among the people to import")
             };
             change(kind, person, person.email.as_ref().map(Email::as_str), reason)
         })
     }
 
-    fn leavers(&self) -> impl Iterator<Item = Change> {
+    fn leavers(&self) -> impl Iterator<Item = ImportChange> {
         let leavers = self.people(Fate::Leaves);
         let known = leavers.filter(|person| self.before.people.contains_key(&person.external_id));
         known.filter(|person| self.can_leave(person)).map(|person| self.leaver(person))
     }
 
     /// People known from the last read who are gone now, even if there is no record of the last import.
-    fn vanished(&self) -> impl Iterator<Item = Change> {
+    fn vanished(&self) -> impl Iterator<Item = ImportChange> {
         let vanished = self.people(Fate::Leaves).filter(|person| self.is_vanished(person));
         vanished.filter(|person| self.can_leave(person)).map(|person| self.leaver(person))
     }
 
-    fn leaver(&self, person: &Person) -> Change {
+    fn leaver(&self, person: &Person) -> ImportChange {
         let before = self.before.people.get(&person.external_id).and_then(Option::as_deref);
         let email = person.email.as_ref().map(Email::as_str).or(before);
         let reason = match person.status {
@@ -236,10 +236,10 @@ impl<'a> Comparison<'a> {
         change(self.leaving(), person, email, reason)
     }
 
-    fn leaving(&self) -> Kind {
+    fn leaving(&self) -> ChangeKind {
         match self.server {
-            Server::Official => Kind::Remove,
-            Server::Vaultwarden => Kind::Revoke,
+            Server::Official => ChangeKind::Remove,
+            Server::Vaultwarden => ChangeKind::Revoke,
         }
     }
 
@@ -253,7 +253,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// With overwriting, everybody who is not in the import is removed.
-    fn overwritten(&self) -> impl Iterator<Item = Change> {
+    fn overwritten(&self) -> impl Iterator<Item = ImportChange> {
         let imported: HashSet<&ExternalId> = match self.rules.existing {
             ExistingMembers::Overwrite => {
                 self.prepared.people.iter().map(|person| &person.external_id).collect()
@@ -261,8 +261,8 @@ impl<'a> Comparison<'a> {
             ExistingMembers::Keep => self.before.people.keys().collect(),
         };
         let absent = self.before.people.iter().filter(move |(id, _)| !imported.contains(id));
-        absent.map(|(id, email)| Change {
-            kind: Kind::Remove,
+        absent.map(|(id, email)| ImportChange {
+            kind: ChangeKind::Remove,
             subject: Subject::Person {
                 email: email.clone(),
                 external_id: id.clone(),
@@ -272,22 +272,22 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    fn groups(&self) -> impl Iterator<Item = Change> {
+    fn groups(&self) -> impl Iterator<Item = ImportChange> {
         self.prepared.groups.iter().filter_map(|group| {
             let (kind, reason) = match self.before.groups.get(&group.external_id) {
-                None => (Kind::GroupCreate, format!("new, with {} member(s)", group.members.len())),
-                Some(before) => (Kind::GroupChange, difference(before, &ImportedGroup::of(group))?),
+                None => (ChangeKind::GroupCreate, format!("new, with {} member(s)", group.members.len())),
+                Some(before) => (ChangeKind::GroupChange, difference(before, &ImportedGroup::of(group))?),
             };
             let subject = Subject::Group { name: group.name.clone(), external_id: group.external_id.clone() };
-            Some(Change { kind, subject, reason })
+            Some(ImportChange { kind, subject, reason })
         })
     }
 
-    fn left_out(&self) -> impl Iterator<Item = Change> {
+    fn left_out(&self) -> impl Iterator<Item = ImportChange> {
         let all = left_out(self.prepared);
         all.filter(|(entry, reason)| !self.before.left_out.contains(&mark(entry, reason))).map(
-            |(entry, reason)| Change {
-                kind: Kind::LeaveOut,
+            |(entry, reason)| ImportChange {
+                kind: ChangeKind::LeaveOut,
                 subject: Subject::Entry(entry.to_owned()),
                 reason: reason.to_owned(),
             },
@@ -324,13 +324,13 @@ impl<'a> Comparison<'a> {
     }
 }
 
-fn change(kind: Kind, person: &Person, email: Option<&str>, reason: &str) -> Change {
+fn change(kind: ChangeKind, person: &Person, email: Option<&str>, reason: &str) -> ImportChange {
     let subject = Subject::Person {
         email: email.map(str::to_owned),
         external_id: person.external_id.clone(),
         found_as: person.found_as.clone(),
     };
-    Change { kind, subject, reason: reason.to_owned() }
+    ImportChange { kind, subject, reason: reason.to_owned() }
 }
 
 fn difference(before: &ImportedGroup, now: &ImportedGroup) -> Option<String> {
@@ -416,7 +416,8 @@ mod tests {
 
     /// Each change in short, and the record afterwards.
     fn told(baseline: Baseline<'_>, prepared: &Prepared, rules: &Rules) -> (Vec<String>, Imported) {
-        let (Changes { list, .. }, imported) = Changes::of(baseline, prepared, rules, Server::Official);
+        let (ImportChanges { list, .. }, imported) =
+            ImportChanges::of(baseline, prepared, rules, Server::Official);
         let name = |subject: &Subject| match subject {
             Subject::Person { external_id, .. } => external_id.to_string(),
             Subject::Group { name, .. } => name.clone(),

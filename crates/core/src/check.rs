@@ -1,6 +1,6 @@
 //! Final check before anything is sent.
 
-use crate::plan::{BATCH_SIZE, Plan, Summary};
+use crate::plan::{BATCH_SIZE, ImportSummary, Plan};
 use crate::prepare::Missing;
 use crate::rules::{BadRecords, ExistingMembers, ImportSize, Rules};
 
@@ -34,7 +34,7 @@ impl Verdict {
 
 /// Reason why an import is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum BlockCause {
     /// The import contradicts itself, or the server would refuse it.
     Refusable,
     /// The server would accept it, but somebody would regret it.
@@ -45,7 +45,7 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Kind of reason.
-    pub cause: Cause,
+    pub cause: BlockCause,
     /// Description of the problem.
     pub problem: String,
     /// Advice on what to do about it.
@@ -116,7 +116,7 @@ fn bad_records(plan: &Plan, rules: &Rules) -> Vec<Finding> {
         (BadRecords::Skip, ExistingMembers::Keep) => return Vec::new(),
     };
     let finding = |problem: &String| Finding {
-        cause: Cause::Refusable,
+        cause: BlockCause::Refusable,
         problem: problem.clone(),
         next_step: next_step.to_owned(),
     };
@@ -127,10 +127,10 @@ fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
     if rules.existing == ExistingMembers::Keep {
         return None;
     }
-    let Summary { groups, users, leavers } = plan.summary;
+    let ImportSummary { groups, users, leavers } = plan.summary;
     if rules.size == ImportSize::Batches && groups + users > BATCH_SIZE {
         return Some(Finding {
-            cause: Cause::Refusable,
+            cause: BlockCause::Refusable,
             problem:
                 "You cannot use the 'Remove and re-add organization users during the next sync' option with \
                       large imports."
@@ -139,7 +139,7 @@ fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
         });
     }
     (users == leavers).then(|| Finding {
-        cause: Cause::Dangerous,
+        cause: BlockCause::Dangerous,
         problem:
             "No active people were found in the directory, and with sync.overwriteExisting the import would remove \
                   every member that was ever synced."
@@ -172,7 +172,7 @@ pub(crate) fn too_many_gone(
     let named = people.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
     Some(Finding {
-        cause: Cause::Dangerous,
+        cause: BlockCause::Dangerous,
         problem: format!(
             "{count} of the {known} people of the last complete read{from} are no longer in the directory, and sync.removeMissing \
              would remove them: {named}{more}"
@@ -192,7 +192,7 @@ fn size(plan: &Plan, limits: ServerLimits) -> Option<Finding> {
     let staying = request.members.iter().filter(|member| !member.deleted).count();
     let groups = request.groups.len();
     (staying > BATCH_SIZE || groups > BATCH_SIZE).then(|| Finding {
-        cause: Cause::Refusable,
+        cause: BlockCause::Refusable,
         problem: format!(
             "The import has {staying} people and {groups} groups; Bitwarden's cloud takes at most {BATCH_SIZE} of \
              each at once."

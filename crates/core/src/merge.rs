@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
-use crate::check::{Cause, Finding, Removals, too_many_gone};
+use crate::check::{BlockCause, Finding, Removals, too_many_gone};
 use crate::entry::{Email, ExternalId, Status};
 use crate::known::KnownPeople;
 use crate::note::{Note, Noted, Severity, Step};
@@ -28,7 +28,7 @@ use crate::snapshot::{Cursor, Snapshot};
 
 /// Directory that takes part in a merge.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct MergeSource {
     /// Name by which an administrator knows it.
     pub name: String,
     /// Prefix of its groups' names; usually empty.
@@ -38,7 +38,7 @@ pub struct Source {
 /// Directory, decided by its own rules, as its part of the import.
 #[derive(Clone, Debug)]
 pub struct Share {
-    source: Source,
+    source: MergeSource,
     decided: Decided,
     /// Everybody who stays, even if a filter leaves them out, with the address if there is one.
     living: FastMap<ExternalId, Option<Email>>,
@@ -55,7 +55,7 @@ pub struct Share {
 impl Share {
     /// Decides about one directory. `snapshot` must contain everybody who is active in it, whatever its filter: somebody who
     /// left another directory may be among them.
-    pub fn of(source: Source, snapshot: Snapshot, rules: &Rules, known: KnownPeople) -> Self {
+    pub fn of(source: MergeSource, snapshot: Snapshot, rules: &Rules, known: KnownPeople) -> Self {
         let everybody = || snapshot.users.iter().chain(&snapshot.others);
         let alive = || everybody().filter(|user| fate(user.status, rules) == Fate::Stays);
         let mut living: FastMap<_, _> =
@@ -78,12 +78,12 @@ pub struct Merged {
     /// People and groups to import. Its cursor is empty: each directory has its own.
     pub prepared: Prepared,
     /// Part of each directory, in their order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<MergePart>,
 }
 
 /// Part of one directory in the import.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct MergePart {
     /// Name of the directory.
     pub name: String,
     /// Passed on to the commit.
@@ -113,7 +113,7 @@ pub fn merge(shares: Vec<Share>) -> Merged {
 }
 
 /// Objections to an import because of one directory, which the total would not show.
-pub fn check(parts: &[Part], rules: &Rules, removals: Removals) -> Vec<Finding> {
+pub fn check(parts: &[MergePart], rules: &Rules, removals: Removals) -> Vec<Finding> {
     let in_all = parts.iter().map(|part| part.missing.people.len()).sum();
     let gone = parts
         .iter()
@@ -121,10 +121,10 @@ pub fn check(parts: &[Part], rules: &Rules, removals: Removals) -> Vec<Finding> 
     gone.chain(parts.iter().filter_map(|part| nobody_stays(part, rules))).collect()
 }
 
-fn nobody_stays(part: &Part, rules: &Rules) -> Option<Finding> {
+fn nobody_stays(part: &MergePart, rules: &Rules) -> Option<Finding> {
     let is_dangerous = rules.existing == ExistingMembers::Overwrite && part.staying == 0;
     is_dangerous.then(|| Finding {
-        cause: Cause::Dangerous,
+        cause: BlockCause::Dangerous,
         problem: format!(
             "No active people were found in {}, and with sync.overwriteExisting the import would remove everybody who ever came from \
              there.",
@@ -150,7 +150,7 @@ fn named(mut shares: Vec<Share>) -> Vec<Share> {
     shares
 }
 
-fn label(source: &Source, entry: impl std::fmt::Display) -> String {
+fn label(source: &MergeSource, entry: impl std::fmt::Display) -> String {
     format!("{}: {entry}", source.name)
 }
 
@@ -218,7 +218,7 @@ fn spare(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
     (shares, notes)
 }
 
-fn note((severity, reason): (Severity, &str), source: &Source, person: &Person) -> Note {
+fn note((severity, reason): (Severity, &str), source: &MergeSource, person: &Person) -> Note {
     let (step, entry, reason) = (Step::Leavers, label(source, person.label()), reason.to_owned());
     Note { severity, step, entry, reason }
 }
@@ -421,10 +421,10 @@ fn one_per_external_id(mut draft: Draft) -> Draft {
     draft
 }
 
-fn part(share: Share, people: &[Person]) -> Part {
+fn part(share: Share, people: &[Person]) -> MergePart {
     let Share { source, decided: Decided { vanished, cursor, .. }, known, known_after, staying, .. } = share;
     let gone =
         people.iter().filter(|person| person.fate == Fate::Leaves && vanished.contains(&person.external_id));
     let missing = Missing { people: gone.map(Person::label).collect(), known: known.len() };
-    Part { name: source.name, cursor, staying, missing, known: known_after }
+    MergePart { name: source.name, cursor, staying, missing, known: known_after }
 }

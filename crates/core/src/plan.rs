@@ -48,7 +48,7 @@ impl Digest {
 
 /// Size of an import, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct ImportSummary {
     /// Groups in the import.
     pub groups: usize,
     /// People in the import, including leavers.
@@ -57,7 +57,7 @@ pub struct Summary {
     pub leavers: usize,
 }
 
-impl Summary {
+impl ImportSummary {
     /// Whether the import is empty.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -72,7 +72,7 @@ pub struct Plan {
     /// Digest that identifies the import.
     pub digest: Digest,
     /// Counts.
-    pub summary: Summary,
+    pub summary: ImportSummary,
     /// Cursor to store once the import has succeeded.
     pub cursor: Cursor,
     /// Notes on why entries were dropped or changed.
@@ -96,7 +96,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
     let (people, notes) = addressable(people, notes, target.server);
     let members: Vec<ImportMember> = people.into_iter().map(member).collect();
     let groups: Vec<ImportGroup> = groups.into_iter().map(group).collect();
-    let summary = Summary {
+    let summary = ImportSummary {
         groups: groups.len(),
         users: members.len(),
         leavers: members.iter().filter(|member| member.deleted).count(),

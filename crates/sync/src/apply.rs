@@ -1,10 +1,10 @@
 //! A whole sync: what [`crate::plan`] decides is imported, and what it leaves is kept.
 
 use bwdc_core::Verdict;
-use bwdc_core::changes::Changes;
+use bwdc_core::changes::ImportChanges;
 use bwdc_core::check::Removals;
 use bwdc_core::error::Result;
-use bwdc_core::plan::{Plan, Summary, Target};
+use bwdc_core::plan::{ImportSummary, Plan, Target};
 use bwdc_store::{DataFile, RunLock, iso, runs};
 use jiff::Timestamp;
 
@@ -38,11 +38,11 @@ pub(crate) async fn sync(job: &SyncJob, removals: Removals) -> Result<SyncOutcom
     let comparison = Comparison::of(first.context, &target);
     let rules = &first.instance.rules;
     let (changes, imported) =
-        Changes::of(comparison.baseline(&first.remembered), &reading.prepared, rules, server);
+        ImportChanges::of(comparison.baseline(&first.remembered), &reading.prepared, rules, server);
     let plan = bwdc_core::plan(reading.prepared, rules, &target);
     let sent = match verdict(&opened, &plan, &reading.parts, removals)? {
         Verdict::Blocked(findings) => return Err(blocked(&findings)),
-        Verdict::NothingToSend | Verdict::Unchanged => Summary::default(),
+        Verdict::NothingToSend | Verdict::Unchanged => ImportSummary::default(),
         Verdict::Ready => {
             let files: Vec<&DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
             organization.import(&plan, token, &files).await?;
@@ -78,7 +78,7 @@ fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
 }
 
 /// Logs what an import changed, as soon as it did.
-fn done(changes: Changes, sent: Summary) -> Changes {
+fn done(changes: ImportChanges, sent: ImportSummary) -> ImportChanges {
     let changes = if sent.is_nothing() {
         tracing::info!("nothing has changed since the last import, so nothing was sent");
         changes.unsent()

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use bwdc_core::changes::{Change, Subject};
+use bwdc_core::changes::{ImportChange, Subject};
 use bwdc_core::error::{Exit, Result};
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_store::report::{self, rounded};
@@ -85,8 +85,8 @@ struct Keys<'a> {
 }
 
 /// A line for each change.
-pub(crate) fn changes(list: &[Change]) {
-    for Change { kind, subject, reason } in list {
+pub(crate) fn changes(list: &[ImportChange]) {
+    for ImportChange { kind, subject, reason } in list {
         let event = kind.word();
         let Keys { email, external_id, name, entry } = keys(subject);
         tracing::info!(event, email, externalId = external_id, name, entry, reason, "{event}");

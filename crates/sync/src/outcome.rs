@@ -1,11 +1,11 @@
 //! What became of a run.
 
 use bwdc_core::Prepared;
-use bwdc_core::changes::{Basis, Changes};
-use bwdc_core::check::{Cause, Finding};
+use bwdc_core::changes::{ComparisonBasis, ImportChanges};
+use bwdc_core::check::{BlockCause, Finding};
 use bwdc_core::error::{Error, Exit, shown};
 use bwdc_core::note::{Note, Step};
-use bwdc_core::plan::{Plan, Summary};
+use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_core::prepare::{BadRecord, Fate, Missing};
 use bwdc_core::snapshot::Cursor;
 use bwdc_store::runs::RunCounts;
@@ -14,13 +14,13 @@ use bwdc_store::runs::RunCounts;
 #[derive(Clone, Debug)]
 pub struct SyncOutcome {
     /// What was sent; nothing if the server has it already.
-    pub sent: Summary,
+    pub sent: ImportSummary,
     /// Why entries were dropped or changed.
     pub notes: Vec<Note>,
     /// Entries that had to be left out.
     pub left_out: usize,
     /// Who came and who left, as far as this run did it.
-    pub changes: Changes,
+    pub changes: ImportChanges,
 }
 
 impl SyncOutcome {
@@ -76,8 +76,8 @@ impl SyncOutcome {
     pub(crate) fn nothing() -> Self {
         let note =
             Note::warning(Step::Read, "", "neither sync.users nor sync.groups is on, so nothing was read");
-        let changes = Changes { basis: Basis::Unknown, list: Vec::new() };
-        Self { sent: Summary::default(), notes: vec![note], left_out: 0, changes }
+        let changes = ImportChanges { basis: ComparisonBasis::Unknown, list: Vec::new() };
+        Self { sent: ImportSummary::default(), notes: vec![note], left_out: 0, changes }
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn nothing_read() -> Prepared {
 
 /// Why an import is held back.
 pub(crate) fn blocked(findings: &[Finding]) -> Error {
-    let is_dangerous = findings.iter().any(|finding| finding.cause == Cause::Dangerous);
+    let is_dangerous = findings.iter().any(|finding| finding.cause == BlockCause::Dangerous);
     let problems: Vec<String> = findings.iter().map(|finding| shown(&finding.problem)).collect();
     let mut next_steps: Vec<&str> = findings.iter().map(|finding| finding.next_step.as_str()).collect();
     next_steps.dedup();

@@ -3,7 +3,7 @@
 use bwdc_config::server;
 use bwdc_core::check::Removals;
 use bwdc_core::error::Result;
-use bwdc_core::merge::{self, Part};
+use bwdc_core::merge::{self, MergePart};
 use bwdc_core::plan::{Plan, Server, Target};
 use bwdc_core::{Prepared, Verdict};
 use bwdc_store::Data;
@@ -58,7 +58,7 @@ pub async fn rehearse(job: &SyncJob, purpose: ReadPurpose, removals: Removals) -
 pub(crate) fn verdict(
     opened: &[Opened<'_>],
     plan: &Plan,
-    parts: &[Part],
+    parts: &[MergePart],
     removals: Removals,
 ) -> Result<Verdict> {
     let [first, others @ ..] = opened else { return Ok(Verdict::NothingToSend) };

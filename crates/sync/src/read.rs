@@ -8,7 +8,7 @@ use bwdc_connect::directory::{
 };
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::known::KnownPeople;
-use bwdc_core::merge::{self, Merged, Part, Share, Source};
+use bwdc_core::merge::{self, MergePart, MergeSource, Merged, Share};
 use bwdc_core::rules::{ExistingMembers, MissingPeople};
 use bwdc_core::snapshot::Cursor;
 use bwdc_core::{Prepared, Rules, Snapshot};
@@ -36,7 +36,7 @@ pub(crate) struct DecidedRead {
     /// What each directory leaves for the next run, in their order.
     pub(crate) left: Vec<Left>,
     /// What each directory of a merge has to do with the import.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<MergePart>,
 }
 
 /// What one directory leaves for the next run.
@@ -100,7 +100,7 @@ async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRea
     let read: Vec<Result<Snapshot>> = stream::iter(reads).buffered(at_once).collect().await;
     let snapshots = all(read)?;
     let share = |((opened, snapshot), known): ((&Opened<'_>, Snapshot), &KnownPeople)| {
-        let source = Source { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
+        let source = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
         Share::of(source, snapshot, &opened.instance.rules, known.clone())
     };
     let shares = opened.iter().zip(snapshots).zip(&known).map(share).collect();

@@ -4,7 +4,7 @@ use bwdc_connect::directory;
 use bwdc_core::changes::{Baseline, Imported};
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
-use bwdc_core::plan::{Summary, Target};
+use bwdc_core::plan::{ImportSummary, Target};
 use bwdc_core::snapshot::Cursor;
 use bwdc_store::{DataFile, LastImport, Memory as _, Remembered, Success};
 use jiff::Timestamp;
@@ -63,7 +63,7 @@ pub(crate) struct RunRecord<'a> {
 
 /// Stores what the next run needs. The people come first: should the machine stop between the files, the next run repeats this
 /// one, which is safe.
-pub(crate) fn commit(records: &[RunRecord<'_>], changed: Summary) -> Result<()> {
+pub(crate) fn commit(records: &[RunRecord<'_>], changed: ImportSummary) -> Result<()> {
     let stored = || -> Result<()> {
         for record in records {
             if let Some(known) = &record.known {
@@ -74,7 +74,7 @@ pub(crate) fn commit(records: &[RunRecord<'_>], changed: Summary) -> Result<()> 
         records.iter().try_for_each(keep)
     };
     stored().map_err(|error| {
-        let Summary { groups, users, .. } = changed;
+        let ImportSummary { groups, users, .. } = changed;
         error.while_doing(format!(
             "The import was done ({groups} groups, {users} users), but that could not be recorded (the next run \
              repeats it, which is safe)"

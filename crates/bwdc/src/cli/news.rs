@@ -1,6 +1,6 @@
 //! What a sync changed, for people at a terminal. Scripts have the sentence that they know, and the log.
 
-use bwdc_core::changes::{Basis, Change, Kind, Subject};
+use bwdc_core::changes::{ChangeKind, ComparisonBasis, ImportChange, Subject};
 
 use crate::log::escaped;
 use crate::ui::{self, Style};
@@ -17,25 +17,28 @@ pub(super) fn lines(outcome: &SyncOutcome, style: Style) -> Vec<String> {
 fn told(outcome: &SyncOutcome) -> Vec<String> {
     let list = &outcome.changes.list;
     let named: Vec<String> = [
-        named(list, "Joined", |kind| matches!(kind, Kind::Invite | Kind::Restore)),
-        named(list, "Left", Kind::is_leaving),
-        named(list, "Group", |kind| matches!(kind, Kind::GroupCreate | Kind::GroupChange)),
+        named(list, "Joined", |kind| matches!(kind, ChangeKind::Invite | ChangeKind::Restore)),
+        named(list, "Left", ChangeKind::is_leaving),
+        named(list, "Group", |kind| matches!(kind, ChangeKind::GroupCreate | ChangeKind::GroupChange)),
     ]
     .concat();
     match (outcome.changes.basis, named.is_empty(), outcome.sent.is_nothing()) {
         (_, _, true) => vec!["Nothing has changed since the last sync, so nothing was sent.".to_owned()],
-        (Basis::Unknown, _, _) => {
+        (ComparisonBasis::Unknown, _, _) => {
             [named, vec!["New people are listed from the next sync on.".to_owned()]].concat()
         }
-        (Basis::Compared, true, _) => vec!["Nobody joined or left, and no group changed.".to_owned()],
-        (Basis::Compared, false, _) => named,
+        (ComparisonBasis::Compared, true, _) => {
+            vec!["Nobody joined or left, and no group changed.".to_owned()]
+        }
+        (ComparisonBasis::Compared, false, _) => named,
     }
 }
 
-fn named(list: &[Change], word: &str, is_meant: impl Fn(Kind) -> bool) -> Vec<String> {
-    let meant: Vec<&Change> = list.iter().filter(|change| is_meant(change.kind)).collect();
+fn named(list: &[ImportChange], word: &str, is_meant: impl Fn(ChangeKind) -> bool) -> Vec<String> {
+    let meant: Vec<&ImportChange> = list.iter().filter(|change| is_meant(change.kind)).collect();
     let shown = meant.iter().take(NAMED);
-    let shown = shown.map(|Change { subject, reason, .. }| format!("{word}: {} ({reason})", name(subject)));
+    let shown =
+        shown.map(|ImportChange { subject, reason, .. }| format!("{word}: {} ({reason})", name(subject)));
     let more = (meant.len() > NAMED).then(|| format!("{word}: {} more, see the log", meant.len() - NAMED));
     shown.map(|line| escaped(&line)).chain(more).collect()
 }

@@ -1,6 +1,6 @@
 //! Properties that must hold for every merge of several directories.
 
-use bwdc_core::merge::{self, Merged, Share, Source};
+use bwdc_core::merge::{self, MergeSource, Merged, Share};
 use bwdc_core::prepare::{Fate, Person, Prepared};
 use bwdc_core::rules::{ExistingMembers, MissingPeople};
 
@@ -43,7 +43,7 @@ fn apart(mut worlds: Vec<World>) -> Vec<World> {
 }
 
 fn share(at: usize, world: &World) -> Share {
-    let source = Source { name: format!("dir{at}"), prefix: String::new() };
+    let source = MergeSource { name: format!("dir{at}"), prefix: String::new() };
     Share::of(source, world.snapshot.clone().in_canonical_order(), &world.rules, world.known.clone())
 }
 
@@ -318,7 +318,7 @@ fn prefixes_keep_names_apart_and_count_towards_the_length() {
     let mut b = directory(Vec::new());
     b.snapshot.groups = vec![group("2", "Admins"), group("3", &"x".repeat(95))];
     let mut shares = vec![share(0, &a)];
-    let source = Source { name: "dir1".to_owned(), prefix: "Berlin / ".to_owned() };
+    let source = MergeSource { name: "dir1".to_owned(), prefix: "Berlin / ".to_owned() };
     shares.push(Share::of(source, b.snapshot, &b.rules, b.known));
     let prepared = merge::merge(shares).prepared;
     let names: Vec<_> = prepared.groups.iter().map(|group| group.name.as_str()).collect();
