@@ -26,12 +26,12 @@ pub(crate) struct Style {
     pub(crate) clean_exit: bool,
     pub(crate) quiet: bool,
     pub(crate) no_color: bool,
-    pub(crate) stderr: Stderr,
+    pub(crate) stderr: StderrTarget,
 }
 
 /// Where stderr leads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Stderr {
+pub(crate) enum StderrTarget {
     #[default]
     Plain,
     /// To systemd's journal.
@@ -43,12 +43,12 @@ pub(crate) enum Stderr {
 impl Style {
     /// Whether whoever reads stderr reads the log there.
     pub(crate) fn has_log(self) -> bool {
-        self.stderr != Stderr::Plain
+        self.stderr != StderrTarget::Plain
     }
 
     /// Whether everything that is printed stands in the log already, and would stand there twice.
     pub(crate) fn is_in_log(self) -> bool {
-        matches!(self.stderr, Stderr::Log(_)) && !self.response
+        matches!(self.stderr, StderrTarget::Log(_)) && !self.response
     }
 }
 
@@ -450,9 +450,9 @@ fn out(text: &str) -> std::io::Result<()> {
 
 fn told(text: &str, priority: Priority, style: Style) {
     match style.stderr {
-        Stderr::Plain => err(text),
-        Stderr::Journal => err(&with_priority(text, priority)),
-        Stderr::Log(format) => err(&log::line_of(text, priority, format)),
+        StderrTarget::Plain => err(text),
+        StderrTarget::Journal => err(&with_priority(text, priority)),
+        StderrTarget::Log(format) => err(&log::line_of(text, priority, format)),
     }
 }
 

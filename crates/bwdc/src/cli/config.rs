@@ -53,7 +53,7 @@ pub(super) fn schema() -> Answer {
 }
 
 pub(super) async fn run(
-    given: &super::Given,
+    given: &super::Invocation,
     arguments: &Arguments,
     interaction: Interaction,
 ) -> Result<Answer> {

@@ -8,7 +8,7 @@ use bwdc_daemon::{Configuration, Configured, LoadOccasion, Workers};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Given;
+use super::Invocation;
 use super::timetable::{Times, last_run};
 use super::which::{Which, Wish};
 use crate::log;
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     metrics: Option<SocketAddr>,
 }
 
-pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
+pub(super) async fn run(arguments: Arguments, given: Invocation) -> Result<Answer> {
     if !given.style.quiet {
         log::on_stderr(&given.setup.log);
     }
@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: Arguments, given: Given) -> Result<Answer> {
 }
 
 /// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.
-pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
+pub(super) fn home(which: &Which, given: &Invocation) -> Result<std::path::PathBuf> {
     if let Some(folder) = given.setup.installation.as_ref().and_then(|found| found.path.parent()) {
         return Ok(folder.to_owned());
     }
@@ -71,7 +71,7 @@ pub(super) fn home(which: &Which, given: &Given) -> Result<std::path::PathBuf> {
     Ok(first.unwrap_or_else(|| given.folder.clone()))
 }
 
-fn configured(arguments: &Arguments, given: Given, moment: LoadOccasion) -> Result<Configured<Times>> {
+fn configured(arguments: &Arguments, given: Invocation, moment: LoadOccasion) -> Result<Configured<Times>> {
     let jobs = arguments.which.standing(&given, Wish::Sync)?;
     let others = given.others(&jobs).iter().map(SyncJob::errand).collect();
     let configuration = |job| configuration(job, &given, moment);
@@ -89,7 +89,7 @@ fn configured(arguments: &Arguments, given: Given, moment: LoadOccasion) -> Resu
 /// keeps nobody else from running.
 fn configuration(
     job: SyncJob,
-    given: &Given,
+    given: &Invocation,
     moment: LoadOccasion,
 ) -> Result<(String, Configuration<Times>)> {
     let understood = times(&job, given).and_then(|times| Ok((times, last(&job)?)));
@@ -108,7 +108,7 @@ fn configuration(
 }
 
 /// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.
-fn times(job: &SyncJob, given: &Given) -> Result<Times> {
+fn times(job: &SyncJob, given: &Invocation) -> Result<Times> {
     if let Some(schedule) = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()))
     {
         return schedule.times().map(Times::By);

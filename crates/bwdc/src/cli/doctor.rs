@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     pub(super) which: Which,
 }
 
-pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
+pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
     let mut findings = of_machine(given);
     match arguments.which.contexts(given)? {
         Contexts::One(context) => findings.extend(Examination::new(&context).whole().await),
@@ -126,7 +126,7 @@ impl From<probe::Check> for Finding {
 }
 
 /// `bwdc.toml` and the log, where there are any.
-fn of_machine(given: &super::Given) -> Vec<Finding> {
+fn of_machine(given: &super::Invocation) -> Vec<Finding> {
     let setup = &given.setup;
     let toml = setup.installation.as_ref().map(|installation| {
         let path = installation.path.display();

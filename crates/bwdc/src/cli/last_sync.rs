@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::which::Which;
-use super::{Given, several};
+use super::{Invocation, several};
 use crate::ui::Answer;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_store::{Memory as _, Remembered};
@@ -18,7 +18,10 @@ pub(super) struct Arguments {
     pub(super) which: Which,
 }
 
-pub(super) async fn run(given: &Given, Arguments { object, which }: Arguments) -> Result<(Answer, Exit)> {
+pub(super) async fn run(
+    given: &Invocation,
+    Arguments { object, which }: Arguments,
+) -> Result<(Answer, Exit)> {
     several::each(which.contexts(given)?, given.style, async |context| of(context, &object).await).await
 }
 

@@ -5,7 +5,7 @@ use bwdc_core::Secret;
 use clap::Args;
 
 use super::which::WhichOne;
-use super::{Given, Interaction};
+use super::{Interaction, Invocation};
 use crate::ui::{self, Answer, Echo};
 use bwdc_config::env;
 use bwdc_config::secrets::{self, DeclaredSecret, FoundSecret, SecretDestination, SecretSource};
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 
 /// Where a key came from, which decides whether it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum KeyOrigin {
     /// Somebody gave it to this run only.
     Once,
     /// A variable may be there the next time, or not.
@@ -37,7 +37,11 @@ pub(super) enum Origin {
     Lasting(SecretSource),
 }
 
-pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+pub(super) async fn run(
+    given: &Invocation,
+    arguments: Arguments,
+    interaction: Interaction,
+) -> Result<Answer> {
     let context = &arguments.which.context(given)?;
     let data = context.file.load()?;
     if is_logged_in(context, &data).await? {
@@ -46,7 +50,7 @@ pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Intera
     }
     let (credentials, origin) = credentials(context, &data, arguments, interaction).await?;
     let why_no_store = context.secrets.why_no_store(&data).await;
-    if let (Origin::Once, Some(why)) = (&origin, why_no_store) {
+    if let (KeyOrigin::Once, Some(why)) = (&origin, why_no_store) {
         return Err(why);
     }
     let client = bwdc_sync::client(&context.file, &data, &context.environment)?;
@@ -64,7 +68,7 @@ pub(super) async fn credentials(
     data: &Data,
     arguments: Arguments,
     interaction: Interaction,
-) -> Result<(ApiKey, Origin)> {
+) -> Result<(ApiKey, KeyOrigin)> {
     let id = arguments.client_id.filter(|id| !id.is_empty()).map(Secret::from);
     let asked = || ask("client_id:", Echo::Shown, interaction);
     let (id, _) = obtain(context, data, &secrets::CLIENT_ID, id, asked)
@@ -89,14 +93,14 @@ pub(super) async fn keep(
     data: &Data,
     credentials: &ApiKey,
     token: &Token,
-    origin: Origin,
+    origin: KeyOrigin,
 ) -> Result<()> {
     match origin {
-        Origin::Lasting(source) => {
+        KeyOrigin::Lasting(source) => {
             tracing::info!("the API key stays where it is: {source}");
             session::store_organization(&context.file, credentials)
         }
-        Origin::Variable if context.secrets.why_no_store(data).await.is_some() => {
+        KeyOrigin::Variable if context.secrets.why_no_store(data).await.is_some() => {
             session::store_organization(&context.file, credentials)?;
             context.watch.warning(&format!(
                     "The API key was accepted but not stored, because there is no secret store here: every sync needs {} and {} too.",
@@ -105,7 +109,7 @@ pub(super) async fn keep(
                 ));
             Ok(())
         }
-        Origin::Variable | Origin::Once => session::store(&context.secrets, credentials, token).await,
+        KeyOrigin::Variable | KeyOrigin::Once => session::store(&context.secrets, credentials, token).await,
     }
 }
 
@@ -127,16 +131,16 @@ async fn obtain(
     known: &DeclaredSecret,
     argument: Option<Secret>,
     ask: impl FnOnce() -> Result<Option<String>>,
-) -> Result<Option<(Secret, Origin)>> {
+) -> Result<Option<(Secret, KeyOrigin)>> {
     if let Some(argument) = argument {
-        return Ok(Some((argument, Origin::Once)));
+        return Ok(Some((argument, KeyOrigin::Once)));
     }
     match context.secrets.given(data, known).await? {
         Some(FoundSecret { secret, source: SecretSource::Variable(_) }) => {
-            Ok(Some((secret, Origin::Variable)))
+            Ok(Some((secret, KeyOrigin::Variable)))
         }
-        Some(FoundSecret { secret, source }) => Ok(Some((secret, Origin::Lasting(source)))),
-        None => Ok(ask()?.map(|text| (Secret::from(text), Origin::Once))),
+        Some(FoundSecret { secret, source }) => Ok(Some((secret, KeyOrigin::Lasting(source)))),
+        None => Ok(ask()?.map(|text| (Secret::from(text), KeyOrigin::Once))),
     }
 }
 

@@ -221,7 +221,7 @@ fn told(result: Result<(Answer, Exit)>, style: Style) -> Exit {
 }
 
 /// What every command of an installation is given.
-struct Given {
+struct Invocation {
     environment: Environment,
     style: Style,
     options: setup::GlobalOptions,
@@ -230,7 +230,7 @@ struct Given {
     folder: PathBuf,
 }
 
-impl Given {
+impl Invocation {
     /// What is configured, before anything is done: no log is opened.
     fn find(global: Global, environment: Environment, style: Style) -> Result<Self> {
         let folder = place::folder(&environment)?;
@@ -280,9 +280,9 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Interaction::Terminal
     };
     let done = |answer: Answer| (answer, Exit::Success);
-    let given = || Given::of(cli.global.clone(), environment.clone(), style);
+    let given = || Invocation::of(cli.global.clone(), environment.clone(), style);
     // Somebody waits for these.
-    let given_soon = || Given::of(cli.global.clone(), environment.clone().with_short_patience(), style);
+    let given_soon = || Invocation::of(cli.global.clone(), environment.clone().with_short_patience(), style);
     match cli.command {
         Command::Login(arguments) => login::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Logout(which) => several::each(which.contexts(&given()?)?, style, logout::run).await,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{Cli, Command, Given};
+use super::{Cli, Command, Invocation};
 use crate::ui::{self, Style};
 use bwdc_config::{Environment, env};
 use bwdc_core::error::Result;
@@ -16,7 +16,7 @@ use bwdc_sync::Context;
 /// Several owners, or the system does not let root become the owner.
 pub(super) fn become_owner(cli: &Cli, environment: &Environment, style: Style) -> Result<()> {
     // What is wrong with the command line or the configuration is told by the command itself.
-    let Ok(given) = Given::find(cli.global.clone(), environment.clone(), style) else { return Ok(()) };
+    let Ok(given) = Invocation::find(cli.global.clone(), environment.clone(), style) else { return Ok(()) };
     let folders = folders(&cli.command, &given);
     match privileges::owner_of_all(&folders)? {
         Owner::Ourselves => Ok(()),
@@ -44,7 +44,7 @@ pub(super) fn worker_becomes_owner(folders: &[OsString]) -> Result<()> {
 }
 
 /// The folders in which the command works as their owner; none for commands that are the machine's.
-fn folders(command: &Command, given: &Given) -> Vec<PathBuf> {
+fn folders(command: &Command, given: &Invocation) -> Vec<PathBuf> {
     let contexts = match command {
         Command::Login(arguments) => one(arguments.which.new_context(given)),
         Command::Init(arguments) => one(arguments.which.new_context(given)),

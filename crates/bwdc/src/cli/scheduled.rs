@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::Given;
+use super::Invocation;
 use crate::cli::timetable::Times;
 use bwdc_config::env;
 use bwdc_config::zone;
@@ -25,7 +25,7 @@ pub(super) struct Scheduled {
 }
 
 /// Those that this user can see, the next to run first.
-pub(super) fn of_folder(folder: &Path, given: &Given) -> Result<Vec<Scheduled>> {
+pub(super) fn of_folder(folder: &Path, given: &Invocation) -> Result<Vec<Scheduled>> {
     // What cannot be read is told by `schedule list`.
     let found = schedulers::list(&super::schedule::homes(&given.environment, None))?;
     let theirs = found.installed.into_iter().filter(|installed| is_of(installed, folder, given));
@@ -34,7 +34,7 @@ pub(super) fn of_folder(folder: &Path, given: &Given) -> Result<Vec<Scheduled>> 
     Ok(theirs)
 }
 
-fn is_of(installed: &Installed, folder: &Path, given: &Given) -> bool {
+fn is_of(installed: &Installed, folder: &Path, given: &Invocation) -> bool {
     if !installed.is_in_use() {
         return false;
     }

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
-use super::Given;
+use super::Invocation;
 use super::which::Contexts;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::installation::AtOnce;
@@ -75,7 +75,7 @@ fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
 /// Runs all, so many at a time. What each has to say on stderr is said when it ends; the order of the answer is that of the jobs.
 pub(super) async fn side_by_side<'a, T, F: Future<Output = Report<T>>>(
     jobs: &'a [SyncJob],
-    given: &Given,
+    given: &Invocation,
     run: impl Fn(&'a SyncJob) -> F,
     told: impl Fn(Report<T>, Style) -> Line,
 ) -> Vec<Line> {

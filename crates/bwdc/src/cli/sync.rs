@@ -39,7 +39,7 @@ impl From<RemovalArguments> for Removals {
     }
 }
 
-pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
+pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Sync)? {
         Jobs::One(job) => {
@@ -83,7 +83,7 @@ async fn asked_to_end() -> Error {
 }
 
 /// Who may run; what is only doubtful is told.
-async fn judgement(jobs: &[SyncJob], given: &super::Given) -> Judgement {
+async fn judgement(jobs: &[SyncJob], given: &super::Invocation) -> Judgement {
     let judgement = rivals::judgement(jobs, &given.others(jobs)).await;
     judgement.warnings.iter().for_each(|warning| ui::warning(warning, given.style));
     judgement

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     removals: RemovalArguments,
 }
 
-pub(super) async fn run(given: &super::Given, arguments: Arguments) -> Result<(Answer, Exit)> {
+pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
     let what = if arguments.last { ReadPurpose::SinceLastSync } else { ReadPurpose::Everything };
     let removals = arguments.removals.into();
     match arguments.which.jobs(given, Wish::Test)? {

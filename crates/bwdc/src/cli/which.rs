@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bwdc_core::did_you_mean;
 use clap::Args;
 
-use super::Given;
+use super::Invocation;
 use bwdc_config::installation::{Installation, MergedOrganization, NamedInstance};
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::Context;
@@ -40,7 +40,7 @@ pub(super) struct WhichOne {
 
 impl WhichOne {
     /// The instance, in a folder that is there if it was named.
-    pub(super) fn context(&self, given: &Given) -> Result<Context> {
+    pub(super) fn context(&self, given: &Invocation) -> Result<Context> {
         let context = self.new_context(given)?;
         let is_named = self.folder.is_some() || self.name.is_some();
         if is_named {
@@ -50,7 +50,7 @@ impl WhichOne {
     }
 
     /// The same, in a folder that may not be there yet.
-    pub(super) fn new_context(&self, given: &Given) -> Result<Context> {
+    pub(super) fn new_context(&self, given: &Invocation) -> Result<Context> {
         match (&self.folder, &self.name) {
             (Some(folder), _) => given.context_of_folder(folder),
             (None, Some(name)) => given.context_by_name(name),
@@ -91,7 +91,7 @@ pub(super) enum Wish {
 }
 
 impl Which {
-    pub(super) fn jobs(&self, given: &Given, wish: Wish) -> Result<Jobs> {
+    pub(super) fn jobs(&self, given: &Invocation, wish: Wish) -> Result<Jobs> {
         let mut jobs = if self.all {
             given.all()?
         } else if !self.names.is_empty() {
@@ -115,7 +115,7 @@ impl Which {
 
 impl Which {
     /// The instances themselves, whether or not they are merged: of a merged organization all of its directories.
-    pub(super) fn contexts(&self, given: &Given) -> Result<Contexts> {
+    pub(super) fn contexts(&self, given: &Invocation) -> Result<Contexts> {
         let mut contexts = self.named_contexts(given)?;
         no_folder_twice(&contexts.iter().collect::<Vec<_>>())?;
         if self.is_named() {
@@ -130,11 +130,11 @@ impl Which {
     }
 
     /// All of them, or none where what is named cannot be found: the command tells that.
-    pub(super) fn all_contexts(&self, given: &Given) -> Vec<Context> {
+    pub(super) fn all_contexts(&self, given: &Invocation) -> Vec<Context> {
         self.named_contexts(given).unwrap_or_default()
     }
 
-    fn named_contexts(&self, given: &Given) -> Result<Vec<Context>> {
+    fn named_contexts(&self, given: &Invocation) -> Result<Vec<Context>> {
         if self.all {
             return given.all_contexts();
         }
@@ -152,7 +152,7 @@ impl Which {
     }
 
     /// What is named, else everything that `bwdc.toml` names, if it names anything.
-    pub(super) fn or_everything(&self, given: &Given) -> Self {
+    pub(super) fn or_everything(&self, given: &Invocation) -> Self {
         let has_instances =
             given.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
         if !self.is_named() && has_instances { Self { all: true, ..Self::default() } } else { self.clone() }
@@ -169,7 +169,7 @@ impl Which {
     }
 
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.
-    pub(super) fn standing(&self, given: &Given, wish: Wish) -> Result<Vec<SyncJob>> {
+    pub(super) fn standing(&self, given: &Invocation, wish: Wish) -> Result<Vec<SyncJob>> {
         match self.or_everything(given).jobs(given, wish)? {
             Jobs::One(job) => Ok(vec![job]),
             Jobs::Several(jobs) => Ok(jobs),
@@ -198,7 +198,7 @@ fn no_folder_twice(contexts: &[&Context]) -> Result<()> {
     Ok(())
 }
 
-impl Given {
+impl Invocation {
     /// The folder of data.json as the existing connector finds it.
     fn usual(&self, wish: Wish) -> Result<SyncJob> {
         let context = self.context();

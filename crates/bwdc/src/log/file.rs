@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::line::{Record, Sink};
+use super::line::{LogRecord, Sink};
 use crate::ui::{self, Style};
 use bwdc_config::installation::Format;
 use bwdc_config::setup;
@@ -112,7 +112,7 @@ impl Appender {
 }
 
 impl Sink for Appender {
-    fn write(&self, record: &Record, format: Format) {
+    fn write(&self, record: &LogRecord, format: Format) {
         if let Err(error) = self.append(&record.line(format), record.time)
             && !self.is_told.swap(true, Ordering::Relaxed)
         {

@@ -2,7 +2,7 @@
 
 use tracing::Level;
 
-use super::line::{Record, Sink};
+use super::line::{LogRecord, Sink};
 use crate::ui;
 use bwdc_config::installation::Format;
 use bwdc_config::{Environment, env};
@@ -57,10 +57,10 @@ pub(crate) fn with_priority(text: &str, priority: Priority) -> String {
 }
 
 /// Lines without a time, which the journal knows.
-pub(super) struct Stderr;
+pub(super) struct JournalSink;
 
-impl Sink for Stderr {
-    fn write(&self, record: &Record, _format: Format) {
+impl Sink for JournalSink {
+    fn write(&self, record: &LogRecord, _format: Format) {
         let priority = match record.level {
             Level::ERROR => Priority::Error,
             Level::WARN => Priority::Warning,

@@ -18,11 +18,11 @@ use bwdc_config::installation::Format;
 /// Where lines go.
 pub(super) trait Sink: Send + Sync + 'static {
     /// `line` ends with a line end and has no other.
-    fn write(&self, record: &Record, format: Format);
+    fn write(&self, record: &LogRecord, format: Format);
 }
 
 /// What is logged of one event.
-pub(super) struct Record {
+pub(super) struct LogRecord {
     pub(super) time: Timestamp,
     pub(super) level: Level,
     message: String,
@@ -30,7 +30,7 @@ pub(super) struct Record {
     fields: Fields,
 }
 
-impl Record {
+impl LogRecord {
     /// What happened, without the fields.
     pub(super) fn message(&self) -> &str {
         &self.message
@@ -42,18 +42,18 @@ impl Record {
 struct Fields(Map<String, Value>);
 
 /// Makes lines of events, with the fields of the run that they belong to.
-pub(super) struct Lines<K> {
+pub(super) struct LineLayer<K> {
     sink: K,
     format: Format,
 }
 
-impl<K> Lines<K> {
+impl<K> LineLayer<K> {
     pub(super) fn new(sink: K, format: Format) -> Self {
         Self { sink, format }
     }
 }
 
-impl<S, K> Layer<S> for Lines<K>
+impl<S, K> Layer<S> for LineLayer<K>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     K: Sink,
@@ -78,7 +78,7 @@ where
             Some(Value::String(message)) => message,
             _ => String::new(),
         };
-        let record = Record { time: Timestamp::now(), level: *event.metadata().level(), message, fields };
+        let record = LogRecord { time: Timestamp::now(), level: *event.metadata().level(), message, fields };
         self.sink.write(&record, self.format);
     }
 }
@@ -115,7 +115,7 @@ impl Fields {
     }
 }
 
-impl Record {
+impl LogRecord {
     /// Something said now that belongs to no run.
     pub(super) fn of(level: Level, message: &str) -> Self {
         Self { time: Timestamp::now(), level, message: kept(message), fields: Fields::default() }
@@ -192,9 +192,9 @@ mod tests {
 
     use super::*;
 
-    fn record(fields: Value) -> Record {
+    fn record(fields: Value) -> LogRecord {
         let Value::Object(fields) = fields else { panic!("no object") };
-        Record {
+        LogRecord {
             time: "2026-03-04T05:06:07.089Z".parse().unwrap(),
             level: Level::INFO,
             message: "sync ok".to_owned(),
@@ -238,7 +238,7 @@ mod tests {
         /// One event is one line, whatever stands in it.
         #[test]
         fn fuzz_events(text in damaged_text(["no such user", "a \"b\"\nc\u{1b}[2J \\", "2026-01-01T00:00:00.000Z INFO  bwdc: sync ok"])) {
-            let record = Record { message: text.clone(), ..record(json!({ "instance": "hq", "error": text })) };
+            let record = LogRecord { message: text.clone(), ..record(json!({ "instance": "hq", "error": text })) };
             let line = record.line(Format::Text);
             let body = line.strip_suffix('\n').unwrap();
             prop_assert_eq!(escaped(body), body);

@@ -22,20 +22,20 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::line::{Lines, Sink};
+use self::line::{LineLayer, Sink};
 use crate::ui::{self, Style};
 use bwdc_config::installation::Format;
 use bwdc_config::{Environment, env, setup};
 
 /// Where stderr leads: to systemd's journal; or, as in a schedule for cron, to the very file that the log is appended to. Then
 /// what the log says is not said again on stderr.
-pub(crate) fn stderr(environment: &Environment, options: &setup::GlobalOptions) -> ui::Stderr {
+pub(crate) fn stderr(environment: &Environment, options: &setup::GlobalOptions) -> ui::StderrTarget {
     if journal::is_on_stderr(environment) {
-        return ui::Stderr::Journal;
+        return ui::StderrTarget::Journal;
     }
     match setup::Log::is_on_stderr(environment, options, is_stderr) {
-        Some(format) => ui::Stderr::Log(format),
-        None => ui::Stderr::Plain,
+        Some(format) => ui::StderrTarget::Log(format),
+        None => ui::StderrTarget::Plain,
     }
 }
 
@@ -53,7 +53,7 @@ fn is_stderr(_path: &std::path::Path) -> bool {
 
 /// What is said on stderr, as a line of the log, without its line end.
 pub(crate) fn line_of(text: &str, priority: journal::Priority, format: Format) -> String {
-    line::Record::of(priority.into(), text).line(format).trim_end().to_owned()
+    line::LogRecord::of(priority.into(), text).line(format).trim_end().to_owned()
 }
 
 /// Starts logging, as far as anything asks for it. Fails never: a sync is worth more than its log.
@@ -63,13 +63,13 @@ pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup:
         let appender = file::Appender::new(log, style)?;
         Some(lines(appender, log, ours(log.level.value.into())))
     });
-    let is_journal = style.stderr == ui::Stderr::Journal && !style.quiet;
+    let is_journal = style.stderr == ui::StderrTarget::Journal && !style.quiet;
     let journal = log.filter(|_| is_journal).map(|log| {
         let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
-        lines(journal::Stderr, log, targets)
+        lines(journal::JournalSink, log, targets)
     });
     let terminal = ui::is_watched(style).then(|| {
-        Lines::new(Terminal { style, last: Mutex::default() }, Format::Text)
+        LineLayer::new(Terminal { style, last: Mutex::default() }, Format::Text)
             .with_filter(Targets::new().with_target(RETRIES, LevelFilter::DEBUG))
     });
     if console.is_none() && file.is_none() && journal.is_none() && terminal.is_none() {
@@ -91,7 +91,7 @@ struct Terminal {
 }
 
 impl Sink for Terminal {
-    fn write(&self, record: &line::Record, _format: Format) {
+    fn write(&self, record: &line::LogRecord, _format: Format) {
         let what = record.message().split(": ").next().unwrap_or_default().to_owned();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != what {
@@ -105,7 +105,7 @@ impl Sink for Terminal {
 struct Stderr;
 
 impl Sink for Stderr {
-    fn write(&self, record: &line::Record, format: Format) {
+    fn write(&self, record: &line::LogRecord, format: Format) {
         ui::journal(record.line(format).trim_end());
     }
 }
@@ -131,7 +131,7 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     K: Sink,
 {
-    Lines::new(sink, log.format.value).with_filter(targets)
+    LineLayer::new(sink, log.format.value).with_filter(targets)
 }
 
 /// The debug log of the existing connector: on the console, and on stderr where stdout is for JSON.

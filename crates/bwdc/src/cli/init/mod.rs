@@ -11,11 +11,11 @@ use bwdc_core::Secret;
 use clap::Args;
 use serde_json::Value;
 
-use self::questions::Turn;
+use self::questions::Direction;
 use self::saving::where_secrets_are;
-use super::login::Origin;
+use super::login::KeyOrigin;
 use super::which::WhichOne;
-use super::{Given, Interaction};
+use super::{Interaction, Invocation};
 use crate::ui::Answer;
 use bwdc_config::directories;
 use bwdc_config::secrets::{self, DeclaredSecret};
@@ -47,13 +47,17 @@ fn directory_help() -> String {
     format!("Directory type: {} or {last}", others.join(", "))
 }
 
-pub(super) async fn run(given: &Given, arguments: Arguments, interaction: Interaction) -> Result<Answer> {
+pub(super) async fn run(
+    given: &Invocation,
+    arguments: Arguments,
+    interaction: Interaction,
+) -> Result<Answer> {
     let context = &arguments.which.new_context(given)?;
     let mut draft = Draft::new(context, interaction)?;
     draft.given(&arguments)?;
     draft.resume()?;
     loop {
-        if draft.questions().await? == Turn::Back {
+        if draft.questions().await? == Direction::Back {
             draft.go_back();
             continue;
         }
@@ -97,7 +101,7 @@ struct Draft<'a> {
 struct Login {
     credentials: ApiKey,
     token: Token,
-    origin: Origin,
+    origin: KeyOrigin,
 }
 
 impl<'a> Draft<'a> {

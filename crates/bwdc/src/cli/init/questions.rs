@@ -22,7 +22,7 @@ use bwdc_core::error::{Error, Result};
 
 /// Where the questions go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Direction {
     Next,
     Back,
 }
@@ -51,10 +51,10 @@ fn explanation(setting: &Setting) -> Option<&'static str> {
 
 impl Draft<'_> {
     /// Everything that has to be known, one after the other.
-    pub(super) async fn questions(&mut self) -> Result<Turn> {
+    pub(super) async fn questions(&mut self) -> Result<Direction> {
         for setting in [&general::SERVER, &general::DIRECTORY] {
-            if self.question(setting, general_proposal(setting)).await? == Turn::Back {
-                return Ok(Turn::Back);
+            if self.question(setting, general_proposal(setting)).await? == Direction::Back {
+                return Ok(Direction::Back);
             }
         }
         self.directory_questions().await
@@ -82,10 +82,10 @@ impl Draft<'_> {
         &mut self,
         setting: &'static Setting,
         proposal: Option<String>,
-    ) -> Result<Turn> {
+    ) -> Result<Direction> {
         let name = setting.name;
         if self.answered.contains(name) {
-            return Ok(Turn::Next);
+            return Ok(Direction::Next);
         }
         if let Some(known) = secrets::of_setting(name) {
             return self.secret_question(known, setting).await;
@@ -95,11 +95,11 @@ impl Draft<'_> {
         let proposed = proposed.filter(|text| !text.is_empty());
         if self.interaction == Interaction::None {
             let value = proposed.ok_or_else(|| missing(name))?;
-            return self.set(setting, &value).map(|()| Turn::Next);
+            return self.set(setting, &value).map(|()| Direction::Next);
         }
         loop {
             let answer = match (self.ask(setting, proposed.as_deref(), Echo::Shown)?, &proposed) {
-                (Reply::Back, _) => return Ok(Turn::Back),
+                (Reply::Back, _) => return Ok(Direction::Back),
                 (Reply::Text(text), _) => text,
                 (Reply::Enter, Some(proposed)) => proposed.clone(),
                 (Reply::Enter, None) => {
@@ -119,10 +119,10 @@ impl Draft<'_> {
         &mut self,
         known: &'static DeclaredSecret,
         setting: &Setting,
-    ) -> Result<Turn> {
+    ) -> Result<Direction> {
         let is_there = self.context.secrets.find(&self.data, known).await?.is_some();
         if is_there {
-            return Ok(Turn::Next);
+            return Ok(Direction::Next);
         }
         if self.interaction == Interaction::None {
             return Err(Error::new(format!("The secret {} is missing.", known.name)).hint(format!(
@@ -132,7 +132,7 @@ impl Draft<'_> {
         }
         let secret = loop {
             match self.ask(setting, None, Echo::Hidden)? {
-                Reply::Back => return Ok(Turn::Back),
+                Reply::Back => return Ok(Direction::Back),
                 Reply::Text(text) => break Secret::from(text),
                 Reply::Enter => ui::hint("An answer is required."),
                 Reply::End => return Err(missing(known.name)),
@@ -143,10 +143,10 @@ impl Draft<'_> {
         self.answer_given(known.name)
     }
 
-    pub(super) fn answer_given(&mut self, name: &'static str) -> Result<Turn> {
+    pub(super) fn answer_given(&mut self, name: &'static str) -> Result<Direction> {
         self.asked.push(name);
         self.keep_for_later()?;
-        Ok(Turn::Next)
+        Ok(Direction::Next)
     }
 
     pub(super) fn ask(&self, setting: &Setting, proposed: Option<&str>, echo: Echo) -> Result<Reply> {
@@ -157,28 +157,29 @@ impl Draft<'_> {
             .map_err(|error| Error::new(format!("Asking for {name}: {error}")))
     }
 
-    pub(super) async fn directory_questions(&mut self) -> Result<Turn> {
+    pub(super) async fn directory_questions(&mut self) -> Result<Direction> {
         let kind = directories::of(&self.data)?;
         for question in kind.questions {
-            if self.directory_question(question).await? == Turn::Back {
-                return Ok(Turn::Back);
+            if self.directory_question(question).await? == Direction::Back {
+                return Ok(Direction::Back);
             }
         }
         if kind == &directories::ldap::KIND
-            && (self.authority_question()? == Turn::Back || self.look_at_ldap_server().await? == Turn::Back)
+            && (self.authority_question()? == Direction::Back
+                || self.look_at_ldap_server().await? == Direction::Back)
         {
-            return Ok(Turn::Back);
+            return Ok(Direction::Back);
         }
         let of_leavers = if self.interaction == Interaction::Terminal { LEAVERS } else { &[] };
         for setting in [&sync::USERS, &sync::GROUPS].into_iter().chain(of_leavers.iter().copied()) {
-            if self.question(setting, general_proposal(setting)).await? == Turn::Back {
-                return Ok(Turn::Back);
+            if self.question(setting, general_proposal(setting)).await? == Direction::Back {
+                return Ok(Direction::Back);
             }
         }
-        Ok(Turn::Next)
+        Ok(Direction::Next)
     }
 
-    async fn directory_question(&mut self, question: &InitQuestion) -> Result<Turn> {
+    async fn directory_question(&mut self, question: &InitQuestion) -> Result<Direction> {
         let InitQuestion { setting, asked, propose } = *question;
         let needs_secret = || instance::needed_secret(&self.data, &self.context.environment).is_some();
         let setting = match asked {
@@ -196,7 +197,7 @@ impl Draft<'_> {
                 setting
             }
             // A certificate needs neither name nor password, and a key file has both.
-            AskCondition::WithSecret if !needs_secret() => return Ok(Turn::Next),
+            AskCondition::WithSecret if !needs_secret() => return Ok(Direction::Next),
             AskCondition::WithSecretOr(other) if !needs_secret() => other,
             AskCondition::WithSecret | AskCondition::WithSecretOr(_) => setting,
         };
@@ -205,23 +206,23 @@ impl Draft<'_> {
     }
 
     /// The file of the authority that signed the server's certificate; none for one that the system knows.
-    pub(super) fn authority_question(&mut self) -> Result<Turn> {
+    pub(super) fn authority_question(&mut self) -> Result<Direction> {
         let setting = match (SSL.is_on(&self.data), START_TLS.is_on(&self.data)) {
-            (false, _) => return Ok(Turn::Next),
+            (false, _) => return Ok(Direction::Next),
             (true, true) => &TLS_CA_PATH,
             (true, false) => &SSL_CA_PATH,
         };
         self.optional_question(setting)
     }
 
-    pub(super) fn optional_question(&mut self, setting: &'static Setting) -> Result<Turn> {
+    pub(super) fn optional_question(&mut self, setting: &'static Setting) -> Result<Direction> {
         let name = setting.name;
         if self.interaction == Interaction::None || self.answered.contains(name) {
-            return Ok(Turn::Next);
+            return Ok(Direction::Next);
         }
         let now = setting.stored(&self.data).and_then(Value::as_str).map(str::to_owned);
         match self.ask(setting, now.as_deref(), Echo::Shown)? {
-            Reply::Back => return Ok(Turn::Back),
+            Reply::Back => return Ok(Direction::Back),
             Reply::Text(path) => self.set(setting, &path)?,
             Reply::Enter | Reply::End => {
                 self.answered.insert(name);
@@ -231,7 +232,7 @@ impl Draft<'_> {
     }
 
     /// Where the tree begins and what things are called, as far as the server says so.
-    pub(super) async fn look_at_ldap_server(&mut self) -> Result<Turn> {
+    pub(super) async fn look_at_ldap_server(&mut self) -> Result<Direction> {
         let root = &ROOT_PATH;
         let said = match self.instance().await?.directory {
             directory::Config::Ldap(config) => {
@@ -260,12 +261,12 @@ impl Draft<'_> {
         {
             root.store(&mut self.data, context.as_str().into());
         }
-        if self.question(root, None).await? == Turn::Back {
-            return Ok(Turn::Back);
+        if self.question(root, None).await? == Direction::Back {
+            return Ok(Direction::Back);
         }
         let chosen = PRESET.stored(&self.data).and_then(Value::as_str).and_then(preset_named);
         self.name_things(chosen.unwrap_or_else(|| preset_for(said.product)))?;
-        Ok(Turn::Next)
+        Ok(Direction::Next)
     }
 
     /// What was not said otherwise is as the product has it.

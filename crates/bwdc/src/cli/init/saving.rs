@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::Interaction;
-use super::super::login::{self, Origin};
+use super::super::login::{self, KeyOrigin};
 use super::{Draft, Login};
 use crate::ui;
 use bwdc_config::instance;
@@ -51,7 +51,7 @@ impl Draft<'_> {
 
     /// On a machine without a secret store, the secrets file is the place, if there is anything to keep.
     pub(super) async fn place_for_secrets(&mut self, login: Option<&Login>) -> Result<()> {
-        let is_to_be_kept = |login: &Login| matches!(login.origin, Origin::Once | Origin::Variable);
+        let is_to_be_kept = |login: &Login| matches!(login.origin, KeyOrigin::Once | KeyOrigin::Variable);
         let has_secrets = !self.secrets.is_empty() || login.is_some_and(is_to_be_kept);
         let is_store = self.context.secrets.keeping(&self.data) == SecretDestination::OsStore;
         if has_secrets && is_store && self.context.secrets.why_no_store(&self.data).await.is_some() {

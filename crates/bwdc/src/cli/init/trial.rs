@@ -5,7 +5,7 @@ use bwdc_connect::probe::{Check, CheckOutcome};
 use tokio::time::timeout;
 
 use super::super::Interaction;
-use super::super::login::{self, Origin};
+use super::super::login::{self, KeyOrigin};
 use super::{Draft, Login};
 use crate::ui;
 use bwdc_config::Instance;
@@ -15,21 +15,21 @@ use bwdc_sync::Context;
 use bwdc_sync::session;
 
 /// Why the directory cannot be read as it is described.
-pub(super) struct Trouble {
+pub(super) struct TrialFailure {
     pub(super) error: Error,
-    cause: Cause,
+    cause: FailureCause,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum FailureCause {
     /// The secret is not the right one.
     Secret,
     Anything,
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for TrialFailure {
     fn from(error: Error) -> Self {
-        Self { error, cause: Cause::Anything }
+        Self { error, cause: FailureCause::Anything }
     }
 }
 
@@ -40,24 +40,24 @@ impl Draft<'_> {
     }
 
     /// Looks at every step of a read.
-    pub(super) async fn try_directory(&self) -> std::result::Result<(), Trouble> {
-        let instance = self.instance().await.map_err(Trouble::from)?;
+    pub(super) async fn try_directory(&self) -> std::result::Result<(), TrialFailure> {
+        let instance = self.instance().await.map_err(TrialFailure::from)?;
         for warning in &instance.warnings {
             self.context.watch.warning(warning);
         }
         let scope = instance.scope.unwrap_or(ReadScope::UsersAndGroups);
         let directory =
-            directory::open(instance.directory).map_err(|error| Trouble::from(Error::from(error)))?;
+            directory::open(instance.directory).map_err(|error| TrialFailure::from(Error::from(error)))?;
         let longest = bwdc_sync::longest(&self.data);
         let checks = timeout(longest, directory.probe(scope)).await.map_err(|_| {
             let took =
                 format!("Trying the directory took longer than {} s (sync.timeout).", longest.as_secs());
-            Trouble::from(Error::new(took).hint("A server may hang. Nothing was saved."))
+            TrialFailure::from(Error::new(took).hint("A server may hang. Nothing was saved."))
         })?;
         checks.into_iter().try_for_each(|check| self.told(check))
     }
 
-    pub(super) fn told(&self, check: Check) -> std::result::Result<(), Trouble> {
+    pub(super) fn told(&self, check: Check) -> std::result::Result<(), TrialFailure> {
         match check.outcome {
             CheckOutcome::Good(found) => self.context.watch.progress(&format!("{}: {found}", check.what)),
             CheckOutcome::Doubtful { found, next_step } => {
@@ -65,20 +65,20 @@ impl Draft<'_> {
             }
             CheckOutcome::Bad(error) => {
                 let is_of_secret = error.kind() == bwdc_connect::ErrorKind::Credentials;
-                let cause = if is_of_secret { Cause::Secret } else { Cause::Anything };
-                return Err(Trouble { error: Error::from(error).while_doing(check.what), cause });
+                let cause = if is_of_secret { FailureCause::Secret } else { FailureCause::Anything };
+                return Err(TrialFailure { error: Error::from(error).while_doing(check.what), cause });
             }
         }
         Ok(())
     }
 
     /// Whether somebody wants to answer again: all answers so far are proposed. Of a login that fails, the secret alone is asked again.
-    pub(super) fn again(&mut self, Trouble { error, cause }: &Trouble) -> Result<bool> {
+    pub(super) fn again(&mut self, TrialFailure { error, cause }: &TrialFailure) -> Result<bool> {
         if self.interaction == Interaction::None {
             return Ok(false);
         }
         ui::hint(&error.to_string());
-        if let (Cause::Secret, Some((known, _))) = (cause, self.secrets.last()) {
+        if let (FailureCause::Secret, Some((known, _))) = (cause, self.secrets.last()) {
             let name = known.name;
             self.forget(name);
             ui::hint(&format!("Give {name} again, or go back with <."));
@@ -131,7 +131,7 @@ impl Draft<'_> {
             match client.token(&credentials).await {
                 Ok(token) => break (credentials, origin, token),
                 Err(error)
-                    if origin == Origin::Once && error.kind() == bwdc_connect::ErrorKind::Credentials =>
+                    if origin == KeyOrigin::Once && error.kind() == bwdc_connect::ErrorKind::Credentials =>
                 {
                     ui::hint(&self.context.secrets.refused(error).await.to_string());
                 }

@@ -185,7 +185,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("bwdc.log");
             fs::write(&path, &content).unwrap();
-            let choice = Choice { severity: super::super::lines::Severity::Any, instances: Vec::new() };
+            let choice = Choice { severity: super::super::lines::LineFilter::Any, instances: Vec::new() };
             let all = last(&path, usize::MAX, &choice).unwrap();
             let some = last(&path, count, &choice).unwrap();
             prop_assert_eq!(&some[..], &all[all.len() - some.len()..]);

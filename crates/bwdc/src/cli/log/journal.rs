@@ -5,26 +5,26 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::lines::Severity;
+use super::lines::LineFilter;
 use crate::log::escaped;
 use crate::ui;
 use bwdc_core::error::{Error, Result};
 use bwdc_schedule::schedulers::systemd::JournalUnit;
 
 /// What a unit wrote.
-pub(super) struct Journal {
+pub(super) struct UnitJournal {
     pub(super) unit: JournalUnit,
-    pub(super) severity: Severity,
+    pub(super) severity: LineFilter,
 }
 
-impl Journal {
+impl UnitJournal {
     pub(super) fn name(&self) -> String {
         self.words().join(" ")
     }
 
     fn words(&self) -> Vec<String> {
         let mut words = self.unit.journalctl();
-        if self.severity == Severity::Trouble {
+        if self.severity == LineFilter::Trouble {
             words.push("--priority=warning".to_owned());
         }
         words
@@ -33,7 +33,7 @@ impl Journal {
     pub(super) fn last(&self, count: usize) -> Result<Vec<String>> {
         let more = ["--no-pager".to_owned(), "--quiet".to_owned(), format!("--lines={count}")];
         let text = bwdc_schedule::run(&[self.words(), more.to_vec()].concat(), None)?;
-        if text.is_empty() && self.severity == Severity::Any {
+        if text.is_empty() && self.severity == LineFilter::Any {
             ui::hint(&format!(
                 "The journal shows this user no lines of {}. As root, run `{}`.",
                 self.unit.name,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// How bad what is shown has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
+pub(super) enum LineFilter {
     Any,
     /// Warnings and errors.
     Trouble,
@@ -14,7 +14,7 @@ pub(super) enum Severity {
 /// What is chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
-    pub(super) severity: Severity,
+    pub(super) severity: LineFilter,
     /// By the names that the log has; all if it is empty.
     pub(super) instances: Vec<String>,
 }
@@ -35,7 +35,7 @@ impl Choice {
     }
 
     fn has_level(&self, level: &str) -> bool {
-        self.severity == Severity::Any || matches!(level, "WARN" | "ERROR")
+        self.severity == LineFilter::Any || matches!(level, "WARN" | "ERROR")
     }
 
     fn has_instance(&self, name: Option<&str>) -> bool {
@@ -45,7 +45,7 @@ impl Choice {
     /// What a scheduler led there besides: the answers of good runs, and anything else, which is trouble.
     fn has_foreign(&self, line: &str) -> bool {
         const GOOD: [&str; 2] = ["Syncing complete.", "Synced "];
-        self.severity == Severity::Any
+        self.severity == LineFilter::Any
             || !(line.trim().is_empty() || GOOD.iter().any(|good| line.starts_with(good)))
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     const JSON: &str =
         r#"{"time":"2026-03-04T05:06:09.112Z","level":"WARN","message":"x","instance":"berlin"}"#;
 
-    fn chosen(severity: Severity, instances: &[&str]) -> Vec<&'static str> {
+    fn chosen(severity: LineFilter, instances: &[&str]) -> Vec<&'static str> {
         let instances = instances.iter().map(|name| (*name).to_owned()).collect();
         let choice = Choice { severity, instances };
         let lines = [
@@ -95,14 +95,14 @@ mod tests {
 
     #[test]
     fn trouble_is_warnings_errors_and_what_a_shell_says() {
-        assert_eq!(chosen(Severity::Any, &[]).len(), 7);
-        assert_eq!(chosen(Severity::Trouble, &[]), [BAD, JSON, "sh: 1: bwdc: not found"]);
+        assert_eq!(chosen(LineFilter::Any, &[]).len(), 7);
+        assert_eq!(chosen(LineFilter::Trouble, &[]), [BAD, JSON, "sh: 1: bwdc: not found"]);
     }
 
     #[test]
     fn one_instance_of_several_in_a_file() {
-        assert_eq!(chosen(Severity::Any, &["hq"]), [GOOD, BAD]);
-        assert_eq!(chosen(Severity::Trouble, &["berlin", "x"]), [JSON]);
+        assert_eq!(chosen(LineFilter::Any, &["hq"]), [GOOD, BAD]);
+        assert_eq!(chosen(LineFilter::Trouble, &["berlin", "x"]), [JSON]);
     }
 
     proptest! {
@@ -111,7 +111,7 @@ mod tests {
         /// A line is one instance's only if it says so.
         #[test]
         fn fuzz_lines_of_logs(line in damaged_text([GOOD, BAD, JSON, "sh: 1: bwdc: not found", "Synced 1 group(s) and 2 user(s)."])) {
-            for severity in [Severity::Any, Severity::Trouble] {
+            for severity in [LineFilter::Any, LineFilter::Trouble] {
                 let of = |names: &[&str]| Choice { severity, instances: names.iter().map(|name| (*name).to_owned()).collect() };
                 prop_assert!(!of(&["hq"]).has(&line) || line.contains("hq") || line.contains("\\u"));
                 prop_assert!(!of(&["hq"]).has(&line) || of(&[]).has(&line));
@@ -122,6 +122,6 @@ mod tests {
     }
 
     fn of_any() -> Choice {
-        Choice { severity: Severity::Any, instances: Vec::new() }
+        Choice { severity: LineFilter::Any, instances: Vec::new() }
     }
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::journal::Journal;
-use self::lines::{Choice, Severity};
-use super::Given;
+use self::journal::UnitJournal;
+use self::lines::{Choice, LineFilter};
+use super::Invocation;
 use super::scheduled::{self, Scheduled};
 use super::which::Which;
 use crate::ui::{self, Answer};
@@ -34,9 +34,9 @@ pub(super) struct Arguments {
     which: Which,
 }
 
-pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, Exit)> {
+pub(super) async fn run(arguments: Arguments, given: &Invocation) -> Result<(Answer, Exit)> {
     let Arguments { lines, follow, errors, which } = arguments;
-    let severity = if errors { Severity::Trouble } else { Severity::Any };
+    let severity = if errors { LineFilter::Trouble } else { LineFilter::Any };
     let logs = logs(&which, given, severity)?;
     let is_one = logs.len() == 1;
     let mut shown = Vec::new();
@@ -67,7 +67,7 @@ async fn follow_all(logs: Vec<Log>) -> Result<()> {
 /// One log.
 enum Log {
     File(PathBuf, Choice),
-    Journal(Journal),
+    Journal(UnitJournal),
 }
 
 impl Log {
@@ -94,7 +94,7 @@ impl Log {
 }
 
 /// The log that everything of this process is in, or each instance's.
-fn logs(which: &Which, given: &Given, severity: Severity) -> Result<Vec<Log>> {
+fn logs(which: &Which, given: &Invocation, severity: LineFilter) -> Result<Vec<Log>> {
     if let Some(file) = &given.setup.log.file {
         let choice = Choice { severity, instances: which.names().to_vec() };
         return Ok(vec![Log::File(file.value.clone(), choice)]);
@@ -111,7 +111,7 @@ fn logs(which: &Which, given: &Given, severity: Severity) -> Result<Vec<Log>> {
 }
 
 /// Where its schedule has it, else where it would be.
-fn log_of(context: &Context, given: &Given, severity: Severity) -> Result<Log> {
+fn log_of(context: &Context, given: &Invocation, severity: LineFilter) -> Result<Log> {
     let folder = context.file.folder();
     let choice = Choice { severity, instances: Vec::new() };
     let usual = folder.join(USUAL_LOG);
@@ -124,13 +124,13 @@ fn log_of(context: &Context, given: &Given, severity: Severity) -> Result<Log> {
     }
 }
 
-fn place(scheduled: &Scheduled, usual: &Path, severity: Severity) -> Option<Log> {
+fn place(scheduled: &Scheduled, usual: &Path, severity: LineFilter) -> Option<Log> {
     let choice = Choice { severity, instances: Vec::new() };
     if let Some(path) = &scheduled.log_file {
         return Some(Log::File(path.clone(), choice));
     }
     match &scheduled.journal {
-        Some(unit) => Some(Log::Journal(Journal { unit: unit.clone(), severity })),
+        Some(unit) => Some(Log::Journal(UnitJournal { unit: unit.clone(), severity })),
         None if usual.exists() => Some(Log::File(usual.to_owned(), choice)),
         None => None,
     }

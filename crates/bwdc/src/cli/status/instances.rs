@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Form, length, shown};
-use crate::cli::Given;
+use crate::cli::Invocation;
 use crate::cli::scheduled::{self, Scheduled};
 use crate::cli::timetable::{Times, last_run};
 use crate::ui::{self, Answer};
@@ -19,7 +19,7 @@ use bwdc_store::runs::{Begun, Run, Runs};
 use bwdc_sync::Context;
 use bwdc_sync::SyncJob;
 
-pub(super) async fn answer(jobs: &[SyncJob], given: &Given, form: Form) -> Result<(Answer, Exit)> {
+pub(super) async fn answer(jobs: &[SyncJob], given: &Invocation, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
     let mut all = Vec::new();
     for job in jobs {
@@ -64,7 +64,7 @@ struct Due {
 }
 
 impl Instance {
-    async fn of(job: &SyncJob, given: &Given, now: Timestamp) -> Self {
+    async fn of(job: &SyncJob, given: &Invocation, now: Timestamp) -> Self {
         let contexts = job.contexts();
         let folder = contexts.first().map(|context| context.file.folder().display().to_string());
         let state = match contexts.first() {
@@ -109,7 +109,7 @@ impl Instance {
 }
 
 impl State {
-    async fn of(job: &SyncJob, context: &Context, given: &Given, now: Timestamp) -> Result<Self> {
+    async fn of(job: &SyncJob, context: &Context, given: &Invocation, now: Timestamp) -> Result<Self> {
         job.check_folders()?;
         let folder = context.file.folder();
         let (runs, lock) = look(folder).await.map_err(|error| not_ours(folder, error))?;
@@ -206,7 +206,7 @@ fn not_ours(folder: &Path, error: Error) -> Error {
 }
 
 /// When a run is due: by the schedules that are installed, else by `bwdc.toml`, which says nothing about who runs it.
-fn due(job: &SyncJob, context: &Context, given: &Given) -> Result<Due> {
+fn due(job: &SyncJob, context: &Context, given: &Invocation) -> Result<Due> {
     let seen = scheduled::of_folder(context.file.folder(), given);
     let mut scheduled = seen.unwrap_or_else(|error| {
         let text = format!("The installed schedules cannot be listed: {error}");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Given;
+use super::Invocation;
 use super::daemon::home;
 use super::which::{Which, Wish};
 use crate::ui::{self, Answer};
@@ -36,7 +36,7 @@ enum Form {
 }
 
 /// Ends with 1 while an instance is not in step.
-pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, Exit)> {
+pub(super) async fn run(arguments: Arguments, given: &Invocation) -> Result<(Answer, Exit)> {
     let Arguments { which, json } = arguments;
     if let Some(warning) = zone::warning(&given.environment) {
         ui::warning(&warning, given.style);
@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments, given: &Given) -> Result<(Answer, 
 }
 
 /// The first folder that the daemon was given, where it was given some.
-fn place(which: &Which, given: &Given) -> Result<PathBuf> {
+fn place(which: &Which, given: &Invocation) -> Result<PathBuf> {
     match which.first_folder() {
         Some(folder) => Ok(folder.to_owned()),
         None => home(&Which::default(), given),
