@@ -120,12 +120,24 @@ fn held_slots(changes: &Changes, is_meant: impl Fn(Action) -> bool) -> FastSet<S
     held.map(|change| change.slot).collect()
 }
 
-/// Nobody is invited with an id or an address that somebody else still has.
+/// Holds those who would get an id or an address that somebody else still has; and those who wait for them.
 fn hold_dependents(changes: &mut Changes) {
-    let held = held_slots(changes, Action::is_leaving);
-    hold_members(changes, |change| {
-        change.hold == Hold::Held || change.after.is_some_and(|slot| held.contains(&slot))
-    });
+    loop {
+        let held = held_slots(changes, |_| true);
+        let waits = |change: &super::changes::MemberChange| {
+            change.hold == Hold::Free && change.after.is_some_and(|slot| held.contains(&slot))
+        };
+        if !changes.members.iter().any(waits) {
+            break;
+        }
+        hold_members(changes, |change| waits(change) || change.hold == Hold::Held);
+    }
+    let held = held_slots(changes, |action| matches!(action, Action::Relink | Action::Restore));
+    for slot in held {
+        if let Some(slot) = changes.slots.get_mut(slot as usize) {
+            slot.after.clone_from(&slot.before);
+        }
+    }
 }
 
 /// Holds memberships: somebody who is not invited joins nothing, somebody whose leaving is held leaves nothing.

@@ -33,7 +33,8 @@ impl World {
         let has_id =
             |account: &Account_| member.external_id.as_ref().is_some_and(|id| id.as_str() == account.id);
         let mut others = self.accounts.iter().filter(|(other, _)| **other != soul);
-        if others.any(|(_, account)| has_id(account)) {
+        let is_mine = |other| self.is_living(other) || !self.is_living(soul);
+        if others.any(|(other, account)| has_id(account) && is_mine(*other)) {
             return true;
         }
         let Some(account) = self.accounts.get(&soul) else { return self.settings.absent != Absent::Keep };

@@ -115,3 +115,10 @@ fn a_lost_removal_counts_when_it_is_sent_again() {
         [Hire(0), Hire(5), Sync(None), NewAddress(5), Sync(Lost(0)), Pass(24), NewAddress(0), Sync(None)];
     limited::play(Kind::Vaultwarden, OnLimit::Hold, &ops).unwrap();
 }
+
+#[test]
+fn a_swap_with_somebody_left_out_whose_leaving_is_held() {
+    let ops =
+        [Hire(0), Hire(5), Sync(None), Delete(5), Sync(None), Exclude(0), Hire(2), Sync(None), Swap(0, 2)];
+    limited::play(Kind::Vaultwarden, OnLimit::Hold, &ops).unwrap();
+}

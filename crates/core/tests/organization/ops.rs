@@ -309,7 +309,8 @@ impl World {
         let Some(address) = self.accounts.get(&soul).and_then(|account| account.email.clone()) else {
             return;
         };
-        if self.server.members().any(|member| self.soul_of(member) == Some(soul)) {
+        let is_there = self.server.members().any(|member| self.soul_of(member) == Some(soul));
+        if is_there || !self.may_move(soul) {
             return;
         }
         let id = MemberId::from(format!("hand-{}", self.fresh("m", soul)));

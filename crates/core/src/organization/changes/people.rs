@@ -39,9 +39,27 @@ pub(super) fn people(
         building.human(human);
     }
     let mut people = building.people;
+    if question.roster.kind == Kind::Vaultwarden {
+        people.await_ids();
+    }
     let slots = &people.slots;
     people.changes.sort_by(|a, b| key(slots, a).cmp(&key(slots, b)));
     people
+}
+
+impl People {
+    /// Has nobody get an external id that another member still has: both changes are done, or neither.
+    fn await_ids(&mut self) {
+        let holders: FastMap<&ExternalId, SlotId> =
+            self.slots.iter().zip(0..).filter_map(|(slot, at)| Some((slot.before.as_ref()?, at))).collect();
+        for change in self.changes.iter_mut().filter(|change| !change.action.is_leaving()) {
+            let Some(slot) = self.slots.get(change.slot as usize) else { continue };
+            let holder = slot.after.as_ref().and_then(|id| holders.get(id).copied());
+            if let Some(holder) = holder.filter(|holder| *holder != change.slot) {
+                change.after.get_or_insert(holder);
+            }
+        }
+    }
 }
 
 fn key<'a>(slots: &'a [Slot], change: &MemberChange) -> (Option<&'a Email>, SlotId, Action) {
