@@ -265,16 +265,16 @@ impl Writing<'_> {
 
     /// Members whom no import carries, and who have one of two external ids: from now on it is the one that groups name them by.
     fn doubtful(&self, lines: &mut Lines) {
-        let humans = self.changes.human_slots.iter().zip(&self.changes.identities.humans);
-        let left_out = humans.filter(|(_, human)| human.wanted != Wanted::Imported);
-        for slot in left_out.filter_map(|(slot, _)| self.changes.slot((*slot)?)) {
-            let Some(id) = slot.before.clone() else { continue };
-            let record = self.question.ledger.person(&id);
-            if record.is_some_and(|record| record.doubt == Some(Doubt::Id)) {
-                let (email, directory_id) = (slot.email.clone(), id.clone());
-                let line = member(&email, &id, Fate::Stays);
-                let effect = Effect::In { action: Action::Relink, id, email, directory_id };
-                lines.add(line, vec![effect]);
+        let (listed, _) = lines.ids_and_addresses();
+        let leaving = self.changes.members.iter().filter(|change| change.action.is_leaving());
+        let leaving: FastSet<&ExternalId> =
+            leaving.filter_map(|change| self.changes.slot(change.slot)?.before.as_ref()).collect();
+        for (id, record) in self.question.ledger.people() {
+            let is_doubtful = record.doubt == Some(Doubt::Id) && record.standing == Standing::In;
+            if is_doubtful && !listed.contains(id) && !leaving.contains(id) {
+                let line = member(&record.email, id, Fate::Stays);
+                let (id, email, directory_id) = (id.clone(), record.email.clone(), id.clone());
+                lines.add(line, vec![Effect::In { action: Action::Relink, id, email, directory_id }]);
             }
         }
     }

@@ -91,8 +91,19 @@ fn members(world: &World, before: &Roster, leavers: Leavers) -> Result<(), Strin
         };
         let is_owner = member.role == Role::Owner && before.kind == Kind::Official;
         let is_out = after.is_none_or(|after| after.status.is_revoked());
+        // A change of ids that was lost is done, also of people who are gone since.
+        if leavers == Leavers::AtLeast && !world.accounts.contains_key(&soul) {
+            continue;
+        }
         if world.must_leave(soul, member) && !is_owner && !is_out {
             return Err(format!("{} must leave", member.email));
+        }
+        // The id is somebody else's by now: removed, and invited with the own one.
+        let mut accounts = world.accounts.iter().filter(|(other, _)| **other != soul);
+        let is_used = accounts
+            .any(|(_, account)| member.external_id.as_ref().is_some_and(|id| id.as_str() == account.id));
+        if is_used && world.is_imported(soul) {
+            continue;
         }
         let may_stay = leavers == Leavers::Exactly && !member.status.is_revoked();
         if !world.must_leave(soul, member) && is_out && may_stay {

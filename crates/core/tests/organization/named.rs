@@ -122,3 +122,15 @@ fn a_swap_with_somebody_left_out_whose_leaving_is_held() {
         [Hire(0), Hire(5), Sync(None), Delete(5), Sync(None), Exclude(0), Hire(2), Sync(None), Swap(0, 2)];
     limited::play(Kind::Vaultwarden, OnLimit::Hold, &ops).unwrap();
 }
+
+#[test]
+fn a_lost_swap_and_then_one_of_them_vanishes() {
+    both(&[Hire(0), Hire(3), Sync(None), Swap(0, 3), Sync(Lost(0)), Vanish(3)]);
+}
+
+#[test]
+fn somebody_whose_id_was_used_comes_back() {
+    let ops =
+        [Hire(2), Sync(None), Hire(5), Hire(0), Vanish(2), UsedId(1, 2), Sync(None), Hire(2), Delete(0)];
+    limited::play(Kind::Official, OnLimit::Hold, &ops).unwrap();
+}
