@@ -321,8 +321,11 @@ pub(crate) fn hint_of_systemd(command: &[String], said: &str) -> Option<&'static
     let is_systemds = command.first().is_some_and(|program| program.starts_with("system"));
     let is_users = command.iter().any(|word| word == "--user");
     let hint = if is_users { NO_USER_MANAGER } else { NO_SYSTEMD };
-    (is_systemds && said.contains("Failed to connect to")).then_some(hint)
+    (is_systemds && said.contains(NOT_CONNECTED)).then_some(hint)
 }
+
+/// Beginning of the message of systemd's commands without a systemd. Their exit status is that of any other failure.
+const NOT_CONNECTED: &str = "Failed to connect to";
 
 const NO_USER_MANAGER: &str = "The systemd of this user was not found: log in as them, or have it run by `loginctl enable-linger` \
                                and set XDG_RUNTIME_DIR=/run/user/$(id -u).";

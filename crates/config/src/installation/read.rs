@@ -188,7 +188,7 @@ impl Reader<'_> {
         let message = error.message().lines().next().unwrap_or_default().trim_end_matches('.');
         let wrong = |problem: &str| self.wrong(error.span().unwrap_or(0..0), problem);
         let mut quoted = message.split('`').skip(1).step_by(2);
-        if message.starts_with("unknown field") {
+        if message.starts_with(UNKNOWN_FIELD) {
             let key = quoted.next().unwrap_or_default();
             return unknown_key(
                 wrong(&format!("the key `{key}` is unknown")),
@@ -196,12 +196,16 @@ impl Reader<'_> {
                 &quoted.collect::<Vec<_>>(),
             );
         }
-        if message.starts_with("missing field") {
+        if message.starts_with(MISSING_FIELD) {
             return wrong(&format!("the key `{}` is missing", quoted.next().unwrap_or_default()));
         }
         wrong(message)
     }
 }
+
+/// Beginnings of serde's messages about keys (`serde::de::Error`). The TOML reader passes on the text alone, without a kind.
+const UNKNOWN_FIELD: &str = "unknown field";
+const MISSING_FIELD: &str = "missing field";
 
 fn prefix(prefixes: &BTreeMap<Spanned<String>, String>, instance: &str) -> String {
     let found = prefixes.iter().find(|(name, _)| name.get_ref() == instance);

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::call::{CallPurpose, UNCLEAR, is_gone, not_done, odd};
-use super::{Client, Token, is_an_answer};
+use super::{Client, Token, is_an_answer, message};
 use crate::http::{Response, short_json};
 use crate::{Error, ErrorKind, Result};
 
@@ -61,6 +61,10 @@ pub struct Invitation {
     pub groups: Vec<GroupId>,
 }
 
+/// Answers about a member who is revoked or active already. They are refusals with a text alone: the server sends no code.
+const ALREADY_REVOKED: &str = "Already revoked";
+const ALREADY_ACTIVE: &str = "Already active";
+
 /// Change to be made, and the words that describe it.
 struct Call<'a> {
     attempted: String,
@@ -72,12 +76,12 @@ struct Call<'a> {
 impl Client {
     /// Revokes a member's access; the membership stays, with its groups.
     pub async fn revoke(&self, token: &Token, member: &MemberId) -> EditOutcome<EditEffect> {
-        self.turn(token, member, ("Revoking", "revoke"), "Already revoked").await
+        self.turn(token, member, ("Revoking", "revoke"), ALREADY_REVOKED).await
     }
 
     /// Restores a revoked member's access, with the previous status.
     pub async fn restore(&self, token: &Token, member: &MemberId) -> EditOutcome<EditEffect> {
-        self.turn(token, member, ("Restoring", "restore"), "Already active").await
+        self.turn(token, member, ("Restoring", "restore"), ALREADY_ACTIVE).await
     }
 
     async fn turn(
@@ -87,17 +91,12 @@ impl Client {
         (doing, verb): (&str, &str),
         was_so: &str,
     ) -> EditOutcome<EditEffect> {
-        let call = Call {
-            attempted: self.words(doing, "the member", member.as_str()),
-            method: Method::POST,
-            path: &["members", member.as_str(), verb],
-            body: None,
-        };
-        let result = self.change(token, call, empty).await;
-        EditOutcome::of(match result {
-            Err(error) if error.kind() == ErrorKind::Refused && error.to_string().contains(was_so) => {
-                Ok(EditEffect::WasSo)
-            }
+        let attempted = self.words(doing, "the member", member.as_str());
+        let path = ["members", member.as_str(), verb];
+        let answered = self.ask(token, &attempted, (Method::POST, &path), None).await;
+        let says_so = answered.as_ref().is_ok_and(|response| message::of(response, None).contains(was_so));
+        EditOutcome::of(match judged(attempted, answered, empty) {
+            Err(error) if says_so && error.kind() == ErrorKind::Refused => Ok(EditEffect::WasSo),
             other => other.map(|()| EditEffect::Made),
         })
     }

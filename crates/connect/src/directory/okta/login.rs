@@ -133,7 +133,7 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
         "invalid_scope" => {
             "Grant the application the scopes okta.users.read and okta.groups.read, on its page Okta API Scopes."
         }
-        "invalid_client" if error_description.contains("kid") => {
+        "invalid_client" if error_description.contains(KEY_ID) => {
             "The application has several keys, or other ones: set okta.keyId to the id (kid) of the key in okta.privateKeyFile, as \
             shown on the application's page General."
         }
@@ -142,6 +142,9 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
     Error::new(ErrorKind::Credentials, attempted, format!("HTTP {status}, {error}: {error_description}{id}"))
         .hint(hint)
 }
+
+/// Name of the key's id in Okta's description of an `invalid_client`: the code is the same for every fault of a client.
+const KEY_ID: &str = "kid";
 
 const HINT: &str = "Check okta.orgUrl and okta.clientId, that the application is of the kind API Services and active, that its public key \
 belongs to okta.privateKeyFile, and this machine's clock.";

@@ -29,6 +29,9 @@ const AT_ONCE: usize = 64;
 /// Filter for deprovisioned people, whom `/users` leaves out unless they are requested.
 const DEPROVISIONED: &str = "status eq \"DEPROVISIONED\"";
 
+/// Property of people with which a filter finds leavers, too: `/users` then returns those who are deprovisioned.
+const LAST_UPDATED: &str = "lastUpdated";
+
 /// Okta organization.
 #[derive(Debug)]
 pub struct Okta {
@@ -77,8 +80,7 @@ impl Okta {
         }
         let filter = self.config.user_filter.as_deref();
         let living = self.users("users", filter, progress);
-        // A filter by lastUpdated finds leavers, too.
-        let needs_leavers = !filter.is_some_and(|filter| filter.contains("lastUpdated"));
+        let needs_leavers = !filter.is_some_and(|filter| filter.contains(LAST_UPDATED));
         let left = async {
             if !needs_leavers {
                 return Ok(Vec::new());

@@ -136,11 +136,14 @@ impl Located for Orphan {
     }
 }
 
+/// Message of `crontab -l` for a user without a crontab. Its exit status is that of any other failure.
+const NO_CRONTAB: &str = "no crontab for";
+
 /// A crontab as it is; `None` if there is none.
 fn crontab(user: &str) -> Result<Option<String>> {
     match steps::run(&crontab_command(user, "-l")?, None) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.message.contains("no crontab for") => Ok(None),
+        Err(error) if error.message.contains(NO_CRONTAB) => Ok(None),
         Err(error) => Err(error),
     }
 }
