@@ -159,7 +159,7 @@ pub(crate) fn error(error: &Error, style: Style) -> Exit {
             whole.extend(error_fields(error));
             let _ = out(&render(&whole.into(), style));
         } else {
-            told(&red(&escaped_lines(&error.to_string()), style), Priority::Error, style);
+            print_on_stderr(&red(&escaped_lines(&error.to_string()), style), Priority::Error, style);
         }
     }
     if style.clean_exit { Exit::Success } else { error.exit }
@@ -191,14 +191,14 @@ pub(crate) fn is_watched(style: Style) -> bool {
 /// One warning on stderr.
 pub(crate) fn warning(text: &str, style: Style) {
     if !style.quiet {
-        told(&format!("Warning: {}", escaped_lines(text)), Priority::Warning, style);
+        print_on_stderr(&format!("Warning: {}", escaped_lines(text)), Priority::Warning, style);
     }
 }
 
 /// What went well on the way, on stderr.
 pub(crate) fn progress(text: &str, style: Style) {
     if !style.quiet {
-        told(&escaped_lines(text), Priority::Info, style);
+        print_on_stderr(&escaped_lines(text), Priority::Info, style);
     }
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn notes(groups: &[NoteGroup<'_>], style: Style) {
             Severity::Warning => ("Warning", Priority::Warning),
             Severity::Info => ("Note", Priority::Info),
         };
-        told(&format!("{label}: {}", shown(&masked(&group.sentence()))), priority, style);
+        print_on_stderr(&format!("{label}: {}", shown(&masked(&group.sentence()))), priority, style);
     }
 }
 
@@ -448,7 +448,7 @@ fn out(text: &str) -> std::io::Result<()> {
     }
 }
 
-fn told(text: &str, priority: Priority, style: Style) {
+fn print_on_stderr(text: &str, priority: Priority, style: Style) {
     match style.stderr {
         StderrTarget::Plain => err(text),
         StderrTarget::Journal => err(&with_priority(text, priority)),

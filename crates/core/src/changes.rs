@@ -415,7 +415,7 @@ mod tests {
     }
 
     /// Each change in short, and the record afterwards.
-    fn told(baseline: Baseline<'_>, prepared: &Prepared, rules: &Rules) -> (Vec<String>, Imported) {
+    fn reported(baseline: Baseline<'_>, prepared: &Prepared, rules: &Rules) -> (Vec<String>, Imported) {
         let (ImportChanges { list, .. }, imported) =
             ImportChanges::of(baseline, prepared, rules, Server::Official);
         let name = |subject: &Subject| match subject {
@@ -431,27 +431,27 @@ mod tests {
     fn each_change_is_reported_once() {
         let rules = Rules::default();
         let first = prepared(&[stays("a"), stays("b"), leaves("old")], &[("Staff", &["a", "b"])]);
-        let (list, known) = told(Baseline::Nothing, &first, &rules);
+        let (list, known) = reported(Baseline::Nothing, &first, &rules);
         assert_eq!(list, ["invite a", "invite b", "group-create Staff"]);
-        assert!(told(Baseline::Known(&known), &first, &rules).0.is_empty());
+        assert!(reported(Baseline::Known(&known), &first, &rules).0.is_empty());
         let second = prepared(&[stays("a"), leaves("b"), leaves("old")], &[("Staff", &["a"])]);
-        let (list, known) = told(Baseline::Known(&known), &second, &rules);
+        let (list, known) = reported(Baseline::Known(&known), &second, &rules);
         assert_eq!(list, ["remove b", "group-change Staff"]);
-        assert!(told(Baseline::Known(&known), &second, &rules).0.is_empty());
+        assert!(reported(Baseline::Known(&known), &second, &rules).0.is_empty());
         let third = prepared(&[stays("b")], &[]);
-        let (list, known) = told(Baseline::Known(&known), &third, &rules);
+        let (list, known) = reported(Baseline::Known(&known), &third, &rules);
         assert_eq!(list, ["restore b"]);
         // Somebody who is absent from a read of changes is still there.
-        assert!(told(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules).0.is_empty());
+        assert!(reported(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules).0.is_empty());
     }
 
     #[test]
     fn overwriting_removes_absent_people() {
         let rules = Rules { existing: ExistingMembers::Overwrite, ..Rules::default() };
-        let (_, known) = told(Baseline::Nothing, &prepared(&[stays("a"), stays("b")], &[]), &rules);
-        let (list, known) = told(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules);
+        let (_, known) = reported(Baseline::Nothing, &prepared(&[stays("a"), stays("b")], &[]), &rules);
+        let (list, known) = reported(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules);
         assert_eq!(list, ["remove b"]);
-        assert!(told(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules).0.is_empty());
+        assert!(reported(Baseline::Known(&known), &prepared(&[stays("a")], &[]), &rules).0.is_empty());
     }
 
     /// After an update of the program, the whole company must not look new.
@@ -460,10 +460,10 @@ mod tests {
         let rules = Rules::default();
         let mut import = prepared(&[stays("a"), leaves("b"), leaves("c")], &[("Staff", &["a"])]);
         import.missing.people = vec![leaves("c").label()];
-        let (list, known) = told(Baseline::Unknown, &import, &rules);
+        let (list, known) = reported(Baseline::Unknown, &import, &rules);
         assert_eq!(list, ["remove c"]);
         let next = prepared(&[stays("a"), stays("d"), leaves("b")], &[("Staff", &["a"])]);
-        assert_eq!(told(Baseline::Known(&known), &next, &rules).0, ["invite d"]);
+        assert_eq!(reported(Baseline::Known(&known), &next, &rules).0, ["invite d"]);
     }
 
     #[test]
@@ -477,18 +477,18 @@ mod tests {
             ],
             ..prepared(&[], &[])
         };
-        let (list, known) = told(Baseline::Nothing, &with("filtered"), &rules);
+        let (list, known) = reported(Baseline::Nothing, &with("filtered"), &rules);
         assert_eq!(list, ["leave-out a@example.org (a)"]);
-        assert!(told(Baseline::Known(&known), &with("filtered"), &rules).0.is_empty());
-        assert_eq!(told(Baseline::Known(&known), &with("no address"), &rules).0.len(), 1);
+        assert!(reported(Baseline::Known(&known), &with("filtered"), &rules).0.is_empty());
+        assert_eq!(reported(Baseline::Known(&known), &with("no address"), &rules).0.len(), 1);
     }
 
     #[test]
     fn a_new_id_for_a_known_address_is_not_a_newcomer() {
         let rules = Rules::default();
-        let (_, known) = told(Baseline::Nothing, &prepared(&[stays("a")], &[]), &rules);
+        let (_, known) = reported(Baseline::Nothing, &prepared(&[stays("a")], &[]), &rules);
         let renamed = Person { external_id: "a2".into(), ..stays("a") };
-        assert!(told(Baseline::Known(&known), &prepared(&[renamed], &[]), &rules).0.is_empty());
+        assert!(reported(Baseline::Known(&known), &prepared(&[renamed], &[]), &rules).0.is_empty());
     }
 
     #[test]

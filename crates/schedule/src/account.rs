@@ -36,7 +36,7 @@ pub fn is_root() -> bool {
 /// # Errors
 /// The system cannot tell.
 pub fn own_name() -> Result<String> {
-    told(Command::new("id").arg("-un"))?
+    answer_of(Command::new("id").arg("-un"))?
         .ok_or_else(|| Error::new("Asking for the user's name: `id -un` failed."))
 }
 
@@ -67,18 +67,18 @@ pub fn find(name: &str) -> Result<Option<SystemAccount>> {
         return Err(Error::new(format!("`{name}` is not a valid user name."))
             .hint("A name has letters, digits, `_`, `.` and `-`, such as bwdc."));
     }
-    if told(Command::new("id").args(["-u", name]))?.is_none() {
+    if answer_of(Command::new("id").args(["-u", name]))?.is_none() {
         return Ok(None);
     }
     // The name was checked above: the shell sees nothing but the name.
-    let home = told(Command::new("sh").args(["-c", &format!("echo ~{name}")]))?;
+    let home = answer_of(Command::new("sh").args(["-c", &format!("echo ~{name}")]))?;
     let home = home.filter(|home| home.starts_with('/'));
     let home = home.ok_or_else(|| Error::new(format!("The user {name} has no home folder.")))?;
     Ok(Some(SystemAccount { name: name.to_owned(), home: PathBuf::from(home) }))
 }
 
 /// What a command prints, if it succeeds.
-fn told(command: &mut Command) -> Result<Option<String>> {
+fn answer_of(command: &mut Command) -> Result<Option<String>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| Error::new(format!("Running {program}: {error}")))?;
     let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();

@@ -154,14 +154,16 @@ async fn rival(job: &SyncJob, turn: Turn) -> Option<Rival<'_>> {
         }
         Turn::Another => None,
     };
-    let id = id.or_else(|| data.organization_id().map(str::to_owned)).or_else(|| told(context, &data))?;
+    let id = id
+        .or_else(|| data.organization_id().map(str::to_owned))
+        .or_else(|| organization_given(context, &data))?;
     // What cannot be understood is told when it runs.
     let existing = Instance::existing_members(&data).unwrap_or(ExistingMembers::Keep);
     Some(Rival { name, organization: Organization::Known(id.to_lowercase()), existing, turn })
 }
 
 /// The organization in the client id that it is given, if no command has to be run for that.
-fn told(context: &Context, data: &Data) -> Option<String> {
+fn organization_given(context: &Context, data: &Data) -> Option<String> {
     let found = context.secrets.given_without_command(data, &CLIENT_ID).ok().flatten()?;
     organization_of(found.secret.reveal()).ok().map(str::to_owned)
 }

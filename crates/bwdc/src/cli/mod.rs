@@ -189,9 +189,9 @@ fn helped(text: &str) -> Exit {
 fn run(cli: Cli, environment: Environment) -> Exit {
     let style = style(&cli.global, &environment);
     if let Err(error) = root::become_owner(&cli, &environment, style) {
-        return told(Err(error), style);
+        return finish(Err(error), style);
     }
-    told(block_on(dispatch(cli, environment, style)).flatten(), style)
+    finish(block_on(dispatch(cli, environment, style)).flatten(), style)
 }
 
 /// What a daemon starts for each sync. It is no command of people's, so that no help and no completion has it.
@@ -202,13 +202,13 @@ fn work(environment: &Environment, folders: &[OsString]) -> Exit {
         ..Style::default()
     };
     if let Err(error) = root::worker_becomes_owner(folders) {
-        return told(Err(error), style);
+        return finish(Err(error), style);
     }
     let work = async { worker::work(environment, style).await.map(|answer| (answer, Exit::Success)) };
-    told(block_on(work).flatten(), style)
+    finish(block_on(work).flatten(), style)
 }
 
-fn told(result: Result<(Answer, Exit)>, style: Style) -> Exit {
+fn finish(result: Result<(Answer, Exit)>, style: Style) -> Exit {
     match result {
         Ok((answer, exit)) => match ui::answer(&answer, style) {
             Ok(()) if style.clean_exit => Exit::Success,

@@ -11,10 +11,10 @@ const NAMED: usize = 20;
 
 /// Empty unless somebody reads it.
 pub(super) fn lines(outcome: &SyncOutcome, style: Style) -> Vec<String> {
-    if ui::is_read(style) { told(outcome) } else { Vec::new() }
+    if ui::is_read(style) { lines_for(outcome) } else { Vec::new() }
 }
 
-fn told(outcome: &SyncOutcome) -> Vec<String> {
+fn lines_for(outcome: &SyncOutcome) -> Vec<String> {
     let list = &outcome.changes.list;
     let named: Vec<String> = [
         named(list, "Joined", |kind| matches!(kind, ChangeKind::Invite | ChangeKind::Restore)),

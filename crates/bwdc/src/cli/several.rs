@@ -51,7 +51,7 @@ pub(super) async fn each(
 }
 
 fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
-    let told = |(name, result): &(&str, Result<Answer>)| match result {
+    let line = |(name, result): &(&str, Result<Answer>)| match result {
         Ok(answer) => format!("{name}: {}", answer.text()).trim_end().to_owned(),
         Err(error) => format!("{name}: {}", failed(error)),
     };
@@ -64,7 +64,7 @@ fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
             Value::Object(all)
         }
     };
-    let text = done.iter().map(told).collect::<Vec<_>>().join("\n");
+    let text = done.iter().map(line).collect::<Vec<_>>().join("\n");
     let value = json!({ "object": "list", "data": done.iter().map(data).collect::<Vec<_>>() });
     let exit = worst(done.iter().filter_map(|(_, result)| result.as_ref().err()).map(|error| error.exit));
     let failed: Vec<&str> =
@@ -77,12 +77,12 @@ pub(super) async fn side_by_side<'a, T, F: Future<Output = Report<T>>>(
     jobs: &'a [SyncJob],
     given: &Invocation,
     run: impl Fn(&'a SyncJob) -> F,
-    told: impl Fn(Report<T>, Style) -> Line,
+    line_for: impl Fn(Report<T>, Style) -> Line,
 ) -> Vec<Line> {
     let AtOnce(at_once) = given.setup.at_once.value;
     let runs: Vec<_> = jobs.iter().map(run).collect();
     let ended = async |run: F| {
-        let line = told(run.await, given.style);
+        let line = line_for(run.await, given.style);
         if let Some(error) = &line.error {
             ui::error_of(&line.name, error, given.style);
         }

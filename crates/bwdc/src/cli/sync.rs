@@ -61,8 +61,8 @@ pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Resu
             let sync = async |job: &SyncJob| {
                 job.sync(report::new_run(), judgement.permit(job), removals, asked_to_end()).await
             };
-            let told = several::side_by_side(&jobs, given, sync, told).await;
-            let (answer, exit) = several::answer(told, "synced", RunCounts::synced);
+            let lines = several::side_by_side(&jobs, given, sync, line_for).await;
+            let (answer, exit) = several::answer(lines, "synced", RunCounts::synced);
             Ok((unless_in_log(answer, given.style), exit))
         }
     }
@@ -95,7 +95,7 @@ fn warnings(notes: &[Note]) -> Vec<bwdc_core::note::NoteGroup<'_>> {
 }
 
 /// One of several: warnings at once, the rest in the summary.
-fn told(report: Report<SyncOutcome>, style: Style) -> several::Line {
+fn line_for(report: Report<SyncOutcome>, style: Style) -> several::Line {
     let Report { name, run, duration, result } = report;
     let mut value = Map::new();
     if let Ok(outcome) = &result {

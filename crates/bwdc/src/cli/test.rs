@@ -40,14 +40,15 @@ pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Resu
             Ok((Answer::Object(listing(&prepared)), Exit::Success))
         }
         Jobs::Several(jobs) => {
-            let told = several::side_by_side(&jobs, given, |job| job.rehearse(what, removals), told).await;
-            Ok(several::listings(told))
+            let lines =
+                several::side_by_side(&jobs, given, |job| job.rehearse(what, removals), line_for).await;
+            Ok(several::listings(lines))
         }
     }
 }
 
 /// One of several: notes at once, what would be imported in the answer.
-fn told(report: Report<Prepared>, style: Style) -> several::Line {
+fn line_for(report: Report<Prepared>, style: Style) -> several::Line {
     let Report { name, run, duration, result } = report;
     let mut value = serde_json::Map::new();
     if let Ok(prepared) = &result {

@@ -36,7 +36,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// Reads the headers, if present.
-    pub fn told(headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let left = DIALECTS.iter().find_map(|(remaining, _)| number(headers, remaining))?;
         Some(Self { left, renewed_in: until_reset(headers)? })
     }
@@ -82,7 +82,7 @@ enum Turn {
 
 impl Allowance {
     /// Starts with no limits known; `limit_of` names the limit that a request counts towards.
-    pub fn told(limit_of: fn(&Url) -> &'static str) -> Self {
+    pub fn of(limit_of: fn(&Url) -> &'static str) -> Self {
         Self(Some(Arc::new(Book { limit_of, windows: Mutex::default(), changed: Notify::new() })))
     }
 
@@ -112,7 +112,7 @@ impl Allowance {
         let mut windows = book.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((book.limit_of)(url)).or_default();
         window.in_flight = window.in_flight.saturating_sub(1);
-        let told = answer.map(RateLimit::told);
+        let told = answer.map(RateLimit::from_headers);
         window.left = match (told, window.left) {
             (Some(Some(limit)), before) => {
                 // Requests in progress are not counted yet.
@@ -194,7 +194,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_rest_is_shared_and_then_waited_for() {
         let url = Url::parse("https://example.okta.com/api/v1/users").unwrap();
-        let allowance = Allowance::told(|_| "all");
+        let allowance = Allowance::of(|_| "all");
         let start = Instant::now();
         allowance.wait(&url).await.unwrap();
         // Nobody else is sent before the first answer.
@@ -218,7 +218,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_limits_there_is_nothing_to_wait_for() {
         let url = Url::parse("https://example.org/").unwrap();
-        let allowance = Allowance::told(|_| "all");
+        let allowance = Allowance::of(|_| "all");
         allowance.wait(&url).await.unwrap();
         allowance.learn(&url, Some(&HeaderMap::new()));
         for _ in 0..100 {
@@ -229,7 +229,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_limit_of_an_hour_is_not_waited_for() {
         let url = Url::parse("https://api.us.onelogin.com/api/2/users").unwrap();
-        let allowance = Allowance::told(|_| "all");
+        let allowance = Allowance::of(|_| "all");
         allowance.wait(&url).await.unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-ratelimit-remaining", "1".parse().unwrap());
@@ -249,7 +249,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.insert(*name, value.parse().unwrap());
             }
-            RateLimit::told(&headers)
+            RateLimit::from_headers(&headers)
         };
         let limit = |left, seconds| Some(RateLimit { left, renewed_in: Duration::from_secs(seconds) });
         let date = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
@@ -283,9 +283,9 @@ mod tests {
                 for (name, value) in [(remaining, &left), (renewal, &reset), ("date", &date)] {
                     answer = crate::fuzz::with_header(answer, name, value);
                 }
-                let told = RateLimit::told(&answer.headers);
+                let told = RateLimit::from_headers(&answer.headers);
                 prop_assert!(told.is_none_or(|told| Instant::now().checked_add(told.renewed_in).is_some()));
-                let allowance = Allowance::told(|_| "all");
+                let allowance = Allowance::of(|_| "all");
                 allowance.learn(&url, Some(&answer.headers));
                 let requests = told.map_or(1, |told| told.left);
                 let turn = allowance.0.as_ref().unwrap().turn(&url);

@@ -82,7 +82,12 @@ fn unwrapped<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 }
 
 /// Error for the caller.
-pub(super) fn told(attempted: &str, failure: &Failure, request: &HttpRequest, backoff: &Backoff) -> Error {
+pub(super) fn error_for(
+    attempted: &str,
+    failure: &Failure,
+    request: &HttpRequest,
+    backoff: &Backoff,
+) -> Error {
     let place = place(&request.url);
     let tried = match backoff.attempts {
         0 | 1 => String::new(),

@@ -284,7 +284,7 @@ impl Http {
             let wait = match retry::judge(&result, self.passing, request.repeat, &mut backoff, elapsed) {
                 Next::Again(wait) => wait,
                 Next::Done => {
-                    return result.map_err(|error| failure::told(attempted, &error, request, &backoff));
+                    return result.map_err(|error| failure::error_for(attempted, &error, request, &backoff));
                 }
             };
             tell_of_retry(attempted, &result, self.retry_for.saturating_sub(elapsed));

@@ -283,17 +283,17 @@ impl WeakPoint {
             "{}{found_by} names {what}, and root {refused} another user could have written there",
             file.display()
         );
-        self.told(&refused, file)
+        self.refusal_with_remedy(&refused, file)
     }
 
     fn refusal_of_program(&self, program: &Path) -> Error {
         let refused =
             format!("Root does not run {}, which another user could have written", program.display());
-        self.told(&refused, program)
+        self.refusal_with_remedy(&refused, program)
     }
 
     /// Why it is refused, and what to do.
-    fn told(&self, refused: &str, file: &Path) -> Error {
+    fn refusal_with_remedy(&self, refused: &str, file: &Path) -> Error {
         let owner = match SystemUser::of(self.uid, self.gid) {
             Ok(owner) => owner,
             Err(error) => return error,

@@ -54,10 +54,10 @@ impl Draft<'_> {
                 format!("Trying the directory took longer than {} s (sync.timeout).", longest.as_secs());
             TrialFailure::from(Error::new(took).hint("A server may hang. Nothing was saved."))
         })?;
-        checks.into_iter().try_for_each(|check| self.told(check))
+        checks.into_iter().try_for_each(|check| self.report(check))
     }
 
-    pub(super) fn told(&self, check: Check) -> std::result::Result<(), TrialFailure> {
+    pub(super) fn report(&self, check: Check) -> std::result::Result<(), TrialFailure> {
         match check.outcome {
             CheckOutcome::Good(found) => self.context.watch.progress(&format!("{}: {found}", check.what)),
             CheckOutcome::Doubtful { found, next_step } => {

@@ -44,7 +44,7 @@ pub(super) struct RemoveArguments {
     dry_run: bool,
 }
 
-pub(super) fn told(installed: &Installed) -> String {
+pub(super) fn described(installed: &Installed) -> String {
     let Marker { schedule, syncs, .. } = &installed.marker;
     let all = match syncs {
         Syncs::Instance => "",
@@ -85,7 +85,7 @@ pub(super) fn list(environment: &Environment, user: Option<String>, style: Style
         lines.push(format!(
             "{}: {} as {}{when}\n  in {}",
             escaped(&marker.folder),
-            told(installed),
+            described(installed),
             escaped(&marker.user),
             installed.place()
         ));
@@ -183,7 +183,7 @@ pub(super) fn run_now(environment: &Environment, selection: Selection, style: St
         .iter()
         .map(|one| (one, one.run_now().and_then(|command| bwdc_schedule::run(&command, None))))
         .collect();
-    let text: Vec<String> = runs.iter().map(|(one, ran)| ran_told(one, ran)).collect();
+    let text: Vec<String> = runs.iter().map(|(one, ran)| run_described(one, ran)).collect();
     let failed = runs.iter().filter(|(_, ran)| ran.is_err()).count();
     let is_awaited = chosen.iter().all(Installed::is_awaited);
     match failed {
@@ -201,7 +201,7 @@ pub(super) fn run_now(environment: &Environment, selection: Selection, style: St
 }
 
 /// What became of one, what it printed, and the end of its log.
-fn ran_told(installed: &Installed, ran: &Result<String>) -> String {
+fn run_described(installed: &Installed, ran: &Result<String>) -> String {
     let mut lines = vec![format!("{}:", escaped(&installed.marker.folder))];
     let printed = match ran {
         Ok(printed) => printed.clone(),

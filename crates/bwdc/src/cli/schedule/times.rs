@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use serde_json::{Value, json};
 
-use super::installed::{UserArgument, found, nothing_installed, told};
+use super::installed::{UserArgument, described, found, nothing_installed};
 use crate::log::escaped;
 use crate::ui::{Answer, Style};
 use bwdc_config::env::Environment;
@@ -164,7 +164,7 @@ pub(super) fn next(environment: &Environment, arguments: NextArguments, style: S
         let runs = installed.runs(&now, count)?;
         let lines: Vec<_> = runs.iter().map(|run| format!("  {}", in_both(run))).collect();
         let folder = escaped(&installed.marker.folder);
-        parts.push(format!("{folder} ({})\n{}", told(installed), lines.join("\n")));
+        parts.push(format!("{folder} ({})\n{}", described(installed), lines.join("\n")));
         list.push(json!({ "folder": installed.marker.folder, "next": values(&runs) }));
     }
     Ok(Answer::Table { text: parts.join("\n"), value: list.into() })

@@ -38,7 +38,7 @@ fn json(status: &DaemonStatus) -> Result<Value> {
     serde_json::to_value(status).map_err(|error| Error::new(format!("Writing the status as JSON: {error}")))
 }
 
-pub(super) fn told(status: &DaemonStatus, now: Timestamp) -> String {
+pub(super) fn described(status: &DaemonStatus, now: Timestamp) -> String {
     let mut text = format!(
         "bwdc {} (process {}), running for {}\n",
         status.version,
@@ -95,7 +95,7 @@ mod tests {
         ])) {
             let Ok(status) = serde_json::from_slice::<DaemonStatus>(&text) else { return Ok(()) };
             for now in [Timestamp::MIN, Timestamp::now(), Timestamp::MAX] {
-                prop_assert!(told(&status, now).len() <= 40 * text.len() + 1_000);
+                prop_assert!(described(&status, now).len() <= 40 * text.len() + 1_000);
             }
             let _ = (response(&status), listing(&status));
         }

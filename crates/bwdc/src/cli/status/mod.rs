@@ -61,7 +61,9 @@ fn of_daemon(status: &DaemonStatus, form: Form) -> Result<(Answer, Exit)> {
     let exit = if status.in_trouble(now).is_empty() { Exit::Success } else { Exit::Failure };
     let answer = match form {
         Form::Json => Answer::Object(daemon::listing(status)?),
-        Form::Usual => Answer::Table { text: daemon::told(status, now), value: daemon::response(status)? },
+        Form::Usual => {
+            Answer::Table { text: daemon::described(status, now), value: daemon::response(status)? }
+        }
     };
     Ok((answer, exit))
 }

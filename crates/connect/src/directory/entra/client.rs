@@ -249,7 +249,7 @@ pub(super) struct List<T> {
 pub(super) struct Refusal {
     pub(super) status: u16,
     /// Its code and text.
-    told: String,
+    text: String,
     pub(super) error: Error,
 }
 
@@ -266,7 +266,7 @@ impl Refusal {
     /// Whether a stored link can no longer be used. Anything else, such as a limit, a failure or a missing permission, is
     /// temporary, and the link works again afterwards.
     pub(super) fn is_expired_link(&self) -> bool {
-        let says = |words: &&str| self.told.to_lowercase().contains(&words.to_lowercase());
+        let says = |words: &&str| self.text.to_lowercase().contains(&words.to_lowercase());
         match self.status {
             // Not even requested: the link belongs to another server.
             0 | 410 => true,
@@ -277,7 +277,7 @@ impl Refusal {
 
     /// Whether the tenant keeps no list of changes.
     pub(super) fn is_without_changes(&self) -> bool {
-        self.told.contains(NO_CHANGES)
+        self.text.contains(NO_CHANGES)
     }
 }
 
@@ -376,7 +376,7 @@ impl Client {
         let url = Url::parse(&self.here(link)).ok().filter(|url| url.origin() == self.graph_url.origin());
         let Some(url) = url else {
             let error = Error::new(ErrorKind::Data, attempted, "the stored link belongs to another server");
-            return Ok(ListAnswer::Refused(Refusal { status: 0, told: String::new(), error }));
+            return Ok(ListAnswer::Refused(Refusal { status: 0, text: String::new(), error }));
         };
         self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
     }
@@ -415,7 +415,7 @@ impl Client {
         let status = response.status.as_u16();
         if status != 200 {
             let error = refused(&turn.attempted, &response, needs);
-            return Ok(Err(Refusal { status, told: told(&response), error }));
+            return Ok(Err(Refusal { status, text: text_of_refusal(&response), error }));
         }
         ENTRA.decode(&turn.attempted, &response).map(Ok)
     }
@@ -478,7 +478,7 @@ fn cost(method: &Method, url: &Url) -> u32 {
 }
 
 /// Code and text of a refusal.
-fn told(response: &Response) -> String {
+fn text_of_refusal(response: &Response) -> String {
     let told = serde_json::from_slice::<ErrorBody>(&response.body);
     told.map_or_else(|_| String::new(), |ErrorBody { error }| format!("{}: {}", error.code, error.message))
 }
@@ -595,7 +595,7 @@ mod tests {
             let error = refused("Reading users", &answer, Permission::Users);
             crate::fuzz::harmless(&error, body.len())?;
             crate::fuzz::harmless(&super::super::login::refused("Logging in", &answer), body.len())?;
-            let refusal = Refusal { status, told: told(&answer), error };
+            let refusal = Refusal { status, text: text_of_refusal(&answer), error };
             let _ = (refusal.is_expired_link(), refusal.is_missing(), refusal.status());
         }
     }

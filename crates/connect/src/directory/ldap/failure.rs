@@ -47,7 +47,7 @@ fn name(code: u32) -> &'static str {
     }
 }
 
-fn told(result: &Outcome) -> String {
+fn words_of(result: &Outcome) -> String {
     let Outcome { code, text, matched, .. } = result;
     let mut told = format!("{} ({code})", name(*code));
     if !text.trim_matches(['\0', ' ', '\n']).is_empty() {
@@ -83,7 +83,7 @@ pub(super) fn of_bind(attempted: &str, result: &Outcome) -> Result<()> {
         ),
         _ => (ErrorKind::Refused, "The server's log has details."),
     };
-    Err(Error::new(kind, attempted, told(result)).hint(hint))
+    Err(Error::new(kind, attempted, words_of(result)).hint(hint))
 }
 
 /// Active Directory gives the reason in a hexadecimal "data" field of the text.
@@ -154,9 +154,9 @@ pub(super) fn of_search(attempted: &str, result: &Outcome, paging: Paging) -> Re
         }
         _ => (ErrorKind::Refused, "The server's log has details."),
     };
-    let mut error = Error::new(kind, attempted, told(result)).hint(hint);
+    let mut error = Error::new(kind, attempted, words_of(result)).hint(hint);
     if let (10, [first, ..]) = (result.code, &result.referrals[..]) {
-        error = Error::new(kind, attempted, format!("{} to {first}", told(result))).hint(hint);
+        error = Error::new(kind, attempted, format!("{} to {first}", words_of(result))).hint(hint);
     }
     Err(error)
 }
@@ -199,7 +199,7 @@ pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
         Broken::Silence(limit) => no_answer(attempted, limit),
         Broken::Malformed => malformed(attempted),
         Broken::Ended(outcome) => {
-            let reason = format!("the server ended the connection: {}", told(&outcome));
+            let reason = format!("the server ended the connection: {}", words_of(&outcome));
             Error::new(ErrorKind::Unreachable, attempted, reason)
                 .hint("Nothing was imported. The server's log has details; the next run starts over.")
         }
@@ -224,7 +224,7 @@ pub(super) fn broken(attempted: &str, broken: Broken) -> Error {
 }
 
 fn of_start_tls(attempted: &str, result: &Outcome) -> Error {
-    Error::new(ErrorKind::Tls, format!("{attempted} with StartTLS"), told(result)).hint(
+    Error::new(ErrorKind::Tls, format!("{attempted} with StartTLS"), words_of(result)).hint(
         "The server refuses StartTLS. Set ldap.startTls to false for LDAPS (usually port 636), or have TLS set up on \
         the server.",
     )

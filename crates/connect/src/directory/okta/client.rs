@@ -105,7 +105,7 @@ impl Client {
         let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
-            allowance: Allowance::told(limit_of),
+            allowance: Allowance::of(limit_of),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             ..HttpSettings::default()
         })?;

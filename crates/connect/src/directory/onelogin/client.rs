@@ -181,7 +181,7 @@ impl Client {
         let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
-            allowance: Allowance::told(limit_of),
+            allowance: Allowance::of(limit_of),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             passing: Passing(may_pass),
             ..HttpSettings::default()
@@ -245,7 +245,7 @@ impl Client {
             pages: count("total-pages"),
             cursor: header("after-cursor").filter(|cursor| !cursor.is_empty()).map(str::to_owned),
             asked_at: earlier(response.time(), began.elapsed()),
-            calls: RateLimit::told(&response.headers),
+            calls: RateLimit::from_headers(&response.headers),
         }))
     }
 
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn refusals_are_shown_with_onelogins_text() {
-        let told = |body: &str| Refusal::told(body.as_bytes()).map(|Refusal { code, words }| (code, words));
+        let told = |body: &str| Refusal::parse(body.as_bytes()).map(|Refusal { code, words }| (code, words));
         for (body, code, words) in [
             (
                 r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#,

@@ -20,7 +20,7 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn of(response: &Response) -> Option<Self> {
         let status = response.status.as_u16();
-        let told = Self::told(&response.body);
+        let told = Self::parse(&response.body);
         match told {
             Some(refusal) if status == 200 => Some(refusal),
             Some(refusal) => Some(Self { code: status, ..refusal }),
@@ -29,7 +29,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn told(body: &[u8]) -> Option<Self> {
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
         // Lists are long, and not refusals.
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;
@@ -87,9 +87,10 @@ impl Refusal {
     fn otherwise(&self, code: u16, attempted: &str, response: &Response) -> Error {
         let hint = match code {
             429 => {
-                let renewed = RateLimit::told(&response.headers).map_or("hourly".to_owned(), |limit| {
-                    format!("in {} minutes", limit.renewed_in.as_secs().div_ceil(60))
-                });
+                let renewed = RateLimit::from_headers(&response.headers)
+                    .map_or("hourly".to_owned(), |limit| {
+                        format!("in {} minutes", limit.renewed_in.as_secs().div_ceil(60))
+                    });
                 let hint = format!(
                     "The account's limit on calls is used up, perhaps by others; it is renewed {renewed}."
                 );
@@ -111,6 +112,6 @@ impl Refusal {
 /// Limit or temporary server failure reported within a 200.
 pub(super) fn may_pass(response: &Response) -> bool {
     response.status.is_success()
-        && Refusal::told(&response.body)
+        && Refusal::parse(&response.body)
             .is_some_and(|Refusal { code, .. }| matches!(code, 429 | 500 | 502 | 503 | 504))
 }

@@ -72,8 +72,12 @@ pub(super) async fn all<T: Record>(client: &Client, list: &List, progress: &Prog
             if read.adds_up() || is_repeated && read.is_proven_by_repetition() {
                 return Ok(Listed::All(read.found.into_values().collect()));
             }
-            tracing::debug!(list.what, told = read.told(), "the counts do not match; reading the list again");
-            tries.push(read.told());
+            tracing::debug!(
+                list.what,
+                counts = read.counts(),
+                "the counts do not match; reading the list again"
+            );
+            tries.push(read.counts());
             wait = read.counted.is_some();
             // Another read in this way would have the same result.
             if is_repeated || way == Way::Numbers && read.counted.is_none() {
@@ -207,7 +211,7 @@ impl<T: Record> Read<T> {
         self.way == Way::Cursors && self.counted.is_none_or(|counted| counted <= self.found.len())
     }
 
-    fn told(&self) -> String {
+    fn counts(&self) -> String {
         let found = match self.counted {
             Some(counted) => format!("{} of {counted}", self.were_there()),
             None => format!("{} and no count", self.found.len()),
