@@ -6,8 +6,8 @@ use std::path::Path;
 use bwdc_core::changes::Imported;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{read_whole, write_atomically};
-use bwdc_core::error::{Error, Result};
+use crate::files::{read_whole, write_json};
+use bwdc_core::error::Result;
 
 const FILE: &str = "last-import.json";
 
@@ -38,10 +38,7 @@ pub(crate) fn load(folder: &Path) -> Option<LastImport> {
 
 /// Keeps the last import in a folder.
 pub(crate) fn store(folder: &Path, import: &LastImport) -> Result<()> {
-    let path = folder.join(FILE);
-    let text = serde_json::to_vec(import)
-        .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;
-    write_atomically(&path, &text)
+    write_json(&folder.join(FILE), import)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bwdc_core::known::KnownPeople;
 
-use crate::files::{cannot, read_whole, write_atomically};
+use crate::files::{cannot, read_whole, write_json};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
@@ -35,10 +35,7 @@ fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
 
 /// Keeps the people known in a folder.
 pub(crate) fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
-    let path = path(folder);
-    let text = serde_json::to_vec(known)
-        .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;
-    write_atomically(&path, &text)
+    write_json(&path(folder), known)
 }
 
 #[cfg(test)]

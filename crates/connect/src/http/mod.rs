@@ -236,6 +236,20 @@ pub fn base_url(setting: &str, text: &str, example: &str) -> Result<Url> {
     }
 }
 
+/// Address below a base URL; `attempted` and `reason` are for the error if the URL cannot have any.
+pub(crate) fn below<'a>(
+    base: &Url,
+    path: impl IntoIterator<Item = &'a str>,
+    (attempted, reason): (&str, &str),
+) -> Result<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| Error::new(ErrorKind::Configuration, attempted, reason))?
+        .pop_if_empty()
+        .extend(path);
+    Ok(url)
+}
+
 impl Http {
     /// Makes a client with the system's trusted authorities and the environment's proxies.
     pub fn new(settings: HttpSettings) -> Result<Self> {

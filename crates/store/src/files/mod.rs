@@ -13,6 +13,7 @@ use std::time::Duration;
 use bwdc_core::error::{Error, Result};
 #[cfg(unix)]
 use rustix::fs::OFlags;
+use serde::Serialize;
 use tempfile::PersistError;
 use zeroize::Zeroizing;
 
@@ -140,6 +141,13 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
             _ => "Check that the user who runs bwdc may write to the folder. The file is as it was.",
         })
     })
+}
+
+/// Replaces a file by this value as JSON, in one step.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec(value)
+        .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;
+    write_atomically(path, &text)
 }
 
 /// A link is followed, so that the file it leads to is replaced and not the link.

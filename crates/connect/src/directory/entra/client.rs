@@ -13,7 +13,8 @@ use super::login::{Granted, Login};
 use crate::directory::Progress;
 use crate::directory::lists::{SizeInMemory, keep, length, or_default};
 use crate::http::{
-    Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Response, Vendor,
+    self, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Response,
+    Vendor,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -434,18 +435,9 @@ impl Client {
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
-        let mut url = self.graph_url.clone();
-        url.path_segments_mut()
-            .map_err(|()| {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "Reading from Microsoft Entra ID",
-                    "the address of Graph is not a base URL",
-                )
-            })?
-            .pop_if_empty()
-            .push("v1.0")
-            .extend(path);
+        let path = ["v1.0"].iter().chain(path).copied();
+        let wrong = ("Reading from Microsoft Entra ID", "the address of Graph is not a base URL");
+        let mut url = http::below(&self.graph_url, path, wrong)?;
         url.query_pairs_mut().extend_pairs(query);
         Ok(url)
     }

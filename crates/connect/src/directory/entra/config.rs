@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use reqwest::Url;
 
 use super::filter::EntraFilter;
-use crate::http::{Network, base_url};
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
+use crate::http::{self, Network, base_url};
 use bwdc_core::Secret;
 
 /// Settings for reading one tenant.
@@ -113,18 +113,8 @@ impl Authority {
 impl Config {
     /// URL for requesting a token.
     pub(super) fn token_url(&self) -> Result<Url> {
-        let mut url = self.login_url.clone();
-        url.path_segments_mut()
-            .map_err(|()| {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "Logging in to Entra ID",
-                    "the login address is not a base URL",
-                )
-            })?
-            .pop_if_empty()
-            .extend([self.tenant.as_str(), "oauth2", "v2.0", "token"]);
-        Ok(url)
+        let wrong = ("Logging in to Entra ID", "the login address is not a base URL");
+        http::below(&self.login_url, [self.tenant.as_str(), "oauth2", "v2.0", "token"], wrong)
     }
 
     /// Audience of an assertion: Microsoft, even if a proxy receives it first.

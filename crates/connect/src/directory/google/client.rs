@@ -15,10 +15,10 @@ use super::login::Login;
 use crate::directory::Progress;
 use crate::directory::lists::{Listed, SizeInMemory, keep, length, or_default};
 use crate::http::{
-    Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Passing, Response,
-    Vendor,
+    self, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Passing,
+    Response, Vendor,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 pub(super) const GOOGLE: Vendor = Vendor { name: "Google", address: "BWDC_GOOGLE_API_URL" };
 
@@ -227,18 +227,12 @@ impl Client {
     }
 
     fn pages<T: Record>(&self, what: &str, path: &[&str], query: &[(&str, &str)]) -> Result<Pages> {
-        let mut url = self.api_url.clone();
-        url.path_segments_mut()
-            .map_err(|()| {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "Reading from Google",
-                    "BWDC_GOOGLE_API_URL is not a base URL",
-                )
-            })?
-            .pop_if_empty()
-            .extend(["admin", "directory", "v1"])
-            .extend(path);
+        let path = ["admin", "directory", "v1"].iter().chain(path).copied();
+        let mut url = http::below(
+            &self.api_url,
+            path,
+            ("Reading from Google", "BWDC_GOOGLE_API_URL is not a base URL"),
+        )?;
         let fields = format!("kind,nextPageToken,{}({})", T::LIST, T::FIELDS);
         url.query_pairs_mut()
             .extend_pairs(query)

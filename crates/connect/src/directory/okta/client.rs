@@ -12,7 +12,7 @@ use super::login::Login;
 use crate::directory::Progress;
 use crate::directory::lists::{Listed, SizeInMemory, keep, length, or_default};
 use crate::http::{
-    Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pages, Response, Vendor,
+    self, Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pages, Response, Vendor,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -169,14 +169,7 @@ impl Client {
 }
 
 fn below(base: &Url, path: &[&str]) -> Result<Url> {
-    let mut url = base.clone();
-    url.path_segments_mut()
-        .map_err(|()| {
-            Error::new(ErrorKind::Configuration, "Reading from Okta", "okta.orgUrl is not a base URL")
-        })?
-        .pop_if_empty()
-        .extend(path);
-    Ok(url)
+    http::below(base, path.iter().copied(), ("Reading from Okta", "okta.orgUrl is not a base URL"))
 }
 
 /// Group of requests with a limit of its own: lists of people, lists of groups, and the rest, including members (Okta, "Management rate limits").

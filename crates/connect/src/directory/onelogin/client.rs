@@ -17,8 +17,8 @@ use super::record::{Record, RoleRecord, moment};
 use crate::directory::Progress;
 use crate::directory::lists::keep;
 use crate::http::{
-    AccessToken, Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Passing, RateLimit,
-    TokenSource, Vendor,
+    self, AccessToken, Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Passing,
+    RateLimit, TokenSource, Vendor,
 };
 use crate::{Error, ErrorKind, Result, mask};
 use bwdc_core::Secret;
@@ -261,14 +261,7 @@ fn earlier(time: Timestamp, by: Duration) -> Timestamp {
 }
 
 fn below(base: &Url, path: &[&str]) -> Result<Url> {
-    let mut url = base.clone();
-    url.path_segments_mut()
-        .map_err(|()| {
-            Error::new(ErrorKind::Configuration, "Reading from OneLogin", "the API's URL is not a base URL")
-        })?
-        .pop_if_empty()
-        .extend(path);
-    Ok(url)
+    http::below(base, path.iter().copied(), ("Reading from OneLogin", "the API's URL is not a base URL"))
 }
 
 /// Group of requests with a limit of its own: all calls count towards the account's one limit, except logins.
