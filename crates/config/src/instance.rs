@@ -38,7 +38,7 @@ impl Instance {
         secrets: &Secrets,
     ) -> Result<Self> {
         let secret = match secret_of(data) {
-            Some(known) => secrets.find(data, known).await?.map(|found| found.secret),
+            Some(declared) => secrets.find(data, declared).await?.map(|found| found.secret),
             None => None,
         };
         let ingredients = BuildInput { values: Values(data), folder, environment, secret };

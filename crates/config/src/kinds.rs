@@ -9,7 +9,7 @@ use bwdc_core::filter::{self, FilterError, NativeQuery, SetFilter};
 use bwdc_store::Data;
 
 use crate::env::Environment;
-use crate::secrets::known::DeclaredSecret;
+use crate::secrets::declared::DeclaredSecret;
 use crate::setting::{Filtered, Setting};
 use crate::values::Values;
 

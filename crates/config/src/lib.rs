@@ -69,9 +69,9 @@ mod tests {
              | secret, and name of its systemd credential | its variable | a file with it | a command that prints it |\n\
              | --- | --- | --- | --- |\n",
         );
-        for known in secrets::ALL {
-            let secrets::DeclaredSecret { name, variable, .. } = known;
-            let (file, command) = (known.file_variable(), known.command_variable());
+        for declared in secrets::ALL {
+            let secrets::DeclaredSecret { name, variable, .. } = declared;
+            let (file, command) = (declared.file_variable(), declared.command_variable());
             writeln!(
                 page,
                 "| `{name}` | `{variable}` | `{file}`, or the setting `secretFile.{name}` | `{command}`, or the setting `exec.{name}` |"

@@ -57,11 +57,12 @@ pub struct StoredLogin {
 /// The login that was kept, if there is one.
 pub async fn kept_login(data: &Data, secrets: &Secrets) -> Result<Option<StoredLogin>> {
     let token = secrets.kept(data, &ACCESS_TOKEN).await?;
-    let client_secret = secrets.kept(data, &CLIENT_SECRET.kept).await?;
+    let client_secret = secrets.kept(data, &CLIENT_SECRET.storage).await?;
     if token.is_none() && client_secret.is_none() {
         return Ok(None);
     }
-    let client_id = secrets.kept(data, &CLIENT_ID.kept).await?.map(|found| found.secret.reveal().to_owned());
+    let client_id =
+        secrets.kept(data, &CLIENT_ID.storage).await?.map(|found| found.secret.reveal().to_owned());
     Ok(Some(StoredLogin { client_id, client_secret, token }))
 }
 
@@ -121,7 +122,7 @@ impl OrganizationLogin {
             return Ok(Self { warning: Some(warning), ..account });
         }
         let token = ACCESS_TOKEN.written_in(data).filter(|_| !is_other).map(Token::from_stored);
-        let is_data_file = token.is_some() || secrets.keeping(data) == SecretDestination::DataFile;
+        let is_data_file = token.is_some() || secrets.destination(data) == SecretDestination::DataFile;
         let new_tokens = if is_data_file && !is_other { NewTokens::InDataFile } else { NewTokens::InMemory };
         let in_memory = || {
             let (token, expires_at) = secrets.tokens().of(&credentials.client_id)?;
@@ -208,8 +209,8 @@ pub async fn store(secrets: &Secrets, credentials: &ApiKey, token: &Token) -> Re
     let client_id = Secret::from(credentials.client_id.as_str());
     let changes = [
         (&ACCESS_TOKEN, Some(&token)),
-        (&CLIENT_ID.kept, Some(&client_id)),
-        (&CLIENT_SECRET.kept, Some(&credentials.client_secret)),
+        (&CLIENT_ID.storage, Some(&client_id)),
+        (&CLIENT_SECRET.storage, Some(&credentials.client_secret)),
     ];
     let also = |data: &mut Data| {
         data.belong_to(organization_id);
@@ -230,7 +231,7 @@ pub fn store_organization(file: &DataFile, credentials: &ApiKey) -> Result<()> {
 
 /// Removes a login.
 pub async fn forget(secrets: &Secrets) -> Result<()> {
-    let own = [&ACCESS_TOKEN, &CLIENT_ID.kept, &CLIENT_SECRET.kept];
+    let own = [&ACCESS_TOKEN, &CLIENT_ID.storage, &CLIENT_SECRET.storage];
     let all: Vec<_> = own.into_iter().chain(&OTHER_TOKENS).map(|kept| (kept, None)).collect();
     secrets.keep(&all, |_| Ok(())).await?;
     Ok(())

@@ -96,14 +96,14 @@ async fn set(
         confirm_other_ids(&data, interaction)?;
     }
     match secrets::of_setting(setting.name) {
-        Some(known) => {
+        Some(declared) => {
             if arguments.value.as_ref().is_some_and(|value| !value.is_empty()) {
                 login::warn_of_argument(context, setting.name, "--secretfile FILE or --secretenv NAME");
             }
             let secret = Secret::from(value);
             let change = Some(&secret).filter(|secret| !secret.is_empty());
-            let keeping = context.secrets.keep(&[(&known.kept, change)], |_| Ok(())).await?;
-            tracing::info!("{} is in {keeping}", setting.name);
+            let destination = context.secrets.keep(&[(&declared.storage, change)], |_| Ok(())).await?;
+            tracing::info!("{} is in {destination}", setting.name);
             Ok(())
         }
         None => store(context, setting, parsed),
@@ -155,8 +155,8 @@ fn store(context: &Context, setting: &Setting, value: Value) -> Result<()> {
 
 async fn unset(context: &Context, setting: &Setting) -> Result<Answer> {
     match secrets::of_setting(setting.name) {
-        Some(known) => {
-            context.secrets.keep(&[(&known.kept, None)], |_| Ok(())).await?;
+        Some(declared) => {
+            context.secrets.keep(&[(&declared.storage, None)], |_| Ok(())).await?;
         }
         None => store(context, setting, Value::Null)?,
     }
@@ -200,8 +200,8 @@ async fn get(context: &Context, setting: &'static Setting) -> Result<Answer> {
 async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
     let data = context.file.load()?;
     let mut all = Vec::new();
-    for known in [&secrets::CLIENT_ID, &secrets::CLIENT_SECRET] {
-        all.push(Shown::secret(context, &data, known, known.name).await);
+    for declared in [&secrets::CLIENT_ID, &secrets::CLIENT_SECRET] {
+        all.push(Shown::secret(context, &data, declared, declared.name).await);
     }
     for setting in settings::ALL.iter().filter(|setting| setting.name != entra::AZURE_KEY.name) {
         all.push(Shown::of(context, &data, setting).await);
@@ -210,17 +210,18 @@ async fn list(context: &Context, setup: &Setup) -> Result<Answer> {
         name,
         state: row.map_or(State::NotSet, |(value, origin)| State::OfProcess(value, origin)),
     }));
-    let keeping = context.secrets.keeping(&data);
-    if let (SecretDestination::OsStore, Some(why)) = (&keeping, context.secrets.why_no_store(&data).await) {
+    let destination = context.secrets.destination(&data);
+    if let (SecretDestination::OsStore, Some(why)) = (&destination, context.secrets.why_no_store(&data).await)
+    {
         context.watch.warning(&why.message);
     }
     let width = all.iter().map(|shown| shown.name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = all.iter().map(|shown| shown.line(width)).collect();
-    lines.push(format!("\nNew secrets are kept in {keeping}."));
+    lines.push(format!("\nNew secrets are kept in {destination}."));
     let value = json!({
         "object": "list",
         "data": all.iter().map(Shown::json).collect::<Vec<_>>(),
-        "newSecretsAreKeptIn": keeping.to_string(),
+        "newSecretsAreKeptIn": destination.to_string(),
     });
     Ok(Answer::Table { text: lines.join("\n"), value })
 }
@@ -246,8 +247,8 @@ enum State {
 
 impl Shown {
     async fn of(context: &Context, data: &Data, setting: &'static Setting) -> Self {
-        if let Some(known) = secrets::of_setting(setting.name) {
-            return Self::secret(context, data, known, setting.name).await;
+        if let Some(declared) = secrets::of_setting(setting.name) {
+            return Self::secret(context, data, declared, setting.name).await;
         }
         let state = match setting.stored(data) {
             Some(value) => State::Set(value.clone()),
@@ -260,10 +261,10 @@ impl Shown {
     async fn secret(
         context: &Context,
         data: &Data,
-        known: &secrets::DeclaredSecret,
+        declared: &secrets::DeclaredSecret,
         name: &'static str,
     ) -> Self {
-        let state = match context.secrets.find(data, known).await {
+        let state = match context.secrets.find(data, declared).await {
             Ok(Some(found)) => State::Secret(found.source),
             Ok(None) => State::NotSet,
             Err(error) => State::Unknown(error.message),

@@ -338,30 +338,30 @@ impl<'a> Examination<'a> {
     }
 
     async fn secrets(&mut self, data: &Data) -> bool {
-        let keeping = self.context.secrets.keeping(data);
-        match (&keeping, self.context.secrets.why_no_store(data).await) {
+        let destination = self.context.secrets.destination(data);
+        match (&destination, self.context.secrets.why_no_store(data).await) {
             (SecretDestination::OsStore, Some(why)) => {
                 self.add(Finding::skipped(
                     "Secret store",
                     format!("{} Only needed to keep secrets there.", why.message),
                 ));
             }
-            _ => self.add(Finding::good("Secret store", format!("new secrets are kept in {keeping}"))),
+            _ => self.add(Finding::good("Secret store", format!("new secrets are kept in {destination}"))),
         }
         let of_directory = instance::needed_secret(data, &self.context.environment);
         let mut is_complete = true;
-        for known in [Some(&secrets::CLIENT_SECRET), of_directory].into_iter().flatten() {
-            is_complete &= self.secret(data, known).await;
+        for declared in [Some(&secrets::CLIENT_SECRET), of_directory].into_iter().flatten() {
+            is_complete &= self.secret(data, declared).await;
         }
         is_complete
     }
 
-    async fn secret(&mut self, data: &Data, known: &DeclaredSecret) -> bool {
-        let what = format!("Secret {}", known.name);
-        let (finding, is_there) = match self.context.secrets.find(data, known).await {
+    async fn secret(&mut self, data: &Data, declared: &DeclaredSecret) -> bool {
+        let what = format!("Secret {}", declared.name);
+        let (finding, is_there) = match self.context.secrets.find(data, declared).await {
             Ok(Some(found)) => (Finding::good(what, format!("found in {}", found.source)), true),
             Ok(None) => {
-                let error = Error::new("Not set.").hint(match known.name {
+                let error = Error::new("Not set.").hint(match declared.name {
                     "login.clientSecret" => "Run `bwdc login`, or set it in one of the ways in docs/secrets.md.".to_owned(),
                     name => format!("Run `bwdc config {name} --secretfile FILE`, or set it in one of the ways in docs/secrets.md."),
                 });
@@ -511,18 +511,18 @@ impl<'a> Examination<'a> {
             self.add(Finding::bad(what, error.into()));
             return false;
         }
-        let kind = match client.server_kind().await {
-            Ok(ServerKind::Official) => "a Bitwarden server".to_owned(),
-            Ok(ServerKind::Vaultwarden) => "Vaultwarden".to_owned(),
-            Ok(ServerKind::Other(name)) => shown(&name),
-            Err(_) => "an unknown server".to_owned(),
+        let kind = client.server_kind().await.ok();
+        let server = match &kind {
+            Some(ServerKind::Official) => "a Bitwarden server".to_owned(),
+            Some(ServerKind::Vaultwarden) => "Vaultwarden".to_owned(),
+            Some(ServerKind::Other(name)) => shown(name),
+            None => "an unknown server".to_owned(),
         };
-        let is_vaultwarden = kind == "Vaultwarden";
         self.add(Finding::good(
             what,
-            format!("organization.{} on {kind} accepts the API key", account.organization_id),
+            format!("organization.{} on {server} accepts the API key", account.organization_id),
         ));
-        if is_vaultwarden {
+        if kind == Some(ServerKind::Vaultwarden) {
             self.vaultwarden(data);
         }
         true

@@ -118,7 +118,7 @@ pub(super) async fn is_logged_in(context: &Context, data: &Data) -> Result<bool>
     if session::kept_login(data, &context.secrets).await?.is_some() {
         return Ok(true);
     }
-    let in_file = matches!(context.secrets.keeping(data), SecretDestination::SecretsFile(_));
+    let in_file = matches!(context.secrets.destination(data), SecretDestination::SecretsFile(_));
     let is_known = data.organization_id().is_some();
     let given = session::given_key(data, &context.secrets).await?;
     Ok(in_file && is_known && matches!(given, Some((_, SecretSource::SecretsFile(_)))))
@@ -128,14 +128,14 @@ pub(super) async fn is_logged_in(context: &Context, data: &Data) -> Result<bool>
 async fn obtain(
     context: &Context,
     data: &Data,
-    known: &DeclaredSecret,
+    declared: &DeclaredSecret,
     argument: Option<Secret>,
     ask: impl FnOnce() -> Result<Option<String>>,
 ) -> Result<Option<(Secret, KeyOrigin)>> {
     if let Some(argument) = argument {
         return Ok(Some((argument, KeyOrigin::Once)));
     }
-    match context.secrets.given(data, known).await? {
+    match context.secrets.given(data, declared).await? {
         Some(FoundSecret { secret, source: SecretSource::Variable(_) }) => {
             Ok(Some((secret, KeyOrigin::Variable)))
         }

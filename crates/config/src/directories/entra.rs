@@ -7,8 +7,8 @@ use bwdc_core::filter::{FilterError, SetFilter};
 use crate::env::{self, Environment};
 use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, not_understood};
 use crate::place;
-use crate::secrets::known::Older::{AfterAccount, Key};
-use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::secrets::declared::Older::{AfterAccount, Key};
+use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Filtered, Setting, Type, settings};
 use crate::settings::sync;
@@ -32,7 +32,7 @@ pub const SECRET: DeclaredSecret = secret! {
     name: "entra.key",
     what: "entra.key",
     variable: "BWDC_ENTRA_KEY",
-    kept: in_section(
+    storage: in_section(
         SECTION,
         "key",
         "secretEntra",

@@ -11,8 +11,8 @@ use bwdc_core::filter::NativeQuery;
 use crate::env;
 use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_query, set_filter};
 use crate::place;
-use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::secrets::declared::Older::AfterAccount;
+use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Setting, Type, settings};
 use crate::settings::sync;
@@ -36,7 +36,7 @@ pub const SECRET: DeclaredSecret = secret! {
     name: "gsuite.key",
     what: "gsuite.key",
     variable: "BWDC_GSUITE_KEY",
-    kept: in_section(SECTION, "privateKey", "secretGsuite", &[AfterAccount("gsuitePrivateKey")]),
+    storage: in_section(SECTION, "privateKey", "secretGsuite", &[AfterAccount("gsuitePrivateKey")]),
 };
 
 /// Google Workspace.

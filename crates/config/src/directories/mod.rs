@@ -22,9 +22,9 @@ pub(crate) const ALL: &[&DirectoryKind] =
 
 /// Names of all; first those that the existing connector knows.
 pub fn names() -> Vec<&'static str> {
-    let (known, own): (Vec<&DirectoryKind>, Vec<&DirectoryKind>) =
+    let (declared, own): (Vec<&DirectoryKind>, Vec<&DirectoryKind>) =
         ALL.iter().partition(|kind| kind.number.is_some());
-    known.into_iter().chain(own).map(|kind| kind.name).collect()
+    declared.into_iter().chain(own).map(|kind| kind.name).collect()
 }
 
 /// The kind that was typed, by name or number.

@@ -10,8 +10,8 @@ use bwdc_core::filter::NativeQuery;
 
 use super::key_file;
 use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_query, set_filter};
-use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::secrets::declared::Older::AfterAccount;
+use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use crate::settings::sync;
@@ -33,7 +33,7 @@ pub const SECRET: DeclaredSecret = secret! {
     name: "okta.token",
     what: "okta.token",
     variable: "BWDC_OKTA_TOKEN",
-    kept: in_section(SECTION, "token", "secretOkta", &[AfterAccount("oktaToken")]),
+    storage: in_section(SECTION, "token", "secretOkta", &[AfterAccount("oktaToken")]),
 };
 
 /// Okta.

@@ -9,8 +9,8 @@ use crate::env;
 use crate::kinds::{
     AskCondition, BuildInput, Built, DirectoryKind, InitQuestion, check_set_filter, set_filter,
 };
-use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::secrets::declared::Older::AfterAccount;
+use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use crate::settings::sync;
@@ -30,7 +30,7 @@ pub const API_SECRET: DeclaredSecret = secret! {
     name: "onelogin.secret",
     what: "onelogin.secret",
     variable: "BWDC_ONELOGIN_SECRET",
-    kept: in_section(SECTION, "clientSecret", "secretOneLogin", &[AfterAccount("oneLoginClientSecret")]),
+    storage: in_section(SECTION, "clientSecret", "secretOneLogin", &[AfterAccount("oneLoginClientSecret")]),
 };
 
 /// OneLogin.

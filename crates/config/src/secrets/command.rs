@@ -38,12 +38,12 @@ enum NamedBy {
 }
 
 /// The command for this secret, if there is one.
-pub(super) fn named(environment: &Environment, data: &Data, known: &DeclaredSecret) -> Option<Command> {
-    let variable = known.command_variable();
+pub(super) fn named(environment: &Environment, data: &Data, declared: &DeclaredSecret) -> Option<Command> {
+    let variable = declared.command_variable();
     if let Some(line) = environment.text(&variable) {
         return Some(Command { line, named_by: NamedBy::Variable });
     }
-    let line = known.command.stored(data).and_then(Value::as_str)?;
+    let line = declared.command.stored(data).and_then(Value::as_str)?;
     let is_set = !line.trim().is_empty();
     is_set.then(|| Command { line: line.to_owned(), named_by: NamedBy::Setting })
 }
@@ -54,15 +54,15 @@ impl Command {
         self.named_by == NamedBy::Setting
     }
 
-    pub(super) async fn run(&self, known: &DeclaredSecret) -> Result<FoundSecret> {
+    pub(super) async fn run(&self, declared: &DeclaredSecret) -> Result<FoundSecret> {
         let named_by = match self.named_by {
-            NamedBy::Variable => known.command_variable(),
-            NamedBy::Setting => known.command.name.to_owned(),
+            NamedBy::Variable => declared.command_variable(),
+            NamedBy::Setting => declared.command.name.to_owned(),
         };
-        let words = words(&self.line).map_err(|error| error.while_doing(looking_for(known)))?;
+        let words = words(&self.line).map_err(|error| error.while_doing(looking_for(declared)))?;
         let program = words.first().cloned().unwrap_or_default();
         let failed = |why: String| {
-            Error::new(format!("{}: the command {program} ({named_by}) {why}", looking_for(known)))
+            Error::new(format!("{}: the command {program} ({named_by}) {why}", looking_for(declared)))
         };
         if is_relative(&program) {
             return Err(failed(
@@ -74,12 +74,12 @@ impl Command {
             let program = Environment::program(&program);
             program
                 .map_or(Ok(()), |program| privileges::check_program(&program))
-                .map_err(|error| error.while_doing(format!("{}, by {named_by}", looking_for(known))))?;
+                .map_err(|error| error.while_doing(format!("{}, by {named_by}", looking_for(declared))))?;
         }
         let secret = run(&words).await.map_err(|why| {
             failed(why).hint("Try the command by hand, as the user who runs bwdc and without a terminal.")
         })?;
-        not_empty(secret, SecretSource::Command { program, named_by }, known)
+        not_empty(secret, SecretSource::Command { program, named_by }, declared)
     }
 }
 

@@ -7,13 +7,13 @@ use super::{DeclaredSecret, FoundSecret, SecretSource, cannot_read, not_empty, t
 use crate::{Environment, env};
 use bwdc_core::error::Result;
 
-pub(super) fn find(environment: &Environment, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
+pub(super) fn find(environment: &Environment, declared: &DeclaredSecret) -> Result<Option<FoundSecret>> {
     let Some(folder) = environment.path(env::CREDENTIALS_DIRECTORY) else { return Ok(None) };
-    let path = folder.join(known.name);
+    let path = folder.join(declared.name);
     match bwdc_store::files::read_text(&path) {
-        Ok(text) => not_empty(trimmed(text), SecretSource::Credential(path), known).map(Some),
+        Ok(text) => not_empty(trimmed(text), SecretSource::Credential(path), declared).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot_read(known, &path, error)
+        Err(error) => Err(cannot_read(declared, &path, error)
             .hint("Check LoadCredential= in the unit, and that bwdc runs as the unit's user.")),
     }
 }

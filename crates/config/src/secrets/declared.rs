@@ -10,7 +10,7 @@ pub struct DeclaredSecret {
     /// Its variable; `_FILE` and `_EXEC` are put behind it for the other two.
     pub variable: &'static str,
     /// How it stands where it is kept.
-    pub kept: StorageKeys,
+    pub storage: StorageKeys,
     /// Setting that names a file with it.
     pub file: Setting,
     /// Setting that names a command that prints it.
@@ -68,11 +68,11 @@ pub(crate) const fn in_section(
 
 /// Makes a secret, with the settings that name a file with it and a command that prints it.
 macro_rules! secret {
-    (name: $name:literal, what: $what:literal, variable: $variable:expr, kept: $kept:expr,) => {
-        $crate::secrets::known::DeclaredSecret {
+    (name: $name:literal, what: $what:literal, variable: $variable:expr, storage: $storage:expr,) => {
+        $crate::secrets::declared::DeclaredSecret {
             name: $name,
             variable: $variable,
-            kept: $kept,
+            storage: $storage,
             file: $crate::setting::setting(
                 concat!("secretFile.", $name),
                 $crate::setting::StoredAt::In(bwdc_store::key::SECRET_FILES, $name),

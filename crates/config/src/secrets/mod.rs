@@ -16,7 +16,7 @@
 
 mod command;
 mod credentials;
-pub(crate) mod known;
+pub(crate) mod declared;
 mod os_store;
 mod process_tree;
 mod secrets_file;
@@ -32,10 +32,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::command::words as command_words;
-use self::known::DataKey::{InSection, Top};
-use self::known::Older::{AfterAccount, Key};
-use self::known::{DataKey, secret, top};
-pub use self::known::{DeclaredSecret, StorageKeys};
+use self::declared::DataKey::{InSection, Top};
+use self::declared::Older::{AfterAccount, Key};
+use self::declared::{DataKey, secret, top};
+pub use self::declared::{DeclaredSecret, StorageKeys};
 use self::os_store::OsStore;
 pub use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
@@ -56,7 +56,7 @@ pub const CLIENT_ID: DeclaredSecret = secret! {
     name: "login.clientId",
     what: "the organization's client id",
     variable: env::CLIENT_ID,
-    kept: top(key::CLIENT_ID, &[AfterAccount("apiKeyClientId")]),
+    storage: top(key::CLIENT_ID, &[AfterAccount("apiKeyClientId")]),
 };
 
 /// API key of the organization.
@@ -64,7 +64,7 @@ pub const CLIENT_SECRET: DeclaredSecret = secret! {
     name: "login.clientSecret",
     what: "the organization's API key",
     variable: env::CLIENT_SECRET,
-    kept: top(key::CLIENT_SECRET, &[AfterAccount("apiKeyClientSecret")]),
+    storage: top(key::CLIENT_SECRET, &[AfterAccount("apiKeyClientSecret")]),
 };
 
 /// How many can be given from outside.
@@ -96,8 +96,9 @@ pub const ALL: [&DeclaredSecret; COUNT] = {
 
 /// Names of the variables of all: for each its own, the one that names a file with it, and the one that names a command.
 pub fn variables() -> impl Iterator<Item = String> {
-    ALL.into_iter()
-        .flat_map(|known| [known.variable.to_owned(), known.file_variable(), known.command_variable()])
+    ALL.into_iter().flat_map(|declared| {
+        [declared.variable.to_owned(), declared.file_variable(), declared.command_variable()]
+    })
 }
 
 settings! {
@@ -112,7 +113,7 @@ pub const OTHER_TOKENS: [StorageKeys; 2] = [top(key::REFRESH_TOKEN, &[]), top(ke
 /// The secret of a setting.
 pub fn of_setting(name: &str) -> Option<&'static DeclaredSecret> {
     let name = if name == entra::AZURE_KEY.name { entra::SECRET.name } else { name };
-    ALL.into_iter().find(|known| known.name == name)
+    ALL.into_iter().find(|declared| declared.name == name)
 }
 
 impl DeclaredSecret {
@@ -250,18 +251,21 @@ impl Secrets {
     }
 
     /// The secret, from the first place that has it.
-    pub async fn find(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
-        match self.given(data, known).await? {
+    pub async fn find(&self, data: &Data, declared: &DeclaredSecret) -> Result<Option<FoundSecret>> {
+        match self.given(data, declared).await? {
             Some(found) => Ok(Some(found)),
-            None => self.kept(data, &known.kept).await.map_err(|error| error.while_doing(looking_for(known))),
+            None => self
+                .kept(data, &declared.storage)
+                .await
+                .map_err(|error| error.while_doing(looking_for(declared))),
         }
     }
 
     /// The secret, from a place that is not ours to write to: these come first, and nothing of them is copied.
-    pub async fn given(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
-        let found = self.given_as_it_is(data, known).await?;
+    pub async fn given(&self, data: &Data, declared: &DeclaredSecret) -> Result<Option<FoundSecret>> {
+        let found = self.given_as_it_is(data, declared).await?;
         if let Some(found) = found.as_ref().filter(|found| is_quoted(&found.secret)) {
-            self.quoted.lock().await.insert(known.variable, found.source.clone());
+            self.quoted.lock().await.insert(declared.variable, found.source.clone());
         }
         Ok(found)
     }
@@ -280,41 +284,45 @@ impl Secrets {
         error.also(&hint)
     }
 
-    async fn given_as_it_is(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
-        if let Some(found) = variable::find(&self.environment, known)? {
+    async fn given_as_it_is(&self, data: &Data, declared: &DeclaredSecret) -> Result<Option<FoundSecret>> {
+        if let Some(found) = variable::find(&self.environment, declared)? {
             return Ok(Some(found));
         }
-        if let Some(command) = command::named(&self.environment, data, known) {
+        if let Some(command) = command::named(&self.environment, data, declared) {
             if command.is_of_data_file() {
                 privileges::check_named(ReferredFile::Secret, &self.file.path(), self.installation())
-                    .map_err(|error| error.while_doing(looking_for(known)))?;
+                    .map_err(|error| error.while_doing(looking_for(declared)))?;
             }
-            return self.printed_by(&command, known).await.map(Some);
+            return self.printed_by(&command, declared).await.map(Some);
         }
-        self.written_down(data, known)
+        self.written_down(data, declared)
     }
 
     /// Value of one that is no secret and only to be looked at, from outside: a command could ask somebody.
-    pub fn given_without_command(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
-        match variable::find(&self.environment, known)? {
+    pub fn given_without_command(
+        &self,
+        data: &Data,
+        declared: &DeclaredSecret,
+    ) -> Result<Option<FoundSecret>> {
+        match variable::find(&self.environment, declared)? {
             Some(found) => Ok(Some(found)),
-            None => self.written_down(data, known),
+            None => self.written_down(data, declared),
         }
     }
 
     /// In a file of the system's or of the administrator's.
-    fn written_down(&self, data: &Data, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
-        if let Some(found) = variable::find_by_setting(data, self.file.folder(), known)? {
+    fn written_down(&self, data: &Data, declared: &DeclaredSecret) -> Result<Option<FoundSecret>> {
+        if let Some(found) = variable::find_by_setting(data, self.file.folder(), declared)? {
             // Root can read every file: who names it must be root.
             privileges::check_named(ReferredFile::Secret, &self.file.path(), self.installation())
-                .map_err(|error| error.while_doing(looking_for(known)))?;
+                .map_err(|error| error.while_doing(looking_for(declared)))?;
             return Ok(Some(found));
         }
-        if let Some(found) = credentials::find(&self.environment, known)? {
+        if let Some(found) = credentials::find(&self.environment, declared)? {
             return Ok(Some(found));
         }
         let Some(path) = self.secrets_file(data) else { return Ok(None) };
-        secrets_file::find(&path, known)
+        secrets_file::find(&path, declared)
     }
 
     /// Refuses root a file that a setting names, where somebody else could have set it.
@@ -323,19 +331,19 @@ impl Secrets {
     }
 
     /// Runs a command once, however often its secret is asked for: a password manager may ask somebody each time.
-    async fn printed_by(&self, command: &command::Command, known: &DeclaredSecret) -> Result<FoundSecret> {
+    async fn printed_by(&self, command: &command::Command, declared: &DeclaredSecret) -> Result<FoundSecret> {
         let mut printed = self.printed.lock().await;
         if let Some(found) = printed.get(&command.line) {
             return Ok(found.clone());
         }
-        let found = command.run(known).await?;
+        let found = command.run(declared).await?;
         printed.insert(command.line.clone(), found.clone());
         Ok(found)
     }
 
     /// The secret, from where it was kept.
-    pub async fn kept(&self, data: &Data, kept: &StorageKeys) -> Result<Option<FoundSecret>> {
-        let written = kept.place.written_in(data);
+    pub async fn kept(&self, data: &Data, keys: &StorageKeys) -> Result<Option<FoundSecret>> {
+        let written = keys.place.written_in(data);
         if let Some(text) = written.filter(|text| *text != STORED_SECURELY) {
             return Ok(Some(FoundSecret { secret: Secret::from(text), source: SecretSource::DataFile }));
         }
@@ -348,7 +356,7 @@ impl Secrets {
             Err(_) if written.is_none() => return Ok(None),
             Err(why) => return Err(no_store(why)),
         };
-        for account in kept.accounts(data) {
+        for account in keys.accounts(data) {
             if let Some(secret) = store.get(&account).await.map_err(no_store)? {
                 return Ok(Some(FoundSecret { secret, source: SecretSource::OsStore }));
             }
@@ -365,14 +373,14 @@ impl Secrets {
 
     /// Why the operating system's store cannot be used, if that is so and it would be.
     pub async fn why_no_store(&self, data: &Data) -> Option<Error> {
-        match self.keeping(data) {
+        match self.destination(data) {
             SecretDestination::OsStore => self.os_store().await.as_ref().err().map(no_store),
             SecretDestination::DataFile | SecretDestination::SecretsFile(_) => None,
         }
     }
 
     /// Where new secrets go.
-    pub fn keeping(&self, data: &Data) -> SecretDestination {
+    pub fn destination(&self, data: &Data) -> SecretDestination {
         if self.environment.is_true(env::PLAINTEXT_SECRETS) {
             return SecretDestination::DataFile;
         }
@@ -399,19 +407,19 @@ impl Secrets {
         also: impl FnOnce(&mut Data) -> Result<()>,
     ) -> Result<SecretDestination> {
         let data = self.file.load()?;
-        let keeping = self.keeping(&data);
-        match &keeping {
+        let destination = self.destination(&data);
+        match &destination {
             SecretDestination::DataFile => {}
             SecretDestination::SecretsFile(path) => secrets_file::change(path, &in_secrets_file(changes))?,
             SecretDestination::OsStore => self.keep_in_store(&data, changes).await?,
         }
         self.file.update(|data| {
-            for (kept, secret) in changes {
-                kept.place.write(data, *secret, &keeping);
+            for (keys, secret) in changes {
+                keys.place.write(data, *secret, &destination);
             }
             also(data)
         })?;
-        Ok(keeping)
+        Ok(destination)
     }
 
     /// Where there is no store, there is nothing to remove from it.
@@ -422,11 +430,11 @@ impl Secrets {
             Err(_) if is_removal => return Ok(()),
             Err(why) => return Err(no_store(why)),
         };
-        for (kept, secret) in changes {
+        for (keys, secret) in changes {
             match secret {
-                Some(secret) => store.set(&kept.account(data), secret).await.map_err(no_store)?,
+                Some(secret) => store.set(&keys.account(data), secret).await.map_err(no_store)?,
                 None => {
-                    for account in kept.accounts(data) {
+                    for account in keys.accounts(data) {
                         store.delete(&account).await.map_err(no_store)?;
                     }
                 }
@@ -440,15 +448,16 @@ impl Secrets {
     }
 }
 
-fn looking_for(known: &DeclaredSecret) -> String {
-    format!("Looking for the secret {}", known.name)
+fn looking_for(declared: &DeclaredSecret) -> String {
+    format!("Looking for the secret {}", declared.name)
 }
 
 /// What is not given from outside, such as the access token, is not in the secrets file either.
 fn in_secrets_file<'a>(changes: &[Change<'a>]) -> Vec<(&'static str, Option<&'a Secret>)> {
-    let variable =
-        |kept: &StorageKeys| ALL.into_iter().find(|known| known.kept == *kept).map(|known| known.variable);
-    changes.iter().filter_map(|(kept, secret)| Some((variable(kept)?, *secret))).collect()
+    let variable = |keys: &StorageKeys| {
+        ALL.into_iter().find(|declared| declared.storage == *keys).map(|declared| declared.variable)
+    };
+    changes.iter().filter_map(|(keys, secret)| Some((variable(keys)?, *secret))).collect()
 }
 
 impl DataKey {
@@ -461,8 +470,8 @@ impl DataKey {
         }
     }
 
-    fn write(self, data: &mut Data, secret: Option<&Secret>, keeping: &SecretDestination) {
-        match (self, secret, keeping) {
+    fn write(self, data: &mut Data, secret: Option<&Secret>, destination: &SecretDestination) {
+        match (self, secret, destination) {
             (Top(name), Some(secret), SecretDestination::DataFile) => data.set(name, secret.reveal()),
             (Top(name), _, _) => data.remove(name),
             (InSection(section, name), Some(secret), SecretDestination::DataFile) => {
@@ -560,14 +569,14 @@ pub fn is_quoted(secret: &Secret) -> bool {
 }
 
 /// A secret that is nothing is a mistake: an import must not start with it.
-fn not_empty(secret: Secret, source: SecretSource, known: &DeclaredSecret) -> Result<FoundSecret> {
+fn not_empty(secret: Secret, source: SecretSource, declared: &DeclaredSecret) -> Result<FoundSecret> {
     if secret.is_empty() {
-        return Err(Error::new(format!("{}: {source} is empty.", looking_for(known)))
+        return Err(Error::new(format!("{}: {source} is empty.", looking_for(declared)))
             .hint("Put the secret there, or take the source away."));
     }
     Ok(FoundSecret { secret, source })
 }
 
-fn cannot_read(known: &DeclaredSecret, path: &Path, why: impl fmt::Display) -> Error {
-    Error::new(format!("{}: reading {}: {why}", looking_for(known), path.display()))
+fn cannot_read(declared: &DeclaredSecret, path: &Path, why: impl fmt::Display) -> Error {
+    Error::new(format!("{}: reading {}: {why}", looking_for(declared), path.display()))
 }

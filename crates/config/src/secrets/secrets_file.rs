@@ -15,15 +15,16 @@ use bwdc_store::files::{open_copy, too_open, write_atomically};
 /// Beside `data.json`; used if it is there.
 pub const USUAL_NAME: &str = "secrets.env";
 
-pub(super) fn find(path: &Path, known: &DeclaredSecret) -> Result<Option<FoundSecret>> {
-    let Some(text) = read(path).map_err(|error| error.while_doing(super::looking_for(known)))? else {
+pub(super) fn find(path: &Path, declared: &DeclaredSecret) -> Result<Option<FoundSecret>> {
+    let Some(text) = read(path).map_err(|error| error.while_doing(super::looking_for(declared)))? else {
         return Ok(None);
     };
-    let value = entries(path, &text)?.into_iter().rev().find(|(name, _)| *name == known.variable);
+    let value = entries(path, &text)?.into_iter().rev().find(|(name, _)| *name == declared.variable);
     match value {
         None => Ok(None),
         Some((_, value)) => {
-            super::not_empty(Secret::from(value), SecretSource::SecretsFile(path.to_owned()), known).map(Some)
+            super::not_empty(Secret::from(value), SecretSource::SecretsFile(path.to_owned()), declared)
+                .map(Some)
         }
     }
 }
@@ -110,8 +111,8 @@ fn entries<'a>(path: &Path, text: &'a str) -> Result<Vec<(&'a str, &'a str)>> {
             return Err(wrong("it has no `=`.".to_owned()).hint("A line reads like: BWDC_LDAP_PASSWORD=..."));
         };
         let name = name.trim();
-        if !ALL.iter().any(|known| known.variable == name) {
-            let names = ALL.map(|known| known.variable);
+        if !ALL.iter().any(|declared| declared.variable == name) {
+            let names = ALL.map(|declared| declared.variable);
             let hint = bwdc_core::did_you_mean(name, names).map_or_else(
                 || format!("One of: {}.", names.join(", ")),
                 |near| format!("Did you mean {near}?"),

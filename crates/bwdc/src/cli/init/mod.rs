@@ -140,7 +140,7 @@ impl<'a> Draft<'a> {
     fn set(&mut self, setting: &'static Setting, text: &str) -> Result<()> {
         let value = setting.parse(text, &self.data)?;
         setting.store(&mut self.data, value.clone());
-        self.changes.retain(|(known, _)| known.name != setting.name);
+        self.changes.retain(|(declared, _)| declared.name != setting.name);
         self.changes.push((setting, value));
         self.answered.insert(setting.name);
         Ok(())

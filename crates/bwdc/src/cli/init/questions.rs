@@ -71,9 +71,9 @@ impl Draft<'_> {
 
     pub(super) fn forget(&mut self, name: &str) {
         self.answered.remove(name);
-        self.secrets.retain(|(known, _)| known.name != name);
-        if let Some(known) = secrets::of_setting(name) {
-            known.kept.take(&mut self.data);
+        self.secrets.retain(|(declared, _)| declared.name != name);
+        if let Some(declared) = secrets::of_setting(name) {
+            declared.storage.take(&mut self.data);
         }
     }
 
@@ -87,8 +87,8 @@ impl Draft<'_> {
         if self.answered.contains(name) {
             return Ok(Direction::Next);
         }
-        if let Some(known) = secrets::of_setting(name) {
-            return self.secret_question(known, setting).await;
+        if let Some(declared) = secrets::of_setting(name) {
+            return self.secret_question(declared, setting).await;
         }
         let now = setting.stored_text(&self.data);
         let proposed = now.or(proposal).or_else(|| Some(setting.default.to_owned()));
@@ -117,17 +117,17 @@ impl Draft<'_> {
 
     pub(super) async fn secret_question(
         &mut self,
-        known: &'static DeclaredSecret,
+        declared: &'static DeclaredSecret,
         setting: &Setting,
     ) -> Result<Direction> {
-        let is_there = self.context.secrets.find(&self.data, known).await?.is_some();
+        let is_there = self.context.secrets.find(&self.data, declared).await?.is_some();
         if is_there {
             return Ok(Direction::Next);
         }
         if self.interaction == Interaction::None {
-            return Err(Error::new(format!("The secret {} is missing.", known.name)).hint(format!(
+            return Err(Error::new(format!("The secret {} is missing.", declared.name)).hint(format!(
                 "Set {0} or {0}_FILE, or use another of the ways in docs/secrets.md.",
-                known.variable
+                declared.variable
             )));
         }
         let secret = loop {
@@ -135,12 +135,12 @@ impl Draft<'_> {
                 Reply::Back => return Ok(Direction::Back),
                 Reply::Text(text) => break Secret::from(text),
                 Reply::Enter => ui::hint("An answer is required."),
-                Reply::End => return Err(missing(known.name)),
+                Reply::End => return Err(missing(declared.name)),
             }
         };
-        known.kept.put(&mut self.data, &secret);
-        self.secrets.push((known, secret));
-        self.answer_given(known.name)
+        declared.storage.put(&mut self.data, &secret);
+        self.secrets.push((declared, secret));
+        self.answer_given(declared.name)
     }
 
     pub(super) fn answer_given(&mut self, name: &'static str) -> Result<Direction> {
@@ -312,6 +312,6 @@ fn general_proposal(setting: &Setting) -> Option<String> {
         (&sync::USERS, "true"),
         (&sync::GROUPS, "true"),
     ];
-    let found = proposals.into_iter().find(|(known, _)| known.name == setting.name);
+    let found = proposals.into_iter().find(|(declared, _)| declared.name == setting.name);
     found.map(|(_, answer)| answer.to_owned())
 }

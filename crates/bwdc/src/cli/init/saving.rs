@@ -28,19 +28,19 @@ impl Draft<'_> {
     /// the value of a variable is kept.
     pub(super) async fn make_secrets_last(&mut self, login: Option<&Login>) -> Result<()> {
         let directory = instance::needed_secret(&self.data, &self.context.environment);
-        for known in directory.into_iter().chain([&secrets::CLIENT_ID, &secrets::CLIENT_SECRET]) {
-            let Some(found) = self.context.secrets.given(&self.data, known).await? else { continue };
+        for declared in directory.into_iter().chain([&secrets::CLIENT_ID, &secrets::CLIENT_SECRET]) {
+            let Some(found) = self.context.secrets.given(&self.data, declared).await? else { continue };
             let environment = &self.context.environment;
             match found.source {
                 // A login keeps its own.
-                SecretSource::Variable(_) if known.is_of_login() && login.is_some() => {}
-                SecretSource::Variable(_) => self.secrets.push((known, found.secret)),
-                SecretSource::File { path, .. } if environment.is_set(&known.file_variable()) => {
-                    self.set(&known.file, &absolute(&path)?)?;
+                SecretSource::Variable(_) if declared.is_of_login() && login.is_some() => {}
+                SecretSource::Variable(_) => self.secrets.push((declared, found.secret)),
+                SecretSource::File { path, .. } if environment.is_set(&declared.file_variable()) => {
+                    self.set(&declared.file, &absolute(&path)?)?;
                 }
                 SecretSource::Command { .. } => {
-                    if let Some(line) = environment.text(&known.command_variable()) {
-                        self.set(&known.command, &line)?;
+                    if let Some(line) = environment.text(&declared.command_variable()) {
+                        self.set(&declared.command, &line)?;
                     }
                 }
                 _ => {}
@@ -53,7 +53,7 @@ impl Draft<'_> {
     pub(super) async fn place_for_secrets(&mut self, login: Option<&Login>) -> Result<()> {
         let is_to_be_kept = |login: &Login| matches!(login.origin, KeyOrigin::Once | KeyOrigin::Variable);
         let has_secrets = !self.secrets.is_empty() || login.is_some_and(is_to_be_kept);
-        let is_store = self.context.secrets.keeping(&self.data) == SecretDestination::OsStore;
+        let is_store = self.context.secrets.destination(&self.data) == SecretDestination::OsStore;
         if has_secrets && is_store && self.context.secrets.why_no_store(&self.data).await.is_some() {
             self.set(&secrets::FILE, secrets::USUAL_FILE)?;
             self.context.watch.progress(&format!(
@@ -136,7 +136,8 @@ impl Draft<'_> {
             data.set_app_id(&app_id);
             Ok(())
         })?;
-        let secrets: Vec<_> = secrets.iter().map(|(known, secret)| (&known.kept, Some(secret))).collect();
+        let secrets: Vec<_> =
+            secrets.iter().map(|(declared, secret)| (&declared.storage, Some(secret))).collect();
         if !secrets.is_empty() {
             context.secrets.keep(&secrets, |_| Ok(())).await?;
         }
@@ -168,12 +169,12 @@ pub(super) async fn where_secrets_are(context: &Context) -> Result<Vec<String>> 
     let data = context.file.load()?;
     let directory = instance::needed_secret(&data, &context.environment);
     let mut lines = Vec::new();
-    for known in directory.into_iter().chain([&secrets::CLIENT_SECRET]) {
-        let lasting = context.secrets.without_variables().find(&data, known).await?;
+    for declared in directory.into_iter().chain([&secrets::CLIENT_SECRET]) {
+        let lasting = context.secrets.without_variables().find(&data, declared).await?;
         lines.push(match lasting {
-            Some(found) => format!("{} is in {}.", known.name, found.source),
+            Some(found) => format!("{} is in {}.", declared.name, found.source),
             None => {
-                format!("{} is not stored: supply it to every run, as docs/secrets.md shows.", known.name)
+                format!("{} is not stored: supply it to every run, as docs/secrets.md shows.", declared.name)
             }
         });
     }

@@ -78,8 +78,8 @@ impl Draft<'_> {
             return Ok(false);
         }
         ui::hint(&error.to_string());
-        if let (FailureCause::Secret, Some((known, _))) = (cause, self.secrets.last()) {
-            let name = known.name;
+        if let (FailureCause::Secret, Some((declared, _))) = (cause, self.secrets.last()) {
+            let name = declared.name;
             self.forget(name);
             ui::hint(&format!("Give {name} again, or go back with <."));
             return Ok(true);
@@ -88,8 +88,8 @@ impl Draft<'_> {
             .map_err(|error| Error::new(format!("Asking whether to go on: {error}")))?;
         if wants {
             self.answered.retain(|name| [general::SERVER.name, general::DIRECTORY.name].contains(name));
-            for (known, _) in self.secrets.drain(..) {
-                known.kept.take(&mut self.data);
+            for (declared, _) in self.secrets.drain(..) {
+                declared.storage.take(&mut self.data);
             }
         }
         Ok(wants)

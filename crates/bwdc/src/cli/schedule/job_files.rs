@@ -104,7 +104,7 @@ pub(super) fn secret_files(job: &ScheduledJob) -> Vec<PathBuf> {
     let file = DataFile::in_folder(folder.to_owned());
     let data = if is_roots_alone(folder) && is_roots_alone(&file.path()) { file.load().ok() } else { None };
     let in_data: Vec<PathBuf> = data.map_or_else(Vec::new, |data| {
-        let all = secrets::ALL.iter().map(|known| known.file).chain([secrets::FILE]);
+        let all = secrets::ALL.iter().map(|declared| declared.file).chain([secrets::FILE]);
         let named = all.filter_map(|setting| setting.stored(&data)?.as_str());
         named.map(|path| place::resolve(folder, path)).collect()
     });

@@ -3,8 +3,8 @@
 use bwdc_connect::directory::ldap::Product;
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 
-use crate::secrets::known::Older::AfterAccount;
-use crate::secrets::known::{DeclaredSecret, in_section, secret};
+use crate::secrets::declared::Older::AfterAccount;
+use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Setting, Type, settings};
 use crate::settings::sync;
@@ -51,7 +51,7 @@ pub const SECRET: DeclaredSecret = secret! {
     name: "ldap.password",
     what: "ldap.password",
     variable: "BWDC_LDAP_PASSWORD",
-    kept: in_section(SECTION, "password", "secretLdap", &[AfterAccount("ldapPassword")]),
+    storage: in_section(SECTION, "password", "secretLdap", &[AfterAccount("ldapPassword")]),
 };
 
 /// The settings of one product.
@@ -80,7 +80,7 @@ impl Preset {
     /// Each setting once: its own win over the shared ones.
     pub fn settings(&self) -> impl Iterator<Item = (&'static Setting, &'static str)> {
         let [shared, own] = self.parts;
-        let is_own = |setting: &Setting| own.iter().any(|(known, _)| known.name == setting.name);
+        let is_own = |setting: &Setting| own.iter().any(|(declared, _)| declared.name == setting.name);
         shared.iter().filter(move |(setting, _)| !is_own(setting)).chain(own).copied()
     }
 }
