@@ -234,6 +234,11 @@ impl World {
         let is_gone = !self.accounts.contains_key(&dead);
         let id = self.memory.get(&dead).and_then(|id| self.server.member(id)?.external_id.clone());
         let (true, false, Some(id)) = (is_gone, self.accounts.contains_key(&soul), id) else { return };
+        let is_owner = |member: &Member| member.role == Role::Owner;
+        // An owner stays, and the id with him: the newcomer is not imported, and that is told.
+        if self.memory.get(&dead).and_then(|id| self.server.member(id)).is_some_and(is_owner) {
+            return;
+        }
         if self.memory.contains_key(&soul) || id.as_str().starts_with("left:") {
             return;
         }
@@ -249,7 +254,9 @@ impl World {
 
     /// Two people get each other's addresses: on Vaultwarden, an address is a person.
     fn swap(&mut self, a: Soul, b: Soul) {
-        if a == b || self.server.kind == Kind::Official {
+        let is_left_out = |soul| self.excluded.contains(&soul) || !self.is_living(soul);
+        // Whose address it is, of somebody whom the filter leaves out, the model does not say.
+        if a == b || self.server.kind == Kind::Official || (is_left_out(a) && is_left_out(b)) {
             return;
         }
         let email =
