@@ -167,7 +167,7 @@ fn an_unwritable_log_does_not_fail_the_sync() {
     fs::write(folder.join("victim"), "precious").unwrap();
     symlink(folder.join("victim"), shared.join("bwdc.log")).unwrap();
     for (file, word) in [
-        ("/dev/full", "no regular file"),
+        ("/dev/full", "not a regular file"),
         ("/proc/nowhere/bwdc.log", "The run continues"),
         ("shared/bwdc.log", "The run continues"),
     ] {

@@ -97,6 +97,7 @@ const WHERE_IT_IS: &str =
 /// One line per facet and reason.
 #[rustfmt::skip]
 const DIFFERENCES: &[Difference] = &[
+    differs(&["config-04"], Err, Says("is plain http, so every sync is refused"), "plain http is refused by syncs, and told when it is set"),
     differs(&["usage-06", "usage-07"], Err, Says("(Did you mean sync?)"), "the sentence stands, and below it the command that is nearly the one typed"),
     differs(&["help-06", "help-07", "help-10", "help-11"], Out, Is(concat!(env!("CARGO_PKG_VERSION"), "\n")), "our own version"),
     differs(&["help-01", "help-02", "help-23", "usage-21", "usage-22", "usage-23", "usage-30"], Out, Is(""), HELP),
