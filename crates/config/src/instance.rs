@@ -14,7 +14,7 @@ use crate::env::Environment;
 use crate::kinds::{BuildInput, Built};
 use crate::secrets::{DeclaredSecret, Secrets};
 use crate::settings::sync;
-use crate::values::Values;
+use crate::values::StoredValues;
 
 /// Everything that one run needs to know beforehand.
 #[derive(Debug)]
@@ -41,19 +41,19 @@ impl Instance {
             Some(declared) => secrets.find(data, declared).await?.map(|found| found.secret),
             None => None,
         };
-        let ingredients = BuildInput { values: Values(data), folder, environment, secret };
+        let ingredients = BuildInput { values: StoredValues(data), folder, environment, secret };
         let Built { directory, user_filter, group_filter, warnings } =
             (directories::of(data)?.build)(ingredients)?;
-        Values(data).check_length(&sync::TIMEOUT)?;
+        StoredValues(data).check_length(&sync::TIMEOUT)?;
         for setting in directories::ALL.iter().flat_map(|kind| kind.files) {
-            if Values(data).text(setting)?.is_some() {
+            if StoredValues(data).text(setting)?.is_some() {
                 secrets.check_file(setting.name)?;
             }
         }
-        let scope = scope(&Values(data))?;
+        let scope = scope(&StoredValues(data))?;
         // Without groups there is nobody in the groups that it keeps.
         let group_filter = group_filter.filter(|_| scope.is_some_and(ReadScope::has_groups));
-        let rules = Rules { user_filter, group_filter, ..rules(&Values(data))? };
+        let rules = Rules { user_filter, group_filter, ..rules(&StoredValues(data))? };
         Ok(Self { directory, scope, rules, warnings })
     }
 }
@@ -61,7 +61,7 @@ impl Instance {
 impl Instance {
     /// Fate of members who are not in the import, without asking for anything secret.
     pub fn existing_members(data: &Data) -> Result<ExistingMembers> {
-        Ok(rules(&Values(data))?.existing)
+        Ok(rules(&StoredValues(data))?.existing)
     }
 }
 
@@ -74,10 +74,10 @@ pub fn needed_secret(data: &Data, environment: &Environment) -> Option<&'static 
 /// The secret with which the directory is read, if it takes one.
 fn secret_of(data: &Data) -> Option<&'static DeclaredSecret> {
     let kind = directories::of(data).ok()?;
-    kind.secret.filter(|_| (kind.takes_secret)(&Values(data)))
+    kind.secret.filter(|_| (kind.takes_secret)(&StoredValues(data)))
 }
 
-fn scope(values: &Values<'_>) -> Result<Option<ReadScope>> {
+fn scope(values: &StoredValues<'_>) -> Result<Option<ReadScope>> {
     Ok(match (values.flag(&sync::USERS)?, values.flag(&sync::GROUPS)?) {
         (true, true) => Some(ReadScope::UsersAndGroups),
         (true, false) => Some(ReadScope::Users),
@@ -87,7 +87,7 @@ fn scope(values: &Values<'_>) -> Result<Option<ReadScope>> {
 }
 
 /// What is the same for every directory.
-fn rules(values: &Values<'_>) -> Result<Rules> {
+fn rules(values: &StoredValues<'_>) -> Result<Rules> {
     let defaults = Rules::default();
     Ok(Rules {
         disabled: if values.flag(&sync::REMOVE_DISABLED)? {
@@ -122,7 +122,7 @@ fn rules(values: &Values<'_>) -> Result<Rules> {
 }
 
 /// Who is absent from a read of changes has not left, so the two exclude each other. Only people who are synced can leave.
-fn missing(values: &Values<'_>) -> Result<MissingPeople> {
+fn missing(values: &StoredValues<'_>) -> Result<MissingPeople> {
     if !values.flag(&sync::REMOVE_MISSING)? || !values.flag(&sync::USERS)? {
         return Ok(MissingPeople::Keep);
     }

@@ -11,7 +11,7 @@ use bwdc_store::Data;
 use crate::env::Environment;
 use crate::secrets::declared::DeclaredSecret;
 use crate::setting::{Filtered, Setting};
-use crate::values::Values;
+use crate::values::StoredValues;
 
 /// A kind of directory.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct DirectoryKind {
     /// Checks a filter in the directory's language.
     pub(crate) check_filter: fn(Filtered, &str) -> std::result::Result<(), String>,
     /// Whether it is read with its secret, or logs in another way.
-    pub(crate) takes_secret: fn(&Values<'_>) -> bool,
+    pub(crate) takes_secret: fn(&StoredValues<'_>) -> bool,
     /// Whether the surroundings offer another way to log in to whoever has no secret.
     pub(crate) has_offer: fn(&Environment) -> bool,
     /// Makes its configuration.
@@ -92,7 +92,7 @@ impl InitQuestion {
 
 /// Ingredients of a directory's configuration.
 pub(crate) struct BuildInput<'a> {
-    pub(crate) values: Values<'a>,
+    pub(crate) values: StoredValues<'a>,
     /// Where relative paths start.
     pub(crate) folder: &'a Path,
     pub(crate) environment: &'a Environment,
@@ -110,7 +110,7 @@ pub(crate) struct Built {
 
 /// A filter of the directories that have set filters.
 pub(crate) fn set_filter(
-    values: &Values<'_>,
+    values: &StoredValues<'_>,
     setting: &Setting,
     native: NativeQuery,
 ) -> Result<filter::Filter> {

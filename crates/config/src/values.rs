@@ -8,9 +8,9 @@ use bwdc_store::Data;
 
 /// What is configured.
 #[derive(Clone, Copy)]
-pub(crate) struct Values<'a>(pub(crate) &'a Data);
+pub(crate) struct StoredValues<'a>(pub(crate) &'a Data);
 
-impl Values<'_> {
+impl StoredValues<'_> {
     pub(crate) fn value(&self, setting: &Setting) -> Option<&Value> {
         setting.stored(self.0)
     }

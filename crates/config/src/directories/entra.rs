@@ -12,7 +12,7 @@ use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Filtered, Setting, Type, settings};
 use crate::settings::sync;
-use crate::values::Values;
+use crate::values::StoredValues;
 use bwdc_core::error::Result;
 
 const SECTION: &str = "directoryEntra";
@@ -104,7 +104,7 @@ fn names(groups: &EntraFilter) -> Option<SetFilter> {
 }
 
 fn filter(
-    values: &Values<'_>,
+    values: &StoredValues<'_>,
     setting: &Setting,
     parse: impl Fn(&str) -> std::result::Result<EntraFilter, FilterError>,
 ) -> Result<EntraFilter> {
@@ -112,7 +112,7 @@ fn filter(
     parse(&text).map_err(|error| not_understood(setting, &error))
 }
 
-fn authority(values: &Values<'_>) -> Result<Authority> {
+fn authority(values: &StoredValues<'_>) -> Result<Authority> {
     let host = values.text(&IDENTITY_AUTHORITY)?.unwrap_or_else(|| Authority::HOSTS[0].to_owned());
     Authority::named(&host).ok_or_else(|| {
         incomplete(IDENTITY_AUTHORITY.name, &format!("It is one of: {}.", Authority::HOSTS.join(", "))).into()
@@ -149,7 +149,7 @@ fn credential(BuildInput { values, folder, environment, secret }: BuildInput<'_>
 }
 
 /// Whether the settings name a way to log in that needs no client secret.
-fn has_other_credential(values: &Values<'_>) -> bool {
+fn has_other_credential(values: &StoredValues<'_>) -> bool {
     let is_set = |setting: &Setting| matches!(values.text(setting), Ok(Some(_)));
     is_set(&CERTIFICATE_FILE) || is_set(&FEDERATED_TOKEN_FILE)
 }

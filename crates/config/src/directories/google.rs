@@ -16,7 +16,7 @@ use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Setting, Type, settings};
 use crate::settings::sync;
-use crate::values::Values;
+use crate::values::StoredValues;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::files::too_open;
 
@@ -89,17 +89,17 @@ fn build(BuildInput { values, folder, environment, secret }: BuildInput<'_>) -> 
 }
 
 /// The path of the key file as it is set. With one, no secret is looked for.
-fn key_file(values: &Values<'_>) -> Option<String> {
+fn key_file(values: &StoredValues<'_>) -> Option<String> {
     values.text(&KEY_FILE).ok().flatten()
 }
 
 /// Without the blanks around it.
-fn word(values: &Values<'_>, setting: &Setting) -> Result<Option<String>> {
+fn word(values: &StoredValues<'_>, setting: &Setting) -> Result<Option<String>> {
     Ok(values.text(setting)?.map(|text| text.trim().to_owned()))
 }
 
 /// Where both are set, the existing connector sends both, and Google then lists the domain only.
-fn part(values: &Values<'_>, warnings: &mut Vec<String>) -> Result<Tenancy> {
+fn part(values: &StoredValues<'_>, warnings: &mut Vec<String>) -> Result<Tenancy> {
     match (word(values, &DOMAIN)?, word(values, &CUSTOMER)?) {
         (Some(domain), None) => Ok(Tenancy::Domain(domain)),
         (None, Some(customer)) => Ok(Tenancy::Customer(customer)),

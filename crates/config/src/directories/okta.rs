@@ -15,7 +15,7 @@ use crate::secrets::declared::{DeclaredSecret, in_section, secret};
 use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use crate::settings::sync;
-use crate::values::Values;
+use crate::values::StoredValues;
 use bwdc_core::error::Result;
 
 const SECTION: &str = "directoryOkta";
@@ -81,7 +81,7 @@ fn build(BuildInput { values, environment, secret, folder }: BuildInput<'_>) -> 
 }
 
 /// Whether we log in with an API token, and not as an application.
-fn needs_token(values: &Values<'_>) -> bool {
+fn needs_token(values: &StoredValues<'_>) -> bool {
     !matches!(values.text(&CLIENT_ID), Ok(Some(_)))
 }
 
@@ -90,7 +90,11 @@ fn token(secret: Option<Secret>) -> Result<Credentials> {
     Ok(Credentials::Token(secret.ok_or_else(|| incomplete(TOKEN.name, next_step))?))
 }
 
-fn application(values: &Values<'_>, folder: &Path, client_id: String) -> Result<(Credentials, Vec<String>)> {
+fn application(
+    values: &StoredValues<'_>,
+    folder: &Path,
+    client_id: String,
+) -> Result<(Credentials, Vec<String>)> {
     let setting = &PRIVATE_KEY_FILE;
     let path = values
         .text(setting)?

@@ -13,8 +13,8 @@ use std::fs;
 use std::sync::Arc;
 
 use bwdc_connect::directory::ldap::config::{
-    Attributes, Bind, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search, Security,
-    Timeouts,
+    Attributes, Bind, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, SearchSettings,
+    Security, Timeouts,
 };
 use bwdc_connect::directory::{
     self, Abilities, AnyDirectory, Ask, Config, Directory, MOST_KEPT, Others, Progress, ReadExtent,
@@ -61,8 +61,11 @@ member: cn=Outer,ou=groups,dc=example,dc=org\n\n";
 
 fn ldap(paging: Paging) -> World {
     let slapd = Slapd::with(LDIF);
-    let search =
-        |path: &str, class: &str| Search { path: path.into(), object_class: class.into(), filter: None };
+    let search = |path: &str, class: &str| SearchSettings {
+        path: path.into(),
+        object_class: class.into(),
+        filter: None,
+    };
     let config = ldap::Config {
         host: "127.0.0.1".into(),
         fallbacks: Vec::new(),

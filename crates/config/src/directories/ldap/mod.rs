@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bwdc_connect::directory::ldap::config::{
     Attributes, Bind, Config, Flavour, Identity, MadeEmail, OutsideGroups, Paging, PrimaryGroups, Referrals,
-    Search, Security, Timeouts, Tls,
+    SearchSettings, Security, Timeouts, Tls,
 };
 use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_connect::directory::{self, incomplete};
@@ -23,7 +23,7 @@ use crate::kinds::{AskCondition, BuildInput, Built, DirectoryKind, InitQuestion}
 use crate::place;
 use crate::setting::Setting;
 use crate::settings::sync;
-use crate::values::{Values, wrong_type};
+use crate::values::{StoredValues, wrong_type};
 use bwdc_core::error::{Error, Result};
 
 /// Active Directory and other LDAP servers.
@@ -60,7 +60,7 @@ fn build(given: BuildInput<'_>) -> Result<Built> {
 }
 
 fn ldap(
-    values: &Values<'_>,
+    values: &StoredValues<'_>,
     folder: &Path,
     environment: &Environment,
     password: Option<Secret>,
@@ -113,15 +113,19 @@ fn ldap(
     })
 }
 
-fn search(values: &Values<'_>, [path, class, filter]: [&Setting; 3], default_class: &str) -> Result<Search> {
-    Ok(Search {
+fn search(
+    values: &StoredValues<'_>,
+    [path, class, filter]: [&Setting; 3],
+    default_class: &str,
+) -> Result<SearchSettings> {
+    Ok(SearchSettings {
         path: values.text(path)?.unwrap_or_default(),
         object_class: values.text(class)?.unwrap_or_else(|| default_class.to_owned()),
         filter: values.text(filter)?,
     })
 }
 
-fn attributes(values: &Values<'_>) -> Result<Attributes> {
+fn attributes(values: &StoredValues<'_>) -> Result<Attributes> {
     let named = |setting: &Setting, default: &str| -> Result<String> {
         Ok(values.text(setting)?.map_or_else(|| default.to_owned(), |text| text.trim().to_owned()))
     };
@@ -145,7 +149,7 @@ fn attributes(values: &Values<'_>) -> Result<Attributes> {
     })
 }
 
-fn identity(values: &Values<'_>) -> Result<Identity> {
+fn identity(values: &StoredValues<'_>) -> Result<Identity> {
     Ok(match values.text(&EXTERNAL_ID_ATTRIBUTE)? {
         None => Identity::GuidOrDn,
         Some(name) if name.eq_ignore_ascii_case("dn") => Identity::Dn,
@@ -153,7 +157,7 @@ fn identity(values: &Values<'_>) -> Result<Identity> {
     })
 }
 
-fn disabled_by(values: &Values<'_>) -> Result<Vec<DisabledBy>> {
+fn disabled_by(values: &StoredValues<'_>) -> Result<Vec<DisabledBy>> {
     let Some(names) = values.text(&DISABLED_BY)? else {
         return Ok(vec![DisabledBy::UserAccountControl]);
     };
@@ -163,7 +167,7 @@ fn disabled_by(values: &Values<'_>) -> Result<Vec<DisabledBy>> {
     names.split(',').map(mark).collect()
 }
 
-fn security(values: &Values<'_>, folder: &Path) -> Result<Security> {
+fn security(values: &StoredValues<'_>, folder: &Path) -> Result<Security> {
     let path = |setting: &Setting| -> Result<_> {
         Ok(values.text(setting)?.map(|path| place::resolve(folder, &path)))
     };
@@ -202,7 +206,7 @@ enum Authentication {
 
 /// `ldap.currentUser` alone means Kerberos; the existing connector ignores it, so that many a configuration has it beside a user
 /// name with which it logs in.
-fn authentication(values: &Values<'_>) -> Result<Authentication> {
+fn authentication(values: &StoredValues<'_>) -> Result<Authentication> {
     let is = |choice| values.is_choice(&AUTHENTICATION, choice);
     let as_current_user = || -> Result<bool> {
         let is_chosen = values.text(&AUTHENTICATION)?.is_some();
@@ -217,7 +221,7 @@ fn authentication(values: &Values<'_>) -> Result<Authentication> {
     })
 }
 
-fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> Result<Bind> {
+fn bind(values: &StoredValues<'_>, security: &Security, password: Option<Secret>) -> Result<Bind> {
     match authentication(values)? {
         Authentication::Certificate => match security {
             Security::Ldaps(Tls { identity: Some(_), .. })
@@ -238,7 +242,7 @@ fn bind(values: &Values<'_>, security: &Security, password: Option<Secret>) -> R
     }
 }
 
-fn simple(values: &Values<'_>, password: Option<Secret>) -> Result<Bind> {
+fn simple(values: &StoredValues<'_>, password: Option<Secret>) -> Result<Bind> {
     match (values.text(&USERNAME)?, password) {
         (Some(username), Some(password)) => Ok(Bind::Simple { username, password }),
         _ => Err(Error::new("Username/password are not configured.")

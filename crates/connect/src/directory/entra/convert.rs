@@ -137,10 +137,10 @@ pub(super) fn group(record: &GroupRecord, members: &[MemberRecord]) -> Group {
 }
 
 /// Ids of the people, or of the groups, among members.
-pub(super) fn ids(members: &[MemberRecord], kind: Kind) -> HashSet<String> {
+pub(super) fn ids(members: &[MemberRecord], kind: MemberKind) -> HashSet<String> {
     let kind = match kind {
-        Kind::User => USER,
-        Kind::Group => GROUP,
+        MemberKind::User => USER,
+        MemberKind::Group => GROUP,
     };
     let of_kind = members.iter().filter(|member| member.kind.as_deref().is_none_or(|found| found == kind));
     of_kind.map(|member| member.id.to_lowercase()).collect()
@@ -148,7 +148,7 @@ pub(super) fn ids(members: &[MemberRecord], kind: Kind) -> HashSet<String> {
 
 /// Kind of member that a filter looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MemberKind {
     User,
     Group,
 }
@@ -218,8 +218,8 @@ mod tests {
         let record = GroupRecord { id: "g".into(), display_name: "G".into(), visibility: None };
         let ids_of: Vec<_> = group(&record, &members).members.iter().map(|m| m.as_str().to_owned()).collect();
         assert_eq!(ids_of, ["A", "b"]);
-        assert_eq!(ids(&members, Kind::User), HashSet::from(["a".to_owned()]));
-        assert_eq!(ids(&members, Kind::Group), HashSet::from(["b".to_owned()]));
+        assert_eq!(ids(&members, MemberKind::User), HashSet::from(["a".to_owned()]));
+        assert_eq!(ids(&members, MemberKind::Group), HashSet::from(["b".to_owned()]));
     }
 
     #[test]

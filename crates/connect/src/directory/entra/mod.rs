@@ -279,10 +279,10 @@ impl Departed {
 }
 
 impl Side {
-    fn kind(self) -> convert::Kind {
+    fn kind(self) -> convert::MemberKind {
         match self {
-            Self::Users => convert::Kind::User,
-            Self::Groups => convert::Kind::Group,
+            Self::Users => convert::MemberKind::User,
+            Self::Groups => convert::MemberKind::Group,
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::paging::{SIZES, Sight, Tally};
 use super::slices::{self, Slice};
-use super::wire::{Control, Depth, Entry, Outcome, Protection, Search, SearchItem, Wire};
+use super::wire::{Control, Depth, Entry, Outcome, Protection, SearchItem, SearchMessage, Wire};
 use super::{failure, filter, wire};
 use crate::{Error, ErrorKind, Result};
 
@@ -15,7 +15,7 @@ const SERVER_TIME_LIMIT: u32 = 300;
 
 /// Search to run.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct SearchRequest {
     /// Name for messages: "users", "groups".
     pub(super) what: &'static str,
     /// Base DN.
@@ -46,7 +46,7 @@ pub(super) struct Connection<'a> {
 }
 
 /// References that a search returns besides entries. Each is a list of servers that hold the same part of the tree.
-pub(super) type References = Vec<Vec<String>>;
+pub(super) type Continuations = Vec<Vec<String>>;
 
 /// Reason why a search did not succeed.
 enum Ended {
@@ -95,9 +95,9 @@ impl<'a> Connection<'a> {
     /// Passes on every entry once, page after page. An error means that the entries passed on are not all.
     pub(super) async fn search(
         &mut self,
-        request: &Request,
+        request: &SearchRequest,
         mut on_entry: impl FnMut(&Entry<'_>) -> Result<()>,
-    ) -> Result<References> {
+    ) -> Result<Continuations> {
         let mut tally = Tally::default();
         let mut refused = None;
         for size in SIZES {
@@ -117,15 +117,15 @@ impl<'a> Connection<'a> {
     /// Runs the search in parts that the server is willing to examine; the error is its answer to the whole.
     async fn in_slices(
         &mut self,
-        request: &Request,
+        request: &SearchRequest,
         (size, error): (u32, Error),
         tally: &mut Tally,
         on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
-    ) -> Result<References> {
+    ) -> Result<Continuations> {
         // The server does not even examine everything for an id that nobody has.
         let Ok((true, _)) = self.seen(&slices::with_id(request)).await else { return Err(error) };
         let whole = tally.attempt();
-        let mut references = References::new();
+        let mut references = Continuations::new();
         let mut left = Slice::default().parts().unwrap_or_default();
         while let Some(slice) = left.pop() {
             tally.start_over();
@@ -155,11 +155,11 @@ impl<'a> Connection<'a> {
 
     async fn pages(
         &mut self,
-        request: &Request,
+        request: &SearchRequest,
         size: u32,
         tally: &mut Tally,
         on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
-    ) -> std::result::Result<References, Ended> {
+    ) -> std::result::Result<Continuations, Ended> {
         let mut references = Vec::new();
         let mut cookie = Vec::new();
         let mut page = 1;
@@ -178,7 +178,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Whether anything matches, and where else it might.
-    pub(super) async fn exists(&mut self, request: &Request) -> Result<(bool, References)> {
+    pub(super) async fn exists(&mut self, request: &SearchRequest) -> Result<(bool, Continuations)> {
         match self.seen(request).await {
             Ok(seen) => Ok(seen),
             Err(Ended::Failed(error) | Ended::TooLarge(error)) => Err(error),
@@ -196,7 +196,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Runs the search without pages.
-    async fn seen(&mut self, request: &Request) -> std::result::Result<(bool, References), Ended> {
+    async fn seen(&mut self, request: &SearchRequest) -> std::result::Result<(bool, Continuations), Ended> {
         let attempted = self.describe(request, 1);
         let (mut found, mut references) = (false, Vec::new());
         self.start(request, 1, &request.controls, &attempted).await?;
@@ -218,11 +218,11 @@ impl<'a> Connection<'a> {
 
     async fn page(
         &mut self,
-        request: &Request,
+        request: &SearchRequest,
         (size, cookie, page): (u32, Vec<u8>, u32),
         tally: &mut Tally,
         on_entry: &mut impl FnMut(&Entry<'_>) -> Result<()>,
-        references: &mut References,
+        references: &mut Continuations,
     ) -> std::result::Result<Option<Vec<u8>>, Ended> {
         let attempted = &self.describe(request, page);
         let mut controls = request.controls.clone();
@@ -260,7 +260,7 @@ impl<'a> Connection<'a> {
     async fn outcome(
         &mut self,
         attempted: &str,
-        references: &mut References,
+        references: &mut Continuations,
         mut on_entry: impl FnMut(&Entry<'_>) -> Result<()>,
     ) -> Result<Outcome> {
         loop {
@@ -303,7 +303,7 @@ impl<'a> Connection<'a> {
 
     async fn start(
         &mut self,
-        request: &Request,
+        request: &SearchRequest,
         size_limit: u32,
         controls: &[Control],
         attempted: &str,
@@ -316,7 +316,7 @@ impl<'a> Connection<'a> {
             )
             .hint("Check sync.userFilter and sync.groupFilter.")
         })?;
-        let search = Search {
+        let search = SearchMessage {
             base: &request.base,
             depth: request.scope,
             size_limit,
@@ -327,8 +327,8 @@ impl<'a> Connection<'a> {
         self.wire.search(&search, controls).await.map_err(|broken| failure::broken(attempted, broken))
     }
 
-    fn describe(&self, request: &Request, page: u32) -> String {
-        let Request { what, base, filter, .. } = request;
+    fn describe(&self, request: &SearchRequest, page: u32) -> String {
+        let SearchRequest { what, base, filter, .. } = request;
         format!("Reading {what} from {} under `{base}` with {filter} (page {page})", self.config.url())
     }
 

@@ -28,9 +28,9 @@ pub struct Config {
     /// `rootPath` as configured: one, or several separated by `|`.
     pub root: String,
     /// Place and filter of people.
-    pub users: Search,
+    pub users: SearchSettings,
     /// Place and filter of groups.
-    pub groups: Search,
+    pub groups: SearchSettings,
     /// Names of the attributes.
     pub attributes: Attributes,
     /// Id by which people and groups are known.
@@ -160,7 +160,7 @@ pub enum Paging {
 
 /// Place of entries of one kind, and the filter for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Search {
+pub struct SearchSettings {
     /// `userPath` or `groupPath`, prepended to the root; several separated by `|`.
     pub path: String,
     /// Object class.
@@ -266,7 +266,7 @@ pub(super) struct Tree {
     pub(super) domain: Option<String>,
 }
 
-fn bases(root: &str, domain: &Option<String>, search: &Search, setting: &str) -> Result<Vec<String>> {
+fn bases(root: &str, domain: &Option<String>, search: &SearchSettings, setting: &str) -> Result<Vec<String>> {
     parts(&search.path).into_iter().map(|path| base(root, domain, path, setting)).collect()
 }
 
@@ -291,7 +291,7 @@ fn domain_root(root: &str) -> Option<String> {
     root.find("dc=").map(|at| root[at..].to_owned())
 }
 
-impl Search {
+impl SearchSettings {
     /// Filter of a complete read.
     pub(super) fn filter(&self) -> String {
         // `*` alone means every class.

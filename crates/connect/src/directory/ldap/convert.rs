@@ -33,7 +33,7 @@ const BY_UID: &str = "uid:";
 
 /// References to members, each stored once, however many groups it occurs in.
 #[derive(Debug, Default)]
-pub(super) struct References {
+pub(super) struct MemberReferences {
     known: foldhash::HashSet<Arc<str>>,
     /// Buffer for normalising names, most of which are known already.
     buffer: String,
@@ -41,7 +41,7 @@ pub(super) struct References {
     new: usize,
 }
 
-impl References {
+impl MemberReferences {
     fn text(&mut self, text: &str) -> ReferenceId {
         intern((&mut self.known, &mut self.new), text)
     }
@@ -142,7 +142,7 @@ pub(super) fn member_values(config: &Config) -> MemberValues {
 
 /// Person, and the name by which `memberUid` would refer to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Person {
+pub(super) struct PersonEntry {
     pub(super) user: User,
     pub(super) uid: Option<Box<str>>,
     /// See [`numbered`].
@@ -150,7 +150,7 @@ pub(super) struct Person {
     pub(super) kind: AccountKind,
 }
 
-impl Person {
+impl PersonEntry {
     /// In octets.
     pub(super) fn size(&self) -> usize {
         let User { external_id, reference_id, email, .. } = &self.user;
@@ -183,7 +183,7 @@ pub(super) fn person(
     config: &Config,
     found: EntryState,
     now: Timestamp,
-) -> Result<Person> {
+) -> Result<PersonEntry> {
     let external_id = external_id(record, &config.identity)?;
     let reference_id = own_reference(&record.dn());
     let is_found_by_id = external_id.as_str() == &*record.dn();
@@ -196,7 +196,7 @@ pub(super) fn person(
         status: status(record, config, found, now),
     };
     let uid = record.text(UID).map(|uid| uid.to_lowercase().into_boxed_str());
-    Ok(Person {
+    Ok(PersonEntry {
         user,
         uid,
         primary_group: of_primary_groups(config, PRIMARY_GROUP_ID).and_then(|name| numbered(record, name)),
@@ -308,7 +308,7 @@ impl Rest {
 pub(super) fn group(
     record: &Entry<'_>,
     config: &Config,
-    references: &mut References,
+    references: &mut MemberReferences,
 ) -> Result<Option<GroupRecord>> {
     let name = record
         .text(&config.attributes.group_name)
@@ -335,7 +335,7 @@ pub(super) fn group(
 pub(super) fn members(
     record: &Entry<'_>,
     attribute: &str,
-    references: &mut References,
+    references: &mut MemberReferences,
 ) -> (Vec<ReferenceId>, Rest) {
     let mut members = Vec::new();
     let mut rest = Rest::Complete;
@@ -364,7 +364,7 @@ fn range(option: &str) -> Option<Option<Rest>> {
 }
 
 /// Makes a reference: a value with both `=` and `,` is a DN, any other a user name.
-fn member(value: &[u8], references: &mut References) -> ReferenceId {
+fn member(value: &[u8], references: &mut MemberReferences) -> ReferenceId {
     let text = String::from_utf8_lossy(value);
     if text.contains('=') && text.contains(',') {
         references.dn(&text)
@@ -382,7 +382,7 @@ fn numbered(record: &Entry<'_>, attribute: &str) -> Option<Box<str>> {
 }
 
 /// Makes people members of their primary groups.
-pub(super) fn join_primary_groups(groups: &mut [GroupRecord], people: &[Person]) {
+pub(super) fn join_primary_groups(groups: &mut [GroupRecord], people: &[PersonEntry]) {
     let mut members: HashMap<&str, Vec<&ReferenceId>> = HashMap::new();
     for person in people {
         if let Some(group) = person.primary_group.as_deref() {
@@ -396,7 +396,7 @@ pub(super) fn join_primary_groups(groups: &mut [GroupRecord], people: &[Person])
 }
 
 /// Replaces references by user name with those of the people who have it. Unknown names stay and are counted later.
-pub(super) fn resolve_uids(groups: &mut [Group], people: &[Person]) {
+pub(super) fn resolve_uids(groups: &mut [Group], people: &[PersonEntry]) {
     let uids: HashMap<&str, &ReferenceId> = people
         .iter()
         .filter_map(|person| person.uid.as_deref().map(|uid| (uid, &person.user.reference_id)))

@@ -4,9 +4,9 @@ use bwdc_core::entry::ReferenceId;
 use bwdc_core::note::{Note, Noted, Step};
 use futures_util::future::try_join_all;
 
-use super::client::{self, Connection, Request};
+use super::client::{self, Connection, SearchRequest};
 use super::config::OutsideGroups;
-use super::convert::{self, GroupRecord, Person, References, Rest};
+use super::convert::{self, GroupRecord, MemberReferences, PersonEntry, Rest};
 use super::referral::{SearchTarget, SearchTargets};
 use super::wire::Depth;
 use super::{AT_ONCE, Ask, Config, Ldap, Progress, Seen, Since, is_dn, once_each};
@@ -50,7 +50,7 @@ impl Ldap {
         base: &str,
         progress: &Progress,
     ) -> Result<Noted<Vec<GroupRecord>>> {
-        let request = Request {
+        let request = SearchRequest {
             what: "groups",
             base: base.to_owned(),
             scope: Depth::Subtree,
@@ -87,7 +87,7 @@ impl Ldap {
     pub(super) async fn read_outside_groups(
         &self,
         groups: &[GroupRecord],
-        people: &[Person],
+        people: &[PersonEntry],
         progress: &Progress,
     ) -> Result<Noted<Vec<GroupRecord>>> {
         let (mut found, mut notes) = (Vec::new(), Vec::new());
@@ -117,7 +117,7 @@ impl Ldap {
             let mut connection = Connection::open(&self.config).await?;
             let (mut found, mut notes) = (Vec::new(), Vec::new());
             for name in names.iter().skip(worker).step_by(workers) {
-                let request = Request {
+                let request = SearchRequest {
                     what: "a group outside sync.groupPath",
                     base: name.as_str().to_owned(),
                     scope: Depth::Base,
@@ -153,7 +153,7 @@ pub(super) fn unknown_members(groups: &[GroupRecord], seen: &mut Seen) -> Vec<Re
 pub(super) async fn groups_at(
     place: &SearchTarget,
     progress: &Progress,
-) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
+) -> Result<(Vec<GroupRecord>, Vec<Note>, client::Continuations)> {
     let mut connection = Connection::open(&place.config).await?;
     let found = groups_on(&mut connection, &place.request, progress).await?;
     connection.close().await;
@@ -162,12 +162,12 @@ pub(super) async fn groups_at(
 
 pub(super) async fn groups_on(
     connection: &mut Connection<'_>,
-    request: &Request,
+    request: &SearchRequest,
     progress: &Progress,
-) -> Result<(Vec<GroupRecord>, Vec<Note>, client::References)> {
+) -> Result<(Vec<GroupRecord>, Vec<Note>, client::Continuations)> {
     let config = connection.config();
     let mut records: Vec<GroupRecord> = Vec::new();
-    let mut members = References::default();
+    let mut members = MemberReferences::default();
     let mut notes = Vec::new();
     let mut unfinished: Vec<(usize, String)> = Vec::new();
     let references = connection
@@ -212,7 +212,7 @@ pub(super) async fn complete(
             share.map(|(at, dn)| (*at, dn.as_str(), records[*at].rest)).collect();
         async move {
             let mut connection = Connection::open(config).await?;
-            let mut references = References::default();
+            let mut references = MemberReferences::default();
             let mut found = Vec::with_capacity(share.len());
             for (at, dn, rest) in share {
                 found
@@ -234,13 +234,13 @@ pub(super) async fn rest_of_members(
     connection: &mut Connection<'_>,
     dn: &str,
     mut rest: Rest,
-    references: &mut References,
+    references: &mut MemberReferences,
     progress: &Progress,
 ) -> Result<Vec<ReferenceId>> {
     let member = &connection.config().attributes.member;
     let mut members = Vec::new();
     while let Rest::From(from) = rest {
-        let request = Request {
+        let request = SearchRequest {
             what: "more members",
             base: dn.to_owned(),
             scope: Depth::Base,

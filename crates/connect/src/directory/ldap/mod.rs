@@ -27,10 +27,10 @@ use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use jiff::Timestamp;
 
-use self::client::{Connection, Request};
+use self::client::{Connection, SearchRequest};
 pub use self::config::Config;
-use self::config::{Flavour, Referrals, Search, Tree, and};
-use self::convert::{AccountKind, EntryState, GroupRecord, Person, USER_ACCOUNT};
+use self::config::{Flavour, Referrals, SearchSettings, Tree, and};
+use self::convert::{AccountKind, EntryState, GroupRecord, PersonEntry, USER_ACCOUNT};
 use self::referral::SearchTargets;
 pub use self::root_dse::{Product, RootDse, root_dse};
 use self::wire::Depth;
@@ -102,11 +102,11 @@ impl Ldap {
         what: &'static str,
         filter: String,
         progress: &Progress,
-    ) -> Result<Noted<Vec<Person>>> {
+    ) -> Result<Noted<Vec<PersonEntry>>> {
         let (mut people, mut notes) = (Vec::new(), Vec::new());
         let bases = self.user_bases();
         for base in &bases {
-            let request = Request {
+            let request = SearchRequest {
                 what,
                 base: (*base).to_owned(),
                 scope: Depth::Subtree,
@@ -119,17 +119,17 @@ impl Ldap {
             notes.extend(said);
         }
         if self.may_find_twice(&bases) {
-            once_each(&mut people, |person: &Person| person.user.reference_id.clone());
+            once_each(&mut people, |person: &PersonEntry| person.user.reference_id.clone());
         }
         Ok((people, notes))
     }
 
     async fn search_people(
         &self,
-        request: &Request,
+        request: &SearchRequest,
         found: EntryState,
         progress: &Progress,
-    ) -> Result<Noted<Vec<Person>>> {
+    ) -> Result<Noted<Vec<PersonEntry>>> {
         let mut places = SearchTargets::of(&self.config, request.clone());
         let mut people = Vec::new();
         let now = Timestamp::now();
@@ -153,7 +153,7 @@ impl Ldap {
     /// Whether anything matches under any of these bases.
     async fn exists(&self, what: &'static str, bases: &[&str], filter: &str) -> Result<bool> {
         for base in bases {
-            let request = Request {
+            let request = SearchRequest {
                 what,
                 base: (*base).to_owned(),
                 scope: Depth::Subtree,
@@ -183,7 +183,7 @@ impl Ldap {
 
     /// Whether the revision attribute exists in the searched entries. On a server that does not know it, the condition
     /// would match nothing, and every sync after the first would find nobody.
-    async fn knows_revision(&self, bases: &[&str], search: &Search) -> Result<bool> {
+    async fn knows_revision(&self, bases: &[&str], search: &SearchSettings) -> Result<bool> {
         let Some(attribute) = &self.config.attributes.revision else { return Ok(false) };
         let filter = and(&search.without_filter().filter(), &format!("({attribute}=*)"));
         self.exists("the revision attribute", bases, &filter).await
@@ -219,7 +219,7 @@ impl Ldap {
         ask: &Ask,
         since: Option<Timestamp>,
         progress: &Progress,
-    ) -> Result<Noted<Vec<Person>>> {
+    ) -> Result<Noted<Vec<PersonEntry>>> {
         if !ask.scope.has_users() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -259,11 +259,11 @@ impl Ldap {
     async fn read_others(
         &self,
         ask: &Ask,
-        asked_for: &[Person],
+        asked_for: &[PersonEntry],
         groups: &[GroupRecord],
         is_everybody: Everybody,
         progress: &Progress,
-    ) -> Result<Vec<Person>> {
+    ) -> Result<Vec<PersonEntry>> {
         let matters = ask.others == Others::Always
             || !groups.is_empty()
             || asked_for.iter().any(|person| person.user.status != Status::Active);
@@ -409,10 +409,10 @@ impl Directory for Ldap {
 }
 
 /// Reports entries among the people that are not persons. They stay: an administrator who set the class `person`
-fn others_among(people: &[Person]) -> Option<Note> {
+fn others_among(people: &[PersonEntry]) -> Option<Note> {
     const SHOWN: usize = 3;
     let is_other =
-        |person: &&Person| person.kind == AccountKind::Other && person.user.status == Status::Active;
+        |person: &&PersonEntry| person.kind == AccountKind::Other && person.user.status == Status::Active;
     let addresses: Vec<&str> = people
         .iter()
         .filter(is_other)

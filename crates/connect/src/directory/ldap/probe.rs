@@ -1,8 +1,8 @@
 //! Checks of `doctor`: every step of a read separately, up to the first that fails.
 
 use super::Ldap;
-use super::client::{Connection, Request, tls_config};
-use super::config::{Config, Identity, Search, Security, and};
+use super::client::{Connection, SearchRequest, tls_config};
+use super::config::{Config, Identity, SearchSettings, Security, and};
 use super::wire::Depth;
 use super::{discovery, nothing};
 use crate::directory::ReadScope;
@@ -144,7 +144,7 @@ fn group_attributes(config: &Config) -> Vec<Expected<'_>> {
 struct Kinds<'a> {
     name: &'static str,
     base: &'a str,
-    search: &'a Search,
+    search: &'a SearchSettings,
     class_setting: &'static str,
     filter_setting: &'static str,
     path_setting: &'static str,
@@ -219,7 +219,7 @@ impl Kinds<'_> {
     }
 
     async fn exists(&self, connection: &mut Connection<'_>, scope: Depth, filter: &str) -> Result<bool> {
-        let request = Request {
+        let request = SearchRequest {
             what: "what is there",
             base: self.base.to_owned(),
             scope,

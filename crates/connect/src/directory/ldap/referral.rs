@@ -6,7 +6,7 @@ use bwdc_core::note::{Note, Step};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::client::{References, Request};
+use super::client::{Continuations, SearchRequest};
 use super::config::{Bind, Config, Referrals, Security};
 use super::wire::Depth;
 use super::{dn, first_reachable};
@@ -19,7 +19,7 @@ const LIMIT: usize = 200;
 #[derive(Clone, Debug)]
 pub(super) struct SearchTarget {
     pub(super) config: Config,
-    pub(super) request: Request,
+    pub(super) request: SearchRequest,
 }
 
 /// Places of one search: the first, and those it is referred to.
@@ -32,7 +32,7 @@ pub(super) struct SearchTargets {
 }
 
 impl SearchTargets {
-    pub(super) fn of(config: &Config, request: Request) -> Self {
+    pub(super) fn of(config: &Config, request: SearchRequest) -> Self {
         let mut places = Self { left: VecDeque::new(), seen: Vec::new(), notes: Vec::new() };
         places.add(SearchTarget { config: config.clone(), request });
         places
@@ -52,7 +52,7 @@ impl SearchTargets {
 
     /// Records the references of a place. A server that cannot be reached, or that is not allowed, is an error: without it the
     /// read is not complete.
-    pub(super) async fn refer(&mut self, from: &SearchTarget, references: References) -> Result<()> {
+    pub(super) async fn refer(&mut self, from: &SearchTarget, references: Continuations) -> Result<()> {
         for servers in references {
             let Some(first) = servers.first() else { continue };
             if is_without_people(first) {
@@ -129,7 +129,7 @@ fn referred(from: &SearchTarget, url: &str) -> Result<SearchTarget> {
     };
     let mut config = from.config.on(host.trim_matches(['[', ']']).to_owned());
     config.port = parsed.port().unwrap_or(config.port);
-    Ok(SearchTarget { config, request: Request { base, scope, ..from.request.clone() } })
+    Ok(SearchTarget { config, request: SearchRequest { base, scope, ..from.request.clone() } })
 }
 
 /// Allows the password over TLS, to the configured host, or to a host in the domain that is read.
@@ -182,7 +182,7 @@ mod tests {
             "ldap://[::1]:389/",
             "ldap:///CN=Configuration,DC=corp,DC=example",
         ])) {
-            let request = Request {
+            let request = SearchRequest {
                 what: "users", base: "dc=corp,dc=example".to_owned(), scope: Depth::Subtree, filter: String::new(),
                 attributes: Vec::new(), controls: Vec::new(),
             };

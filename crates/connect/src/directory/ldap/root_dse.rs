@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::client::{Connection, Request};
+use super::client::{Connection, SearchRequest};
 use super::config::{Config, Paging};
 use super::wire::{Depth, Entry};
 use super::{discovery, first_reachable, nothing};
@@ -52,7 +52,7 @@ const ATTRIBUTES: [&str; 6] = [
 pub async fn root_dse(config: &Config) -> Result<RootDse> {
     // The root DSE is one entry: some servers refuse to page it.
     let config = Config { paging: Paging::Unpaged, ..config.clone() };
-    let request = Request {
+    let request = SearchRequest {
         what: "the server's description of itself",
         base: String::new(),
         scope: Depth::Base,
@@ -117,7 +117,7 @@ async fn is_freeipa(connection: &mut Connection<'_>, found: &RootDse) -> Result<
     else {
         return Ok(false);
     };
-    let request = Request {
+    let request = SearchRequest {
         what: "FreeIPA's accounts",
         base: format!("cn=users,cn=accounts,{root}"),
         scope: Depth::Base,

@@ -4,7 +4,7 @@
 //!
 //! Adjacent ranges share their ends, and the first and the last are open. So no id is outside of them, whatever ids look like.
 
-use super::client::Request;
+use super::client::SearchRequest;
 use super::config::and;
 
 /// Id on every entry of 389 Directory Server: four times eight hexadecimal digits, as in `c1fcb120-eaad11f1-b7d3ea2b-8ea2865c`.
@@ -23,8 +23,8 @@ pub(super) struct Slice {
 }
 
 /// Search for entries that have an id: if there are none, ranges are of no use.
-pub(super) fn with_id(request: &Request) -> Request {
-    Request {
+pub(super) fn with_id(request: &SearchRequest) -> SearchRequest {
+    SearchRequest {
         filter: and(&request.filter, &format!("({ID}=*)")),
         attributes: super::nothing(),
         ..request.clone()
@@ -50,11 +50,11 @@ impl Slice {
     }
 
     /// Search for the entries in this range.
-    pub(super) fn of(&self, request: &Request) -> Request {
+    pub(super) fn of(&self, request: &SearchRequest) -> SearchRequest {
         let from = self.from.as_ref().map(|id| format!("({ID}>={id})"));
         let to = self.to.as_ref().map(|id| format!("({ID}<={id})"));
         let conditions: String = from.into_iter().chain(to).collect();
-        Request { filter: and(&request.filter, &conditions), ..request.clone() }
+        SearchRequest { filter: and(&request.filter, &conditions), ..request.clone() }
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn parts_are_ranges_of_beginnings() {
-        let request = Request {
+        let request = SearchRequest {
             what: "users",
             base: "dc=x".into(),
             scope: super::super::Depth::Subtree,

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::config::{
-    Attributes, Bind, Config, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, Search,
-    Security, Timeouts,
+    Attributes, Bind, Config, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals,
+    SearchSettings, Security, Timeouts,
 };
-use super::convert::{EntryState, References, Rest, group, members, person};
+use super::convert::{EntryState, MemberReferences, Rest, group, members, person};
 use super::disabled::DisabledBy;
 use super::wire::played::{self, read};
 use bwdc_core::Secret;
 
 pub(super) fn config(identity: Identity) -> Config {
-    let search = || Search { path: String::new(), object_class: "person".into(), filter: None };
+    let search = || SearchSettings { path: String::new(), object_class: "person".into(), filter: None };
     Config {
         host: "localhost".into(),
         fallbacks: Vec::new(),
@@ -69,7 +69,7 @@ fn names_have_no_case_and_subtypes_count_as_a_fallback() {
 fn members_of_every_form_count() {
     let found = |attributes: &[(&str, &[&[u8]])]| {
         let (found, rest) =
-            members(&read(&record("cn=g,dc=x", attributes)), "member", &mut References::default());
+            members(&read(&record("cn=g,dc=x", attributes)), "member", &mut MemberReferences::default());
         (found.len(), rest)
     };
     let a: &[u8] = b"cn=a,dc=x";
@@ -152,7 +152,7 @@ proptest! {
         let config = config(Identity::GuidOrDn);
         let odd = played::entry(&dn, &attributes);
         let good = record("cn=good,dc=x", &[("mail", &[b"good@x.org"]), ("name", &[b"Good"]), ("member", &[b"cn=good,dc=x"])]);
-        let mut references = References::default();
+        let mut references = MemberReferences::default();
         let now = Timestamp::now();
         prop_assert!(person(&read(&odd), &config, EntryState::Living, now).is_ok());
         prop_assert!(group(&read(&odd), &config, &mut references).is_ok());

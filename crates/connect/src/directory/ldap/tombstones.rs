@@ -3,9 +3,9 @@
 use bwdc_core::note::{Note, Noted, Step};
 use jiff::Timestamp;
 
-use super::client::{Connection, Request};
+use super::client::{Connection, SearchRequest};
 use super::config::{Flavour, and};
-use super::convert::{self, EntryState, Person};
+use super::convert::{self, EntryState, PersonEntry};
 use super::wire::{Control, Criticality, Depth};
 use super::{Ask, Ldap, Progress, SHOW_DELETED, nothing, unique};
 use crate::{ErrorKind, Result};
@@ -16,7 +16,7 @@ impl Ldap {
         &self,
         since: Option<Timestamp>,
         progress: &Progress,
-    ) -> Result<Noted<Vec<Person>>> {
+    ) -> Result<Noted<Vec<PersonEntry>>> {
         let (mut people, mut notes) = (Vec::new(), Vec::new());
         for root in unique(self.trees.iter().filter_map(|tree| tree.domain.as_deref())) {
             let (found, said) = self.tombstones_of(root, since, progress).await?;
@@ -31,9 +31,9 @@ impl Ldap {
         root: &str,
         since: Option<Timestamp>,
         progress: &Progress,
-    ) -> Result<Noted<Vec<Person>>> {
+    ) -> Result<Noted<Vec<PersonEntry>>> {
         let filter = and(&self.config.users.without_filter().filter(), "(isDeleted=TRUE)");
-        let request = Request {
+        let request = SearchRequest {
             what: "deleted users",
             base: format!("CN=Deleted Objects,{root}"),
             scope: Depth::Subtree,
@@ -76,8 +76,8 @@ impl Ldap {
 
     /// Whether the account can see the container of deleted entries. Active Directory silently hides entries from accounts without
     /// the permission.
-    pub(super) async fn may_see(&self, tombstones: &Request) -> Result<bool> {
-        let request = Request {
+    pub(super) async fn may_see(&self, tombstones: &SearchRequest) -> Result<bool> {
+        let request = SearchRequest {
             what: "the container of deleted users",
             scope: Depth::Base,
             filter: "(objectClass=*)".to_owned(),
@@ -99,7 +99,7 @@ impl Ldap {
         ask: &Ask,
         since: Option<Timestamp>,
         progress: &Progress,
-    ) -> Result<Noted<Vec<Person>>> {
+    ) -> Result<Noted<Vec<PersonEntry>>> {
         let wanted = self.config.flavour == Flavour::ActiveDirectory && ask.scope.has_users();
         if wanted { self.tombstones(since, progress).await } else { Ok((Vec::new(), Vec::new())) }
     }

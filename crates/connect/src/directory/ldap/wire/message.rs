@@ -65,7 +65,7 @@ impl Control {
 
 /// Search as it is sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Search<'a> {
+pub(crate) struct SearchMessage<'a> {
     pub(crate) base: &'a str,
     pub(crate) depth: Depth,
     /// Largest number of entries; 0 for all.
@@ -90,7 +90,7 @@ pub(crate) enum Request<'a> {
         mechanism: &'a str,
         credentials: Option<&'a [u8]>,
     },
-    Search(&'a Search<'a>),
+    Search(&'a SearchMessage<'a>),
     StartTls,
     Unbind,
 }
@@ -147,7 +147,7 @@ impl Request<'_> {
     }
 }
 
-impl Search<'_> {
+impl SearchMessage<'_> {
     fn fill(&self, request: &mut Writer) {
         request.value(tag::OCTET_STRING, self.base.as_bytes());
         let depth = match self.depth {

@@ -28,7 +28,7 @@ pub(crate) use self::entry::Entry;
 #[cfg(test)]
 pub(crate) use self::message::played;
 use self::message::{Answer, Request, Role, TooLong, decode, too_long};
-pub(crate) use self::message::{Control, Criticality, Depth, Outcome, Search};
+pub(crate) use self::message::{Control, Criticality, Depth, Outcome, SearchMessage};
 
 /// Longest value of an attribute; addresses, names and ids are shorter.
 pub(crate) const LONGEST_VALUE: usize = 1024 * 1024;
@@ -204,7 +204,7 @@ impl Wire {
     }
 
     /// Starts a search; [`Self::found`] returns its results.
-    pub(crate) async fn search(&mut self, search: &Search<'_>, controls: &[Control]) -> Result<()> {
+    pub(crate) async fn search(&mut self, search: &SearchMessage<'_>, controls: &[Control]) -> Result<()> {
         self.send(&Request::Search(search), controls).await
     }
 
