@@ -53,14 +53,14 @@ pub(super) fn schema() -> Answer {
 }
 
 pub(super) async fn run(
-    given: &super::Invocation,
+    invocation: &super::Invocation,
     arguments: &Arguments,
     interaction: Interaction,
 ) -> Result<Answer> {
-    let context = &arguments.which.context(given)?;
+    let context = &arguments.which.context(invocation)?;
     let name = arguments.setting.to_lowercase();
     match (name.as_str(), &arguments.value) {
-        ("list", None) => list(context, &given.setup).await,
+        ("list", None) => list(context, &invocation.setup).await,
         ("get", Some(name)) => get(context, settings::find(name)?).await,
         ("unset", Some(name)) => unset(context, settings::find(name)?).await,
         ("get" | "unset", None) => Err(Error::new(format!("`config {name}` needs the name of a setting."))

@@ -40,46 +40,50 @@ pub(super) struct Arguments {
     metrics: Option<SocketAddr>,
 }
 
-pub(super) async fn run(arguments: Arguments, given: Invocation) -> Result<Answer> {
-    if !given.style.quiet {
-        log::on_stderr(&given.setup.log);
+pub(super) async fn run(arguments: Arguments, invocation: Invocation) -> Result<Answer> {
+    if !invocation.style.quiet {
+        log::on_stderr(&invocation.setup.log);
     }
-    if let Some(warning) = zone::warning(&given.environment) {
+    if let Some(warning) = zone::warning(&invocation.environment) {
         tracing::warn!("{warning}");
     }
     let workers = Workers {
-        log: given.setup.log.variables(),
-        quiet: given.style.quiet,
+        log: invocation.setup.log.variables(),
+        quiet: invocation.style.quiet,
         longest: Duration::from_secs(arguments.longest),
     };
     // What happens is in the log; nobody waits for answers.
-    let given = given.quietly();
-    let home = home(&arguments.which, &given)?;
-    let load = |moment| configured(&arguments, given.again()?, moment);
+    let invocation = invocation.quietly();
+    let home = home(&arguments.which, &invocation)?;
+    let load = |moment| configured(&arguments, invocation.again()?, moment);
     bwdc_daemon::run(&home, workers, load).await?;
     Ok(Answer::Nothing)
 }
 
 /// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.
-pub(super) fn home(which: &Which, given: &Invocation) -> Result<std::path::PathBuf> {
-    if let Some(folder) = given.setup.installation.as_ref().and_then(|found| found.path.parent()) {
+pub(super) fn home(which: &Which, invocation: &Invocation) -> Result<std::path::PathBuf> {
+    if let Some(folder) = invocation.setup.installation.as_ref().and_then(|found| found.path.parent()) {
         return Ok(folder.to_owned());
     }
-    let jobs = which.standing(given, Wish::Sync)?;
+    let jobs = which.standing(invocation, Wish::Sync)?;
     let first =
         jobs.iter().flat_map(SyncJob::contexts).next().map(|context| context.file.folder().to_owned());
-    Ok(first.unwrap_or_else(|| given.folder.clone()))
+    Ok(first.unwrap_or_else(|| invocation.folder.clone()))
 }
 
-fn configured(arguments: &Arguments, given: Invocation, moment: LoadOccasion) -> Result<Configured<Times>> {
-    let jobs = arguments.which.standing(&given, Wish::Sync)?;
-    let others = given.others(&jobs).iter().map(SyncJob::errand).collect();
-    let configuration = |job| configuration(job, &given, moment);
+fn configured(
+    arguments: &Arguments,
+    invocation: Invocation,
+    moment: LoadOccasion,
+) -> Result<Configured<Times>> {
+    let jobs = arguments.which.standing(&invocation, Wish::Sync)?;
+    let others = invocation.others(&jobs).iter().map(SyncJob::errand).collect();
+    let configuration = |job| configuration(job, &invocation, moment);
     let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(configuration).collect();
     Ok(Configured {
-        at_once: arguments.at_once.unwrap_or(given.setup.at_once.value).0,
+        at_once: arguments.at_once.unwrap_or(invocation.setup.at_once.value).0,
         spread: SignedDuration::from_secs(arguments.spread.into()),
-        metrics: arguments.metrics.or(given.setup.listen.map(|listen| listen.value.0)),
+        metrics: arguments.metrics.or(invocation.setup.listen.map(|listen| listen.value.0)),
         instances: instances?,
         others,
     })
@@ -89,10 +93,10 @@ fn configured(arguments: &Arguments, given: Invocation, moment: LoadOccasion) ->
 /// keeps nobody else from running.
 fn configuration(
     job: SyncJob,
-    given: &Invocation,
+    invocation: &Invocation,
     moment: LoadOccasion,
 ) -> Result<(String, Configuration<Times>)> {
-    let understood = times(&job, given).and_then(|times| Ok((times, last(&job)?)));
+    let understood = times(&job, invocation).and_then(|times| Ok((times, last(&job)?)));
     let (timetable, last) = match (understood, moment) {
         (Ok(understood), _) => understood,
         (Err(error), LoadOccasion::Reload) => return Err(error.while_doing(job.name())),
@@ -108,8 +112,9 @@ fn configuration(
 }
 
 /// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.
-fn times(job: &SyncJob, given: &Invocation) -> Result<Times> {
-    if let Some(schedule) = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()))
+fn times(job: &SyncJob, invocation: &Invocation) -> Result<Times> {
+    if let Some(schedule) =
+        invocation.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()))
     {
         return schedule.times().map(Times::By);
     }

@@ -32,9 +32,9 @@ pub(super) struct Arguments {
     pub(super) which: Which,
 }
 
-pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
-    let mut findings = of_machine(given);
-    match arguments.which.contexts(given)? {
+pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
+    let mut findings = of_machine(invocation);
+    match arguments.which.contexts(invocation)? {
         Contexts::One(context) => findings.extend(Examination::new(&context).whole().await),
         Contexts::Several(contexts) => {
             for context in &contexts {
@@ -54,7 +54,7 @@ pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Resu
     if arguments.json {
         return Ok((Answer::Object(value), exit));
     }
-    let mut text: Vec<String> = findings.iter().map(|finding| finding.line(given.style)).collect();
+    let mut text: Vec<String> = findings.iter().map(|finding| finding.line(invocation.style)).collect();
     text.push(match (failed, doubtful) {
         (0, 0) => "\nEverything is in order.".to_owned(),
         (0, _) => format!("\nIt works; {doubtful} warning(s)."),
@@ -126,8 +126,8 @@ impl From<probe::Check> for Finding {
 }
 
 /// `bwdc.toml` and the log, where there are any.
-fn of_machine(given: &super::Invocation) -> Vec<Finding> {
-    let setup = &given.setup;
+fn of_machine(invocation: &super::Invocation) -> Vec<Finding> {
+    let setup = &invocation.setup;
     let toml = setup.installation.as_ref().map(|installation| {
         let path = installation.path.display();
         match installation.warning() {

@@ -19,10 +19,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(
-    given: &Invocation,
+    invocation: &Invocation,
     Arguments { object, which }: Arguments,
 ) -> Result<(Answer, Exit)> {
-    several::each(which.contexts(given)?, given.style, async |context| of(context, &object).await).await
+    several::each(which.contexts(invocation)?, invocation.style, async |context| of(context, &object).await)
+        .await
 }
 
 async fn of(context: &Context, object: &str) -> Result<Answer> {

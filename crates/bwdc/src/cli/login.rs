@@ -38,11 +38,11 @@ pub(super) enum KeyOrigin {
 }
 
 pub(super) async fn run(
-    given: &Invocation,
+    invocation: &Invocation,
     arguments: Arguments,
     interaction: Interaction,
 ) -> Result<Answer> {
-    let context = &arguments.which.context(given)?;
+    let context = &arguments.which.context(invocation)?;
     let data = context.file.load()?;
     if is_logged_in(context, &data).await? {
         let organization = data.organization_id().unwrap_or("(unknown)");
@@ -120,8 +120,8 @@ pub(super) async fn is_logged_in(context: &Context, data: &Data) -> Result<bool>
     }
     let in_file = matches!(context.secrets.destination(data), SecretDestination::SecretsFile(_));
     let is_known = data.organization_id().is_some();
-    let given = session::given_key(data, &context.secrets).await?;
-    Ok(in_file && is_known && matches!(given, Some((_, SecretSource::SecretsFile(_)))))
+    let invocation = session::given_key(data, &context.secrets).await?;
+    Ok(in_file && is_known && matches!(invocation, Some((_, SecretSource::SecretsFile(_)))))
 }
 
 /// From the command line, from where it is given, or from a person.

@@ -240,13 +240,13 @@ impl Invocation {
     }
 
     fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
-        let given = Self::find(global, environment, style)?;
-        given.setup.check_log()?;
-        crate::log::start(&given.environment, style, Some(&given.setup.log));
-        if let Some(warning) = given.setup.installation.as_ref().and_then(|found| found.warning()) {
-            given.context().warn(&warning);
+        let invocation = Self::find(global, environment, style)?;
+        invocation.setup.check_log()?;
+        crate::log::start(&invocation.environment, style, Some(&invocation.setup.log));
+        if let Some(warning) = invocation.setup.installation.as_ref().and_then(|found| found.warning()) {
+            invocation.context().warn(&warning);
         }
-        Ok(given)
+        Ok(invocation)
     }
 
     /// The same, as it is configured now.
@@ -280,28 +280,29 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Interaction::Terminal
     };
     let done = |answer: Answer| (answer, Exit::Success);
-    let given = || Invocation::of(cli.global.clone(), environment.clone(), style);
+    let invocation = || Invocation::of(cli.global.clone(), environment.clone(), style);
     // Somebody waits for these.
     let given_soon = || Invocation::of(cli.global.clone(), environment.clone().with_short_patience(), style);
     match cli.command {
         Command::Login(arguments) => login::run(&given_soon()?, arguments, interaction).await.map(done),
-        Command::Logout(which) => several::each(which.contexts(&given()?)?, style, logout::run).await,
-        Command::Test(arguments) => test::run(&given()?, arguments).await,
-        Command::Sync(arguments) => sync::run(&given()?, arguments).await,
-        Command::LastSync(arguments) => last_sync::run(&given()?, arguments).await,
+        Command::Logout(which) => several::each(which.contexts(&invocation()?)?, style, logout::run).await,
+        Command::Test(arguments) => test::run(&invocation()?, arguments).await,
+        Command::Sync(arguments) => sync::run(&invocation()?, arguments).await,
+        Command::LastSync(arguments) => last_sync::run(&invocation()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
-        Command::Config(arguments) => config::run(&given()?, &arguments, interaction).await.map(done),
+        Command::Config(arguments) => config::run(&invocation()?, &arguments, interaction).await.map(done),
         Command::DataFile(which) => {
-            several::each(which.contexts(&given()?)?, style, async |context| Ok(data_file::run(context)))
+            several::each(which.contexts(&invocation()?)?, style, async |context| Ok(data_file::run(context)))
                 .await
         }
         Command::ClearCache(which) => {
-            several::each(which.contexts(&given()?)?, style, async |context| clear_cache::run(context)).await
+            several::each(which.contexts(&invocation()?)?, style, async |context| clear_cache::run(context))
+                .await
         }
         Command::Init(arguments) => init::run(&given_soon()?, arguments, interaction).await.map(done),
-        Command::Daemon(arguments) => daemon::run(arguments, given()?).await.map(done),
-        Command::Status(arguments) => status::run(arguments, &given()?).await,
-        Command::Log(arguments) => log::run(arguments, &given()?).await,
+        Command::Daemon(arguments) => daemon::run(arguments, invocation()?).await.map(done),
+        Command::Status(arguments) => status::run(arguments, &invocation()?).await,
+        Command::Log(arguments) => log::run(arguments, &invocation()?).await,
         Command::Doctor(arguments) => doctor::run(&given_soon()?, arguments).await,
         Command::Schedule(arguments) => schedule::run(&environment, arguments, &cli.global.setup(), style),
         Command::Update => update::run(&environment).await.map(done),

@@ -16,8 +16,10 @@ use bwdc_sync::Context;
 /// Several owners, or the system does not let root become the owner.
 pub(super) fn become_owner(cli: &Cli, environment: &Environment, style: Style) -> Result<()> {
     // What is wrong with the command line or the configuration is told by the command itself.
-    let Ok(given) = Invocation::find(cli.global.clone(), environment.clone(), style) else { return Ok(()) };
-    let folders = folders(&cli.command, &given);
+    let Ok(invocation) = Invocation::find(cli.global.clone(), environment.clone(), style) else {
+        return Ok(());
+    };
+    let folders = folders(&cli.command, &invocation);
     match privileges::owner_of_all(&folders)? {
         Owner::Ourselves => Ok(()),
         Owner::Another(user) => {
@@ -25,8 +27,8 @@ pub(super) fn become_owner(cli: &Cli, environment: &Environment, style: Style) -
                 let folder = folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
                 ui::progress(&format!("Running as {user}, who owns {folder}."), style);
             }
-            let mut variables = vec![(env::APPDATA_DIR, given.folder.as_path())];
-            if let Some(installation) = &given.setup.installation {
+            let mut variables = vec![(env::APPDATA_DIR, invocation.folder.as_path())];
+            if let Some(installation) = &invocation.setup.installation {
                 variables.push((env::CONFIG, &installation.path));
             }
             Err(user.run_this_program_again(&variables))
@@ -44,16 +46,16 @@ pub(super) fn worker_becomes_owner(folders: &[OsString]) -> Result<()> {
 }
 
 /// The folders in which the command works as their owner; none for commands that are the machine's.
-fn folders(command: &Command, given: &Invocation) -> Vec<PathBuf> {
+fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
     let contexts = match command {
-        Command::Login(arguments) => one(arguments.which.new_context(given)),
-        Command::Init(arguments) => one(arguments.which.new_context(given)),
-        Command::Config(arguments) if !arguments.is_schema() => one(arguments.which.new_context(given)),
-        Command::Test(arguments) => arguments.which.all_contexts(given),
-        Command::Sync(arguments) => arguments.which.all_contexts(given),
-        Command::LastSync(arguments) => arguments.which.all_contexts(given),
-        Command::Doctor(arguments) => arguments.which.all_contexts(given),
-        Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(given),
+        Command::Login(arguments) => one(arguments.which.new_context(invocation)),
+        Command::Init(arguments) => one(arguments.which.new_context(invocation)),
+        Command::Config(arguments) if !arguments.is_schema() => one(arguments.which.new_context(invocation)),
+        Command::Test(arguments) => arguments.which.all_contexts(invocation),
+        Command::Sync(arguments) => arguments.which.all_contexts(invocation),
+        Command::LastSync(arguments) => arguments.which.all_contexts(invocation),
+        Command::Doctor(arguments) => arguments.which.all_contexts(invocation),
+        Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(invocation),
         Command::Config(_)
         | Command::DataFile(_)
         | Command::Daemon(_)

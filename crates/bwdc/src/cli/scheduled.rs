@@ -25,16 +25,16 @@ pub(super) struct Scheduled {
 }
 
 /// Those that this user can see, the next to run first.
-pub(super) fn of_folder(folder: &Path, given: &Invocation) -> Result<Vec<Scheduled>> {
+pub(super) fn of_folder(folder: &Path, invocation: &Invocation) -> Result<Vec<Scheduled>> {
     // What cannot be read is told by `schedule list`.
-    let found = schedulers::list(&super::schedule::homes(&given.environment, None))?;
-    let theirs = found.installed.into_iter().filter(|installed| is_of(installed, folder, given));
+    let found = schedulers::list(&super::schedule::homes(&invocation.environment, None))?;
+    let theirs = found.installed.into_iter().filter(|installed| is_of(installed, folder, invocation));
     let mut theirs: Vec<Scheduled> = theirs.map(scheduled).collect::<Result<_>>()?;
     theirs.sort_by_key(|scheduled| (scheduled.next.is_none(), scheduled.next));
     Ok(theirs)
 }
 
-fn is_of(installed: &Installed, folder: &Path, given: &Invocation) -> bool {
+fn is_of(installed: &Installed, folder: &Path, invocation: &Invocation) -> bool {
     if !installed.is_in_use() {
         return false;
     }
@@ -44,7 +44,7 @@ fn is_of(installed: &Installed, folder: &Path, given: &Invocation) -> bool {
         Syncs::Everything => {
             let variable = installed.marker.variables.iter().find(|(name, _)| name == env::CONFIG);
             let file = variable.map_or_else(|| marked.join("bwdc.toml"), |(_, path)| PathBuf::from(path));
-            let installation = given.setup.installation.as_ref();
+            let installation = invocation.setup.installation.as_ref();
             installation
                 .is_some_and(|found| is_same(&found.path, &file) && found.instance_in(folder).is_some())
         }

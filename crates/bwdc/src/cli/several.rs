@@ -75,16 +75,16 @@ fn answers(done: &[(&str, Result<Answer>)]) -> (Answer, Exit) {
 /// Runs all, so many at a time. What each has to say on stderr is said when it ends; the order of the answer is that of the jobs.
 pub(super) async fn side_by_side<'a, T, F: Future<Output = Report<T>>>(
     jobs: &'a [SyncJob],
-    given: &Invocation,
+    invocation: &Invocation,
     run: impl Fn(&'a SyncJob) -> F,
     line_for: impl Fn(Report<T>, Style) -> Line,
 ) -> Vec<Line> {
-    let AtOnce(at_once) = given.setup.at_once.value;
+    let AtOnce(at_once) = invocation.setup.at_once.value;
     let runs: Vec<_> = jobs.iter().map(run).collect();
     let ended = async |run: F| {
-        let line = line_for(run.await, given.style);
+        let line = line_for(run.await, invocation.style);
         if let Some(error) = &line.error {
-            ui::error_of(&line.name, error, given.style);
+            ui::error_of(&line.name, error, invocation.style);
         }
         line
     };

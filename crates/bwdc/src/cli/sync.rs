@@ -39,31 +39,31 @@ impl From<RemovalArguments> for Removals {
     }
 }
 
-pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
+pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
     let removals = arguments.removals.into();
-    match arguments.which.jobs(given, Wish::Sync)? {
+    match arguments.which.jobs(invocation, Wish::Sync)? {
         Jobs::One(job) => {
-            let judgement = judgement(std::slice::from_ref(&job), given).await;
+            let judgement = judgement(std::slice::from_ref(&job), invocation).await;
             let report = job.sync(report::new_run(), judgement.permit(&job), removals, asked_to_end()).await;
             let outcome = match report.result {
                 Ok(outcome) => outcome,
-                Err(error) => return several::alone(error, given.style),
+                Err(error) => return several::alone(error, invocation.style),
             };
-            ui::notes(&warnings(&outcome.notes), given.style);
+            ui::notes(&warnings(&outcome.notes), invocation.style);
             let mut lines = vec![outcome.facts().synced()];
-            lines.extend(news::lines(&outcome, given.style));
+            lines.extend(news::lines(&outcome, invocation.style));
             let message = Some(lines.join("\n"));
             let answer = Answer::Message { title: "Syncing complete.".to_owned(), message };
-            Ok((unless_in_log(answer, given.style), outcome.exit()))
+            Ok((unless_in_log(answer, invocation.style), outcome.exit()))
         }
         Jobs::Several(jobs) => {
-            let judgement = &judgement(&jobs, given).await;
+            let judgement = &judgement(&jobs, invocation).await;
             let sync = async |job: &SyncJob| {
                 job.sync(report::new_run(), judgement.permit(job), removals, asked_to_end()).await
             };
-            let lines = several::side_by_side(&jobs, given, sync, line_for).await;
+            let lines = several::side_by_side(&jobs, invocation, sync, line_for).await;
             let (answer, exit) = several::answer(lines, "synced", RunCounts::synced);
-            Ok((unless_in_log(answer, given.style), exit))
+            Ok((unless_in_log(answer, invocation.style), exit))
         }
     }
 }
@@ -83,9 +83,9 @@ async fn asked_to_end() -> Error {
 }
 
 /// Who may run; what is only doubtful is told.
-async fn judgement(jobs: &[SyncJob], given: &super::Invocation) -> Judgement {
-    let judgement = rivals::judgement(jobs, &given.others(jobs)).await;
-    judgement.warnings.iter().for_each(|warning| ui::warning(warning, given.style));
+async fn judgement(jobs: &[SyncJob], invocation: &super::Invocation) -> Judgement {
+    let judgement = rivals::judgement(jobs, &invocation.others(jobs)).await;
+    judgement.warnings.iter().for_each(|warning| ui::warning(warning, invocation.style));
     judgement
 }
 

@@ -27,21 +27,21 @@ pub(super) struct Arguments {
     removals: RemovalArguments,
 }
 
-pub(super) async fn run(given: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
+pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
     let what = if arguments.last { ReadPurpose::SinceLastSync } else { ReadPurpose::Everything };
     let removals = arguments.removals.into();
-    match arguments.which.jobs(given, Wish::Test)? {
+    match arguments.which.jobs(invocation, Wish::Test)? {
         Jobs::One(job) => {
             let prepared = match job.rehearse(what, removals).await.result {
                 Ok(prepared) => prepared,
-                Err(error) => return several::alone(error, given.style),
+                Err(error) => return several::alone(error, invocation.style),
             };
-            ui::notes(&by_cause(&prepared.notes), given.style);
+            ui::notes(&by_cause(&prepared.notes), invocation.style);
             Ok((Answer::Object(listing(&prepared)), Exit::Success))
         }
         Jobs::Several(jobs) => {
             let lines =
-                several::side_by_side(&jobs, given, |job| job.rehearse(what, removals), line_for).await;
+                several::side_by_side(&jobs, invocation, |job| job.rehearse(what, removals), line_for).await;
             Ok(several::listings(lines))
         }
     }

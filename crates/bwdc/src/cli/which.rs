@@ -40,8 +40,8 @@ pub(super) struct WhichOne {
 
 impl WhichOne {
     /// The instance, in a folder that is there if it was named.
-    pub(super) fn context(&self, given: &Invocation) -> Result<Context> {
-        let context = self.new_context(given)?;
+    pub(super) fn context(&self, invocation: &Invocation) -> Result<Context> {
+        let context = self.new_context(invocation)?;
         let is_named = self.folder.is_some() || self.name.is_some();
         if is_named {
             context.check_folder()?;
@@ -50,11 +50,11 @@ impl WhichOne {
     }
 
     /// The same, in a folder that may not be there yet.
-    pub(super) fn new_context(&self, given: &Invocation) -> Result<Context> {
+    pub(super) fn new_context(&self, invocation: &Invocation) -> Result<Context> {
         match (&self.folder, &self.name) {
-            (Some(folder), _) => given.context_of_folder(folder),
-            (None, Some(name)) => given.context_by_name(name),
-            (None, None) => Ok(given.usual_context()),
+            (Some(folder), _) => invocation.context_of_folder(folder),
+            (None, Some(name)) => invocation.context_by_name(name),
+            (None, None) => Ok(invocation.usual_context()),
         }
     }
 }
@@ -91,15 +91,15 @@ pub(super) enum Wish {
 }
 
 impl Which {
-    pub(super) fn jobs(&self, given: &Invocation, wish: Wish) -> Result<Jobs> {
+    pub(super) fn jobs(&self, invocation: &Invocation, wish: Wish) -> Result<Jobs> {
         let mut jobs = if self.all {
-            given.all()?
+            invocation.all()?
         } else if !self.names.is_empty() {
-            self.names.iter().map(|name| given.by_name(name, wish)).collect::<Result<_>>()?
+            self.names.iter().map(|name| invocation.by_name(name, wish)).collect::<Result<_>>()?
         } else if !self.folders.is_empty() {
-            self.folders.iter().map(|folder| given.in_folder(folder, wish)).collect::<Result<_>>()?
+            self.folders.iter().map(|folder| invocation.in_folder(folder, wish)).collect::<Result<_>>()?
         } else {
-            vec![given.usual(wish)?]
+            vec![invocation.usual(wish)?]
         };
         no_folder_twice(&jobs.iter().flat_map(SyncJob::contexts).collect::<Vec<_>>())?;
         match jobs.pop() {
@@ -115,8 +115,8 @@ impl Which {
 
 impl Which {
     /// The instances themselves, whether or not they are merged: of a merged organization all of its directories.
-    pub(super) fn contexts(&self, given: &Invocation) -> Result<Contexts> {
-        let mut contexts = self.named_contexts(given)?;
+    pub(super) fn contexts(&self, invocation: &Invocation) -> Result<Contexts> {
+        let mut contexts = self.named_contexts(invocation)?;
         no_folder_twice(&contexts.iter().collect::<Vec<_>>())?;
         if self.is_named() {
             contexts.iter().try_for_each(Context::check_folder)?;
@@ -130,20 +130,20 @@ impl Which {
     }
 
     /// All of them, or none where what is named cannot be found: the command tells that.
-    pub(super) fn all_contexts(&self, given: &Invocation) -> Vec<Context> {
-        self.named_contexts(given).unwrap_or_default()
+    pub(super) fn all_contexts(&self, invocation: &Invocation) -> Vec<Context> {
+        self.named_contexts(invocation).unwrap_or_default()
     }
 
-    fn named_contexts(&self, given: &Invocation) -> Result<Vec<Context>> {
+    fn named_contexts(&self, invocation: &Invocation) -> Result<Vec<Context>> {
         if self.all {
-            return given.all_contexts();
+            return invocation.all_contexts();
         }
-        let by_name = self.names.iter().map(|name| given.contexts_by_name(name));
+        let by_name = self.names.iter().map(|name| invocation.contexts_by_name(name));
         let by_name: Vec<Vec<Context>> = by_name.collect::<Result<_>>()?;
-        let in_folders = self.folders.iter().map(|folder| given.context_of_folder(folder));
+        let in_folders = self.folders.iter().map(|folder| invocation.context_of_folder(folder));
         let in_folders: Vec<Context> = in_folders.collect::<Result<_>>()?;
         let named: Vec<Context> = by_name.into_iter().flatten().chain(in_folders).collect();
-        Ok(if named.is_empty() { vec![given.usual_context()] } else { named })
+        Ok(if named.is_empty() { vec![invocation.usual_context()] } else { named })
     }
 
     /// Whether anything was named.
@@ -152,9 +152,9 @@ impl Which {
     }
 
     /// What is named, else everything that `bwdc.toml` names, if it names anything.
-    pub(super) fn or_everything(&self, given: &Invocation) -> Self {
+    pub(super) fn or_everything(&self, invocation: &Invocation) -> Self {
         let has_instances =
-            given.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
+            invocation.setup.installation.as_ref().is_some_and(|found| !found.instances.is_empty());
         if !self.is_named() && has_instances { Self { all: true, ..Self::default() } } else { self.clone() }
     }
 
@@ -169,8 +169,8 @@ impl Which {
     }
 
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.
-    pub(super) fn standing(&self, given: &Invocation, wish: Wish) -> Result<Vec<SyncJob>> {
-        match self.or_everything(given).jobs(given, wish)? {
+    pub(super) fn standing(&self, invocation: &Invocation, wish: Wish) -> Result<Vec<SyncJob>> {
+        match self.or_everything(invocation).jobs(invocation, wish)? {
             Jobs::One(job) => Ok(vec![job]),
             Jobs::Several(jobs) => Ok(jobs),
         }

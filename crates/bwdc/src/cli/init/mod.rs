@@ -48,11 +48,11 @@ fn directory_help() -> String {
 }
 
 pub(super) async fn run(
-    given: &Invocation,
+    invocation: &Invocation,
     arguments: Arguments,
     interaction: Interaction,
 ) -> Result<Answer> {
-    let context = &arguments.which.new_context(given)?;
+    let context = &arguments.which.new_context(invocation)?;
     let mut draft = Draft::new(context, interaction)?;
     draft.given(&arguments)?;
     draft.resume()?;

@@ -34,10 +34,10 @@ pub(super) struct Arguments {
     which: Which,
 }
 
-pub(super) async fn run(arguments: Arguments, given: &Invocation) -> Result<(Answer, Exit)> {
+pub(super) async fn run(arguments: Arguments, invocation: &Invocation) -> Result<(Answer, Exit)> {
     let Arguments { lines, follow, errors, which } = arguments;
     let severity = if errors { LineFilter::Trouble } else { LineFilter::Any };
-    let logs = logs(&which, given, severity)?;
+    let logs = logs(&which, invocation, severity)?;
     let is_one = logs.len() == 1;
     let mut shown = Vec::new();
     for log in &logs {
@@ -94,14 +94,14 @@ impl Log {
 }
 
 /// The log that everything of this process is in, or each instance's.
-fn logs(which: &Which, given: &Invocation, severity: LineFilter) -> Result<Vec<Log>> {
-    if let Some(file) = &given.setup.log.file {
+fn logs(which: &Which, invocation: &Invocation, severity: LineFilter) -> Result<Vec<Log>> {
+    if let Some(file) = &invocation.setup.log.file {
         let choice = Choice { severity, instances: which.names().to_vec() };
         return Ok(vec![Log::File(file.value.clone(), choice)]);
     }
-    let contexts = which.or_everything(given).contexts(given)?.into_vec();
+    let contexts = which.or_everything(invocation).contexts(invocation)?.into_vec();
     let found: Vec<Log> =
-        contexts.iter().map(|context| log_of(context, given, severity)).collect::<Result<_>>()?;
+        contexts.iter().map(|context| log_of(context, invocation, severity)).collect::<Result<_>>()?;
     Ok(found.into_iter().fold(Vec::new(), |mut all, log| {
         if all.iter().all(|known: &Log| known.name() != log.name()) {
             all.push(log);
@@ -111,11 +111,11 @@ fn logs(which: &Which, given: &Invocation, severity: LineFilter) -> Result<Vec<L
 }
 
 /// Where its schedule has it, else where it would be.
-fn log_of(context: &Context, given: &Invocation, severity: LineFilter) -> Result<Log> {
+fn log_of(context: &Context, invocation: &Invocation, severity: LineFilter) -> Result<Log> {
     let folder = context.file.folder();
     let choice = Choice { severity, instances: Vec::new() };
     let usual = folder.join(USUAL_LOG);
-    let scheduled = scheduled::of_folder(folder, given).unwrap_or_default();
+    let scheduled = scheduled::of_folder(folder, invocation).unwrap_or_default();
     match scheduled.first().and_then(|scheduled| place(scheduled, &usual, severity)) {
         Some(Log::File(path, _)) => Ok(Log::File(path, choice)),
         Some(journal) => Ok(journal),

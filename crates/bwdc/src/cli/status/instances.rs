@@ -19,11 +19,11 @@ use bwdc_store::runs::{Begun, Run, Runs};
 use bwdc_sync::Context;
 use bwdc_sync::SyncJob;
 
-pub(super) async fn answer(jobs: &[SyncJob], given: &Invocation, form: Form) -> Result<(Answer, Exit)> {
+pub(super) async fn answer(jobs: &[SyncJob], invocation: &Invocation, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
     let mut all = Vec::new();
     for job in jobs {
-        all.push(Instance::of(job, given, now).await);
+        all.push(Instance::of(job, invocation, now).await);
     }
     let is_good = all.iter().all(Instance::is_good);
     let value = json!({
@@ -64,11 +64,11 @@ struct Due {
 }
 
 impl Instance {
-    async fn of(job: &SyncJob, given: &Invocation, now: Timestamp) -> Self {
+    async fn of(job: &SyncJob, invocation: &Invocation, now: Timestamp) -> Self {
         let contexts = job.contexts();
         let folder = contexts.first().map(|context| context.file.folder().display().to_string());
         let state = match contexts.first() {
-            Some(context) => State::of(job, context, given, now).await,
+            Some(context) => State::of(job, context, invocation, now).await,
             None => Err(Error::new("Its folder does not exist.")),
         };
         Self { name: job.name().to_owned(), folder: folder.unwrap_or_default(), state }
@@ -109,12 +109,12 @@ impl Instance {
 }
 
 impl State {
-    async fn of(job: &SyncJob, context: &Context, given: &Invocation, now: Timestamp) -> Result<Self> {
+    async fn of(job: &SyncJob, context: &Context, invocation: &Invocation, now: Timestamp) -> Result<Self> {
         job.check_folders()?;
         let folder = context.file.folder();
         let (runs, lock) = look(folder).await.map_err(|error| not_ours(folder, error))?;
         let data = context.file.load().map_err(|error| not_ours(folder, error))?;
-        let due = due(job, context, given)?;
+        let due = due(job, context, invocation)?;
         let due = Due { next: next(&due, &runs, now), ..due };
         let next_after = |time| due.times.as_ref().and_then(|times| times.next_after(time));
         let evidence = Evidence {
@@ -206,18 +206,18 @@ fn not_ours(folder: &Path, error: Error) -> Error {
 }
 
 /// When a run is due: by the schedules that are installed, else by `bwdc.toml`, which says nothing about who runs it.
-fn due(job: &SyncJob, context: &Context, given: &Invocation) -> Result<Due> {
-    let seen = scheduled::of_folder(context.file.folder(), given);
+fn due(job: &SyncJob, context: &Context, invocation: &Invocation) -> Result<Due> {
+    let seen = scheduled::of_folder(context.file.folder(), invocation);
     let mut scheduled = seen.unwrap_or_else(|error| {
         let text = format!("The installed schedules cannot be listed: {error}");
-        ui::warning(&context.labelled(&text), given.style);
+        ui::warning(&context.labelled(&text), invocation.style);
         Vec::new()
     });
     if !scheduled.is_empty() {
         let Scheduled { by, times, next, .. } = scheduled.swap_remove(0);
         return Ok(Due { times: Some(times), next, by: Some(by) });
     }
-    let schedule = given.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()));
+    let schedule = invocation.setup.installation.as_ref().and_then(|found| found.schedule_of(job.name()));
     let times = schedule.map(|schedule| schedule.times().map(Times::By)).transpose()?;
     Ok(Due { times, next: None, by: None })
 }

@@ -36,23 +36,23 @@ enum Form {
 }
 
 /// Ends with 1 while an instance is not in step.
-pub(super) async fn run(arguments: Arguments, given: &Invocation) -> Result<(Answer, Exit)> {
+pub(super) async fn run(arguments: Arguments, invocation: &Invocation) -> Result<(Answer, Exit)> {
     let Arguments { which, json } = arguments;
-    if let Some(warning) = zone::warning(&given.environment) {
-        ui::warning(&warning, given.style);
+    if let Some(warning) = zone::warning(&invocation.environment) {
+        ui::warning(&warning, invocation.style);
     }
     let form = if json { Form::Json } else { Form::Usual };
-    match control::ask(&place(&which, given)?).await? {
+    match control::ask(&place(&which, invocation)?).await? {
         Some(status) => of_daemon(&status, form),
-        None => instances::answer(&which.standing(given, Wish::Test)?, given, form).await,
+        None => instances::answer(&which.standing(invocation, Wish::Test)?, invocation, form).await,
     }
 }
 
 /// The first folder that the daemon was given, where it was given some.
-fn place(which: &Which, given: &Invocation) -> Result<PathBuf> {
+fn place(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
     match which.first_folder() {
         Some(folder) => Ok(folder.to_owned()),
-        None => home(&Which::default(), given),
+        None => home(&Which::default(), invocation),
     }
 }
 
