@@ -153,6 +153,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
     // So that a temporary folder goes, whoever ends it.
     let mut stop = Stop::listen()?;
     let sandbox = start(options).await?;
+    greet(&sandbox, played.as_ref());
+    tokio::select! {
+        ended = sandbox.run() => ended.map_err(Error::new)?,
+        () = stop.asked() => {}
+    }
+    Ok(Answer::Nothing)
+}
+
+/// Says where the sandbox is, and which commands use it.
+fn greet(sandbox: &Sandbox, played: Option<&Played>) {
     ui::say(&format!(
         "A sandbox organization is at {url}\n\n  \
          export BITWARDENCLI_CONNECTOR_APPDATA_DIR=./rehearsal BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS=true\n  \
@@ -165,18 +175,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<Answer> {
         id = sandbox.client_id(),
         secret = sandbox.client_secret(),
     ));
-    if let Some(played) = &played {
+    if let Some(played) = played {
         let commands = played.commands.join("\n  ");
         ui::say(&format!(
             "\nThere is also a directory with sample people:\n\n  {commands}\n  \
              bwdc config sync.users true\n  bwdc config sync.groups true\n  bwdc sync"
         ));
     }
-    tokio::select! {
-        ended = sandbox.run() => ended.map_err(Error::new)?,
-        () = stop.asked() => {}
-    }
-    Ok(Answer::Nothing)
 }
 
 /// Starts a sandbox.

@@ -48,27 +48,19 @@ impl Ldap {
         match self.search_people(&request, EntryState::Tombstone, progress).await {
             Ok((people, mut notes)) if people.is_empty() => {
                 if !self.may_see(&request).await? {
-                    notes.push(Note::warning(
-                        Step::Read,
-                        "",
-                        format!(
-                            "this account may not see {}, so people who were deleted stay in the organization; the LDAP page shows \
-                            how to grant the permission",
-                            request.base
-                        ),
-                    ));
+                    notes.push(warning(format!(
+                        "this account may not see {}, so people who were deleted stay in the organization; the LDAP page shows how to \
+                        grant the permission",
+                        request.base
+                    )));
                 }
                 Ok((people, notes))
             }
             Err(error) if matches!(error.kind(), ErrorKind::Configuration | ErrorKind::Refused) => Ok((
                 Vec::new(),
-                vec![Note::warning(
-                    Step::Read,
-                    "",
-                    format!(
-                        "deleted users could not be read, so people who left may stay in the organization: {error}"
-                    ),
-                )],
+                vec![warning(format!(
+                    "deleted users could not be read, so people who left may stay in the organization: {error}"
+                ))],
             )),
             other => other,
         }
@@ -103,4 +95,8 @@ impl Ldap {
         let wanted = self.config.flavour == Flavour::ActiveDirectory && ask.scope.has_users();
         if wanted { self.tombstones(since, progress).await } else { Ok((Vec::new(), Vec::new())) }
     }
+}
+
+fn warning(text: String) -> Note {
+    Note::warning(Step::Read, "", text)
 }

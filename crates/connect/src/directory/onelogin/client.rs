@@ -211,20 +211,7 @@ impl Client {
             At::Cursor(cursor) => format!("the page at cursor {cursor}"),
         };
         let attempted = format!("Reading {} from {} ({which})", list.what, self.place());
-        let path: Vec<&str> = ["api", "2"].into_iter().chain(list.path.iter().map(String::as_str)).collect();
-        let mut url = below(&self.api_url, &path)?;
-        if let Some(fields) = list.fields {
-            url.query_pairs_mut().append_pair("fields", fields);
-        }
-        match at {
-            At::Number(number) => {
-                url.query_pairs_mut()
-                    .append_pair("limit", list.limit)
-                    .append_pair("page", &number.to_string());
-            }
-            // "Requests can only have cursor xor pagination arguments."
-            At::Cursor(cursor) => add_cursor(&mut url, cursor),
-        }
+        let url = self.url(list, at)?;
         let began = Instant::now();
         let response = self.api.send(&attempted, HttpRequest::get(url, TIMEOUT)).await?;
         progress.request();
@@ -247,6 +234,24 @@ impl Client {
             asked_at: earlier(response.time(), began.elapsed()),
             calls: RateLimit::from_headers(&response.headers),
         }))
+    }
+
+    fn url(&self, list: &List, at: At<'_>) -> Result<Url> {
+        let path: Vec<&str> = ["api", "2"].into_iter().chain(list.path.iter().map(String::as_str)).collect();
+        let mut url = below(&self.api_url, &path)?;
+        if let Some(fields) = list.fields {
+            url.query_pairs_mut().append_pair("fields", fields);
+        }
+        match at {
+            At::Number(number) => {
+                url.query_pairs_mut()
+                    .append_pair("limit", list.limit)
+                    .append_pair("page", &number.to_string());
+            }
+            // "Requests can only have cursor xor pagination arguments."
+            At::Cursor(cursor) => add_cursor(&mut url, cursor),
+        }
+        Ok(url)
     }
 
     pub(super) fn place(&self) -> String {
