@@ -37,3 +37,9 @@ fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
         escaped
     })
 }
+
+/// Names the first control character: NUL, escape, line ends, those of C1.
+pub(crate) fn control_character(place: &str, text: &str) -> Option<String> {
+    let found = text.chars().find(|c| c.is_control())?;
+    Some(format!("{place} has a control character in it (U+{:04X})", u32::from(found)))
+}

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::marker::Marker;
 use crate::times::Schedule;
 use crate::variables::{APPDATA_DIR, LOG_FILE, STARTED_BY};
 use bwdc_core::error::{Error, Result};
@@ -88,17 +87,6 @@ impl ScheduledJob {
     /// A name for its files and units, of its folder.
     pub(crate) fn name(&self) -> String {
         name_of(&self.folder)
-    }
-
-    pub(crate) fn marker(&self) -> Marker {
-        Marker {
-            schedule: self.schedule.to_string(),
-            folder: self.folder.clone(),
-            syncs: self.syncs,
-            user: self.user.clone(),
-            program: self.program.clone(),
-            variables: self.variables.clone(),
-        }
     }
 }
 

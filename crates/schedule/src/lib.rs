@@ -15,6 +15,7 @@ mod marker;
 mod request;
 pub mod schedulers;
 mod script;
+mod shell;
 mod steps;
 pub mod times;
 mod trial;
@@ -24,7 +25,7 @@ pub use account::{SystemAccount, find as find_account, home_of_new, is_root, own
 pub use job::{ScheduledJob, Syncs, USUAL_LOG, Writes};
 pub use marker::Marker;
 pub use request::{InstallOutcome, JobUser, MissingUser, Owners, RequestOptions, ScheduleRequest, Trial};
-pub use schedulers::quoted;
 pub use schedulers::{Accounts, Homes, Installed, Machine, ScheduleListing, Scheduler};
 pub use script::Script;
+pub use shell::quoted;
 pub use steps::{Steps, run};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Syncs, USUAL_LOG, log_file};
+use crate::job::{ScheduledJob, Syncs, USUAL_LOG, log_file};
 
 /// A job, as its scheduler's file names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,20 @@ pub struct Marker {
     /// So that another value is a change, even where a scheduler writes its files in its own way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<(String, String)>,
+}
+
+impl ScheduledJob {
+    /// The job, as its scheduler's file names it.
+    pub(crate) fn marker(&self) -> Marker {
+        Marker {
+            schedule: self.schedule.to_string(),
+            folder: self.folder.clone(),
+            syncs: self.syncs,
+            user: self.user.clone(),
+            program: self.program.clone(),
+            variables: self.variables.clone(),
+        }
+    }
 }
 
 const MARKER: &str = "bwdc-schedule: ";

@@ -1,7 +1,7 @@
 //! A sync script for those who want one of their own.
 
 use crate::job::on_one_line;
-use crate::schedulers::quoted;
+use crate::shell::quoted;
 use bwdc_core::error::Result;
 
 /// What the script is about.

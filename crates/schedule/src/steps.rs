@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::account;
 #[cfg(unix)]
 use crate::folders;
-use crate::schedulers::{command_line as windows_command_line, quoted};
+use crate::shell::{command_line as windows_command_line, quoted};
 use bwdc_core::error::{Error, Result};
 
 /// One change.

@@ -10,8 +10,7 @@ use bwdc_store::report::{self, rounded};
 use bwdc_store::runs::RunCounts;
 use tracing::Instrument as _;
 
-use crate::job::Report;
-use crate::outcome::Reportable;
+use crate::outcome::{Report, Reportable};
 
 /// The target of events about single entries, as many as the directory has: for files only.
 pub const ENTRIES: &str = "bwdc::entries";

@@ -3,7 +3,7 @@
 use bwdc_core::Prepared;
 use bwdc_core::changes::{ComparisonBasis, ImportChanges};
 use bwdc_core::check::{BlockCause, Finding};
-use bwdc_core::error::{Error, Exit, shown};
+use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_core::prepare::{BadRecord, Fate, Missing};
@@ -21,6 +21,19 @@ pub struct SyncOutcome {
     pub left_out: usize,
     /// Who came and who left, as far as this run did it.
     pub changes: ImportChanges,
+}
+
+/// How a run of a job went.
+#[derive(Debug)]
+pub struct Report<T> {
+    /// The instance, or the organization of a merge.
+    pub name: String,
+    /// Names this run in the log.
+    pub run: String,
+    /// In seconds.
+    pub duration: f64,
+    /// The outcome.
+    pub result: Result<T>,
 }
 
 impl SyncOutcome {

@@ -1,10 +1,10 @@
 //! Addresses: nobody joins without one; somebody who leaves may have lost it.
 
-use super::validate::control_character;
 use super::{Draft, Fate, Person};
 use crate::entry::Email;
 use crate::known::KnownPeople;
 use crate::note::{Note, Step};
+use crate::text::control_character;
 
 /// Length of the longest address that the server accepts, in UTF-16 code units as it counts them.
 const LONGEST_EMAIL: usize = 256;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::{BadRecord, Draft, Fate, Person, PreparedGroup, emails};
 use crate::entry::{Email, ExternalId};
+use crate::text::control_character;
 
 /// Limits in UTF-16 code units, as the server counts.
 const LONGEST_EXTERNAL_ID: usize = 300;
@@ -78,12 +79,6 @@ fn external_id_problem(id: &ExternalId) -> Option<String> {
     (length > LONGEST_EXTERNAL_ID).then(|| {
         format!("the external id has {length} characters; the server accepts at most {LONGEST_EXTERNAL_ID}")
     })
-}
-
-/// Names the first control character: NUL, escape, line ends, those of C1.
-pub(super) fn control_character(place: &str, text: &str) -> Option<String> {
-    let found = text.chars().find(|c| c.is_control())?;
-    Some(format!("{place} has a control character in it (U+{:04X})", u32::from(found)))
 }
 
 /// Finds groups with the same external id, which would stop the server half-way.

@@ -22,8 +22,6 @@ use bwdc_core::error::{Error, Result};
 
 pub use self::installed::Installed;
 
-pub use self::cron::quoted;
-pub(crate) use self::task_scheduler::command_line;
 #[cfg(test)]
 pub(crate) use self::task_scheduler::registering;
 

@@ -6,6 +6,7 @@
 
 use crate::job::{ScheduledJob, USUAL_LOG, check, on_one_line};
 use crate::marker::Marker;
+use crate::shell::quoted;
 use crate::times::{Interval, Schedule};
 use bwdc_core::error::{Error, Result};
 
@@ -255,15 +256,6 @@ fn command(job: &ScheduledJob, mail: Option<&str>) -> Result<String> {
         words.push(format!("|| tail -n 20 {log}"));
     }
     Ok(words.join(" "))
-}
-
-/// Quotes a word for a POSIX shell.
-///
-/// # Errors
-/// The word has a NUL in it.
-pub fn quoted(word: &str) -> Result<String> {
-    let quoted = shlex::try_quote(word);
-    quoted.map(Into::into).map_err(|error| Error::new(format!("Quoting `{}`: {error}", word.escape_debug())))
 }
 
 /// The time fields for a schedule, as cron reads them.

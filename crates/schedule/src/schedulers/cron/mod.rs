@@ -20,7 +20,6 @@ use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::{Error, Result};
 
-pub use self::crontab::quoted;
 pub(crate) use self::crontab::time;
 
 /// cron as a scheduler.

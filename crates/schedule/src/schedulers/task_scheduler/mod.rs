@@ -18,7 +18,6 @@ use crate::steps::{self, MachineChange, Steps};
 use crate::times::Schedule;
 use bwdc_core::error::Result;
 
-pub(crate) use self::task::command_line;
 #[cfg(test)]
 pub(crate) use self::task::registering;
 

@@ -2,6 +2,7 @@
 
 use crate::job::{ScheduledJob, check, xml};
 use crate::script::literal;
+use crate::shell::command_line;
 use crate::times::Schedule;
 use crate::times::cron::{CronExpression, Days};
 use crate::times::explain::MONTHS;
@@ -117,16 +118,6 @@ pub(crate) fn create(job: &ScheduledJob, file: &str) -> Vec<String> {
     ["schtasks", "/Create", "/TN", &path(job), "/XML", file, "/RU", &job.user, "/RP", "*", "/F"]
         .map(str::to_owned)
         .to_vec()
-}
-
-/// A command as the command prompt takes it.
-pub(crate) fn command_line(command: &[String]) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "\\/:*._-".contains(c);
-    let word = |word: &String| {
-        let needs_none = !word.is_empty() && word.chars().all(is_plain);
-        if needs_none { word.clone() } else { format!("\"{word}\"") }
-    };
-    command.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// What registers the task: for the command prompt, and for PowerShell. Both ask for the user's password.

@@ -1,0 +1,118 @@
+//! A run of a job: within its time, between its lines in the log, and kept in its folders.
+
+use std::time::Duration;
+
+use bwdc_config::settings;
+use bwdc_core::Prepared;
+use bwdc_core::check::Removals;
+use bwdc_core::error::{Error, Exit, Result};
+use bwdc_store::{Data, Memory as _};
+use bwdc_store::{report, runs};
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::job::SyncJob;
+use crate::lines::logged;
+use crate::outcome::{Report, Reportable as _, SyncOutcome};
+use crate::read::ReadPurpose;
+use crate::{apply, plan};
+
+/// For how long a sync may run where nobody says otherwise; as the daemon's.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// For how long a sync, and what tries whether one would work, may run.
+pub fn longest(data: &Data) -> Duration {
+    let text = settings::sync::TIMEOUT.stored_text(data);
+    text.as_deref().and_then(settings::length).unwrap_or(LONGEST)
+}
+
+impl SyncJob {
+    /// A whole sync, if there is a permit for it. `run` names it in the log.
+    ///
+    /// `cut_off` comes when somebody wants the sync to end before its time; what it gives is how the sync failed then.
+    pub async fn sync(
+        &self,
+        run: String,
+        permit: Result<()>,
+        removals: Removals,
+        cut_off: impl Future<Output = Error>,
+    ) -> Report<SyncOutcome> {
+        let at = Timestamp::now();
+        let whole = async {
+            permit?;
+            self.check_folders()?;
+            apply::sync(self, removals).await
+        };
+        let work = async {
+            tokio::select! {
+                // Whoever asks it to end is heard from the first step on.
+                biased;
+                error = cut_off => Err(self.ended_early(error, at)),
+                error = self.timeout() => Err(error),
+                result = Box::pin(whole) => result,
+            }
+        };
+        let report = logged(self.name(), run, "sync", Box::pin(work)).await;
+        self.keep(&report, at);
+        report
+    }
+
+    /// How a run ends that was cut off: an import may be under way only where one has begun.
+    fn ended_early(&self, error: Error, at: Timestamp) -> Error {
+        let begun = |context: &&Context| {
+            let remembered = context.file.recall().ok();
+            remembered.and_then(|remembered| remembered.import_begun).is_some_and(|begun| begun >= at)
+        };
+        if self.contexts().iter().any(begun) {
+            return error.also("The import had begun, and the server may still be working on it.");
+        }
+        error.also("The import had not begun.")
+    }
+
+    /// Comes when it has taken as long as it may, by the settings of the one that speaks for all.
+    async fn timeout(&self) -> Error {
+        let longest = self.longest();
+        tokio::time::sleep(longest).await;
+        Error::new(format!("The sync took longer than {} s (sync.timeout) and was aborted.", longest.as_secs())).hint(
+            "`bwdc log` shows how far it got: a server may hang. If the directory really is that large, raise sync.timeout.",
+        )
+    }
+
+    fn longest(&self) -> Duration {
+        let data = self.contexts().first().and_then(|context| context.file.load().ok()).unwrap_or_default();
+        longest(&data)
+    }
+
+    /// Keeps how it went in each of its folders.
+    fn keep(&self, report: &Report<SyncOutcome>, at: Timestamp) {
+        let Report { run, duration, result, .. } = report;
+        let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
+        let end = runs::End { at, duration: *duration, run, result };
+        for context in self.contexts() {
+            runs::end(&context.file, context.environment.started_by(), &end);
+        }
+    }
+
+    /// What a sync would do.
+    pub async fn rehearse(&self, purpose: ReadPurpose, removals: Removals) -> Report<Prepared> {
+        let work = async {
+            self.check_folders()?;
+            plan::rehearse(self, purpose, removals).await
+        };
+        let work = async {
+            tokio::select! {
+                result = Box::pin(work) => result,
+                error = self.timeout() => Err(error),
+            }
+        };
+        logged(self.name(), report::new_run(), "test", Box::pin(work)).await
+    }
+}
+
+/// Of several exit codes the worst: a failure, then what waits for an administrator, then what settles by itself, then what was
+/// left out.
+pub fn worst(exits: impl IntoIterator<Item = Exit>) -> Exit {
+    const WORST_FIRST: [Exit; 4] = [Exit::Failure, Exit::Blocked, Exit::Locked, Exit::LeftOut];
+    let exits: Vec<Exit> = exits.into_iter().collect();
+    WORST_FIRST.into_iter().find(|worst| exits.contains(worst)).unwrap_or(Exit::Success)
+}
