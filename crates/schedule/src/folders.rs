@@ -14,7 +14,7 @@ use nix::unistd::User;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use crate::{account, steps};
+use crate::{account, commands};
 use bwdc_core::error::{Error, Result};
 
 /// So many links in one way are a circle.
@@ -92,7 +92,7 @@ pub(crate) fn make(path: &Path, user: &str) -> Result<()> {
 fn as_user(path: &Path, user: &str) -> Result<()> {
     let mut command = account::as_user(user)?;
     command.extend(["install", "-d", "-m", "700", &path.display().to_string()].map(str::to_owned));
-    steps::run(&command, None).map(drop)
+    commands::run(&command, None).map(drop)
 }
 
 fn make_here(mut here: OwnedFd, mut missing: VecDeque<OsString>, to: &User) -> rustix::io::Result<()> {

@@ -8,6 +8,7 @@
 //! Nothing here knows what a sync is.
 
 mod account;
+mod commands;
 #[cfg(unix)]
 mod folders;
 mod job;
@@ -22,10 +23,11 @@ mod trial;
 pub mod variables;
 
 pub use account::{SystemAccount, find as find_account, home_of_new, is_root, own_name};
+pub use commands::run;
 pub use job::{ScheduledJob, Syncs, USUAL_LOG, Writes};
 pub use marker::Marker;
 pub use request::{InstallOutcome, JobUser, MissingUser, Owners, RequestOptions, ScheduleRequest, Trial};
 pub use schedulers::{Accounts, Homes, Installed, Machine, ScheduleListing, Scheduler};
 pub use script::Script;
 pub use shell::quoted;
-pub use steps::{Steps, run};
+pub use steps::Steps;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::job::{ScheduledJob, Syncs};
 use crate::variables::RETRY_SECONDS;
-use crate::{account, steps};
+use crate::{account, commands};
 use bwdc_core::error::{Error, Result, shown};
 
 /// The folder in which a scheduler begins.
@@ -191,7 +191,7 @@ fn judge(job: &ScheduledJob, command: &[String], output: &Output) -> Result<()> 
         Some(_) if output.status.success() => Ok(()),
         _ => {
             let said = said(output);
-            let hint = steps::hint_of_systemd(command, &said)
+            let hint = commands::hint_of_systemd(command, &said)
                 .unwrap_or("Mend that and install again; --untried installs without a trial.");
             Err(Error::new(format!("{what} failed: {said}")).hint(format!("Nothing was installed. {hint}")))
         }

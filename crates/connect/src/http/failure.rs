@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::retry::Backoff;
+use super::backoff::Backoff;
 use super::{HttpRequest, Repeat};
 use crate::tls;
 use crate::{Error, ErrorKind};

@@ -4,6 +4,7 @@
 mod allowance;
 pub mod assertion;
 mod authorized;
+mod backoff;
 mod concurrency;
 pub(crate) mod failure;
 mod jwk;
@@ -21,11 +22,12 @@ use tokio::time::Instant;
 
 pub use self::allowance::{Allowance, RateLimit};
 pub use self::authorized::{AccessToken, Authorized, TokenSource};
+use self::backoff::Backoff;
 pub use self::concurrency::Concurrency;
 use self::concurrency::Went;
 pub use self::pace::{Cost, Pace};
 pub use self::pages::{PageRequest, Pages, Vendor};
-use self::retry::{Backoff, Next};
+use self::retry::Next;
 use crate::tls::{self, Trust};
 use crate::{Error, ErrorKind, Result, mask};
 

@@ -6,11 +6,9 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::allowance::until_reset;
+use super::backoff::Backoff;
 use super::failure::Failure;
 use super::{Passing, Repeat, Response, seconds};
-
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// Decision after an attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,28 +17,6 @@ pub(super) enum Next {
     Again(Duration),
     /// Do not try again.
     Done,
-}
-
-/// Time spent on one request, and number of attempts.
-#[derive(Debug)]
-pub(super) struct Backoff {
-    bound: Duration,
-    /// Number of attempts so far.
-    pub(super) attempts: u32,
-    /// Time since the first one.
-    pub(super) elapsed: Duration,
-}
-
-impl Backoff {
-    pub(super) fn new(bound: Duration) -> Self {
-        Self { bound, attempts: 0, elapsed: Duration::ZERO }
-    }
-
-    /// Exponential delay, with full jitter so that many clients do not return at once.
-    fn wait(&self) -> Duration {
-        let ceiling = FIRST_WAIT.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_WAIT);
-        ceiling.mul_f64(fastrand::f64())
-    }
 }
 
 /// Judges one attempt.
@@ -129,6 +105,7 @@ mod tests {
     use bwdc_testkit::{damaged, few};
     use proptest::prelude::*;
 
+    use super::super::backoff::FIRST_WAIT;
     use super::*;
 
     fn answer(status: u16, retry_after: Option<&str>) -> Result<Response, Failure> {

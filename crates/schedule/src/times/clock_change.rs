@@ -4,8 +4,6 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cron::CronExpression;
-
 /// The first whole minute after a time.
 pub(super) fn next_minute(time: DateTime) -> Option<DateTime> {
     let time = time.with().second(0).subsec_nanosecond(0).build().ok()?;
@@ -54,13 +52,5 @@ impl ClockChange {
     pub(super) fn first_minute(&self) -> Option<Timestamp> {
         let wait = self.after.duration_until(whole_minute(self.after)?);
         self.at.checked_add(wait).ok()
-    }
-
-    /// The times on the clock, at most so many, that it leaves out or shows twice, at which an expression would run.
-    pub(crate) fn runs_hit(&self, cron: &CronExpression, most: usize) -> Vec<DateTime> {
-        let (begin, end) = (self.before.min(self.after), self.before.max(self.after));
-        let first = whole_minute(begin).and_then(|begin| cron.on_clock(begin));
-        let runs = std::iter::successors(first, |run| cron.on_clock(next_minute(*run)?));
-        runs.take_while(|run| *run < end).take(most).collect()
     }
 }

@@ -161,6 +161,14 @@ impl CronExpression {
         Some(date)
     }
 
+    /// The times on the clock, at most so many, that a change of the clocks leaves out or shows twice, at which it would run.
+    pub(crate) fn runs_hit(&self, change: &ClockChange, most: usize) -> Vec<DateTime> {
+        let (begin, end) = (change.before.min(change.after), change.before.max(change.after));
+        let first = whole_minute(begin).and_then(|begin| self.on_clock(begin));
+        let runs = std::iter::successors(first, |run| self.on_clock(next_minute(*run)?));
+        runs.take_while(|run| *run < end).take(most).collect()
+    }
+
     /// Whether any day of the calendar matches.
     pub fn ever_runs(&self) -> bool {
         self.date_after(Date::constant(2000, 1, 1)).is_some()

@@ -318,7 +318,7 @@ fn clock_changes(cron: &CronExpression, zone: &TimeZone, from: Timestamp) -> Vec
 }
 
 fn clock_change(cron: &CronExpression, change: &ClockChange) -> Option<String> {
-    let hit = change.runs_hit(cron, 100);
+    let hit = cron.runs_hit(change, 100);
     let first = hit.first()?;
     let clock = |time: DateTime| time.strftime("%H:%M").to_string();
     let runs = match hit.len() {

@@ -13,12 +13,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::homes;
 use super::job_files::{self, elsewhere_than};
+use super::paths::{folders, program, whole};
 use super::times::When;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::env::{self, Environment};
 use bwdc_config::installation::Installation;
 use bwdc_config::zone;
-use bwdc_config::{place, secrets, setup};
+use bwdc_config::{secrets, setup};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::privileges::{self, ReferredFile};
 
@@ -290,47 +291,6 @@ fn elsewhere(scheduler: Scheduler, arguments: &InstallArguments, (folder, progra
         folders,
         program: arguments.program.as_ref().map_or_else(|| program.to_owned(), text),
     }
-}
-
-pub(super) fn folders(
-    environment: &Environment,
-    given: &[PathBuf],
-    other_home: Option<PathBuf>,
-) -> Result<Vec<String>> {
-    let folders = match (given, other_home) {
-        ([], None) => vec![place::folder(environment)?],
-        ([], Some(home)) => vec![place::in_home(&home)],
-        (given, _) => given.to_vec(),
-    };
-    let mut all = Vec::new();
-    for folder in folders {
-        let text = whole(&folder)?;
-        if !all.contains(&text) {
-            all.push(text);
-        }
-    }
-    Ok(all)
-}
-
-/// A path from the root on, as text: as schedulers are given it.
-pub(super) fn whole(path: &Path) -> Result<String> {
-    let absolute = std::path::absolute(path)
-        .map_err(|error| Error::new(format!("Finding {}: {error}", path.display())))?;
-    let path: PathBuf = absolute.components().collect();
-    let text = path
-        .to_str()
-        .ok_or_else(|| Error::new(format!("The name {} is not UTF-8.", path.display())).hint("Rename it."))?;
-    Ok(text.to_owned())
-}
-
-pub(super) fn program(given: Option<&PathBuf>) -> Result<String> {
-    let path = match given {
-        Some(path) => std::path::absolute(path),
-        None => std::env::current_exe(),
-    };
-    path.map(|path| path.display().to_string()).map_err(|error| {
-        Error::new(format!("Finding the program: {error}")).hint("Give its path with --program.")
-    })
 }
 
 /// `NAME=VALUE`, if it is nothing that others must not see.

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::homes;
-use super::install::folders;
-use super::times::values;
+use super::paths::folders;
+use super::values;
 use crate::log::{self, escaped};
 use crate::ui::{self, Answer, Style};
 use bwdc_config::env::Environment;

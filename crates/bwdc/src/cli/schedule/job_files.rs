@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bwdc_schedule::times::Schedule;
 use bwdc_schedule::{ScheduledJob, Syncs, Writes};
 
-use super::install::whole;
+use super::paths::whole;
 use bwdc_config::Environment;
 use bwdc_config::installation::{self, Installation};
 #[cfg(unix)]

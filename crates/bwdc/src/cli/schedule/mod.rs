@@ -3,11 +3,14 @@
 mod install;
 mod installed;
 mod job_files;
+mod paths;
 mod script;
 mod times;
 
 use bwdc_schedule::Homes;
 use clap::{Args, Subcommand};
+use jiff::ZonedDateTime;
+use serde_json::Value;
 
 use crate::ui::{self, Answer, Style};
 use bwdc_config::env::{self, Environment};
@@ -71,4 +74,9 @@ pub(super) fn homes(environment: &Environment, user: Option<String>) -> Homes {
     let home = environment.path(env::HOME).unwrap_or_default();
     let config_home = environment.path(env::XDG_CONFIG_HOME).unwrap_or_else(|| home.join(".config"));
     Homes { user, home, config_home }
+}
+
+/// Times for programs.
+fn values(runs: &[ZonedDateTime]) -> Value {
+    runs.iter().map(|run| run.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()).collect()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bwdc_schedule::Script;
 use clap::{Args, ValueEnum};
 
-use super::install::{folders, program};
+use super::paths::{folders, program};
 use crate::ui::Answer;
 use bwdc_config::env::Environment;
 use bwdc_core::error::Result;

@@ -6,9 +6,10 @@ use clap::Args;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::installed::{UserArgument, described, found, nothing_installed};
+use super::values;
 use crate::log::escaped;
 use crate::ui::{Answer, Style};
 use bwdc_config::env::Environment;
@@ -109,10 +110,6 @@ fn in_both(run: &ZonedDateTime) -> String {
         return shown(run);
     }
     format!("{}   here {}", shown(run), shown(&local))
-}
-
-pub(super) fn values(runs: &[ZonedDateTime]) -> Value {
-    runs.iter().map(|run| run.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()).collect()
 }
 
 pub(super) fn explain(arguments: &ExplainArguments) -> Result<Answer> {

@@ -8,18 +8,15 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::ENTRA;
 use super::config::Config;
 use super::login::{Granted, Login};
 use crate::directory::Progress;
 use crate::directory::lists::{SizeInMemory, keep, length, or_default};
 use crate::http::{
     self, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Response,
-    Vendor,
 };
 use crate::{Error, ErrorKind, Result};
-
-pub(super) const ENTRA: Vendor =
-    Vendor { name: "Microsoft Entra ID", address: "entra.identityAuthority and BWDC_ENTRA_GRAPH_URL" };
 
 /// Time limit for one page.
 const TIMEOUT: Duration = Duration::from_secs(120);

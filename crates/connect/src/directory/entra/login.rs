@@ -13,7 +13,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::client::ENTRA;
+use super::ENTRA;
 use super::config::{Config, Credential};
 use crate::http::assertion::{Algorithm, Header, Signer};
 use crate::http::{AccessToken, Http, HttpRequest, Response, TokenSource, seconds};

@@ -7,6 +7,7 @@ mod filter;
 mod login;
 mod probe;
 
+use crate::http::Vendor;
 use std::sync::Arc;
 
 use bwdc_core::entry::{Group, User};
@@ -27,6 +28,9 @@ use super::lists::{ByName, Members, SizeInMemory};
 use super::{Abilities, Ask, Directory, Progress, ReadExtent, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
+
+const ENTRA: Vendor =
+    Vendor { name: "Microsoft Entra ID", address: "entra.identityAuthority and BWDC_ENTRA_GRAPH_URL" };
 
 /// Size of the largest pages that Graph sends ("Paging Microsoft Graph data").
 const TOP: (&str, &str) = ("$top", "999");

@@ -5,30 +5,14 @@ use tokio::time::timeout;
 
 use super::config::{Bind, Config, Paging, Referrals, Security};
 use super::paging::{SIZES, Sight, Tally};
+use super::request::SearchRequest;
 use super::slices::{self, Slice};
-use super::wire::{Control, Depth, Entry, Outcome, Protection, SearchItem, SearchMessage, Wire};
+use super::wire::{Control, Entry, Outcome, Protection, SearchItem, SearchMessage, Wire};
 use super::{failure, filter, wire};
 use crate::{Error, ErrorKind, Result};
 
 /// Time limit for the server on one search, in seconds.
 const SERVER_TIME_LIMIT: u32 = 300;
-
-/// Search to run.
-#[derive(Clone, Debug)]
-pub(super) struct SearchRequest {
-    /// Name for messages: "users", "groups".
-    pub(super) what: &'static str,
-    /// Base DN.
-    pub(super) base: String,
-    /// Depth.
-    pub(super) scope: Depth,
-    /// Filter (RFC 4515).
-    pub(super) filter: String,
-    /// Attributes to return.
-    pub(super) attributes: Vec<String>,
-    /// Controls besides paging.
-    pub(super) controls: Vec<Control>,
-}
 
 /// Largest number of references; no tree has more.
 const MOST_REFERENCES: usize = 1_000;

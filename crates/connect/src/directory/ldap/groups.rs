@@ -4,10 +4,11 @@ use bwdc_core::entry::ReferenceId;
 use bwdc_core::note::{Note, Noted, Step};
 use futures_util::future::try_join_all;
 
-use super::client::{self, Connection, SearchRequest};
+use super::client::{self, Connection};
 use super::config::OutsideGroups;
 use super::convert::{self, GroupRecord, MemberReferences, PersonEntry, Rest};
 use super::referral::{SearchTarget, SearchTargets};
+use super::request::SearchRequest;
 use super::wire::Depth;
 use super::{AT_ONCE, Ask, Config, Ldap, Progress, Seen, Since, is_dn, once_each};
 use crate::{Error, ErrorKind, Result};

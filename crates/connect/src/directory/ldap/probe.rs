@@ -1,8 +1,9 @@
 //! Checks of `doctor`: every step of a read separately, up to the first that fails.
 
 use super::Ldap;
-use super::client::{Connection, SearchRequest, tls_config};
+use super::client::{Connection, tls_config};
 use super::config::{Config, Identity, SearchSettings, Security, and};
+use super::request::SearchRequest;
 use super::wire::Depth;
 use super::{discovery, nothing};
 use crate::directory::ReadScope;

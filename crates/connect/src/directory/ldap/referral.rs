@@ -6,8 +6,9 @@ use bwdc_core::note::{Note, Step};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::client::{Continuations, SearchRequest};
+use super::client::Continuations;
 use super::config::{Bind, Config, Referrals, Security};
+use super::request::SearchRequest;
 use super::wire::Depth;
 use super::{dn, first_reachable};
 use crate::{Error, ErrorKind, Result};

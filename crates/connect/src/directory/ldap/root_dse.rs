@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::client::{Connection, SearchRequest};
+use super::client::Connection;
 use super::config::{Config, Paging};
+use super::request::SearchRequest;
 use super::wire::{Depth, Entry};
 use super::{discovery, first_reachable, nothing};
 use crate::{ErrorKind, Result};

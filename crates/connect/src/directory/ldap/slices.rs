@@ -4,8 +4,8 @@
 //!
 //! Adjacent ranges share their ends, and the first and the last are open. So no id is outside of them, whatever ids look like.
 
-use super::client::SearchRequest;
 use super::config::and;
+use super::request::SearchRequest;
 
 /// Id on every entry of 389 Directory Server: four times eight hexadecimal digits, as in `c1fcb120-eaad11f1-b7d3ea2b-8ea2865c`.
 const ID: &str = "nsUniqueId";

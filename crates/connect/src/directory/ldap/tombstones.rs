@@ -3,9 +3,10 @@
 use bwdc_core::note::{Note, Noted, Step};
 use jiff::Timestamp;
 
-use super::client::{Connection, SearchRequest};
+use super::client::Connection;
 use super::config::{Flavour, and};
 use super::convert::{self, EntryState, PersonEntry};
+use super::request::SearchRequest;
 use super::wire::{Control, Criticality, Depth};
 use super::{Ask, Ldap, Progress, SHOW_DELETED, nothing, unique};
 use crate::{ErrorKind, Result};

@@ -8,8 +8,9 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::client::{OKTA, TIMEOUT};
 use super::config::Credentials;
+use super::failure;
+use super::{OKTA, TIMEOUT};
 use crate::http::assertion::{Algorithm, Signer};
 use crate::http::{AccessToken, Http, HttpRequest, Response, TokenSource, seconds};
 use crate::{Error, ErrorKind, Result};
@@ -122,7 +123,7 @@ pub(super) fn refused(attempted: &str, response: &Response) -> Error {
     let status = response.status.as_u16();
     let told = serde_json::from_slice(&response.body).ok().filter(|_| matches!(status, 400 | 401 | 403));
     let Some(Refusal { error, error_description }) = told else {
-        return super::client::refused(attempted, response, HINT);
+        return failure::refused(attempted, response, HINT);
     };
     let id = response.request_id().map_or(String::new(), |id| format!(" (request {id})"));
     let hint = match error.as_str() {

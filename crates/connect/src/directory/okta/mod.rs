@@ -3,8 +3,12 @@
 mod client;
 mod config;
 mod convert;
+mod failure;
 mod login;
 
+use std::time::Duration;
+
+use crate::http::Vendor;
 use std::sync::Arc;
 
 use bwdc_core::entry::{Group, User};
@@ -17,6 +21,11 @@ use super::lists::{ByName, Listed, Members, SizeInMemory};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
+
+const OKTA: Vendor = Vendor { name: "Okta", address: "okta.orgUrl" };
+
+/// Time limit for one page.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Size of the largest pages that Okta sends (Okta API, "List all users", "List all groups", "List all member users").
 const USERS_PAGE: &str = "200";

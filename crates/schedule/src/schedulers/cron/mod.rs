@@ -13,9 +13,10 @@ use self::crontab::{Access, Block, Crontab, Entry, Origin, Setting, Settings};
 use super::installed::Located;
 use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at};
 use crate::account;
+use crate::commands;
 use crate::job::{ScheduledJob, USUAL_LOG};
 use crate::request::{JobUser, ScheduleRequest};
-use crate::steps::{self, MachineChange, Steps};
+use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::{Error, Result};
@@ -140,7 +141,7 @@ const NO_CRONTAB: &str = "no crontab for";
 
 /// A crontab as it is; `None` if there is none.
 fn crontab(user: &str) -> Result<Option<String>> {
-    match steps::run(&crontab_command(user, "-l")?, None) {
+    match commands::run(&crontab_command(user, "-l")?, None) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.message.contains(NO_CRONTAB) => Ok(None),
         Err(error) => Err(error),

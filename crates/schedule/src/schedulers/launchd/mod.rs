@@ -10,9 +10,10 @@ use self::property_list::Domain;
 use super::installed::Located;
 use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at, files};
 use crate::account;
+use crate::commands;
 use crate::job::{ScheduledJob, USUAL_LOG};
 use crate::request::ScheduleRequest;
-use crate::steps::{self, MachineChange, Steps};
+use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::Result;
@@ -112,7 +113,7 @@ fn launchd_domain(domain: Domain) -> Result<String> {
     match domain {
         Domain::System => Ok("system".to_owned()),
         Domain::User => {
-            let id = steps::run(&["id".to_owned(), "-u".to_owned()], None)?;
+            let id = commands::run(&["id".to_owned(), "-u".to_owned()], None)?;
             Ok(format!("gui/{}", id.trim()))
         }
     }

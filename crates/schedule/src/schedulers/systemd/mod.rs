@@ -9,10 +9,11 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use super::installed::Located;
 use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at, files};
+use crate::commands;
 use crate::job::ScheduledJob;
 use crate::marker::Marker;
 use crate::request::ScheduleRequest;
-use crate::steps::{self, MachineChange, Steps};
+use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::Result;
@@ -193,7 +194,7 @@ fn into_systemd(job: &ScheduledJob, options: &Options, folder: &Path) -> Result<
 
 /// Whether a timer whose files are there is in use as well.
 fn is_on(timer: &str, job: &ScheduledJob, manager: Manager) -> bool {
-    let is = |state: &str| steps::run(&systemctl(manager, &[state, "--quiet", timer]), None).is_ok();
+    let is = |state: &str| commands::run(&systemctl(manager, &[state, "--quiet", timer]), None).is_ok();
     is("is-enabled") && (job.schedule == Schedule::Boot || is("is-active"))
 }
 
@@ -233,7 +234,7 @@ fn in_systemd(folder: &Path, manager: Manager) -> Vec<Installed> {
 fn elapses(manager: Manager, name: &str) -> Option<Timestamp> {
     let timer = format!("{name}.timer");
     let text =
-        steps::run(&systemctl(manager, &["list-timers", "--all", "--output=json", &timer]), None).ok()?;
+        commands::run(&systemctl(manager, &["list-timers", "--all", "--output=json", &timer]), None).ok()?;
     next_of_timers(&text)
 }
 

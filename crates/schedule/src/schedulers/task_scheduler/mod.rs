@@ -11,10 +11,11 @@ use super::installed::Located;
 use super::{
     Accounts, Backend, Homes, Installed, Machine, Mode, Printed, ScheduleListing, Scheduler, at, files,
 };
+use crate::commands;
 use crate::job::{ScheduledJob, USUAL_LOG, name_of};
 use crate::marker::Marker;
 use crate::request::ScheduleRequest;
-use crate::steps::{self, MachineChange, Steps};
+use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
 use bwdc_core::error::Result;
 
@@ -101,7 +102,7 @@ impl Located for Task {
     }
 
     fn text(&self) -> Result<String> {
-        steps::run(&["schtasks", "/Query", "/XML", "/TN", &self.path].map(str::to_owned), None)
+        commands::run(&["schtasks", "/Query", "/XML", "/TN", &self.path].map(str::to_owned), None)
     }
 
     fn removal(&self) -> Result<Steps> {
@@ -142,7 +143,7 @@ fn in_task_scheduler() -> Result<Vec<Installed>> {
         return Ok(Vec::new());
     }
     let query = ["schtasks", "/Query", "/XML", "ONE"].map(str::to_owned);
-    let text = steps::run(&query, None)?;
+    let text = commands::run(&query, None)?;
     let installed = |marker: Marker| {
         let path = format!("\\bwdc\\{}", name_of(&marker.folder));
         Installed::at(Scheduler::TaskScheduler, marker, Task { path })
