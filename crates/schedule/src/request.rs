@@ -232,6 +232,7 @@ impl ScheduleRequest {
         // A user who is made for it gets it, too.
         let is_given = self.owners == Owners::Fix || self.user.account.is_none();
         if is_given && account::is_root() && !self.user.is_own()? {
+            self.only_instances()?;
             steps.0.extend(self.new_owners());
         }
         Ok(steps)
@@ -268,6 +269,20 @@ impl ScheduleRequest {
         missing.map(|folder| MachineChange::MakeFolder { path: folder.into(), user: user.clone() }).collect()
     }
 
+    /// Refuses to give away what is no instance's folder: a slip such as `/etc` would hand the machine to the user.
+    fn only_instances(&self) -> Result<()> {
+        let folders = self.jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]));
+        let mut others = folders.filter(|folder| !is_empty_or_an_instances(Path::new(folder)));
+        match others.next() {
+            Some(other) => Err(Error::new(format!(
+                "{other} has files in it and neither data.json nor bwdc.toml: it is not given to {}.",
+                self.user.name
+            ))
+            .hint("Nothing was changed. Check the folder's name; set it up first with `bwdc init --appdata DIR`.")),
+            None => Ok(()),
+        }
+    }
+
     /// The folders of the jobs, and the files with secrets, for the user.
     fn new_owners(&self) -> Vec<MachineChange> {
         let user = &self.user.name;
@@ -283,6 +298,13 @@ impl ScheduleRequest {
             files.into_iter().map(|path| MachineChange::OwnFile { path: path.clone(), user: user.clone() });
         folders.chain(files).collect()
     }
+}
+
+/// Whether a folder is an instance's, or has nothing in it yet.
+fn is_empty_or_an_instances(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
+    let is_empty = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    is_empty || has("data.json") || has("bwdc.toml")
 }
 
 /// What was mended, in a sentence.

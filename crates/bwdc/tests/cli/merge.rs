@@ -159,6 +159,10 @@ fn a_part_of_a_merge_is_not_synced_alone() {
     let words = ["merged with other directories into the organization acme", "--instance acme"];
     machine.run(&["sync", "--instance", "hq"]).fails(1, &words);
     machine.run(&["sync", "--appdata", "berlin"]).fails(1, &words);
+    // Whatever path leads there.
+    std::os::unix::fs::symlink(machine.path("berlin"), machine.path("other")).unwrap();
+    machine.run(&["sync", "--appdata", "other"]).fails(1, &words);
+    machine.run(&["sync", "--appdata", "hq/../berlin"]).fails(1, &words);
     machine.run(&["sync", "--all"]).ok();
     machine.usual.unset_env("BWDC_CONFIG");
     machine.usual.set_env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", "./hq");

@@ -440,6 +440,13 @@ fn a_trial_finds_missing_permissions_of_the_user() {
     refused(&hidden, &["bwdc cannot run /root/bwdc", "may not enter /root.", "/usr/local/bin"]);
     namespace.sh(&format!("chown root {FOLDER}/secrets.env"));
     refused(&install(&[]), &["The trial of the sync of /var/lib/bwdc/one as bwdc failed"]);
+    // A slip gives nobody the machine.
+    namespace.sh("mkdir -p /srv/files && touch /srv/files/shadow");
+    let slip = ["install", "--every", "1m", "--using", "cron", "--user", "bwdc", "--appdata", "/srv/files"];
+    namespace
+        .schedule(&[&slip[..], &["--fix", "--untried"]].concat())
+        .fails(1, &["/srv/files has files in it and neither data.json nor bwdc.toml", "Nothing was changed"]);
+    assert_eq!(namespace.sh("stat -c %U /srv/files/shadow"), "root\n");
     let fixed = namespace.schedule(&install(&["--fix"])).ok();
     assert!(fixed.out.contains("root's files in it now belong to bwdc"), "{}", fixed.out);
     assert_eq!(namespace.sh(&format!("stat -c %U {FOLDER}/secrets.env")), "bwdc\n");

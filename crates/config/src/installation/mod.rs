@@ -154,9 +154,14 @@ pub struct MergedInstance {
 }
 
 impl Installation {
-    /// The instance that has this folder.
+    /// The instance that has this folder, by whatever path it is reached: through a link, or with `..` in it.
     pub fn instance_in(&self, folder: &Path) -> Option<&NamedInstance> {
-        self.instances.iter().find(|instance| instance.folder == folder)
+        let real = std::fs::canonicalize(folder).ok();
+        let is_real = |instance: &&NamedInstance| {
+            real.is_some() && std::fs::canonicalize(&instance.folder).ok() == real
+        };
+        let named = self.instances.iter().find(|instance| instance.folder == folder);
+        named.or_else(|| self.instances.iter().find(is_real))
     }
 
     /// The organization that an instance is merged into.

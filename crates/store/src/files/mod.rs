@@ -62,7 +62,8 @@ pub fn read_whole(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-fn open_regular(path: &Path) -> std::io::Result<File> {
+/// Opens a file to read. A pipe or a device is refused at once.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

@@ -254,7 +254,7 @@ pub fn check_link(path: &Path) -> Result<()> {
     }
     let owner = SystemUser::of(found.uid(), found.gid())?;
     Err(Error::new(format!(
-        "Writing {}: it is a link that belongs to {owner}, and root does not write where another user's link leads.",
+        "{} is a link that belongs to {owner}, and root does not go where another user's link leads.",
         path.display()
     ))
     .hint("Remove the link, and let only root write to the folder; or give the folder to the user who runs bwdc."))

@@ -125,7 +125,9 @@ impl Followed {
 
 /// `None` if there is no such file, or not yet.
 fn opened(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+    // Whoever owns the folder could lead root elsewhere, or make it wait.
+    bwdc_store::privileges::check_link(path).map_err(|error| io::Error::other(error.message))?;
+    match bwdc_store::files::open_regular(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
