@@ -401,8 +401,12 @@ fn people_at_a_terminal_see_who_joined_and_left() {
 fn the_log_is_found_wherever_it_is() {
     let (_organization, mut instance) = scene();
     instance.run(&["log"]).fails(1, &["No log of ", "bwdc status", "docs/log.md"]);
-    // A cron job's log in the folder.
     let usual = instance.data_folder().join("bwdc.log");
+    // A pipe is refused at once.
+    assert!(std::process::Command::new("mkfifo").arg(&usual).status().unwrap().success());
+    instance.run(&["log"]).fails(1, &["not a regular file"]);
+    fs::remove_file(&usual).unwrap();
+    // A cron job's log in the folder.
     instance.run(&["sync", "--log-file", &usual.display().to_string()]).ok();
     let all = instance.run(&["log"]).ok().out;
     assert_eq!(all, fs::read_to_string(&usual).unwrap());

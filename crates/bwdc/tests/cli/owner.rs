@@ -232,6 +232,25 @@ fn root_follows_no_link_and_no_setting_of_others() {
 }
 
 /// People, logs and programs: what others could have named is not read, not written and not run by root.
+/// The owner of the folder may put a link in the place of the log.
+#[test]
+fn root_follows_no_link_to_a_log() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files("id,email\n1,ada@example.org\n", "name,members\nA,1\n", &organization);
+    let private = instance.folder.path().join("private");
+    fs::write(&private, "precious\n").unwrap();
+    let log = instance.data_folder().join("bwdc.log");
+    symlink(&private, &log).unwrap();
+    std::os::unix::fs::lchown(&log, Some(NOBODY), Some(NOBODY)).unwrap();
+    for arguments in [&["log"][..], &["log", "--follow"]] {
+        let ran = instance.run(arguments).fails(1, &["is a link that belongs to nobody"]);
+        assert!(!ran.out.contains("precious"), "{}", ran.out);
+    }
+}
+
 #[test]
 fn root_reads_writes_and_runs_nothing_that_others_could_have_named() {
     if !is_root("own files that others can write to") {

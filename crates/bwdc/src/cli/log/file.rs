@@ -27,11 +27,9 @@ pub(super) fn last(path: &Path, count: usize, choice: &Choice) -> Result<Vec<Str
         if newest_first.len() >= count {
             break;
         }
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => break,
-            Err(error) => return Err(unreadable(&path, &error)),
-        };
+        let Some(mut file) = opened(&path).map_err(|error| unreadable(&path, &error))? else { break };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| unreadable(&path, &error))?;
         let text = String::from_utf8_lossy(&bytes);
         newest_first.extend(text.lines().rev().filter(|line| choice.has(line)).map(escaped));
     }
