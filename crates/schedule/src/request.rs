@@ -269,11 +269,14 @@ impl ScheduleRequest {
         missing.map(|folder| MachineChange::MakeFolder { path: folder.into(), user: user.clone() }).collect()
     }
 
+    /// The folders of all instances that the jobs sync.
+    fn instance_folders(&self) -> impl Iterator<Item = &String> {
+        self.jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]))
+    }
+
     /// Refuses to give away what is no instance's folder: a slip such as `/etc` would hand the machine to the user.
     fn only_instances(&self) -> Result<()> {
-        let folders = self.jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]));
-        let mut others = folders.filter(|folder| !is_empty_or_an_instances(Path::new(folder)));
-        match others.next() {
+        match self.instance_folders().find(|folder| !is_empty_or_an_instances(Path::new(folder))) {
             Some(other) => Err(Error::new(format!(
                 "{other} has files in it and neither data.json nor bwdc.toml: it is not given to {}.",
                 self.user.name
@@ -287,8 +290,8 @@ impl ScheduleRequest {
     fn new_owners(&self) -> Vec<MachineChange> {
         let user = &self.user.name;
         let home = self.user.account.is_none().then(|| self.user.home());
-        let folders = self.jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]));
-        let folders: BTreeSet<PathBuf> = folders.map(PathBuf::from).chain(home.clone()).collect();
+        let folders: BTreeSet<PathBuf> =
+            self.instance_folders().map(PathBuf::from).chain(home.clone()).collect();
         let in_home =
             |folder: &Path| home.as_ref().is_some_and(|home| folder != home && folder.starts_with(home));
         let roots = folders.into_iter().filter(|folder| !in_home(folder) && has_what_is_roots(folder, 3));

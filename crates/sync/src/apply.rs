@@ -12,17 +12,18 @@ use crate::context::Context;
 use crate::job::SyncJob;
 use crate::lines;
 use crate::open::{Opened, of_one_organization, open};
-use crate::organization::OpenOrganization;
+use crate::organization::{OpenOrganization, account};
 use crate::outcome::{SyncOutcome, blocked, notes};
-use crate::plan::{may_run, sign_in, verdict};
+use crate::plan::{leading, may_run, verdict};
 use crate::read::{Left, ReadPurpose, read};
 use crate::record::{Comparison, RunRecord, commit};
 
 /// Reads, decides, checks, imports and keeps what the next run needs.
 pub(crate) async fn sync(job: &SyncJob, removals: Removals) -> Result<SyncOutcome> {
     let started = Timestamp::now();
-    may_run(job)?;
-    let account = sign_in(job).await?;
+    let (first, data) = leading(job)?;
+    may_run(job, &data)?;
+    let account = account(first, &data).await?;
     let _locks = locks(job, started)?;
     let opened = open(job).await?;
     let Some(first) = opened.first() else { return Err(job.has_nothing()) };
@@ -60,15 +61,8 @@ pub(crate) async fn sync(job: &SyncJob, removals: Removals) -> Result<SyncOutcom
 
 /// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
 fn locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
-    match job {
-        SyncJob::Usual(context) | SyncJob::One(context) => Ok(vec![lock(context, started)?]),
-        SyncJob::Merged(merge) => {
-            let contexts = merge.members.iter().map(|member| &member.context);
-            contexts
-                .map(|context| lock(context, started).map_err(|error| error.while_doing(&context.name)))
-                .collect()
-        }
-    }
+    let take = |context| lock(context, started).map_err(|error| job.about(context, error));
+    job.contexts().into_iter().map(take).collect()
 }
 
 fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {

@@ -74,6 +74,14 @@ impl SyncJob {
         }
     }
 
+    /// An error of one of its directories; of several it says which.
+    pub(crate) fn about(&self, context: &Context, error: Error) -> Error {
+        match self {
+            Self::Usual(_) | Self::One(_) => error,
+            Self::Merged(_) => error.while_doing(&context.name),
+        }
+    }
+
     /// Why a job without a directory cannot run.
     pub(crate) fn has_nothing(&self) -> Error {
         Error::new(format!("{} has no directories.", self.name()))

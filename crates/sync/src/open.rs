@@ -52,7 +52,7 @@ pub(crate) async fn open(job: &SyncJob) -> Result<Vec<Opened<'_>>> {
     let mut opened = Vec::new();
     for member in &merge.members {
         let one = Opened::merged(&member.context, &member.prefix).await;
-        opened.push(one.map_err(|error| error.while_doing(&member.context.name))?);
+        opened.push(one.map_err(|error| job.about(&member.context, error))?);
     }
     agreeing(&opened)?;
     Ok(opened)

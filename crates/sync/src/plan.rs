@@ -8,23 +8,19 @@ use bwdc_core::plan::{Plan, Server, Target};
 use bwdc_core::{Prepared, Verdict};
 use bwdc_store::Data;
 
+use crate::context::Context;
 use crate::job::SyncJob;
 use crate::merge::not_merged;
 use crate::open::{Opened, of_one_organization, open};
 use crate::organization::{account, limits};
 use crate::outcome::{blocked, left_out, nothing_read};
 use crate::read::{ReadPurpose, read};
-use crate::session::OrganizationLogin;
 
-/// Who we are to the job's organization.
-pub(crate) async fn sign_in(job: &SyncJob) -> Result<OrganizationLogin> {
+/// The directory that speaks for all of a job, and its data.json.
+pub(crate) fn leading(job: &SyncJob) -> Result<(&Context, Data)> {
     let Some(first) = job.contexts().into_iter().next() else { return Err(job.has_nothing()) };
-    let of_merge = |error: bwdc_core::Error| match job {
-        SyncJob::Usual(_) | SyncJob::One(_) => error,
-        SyncJob::Merged(_) => error.while_doing(&first.name),
-    };
-    let data: Data = first.file.load().map_err(of_merge)?;
-    account(first, &data).await
+    let data = first.file.load().map_err(|error| job.about(first, error))?;
+    Ok((first, data))
 }
 
 /// Reads, decides, plans and checks; sends nothing, keeps nothing and logs no run.
@@ -32,7 +28,8 @@ pub(crate) async fn sign_in(job: &SyncJob) -> Result<OrganizationLogin> {
 /// # Errors
 /// The directory could not be read whole, or the import would be held back.
 pub async fn rehearse(job: &SyncJob, purpose: ReadPurpose, removals: Removals) -> Result<Prepared> {
-    let account = sign_in(job).await?;
+    let (first, data) = leading(job)?;
+    let account = account(first, &data).await?;
     let opened = open(job).await?;
     let Some(first) = opened.first() else { return Err(job.has_nothing()) };
     of_one_organization(&opened, &account.organization_id)?;
@@ -70,11 +67,9 @@ pub(crate) fn verdict(
 }
 
 /// A folder that is synced alone may be.
-pub(crate) fn may_run(job: &SyncJob) -> Result<()> {
+pub(crate) fn may_run(job: &SyncJob, data: &Data) -> Result<()> {
     match job {
-        SyncJob::Usual(context) | SyncJob::One(context) => {
-            not_merged(context, context.file.load()?.remembered().merged_by)
-        }
+        SyncJob::Usual(context) | SyncJob::One(context) => not_merged(context, data.remembered().merged_by),
         SyncJob::Merged(_) => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use bwdc_core::error::Result;
 use bwdc_schedule::schedulers::systemd::JournalUnit;
 use bwdc_schedule::times::Schedule;
 use bwdc_schedule::{Installed, Syncs, schedulers};
+use bwdc_store::files::real_path;
 
 /// One of them.
 pub(super) struct Scheduled {
@@ -52,7 +53,7 @@ fn is_of(installed: &Installed, folder: &Path, invocation: &Invocation) -> bool 
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || std::fs::canonicalize(a).is_ok_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
+    a == b || real_path(a) == real_path(b)
 }
 
 fn scheduled(installed: Installed) -> Result<Scheduled> {

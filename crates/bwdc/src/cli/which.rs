@@ -9,6 +9,7 @@ use clap::Args;
 use super::Invocation;
 use bwdc_config::installation::{Installation, MergedOrganization, NamedInstance};
 use bwdc_core::error::{Error, Result};
+use bwdc_store::files::real_path;
 use bwdc_sync::Context;
 use bwdc_sync::SyncJob;
 use bwdc_sync::{Merge, MergeMember, not_alone};
@@ -189,8 +190,7 @@ fn no_folder_twice(contexts: &[&Context]) -> Result<()> {
     let mut seen: HashMap<PathBuf, &str> = HashMap::new();
     for Context { file, name, .. } in contexts {
         let folder = file.folder();
-        let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        if let Some(other) = seen.insert(real, name) {
+        if let Some(other) = seen.insert(real_path(folder), name) {
             return Err(Error::new(format!("{other} and {name} are the same folder: {}.", folder.display()))
                 .hint("Name it once."));
         }

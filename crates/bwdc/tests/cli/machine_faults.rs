@@ -31,9 +31,7 @@ fn a_data_file_mounted_alone_is_written_in_place() {
     fs::copy(instance.data_file(), &host).unwrap();
     let script =
         r#"mount --bind "$1" "$2" && "$3" sync && "$3" sync && "$3" config sync.interval 23 && "$3" doctor"#;
-    let mut command = instance.command_of("unshare".as_ref(), &["--mount", "sh", "-c", script, "sh"]);
-    command.arg(&host).arg(instance.data_file()).arg(env!("CARGO_BIN_EXE_bwdc"));
-    let ran: Ran = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into();
+    let ran = run_with_mount(&instance, &host, script);
     assert!(
         ran.out.contains("Synced 1 group(s) and 1 user(s).") && ran.out.contains("is a mount of its own"),
         "{} {}",
@@ -45,6 +43,13 @@ fn a_data_file_mounted_alone_is_written_in_place() {
     assert_eq!(written["sync"]["interval"], 23);
     assert!(written["lastSyncHash"].is_string(), "{written}");
     assert!(!instance.data_folder().join("data.json.new").exists());
+}
+
+/// Runs a script where mounts are its own: `$1` is the file to mount, `$2` data.json, `$3` the program.
+fn run_with_mount(instance: &Instance, host: &std::path::Path, script: &str) -> Ran {
+    let mut command = instance.command_of("unshare".as_ref(), &["--mount", "sh", "-c", script, "sh"]);
+    command.arg(host).arg(instance.data_file()).arg(env!("CARGO_BIN_EXE_bwdc"));
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into()
 }
 
 /// Likewise where the mount hides a file of another user's, in a folder with the sticky bit: there rename(2) says EPERM.
@@ -63,9 +68,7 @@ fn a_mount_over_another_users_file_is_written_in_place() {
     chown(&host, Some(NOBODY), Some(NOBODY)).unwrap();
     fs::remove_file(instance.data_folder().join("data.json.lock")).unwrap();
     let script = r#"mount --bind "$1" "$2" && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$3" config sync.interval 29"#;
-    let mut command = instance.command_of("unshare".as_ref(), &["--mount", "sh", "-c", script, "sh"]);
-    command.arg(&host).arg(instance.data_file()).arg(env!("CARGO_BIN_EXE_bwdc"));
-    let ran: Ran = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into();
+    let ran = run_with_mount(&instance, &host, script);
     ran.ok();
     let written: serde_json::Value = serde_json::from_str(&fs::read_to_string(&host).unwrap()).unwrap();
     assert_eq!(written["sync"]["interval"], 29);

@@ -9,6 +9,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bwdc_store::files::real_path;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
@@ -156,12 +157,11 @@ pub struct MergedInstance {
 impl Installation {
     /// The instance that has this folder, by whatever path it is reached: through a link, or with `..` in it.
     pub fn instance_in(&self, folder: &Path) -> Option<&NamedInstance> {
-        let real = std::fs::canonicalize(folder).ok();
-        let is_real = |instance: &&NamedInstance| {
-            real.is_some() && std::fs::canonicalize(&instance.folder).ok() == real
-        };
         let named = self.instances.iter().find(|instance| instance.folder == folder);
-        named.or_else(|| self.instances.iter().find(is_real))
+        named.or_else(|| {
+            let real = real_path(folder);
+            self.instances.iter().find(|instance| real_path(&instance.folder) == real)
+        })
     }
 
     /// The organization that an instance is merged into.

@@ -22,14 +22,6 @@ pub enum EditOutcome<T> {
 }
 
 impl<T> EditOutcome<T> {
-    /// Result, or the reason why it is not known to be done.
-    pub fn into_result(self) -> Result<T> {
-        match self {
-            Self::Done(value) => Ok(value),
-            Self::NotDone(error) | Self::Unclear(error) => Err(error),
-        }
-    }
-
     fn of(result: Result<T>) -> Self {
         match result {
             Ok(value) => Self::Done(value),

@@ -99,22 +99,8 @@ pub struct Limit {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the keys of the document are its contract")]
 pub struct Totals {
-    pub invite: usize,
-    pub stage: usize,
-    pub adopt: usize,
-    pub relink: usize,
-    pub restore: usize,
-    pub revoke: usize,
-    pub remove: usize,
-    pub unchanged: usize,
-    pub groups_created: usize,
-    pub groups_renamed: usize,
-    pub groups_updated: usize,
-    pub groups_emptied: usize,
-    pub groups_deleted: usize,
-    pub join: usize,
-    pub leave: usize,
-    pub held: usize,
+    #[serde(flatten)]
+    pub counts: Summary,
     pub seats: SeatsTotal,
 }
 
@@ -208,42 +194,7 @@ fn limits(changes: &Changes) -> Vec<Limit> {
 }
 
 fn totals(changes: &Changes) -> Totals {
-    let Summary {
-        invite,
-        stage,
-        adopt,
-        relink,
-        restore,
-        revoke,
-        remove,
-        unchanged,
-        groups_created,
-        groups_renamed,
-        groups_updated,
-        groups_emptied,
-        groups_deleted,
-        join,
-        leave,
-        held,
-    } = changes.summary();
     let seats = changes.seats;
-    Totals {
-        invite,
-        stage,
-        adopt,
-        relink,
-        restore,
-        revoke,
-        remove,
-        unchanged,
-        groups_created,
-        groups_renamed,
-        groups_updated,
-        groups_emptied,
-        groups_deleted,
-        join,
-        leave,
-        held,
-        seats: SeatsTotal { in_use: seats.in_use, needed: seats.needed, available: seats.available },
-    }
+    let seats = SeatsTotal { in_use: seats.in_use, needed: seats.needed, available: seats.available };
+    Totals { counts: changes.summary(), seats }
 }

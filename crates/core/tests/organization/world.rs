@@ -184,16 +184,19 @@ impl World {
             (Reading::Everything, Some(live)) => live.clone(),
             _ => self.read(&ledger, &directory),
         };
-        let question = Question {
-            directory: &directory,
-            roster: &roster,
-            ledger: &ledger,
-            settings: &self.settings,
-            now: self.now,
-        };
+        let question = self.question(&directory, &roster, &ledger);
         let changes = changes(&question);
         let steps = requests(&question, &changes);
         (ledger, directory, roster, changes, steps)
+    }
+
+    fn question<'a>(
+        &'a self,
+        directory: &'a DirectoryNow,
+        roster: &'a Roster,
+        ledger: &'a Ledger,
+    ) -> Question<'a> {
+        Question { directory, roster, ledger, settings: &self.settings, now: self.now }
     }
 
     /// One run. What was computed, if it came to its end.
@@ -216,13 +219,7 @@ impl World {
             }
             self.ledger = stored(&self.ledger.clone().after(step, self.now));
         }
-        let question = Question {
-            directory: &directory,
-            roster: &roster,
-            ledger: &ledger,
-            settings: &self.settings,
-            now: self.now,
-        };
+        let question = self.question(&directory, &roster, &ledger);
         self.ledger = stored(&self.ledger.clone().finished(&question, &changes));
         Some(changes)
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::{open_regular, sync_folder, target};
+use super::{open_regular, real_path, sync_folder};
 
 /// Put behind the file's name.
 const COPY: &str = ".new";
@@ -52,7 +52,7 @@ pub(crate) fn forget(target: &Path) -> io::Result<()> {
 
 /// The copy, where a process ended before it had written the file. Not one that somebody else has put there.
 pub fn open_copy(path: &Path) -> io::Result<Option<File>> {
-    let target = target(path);
+    let target = real_path(path);
     let copy = match open_regular(&copy(&target)) {
         Ok(copy) => copy,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -119,7 +119,8 @@ fn flags(flags: OFlags) -> i32 {
 /// owner of its folder only.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     privileges::check_link(path)?;
-    let target = target(path);
+    // A link is followed, so that the file it leads to is replaced and not the link.
+    let target = real_path(path);
     let folder = target.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {
         let mut file = temporary::new_in(folder)?;
@@ -151,8 +152,8 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_atomically(path, &text)
 }
 
-/// A link is followed, so that the file it leads to is replaced and not the link.
-fn target(path: &Path) -> PathBuf {
+/// The path without links and `..`, by which two spellings of a place are the same; as it is where there is nothing.
+pub fn real_path(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 

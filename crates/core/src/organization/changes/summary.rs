@@ -1,9 +1,12 @@
 //! Changes in numbers.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Action, Changes, GroupAction, Hold};
 
 /// Changes in numbers: what is done, not what is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the words of the plan")]
 pub struct Summary {
     pub invite: usize,
