@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use bwdc_connect::directory::{self, ReadScope};
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::Result;
+use bwdc_core::organization::settings::Absent;
+use bwdc_core::organization::{self, Span};
 use bwdc_core::rules::{
     BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
 };
 use bwdc_store::Data;
 
-use crate::directories::{self, ldap};
+use crate::directories;
 use crate::env::Environment;
 use crate::kinds::{BuildInput, Built};
+use crate::organization::{absent, full_every, organization_settings};
 use crate::secrets::{DeclaredSecret, Secrets};
 use crate::settings::sync;
 use crate::values::StoredValues;
@@ -25,6 +28,10 @@ pub struct Instance {
     pub scope: Option<ReadScope>,
     /// Rules by which is decided.
     pub rules: Rules,
+    /// Settings that decide what changes in the organization.
+    pub organization: organization::Settings,
+    /// Longest time between complete reads.
+    pub full_every: Span,
     /// Warnings of every run, such as about a password that crosses the network in clear.
     pub warnings: Vec<String>,
 }
@@ -44,7 +51,7 @@ impl Instance {
         let ingredients = BuildInput { values: StoredValues(data), folder, environment, secret };
         let Built { directory, user_filter, group_filter, warnings } =
             (directories::of(data)?.build)(ingredients)?;
-        StoredValues(data).check_length(&sync::TIMEOUT)?;
+        StoredValues(data).check(&sync::TIMEOUT)?;
         for setting in directories::ALL.iter().flat_map(|kind| kind.files) {
             if StoredValues(data).text(setting)?.is_some() {
                 secrets.check_file(setting.name)?;
@@ -54,11 +61,18 @@ impl Instance {
         // Without groups there is nobody in the groups that it keeps.
         let group_filter = group_filter.filter(|_| scope.is_some_and(ReadScope::has_groups));
         let rules = Rules { user_filter, group_filter, ..rules(&StoredValues(data))? };
-        Ok(Self { directory, scope, rules, warnings })
+        let organization = Self::organization_settings(data)?;
+        let full_every = full_every(&StoredValues(data))?;
+        Ok(Self { directory, scope, rules, organization, full_every, warnings })
     }
 }
 
 impl Instance {
+    /// Settings that decide what changes in the organization, without asking for anything secret.
+    pub fn organization_settings(data: &Data) -> Result<organization::Settings> {
+        organization_settings(&StoredValues(data), &rules(&StoredValues(data))?)
+    }
+
     /// Fate of members who are not in the import, without asking for anything secret.
     pub fn existing_members(data: &Data) -> Result<ExistingMembers> {
         Ok(rules(&StoredValues(data))?.existing)
@@ -95,7 +109,10 @@ fn rules(values: &StoredValues<'_>) -> Result<Rules> {
         } else {
             defaults.disabled
         },
-        missing: missing(values)?,
+        missing: match absent(values)? {
+            Absent::Keep => MissingPeople::Keep,
+            Absent::Missing | Absent::OutOfScope => MissingPeople::Remove,
+        },
         existing: if values.flag(&sync::OVERWRITE_EXISTING)? {
             ExistingMembers::Overwrite
         } else {
@@ -119,20 +136,6 @@ fn rules(values: &StoredValues<'_>) -> Result<Rules> {
         },
         ..defaults
     })
-}
-
-/// Who is absent from a read of changes has not left, so the two exclude each other. Only people who are synced can leave.
-fn missing(values: &StoredValues<'_>) -> Result<MissingPeople> {
-    if !values.flag(&sync::REMOVE_MISSING)? || !values.flag(&sync::USERS)? {
-        return Ok(MissingPeople::Keep);
-    }
-    if directories::of(values.0)? == &ldap::KIND && values.text(&sync::REVISION_DATE_ATTRIBUTE)?.is_some() {
-        return Err(Error::new(
-            "The settings sync.removeMissing and sync.revisionDateAttribute exclude each other: people absent from a read of changes have not left.",
-        )
-        .hint("Clear one: bwdc config unset sync.revisionDateAttribute, or bwdc config sync.removeMissing false."));
-    }
-    Ok(MissingPeople::Remove)
 }
 
 #[cfg(test)]

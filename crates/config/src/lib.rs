@@ -6,6 +6,7 @@ pub mod env;
 pub mod installation;
 pub mod instance;
 pub mod kinds;
+mod organization;
 pub mod place;
 pub mod secrets;
 pub mod server;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bwdc_core::did_you_mean;
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::Error;
 use bwdc_store::Data;
 use serde_json::Value;
 
@@ -18,12 +18,20 @@ pub enum Type {
     Secret,
     /// `true` or `false`.
     Flag,
+    /// `true`, `false` or this word.
+    FlagOr(&'static str),
     /// A whole number from 1 to 65535.
     Port,
     /// Minutes between syncs of a daemon; from 5 to a year.
     Minutes,
-    /// A length of time: seconds, minutes or hours.
+    /// A length of time: seconds, minutes, hours, days or weeks.
     Length,
+    /// This word, or a length of time.
+    LengthOr(&'static str, Shortest),
+    /// `off`, a number or a percentage.
+    Limit,
+    /// Addresses, ids and `group:NAME`, with commas in between.
+    Protected,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Some of these words, with commas in between.
@@ -54,6 +62,25 @@ pub enum Type {
     Path,
     /// A command line.
     Command,
+}
+
+/// Shortest length of time that a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortest {
+    /// A second.
+    Second,
+    /// A day.
+    Day,
+}
+
+impl Shortest {
+    /// The same as a length of time.
+    pub(crate) const fn length(self) -> Duration {
+        match self {
+            Self::Second => Duration::from_secs(1),
+            Self::Day => Duration::from_secs(24 * 3600),
+        }
+    }
 }
 
 /// Entries that a filter is about.
@@ -144,15 +171,6 @@ impl Setting {
         }
     }
 
-    /// The word that was meant, of a setting that takes one of several.
-    pub(crate) fn word(&self, typed: &str) -> Result<&'static str> {
-        let words = match self.kind {
-            Type::Choice(words) | Type::Preset(words) => words,
-            _ => &[],
-        };
-        one_of(typed.trim(), words).map_err(|why| self.refused(typed, &why, &allowed_words(words)))
-    }
-
     /// Error of a wrong value, in the sentence of the existing connector for the two types that it checks.
     pub(crate) fn refused(&self, typed: &str, why: &str, allowed: &str) -> Error {
         let Self { name, kind, .. } = self;
@@ -189,13 +207,15 @@ pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// `20s`, `5m`, `1h`; more than nothing and at most a year.
+/// `20s`, `5m`, `1h`, `14d`, `2w`; more than nothing and at most a year.
 pub fn length(text: &str) -> Option<Duration> {
     const LONGEST: u64 = 365 * 24 * 3600;
     let unit = match text.chars().next_back()? {
         's' => 1,
         'm' => 60,
         'h' => 3600,
+        'd' => 24 * 3600,
+        'w' => 7 * 24 * 3600,
         _ => return None,
     };
     let count: u64 = text[..text.len() - 1].parse().ok()?;

@@ -47,18 +47,18 @@ impl StoredValues<'_> {
     }
 
     /// Only whether it is one: who waits so long reads it by itself, and must not take a wrong one for none.
-    pub(crate) fn check_length(&self, setting: &Setting) -> Result<()> {
-        match self.value(setting) {
-            Some(value) if setting::length(&setting::text(value)).is_none() => {
-                Err(wrong_type(setting, "a duration such as 20s, 5m or 1h (a year at most)"))
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn check(&self, setting: &Setting) -> Result<()> {
+        setting.understood(self.0).map(drop)
+    }
+
+    /// Value in effect, as it would be typed: the stored one, checked, or the default.
+    pub(crate) fn in_effect(&self, setting: &Setting) -> Result<String> {
+        let stored = setting.understood(self.0)?;
+        Ok(stored.map_or_else(|| setting.default.to_owned(), |value| setting::text(&value)))
     }
 
     pub(crate) fn is_choice(&self, setting: &Setting, word: &str) -> Result<bool> {
-        let Some(text) = self.text(setting)? else { return Ok(false) };
-        Ok(setting.word(&text)? == word)
+        Ok(self.in_effect(setting)? == word)
     }
 }
 

@@ -2,11 +2,13 @@
 //! `bwdc config`, the reader of the configuration and the reference page use this table.
 
 pub mod general;
+mod protected;
 pub mod sync;
 
 use bwdc_connect::directory::ldap as ldap_names;
 use bwdc_core::did_you_mean;
 use bwdc_core::error::{Error, Result};
+use bwdc_core::organization::settings::Limit;
 use bwdc_store::Data;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ use crate::secrets;
 use crate::server::server_url;
 use crate::setting::StoredAt::{In, Top};
 use crate::setting::{Filtered, allowed_words, near, one_of};
-pub use crate::setting::{Setting, StoredAt, Type, length, text};
+pub use crate::setting::{Setting, Shortest, StoredAt, Type, length, text};
 
 /// How many settings there are.
 const fn count() -> usize {
@@ -83,9 +85,13 @@ impl Type {
             Self::Word => "word".to_owned(),
             Self::Secret => "secret".to_owned(),
             Self::Flag => "true or false".to_owned(),
+            Self::FlagOr(word) => format!("false, true or {word}"),
             Self::Port => "port".to_owned(),
             Self::Minutes => "minutes".to_owned(),
             Self::Length => "length of time".to_owned(),
+            Self::LengthOr(word, _) => format!("{word} or length of time"),
+            Self::Limit => "off, number or percentage".to_owned(),
+            Self::Protected => "list".to_owned(),
             Self::Choice(words) | Self::Preset(words) => words.join(" or "),
             Self::Words(words) => format!("some of {}", words.join(", ")),
             Self::Url | Self::Server => "URL".to_owned(),
@@ -109,11 +115,22 @@ impl Type {
             Self::Secret => "text without control characters".to_owned(),
             Self::Word => "one word without spaces".to_owned(),
             Self::Flag => "true or false".to_owned(),
+            Self::FlagOr(word) => format!("one of: false, true, {word}"),
             Self::Port => "a number from 1 to 65535".to_owned(),
             Self::Minutes => {
                 format!("a number of minutes, at least 5 and at most {MINUTES_OF_A_YEAR} (a year)")
             }
-            Self::Length => "a duration such as 20s, 5m or 1h, at most a year".to_owned(),
+            Self::Length => "a duration such as 20s, 5m, 1h or 2d, at most a year".to_owned(),
+            Self::LengthOr(word, Shortest::Second) => {
+                format!("{word}, or a duration such as 12h, 14d or 2w, at most a year")
+            }
+            Self::LengthOr(word, Shortest::Day) => {
+                format!("{word}, or a duration such as 10d or 2w, at least 1d and at most a year")
+            }
+            Self::Limit => "off, a whole number such as 20, or a percentage such as 10%".to_owned(),
+            Self::Protected => {
+                "e-mail addresses, external ids and group:NAME, separated by commas".to_owned()
+            }
             Self::Choice(words) | Self::Preset(words) => allowed_words(words),
             Self::Words(words) => format!("any of these, separated by commas: {}", words.join(", ")),
             Self::Url => "a base URL such as https://example.com".to_owned(),
@@ -153,10 +170,10 @@ impl Type {
         match self {
             Self::Text | Self::Secret | Self::Path => Ok(text.into()),
             Self::Word => kept(!has_blanks, "it contains spaces"),
-            Self::Flag => match trimmed.to_lowercase().as_str() {
-                "true" | "yes" | "y" | "1" => Ok(true.into()),
-                "false" | "no" | "n" | "0" => Ok(false.into()),
-                _ => Err("it must be true or false".to_owned()),
+            Self::Flag => flag(trimmed).map(Value::from).ok_or_else(|| "it must be true or false".to_owned()),
+            Self::FlagOr(word) => match flag(trimmed) {
+                Some(flag) => Ok(flag.into()),
+                None => one_of(trimmed, &["false", "true", word]).map(Value::from),
             },
             Self::Port => match trimmed.parse::<u16>() {
                 Ok(port) if port > 0 => Ok(port.into()),
@@ -166,7 +183,19 @@ impl Type {
                 Ok(minutes) if (5..=MINUTES_OF_A_YEAR).contains(&minutes) => Ok(minutes.into()),
                 _ => Err("it must be such a number".to_owned()),
             },
-            Self::Length => kept(length(trimmed).is_some(), "it must be a duration such as 20s, 5m or 1h"),
+            Self::Length => {
+                kept(length(trimmed).is_some(), "it must be a number and one of the units s, m, h, d and w")
+            }
+            Self::LengthOr(word, _) if trimmed.eq_ignore_ascii_case(word) => Ok(word.into()),
+            Self::LengthOr(word, shortest) => match length(trimmed) {
+                None => Err(format!("it must be {word}, or a number and one of the units s, m, h, d and w")),
+                Some(length) if length < shortest.length() => Err("it is too short".to_owned()),
+                Some(_) => Ok(trimmed.into()),
+            },
+            Self::Limit => {
+                kept(Limit::parse(trimmed).is_some(), "it must be off, a number, or a percentage up to 100%")
+            }
+            Self::Protected => protected::check(trimmed).map(|()| trimmed.into()),
             Self::Choice(words) | Self::Preset(words) => one_of(trimmed, words).map(Value::from),
             Self::Words(words) => {
                 let chosen: Vec<&str> = trimmed
@@ -209,6 +238,15 @@ impl Type {
     }
 }
 
+/// `true` or `false`, in one of the words for them.
+fn flag(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "y" | "1" => Some(true),
+        "false" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 /// The longest interval.
 pub const MINUTES_OF_A_YEAR: u32 = 365 * 24 * 60;
 
@@ -248,12 +286,26 @@ impl Setting {
 
     /// Fault of the value in `data.json`, if there is one. Secrets are not looked at.
     pub fn fault(&self, data: &Data) -> Option<Error> {
-        let text = self.stored_text(data).filter(|_| self.kind != Type::Secret)?;
-        self.kind.parse(&text, data).err().map(|why| {
+        Some(self).filter(|_| self.kind != Type::Secret)?.understood(data).err()
+    }
+
+    /// The value in `data.json`, as it would be stored now; none if it is not set.
+    pub(crate) fn understood(&self, data: &Data) -> Result<Option<Value>> {
+        let Some(stored) = self.stored(data) else { return Ok(None) };
+        let text = text(stored);
+        let parsed = match stored {
+            Value::Array(_) | Value::Object(_) => Err("it must be a single value".to_owned()),
+            Value::Bool(_) if self.kind == Type::Protected => Err("it must be a text".to_owned()),
+            _ => self.kind.parse(&text, data),
+        };
+        let understood = parsed.map_err(|why| {
             let Self { name, kind, .. } = self;
-            Error::new(format!("{name} is `{text}`: {why}"))
-                .hint(format!("Allowed: {}. Correct it with `bwdc config {name} VALUE`.", kind.allowed()))
-        })
+            Error::new(
+                format!("The setting {name} in data.json cannot be `{text}`: {why}.").replace("?.", "?"),
+            )
+            .hint(format!("Allowed: {}. Correct it with `bwdc config {name} VALUE`.", kind.allowed()))
+        })?;
+        Ok(Some(understood).filter(|value| !value.is_null()))
     }
 
     /// Puts a value into `data.json`, with what follows from it.
@@ -328,10 +380,12 @@ mod tests {
             Type::Text | Type::Path => "two\nlines",
             Type::Secret => "a\u{7}bell",
             Type::Word => "two words",
-            Type::Flag => "maybe",
+            Type::Flag | Type::FlagOr(_) => "maybe",
             Type::Port => "65536",
             Type::Minutes => "4",
-            Type::Length => "soon",
+            Type::Length | Type::LengthOr(..) => "soon",
+            Type::Limit => "101%",
+            Type::Protected => "boss@example.org, group:",
             Type::Choice(_) | Type::Preset(_) => "neither",
             Type::Words(_) => "userAccountControl, neither",
             Type::Url | Type::Server => "ftp://example.org",
@@ -365,6 +419,21 @@ mod tests {
         for (name, typed, stored) in [
             ("ldap.port", " 636 ", Value::from(636)),
             ("sync.onBadRecord", "SKIP", "skip".into()),
+            ("sync.removeMissing", "true", true.into()),
+            ("sync.removeMissing", "no", false.into()),
+            ("sync.removeMissing", "outofscope", "outOfScope".into()),
+            ("sync.limitRemovals", " 5% ", "5%".into()),
+            ("sync.limitInvites", "20", "20".into()),
+            ("sync.grace", "0", "0".into()),
+            ("sync.grace", "14d", "14d".into()),
+            ("sync.reinvite", "OFF", "off".into()),
+            ("sync.fullEvery", "1w", "1w".into()),
+            (
+                "sync.protect",
+                "boss@example.org,group: Break glass",
+                "boss@example.org,group: Break glass".into(),
+            ),
+            ("sync.protect", "", Value::Null),
             ("sync.userFilter", "", Value::Null),
             ("sync.userFilter", "(&(mail=*)(!(ou=x)))", "(&(mail=*)(!(ou=x)))".into()),
             ("ldap.hostname", "dc1.example.org", "dc1.example.org".into()),
@@ -424,7 +493,7 @@ mod tests {
         /// What is stored for what was typed is stored again for what is shown of it.
         #[test]
         fn fuzz_values_of_settings(typed in damaged_text([
-            "yes", " 389 ", "20s", "include:a@x.org|exclude:b@x.org|orgUnitPath=/", "(&(cn=*)(!(ou=x)))", "https://vault.example.org/", "dc=a,dc=b | ou=x,dc=a",
+            "yes", " 389 ", "20s", "14d", "outOfScope", "25%", "boss@x.org, 17, group: Break glass", "include:a@x.org|exclude:b@x.org|orgUnitPath=/", "(&(cn=*)(!(ou=x)))", "https://vault.example.org/", "dc=a,dc=b | ou=x,dc=a",
             "dc1.example.org, [::1], 10.0.0.1", "@example.org", "pass show 'bwdc ldap' \"x\"", "userAccountControl, nsAccountLock", "mail;lang-en", "ldap", "null",
         ]), directory in prop::sample::select(vec!["ldap", "entra", "gsuite", "okta", "onelogin", "file"])) {
             let mut data = Data::default();
