@@ -21,6 +21,8 @@ mod model;
 mod named;
 #[path = "organization/ops.rs"]
 mod ops;
+#[path = "organization/pending.rs"]
+mod pending;
 #[path = "organization/servers.rs"]
 mod servers;
 #[path = "organization/stateful.rs"]

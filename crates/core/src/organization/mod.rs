@@ -9,7 +9,7 @@
 //!    `ledger.settled(None, now)` and [`Ledger::roster`].
 //! 4. [`Ledger::to_read`] says which memberships to read; they are put into the roster.
 //! 5. [`changes()`] says what changes, what the limits hold back, and what an administrator should know; [`document::Document::of`] is
-//!    the plan. A plan ends here.
+//!    the plan, and [`pending::Pending::of`] what waits for an administrator. A plan ends here.
 //! 6. [`requests()`] lays the requests out. Where there are any, [`Ledger::begun`] is stored before the first is sent.
 //! 7. After each request that was acknowledged: [`Ledger::after`], stored. A request that was not acknowledged ends the run: the next
 //!    one begins with what the ledger has in its journal.
@@ -25,6 +25,7 @@ pub mod leaving;
 pub mod ledger;
 pub mod limits;
 pub mod moment;
+pub mod pending;
 pub mod requests;
 pub mod roster;
 pub mod server;
@@ -34,6 +35,7 @@ pub use changes::{Changes, Question, changes};
 pub use directory::DirectoryNow;
 pub use ledger::Ledger;
 pub use moment::{Moment, Span};
+pub use pending::Pending;
 pub use requests::{Step, requests};
 pub use roster::{Basis, Kind, Roster};
 pub use settings::Settings;

@@ -257,7 +257,8 @@ pub struct Kept {
 }
 
 /// Reasons why somebody stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum KeptBy {
     /// An owner: the official server never removes one by an import.
     Owner,

@@ -1,6 +1,6 @@
 //! Warnings: facts that an administrator should know, whether or not anything changes.
 
-use foldhash::HashSet as FastSet;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
 
 use super::compute::{MOST_INVITATIONS, Question};
@@ -188,10 +188,12 @@ impl List<'_> {
         for (human, member) in &people.taken {
             let human = identities.humans.get(*human);
             let email = human.and_then(|human| human.email.as_ref()).map_or("", Email::as_str);
+            let own = human.and_then(Human::id).map_or("", ExternalId::as_str);
             let member = self.question.roster.member(member);
             let id = member.and_then(|member| member.external_id.as_ref()).map_or("", ExternalId::as_str);
-            let text =
-                format!("{email} is not imported: the member with the address has the external id {id}.");
+            let text = format!(
+                "{email} with the external id {own} is not imported: the member with the address has the external id {id}."
+            );
             self.add(Code::AddressTaken, email, text);
         }
     }
@@ -213,15 +215,26 @@ impl List<'_> {
         if roster.kind == Kind::Vaultwarden {
             return;
         }
-        let mut seen: FastSet<(&str, &ExternalId)> = FastSet::default();
-        let members = roster.members().filter_map(|member| Some(("members", member.external_id.as_ref()?)));
-        let groups = roster.groups().filter_map(|group| Some(("groups", group.external_id.as_ref()?)));
-        for (what, id) in members.chain(groups) {
-            if !seen.insert((what, id)) {
-                let text =
-                    format!("Several {what} have the external id {id}: the server refuses every import.");
-                self.add(Code::DuplicateExternalId, id, text);
-            }
+        let members =
+            roster.members().filter_map(|member| Some((member.external_id.as_ref()?, member.email.as_str())));
+        let groups =
+            roster.groups().filter_map(|group| Some((group.external_id.as_ref()?, group.name.as_str())));
+        self.duplicates_among("members", members);
+        self.duplicates_among("groups", groups);
+    }
+
+    fn duplicates_among<'a>(&mut self, what: &str, named: impl Iterator<Item = (&'a ExternalId, &'a str)>) {
+        let mut by_id: FastMap<&ExternalId, Vec<&str>> = FastMap::default();
+        for (id, name) in named {
+            by_id.entry(id).or_default().push(name);
+        }
+        for (id, mut names) in by_id.into_iter().filter(|(_, names)| names.len() > 1) {
+            names.sort_unstable();
+            let names = names.join(", ");
+            let text = format!(
+                "Several {what} have the external id {id}: {names}. The server refuses every import."
+            );
+            self.add(Code::DuplicateExternalId, id, text);
         }
     }
 
