@@ -58,16 +58,27 @@ pub(crate) async fn open(job: &SyncJob) -> Result<Vec<Opened<'_>>> {
     Ok(opened)
 }
 
-/// What is one import's and not one directory's must be the same in all.
+/// What is one import's and not one directory's must be the same in all. Who is protected is joined.
 fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
     let [first, others @ ..] = opened else { return Ok(()) };
     let differing = |other: &Opened<'_>| {
         let (a, b) = (&first.instance.rules, &other.instance.rules);
+        let (ours, theirs) = (&first.instance.organization, &other.instance.organization);
         let settings = [
             (sync::OVERWRITE_EXISTING.name, a.existing == b.existing),
             (sync::LARGE_IMPORT.name, a.size == b.size),
             (sync::INVITE_USERS_AFTER_PROVISIONING.name, a.newcomers == b.newcomers),
             (sync::ON_BAD_RECORD.name, a.bad_records == b.bad_records),
+            (sync::LIMIT_REMOVALS.name, ours.limit_removals == theirs.limit_removals),
+            (sync::LIMIT_LEAVES.name, ours.limit_leaves == theirs.limit_leaves),
+            (sync::LIMIT_REPAIRS.name, ours.limit_repairs == theirs.limit_repairs),
+            (sync::LIMIT_INVITES.name, ours.limit_invites == theirs.limit_invites),
+            (sync::ON_LIMIT.name, ours.on_limit == theirs.on_limit),
+            (sync::GRACE.name, ours.grace == theirs.grace),
+            (sync::VANISHED_GROUPS.name, ours.vanished_groups == theirs.vanished_groups),
+            (sync::RELINK.name, ours.relink == theirs.relink),
+            (sync::REINVITE.name, ours.reinvite == theirs.reinvite),
+            (sync::VERIFY_EVERY.name, ours.verify_every == theirs.verify_every),
         ];
         settings.into_iter().find(|(_, is_same)| !is_same).map(|(name, _)| (name, other.context.name.clone()))
     };

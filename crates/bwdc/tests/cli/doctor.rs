@@ -260,7 +260,7 @@ fn the_installation_itself() {
     let organization = Organization::start(Options::default());
     let instance = healthy(&slapd, &organization);
     instance.change(|data| data["sync"]["interval"] = 3.into());
-    names(&instance, "Settings", &["sync.interval is `3`", "at least 5"]);
+    names(&instance, "Settings", &["sync.interval in data.json cannot be `3`", "at least 5"]);
     instance.change(|data| data["sync"]["interval"] = 5.into());
     fs::set_permissions(instance.data_file(), fs::Permissions::from_mode(0o644)).unwrap();
     let ran = instance.run(&["doctor"]).ok();

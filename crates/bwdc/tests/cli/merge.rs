@@ -142,6 +142,22 @@ fn contradictory_settings_are_refused() {
     machine.change("berlin", |data| data["sync"]["largeImport"] = true.into());
     machine.run(&["sync", "--all"]).fails(1, &["sync.largeImport is not the same", "hq and berlin"]);
     machine.change("berlin", |data| data["sync"]["largeImport"] = false.into());
+    for (key, value) in [
+        ("limitRemovals", "20%"),
+        ("limitLeaves", "20%"),
+        ("limitRepairs", "20%"),
+        ("limitInvites", "20%"),
+        ("onLimit", "stop"),
+        ("grace", "14d"),
+        ("vanishedGroups", "empty"),
+        ("relink", "address"),
+        ("reinvite", "10d"),
+        ("verifyEvery", "12h"),
+    ] {
+        machine.change("berlin", |data| data["sync"][key] = value.into());
+        machine.run(&["sync", "--all"]).fails(1, &[&format!("sync.{key} is not the same"), "hq and berlin"]);
+        machine.change("berlin", |data| data["sync"][key] = Value::Null);
+    }
     machine.change("berlin", |data| data["sync"] = json!({}));
     machine.run(&["sync", "--all"]).fails(1, &["berlin: Neither sync.users nor sync.groups"]);
     machine.change("berlin", |data| data["sync"] = json!({ "users": true }));
