@@ -1,9 +1,12 @@
 //! The plan as a document: what `bwdc plan --json` prints.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::changes::{
-    Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, MemberChange, Summary, Warning,
+    Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, MemberChange, Slot, SlotId, Summary,
+    Warning,
 };
 use super::limits::{LimitName, Outcome};
 use super::roster::{Basis, Kind};
@@ -41,6 +44,9 @@ pub struct Document {
     pub coverage: String,
     pub members: Vec<Member>,
     pub groups: Vec<Group>,
+    /// Addresses of those whom groups name by an id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
     pub limits: Vec<Limit>,
     pub summary: Totals,
@@ -82,6 +88,12 @@ pub struct Group {
     pub join: Vec<String>,
     pub leave: Vec<String>,
     pub held_leave: Vec<String>,
+    /// The name before, if it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
+    /// The directory's name, if it is held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_name: Option<String>,
 }
 
 /// A limit.
@@ -131,6 +143,7 @@ impl Document {
             },
             members: changes.visible().filter_map(|change| member(changes, change)).collect(),
             groups: changes.groups.iter().map(|group| self::group(changes, group)).collect(),
+            addresses: addresses(changes),
             warnings: changes.warnings.clone(),
             limits: limits(changes),
             summary: totals(changes),
@@ -165,22 +178,35 @@ fn group(changes: &Changes, group: &GroupChange) -> Group {
         join: names(changes, join),
         leave: names(changes, &group.leave),
         held_leave: names(changes, &group.held_leave),
+        renamed_from: group.free_name().map(|renamed| renamed.from.clone()),
+        held_name: Some(&group.name).filter(|name| *name != group.name_after()).cloned(),
     }
 }
 
 /// External ids, or `member:ID` where there is none, sorted.
 fn names(changes: &Changes, edges: &[Edge]) -> Vec<String> {
-    let name = |edge: &Edge| {
-        let slot = changes.slot(edge.slot)?;
-        match (&slot.after, &slot.member) {
-            (Some(id), _) => Some(id.to_string()),
-            (None, Some(member)) => Some(format!("member:{member}")),
-            (None, None) => None,
-        }
-    };
-    let mut names: Vec<String> = edges.iter().filter_map(name).collect();
+    let mut names: Vec<String> = edges.iter().filter_map(|edge| name_of(changes.slot(edge.slot)?)).collect();
     names.sort();
     names
+}
+
+fn name_of(slot: &Slot) -> Option<String> {
+    match (&slot.after, &slot.member) {
+        (Some(id), _) => Some(id.to_string()),
+        (None, Some(member)) => Some(format!("member:{member}")),
+        (None, None) => None,
+    }
+}
+
+fn addresses(changes: &Changes) -> BTreeMap<String, String> {
+    let edges = |group: &GroupChange| {
+        let join = if group.hold == Hold::Held { &group.held_join } else { &group.join };
+        let slots = join.iter().chain(&group.leave).chain(&group.held_leave).map(|edge| edge.slot);
+        slots.collect::<Vec<SlotId>>()
+    };
+    let slots: BTreeSet<SlotId> = changes.groups.iter().flat_map(edges).collect();
+    let slots = slots.into_iter().filter_map(|slot| changes.slot(slot));
+    slots.filter_map(|slot| Some((name_of(slot)?, slot.email.to_string()))).collect()
 }
 
 fn limits(changes: &Changes) -> Vec<Limit> {

@@ -105,8 +105,10 @@ pub(super) fn after_holds(question: &Question<'_>, changes: &mut Changes) {
             format!("{} seats are needed, and there are {available}.", seats.in_use + seats.needed),
         );
     }
-    if mails > 0 {
-        list.add(Code::MailsSent, "", format!("{mails} people get an invitation by mail."));
+    match mails {
+        0 => {}
+        1 => list.add(Code::MailsSent, "", "One person gets an invitation by mail."),
+        _ => list.add(Code::MailsSent, "", format!("{mails} people get an invitation by mail.")),
     }
     changes.warnings.extend(list.warnings);
 }
