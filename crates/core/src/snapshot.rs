@@ -1,7 +1,17 @@
 //! Result of one complete read of a directory.
 
-use crate::entry::{Group, User};
+use foldhash::HashMap as FastMap;
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{ExternalId, Group, User, text_type};
 use crate::note::Note;
+use crate::organization::moment::Moment;
+
+text_type! {
+    /// A part of a directory that can be read completely, as text: the directory, its base, its scope. Neither filters nor attributes
+    /// belong to it, and a path that is spelled otherwise is the same place.
+    Place
+}
 
 /// Meaning of absence from a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +52,12 @@ pub struct Snapshot {
     /// Scope of the read, as text: equal texts mean the same part of the same directory, ids included. `None` if absence
     /// says nothing about a person.
     pub population: Option<String>,
+    /// Part of the directory that was read, whatever the filters and the server. `None` where `population` is.
+    pub place: Option<Place>,
+    /// Creation times of entries, where the directory tells them.
+    pub created: FastMap<ExternalId, Moment>,
+    /// Time at the beginning of the read by the directory's own clock, where it tells it.
+    pub server_time: Option<Moment>,
     /// Starting point of the next read.
     pub cursor: Cursor,
     /// Notes made while reading.

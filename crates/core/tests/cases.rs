@@ -139,6 +139,9 @@ fn outcome(case: Case) -> Value {
         other_groups: Vec::new(),
         coverage: if case.changes_only { Coverage::Changes } else { Coverage::Full },
         population: case.population,
+        place: None,
+        created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

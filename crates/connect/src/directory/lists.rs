@@ -5,10 +5,13 @@ use std::collections::HashSet;
 
 use bwdc_core::entry::User;
 use bwdc_core::note::{Note, Noted, Step};
+use bwdc_core::organization::Moment;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::Progress;
+use super::{CreationTimes, Progress};
 use crate::Result;
 
 /// List, or the news that its owner is gone.
@@ -112,16 +115,48 @@ pub(super) fn by_name<R>(records: Vec<R>, name: impl Fn(&R) -> &str, id: impl Fn
     ByName { named, nameless, notes }
 }
 
-/// Combines active people and leavers. Somebody restored during the read is in both lists, and counts as active.
-pub(super) fn with_leavers(mut living: Vec<User>, left: Vec<User>) -> Vec<User> {
-    let left = but_for(left, &living);
-    living.extend(left);
-    living
+/// People of a list.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    pub(super) users: Vec<User>,
+    /// See [`bwdc_core::snapshot::Snapshot`].
+    pub(super) created: CreationTimes,
 }
 
-/// Removes the people who are already known.
-pub(super) fn but_for(mut users: Vec<User>, known: &[User]) -> Vec<User> {
-    let known: HashSet<_> = known.iter().map(|user| &user.external_id).collect();
-    users.retain(|user| !known.contains(&user.external_id));
-    users
+impl People {
+    /// Converts each person; the second value is the creation time.
+    pub(super) fn of(people: impl Iterator<Item = (User, Option<Moment>)>) -> Self {
+        let mut found = Self::default();
+        for (user, created) in people {
+            found.created.extend(created.map(|created| (user.external_id.clone(), created)));
+            found.users.push(user);
+        }
+        found
+    }
+
+    /// Adds people, but for those who are known already: somebody restored during the read is in two lists, and counts as active.
+    #[must_use]
+    pub(super) fn and(mut self, others: Self) -> Self {
+        let others = others.but_for(&self.users);
+        self.users.extend(others.users);
+        self.created.extend(others.created);
+        self
+    }
+
+    /// Removes the people who are known already.
+    #[must_use]
+    pub(super) fn but_for(mut self, known: &[User]) -> Self {
+        let known: HashSet<_> = known.iter().map(|user| &user.external_id).collect();
+        self.users.retain(|user| !known.contains(&user.external_id));
+        self
+    }
+}
+
+/// Reads a time such as `2021-04-28T21:10:57.210Z` (RFC 3339); whatever else comes counts as absent.
+pub(super) fn moment<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Moment>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let time: Option<Timestamp> = value.as_str().and_then(|text| text.parse().ok());
+    Ok(time.map(|time| Moment(time.as_second())))
 }

@@ -11,8 +11,9 @@ pub mod onelogin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bwdc_core::entry::{Status, User};
-use bwdc_core::snapshot::{Cursor, Snapshot};
+use bwdc_core::entry::{ExternalId, Status, User};
+use bwdc_core::organization::Moment;
+use bwdc_core::snapshot::{Cursor, Place, Snapshot};
 use jiff::Timestamp;
 
 use crate::probe::Check;
@@ -103,6 +104,9 @@ pub enum Tombstones {
     Yes,
 }
 
+/// Creation times of entries.
+type CreationTimes = foldhash::HashMap<ExternalId, Moment>;
+
 /// Counters of what has been read so far, for display. Cheap to increment from several tasks.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -188,6 +192,9 @@ pub trait Directory {
     /// Capabilities of this directory.
     fn abilities(&self) -> Abilities;
 
+    /// Whether a place, perhaps read with other paths, lies entirely within what this directory reads now.
+    fn covers(&self, place: &Place) -> bool;
+
     /// Checks every step of a read separately, up to the first that fails, so that the cause of a failure is named.
     fn probe(&self, scope: ReadScope) -> impl Future<Output = Vec<Check>> + Send;
 
@@ -226,6 +233,12 @@ macro_rules! directories {
             fn abilities(&self) -> Abilities {
                 match self {
                     $(Self::$variant(directory) => directory.abilities(),)+
+                }
+            }
+
+            fn covers(&self, place: &Place) -> bool {
+                match self {
+                    $(Self::$variant(directory) => directory.covers(place),)+
                 }
             }
 

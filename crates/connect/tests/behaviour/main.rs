@@ -10,6 +10,8 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bwdc_connect::directory::ldap::config::{
@@ -23,7 +25,8 @@ use bwdc_connect::directory::{
 use bwdc_connect::http::{Network, base_url};
 use bwdc_core::Secret;
 use bwdc_core::entry::Status;
-use bwdc_core::snapshot::{Coverage, Snapshot};
+use bwdc_core::organization::Moment;
+use bwdc_core::snapshot::{Coverage, Place, Snapshot};
 use bwdc_sandbox::cloud::entra::{APPLICATION, Entra, SECRET, TENANT};
 use bwdc_sandbox::cloud::google::Google;
 use bwdc_sandbox::cloud::okta::{Okta, TOKEN};
@@ -31,6 +34,7 @@ use bwdc_sandbox::cloud::onelogin::{CLIENT_ID, CLIENT_SECRET, OneLogin};
 use bwdc_sandbox::cloud::{self, Behaviour, Company, Group, User};
 use bwdc_testkit::Slapd;
 use bwdc_testkit::slapd::PASSWORD;
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 /// Directory with the company, and the objects that keep it running.
@@ -302,4 +306,57 @@ async fn reading_twice_gives_the_same() {
         assert_eq!((one.users, one.groups), (other.users, other.groups), "{name}");
         let Abilities { tombstones: _ } = world.directory.abilities();
     }
+}
+
+#[tokio::test]
+async fn each_place_is_covered_by_its_own_directory_only() {
+    let worlds = worlds().await;
+    let mut places = Vec::new();
+    for (name, world) in &worlds {
+        let (snapshot, _) = read(world, ReadScope::Users).await;
+        places.push((*name, snapshot.place.unwrap()));
+    }
+    for (name, world) in &worlds {
+        for (of, place) in &places {
+            // Both servers hold the same tree.
+            let is_own = name == of || (name.starts_with("ldap") && of.starts_with("ldap"));
+            assert_eq!(world.directory.covers(place), is_own, "{name}: {place}");
+        }
+        assert!(!world.directory.covers(&Place::from("")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn creation_times_are_read_where_there_are_any() {
+    for (name, world) in worlds().await {
+        for scope in [ReadScope::Users, ReadScope::Groups] {
+            let (snapshot, _) = read(&world, scope).await;
+            let people = snapshot.users.iter().chain(&snapshot.others);
+            let known = people.filter(|user| snapshot.created.contains_key(&user.external_id)).count();
+            let expected = if matches!(name, "csv" | "json") { 0 } else { 3 };
+            assert_eq!((known, snapshot.created.len()), (expected, expected), "{name}");
+            // Nobody has been created in the future, or before there were directories.
+            let plausible = Moment(700_000_000)..Moment(Timestamp::now().as_second() + 3_600);
+            assert!(snapshot.created.values().all(|created| plausible.contains(created)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_the_same_place_by_any_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let open = |path: PathBuf| directory::open(Config::File(Box::new(file::Config { path }))).unwrap();
+    fs::create_dir(path.join("monday")).unwrap();
+    fs::create_dir(path.join("tuesday")).unwrap();
+    symlink("monday", path.join("today")).unwrap();
+    let place = |name: &str| Place::from(format!("file {}", path.join(name).display()));
+    let today = open(path.join("today"));
+    assert!(open(path.join("./monday/../today/")).covers(&place("today")));
+    assert!(today.covers(&place("monday")) && !today.covers(&place("tuesday")));
+    fs::remove_file(path.join("today")).unwrap();
+    symlink("tuesday", path.join("today")).unwrap();
+    assert!(
+        today.covers(&place("today")) && today.covers(&place("tuesday")) && !today.covers(&place("monday"))
+    );
 }

@@ -3,20 +3,14 @@
 use std::collections::BTreeSet;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
-use serde::{Deserialize, Serialize};
 
-use crate::entry::{Email, ExternalId, FoundAs, Status, User, text_type};
+use crate::entry::{Email, ExternalId, FoundAs, Status, User};
 use crate::prepare::{Fate, Prepared, PreparedGroup, fate, validate};
 use crate::rules::Rules;
+pub use crate::snapshot::Place;
 use crate::snapshot::{Coverage, Snapshot};
 
 use super::moment::Moment;
-
-text_type! {
-    /// A part of a directory that can be read completely, as text: the directory, its base, its scope. Neither filters nor attributes
-    /// belong to it, and a path that is spelled otherwise is the same place.
-    Place
-}
 
 /// A directory, or several that make one import, as they were read in this run.
 #[derive(Clone, Debug, Default)]

@@ -109,8 +109,7 @@ pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepar
 pub(crate) fn decide(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Decided {
     let gone = missing::vanished(&snapshot, known, rules);
     let vanished = gone.iter().map(|user| user.external_id.clone()).collect();
-    let Snapshot { mut users, others, groups, other_groups, mut notes, cursor, coverage: _, population: _ } =
-        snapshot;
+    let Snapshot { mut users, others, groups, other_groups, mut notes, cursor, .. } = snapshot;
     users.extend(gone.iter().cloned());
     let taken = duplicates::addresses_in_use(&users, &others, rules);
     notes.extend(missing::renamed(&gone, &taken));

@@ -349,6 +349,9 @@ fn a_directory_is_made_of_what_was_read_and_decided() {
         other_groups: Vec::new(),
         coverage: Coverage::Full,
         population: None,
+        place: None,
+        created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

@@ -244,6 +244,9 @@ fn directory(users: Vec<User>) -> World {
         other_groups: Vec::new(),
         coverage: Coverage::Full,
         population: Some("p".to_owned()),
+        place: None,
+        created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

@@ -334,6 +334,7 @@ impl Entity {
             "accountEnabled",
             "userType",
             "deletedDateTime",
+            "createdDateTime",
         ],
         usual: &["id", "displayName", "mail", "userPrincipalName"],
     };
@@ -379,6 +380,7 @@ impl Person {
         json!({
             "id": id, "displayName": user_principal_name, "mail": mail, "userPrincipalName": user_principal_name,
             "accountEnabled": account_enabled, "userType": kind, "deletedDateTime": null,
+            "createdDateTime": "2024-05-01T08:00:00Z",
         })
     }
 

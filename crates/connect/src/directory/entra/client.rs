@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bwdc_core::organization::Moment;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use super::ENTRA;
 use super::config::Config;
 use super::login::{Granted, Login};
 use crate::directory::Progress;
-use crate::directory::lists::{SizeInMemory, keep, length, or_default};
+use crate::directory::lists::{SizeInMemory, keep, length, moment, or_default};
 use crate::http::{
     self, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Response,
 };
@@ -38,6 +39,8 @@ pub(super) struct UserRecord {
     pub(super) mail: Option<String>,
     pub(super) user_principal_name: Option<String>,
     pub(super) account_enabled: Option<bool>,
+    #[serde(default, deserialize_with = "moment")]
+    pub(super) created_date_time: Option<Moment>,
 }
 
 /// Entry of a list of changes; without `@removed`, somebody who was added or changed.

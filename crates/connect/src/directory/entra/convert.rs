@@ -7,6 +7,7 @@ use bwdc_core::note::{Note, Step};
 
 use super::client::{ChangeRecord, DeletedRecord, GroupRecord, MemberRecord, UserRecord};
 use super::filter::Circles;
+use crate::directory::CreationTimes;
 
 const USER: &str = "#microsoft.graph.user";
 const GROUP: &str = "#microsoft.graph.group";
@@ -18,6 +19,8 @@ pub(super) struct People {
     pub(super) kept: Vec<User>,
     /// Everybody else.
     pub(super) others: Vec<User>,
+    /// Creation times of all of them.
+    pub(super) created: CreationTimes,
     pub(super) notes: Vec<Note>,
 }
 
@@ -26,6 +29,7 @@ pub(super) fn people(records: &[UserRecord], circles: &Circles<'_>) -> People {
     let mut people = People::default();
     for record in records {
         let user = user(record);
+        people.created.extend(record.created_date_time.map(|created| (user.external_id.clone(), created)));
         if !circles.keep(&record.id.to_lowercase()) {
             let reason = "left out by the groups in the user filter";
             people.notes.push(Note::info(Step::Filter, label(record), reason));
@@ -171,6 +175,7 @@ mod tests {
             mail: mail.map(str::to_owned),
             user_principal_name: Some(name.to_owned()),
             account_enabled: Some(enabled),
+            created_date_time: None,
         }
     }
 

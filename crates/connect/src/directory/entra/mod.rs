@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bwdc_core::entry::{Group, User};
 use bwdc_core::note::{Note, Step};
-use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 
@@ -35,7 +35,7 @@ const ENTRA: Vendor =
 /// Size of the largest pages that Graph sends ("Paging Microsoft Graph data").
 const TOP: (&str, &str) = ("$top", "999");
 const IDS: (&str, &str) = ("$select", "id");
-const USER_FIELDS: (&str, &str) = ("$select", "id,mail,userPrincipalName,accountEnabled");
+const USER_FIELDS: (&str, &str) = ("$select", "id,mail,userPrincipalName,accountEnabled,createdDateTime");
 const GROUP_FIELDS: (&str, &str) = ("$select", "id,displayName,visibility");
 const DELETED_FIELDS: (&str, &str) = ("$select", "id,mail");
 
@@ -78,6 +78,11 @@ impl Entra {
         progress: &Progress,
     ) -> Result<Vec<T>> {
         Ok(self.client.list(wanted, progress).await?.complete()?.entries)
+    }
+
+    /// Place for what is remembered: the tenant, by whatever cloud it is reached.
+    fn place(&self) -> Place {
+        Place::from(format!("entra {}", self.config.tenant.trim().to_lowercase()))
     }
 
     async fn users(&self, progress: &Progress) -> Result<Vec<UserRecord>> {
@@ -156,9 +161,9 @@ impl Entra {
         let Departed { users, mut link, notes } = departed;
         people.notes.extend(notes);
         if !ask.scope.has_users() {
-            let People { kept, others, .. } = people;
+            let People { kept, others, created, .. } = people;
             let others = others.into_iter().chain(kept).collect();
-            return Ok((People { others, ..People::default() }, None));
+            return Ok((People { others, created, ..People::default() }, None));
         }
         let contradicted = convert::contradicted(&users, &records);
         for name in contradicted.values() {
@@ -353,6 +358,10 @@ impl Directory for Entra {
         Abilities { tombstones: Tombstones::Yes }
     }
 
+    fn covers(&self, place: &Place) -> bool {
+        *place == self.place()
+    }
+
     async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         self.looked_at(scope).await
     }
@@ -376,6 +385,9 @@ impl Directory for Entra {
             other_groups: groups.outside,
             coverage: Coverage::Full,
             population: Some(format!("entra {} {}", self.client.place(), self.config.tenant.to_lowercase())),
+            place: Some(self.place()),
+            created: people.created,
+            server_time: None,
             cursor: Cursor { users: link, groups: None },
             notes,
         };

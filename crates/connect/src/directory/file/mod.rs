@@ -5,15 +5,16 @@ mod config;
 mod convert;
 mod list;
 
-use std::path::Path;
+use std::fs;
+use std::path::{self, Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bwdc_core::entry::{Group, ReferenceId, User};
 use bwdc_core::note::{Note, Step};
-use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 pub use self::config::Config;
-use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones};
+use super::{Abilities, Ask, CreationTimes, Directory, Progress, ReadScope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
 
@@ -33,6 +34,9 @@ fn nobody(path: &Path) -> Error {
         "Check that the export is complete. People who leave stay in the file with a status such as `left`. Nothing was imported.",
     )
 }
+
+/// Beginning of the place; the path follows.
+const PLACE: &str = "file ";
 
 /// Directory of files.
 #[derive(Debug)]
@@ -58,6 +62,11 @@ impl Files {
         }
     }
 
+    /// Place for what is remembered.
+    fn place(&self) -> Place {
+        Place::from(format!("{PLACE}{}", spelled_out(&self.config.path).display()))
+    }
+
     fn snapshot(&self, ask: &Ask, progress: &Progress) -> Result<Snapshot> {
         let records = client::read(&self.config.path)?;
         let notes: Vec<Note> = records
@@ -81,11 +90,34 @@ impl Files {
             other_groups: Vec::new(),
             coverage: Coverage::Full,
             population: Some(format!("file {}", self.config.path.display())),
+            place: Some(self.place()),
+            created: CreationTimes::default(),
+            server_time: None,
             cursor: Cursor::default(),
             notes,
         };
         Ok(snapshot.in_canonical_order())
     }
+}
+
+/// Path from the root on, without `.` and `..`. Links are not resolved: one that leads to each day's export names the same directory
+/// every day.
+fn spelled_out(path: &Path) -> PathBuf {
+    let absolute = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut spelled = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(spelled.pop()),
+            component => spelled.push(component),
+        }
+    }
+    spelled
+}
+
+/// Whether two paths lead to the same file or folder now.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 /// In octets.
@@ -106,6 +138,11 @@ fn size(users: &[User], groups: &[Group]) -> usize {
 impl Directory for Files {
     fn abilities(&self) -> Abilities {
         Abilities { tombstones: Tombstones::Yes }
+    }
+
+    fn covers(&self, place: &Place) -> bool {
+        let named = place.as_str().strip_prefix(PLACE);
+        named.is_some_and(|named| *place == self.place() || is_same_file(Path::new(named), &self.config.path))
     }
 
     async fn probe(&self, _scope: ReadScope) -> Vec<Check> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bwdc_core::organization::Moment;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::config::{Config, Tenancy};
 use super::failure;
 use super::login::Login;
 use crate::directory::Progress;
-use crate::directory::lists::{Listed, SizeInMemory, keep, length, or_default};
+use crate::directory::lists::{Listed, SizeInMemory, keep, length, moment, or_default};
 use crate::http::{
     self, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pace, PageRequest, Pages, Passing,
     Response, Vendor,
@@ -61,11 +62,13 @@ pub(super) struct UserRecord {
     /// Only checked for being empty.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) emails: Value,
+    #[serde(default, deserialize_with = "moment")]
+    pub(super) creation_time: Option<Moment>,
 }
 
 impl Record for UserRecord {
     const LIST: &'static str = "users";
-    const FIELDS: &'static str = "id,primaryEmail,suspended,archived,deletionTime,emails";
+    const FIELDS: &'static str = "id,primaryEmail,suspended,archived,deletionTime,emails,creationTime";
     const PAGE: &'static str = "500";
 }
 

@@ -9,6 +9,7 @@ use crate::directory::incomplete;
 use crate::http::{Network, base_url};
 use crate::{Error, ErrorKind, Result};
 use bwdc_core::Secret;
+use bwdc_core::snapshot::Place;
 
 /// Default token endpoint (Google Identity, "Using OAuth 2.0 for Server to Server Applications").
 pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
@@ -52,6 +53,16 @@ impl Tenancy {
             Self::Domain(domain) => ("domain", domain),
             Self::Customer(id) => ("customer", id),
         }
+    }
+}
+
+impl Tenancy {
+    /// Place for what is remembered. Domains have no case; ids of customers do.
+    pub(super) fn place(&self) -> Place {
+        Place::from(match self {
+            Self::Domain(domain) => format!("google domain {}", domain.trim().to_lowercase()),
+            Self::Customer(id) => format!("google customer {}", id.trim()),
+        })
     }
 }
 

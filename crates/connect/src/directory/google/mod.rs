@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use bwdc_core::entry::User;
 use bwdc_core::note::{Note, Noted, Step};
-use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, Page, Record, UserRecord};
 pub use self::config::{Config, KeyFile, ServiceAccount, Tenancy};
 use self::convert::Listing;
 use self::login::SCOPES;
-use super::lists::{ByName, Listed, Members};
+use super::lists::{ByName, Listed, Members, People};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -52,14 +52,14 @@ impl Google {
         listing: Listing,
         native: Option<&str>,
         progress: &Progress,
-    ) -> Result<Vec<User>> {
+    ) -> Result<People> {
         let mut query = self.query(native);
         if listing == Listing::Deleted {
             query.push(("showDeleted", "true"));
         }
         let records: Vec<UserRecord> = self.all(what, &query, progress).await?;
         records.iter().for_each(|_| progress.user());
-        Ok(records.iter().map(|record| convert::user(record, listing)).collect())
+        Ok(People::of(records.iter().map(|record| (convert::user(record, listing), record.creation_time))))
     }
 
     /// Reads a list that must exist.
@@ -76,26 +76,26 @@ impl Google {
     }
 
     /// Reads people by the administrator's query, and those who left.
-    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<Vec<User>> {
+    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<People> {
         if !scope.has_users() {
-            return Ok(Vec::new());
+            return Ok(People::default());
         }
         let native = self.config.user_query.as_deref();
         let (living, left) = tokio::try_join!(
             self.users("users", Listing::Living, native, progress),
             self.users("deleted users", Listing::Deleted, native, progress),
         )?;
-        Ok(lists::with_leavers(living, left))
+        Ok(living.and(left))
     }
 
     /// Reads the other active people, if it matters who they are.
-    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<Vec<User>> {
+    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<People> {
         let is_everybody = ask.scope.has_users() && self.config.user_query.is_none();
         if is_everybody || !ask.needs_others(asked_for) {
-            return Ok(Vec::new());
+            return Ok(People::default());
         }
         let users = self.users("all users", Listing::Living, None, progress).await?;
-        Ok(lists::but_for(users, asked_for))
+        Ok(users.but_for(asked_for))
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
@@ -197,6 +197,10 @@ impl Directory for Google {
         Abilities { tombstones: Tombstones::Yes }
     }
 
+    fn covers(&self, place: &Place) -> bool {
+        *place == self.config.part.place()
+    }
+
     async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         let ServiceAccount { client_email, source, .. } = self.client.login().account();
         let mut checks =
@@ -223,9 +227,10 @@ impl Directory for Google {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (users, (records, mut notes)) =
+        let (People { users, mut created }, (records, mut notes)) =
             tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
-        let others = self.others(ask, &users, progress).await?;
+        let People { users: others, created: more } = self.others(ask, &users, progress).await?;
+        created.extend(more);
         let part = &self.config.part;
         if users.is_empty() && ask.scope.has_users() {
             notes.push(Note::warning(Step::Read, "", format!("the {part} has no users")));
@@ -245,6 +250,9 @@ impl Directory for Google {
             other_groups: everybody.into_iter().collect(),
             coverage: Coverage::Full,
             population: Some(format!("google {part}")),
+            place: Some(part.place()),
+            created,
+            server_time: None,
             cursor: Cursor::default(),
             notes,
         };

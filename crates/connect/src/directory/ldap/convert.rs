@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
+use bwdc_core::organization::Moment;
 
 use jiff::Timestamp;
 
 use super::config::{Attributes, Config, Identity, PrimaryGroups};
 use super::disabled::DisabledBy;
 use super::dn;
+use super::generalized_time;
 use super::wire::Entry;
 use crate::{Error, ErrorKind, Result};
 
@@ -25,6 +27,8 @@ const PRIMARY_GROUP_TOKEN: &str = "primaryGroupToken";
 const ACCOUNT_TYPE: &str = "sAMAccountType";
 /// `SAM_USER_OBJECT`: computers and managed service accounts have other numbers.
 pub(super) const USER_ACCOUNT: &str = "805306368";
+/// Creation time of an entry (RFC 4512, section 3.4.2), and in Active Directory (MS-ADA3, attribute whenCreated).
+const CREATED: [&str; 2] = ["createTimestamp", "whenCreated"];
 /// Name of a group that has no other.
 pub(super) const COMMON_NAME: &str = "cn";
 
@@ -83,6 +87,7 @@ fn own_reference(dn: &str) -> ReferenceId {
 pub(super) fn user_attributes(config: &Config, members: MemberValues) -> Vec<String> {
     let Attributes { email, made_email, .. } = &config.attributes;
     let mut names = vec![email.clone()];
+    names.extend(CREATED.map(str::to_owned));
     names.extend(identity_attribute(config).map(str::to_owned));
     names.extend(config.disabled_by.iter().map(|mark| mark.attribute().to_owned()));
     names.extend(of_primary_groups(config, PRIMARY_GROUP_ID).map(str::to_owned));
@@ -148,6 +153,7 @@ pub(super) struct PersonEntry {
     /// See [`numbered`].
     pub(super) primary_group: Option<Box<str>>,
     pub(super) kind: AccountKind,
+    pub(super) created: Option<Moment>,
 }
 
 impl PersonEntry {
@@ -201,6 +207,10 @@ pub(super) fn person(
         uid,
         primary_group: of_primary_groups(config, PRIMARY_GROUP_ID).and_then(|name| numbered(record, name)),
         kind: account_kind(record, config),
+        created: CREATED
+            .iter()
+            .filter_map(|name| record.text(name))
+            .find_map(|text| generalized_time::read(&text)),
     })
 }
 

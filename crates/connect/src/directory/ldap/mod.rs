@@ -8,8 +8,10 @@ mod discovery;
 mod dn;
 mod failure;
 mod filter;
+mod generalized_time;
 mod groups;
 mod paging;
+mod place;
 mod probe;
 mod referral;
 mod request;
@@ -25,18 +27,19 @@ use std::sync::Arc;
 
 use bwdc_core::entry::{Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Noted, Step};
-use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use jiff::Timestamp;
 
 use self::client::Connection;
 pub use self::config::Config;
 use self::config::{Flavour, Referrals, SearchSettings, Tree, and};
 use self::convert::{AccountKind, EntryState, GroupRecord, PersonEntry, USER_ACCOUNT};
+use self::place::Part;
 use self::referral::SearchTargets;
 use self::request::SearchRequest;
 pub use self::root_dse::{Product, RootDse, root_dse};
 use self::wire::Depth;
-use super::{Abilities, Ask, Directory, Others, Progress, ReadExtent, ReadScope, Tombstones};
+use super::{Abilities, Ask, CreationTimes, Directory, Others, Progress, ReadExtent, ReadScope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
 
@@ -180,7 +183,7 @@ impl Ldap {
     /// Filter for changed entries, if the administrator configured an attribute for it.
     fn changed_since(&self, filter: &str, since: Option<Timestamp>) -> Option<String> {
         let attribute = self.config.attributes.revision.as_ref()?;
-        Some(and(filter, &format!("({attribute}>={})", generalized_time(since?))))
+        Some(and(filter, &format!("({attribute}>={})", generalized_time::written(since?))))
     }
 
     /// Whether the revision attribute exists in the searched entries. On a server that does not know it, the condition
@@ -254,6 +257,12 @@ impl Ldap {
             Referrals::Follow => " with referrals",
         };
         format!("ldap {bases} {} {identity:?}{followed}", users.without_filter().filter()).to_lowercase()
+    }
+
+    /// Part of the directory that is read.
+    fn part(&self) -> Part {
+        let Config { users, referrals, .. } = &*self.config;
+        Part::of(*referrals, &users.object_class, self.user_bases())
     }
 
     /// Reads everybody who is not among `asked_for`, if that matters: for membership, and so that somebody who leaves is
@@ -355,6 +364,10 @@ impl Directory for Ldap {
         Abilities { tombstones }
     }
 
+    fn covers(&self, place: &Place) -> bool {
+        Part::parse(place).is_some_and(|other| self.part().covers(&other))
+    }
+
     async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         probe::probe(self, scope).await
     }
@@ -393,6 +406,7 @@ impl Directory for Ldap {
         let mut groups: Vec<Group> = groups.into_iter().map(|record| record.group).collect();
         convert::resolve_uids(&mut groups, &people);
         let other_groups = groups.split_off(inside);
+        let created = creation_times(&people);
         let mut users: Vec<User> = people.into_iter().map(|person| person.user).collect();
         let others = users.split_off(first_other);
         let coverage = if since.users.is_some() { Coverage::Changes } else { Coverage::Full };
@@ -403,11 +417,18 @@ impl Directory for Ldap {
             other_groups,
             coverage,
             population: Some(this.population()),
+            place: Some(this.part().place()),
+            created,
+            server_time: None,
             cursor: Cursor::default(),
             notes,
         };
         Ok(snapshot.in_canonical_order())
     }
+}
+
+fn creation_times(people: &[PersonEntry]) -> CreationTimes {
+    people.iter().filter_map(|person| Some((person.user.external_id.clone(), person.created?))).collect()
 }
 
 /// Reports entries among the people that are not persons. They stay: an administrator who set the class `person`
@@ -450,9 +471,4 @@ fn once_each<T>(entries: &mut Vec<T>, id: impl Fn(&T) -> ReferenceId) {
 /// Requests entries without attributes (RFC 4511, section 4.5.1.8).
 fn nothing() -> Vec<String> {
     vec!["1.1".to_owned()]
-}
-
-/// Formats a time as `yyyymmddHHMMSS.0Z`, as Active Directory writes it.
-fn generalized_time(time: Timestamp) -> String {
-    time.strftime("%Y%m%d%H%M%S.0Z").to_string()
 }

@@ -1,5 +1,6 @@
 //! Requests to Okta: lists, page after page to the last, or an error.
 
+use bwdc_core::organization::Moment;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK};
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use super::login::Login;
 use super::{OKTA, TIMEOUT};
 use crate::Result;
 use crate::directory::Progress;
-use crate::directory::lists::{Listed, SizeInMemory, keep, length, or_default};
+use crate::directory::lists::{Listed, SizeInMemory, keep, length, moment, or_default};
 use crate::http::{self, Allowance, Authorized, Concurrency, Http, HttpRequest, HttpSettings, Pages};
 
 /// Initial limit on concurrent requests. Okta answers 35 to 75 at once, depending on the organization (Okta, "Concurrent rate limits"), shared by all clients.
@@ -26,6 +27,8 @@ pub(super) struct UserRecord {
     pub(super) status: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) profile: UserProfile,
+    #[serde(default, deserialize_with = "moment")]
+    pub(super) created: Option<Moment>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -148,6 +151,11 @@ impl Client {
 
     pub(super) fn place(&self) -> String {
         self.org_url.origin().ascii_serialization()
+    }
+
+    /// Host of the organization, with the port if it is not the usual one.
+    pub(super) fn host(&self) -> &str {
+        self.org_url.authority()
     }
 }
 

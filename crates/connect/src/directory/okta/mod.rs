@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use bwdc_core::entry::{Group, User};
 use bwdc_core::note::{Note, Noted, Step};
-use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
-use super::lists::{ByName, Listed, Members, SizeInMemory};
+use super::lists::{ByName, Listed, Members, People, SizeInMemory};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -55,12 +55,12 @@ impl Okta {
         Ok(Self { config, client })
     }
 
-    async fn users(&self, what: &str, filter: Option<&str>, progress: &Progress) -> Result<Vec<User>> {
+    async fn users(&self, what: &str, filter: Option<&str>, progress: &Progress) -> Result<People> {
         let mut query = vec![("limit", USERS_PAGE)];
         query.extend(filter.map(|filter| ("filter", filter)));
         let records: Vec<UserRecord> = self.all(what, &["users"], &query, progress).await?;
         records.iter().for_each(|_| progress.user());
-        Ok(records.iter().map(convert::user).collect())
+        Ok(People::of(records.iter().map(|record| (convert::user(record), record.created))))
     }
 
     /// Reads a list that must exist.
@@ -83,16 +83,16 @@ impl Okta {
     }
 
     /// Reads people by the administrator's filter, and those who left.
-    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<Vec<User>> {
+    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<People> {
         if !scope.has_users() {
-            return Ok(Vec::new());
+            return Ok(People::default());
         }
         let filter = self.config.user_filter.as_deref();
         let living = self.users("users", filter, progress);
         let needs_leavers = !filter.is_some_and(|filter| filter.contains(LAST_UPDATED));
         let left = async {
             if !needs_leavers {
-                return Ok(Vec::new());
+                return Ok(People::default());
             }
             let filter = match filter {
                 Some(filter) => format!("({filter}) and {DEPROVISIONED}"),
@@ -101,17 +101,16 @@ impl Okta {
             self.users("deprovisioned users", Some(&filter), progress).await
         };
         let (living, left) = tokio::try_join!(living, left)?;
-        Ok(lists::with_leavers(living, left))
+        Ok(living.and(left))
     }
 
     /// Reads the other active people, if it matters who they are.
-    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<Vec<User>> {
+    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<People> {
         let is_everybody = ask.scope.has_users() && self.config.user_filter.is_none();
         if is_everybody || !ask.needs_others(asked_for) {
-            return Ok(Vec::new());
+            return Ok(People::default());
         }
-        let users = self.users("all users", None, progress).await?;
-        Ok(lists::but_for(users, asked_for))
+        Ok(self.users("all users", None, progress).await?.but_for(asked_for))
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
@@ -141,6 +140,10 @@ impl Okta {
         Ok(listed.into())
     }
 
+    fn place(&self) -> Place {
+        Place::from(format!("okta {}", self.client.host()))
+    }
+
     async fn check<T: serde::de::DeserializeOwned + SizeInMemory>(
         &self,
         what: &'static str,
@@ -166,6 +169,10 @@ impl Directory for Okta {
         Abilities { tombstones: Tombstones::Yes }
     }
 
+    fn covers(&self, place: &Place) -> bool {
+        *place == self.place()
+    }
+
     async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         let mut checks = Vec::new();
         if let Credentials::Application { client_id, .. } = &self.config.credentials {
@@ -186,9 +193,10 @@ impl Directory for Okta {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (users, (groups, mut notes)) =
+        let (People { users, mut created }, (groups, mut notes)) =
             tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
-        let others = self.others(ask, &users, progress).await?;
+        let People { users: others, created: more } = self.others(ask, &users, progress).await?;
+        created.extend(more);
         if users.is_empty() && ask.scope.has_users() {
             notes.push(Note::warning(Step::Read, "", format!("{} has no users", self.client.place())));
         }
@@ -199,6 +207,9 @@ impl Directory for Okta {
             other_groups: Vec::new(),
             coverage: Coverage::Full,
             population: Some(format!("okta {}", self.client.place())),
+            place: Some(self.place()),
+            created,
+            server_time: None,
             cursor: Cursor::default(),
             notes,
         };

@@ -5,6 +5,7 @@ use reqwest::Url;
 use crate::Result;
 use crate::http::{Network, base_url};
 use bwdc_core::Secret;
+use bwdc_core::snapshot::Place;
 
 /// Settings for reading one OneLogin account.
 #[derive(Clone, Debug)]
@@ -34,6 +35,17 @@ impl Config {
     /// Parses the account's own address: https, or plain http on this machine.
     pub fn account_url(text: &str) -> Result<Url> {
         base_url("onelogin.url", text, "https://example.onelogin.com")
+    }
+
+    /// Place for what is remembered. A region's address is everybody's, so that the credential pair tells whose people are read there.
+    pub(super) fn place(&self) -> Place {
+        let host = self.api_url.authority();
+        let is_shared = |region| Self::api_of(region).is_ok_and(|shared| shared.authority() == host);
+        Place::from(if [Region::Us, Region::Eu].into_iter().any(is_shared) {
+            format!("onelogin {host} {}", self.client_id)
+        } else {
+            format!("onelogin {host}")
+        })
     }
 
     /// API of a region (OneLogin, "API Reference": `https://api.<us_or_eu>.onelogin.com`).

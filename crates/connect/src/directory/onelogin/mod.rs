@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use bwdc_core::entry::Group;
 use bwdc_core::note::{Note, Noted, Step};
-use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
+use bwdc_core::organization::Moment;
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 use self::client::{At, Client, List, Page};
 pub use self::config::{Config, Region};
 use self::record::{Holder, Record, RoleRecord, UserRecord};
-use super::lists::{ByName, Listed, Members};
+use super::lists::{ByName, Listed, Members, People};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::http::RateLimit;
 use crate::probe::Check;
@@ -158,6 +159,10 @@ impl Directory for OneLogin {
         Abilities { tombstones: Tombstones::No }
     }
 
+    fn covers(&self, place: &Place) -> bool {
+        *place == self.config.place()
+    }
+
     async fn probe(&self, scope: ReadScope) -> Vec<Check> {
         if let Err(error) = self.client.log_in().await {
             return vec![Check::bad("OneLogin login", error)];
@@ -191,7 +196,9 @@ impl Directory for OneLogin {
         if ask.scope.has_users() {
             notes.extend(records.iter().filter_map(|record| convert::made_wrong(record, suffix)));
         }
-        let users = records.iter().map(|record| convert::user(record, suffix)).collect();
+        let created = |record: &UserRecord| record.created_at.map(|at| Moment(at.as_second()));
+        let people = records.iter().map(|record| (convert::user(record, suffix), created(record)));
+        let People { users, created } = People::of(people);
         let (users, others) = if ask.scope.has_users() { (users, Vec::new()) } else { (Vec::new(), users) };
         let snapshot = Snapshot {
             users,
@@ -201,6 +208,9 @@ impl Directory for OneLogin {
             coverage: Coverage::Full,
             // Another credential pair may see other people.
             population: Some(format!("onelogin {} {}", self.client.place(), self.config.client_id)),
+            place: Some(self.config.place()),
+            created,
+            server_time: None,
             cursor: Cursor::default(),
             notes,
         };
