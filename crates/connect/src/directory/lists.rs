@@ -134,21 +134,36 @@ impl People {
         found
     }
 
-    /// Adds people, but for those who are known already: somebody restored during the read is in two lists, and counts as active.
-    #[must_use]
-    pub(super) fn and(mut self, others: Self) -> Self {
-        let others = others.but_for(&self.users);
-        self.users.extend(others.users);
-        self.created.extend(others.created);
-        self
-    }
-
     /// Removes the people who are known already.
-    #[must_use]
-    pub(super) fn but_for(mut self, known: &[User]) -> Self {
+    fn but_for(&mut self, known: &[User]) {
         let known: HashSet<_> = known.iter().map(|user| &user.external_id).collect();
         self.users.retain(|user| !known.contains(&user.external_id));
-        self
+    }
+}
+
+/// Lists of a directory that filters by itself. Each is read at another time.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// Living people whom the administrator's filter keeps.
+    pub(super) asked_for: People,
+    /// People who left, whatever the filter.
+    pub(super) left: People,
+    /// Living people, whatever the filter, if that matters.
+    pub(super) living: People,
+}
+
+impl Lists {
+    /// Users and others of a snapshot, and when they were created. Somebody who was restored during the read counts as living.
+    pub(super) fn joined(self) -> (Vec<User>, Vec<User>, CreationTimes) {
+        let Self { mut asked_for, mut left, mut living } = self;
+        left.but_for(&asked_for.users);
+        left.but_for(&living.users);
+        living.but_for(&asked_for.users);
+        let mut created = left.created;
+        created.extend(living.created);
+        created.extend(asked_for.created);
+        asked_for.users.append(&mut left.users);
+        (asked_for.users, living.users, created)
     }
 }
 

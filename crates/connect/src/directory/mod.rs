@@ -72,10 +72,10 @@ pub struct Ask {
 impl Ask {
     /// Whether people whom the directory's own filter leaves out have to be read as well: they may be members, and a
     /// leaver must not have the address of somebody who is still there.
-    pub fn needs_others(&self, asked_for: &[User]) -> bool {
+    pub fn needs_others<'a>(&self, known: impl IntoIterator<Item = &'a User>) -> bool {
         self.others == Others::Always
             || self.scope.has_groups()
-            || asked_for.iter().any(|user| user.status != Status::Active)
+            || known.into_iter().any(|user| user.status != Status::Active)
     }
 }
 

@@ -18,6 +18,7 @@ use bwdc_connect::directory::ldap::config::{
     Attributes, Bind, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals, SearchSettings,
     Security, Timeouts,
 };
+use bwdc_connect::directory::ldap::disabled::DisabledBy;
 use bwdc_connect::directory::{
     self, Abilities, AnyDirectory, Ask, Config, Directory, MOST_KEPT, Others, Progress, ReadExtent,
     ReadScope, entra, file, google, ldap, okta, onelogin,
@@ -31,11 +32,13 @@ use bwdc_sandbox::cloud::entra::{APPLICATION, Entra, SECRET, TENANT};
 use bwdc_sandbox::cloud::google::Google;
 use bwdc_sandbox::cloud::okta::{Okta, TOKEN};
 use bwdc_sandbox::cloud::onelogin::{CLIENT_ID, CLIENT_SECRET, OneLogin};
-use bwdc_sandbox::cloud::{self, Behaviour, Company, Group, User};
+use bwdc_sandbox::cloud::{self, Behaviour, Cloud, Company, Group, User};
 use bwdc_testkit::Slapd;
 use bwdc_testkit::slapd::PASSWORD;
 use jiff::Timestamp;
 use tempfile::TempDir;
+
+mod everybody;
 
 /// Directory with the company, and the objects that keep it running.
 struct World {
@@ -65,19 +68,25 @@ member: cn=Outer,ou=groups,dc=example,dc=org\n\n";
 
 fn ldap(paging: Paging) -> World {
     let slapd = Slapd::with(LDIF);
+    let config = ldap::Config { paging, ..ldap_config(&slapd) };
+    let directory = directory::open(Config::Ldap(Box::new(config))).unwrap();
+    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(slapd)] }
+}
+
+fn ldap_config(slapd: &Slapd) -> ldap::Config {
     let search = |path: &str, class: &str| SearchSettings {
         path: path.into(),
         object_class: class.into(),
         filter: None,
     };
-    let config = ldap::Config {
+    ldap::Config {
         host: "127.0.0.1".into(),
         fallbacks: Vec::new(),
         port: slapd.port(),
         security: Security::Plain,
         bind: Bind::Simple { username: slapd.reader(), password: Secret::from(PASSWORD) },
         flavour: Flavour::Generic,
-        paging,
+        paging: Paging::Pages,
         root: "dc=example,dc=org".into(),
         users: search("ou=people", "inetOrgPerson"),
         groups: search("ou=groups", "groupOfNames"),
@@ -94,9 +103,7 @@ fn ldap(paging: Paging) -> World {
         referrals: Referrals::Report,
         outside_groups: OutsideGroups::Ignored,
         timeouts: Timeouts::default(),
-    };
-    let directory = directory::open(Config::Ldap(Box::new(config))).unwrap();
-    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(slapd)] }
+    }
 }
 
 fn files(write: impl FnOnce(&TempDir)) -> World {
@@ -160,22 +167,30 @@ fn small_pages() -> Behaviour {
 
 async fn okta() -> World {
     let cloud = Okta::from(&played()).start(small_pages()).await.unwrap();
-    let config = okta::Config {
+    let directory = directory::open(Config::Okta(Box::new(okta_config(&cloud)))).unwrap();
+    World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
+}
+
+fn okta_config(cloud: &Cloud) -> okta::Config {
+    okta::Config {
         org_url: okta::Config::org_url(&cloud.url()).unwrap(),
         credentials: okta::Credentials::Token(Secret::from(TOKEN)),
         user_filter: None,
         group_filter: None,
         network: Network::default(),
-    };
-    let directory = directory::open(Config::Okta(Box::new(config))).unwrap();
-    World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
+    }
 }
 
 async fn google() -> World {
     let cloud = Google::from(&played()).start(small_pages()).await.unwrap();
-    let key_file = Secret::from(cloud::google::key_file(&cloud));
+    let directory = directory::open(Config::Google(Box::new(google_config(&cloud)))).unwrap();
+    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
+}
+
+fn google_config(cloud: &Cloud) -> google::Config {
+    let key_file = Secret::from(cloud::google::key_file(cloud));
     let account = google::ServiceAccount::new(None, Some(key_file), None).unwrap();
-    let config = google::Config {
+    google::Config {
         admin_user: cloud::google::ADMIN.to_owned(),
         part: google::Tenancy::Domain(cloud::google::DOMAIN.to_owned()),
         user_query: None,
@@ -184,28 +199,34 @@ async fn google() -> World {
         api_url: google::Config::api_url(Some(("here", cloud.url()))).unwrap(),
         network: Network::default(),
         account,
-    };
-    let directory = directory::open(Config::Google(Box::new(config))).unwrap();
-    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
+    }
 }
 
 async fn onelogin() -> World {
     let cloud = OneLogin::from(&played()).start(small_pages()).await.unwrap();
-    let config = onelogin::Config {
+    let directory = directory::open(Config::OneLogin(Box::new(onelogin_config(&cloud)))).unwrap();
+    World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
+}
+
+fn onelogin_config(cloud: &Cloud) -> onelogin::Config {
+    onelogin::Config {
         api_url: base_url("test", &cloud.url(), "").unwrap(),
         client_id: CLIENT_ID.to_owned(),
         client_secret: Secret::from(CLIENT_SECRET),
         email_suffix: None,
         network: Network::default(),
-    };
-    let directory = directory::open(Config::OneLogin(Box::new(config))).unwrap();
-    World { directory, nesting: Nesting::Unknown, _keeps: vec![Box::new(cloud)] }
+    }
 }
 
 async fn entra() -> World {
     let cloud = Entra::from(&played()).start(small_pages()).await.unwrap();
+    let directory = directory::open(Config::Entra(Box::new(entra_config(&cloud)))).unwrap();
+    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
+}
+
+fn entra_config(cloud: &Cloud) -> entra::Config {
     let authority = entra::Authority::Public;
-    let config = entra::Config {
+    entra::Config {
         authority,
         login_url: authority.login_url("LOGIN", Some(&cloud.url())).unwrap(),
         graph_url: authority.graph_url("GRAPH", Some(&cloud.url())).unwrap(),
@@ -216,9 +237,7 @@ async fn entra() -> World {
         group_filter: entra::EntraFilter::default(),
         outside_groups: entra::OutsideGroups::Ignored,
         network: Network::default(),
-    };
-    let directory = directory::open(Config::Entra(Box::new(config))).unwrap();
-    World { directory, nesting: Nesting::Possible, _keeps: vec![Box::new(cloud)] }
+    }
 }
 
 async fn worlds() -> Vec<(&'static str, World)> {

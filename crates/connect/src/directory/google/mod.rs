@@ -9,7 +9,6 @@ mod login;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bwdc_core::entry::User;
 use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
@@ -17,7 +16,7 @@ use self::client::{Client, GroupRecord, MemberRecord, Page, Record, UserRecord};
 pub use self::config::{Config, KeyFile, ServiceAccount, Tenancy};
 use self::convert::Listing;
 use self::login::SCOPES;
-use super::lists::{ByName, Listed, Members, People};
+use super::lists::{ByName, Listed, Lists, Members, People};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -75,27 +74,24 @@ impl Google {
         }
     }
 
-    /// Reads people by the administrator's query, and those who left.
-    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<People> {
-        if !scope.has_users() {
-            return Ok(People::default());
-        }
+    /// Reads people by the administrator's query, those who left whatever the query, and the others if it matters who they are.
+    async fn people(&self, ask: &Ask, progress: &Progress) -> Result<Lists> {
         let native = self.config.user_query.as_deref();
-        let (living, left) = tokio::try_join!(
-            self.users("users", Listing::Living, native, progress),
-            self.users("deleted users", Listing::Deleted, native, progress),
-        )?;
-        Ok(living.and(left))
-    }
-
-    /// Reads the other active people, if it matters who they are.
-    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<People> {
-        let is_everybody = ask.scope.has_users() && self.config.user_query.is_none();
-        if is_everybody || !ask.needs_others(asked_for) {
-            return Ok(People::default());
-        }
-        let users = self.users("all users", Listing::Living, None, progress).await?;
-        Ok(users.but_for(asked_for))
+        let (asked_for, left) = if ask.scope.has_users() {
+            tokio::try_join!(
+                self.users("users", Listing::Living, native, progress),
+                self.users("deleted users", Listing::Deleted, None, progress),
+            )?
+        } else {
+            Default::default()
+        };
+        let is_everybody = ask.scope.has_users() && native.is_none();
+        let living = if is_everybody || !ask.needs_others(asked_for.users.iter().chain(&left.users)) {
+            People::default()
+        } else {
+            self.users("all users", Listing::Living, None, progress).await?
+        };
+        Ok(Lists { asked_for, left, living })
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
@@ -227,12 +223,12 @@ impl Directory for Google {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (People { users, mut created }, (records, mut notes)) =
-            tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
-        let People { users: others, created: more } = self.others(ask, &users, progress).await?;
-        created.extend(more);
+        let (people, (records, mut notes)) =
+            tokio::try_join!(self.people(ask, progress), self.groups(ask.scope, progress))?;
+        let is_empty = people.asked_for.users.is_empty();
+        let (users, others, created) = people.joined();
         let part = &self.config.part;
-        if users.is_empty() && ask.scope.has_users() {
+        if is_empty && ask.scope.has_users() {
             notes.push(Note::warning(Step::Read, "", format!("the {part} has no users")));
         }
         let living = convert::living(users.iter().chain(&others));

@@ -25,7 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use bwdc_core::entry::{Group, ReferenceId, Status, User};
+use bwdc_core::entry::{ExternalId, Group, ReferenceId, Status, User};
 use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use self::client::Connection;
 pub use self::config::Config;
 use self::config::{Flavour, Referrals, SearchSettings, Tree, and};
-use self::convert::{AccountKind, EntryState, GroupRecord, PersonEntry, USER_ACCOUNT};
+use self::convert::{AccountKind, EntryState, PersonEntry, USER_ACCOUNT};
 use self::place::Part;
 use self::referral::SearchTargets;
 use self::request::SearchRequest;
@@ -265,29 +265,22 @@ impl Ldap {
         Part::of(*referrals, &users.object_class, self.user_bases())
     }
 
-    /// Reads everybody who is not among `asked_for`, if that matters: for membership, and so that somebody who leaves is
-    /// not mistaken for an active person with the same address.
-    async fn read_others(
-        &self,
-        ask: &Ask,
-        asked_for: &[PersonEntry],
-        groups: &[GroupRecord],
-        is_everybody: Everybody,
-        progress: &Progress,
-    ) -> Result<Vec<PersonEntry>> {
-        let matters = ask.others == Others::Always
-            || !groups.is_empty()
-            || asked_for.iter().any(|person| person.user.status != Status::Active);
-        if is_everybody == Everybody::Yes || !matters {
-            return Ok(Vec::new());
-        }
+    /// Reads everybody who is not among `asked_for`, whatever the filter.
+    async fn read_others(&self, asked_for: &[PersonEntry], progress: &Progress) -> Result<Vec<PersonEntry>> {
         let (mut people, _) =
             self.people("all users", self.config.users.without_filter().filter(), progress).await?;
-        let known: std::collections::HashSet<_> =
-            asked_for.iter().map(|person| &person.user.reference_id).collect();
+        let known: Seen = asked_for.iter().map(|person| person.user.reference_id.clone()).collect();
         people.retain(|person| !known.contains(&person.user.reference_id));
         Ok(people)
     }
+}
+
+/// Removes the tombstones of people who were restored during the read.
+fn but_for_living(mut tombstones: Vec<PersonEntry>, living: &[&Vec<PersonEntry>]) -> Vec<PersonEntry> {
+    let living: foldhash::HashSet<&ExternalId> =
+        living.iter().copied().flatten().map(|person| &person.user.external_id).collect();
+    tombstones.retain(|person| !living.contains(&person.user.external_id));
+    tombstones
 }
 
 /// Entries known so far, by reference.
@@ -390,12 +383,21 @@ impl Directory for Ldap {
         )?;
         let ((mut people, n1), (mut groups, n2), (tombstones, n3)) = (people, groups, tombstones);
         notes.extend(n1.into_iter().chain(n2).chain(n3));
-        people.extend(tombstones);
         let is_everybody = match (ask.scope.has_users(), &this.config.users.filter, since.users) {
             (true, None, None) => Everybody::Yes,
             _ => Everybody::No,
         };
-        let others = this.read_others(ask, &people, &groups, is_everybody, progress).await?;
+        let has_left = |person: &PersonEntry| person.user.status != Status::Active;
+        // Not for groups that were not read because nothing has changed.
+        let needs_others = ask.others == Others::Always
+            || !groups.is_empty()
+            || people.iter().chain(&tombstones).any(has_left);
+        let others = if is_everybody == Everybody::Yes || !needs_others {
+            Vec::new()
+        } else {
+            this.read_others(&people, progress).await?
+        };
+        people.extend(but_for_living(tombstones, &[&people, &others]));
         let first_other = people.len();
         people.extend(others);
         let (outside, said) = this.read_outside_groups(&groups, &people, progress).await?;

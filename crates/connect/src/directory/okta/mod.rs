@@ -11,13 +11,13 @@ use std::time::Duration;
 use crate::http::Vendor;
 use std::sync::Arc;
 
-use bwdc_core::entry::{Group, User};
+use bwdc_core::entry::Group;
 use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
-use super::lists::{ByName, Listed, Members, People, SizeInMemory};
+use super::lists::{ByName, Listed, Lists, Members, People, SizeInMemory};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -37,9 +37,6 @@ const AT_ONCE: usize = 64;
 
 /// Filter for deprovisioned people, whom `/users` leaves out unless they are requested.
 const DEPROVISIONED: &str = "status eq \"DEPROVISIONED\"";
-
-/// Property of people with which a filter finds leavers, too: `/users` then returns those who are deprovisioned.
-const LAST_UPDATED: &str = "lastUpdated";
 
 /// Okta organization.
 #[derive(Debug)]
@@ -82,35 +79,24 @@ impl Okta {
         }
     }
 
-    /// Reads people by the administrator's filter, and those who left.
-    async fn asked_for(&self, scope: ReadScope, progress: &Progress) -> Result<People> {
-        if !scope.has_users() {
-            return Ok(People::default());
-        }
+    /// Reads people by the administrator's filter, those who left whatever the filter, and the others if it matters who they are.
+    async fn people(&self, ask: &Ask, progress: &Progress) -> Result<Lists> {
         let filter = self.config.user_filter.as_deref();
-        let living = self.users("users", filter, progress);
-        let needs_leavers = !filter.is_some_and(|filter| filter.contains(LAST_UPDATED));
-        let left = async {
-            if !needs_leavers {
-                return Ok(People::default());
-            }
-            let filter = match filter {
-                Some(filter) => format!("({filter}) and {DEPROVISIONED}"),
-                None => DEPROVISIONED.to_owned(),
-            };
-            self.users("deprovisioned users", Some(&filter), progress).await
+        let (asked_for, left) = if ask.scope.has_users() {
+            tokio::try_join!(
+                self.users("users", filter, progress),
+                self.users("deprovisioned users", Some(DEPROVISIONED), progress),
+            )?
+        } else {
+            Default::default()
         };
-        let (living, left) = tokio::try_join!(living, left)?;
-        Ok(living.and(left))
-    }
-
-    /// Reads the other active people, if it matters who they are.
-    async fn others(&self, ask: &Ask, asked_for: &[User], progress: &Progress) -> Result<People> {
-        let is_everybody = ask.scope.has_users() && self.config.user_filter.is_none();
-        if is_everybody || !ask.needs_others(asked_for) {
-            return Ok(People::default());
-        }
-        Ok(self.users("all users", None, progress).await?.but_for(asked_for))
+        let is_everybody = ask.scope.has_users() && filter.is_none();
+        let living = if is_everybody || !ask.needs_others(asked_for.users.iter().chain(&left.users)) {
+            People::default()
+        } else {
+            self.users("all users", None, progress).await?
+        };
+        Ok(Lists { asked_for, left, living })
     }
 
     /// Reads groups with their members, several at once. One deleted during the read is left out, with a note.
@@ -193,11 +179,11 @@ impl Directory for Okta {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (People { users, mut created }, (groups, mut notes)) =
-            tokio::try_join!(self.asked_for(ask.scope, progress), self.groups(ask.scope, progress))?;
-        let People { users: others, created: more } = self.others(ask, &users, progress).await?;
-        created.extend(more);
-        if users.is_empty() && ask.scope.has_users() {
+        let (people, (groups, mut notes)) =
+            tokio::try_join!(self.people(ask, progress), self.groups(ask.scope, progress))?;
+        let is_empty = people.asked_for.users.is_empty();
+        let (users, others, created) = people.joined();
+        if is_empty && ask.scope.has_users() {
             notes.push(Note::warning(Step::Read, "", format!("{} has no users", self.client.place())));
         }
         let snapshot = Snapshot {
