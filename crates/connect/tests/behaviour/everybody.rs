@@ -1,5 +1,8 @@
 //! Everybody is met, whatever the administrator's own filter: living people as others, with their status, and those who left.
 
+use bwdc_testkit::Samba;
+use bwdc_testkit::samba::{self, ADMINISTRATOR, BASE};
+
 use super::*;
 
 /// `joe`, whom the filter keeps; `ann`, whom it leaves out; `idle`, whom it leaves out for being disabled; `gone`, who left.
@@ -104,4 +107,44 @@ async fn of_ldap() {
         (vec!["joe Active".to_owned()], vec!["ann Active".to_owned(), "idle Disabled".to_owned()])
     );
     assert_eq!(found.created.len(), 3);
+}
+
+/// A domain controller also tells its time.
+#[tokio::test]
+async fn of_active_directory() {
+    let person = |name: &str, control: u32| {
+        format!(
+            "dn: CN={name},OU=Staff,{BASE}\nobjectClass: user\nsAMAccountName: {name}\nmail: {name}@example.org\nuserAccountControl: {control}\n\n"
+        )
+    };
+    let unit = format!("dn: OU=Staff,{BASE}\nobjectClass: organizationalUnit\n\n");
+    let samba = Samba::with(
+        &[unit, person("joe", 544), person("ann", 544), person("idle", 546), person("gone", 544)].concat(),
+    );
+    samba.modify(&format!("dn: CN=gone,OU=Staff,{BASE}\nchangetype: delete\n\n"));
+    let slapd = Slapd::with(LDIF);
+    let mut config = ldap::Config {
+        port: samba.port(),
+        bind: Bind::Simple { username: ADMINISTRATOR.to_owned(), password: Secret::from(samba::PASSWORD) },
+        flavour: Flavour::ActiveDirectory,
+        root: BASE.to_owned(),
+        disabled_by: vec![DisabledBy::UserAccountControl],
+        ..ldap_config(&slapd)
+    };
+    config.users = SearchSettings {
+        path: "OU=Staff".to_owned(),
+        object_class: "user".to_owned(),
+        filter: Some("(&(!(cn=ann))(!(userAccountControl:1.2.840.113556.1.4.803:=2)))".to_owned()),
+    };
+    let before = Timestamp::now().as_second();
+    let found = read_everybody(Config::Ldap(Box::new(config)), ReadScope::Users).await;
+    assert_eq!(found.place.unwrap().as_str(), "ldap subtree user ou=staff,dc=ad,dc=example,dc=org");
+    // Tombstones lose their addresses.
+    let statuses: Vec<Status> = found.users.iter().map(|user| user.status).collect();
+    assert!(statuses.len() == 2 && statuses.contains(&Status::Deleted) && statuses.contains(&Status::Active));
+    assert_eq!(names(&found.others), ["ann Active", "idle Disabled"]);
+    assert_eq!(found.created.len(), 4);
+    let Moment(now) = found.server_time.unwrap();
+    assert!((before - 1..=before + 10).contains(&now), "{now} {before}");
+    assert!(found.created.values().all(|created| (now - 600..=now).contains(&created.0)));
 }

@@ -27,7 +27,7 @@ use bwdc_connect::http::{Network, base_url};
 use bwdc_core::Secret;
 use bwdc_core::entry::Status;
 use bwdc_core::organization::Moment;
-use bwdc_core::snapshot::{Coverage, Place, Snapshot};
+use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use bwdc_sandbox::cloud::entra::{APPLICATION, Entra, SECRET, TENANT};
 use bwdc_sandbox::cloud::google::Google;
 use bwdc_sandbox::cloud::okta::{Okta, TOKEN};
@@ -38,6 +38,7 @@ use bwdc_testkit::slapd::PASSWORD;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+mod changes;
 mod everybody;
 
 /// Directory with the company, and the objects that keep it running.

@@ -32,20 +32,6 @@ impl Ldap {
         Ok((groups, notes))
     }
 
-    /// Whether neither a group nor a user has changed. A changed user may be a member of unchanged groups.
-    pub(super) async fn is_unchanged(&self, group_bases: &[&str], since: Since) -> Result<bool> {
-        let Some(groups) = self.changed_since(&self.config.groups.filter(), since.groups) else {
-            return Ok(false);
-        };
-        if self.exists("changed groups", group_bases, &groups).await? {
-            return Ok(false);
-        }
-        match self.changed_since(&self.config.users.filter(), since.users) {
-            Some(users) => Ok(!self.exists("changed users", &self.user_bases(), &users).await?),
-            None => Ok(true),
-        }
-    }
-
     pub(super) async fn groups_under(
         &self,
         base: &str,

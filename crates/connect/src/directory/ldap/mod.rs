@@ -1,5 +1,6 @@
 //! Active Directory and any other LDAP server.
 
+mod changes;
 mod client;
 pub mod config;
 mod convert;
@@ -30,9 +31,10 @@ use bwdc_core::note::{Note, Noted, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use jiff::Timestamp;
 
+use self::changes::Since;
 use self::client::Connection;
 pub use self::config::Config;
-use self::config::{Flavour, Referrals, SearchSettings, Tree, and};
+use self::config::{Flavour, Referrals, Tree};
 use self::convert::{AccountKind, EntryState, PersonEntry, USER_ACCOUNT};
 use self::place::Part;
 use self::referral::SearchTargets;
@@ -180,45 +182,6 @@ impl Ldap {
         Ok(false)
     }
 
-    /// Filter for changed entries, if the administrator configured an attribute for it.
-    fn changed_since(&self, filter: &str, since: Option<Timestamp>) -> Option<String> {
-        let attribute = self.config.attributes.revision.as_ref()?;
-        Some(and(filter, &format!("({attribute}>={})", generalized_time::written(since?))))
-    }
-
-    /// Whether the revision attribute exists in the searched entries. On a server that does not know it, the condition
-    /// would match nothing, and every sync after the first would find nobody.
-    async fn knows_revision(&self, bases: &[&str], search: &SearchSettings) -> Result<bool> {
-        let Some(attribute) = &self.config.attributes.revision else { return Ok(false) };
-        let filter = and(&search.without_filter().filter(), &format!("({attribute}=*)"));
-        self.exists("the revision attribute", bases, &filter).await
-    }
-
-    /// Times of the last syncs of users and groups, if only changes are to be read and can be.
-    async fn since(&self, ask: &Ask) -> Result<Noted<Since>> {
-        let ReadExtent::Since { users, groups, cursor: _ } = &ask.extent else {
-            return Ok((Since::default(), Vec::new()));
-        };
-        let users = users.filter(|_| ask.scope.has_users());
-        let groups = groups.filter(|_| ask.scope.has_groups());
-        if self.config.attributes.revision.is_none() || users.or(groups).is_none() {
-            return Ok((Since::default(), Vec::new()));
-        }
-        let known = match users {
-            Some(_) => self.knows_revision(&self.user_bases(), &self.config.users).await?,
-            None => self.knows_revision(&self.group_bases(), &self.config.groups).await?,
-        };
-        if known {
-            return Ok((Since { users, groups }, Vec::new()));
-        }
-        let attribute = self.config.attributes.revision.as_deref().unwrap_or_default();
-        let note = format!(
-            "no entry has the attribute {attribute} of sync.revisionDateAttribute, so everything was read; set it to \
-            `modifyTimestamp`, or clear it to always read everything"
-        );
-        Ok((Since::default(), vec![Note::warning(Step::Read, "", note)]))
-    }
-
     async fn read_people(
         &self,
         ask: &Ask,
@@ -293,12 +256,6 @@ enum Everybody {
     No,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Since {
-    users: Option<Timestamp>,
-    groups: Option<Timestamp>,
-}
-
 /// Runs a search on a thread of its own, so that users and groups are decoded in parallel.
 async fn on_own_thread<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -367,7 +324,8 @@ impl Directory for Ldap {
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
         let (this, mut notes) = self.reachable().await?;
-        let (since, said) = this.since(ask).await?;
+        let server_time = this.server_time().await?;
+        let (since, said) = this.since(ask, server_time).await?;
         notes.extend(said);
         let each = || (this.clone(), ask.clone(), Arc::clone(progress));
         let (people, groups, tombstones) = tokio::try_join!(
@@ -411,7 +369,7 @@ impl Directory for Ldap {
         let created = creation_times(&people);
         let mut users: Vec<User> = people.into_iter().map(|person| person.user).collect();
         let others = users.split_off(first_other);
-        let coverage = if since.users.is_some() { Coverage::Changes } else { Coverage::Full };
+        let coverage = if since.is_complete() { Coverage::Full } else { Coverage::Changes };
         let snapshot = Snapshot {
             users,
             others,
@@ -421,7 +379,7 @@ impl Directory for Ldap {
             population: Some(this.population()),
             place: Some(this.part().place()),
             created,
-            server_time: None,
+            server_time,
             cursor: Cursor::default(),
             notes,
         };

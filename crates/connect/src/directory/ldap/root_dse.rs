@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use bwdc_core::organization::Moment;
+
 use super::client::Connection;
-use super::config::{Config, Paging};
+use super::config::{Config, Flavour, Paging};
 use super::request::SearchRequest;
 use super::wire::{Depth, Entry};
-use super::{discovery, first_reachable, nothing};
+use super::{Ldap, discovery, first_reachable, generalized_time, nothing};
 use crate::{ErrorKind, Result};
 
 /// Description of a server, as far as it gives one.
@@ -49,18 +51,51 @@ const ATTRIBUTES: [&str; 6] = [
     "objectClass",
 ];
 
-/// Asks a server for its product and the roots of its trees.
-pub async fn root_dse(config: &Config) -> Result<RootDse> {
-    // The root DSE is one entry: some servers refuse to page it.
-    let config = Config { paging: Paging::Unpaged, ..config.clone() };
-    let request = SearchRequest {
+/// Time by a server's clock (MS-ADTS, section 3.1.1.3.2.6).
+const CURRENT_TIME: &str = "currentTime";
+
+impl Ldap {
+    /// Time by the server's clock, which only Active Directory tells.
+    pub(super) async fn server_time(&self) -> Result<Option<Moment>> {
+        if self.config.flavour != Flavour::ActiveDirectory {
+            return Ok(None);
+        }
+        let config = Config { paging: Paging::Unpaged, ..(*self.config).clone() };
+        let request = SearchRequest { attributes: vec![CURRENT_TIME.to_owned()], ..of_root_dse() };
+        let mut found = None;
+        let mut connection = Connection::open(&config).await?;
+        let read = connection
+            .search(&request, |record| {
+                found = record.text(CURRENT_TIME).and_then(|text| generalized_time::read(&text));
+                Ok(())
+            })
+            .await;
+        connection.close().await;
+        match read {
+            Err(error) if !matches!(error.kind(), ErrorKind::Configuration | ErrorKind::Refused) => {
+                Err(error)
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+fn of_root_dse() -> SearchRequest {
+    SearchRequest {
         what: "the server's description of itself",
         base: String::new(),
         scope: Depth::Base,
         filter: "(objectClass=*)".to_owned(),
         attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
         controls: Vec::new(),
-    };
+    }
+}
+
+/// Asks a server for its product and the roots of its trees.
+pub async fn root_dse(config: &Config) -> Result<RootDse> {
+    // The root DSE is one entry: some servers refuse to page it.
+    let config = Config { paging: Paging::Unpaged, ..config.clone() };
+    let request = of_root_dse();
     let mut found = RootDse::default();
     let (config, _) = first_reachable(discovery::servers(&config).await?, "").await?;
     let mut connection = Connection::open(&config).await?;
