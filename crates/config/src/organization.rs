@@ -1,11 +1,10 @@
 //! What a sync changes in the organization, as it is set.
 
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::Result;
 use bwdc_core::organization::settings::{Absent, Limit, OnLimit, Protect, Relink, VanishedGroups};
 use bwdc_core::organization::{Settings, Span};
 use bwdc_core::rules::Rules;
 
-use crate::directories::{self, ldap};
 use crate::setting::{self, Setting};
 use crate::settings::sync;
 use crate::values::StoredValues;
@@ -43,7 +42,7 @@ pub(crate) fn full_every(values: &StoredValues<'_>) -> Result<Span> {
     Ok(span(values, &sync::FULL_EVERY)?.unwrap_or(Span::DAY))
 }
 
-/// Who is absent from a read of changes has not left, so the two exclude each other. Only people who are synced can leave.
+/// Only people who are synced can leave.
 pub(crate) fn absent(values: &StoredValues<'_>) -> Result<Absent> {
     let absent = match values.in_effect(&sync::REMOVE_MISSING)?.as_str() {
         "true" => Absent::Missing,
@@ -52,12 +51,6 @@ pub(crate) fn absent(values: &StoredValues<'_>) -> Result<Absent> {
     };
     if absent == Absent::Keep || !values.flag(&sync::USERS)? {
         return Ok(Absent::Keep);
-    }
-    if directories::of(values.0)? == &ldap::KIND && values.text(&sync::REVISION_DATE_ATTRIBUTE)?.is_some() {
-        return Err(Error::new(
-            "The settings sync.removeMissing and sync.revisionDateAttribute exclude each other: people absent from a read of changes have not left.",
-        )
-        .hint("Clear one: bwdc config unset sync.revisionDateAttribute, or bwdc config sync.removeMissing false."));
     }
     Ok(absent)
 }

@@ -1,36 +1,8 @@
 //! Final check before anything is sent.
 
+use crate::organization::requests::Extent;
 use crate::plan::{BATCH_SIZE, ImportSummary, Plan};
-use crate::prepare::Missing;
 use crate::rules::{BadRecords, ExistingMembers, ImportSize, Rules};
-
-/// Decision whether a plan may be carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing to import.
-    NothingToSend,
-    /// The server already has exactly this.
-    Unchanged,
-    /// The import may be sent.
-    Ready,
-    /// The import must not be sent.
-    Blocked(Vec<Finding>),
-}
-
-impl Verdict {
-    /// Adds further objections to the import.
-    #[must_use]
-    pub fn with(self, more: Vec<Finding>) -> Self {
-        match self {
-            Self::Blocked(mut findings) => {
-                findings.extend(more);
-                Self::Blocked(findings)
-            }
-            Self::NothingToSend | Self::Unchanged | Self::Ready if more.is_empty() => self,
-            Self::NothingToSend | Self::Unchanged | Self::Ready => Self::Blocked(more),
-        }
-    }
-}
 
 /// Reason why an import is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,46 +33,13 @@ pub enum ServerLimits {
     SelfHosted,
 }
 
-/// Number of missing people who may be removed without confirmation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Removals {
-    /// A tenth of the people last known, and at least ten.
-    #[default]
-    Few,
-    /// The number an administrator gave for this run.
-    UpTo(usize),
-}
-
-/// Largest number of removals that is always allowed.
-const FEW: usize = 10;
-
-/// Largest number of people named in a finding.
-const NAMED: usize = 20;
-
-/// Checks a plan against the rules, the server's limits, the allowed removals and the last import.
-pub fn check(
-    plan: &Plan,
-    rules: &Rules,
-    limits: ServerLimits,
-    removals: Removals,
-    last_digest: Option<&str>,
-) -> Verdict {
-    let findings: Vec<Finding> = bad_records(plan, rules)
-        .into_iter()
-        .chain(overwrite(plan, rules))
-        .chain(missing(plan, removals))
-        .chain(size(plan, limits))
-        .collect();
-    if !findings.is_empty() {
-        return Verdict::Blocked(findings);
-    }
-    if plan.requests.is_empty() {
-        return Verdict::NothingToSend;
-    }
-    if last_digest == Some(plan.digest.as_str()) {
-        return Verdict::Unchanged;
-    }
-    Verdict::Ready
+/// Objections to an import of this: by the rules and, where everything is sent, by the server's limits. None: it may be sent.
+pub fn check(plan: &Plan, rules: &Rules, limits: ServerLimits, extent: Extent) -> Vec<Finding> {
+    let size = match extent {
+        Extent::Everything => size(plan, limits),
+        Extent::Changes => None,
+    };
+    bad_records(plan, rules).into_iter().chain(overwrite(plan, rules)).chain(size).collect()
 }
 
 fn bad_records(plan: &Plan, rules: &Rules) -> Vec<Finding> {
@@ -145,42 +84,6 @@ fn overwrite(plan: &Plan, rules: &Rules) -> Option<Finding> {
                   every member that was ever synced."
                 .to_owned(),
         next_step: "Check the search base and the filters, or switch sync.overwriteExisting off.".to_owned(),
-    })
-}
-
-fn missing(plan: &Plan, removals: Removals) -> Option<Finding> {
-    too_many_gone(&plan.missing, removals, "", plan.missing.people.len())
-}
-
-/// A directory that suddenly lacks many people is more often a mistake than a wave of leavers: a moved subtree, a changed
-/// permission, a replica that is not filled yet. `from` names the directory; `in_all` is how many are missing in this run.
-pub(crate) fn too_many_gone(
-    missing: &Missing,
-    removals: Removals,
-    from: &str,
-    in_all: usize,
-) -> Option<Finding> {
-    let Missing { people, known } = missing;
-    let count = people.len();
-    let is_allowed = match removals {
-        Removals::Few => count <= FEW || count * 10 <= *known,
-        Removals::UpTo(number) => count <= number,
-    };
-    if is_allowed {
-        return None;
-    }
-    let named = people.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-    let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
-    Some(Finding {
-        cause: BlockCause::Dangerous,
-        problem: format!(
-            "{count} of the {known} people of the last complete read{from} are no longer in the directory, and sync.removeMissing \
-             would remove them: {named}{more}"
-        ),
-        next_step: format!(
-            "Check the search base, the account's rights and the server. If they have really left, run once: bwdc sync \
-             --allow-removals {in_all}."
-        ),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Decisions of `bwdc`, on one page:
 //!
 //! ```text
-//! Snapshot --prepare--> Prepared --plan--> Plan --check--> Verdict
+//! Snapshot --prepare--> Prepared --organization--> Changes --> requests
 //! ```
 //!
 //! A [`snapshot::Snapshot`] is a complete read of a directory. [`prepare()`] decides who is imported and records the
@@ -26,7 +26,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod text;
 
-pub use check::{Verdict, check};
+pub use check::check;
 pub use error::{Error, Exit, Result};
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};

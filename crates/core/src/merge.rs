@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
-use crate::check::{BlockCause, Finding, Removals, too_many_gone};
+use crate::check::{BlockCause, Finding};
 use crate::entry::{Email, ExternalId, Status};
 use crate::known::KnownPeople;
 use crate::note::{Note, Noted, Severity, Step};
@@ -113,12 +113,8 @@ pub fn merge(shares: Vec<Share>) -> Merged {
 }
 
 /// Objections to an import because of one directory, which the total would not show.
-pub fn check(parts: &[MergePart], rules: &Rules, removals: Removals) -> Vec<Finding> {
-    let in_all = parts.iter().map(|part| part.missing.people.len()).sum();
-    let gone = parts
-        .iter()
-        .filter_map(|part| too_many_gone(&part.missing, removals, &format!(" of {}", part.name), in_all));
-    gone.chain(parts.iter().filter_map(|part| nobody_stays(part, rules))).collect()
+pub fn check(parts: &[MergePart], rules: &Rules) -> Vec<Finding> {
+    parts.iter().filter_map(|part| nobody_stays(part, rules)).collect()
 }
 
 fn nobody_stays(part: &MergePart, rules: &Rules) -> Option<Finding> {

@@ -28,6 +28,8 @@ pub enum Step {
     Groups,
     /// People who leave.
     Leavers,
+    /// What the organization holds.
+    Organization,
 }
 
 /// Change to an entry, with the reason.

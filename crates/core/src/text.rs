@@ -1,5 +1,9 @@
 //! Texts from outside, made fit to be shown: one line each, of bearable length, and without anything that moves a terminal.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
 /// The beginning of a text that is longer than this many characters, and how long it was.
 pub fn cut(text: String, longest: usize) -> String {
     match text.char_indices().nth(longest) {
@@ -36,6 +40,17 @@ fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
         }
         escaped
     })
+}
+
+/// First 96 bits of a SHA-256 over each text, prefixed with its length: it recognises texts without storing them.
+pub fn digest(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        let text = text.as_ref();
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    }
+    STANDARD_NO_PAD.encode(&hasher.finalize()[..12])
 }
 
 /// Names the first control character: NUL, escape, line ends, those of C1.

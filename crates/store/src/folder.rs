@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::data::{Data, DataFile, key};
 use crate::imported::{self, LastImport};
-use crate::memory::{Memory, Remembered, Success, SyncTime};
+use crate::ledger::{self, KeptLedger};
+use crate::memory::{FullRead, Memory, Remembered, Success, SyncTime};
 use crate::{iso, people};
 
 impl Memory for DataFile {
@@ -34,6 +35,11 @@ impl Memory for DataFile {
     }
 
     fn forget(&self) -> Result<()> {
+        if let Some(id) = self.load()?.organization_id()
+            && let Some(KeptLedger { revision, ledger }) = self.ledger(id)?
+        {
+            self.keep_ledger(id, &KeptLedger { revision: revision + 1, ledger: ledger.cleared() })?;
+        }
         self.change(|data| {
             data.forget_cursors();
             data.set(key::LAST_SYNC_HASH, Value::Null);
@@ -41,12 +47,20 @@ impl Memory for DataFile {
         })
     }
 
+    fn ledger(&self, organization_id: &str) -> Result<Option<KeptLedger>> {
+        ledger::load(self.folder(), organization_id)
+    }
+
+    fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()> {
+        ledger::store(self.folder(), organization_id, kept)
+    }
+
     fn known_people(&self) -> Result<KnownPeople> {
         people::load(self.folder())
     }
 
-    fn keep_known_people(&self, known: &KnownPeople) -> Result<()> {
-        people::store(self.folder(), known)
+    fn forget_known_people(&self) -> Result<()> {
+        people::forget(self.folder())
     }
 
     fn last_import(&self) -> Option<LastImport> {
@@ -85,9 +99,15 @@ impl Data {
             cursor: Cursor { users: text(key::USER_DELTA), groups: text(key::GROUP_DELTA) },
             users_synced: text(key::LAST_USER_SYNC).map(SyncTime),
             groups_synced: text(key::LAST_GROUP_SYNC).map(SyncTime),
+            full_read: self.full_read(),
             merged_by: text(key::MERGED_BY).map(Into::into),
             import_begun: self.text(key::IMPORT_BEGUN).and_then(|text| text.parse().ok()),
         }
+    }
+
+    fn full_read(&self) -> Option<FullRead> {
+        let at = self.text(key::LAST_FULL_READ)?.parse().ok()?;
+        Some(FullRead { at, of: self.text(key::LAST_FULL_READ_OF)?.to_owned() })
     }
 
     /// Organization that the folder belongs to.
@@ -110,6 +130,9 @@ impl Data {
         for key in [key::USER_DELTA, key::GROUP_DELTA, key::LAST_GROUP_SYNC, key::LAST_USER_SYNC] {
             self.set(key, Value::Null);
         }
+        for key in [key::LAST_FULL_READ, key::LAST_FULL_READ_OF] {
+            self.remove(key);
+        }
     }
 
     /// Makes an id of this installation if there is none, and returns it.
@@ -128,13 +151,14 @@ impl Data {
     }
 
     fn keep(&mut self, success: &Success<'_>) {
-        let Success { organization_id, digest, cursor, users_synced, groups_synced, merged_by } = *success;
-        if self.organization_id() != Some(organization_id) {
+        let Success { organization_id, digest, cursor, users_synced, groups_synced, full_read, merged_by } =
+            success;
+        if self.organization_id() != Some(*organization_id) {
             self.belong_to(organization_id);
         }
         self.remove(key::IMPORT_BEGUN);
         if let Some(digest) = digest {
-            self.set(key::LAST_SYNC_HASH, digest);
+            self.set(key::LAST_SYNC_HASH, *digest);
         }
         for (key, token) in [(key::USER_DELTA, &cursor.users), (key::GROUP_DELTA, &cursor.groups)] {
             if let Some(token) = token {
@@ -142,13 +166,17 @@ impl Data {
             }
         }
         if let Some(time) = groups_synced {
-            self.set(key::LAST_GROUP_SYNC, iso(time));
+            self.set(key::LAST_GROUP_SYNC, iso(*time));
         }
         if let Some(time) = users_synced {
-            self.set(key::LAST_USER_SYNC, iso(time));
+            self.set(key::LAST_USER_SYNC, iso(*time));
+        }
+        if let Some(FullRead { at, of }) = full_read {
+            self.set(key::LAST_FULL_READ, iso(*at));
+            self.set(key::LAST_FULL_READ_OF, of.as_str());
         }
         match merged_by {
-            Some(path) => self.set(key::MERGED_BY, path),
+            Some(path) => self.set(key::MERGED_BY, *path),
             None => self.remove(key::MERGED_BY),
         }
     }
@@ -176,6 +204,7 @@ mod tests {
             cursor: &cursor,
             users_synced: Some(time("2026-01-01T12:00:01Z")),
             groups_synced: None,
+            full_read: Some(FullRead { at: time("2026-01-01T12:00:01Z"), of: "x".to_owned() }),
             merged_by: Some("/etc/bwdc.toml"),
         };
         file.keep(&success).unwrap();
@@ -186,6 +215,7 @@ mod tests {
             cursor,
             users_synced: Some(SyncTime("2026-01-01T12:00:01.000Z".to_owned())),
             groups_synced: None,
+            full_read: Some(FullRead { at: time("2026-01-01T12:00:01Z"), of: "x".to_owned() }),
             merged_by: Some("/etc/bwdc.toml".into()),
             import_begun: None,
         };

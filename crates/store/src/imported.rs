@@ -1,9 +1,9 @@
-//! What was imported last, beside `data.json`: by it a run tells who is new and who has left.
+//! Who was left out of the last import, beside `data.json`: by it a run tells who is newly left out.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use bwdc_core::changes::Imported;
+use bwdc_core::changes::LeftOut;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{read_whole, write_json};
@@ -17,9 +17,9 @@ const FILE: &str = "last-import.json";
 pub struct LastImport {
     /// Id of the organization.
     pub organization_id: String,
-    /// Entries of the import.
+    /// People who were left out of it.
     #[serde(flatten)]
-    pub imported: Imported,
+    pub left_out: LeftOut,
 }
 
 /// Last import of a folder; `None` if there is none. It only serves to tell: one that cannot be read is as good as none.

@@ -1,11 +1,12 @@
 //! What an instance remembers: [`Memory`] from run to run, how runs went, and the lock of the one that is under way. A folder has it:
-//! `data.json` (settings and memory), the people known, the last import. Nothing here talks on a network or decides what is imported.
+//! `data.json` (settings and memory), the ledgers, the last import. Nothing here talks on a network or decides what is imported.
 
 mod data;
 pub mod errand;
 pub mod files;
 mod folder;
 mod imported;
+mod ledger;
 mod lock;
 mod memory;
 mod people;
@@ -17,6 +18,7 @@ pub mod tokens;
 
 pub use data::{Data, DataFile, Section, key};
 pub use imported::LastImport;
+pub use ledger::KeptLedger;
 pub use lock::RunLock;
-pub use memory::{Memory, Remembered, Success, SyncTime};
+pub use memory::{FullRead, Memory, Remembered, Success, SyncTime};
 pub use time::iso;

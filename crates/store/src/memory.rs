@@ -8,6 +8,7 @@ use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 
 use crate::imported::LastImport;
+use crate::ledger::KeptLedger;
 
 /// Memory of an instance from run to run. [`DataFile`](crate::DataFile) has it in its folder.
 pub trait Memory {
@@ -26,11 +27,17 @@ pub trait Memory {
     /// Forgets everything that makes the next read or import shorter.
     fn forget(&self) -> Result<()>;
 
-    /// People who were in the directory at the last complete read; empty if there was none yet.
+    /// Ledger of an organization; `None` if there is none yet.
+    fn ledger(&self, organization_id: &str) -> Result<Option<KeptLedger>>;
+
+    /// Keeps the ledger of an organization. On the disk when it returns.
+    fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()>;
+
+    /// People whom releases without a ledger kept; empty if there are none.
     fn known_people(&self) -> Result<KnownPeople>;
 
-    /// Keeps who was in the directory.
-    fn keep_known_people(&self, known: &KnownPeople) -> Result<()>;
+    /// Forgets them: the ledger has them.
+    fn forget_known_people(&self) -> Result<()>;
 
     /// Import before this one. It only serves to tell who is new: one that cannot be read is as good as none.
     fn last_import(&self) -> Option<LastImport>;
@@ -52,6 +59,8 @@ pub struct Remembered {
     pub users_synced: Option<SyncTime>,
     /// Time of the last sync of groups.
     pub groups_synced: Option<SyncTime>,
+    /// Last complete read of the directory.
+    pub full_read: Option<FullRead>,
     /// `bwdc.toml` by which it was last synced together with others.
     pub merged_by: Option<PathBuf>,
     /// Beginning of an import that may be under way on the server.
@@ -76,6 +85,15 @@ impl Remembered {
     }
 }
 
+/// Complete read of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullRead {
+    /// Beginning of the run.
+    pub at: Timestamp,
+    /// Digest of the settings that decide what is read.
+    pub of: String,
+}
+
 /// Time of a sync as it was written down, by this program or another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncTime(pub(crate) String);
@@ -93,7 +111,7 @@ impl SyncTime {
 }
 
 /// Record of a run that succeeded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Success<'a> {
     /// Organization that was synced into.
     pub organization_id: &'a str,
@@ -105,6 +123,8 @@ pub struct Success<'a> {
     pub users_synced: Option<Timestamp>,
     /// Beginning of the run, if groups were synced.
     pub groups_synced: Option<Timestamp>,
+    /// Complete read, if it was one.
+    pub full_read: Option<FullRead>,
     /// `bwdc.toml` by which it was synced together with others.
     pub merged_by: Option<&'a str>,
 }

@@ -1,12 +1,12 @@
-//! Who was in the directory at the last complete read, beside `data.json`: the addresses of people whose tombstones
-//! have lost theirs.
+//! Who was in the directory at the last complete read, as releases without a ledger kept it beside `data.json`: the first ledger is
+//! made of it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bwdc_core::known::KnownPeople;
 
-use crate::files::{cannot, read_whole, write_json};
+use crate::files::{cannot, read_whole};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
@@ -29,13 +29,17 @@ pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
 fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
     serde_json::from_slice(bytes).map_err(|error| {
         Error::new(format!("The file {} is damaged: {error}. It was left as it is.", path.display()))
-            .hint("Move it away: it is made anew by the next complete read.")
+            .hint("Move it away: then nobody who left the directory before the next sync is removed by it.")
     })
 }
 
-/// Keeps the people known in a folder.
-pub(crate) fn store(folder: &Path, known: &KnownPeople) -> Result<()> {
-    write_json(&path(folder), known)
+/// Removes the file.
+pub(crate) fn forget(folder: &Path) -> Result<()> {
+    let path = path(folder);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("Removing", &path, &error)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

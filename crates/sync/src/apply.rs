@@ -1,25 +1,38 @@
-//! A whole sync: what [`crate::plan`] decides is imported, and what it leaves is kept.
+//! A whole sync: what [`crate::decide`] decides is sent, request by request, and what the next run needs is kept.
 
-use bwdc_core::Verdict;
-use bwdc_core::changes::ImportChanges;
-use bwdc_core::check::Removals;
-use bwdc_core::error::Result;
-use bwdc_core::plan::{ImportSummary, Plan, Target};
-use bwdc_store::{DataFile, RunLock, iso, runs};
+use std::time::{Duration, Instant};
+
+use bwdc_core::changes::{ImportChange, LeftOut};
+use bwdc_core::error::{Error, Result};
+use bwdc_core::organization::changes::Stopped;
+use bwdc_core::organization::roster::Basis;
+use bwdc_core::organization::server::Call;
+use bwdc_core::organization::{Ledger, Step, requests};
+use bwdc_core::plan::ImportSummary;
+use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
 
 use crate::context::Context;
+use crate::decide::{Decision, Look};
 use crate::job::SyncJob;
 use crate::lines;
-use crate::open::{Opened, of_one_organization, open};
-use crate::organization::{OpenOrganization, account};
-use crate::outcome::{SyncOutcome, blocked, notes};
-use crate::plan::{leading, may_run, verdict};
-use crate::read::{Left, ReadPurpose, read};
-use crate::record::{Comparison, RunRecord, commit};
+use crate::open::{of_one_organization, open};
+use crate::organization::{FailedCall, OpenOrganization, account};
+use crate::outcome::{SyncOutcome, blocked, held, notes};
+use crate::plan::{Decided, View, decided, leading, may_run};
+use crate::read::ReadPurpose;
+use crate::record::{Done, commit};
+use crate::under_way::{self, ImportEnd};
 
-/// Reads, decides, checks, imports and keeps what the next run needs.
-pub(crate) async fn sync(job: &SyncJob, removals: Removals) -> Result<SyncOutcome> {
+/// Time between two stores of the ledger while single calls follow each other: its journal has them all, and what was done shows in
+/// the organization.
+const STORE_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest pause between two looks at an organization that may be changing.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Reads, decides, checks, sends and keeps what the next run needs.
+pub(crate) async fn sync(job: &SyncJob, allow_removals: Option<usize>) -> Result<SyncOutcome> {
     let started = Timestamp::now();
     let (first, data) = leading(job)?;
     may_run(job, &data)?;
@@ -27,41 +40,30 @@ pub(crate) async fn sync(job: &SyncJob, removals: Removals) -> Result<SyncOutcom
     let _locks = locks(job, started)?;
     let opened = open(job).await?;
     let Some(first) = opened.first() else { return Err(job.has_nothing()) };
-    let organization = OpenOrganization::open(first.context, &first.data, account)?;
-    let organization_id = organization.account.organization_id.clone();
-    of_one_organization(&opened, &organization_id)?;
-    let token = organization.token().await?;
-    let reading = read(job, &opened, ReadPurpose::Sync, &organization_id).await?;
-    let Some(reading) = reading else { return Ok(SyncOutcome::nothing()) };
-    let server = organization.server(&reading.prepared).await?;
-    let api_url = organization.client.api_url().to_owned();
-    let target = Target { api_url, organization_id, server };
-    let comparison = Comparison::of(first.context, &target);
-    let rules = &first.instance.rules;
-    let (changes, imported) =
-        ImportChanges::of(comparison.baseline(&first.remembered), &reading.prepared, rules, server);
-    let plan = bwdc_core::plan(reading.prepared, rules, &target);
-    let sent = match verdict(&opened, &plan, &reading.parts, removals)? {
-        Verdict::Blocked(findings) => return Err(blocked(&findings)),
-        Verdict::NothingToSend | Verdict::Unchanged => ImportSummary::default(),
-        Verdict::Ready => {
-            let files: Vec<&DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
-            organization.import(&plan, token, &files).await?;
-            plan.summary
-        }
-    };
-    let changes = done(changes, sent);
-    let merged_by = job.merged_by();
-    let record = |(opened, left)| record(opened, left, &plan, started, &target, merged_by.as_deref());
-    let records: Vec<RunRecord<'_>> = opened.iter().zip(reading.left).map(record).collect();
-    commit(&records, sent)?;
-    comparison.keep(imported);
-    Ok(SyncOutcome { sent, left_out: plan.bad_records.len(), notes: notes(plan), changes })
+    let mut organization = OpenOrganization::open(first.context, &first.data, account)?;
+    of_one_organization(&opened, &organization.account.organization_id)?;
+    organization.log_in().await?;
+    for opened in &opened {
+        under_way::wait(opened.context, opened.remembered.import_begun).await?;
+    }
+    let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
+    match decided(job, opened, organization, view).await? {
+        Some(decided) => carry_out(job, decided).await,
+        None => Ok(SyncOutcome::nothing()),
+    }
 }
 
 /// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
-fn locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
+pub(crate) fn locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
     let take = |context| lock(context, started).map_err(|error| job.about(context, error));
+    job.contexts().into_iter().map(take).collect()
+}
+
+/// Nobody syncs any of the folders meanwhile.
+pub(crate) fn only_locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
+    let take = |context: &Context| {
+        RunLock::take(context.file.folder(), &iso(started)).map_err(|error| job.about(context, error))
+    };
     job.contexts().into_iter().map(take).collect()
 }
 
@@ -71,34 +73,163 @@ fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
     Ok(lock)
 }
 
-/// Logs what an import changed, as soon as it did.
-fn done(changes: ImportChanges, sent: ImportSummary) -> ImportChanges {
-    let changes = if sent.is_nothing() {
-        tracing::info!("nothing has changed since the last import, so nothing was sent");
-        changes.unsent()
-    } else {
-        changes
+/// Sends what was decided, and keeps what the next run needs. What a limit holds back is told by an error when all else is done.
+pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result<SyncOutcome> {
+    let findings = decided.findings()?;
+    if !findings.is_empty() {
+        return Err(blocked(&findings));
+    }
+    let held = held(&decided.decision);
+    if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
+        return Err(held.clone());
+    }
+    let Decision { known, changes } = &decided.decision;
+    let steps = requests(&known.question(), changes);
+    let mut done = if steps.is_empty() { Vec::new() } else { changes.told() };
+    let ledger = match send(&mut decided, &steps).await {
+        Ok(ledger) => ledger,
+        Err(unsent) => outcome_of(&mut decided, unsent).await?,
     };
-    lines::changes(&changes.list);
-    changes
+    let Decision { known, changes } = &decided.decision;
+    let ledger = ledger.finished(&known.question(), changes);
+    done.extend(newly_left_out(&decided));
+    lines::changes(&done);
+    let sent = sent(&steps);
+    if sent.is_nothing() {
+        tracing::info!("nothing has changed since the last import, so nothing was sent");
+    }
+    let extent = if held.is_some() { Done::Partly } else { Done::All };
+    let stored = decided.ledgers.store(ledger).and_then(|_| commit(job, &decided, extent));
+    stored.map_err(|error| unrecorded(error, sent))?;
+    if let Some(held) = held {
+        return Err(held);
+    }
+    let left_out = decided.whole.bad_records.len();
+    Ok(SyncOutcome { sent, left_out, notes: notes(decided.whole, &decided.decision.changes), changes: done })
 }
 
-fn record<'a>(
-    opened: &'a Opened<'_>,
-    left: Left,
-    plan: &'a Plan,
-    started: Timestamp,
-    target: &'a Target,
-    merged_by: Option<&'a str>,
-) -> RunRecord<'a> {
-    RunRecord {
-        file: &opened.context.file,
-        started,
-        scope: opened.instance.scope,
-        digest: plan.digest_of_requests(),
-        cursor: left.cursor,
-        known: left.known,
-        organization_id: &target.organization_id,
-        merged_by,
+/// A request that failed, and the ledger of what was done before.
+struct Unsent {
+    failed: FailedCall,
+    ledger: Option<Ledger>,
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self { failed: FailedCall::before(error), ledger: None }
     }
+}
+
+/// Sends the requests. The ledger has each on the disk before the first is sent, and what came of it after each.
+async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<Ledger, Unsent> {
+    let Decided { decision, ledgers, organization, opened, .. } = decided;
+    let now = decision.known.now;
+    let ledger = decision.known.ledger.clone();
+    if steps.is_empty() {
+        return Ok(ledger);
+    }
+    let files: Vec<&DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
+    let mut ledger = ledgers.store(ledger.begun(steps, now))?;
+    let mut stored = Instant::now();
+    under_way::begin(&files)?;
+    for (step, number) in steps.iter().zip(1..) {
+        let sent = organization.send(&step.call).await;
+        if let Err(FailedCall { error, ended }) = sent {
+            let ledger = Some(ledgers.store(ledger)?);
+            under_way::failed(&files, ended)?;
+            return Err(Unsent {
+                failed: FailedCall { error: explained(error, number, steps.len()), ended },
+                ledger,
+            });
+        }
+        ledger = ledger.after(step, now);
+        if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
+            ledger = ledgers.store(ledger)?;
+            stored = Instant::now();
+        }
+    }
+    Ok(ledger)
+}
+
+/// What became of a request whose answer was lost: the organization is read until it is as planned. The ledger, if it is; the error, if
+/// it is not when the server has surely come to its end, or where nothing can be read.
+async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger> {
+    let Unsent { failed: FailedCall { error, ended }, ledger } = unsent;
+    let is_live = decided.decision.known.roster.basis == Basis::Live;
+    let (Some(ledger), ImportEnd::Unclear, true) = (ledger, ended, is_live) else { return Err(error) };
+    let Some(first) = decided.opened.first() else { return Err(error) };
+    let quiet = under_way::quiet(first.context)?;
+    tracing::warn!("{error}: the organization is read until it is clear what was done");
+    let begun = Instant::now();
+    while begun.elapsed() < quiet {
+        tokio::time::sleep((quiet / 10).min(LOOK_EVERY)).await;
+        // A server that is still busy may not answer: it is asked again.
+        let Ok(decision) = decided.again(&ledger).await else { continue };
+        if requests(&decision.known.question(), &decision.changes).is_empty() {
+            decided.decision = decision;
+            return Ok(decided.decision.known.ledger.clone());
+        }
+    }
+    let files: Vec<&DataFile> = decided.opened.iter().map(|opened| &opened.context.file).collect();
+    under_way::failed(&files, ImportEnd::Surely)?;
+    Err(error)
+}
+
+fn explained(error: Error, number: usize, count: usize) -> Error {
+    if count == 1 {
+        return error;
+    }
+    error.while_doing(format!(
+        "Request {number} of {count} failed (the {} before it were carried out; the next run goes on from there)",
+        number - 1
+    ))
+}
+
+/// Size of what was sent.
+fn sent(steps: &[Step]) -> ImportSummary {
+    let mut sum = ImportSummary::default();
+    for Step { call, .. } in steps {
+        match call {
+            Call::Import(request) => {
+                sum.users += request.members.len();
+                sum.groups += request.groups.len();
+                sum.leavers += request.members.iter().filter(|member| member.deleted).count();
+            }
+            Call::Revoke(_) | Call::Remove(_) => {
+                sum.users += 1;
+                sum.leavers += 1;
+            }
+            Call::Restore(_) | Call::Relink { .. } | Call::Reinvite(_) => sum.users += 1,
+            Call::PutGroup { .. } | Call::PutGroupMembers { .. } | Call::DeleteGroup(_) => sum.groups += 1,
+        }
+    }
+    sum
+}
+
+/// People who are left out for another reason than at the last run. Nobody where that is not known.
+fn newly_left_out(decided: &Decided<'_>) -> Vec<ImportChange> {
+    let Some(first) = decided.opened.first() else { return Vec::new() };
+    let id = &decided.organization.account.organization_id;
+    let file = &first.context.file;
+    let before = file.last_import().filter(|last| last.organization_id == *id);
+    let prepared = &decided.reading.prepared;
+    let import = LastImport { organization_id: id.clone(), left_out: LeftOut::of(prepared) };
+    if before.as_ref() != Some(&import)
+        && let Err(error) = file.keep_last_import(&import)
+    {
+        tracing::warn!("the next run cannot tell who is newly left out: {error}");
+    }
+    let has_synced = first.remembered.has_synced();
+    match before {
+        Some(before) => before.left_out.new_in(prepared),
+        None if has_synced => Vec::new(),
+        None => LeftOut::default().new_in(prepared),
+    }
+}
+
+fn unrecorded(error: Error, sent: ImportSummary) -> Error {
+    let ImportSummary { groups, users, .. } = sent;
+    error.while_doing(format!(
+        "The import was done ({groups} groups, {users} users), but that could not be recorded (the next run compares, which is safe)"
+    ))
 }

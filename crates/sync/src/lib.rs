@@ -1,7 +1,7 @@
 //! A run, from the settings to what is kept: one road for one directory or many.
 //!
 //! ```text
-//! open --> read --> decide --> check  (plan.rs: `test` ends here)  --> import --> keep  (apply.rs)
+//! open --> read --> decide --> check  (plan.rs: `plan` and `test` end here)  --> send --> keep  (apply.rs)
 //! ```
 //!
 //! Nothing here prints, knows a terminal, a command line or the environment: what a run has to say goes to a [`Watch`] or into the
@@ -9,13 +9,16 @@
 
 mod apply;
 mod context;
+mod decide;
 mod job;
+mod ledger;
 mod lines;
 mod merge;
 mod open;
 mod organization;
 mod outcome;
 mod plan;
+mod planned;
 mod read;
 mod record;
 pub mod rivals;
@@ -31,6 +34,7 @@ pub use merge::{Merge, MergeMember, not_alone};
 pub use organization::client;
 pub use outcome::{Report, Reportable, SyncOutcome};
 pub use plan::rehearse;
+pub use planned::{Approved, Planned, approve, plan};
 pub use read::ReadPurpose;
 pub use run::{longest, worst};
 pub use watch::{Nobody, Watch};

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use bwdc_core::changes::{ImportChange, Subject};
+use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Exit, Result};
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_store::report::{self, rounded};
@@ -94,10 +95,9 @@ pub(crate) fn changes(list: &[ImportChange]) {
 
 fn keys(subject: &Subject) -> Keys<'_> {
     match subject {
-        Subject::Person { email, external_id, found_as } => Keys {
-            email: email.as_deref(),
-            external_id: Some(external_id.as_str()),
-            entry: if email.is_none() { found_as.as_str() } else { None },
+        Subject::Person { email, external_id } => Keys {
+            email: Some(email),
+            external_id: external_id.as_ref().map(ExternalId::as_str),
             ..Keys::default()
         },
         Subject::Group { name, external_id } => {

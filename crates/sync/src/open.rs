@@ -1,8 +1,10 @@
 //! The directories of a job, ready to be read.
 
-use bwdc_config::settings::{general, sync};
+use bwdc_config::settings::{self, Setting, general, sync};
 use bwdc_config::{Instance, server};
+use bwdc_connect::directory::ReadScope;
 use bwdc_core::error::{Error, Result};
+use bwdc_core::text::digest;
 use bwdc_store::{Data, Memory as _, Remembered};
 use serde_json::Value;
 
@@ -29,6 +31,30 @@ impl<'a> Opened<'a> {
         }
         let remembered = file.recall()?;
         Ok(Self { context, prefix, data, remembered, instance })
+    }
+
+    /// All filters on people and groups, as text: equal texts match the same people. Paths are part of the place that is read.
+    pub(crate) fn filters(&self) -> String {
+        let settings = [
+            &sync::USERS,
+            &sync::GROUPS,
+            &sync::USER_FILTER,
+            &sync::GROUP_FILTER,
+            &sync::USER_OBJECT_CLASS,
+            &sync::GROUP_OBJECT_CLASS,
+        ];
+        settings.map(|setting| setting.stored_text(&self.data).unwrap_or_default()).join("\n")
+    }
+
+    /// Whether syncs read only what changed since the last one.
+    pub(crate) fn reads_changes(&self) -> bool {
+        sync::REVISION_DATE_ATTRIBUTE.stored_text(&self.data).is_some_and(|text| !text.trim().is_empty())
+    }
+
+    /// All settings that decide what is read, as a digest: a change of any of them asks for a complete read.
+    pub(crate) fn read_settings(&self) -> String {
+        let text = |setting: &Setting| setting.stored_text(&self.data).unwrap_or_default();
+        digest(settings::of_reads().map(text))
     }
 
     /// One of a merge, to which it has to add something.
@@ -60,7 +86,11 @@ pub(crate) async fn open(job: &SyncJob) -> Result<Vec<Opened<'_>>> {
 
 /// What is one import's and not one directory's must be the same in all. Who is protected is joined.
 fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
-    let [first, others @ ..] = opened else { return Ok(()) };
+    // People leave only directories that people are imported from.
+    let has_users = |opened: &Opened<'_>| opened.instance.scope.is_some_and(ReadScope::has_users);
+    let Some(first) = opened.iter().find(|opened| has_users(opened)).or(opened.first()) else {
+        return Ok(());
+    };
     let differing = |other: &Opened<'_>| {
         let (a, b) = (&first.instance.rules, &other.instance.rules);
         let (ours, theirs) = (&first.instance.organization, &other.instance.organization);
@@ -79,10 +109,11 @@ fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
             (sync::RELINK.name, ours.relink == theirs.relink),
             (sync::REINVITE.name, ours.reinvite == theirs.reinvite),
             (sync::VERIFY_EVERY.name, ours.verify_every == theirs.verify_every),
+            (sync::REMOVE_MISSING.name, !has_users(other) || ours.absent == theirs.absent),
         ];
         settings.into_iter().find(|(_, is_same)| !is_same).map(|(name, _)| (name, other.context.name.clone()))
     };
-    match others.iter().find_map(differing) {
+    match opened.iter().find_map(differing) {
         Some((setting, other)) => Err(Error::new(format!(
             "{} and {other} are merged into one import, but {setting} is not the same in both.",
             first.context.name

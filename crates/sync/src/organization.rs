@@ -1,18 +1,22 @@
 //! The organization at the other end.
 
+use std::collections::HashMap;
+
 use bwdc_config::{Environment, env, server, settings};
-use bwdc_connect::bitwarden::{self, Client, ServerKind, Token};
-use bwdc_core::Prepared;
+use bwdc_connect::ErrorKind;
+use bwdc_connect::bitwarden::{self, Client, EditOutcome, Offered, Token, Within};
 use bwdc_core::check::ServerLimits;
+use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Error, Result};
-use bwdc_core::plan::{Plan, Server};
+use bwdc_core::organization::roster::{GroupId, Kind, MemberId, Roster, Seats, Staging};
+use bwdc_core::organization::server::{Call, Who};
 use bwdc_store::errand::Company;
 use bwdc_store::{Data, DataFile};
 use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::session::{self, OrganizationLogin};
-use crate::under_way::{self, ImportEnd};
+use crate::under_way::ImportEnd;
 
 /// Who we are to the organization of this instance.
 pub(crate) async fn account(context: &Context, data: &Data) -> Result<OrganizationLogin> {
@@ -77,101 +81,210 @@ pub fn client(file: &DataFile, data: &Data, environment: &Environment) -> Result
 /// The organization at the other end, and who we are to it.
 pub(crate) struct OpenOrganization<'a> {
     context: &'a Context,
-    pub(crate) client: Client,
+    data: Data,
+    /// Base URL of the API.
+    pub(crate) api_url: String,
     pub(crate) account: OrganizationLogin,
+    /// Made when something is asked for the first time.
+    client: Option<Client>,
+    token: Option<Token>,
+}
+
+/// What an organization lets itself be looked at.
+pub(crate) enum Found {
+    /// Members and groups, without the memberships in groups.
+    Live(Roster),
+    /// The server takes imports only; its rules.
+    Unreadable(Kind),
 }
 
 impl<'a> OpenOrganization<'a> {
+    /// Nobody is asked anything yet.
     pub(crate) fn open(context: &'a Context, data: &Data, account: OrganizationLogin) -> Result<Self> {
-        let client = client(&context.file, data, &context.environment)?;
-        if let Some(url) = server::endpoints(data)?.in_clear() {
-            context.warn(&format!(
+        let api_url = server::endpoints(data)?.api_url().to_owned();
+        Ok(Self { context, data: data.clone(), api_url, account, client: None, token: None })
+    }
+
+    fn client(&mut self) -> Result<Client> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let client = client(&self.context.file, &self.data, &self.context.environment)?;
+        if let Some(url) = server::endpoints(&self.data)?.in_clear() {
+            self.context.warn(&format!(
                 "{url} is reached by http (server.allowPlainHttp): the API key and everybody's names cross the network in clear."
             ));
         }
-        Ok(Self { context, client, account })
+        self.client = Some(client.clone());
+        Ok(client)
     }
 
-    pub(crate) async fn token(&self) -> Result<Token> {
-        self.account.token(&self.client, &self.context.file, &self.context.secrets).await
+    /// Logs in, if no token of before is good.
+    pub(crate) async fn log_in(&mut self) -> Result<()> {
+        self.token().await.map(drop)
     }
 
-    /// Who answers there; asked only when it makes a difference.
-    pub(crate) async fn server(&self, prepared: &Prepared) -> Result<Server> {
-        if !prepared.depends_on_server() {
-            return Ok(Server::Official);
+    /// A token that is good for a while.
+    async fn token(&mut self) -> Result<Token> {
+        if let Some(token) = self.token.as_ref().filter(|token| token.is_fresh(Timestamp::now())) {
+            return Ok(token.clone());
         }
-        Ok(match self.client.server_kind().await? {
-            ServerKind::Vaultwarden => Server::Vaultwarden,
-            ServerKind::Official | ServerKind::Other(_) => Server::Official,
-        })
+        let client = self.client()?;
+        let token = self.account.token(&client, &self.context.file, &self.context.secrets).await?;
+        self.token = Some(token.clone());
+        Ok(token)
     }
 
-    /// `files` are those of the folders that are synced by it.
-    pub(crate) async fn import(&self, plan: &Plan, token: Token, files: &[&DataFile]) -> Result<()> {
-        under_way::begin(self.context, files).await?;
-        let Err(failed) = self.send(plan, token).await else { return Ok(()) };
-        under_way::failed(files, failed.ended)?;
-        Err(failed.error)
-    }
-
-    async fn send(&self, plan: &Plan, mut token: Token) -> std::result::Result<(), FailedImport> {
-        let count = plan.requests.len();
-        for (request, number) in plan.requests.iter().zip(1..) {
-            if !token.is_fresh(Timestamp::now()) {
-                token = self.token().await.map_err(FailedImport::before)?;
-            }
-            let sent = match self.client.import(&token, request).await {
-                Err(error) if error.kind() == bwdc_connect::ErrorKind::Credentials => {
-                    token = self.renew(error).await.map_err(FailedImport::before)?;
-                    self.client.import(&token, request).await
+    /// Asks something, with another token where the first is refused.
+    async fn asked<T>(
+        &mut self,
+        ask: impl AsyncFn(&Client, &Token) -> bwdc_connect::Result<T>,
+    ) -> std::result::Result<T, FailedCall> {
+        let client = self.client().map_err(FailedCall::before)?;
+        let token = self.token().await.map_err(FailedCall::before)?;
+        match ask(&client, &token).await {
+            Err(error) if error.kind() == ErrorKind::Credentials => {
+                let token = self.renew(error).await.map_err(FailedCall::before)?;
+                match ask(&client, &token).await {
+                    Ok(answer) => Ok(answer),
+                    Err(error) => Err(self.failed(error).await),
                 }
-                other => other,
-            };
-            if let Err(error) = sent {
-                let ended = match error.kind() {
-                    bwdc_connect::ErrorKind::Unclear => ImportEnd::Unclear,
-                    _ => ImportEnd::Surely,
-                };
-                return Err(FailedImport { error: self.explain(error, number, count).await, ended });
+            }
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    /// A refused token is dropped, and the key tried once for another.
+    async fn renew(&mut self, refused: bwdc_connect::Error) -> Result<Token> {
+        session::forget_token(&self.context.secrets).await?;
+        self.token = None;
+        let client = self.client()?;
+        let again = self.account.new_token(&client, &self.context.file, &self.context.secrets).await;
+        let token = again.map_err(|error| Error::from(refused).hint(error.to_string()))?;
+        self.token = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn failed(&mut self, error: bwdc_connect::Error) -> FailedCall {
+        if error.kind() == ErrorKind::Credentials
+            && let Err(other) = session::forget_token(&self.context.secrets).await
+        {
+            return FailedCall::before(other);
+        }
+        let ended = match error.kind() {
+            ErrorKind::Unclear => ImportEnd::Unclear,
+            _ => ImportEnd::Surely,
+        };
+        FailedCall { error: Error::from(error), ended }
+    }
+
+    /// Reads members and groups, or finds out whose rules the server follows.
+    pub(crate) async fn look(&mut self) -> Result<Found> {
+        let offered = self.asked(async |client, token| client.roster(token).await).await?;
+        match offered {
+            Offered::Read(roster) => Ok(Found::Live(roster)),
+            Offered::NotOffered => {
+                let description = self.asked(async |client, token| client.server(token).await).await?;
+                Ok(Found::Unreadable(description.kind.rules()))
+            }
+        }
+    }
+
+    /// Reads the members of these groups into the roster. A group that is deleted meanwhile is none.
+    pub(crate) async fn read_memberships(&mut self, roster: &mut Roster, groups: &[GroupId]) -> Result<()> {
+        let read =
+            self.asked(async |client, token| client.memberships(token, groups).await.complete()).await?;
+        for (id, within) in read {
+            match within {
+                Within::Members(members) => roster.fill_group(&id, members),
+                Within::Gone => roster.remove_group(&id),
             }
         }
         Ok(())
     }
 
-    /// A refused token is dropped, and the key tried once for another.
-    async fn renew(&self, refused: bwdc_connect::Error) -> Result<Token> {
-        session::forget_token(&self.context.secrets).await?;
-        let again = self.account.new_token(&self.client, &self.context.file, &self.context.secrets).await;
-        again.map_err(|error| Error::from(refused).hint(error.to_string()))
+    /// Asks whether newcomers can be staged.
+    pub(crate) async fn staging(&mut self) -> Result<Staging> {
+        Ok(self.asked(async |client, token| client.server(token).await).await?.staging)
     }
 
-    async fn explain(&self, error: bwdc_connect::Error, number: usize, count: usize) -> Error {
-        if error.kind() == bwdc_connect::ErrorKind::Credentials
-            && let Err(other) = session::forget_token(&self.context.secrets).await
-        {
-            return other;
+    /// Asks for the seats.
+    pub(crate) async fn seats(&mut self) -> Result<Option<Seats>> {
+        Ok(self.asked(async |client, token| client.seats(token).await).await?)
+    }
+
+    /// Sends one request that changes something. `members` are those of the roster, by external id.
+    pub(crate) async fn send(&mut self, call: &Call) -> std::result::Result<(), FailedCall> {
+        match call {
+            Call::PutGroupMembers { group, members } => {
+                let members = self.ids(members).await?;
+                self.asked(async |client, token| done(client.put_group_members(token, group, &members).await))
+                    .await
+            }
+            _ => self.asked(async |client, token| send(client, token, call).await).await,
         }
-        let error = Error::from(error);
-        if count == 1 {
-            return error;
+    }
+
+    /// The server's ids of members, also of those who were imported just now.
+    async fn ids(&mut self, members: &[Who]) -> std::result::Result<Vec<MemberId>, FailedCall> {
+        let is_imported = |who: &Who| matches!(who, Who::Imported(_));
+        let mut imported: HashMap<ExternalId, MemberId> = HashMap::new();
+        if members.iter().any(is_imported) {
+            let all = self.asked(async |client, token| client.members(token).await).await?;
+            if let Offered::Read(all) = all {
+                imported.extend(all.into_iter().filter_map(|member| Some((member.external_id?, member.id))));
+            }
         }
-        error.while_doing(format!(
-            "Batch {number} of {count} failed (the {} before it were imported; the next run repeats all)",
-            number - 1
-        ))
+        let id = |who: &Who| match who {
+            Who::Member(id) => Some(id.clone()),
+            Who::Imported(id) => imported.get(id).cloned(),
+        };
+        Ok(members.iter().filter_map(id).collect())
     }
 }
 
-/// An import that failed, and whether the server has done with it.
-struct FailedImport {
-    error: Error,
-    ended: ImportEnd,
+async fn send(client: &Client, token: &Token, call: &Call) -> bwdc_connect::Result<()> {
+    match call {
+        Call::Import(request) => client.import(token, request).await,
+        Call::Revoke(member) => done(client.revoke(token, member).await),
+        Call::Restore(member) => done(client.restore(token, member).await),
+        Call::Remove(member) => done(client.delete_member(token, member).await),
+        Call::Relink { member, external_id } => {
+            done(client.put_member(token, member, Some(external_id)).await)
+        }
+        Call::Reinvite(member) => done(client.reinvite(token, member).await),
+        Call::PutGroup { group, name, external_id } => {
+            done(client.put_group(token, group, name, Some(external_id)).await)
+        }
+        Call::DeleteGroup(group) => done(client.delete_group(token, group).await),
+        // Its members' ids are looked up first.
+        Call::PutGroupMembers { .. } => Ok(()),
+    }
 }
 
-impl FailedImport {
+fn done<T>(outcome: EditOutcome<T>) -> bwdc_connect::Result<()> {
+    match outcome {
+        EditOutcome::Done(_) => Ok(()),
+        EditOutcome::NotDone(error) | EditOutcome::Unclear(error) => Err(error),
+    }
+}
+
+/// A request that failed, and whether the server has done with it.
+pub(crate) struct FailedCall {
+    pub(crate) error: Error,
+    pub(crate) ended: ImportEnd,
+}
+
+impl FailedCall {
     /// It failed before a request was sent that nobody has answered.
-    fn before(error: Error) -> Self {
+    pub(crate) fn before(error: Error) -> Self {
         Self { error, ended: ImportEnd::Surely }
+    }
+}
+
+impl From<FailedCall> for Error {
+    fn from(failed: FailedCall) -> Self {
+        failed.error
     }
 }

@@ -1,14 +1,23 @@
 //! What became of a run.
 
+use bwdc_config::settings::sync;
 use bwdc_core::Prepared;
-use bwdc_core::changes::{ComparisonBasis, ImportChanges};
+use bwdc_core::changes::ImportChange;
 use bwdc_core::check::{BlockCause, Finding};
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_core::note::{Note, Step};
+use bwdc_core::organization::changes::{Changes, Code, Stopped, Warning};
+use bwdc_core::organization::limits::LimitName;
+use bwdc_core::organization::pending::HeldByLimit;
 use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_core::prepare::{BadRecord, Fate, Missing};
 use bwdc_core::snapshot::Cursor;
 use bwdc_store::runs::RunCounts;
+
+use crate::decide::Decision;
+
+/// At most so many are named.
+pub(crate) const NAMED: usize = 20;
 
 /// What a sync did.
 #[derive(Clone, Debug)]
@@ -20,7 +29,7 @@ pub struct SyncOutcome {
     /// Entries that had to be left out.
     pub left_out: usize,
     /// Who came and who left, as far as this run did it.
-    pub changes: ImportChanges,
+    pub changes: Vec<ImportChange>,
 }
 
 /// How a run of a job went.
@@ -54,7 +63,12 @@ pub trait Reportable {
 impl Reportable for SyncOutcome {
     fn facts(&self) -> RunCounts {
         let Self { sent, left_out, changes, .. } = self;
-        RunCounts { users: sent.users, groups: sent.groups, removed: changes.leavers(), left_out: *left_out }
+        RunCounts {
+            users: sent.users,
+            groups: sent.groups,
+            removed: changes.iter().filter(|change| change.kind.is_leaving()).count(),
+            left_out: *left_out,
+        }
     }
 
     fn notes(&self) -> &[Note] {
@@ -74,10 +88,27 @@ impl Reportable for Prepared {
     }
 }
 
-/// Notes, with a warning for each entry that was left out for being wrong.
-pub(crate) fn notes(plan: Plan) -> Vec<Note> {
+/// Notes of the decisions about the directory and about the organization, with a warning for each entry that was left out for being
+/// wrong.
+pub(crate) fn notes(plan: Plan, changes: &Changes) -> Vec<Note> {
     let left_out = left_out(&plan.bad_records).collect::<Vec<_>>();
-    plan.notes.into_iter().chain(left_out).collect()
+    plan.notes.into_iter().chain(left_out).chain(warned(&changes.warnings)).collect()
+}
+
+/// Warnings of a plan for every run, a few of each kind. What is no news after the run has done it is for plans only.
+fn warned(warnings: &[Warning]) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let lasting = |warning: &&Warning| !matches!(warning.code, Code::MailsSent | Code::NotVerified);
+    let lasting: Vec<&Warning> = warnings.iter().filter(lasting).collect();
+    for kind in lasting.chunk_by(|a, b| a.code == b.code) {
+        let shown = kind.iter().take(NAMED);
+        notes.extend(shown.map(|warning| Note::warning(Step::Organization, "", &warning.text)));
+        if kind.len() > NAMED {
+            let more = format!("{} more of this kind: bwdc plan lists them", kind.len() - NAMED);
+            notes.push(Note::warning(Step::Organization, "", more));
+        }
+    }
+    notes
 }
 
 /// A warning for each entry that is left out for being wrong.
@@ -89,8 +120,7 @@ impl SyncOutcome {
     pub(crate) fn nothing() -> Self {
         let note =
             Note::warning(Step::Read, "", "neither sync.users nor sync.groups is on, so nothing was read");
-        let changes = ImportChanges { basis: ComparisonBasis::Unknown, list: Vec::new() };
-        Self { sent: ImportSummary::default(), notes: vec![note], left_out: 0, changes }
+        Self { sent: ImportSummary::default(), notes: vec![note], left_out: 0, changes: Vec::new() }
     }
 }
 
@@ -115,4 +145,51 @@ pub(crate) fn blocked(findings: &[Finding]) -> Error {
     Error::new(problems.join("\n"))
         .hint(format!("{} Nothing was imported.", next_steps.join(" ")))
         .exit(if is_dangerous { Exit::Blocked } else { Exit::Failure })
+}
+
+/// What the limits hold back, by name, and the way out. `None` if nothing is held.
+pub(crate) fn held(decision: &Decision) -> Option<Error> {
+    if !decision.changes.is_held() {
+        return None;
+    }
+    let pending = decision.pending();
+    let tripped: Vec<String> = pending.held.iter().map(tripped).collect();
+    let (rest, what) = match decision.changes.stopped {
+        Stopped::Yes => ("Nothing was sent.", "it"),
+        Stopped::No => ("Everything else was done.", "what is held back"),
+    };
+    let removals = pending.held.iter().find(|held| held.limit == LimitName::Removals);
+    let number = removals.map_or(String::new(), |held| {
+        format!(" (or, only the people who leave: bwdc sync --allow-removals {})", held.held.people.len())
+    });
+    let error = Error::new(format!("{}\n{rest}", tripped.join("\n"))).exit(Exit::Blocked);
+    Some(error.hint(format!(
+        "Look at {what}: bwdc plan. If the directory is right, let it through once: bwdc approve{number}. Else check the search \
+         base, the filters, the account's rights and the server."
+    )))
+}
+
+fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String {
+    let allowed = allowed.unwrap_or_default();
+    let (setting, what) = match limit {
+        LimitName::Removals => (sync::LIMIT_REMOVALS.name, "people would leave the organization"),
+        LimitName::Leaves => {
+            (sync::LIMIT_LEAVES.name, "memberships in groups would be lost by people who stay")
+        }
+        LimitName::Repairs => (sync::LIMIT_REPAIRS.name, "changes made by somebody else would be undone"),
+        LimitName::Invites => (sync::LIMIT_INVITES.name, "people would be invited"),
+    };
+    let people = held.people.iter().map(|person| shown(&person.person.email));
+    let groups = held.groups.iter().map(|group| format!("the group {}", shown(&group.name)));
+    let memberships = held.memberships.iter();
+    let memberships = memberships
+        .map(|membership| format!("{} in {}", shown(&membership.person.email), shown(&membership.group)));
+    let mut names: Vec<String> = people.chain(groups).chain(memberships).collect();
+    let count = names.len();
+    names.truncate(NAMED);
+    let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
+    format!(
+        "{wanted} {what}, and {setting} allows {allowed} within 24 hours. Held back: {}{more}",
+        names.join("; ")
+    )
 }

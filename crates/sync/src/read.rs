@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use bwdc_config::Instance;
 use bwdc_connect::directory::{
-    self, Abilities, Ask, Directory as _, Others, Progress, ReadExtent, ReadScope, Tombstones,
+    self, AnyDirectory, Ask, Directory as _, Others, Progress, ReadExtent, ReadScope,
 };
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::known::KnownPeople;
 use bwdc_core::merge::{self, MergePart, MergeSource, Merged, Share};
-use bwdc_core::rules::{ExistingMembers, MissingPeople};
-use bwdc_core::snapshot::Cursor;
-use bwdc_core::{Prepared, Rules, Snapshot};
-use bwdc_store::{Memory as _, Remembered, SyncTime};
+use bwdc_core::organization::directory::GroupsRead;
+use bwdc_core::rules::ExistingMembers;
+use bwdc_core::snapshot::Coverage;
+use bwdc_core::{Prepared, Snapshot};
+use bwdc_store::{Remembered, SyncTime};
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::job::SyncJob;
 use crate::open::Opened;
+use crate::record::is_full_read_due;
 
 /// Why a directory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,20 +33,31 @@ pub enum ReadPurpose {
     SinceLastSync,
 }
 
+impl ReadPurpose {
+    /// The same without a run before: everything is read.
+    #[must_use]
+    pub(crate) fn complete(self) -> Self {
+        match self {
+            Self::Sync | Self::Everything => Self::Everything,
+            Self::SinceLastSync => Self::SinceLastSync,
+        }
+    }
+}
+
 /// What was read, decided.
 pub(crate) struct DecidedRead {
     pub(crate) prepared: Prepared,
-    /// What each directory leaves for the next run, in their order.
-    pub(crate) left: Vec<Left>,
+    /// What was read of each directory, in their order.
+    pub(crate) sources: Vec<SourceRead>,
+    pub(crate) groups_read: GroupsRead,
     /// What each directory of a merge has to do with the import.
     pub(crate) parts: Vec<MergePart>,
 }
 
-/// What one directory leaves for the next run.
-pub(crate) struct Left {
-    pub(crate) cursor: Cursor,
-    /// Who is known after this read; absent if that is as it was.
-    pub(crate) known: Option<KnownPeople>,
+/// One directory as it was read.
+pub(crate) struct SourceRead {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) directory: AnyDirectory,
 }
 
 /// Reads and decides. `None` if neither users nor groups are synced.
@@ -69,52 +83,39 @@ async fn read_alone(
     let Opened { context, instance, remembered, .. } = opened;
     let Some(scope) = instance.scope else { return Ok(None) };
     let extent = match purpose {
-        ReadPurpose::Sync => extent(&instance.rules, remembered.clone(), organization_id),
+        ReadPurpose::Sync => extent(opened, organization_id),
         ReadPurpose::Everything => ReadExtent::Everything,
         ReadPurpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
     };
-    let others = match instance.rules.missing {
-        MissingPeople::Remove => Others::Always,
-        MissingPeople::Keep => Others::WhenNeeded,
+    let source = snapshot(instance, Ask { scope, extent, others: Others::Always }, context).await?;
+    let prepared = bwdc_core::prepare(source.snapshot.clone(), &instance.rules, &KnownPeople::default());
+    let groups_read = match (scope.has_groups(), source.snapshot.coverage) {
+        (false, _) => GroupsRead::No,
+        (true, Coverage::Full) => GroupsRead::Completely,
+        (true, Coverage::Changes) => GroupsRead::Changes,
     };
-    let (snapshot, abilities) = snapshot(instance, Ask { scope, extent, others }, context).await?;
-    let Abilities { tombstones } = abilities;
-    let (known, changed) = if tombstones == Tombstones::No && instance.rules.missing == MissingPeople::Keep {
-        (KnownPeople::default(), None)
-    } else {
-        let known = context.file.known_people()?;
-        let after = known.after(&snapshot);
-        let changed = (after != known).then_some(after);
-        (known, changed)
-    };
-    let prepared = bwdc_core::prepare(snapshot, &instance.rules, &known);
-    let left = vec![Left { cursor: prepared.cursor.clone(), known: changed }];
-    Ok(Some(DecidedRead { prepared, left, parts: Vec::new() }))
+    Ok(Some(DecidedRead { prepared, sources: vec![source], groups_read, parts: Vec::new() }))
 }
 
 /// Reads all side by side. One that fails does not cut the others short: what is wrong with each is worth knowing.
 async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRead> {
-    let known: Vec<KnownPeople> =
-        opened.iter().map(|opened| opened.context.file.known_people()).collect::<Result<_>>()?;
     let reads: Vec<_> = opened.iter().map(whole).collect();
-    let read: Vec<Result<Snapshot>> = stream::iter(reads).buffered(at_once).collect().await;
-    let snapshots = all(read)?;
-    let share = |((opened, snapshot), known): ((&Opened<'_>, Snapshot), &KnownPeople)| {
-        let source = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
-        Share::of(source, snapshot, &opened.instance.rules, known.clone())
+    let read: Vec<Result<SourceRead>> = stream::iter(reads).buffered(at_once).collect().await;
+    let sources = all(read)?;
+    let share = |(opened, source): (&Opened<'_>, &SourceRead)| {
+        let name = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
+        Share::of(name, source.snapshot.clone(), &opened.instance.rules, KnownPeople::default())
     };
-    let shares = opened.iter().zip(snapshots).zip(&known).map(share).collect();
+    let shares = opened.iter().zip(&sources).map(share).collect();
     let Merged { prepared, parts } = merge::merge(shares);
-    let left = parts.iter().zip(&known).map(|(part, before)| Left {
-        cursor: part.cursor.clone(),
-        known: (part.known != *before).then(|| part.known.clone()),
-    });
-    Ok(DecidedRead { prepared, left: left.collect(), parts })
+    let has_groups = |opened: &Opened<'_>| opened.instance.scope.is_some_and(ReadScope::has_groups);
+    let groups_read = if opened.iter().any(has_groups) { GroupsRead::Completely } else { GroupsRead::No };
+    Ok(DecidedRead { prepared, sources, groups_read, parts })
 }
 
 /// One directory of a merge: everything, so that "who else has this address" has an answer; but with the cursor, by which some
 /// directories know who was deleted.
-async fn whole(opened: &Opened<'_>) -> Result<Snapshot> {
+async fn whole(opened: &Opened<'_>) -> Result<SourceRead> {
     let extent = match opened.instance.rules.existing {
         ExistingMembers::Overwrite => ReadExtent::Everything,
         ExistingMembers::Keep => {
@@ -124,11 +125,11 @@ async fn whole(opened: &Opened<'_>) -> Result<Snapshot> {
     let scope = opened.instance.scope.unwrap_or(ReadScope::UsersAndGroups);
     let ask = Ask { scope, extent, others: Others::Always };
     let read = snapshot(&opened.instance, ask, opened.context).await;
-    read.map(|(snapshot, _)| snapshot).map_err(|error| error.while_doing(&opened.context.name))
+    read.map_err(|error| error.while_doing(&opened.context.name))
 }
 
 /// Every one, or what is wrong with those that failed.
-fn all(read: Vec<Result<Snapshot>>) -> Result<Vec<Snapshot>> {
+fn all(read: Vec<Result<SourceRead>>) -> Result<Vec<SourceRead>> {
     let (read, failed): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
     let failed: Vec<String> =
         failed.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
@@ -140,11 +141,16 @@ fn all(read: Vec<Result<Snapshot>>) -> Result<Vec<Snapshot>> {
         .exit(Exit::Failure))
 }
 
-/// Overwriting needs everybody.
-fn extent(rules: &Rules, remembered: Remembered, organization_id: &str) -> ReadExtent {
-    match rules.existing {
-        ExistingMembers::Overwrite => ReadExtent::Everything,
-        ExistingMembers::Keep => since_last_sync(remembered, organization_id),
+/// Overwriting needs everybody. Others need everybody now and then: what a read of changes misses is missed until then.
+fn extent(opened: &Opened<'_>, organization_id: &str) -> ReadExtent {
+    match (opened.instance.rules.existing, since_last_sync(opened.remembered.clone(), organization_id)) {
+        (ExistingMembers::Keep, ReadExtent::Since { cursor, .. })
+            if is_full_read_due(opened, Timestamp::now()) =>
+        {
+            ReadExtent::Since { users: None, groups: None, cursor }
+        }
+        (ExistingMembers::Keep, extent) => extent,
+        (ExistingMembers::Overwrite, _) => ReadExtent::Everything,
     }
 }
 
@@ -158,7 +164,7 @@ fn since_last_sync(remembered: Remembered, organization_id: &str) -> ReadExtent 
     ReadExtent::Since { users: time(users_synced), groups: time(groups_synced), cursor }
 }
 
-async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<(Snapshot, Abilities)> {
+async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<SourceRead> {
     let directory = directory::open(instance.directory.clone())?;
     let progress = Arc::new(Progress::default());
     let shown = context.show(&progress);
@@ -170,5 +176,5 @@ async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<(S
     };
     let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
     tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
-    Ok((snapshot, directory.abilities()))
+    Ok(SourceRead { snapshot, directory })
 }

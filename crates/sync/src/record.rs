@@ -1,99 +1,70 @@
-//! What a run leaves for the next one, and what it remembers of the one before.
+//! What a run leaves for the next one, beside the ledger.
 
-use bwdc_connect::directory;
-use bwdc_core::changes::{Baseline, Imported};
+use bwdc_connect::directory::ReadScope;
 use bwdc_core::error::Result;
-use bwdc_core::known::KnownPeople;
-use bwdc_core::plan::{ImportSummary, Target};
-use bwdc_core::snapshot::Cursor;
-use bwdc_store::{DataFile, LastImport, Memory as _, Remembered, Success};
+use bwdc_core::snapshot::{Coverage, Cursor};
+use bwdc_store::{FullRead, Memory as _, Success};
 use jiff::Timestamp;
 
-use crate::context::Context;
+use crate::job::SyncJob;
+use crate::open::Opened;
+use crate::plan::Decided;
+use crate::read::SourceRead;
 
-/// Import before, with which this one is compared.
-pub(crate) struct Comparison<'a> {
-    context: &'a Context,
-    organization_id: &'a str,
-    last: Option<LastImport>,
+/// Whether everything was done that was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Yes.
+    All,
+    /// A limit holds something back: the next run must read it again.
+    Partly,
 }
 
-impl<'a> Comparison<'a> {
-    pub(crate) fn of(context: &'a Context, target: &'a Target) -> Self {
-        let last = context.file.last_import();
-        Self { context, organization_id: &target.organization_id, last }
-    }
-
-    /// By what an import is compared. What went into another organization says nothing about this one.
-    pub(crate) fn baseline(&self, remembered: &Remembered) -> Baseline<'_> {
-        let is_same = remembered.organization_id.as_deref() == Some(self.organization_id);
-        match &self.last {
-            Some(last) if last.organization_id == self.organization_id => Baseline::Known(&last.imported),
-            None if is_same && remembered.has_synced() => Baseline::Unknown,
-            Some(_) | None => Baseline::Nothing,
-        }
-    }
-
-    /// A run is worth more than what the next one can tell.
-    pub(crate) fn keep(self, imported: Imported) {
-        let import = LastImport { organization_id: self.organization_id.to_owned(), imported };
-        if self.last.as_ref() == Some(&import) {
-            return;
-        }
-        if let Err(error) = self.context.file.keep_last_import(&import) {
-            tracing::warn!("the next run cannot tell who is new: {error}");
-        }
-    }
+/// Stores what the next run needs. The ledger was stored before: should the machine stop in between, the next run reads the same again.
+pub(crate) fn commit(job: &SyncJob, decided: &Decided<'_>, done: Done) -> Result<()> {
+    let merged_by = job.merged_by();
+    let record = Record { decided, done, merged_by: merged_by.as_deref() };
+    let pairs = decided.opened.iter().zip(&decided.reading.sources);
+    pairs.clone().try_for_each(|(opened, source)| record.keep(opened, source))?;
+    pairs.map(|(opened, _)| opened).try_for_each(|opened| opened.context.file.forget_known_people())
 }
 
-/// What a successful run leaves behind in one folder.
-pub(crate) struct RunRecord<'a> {
-    pub(crate) file: &'a DataFile,
-    pub(crate) started: Timestamp,
-    pub(crate) scope: Option<directory::ReadScope>,
-    /// Absent if there was nothing to say.
-    pub(crate) digest: Option<&'a str>,
-    pub(crate) cursor: Cursor,
-    /// Absent if it is as it was.
-    pub(crate) known: Option<KnownPeople>,
-    pub(crate) organization_id: &'a str,
-    /// The `bwdc.toml` of a merge.
-    pub(crate) merged_by: Option<&'a str>,
+struct Record<'a> {
+    decided: &'a Decided<'a>,
+    done: Done,
+    merged_by: Option<&'a str>,
 }
 
-/// Stores what the next run needs. The people come first: should the machine stop between the files, the next run repeats this
-/// one, which is safe.
-pub(crate) fn commit(records: &[RunRecord<'_>], changed: ImportSummary) -> Result<()> {
-    let stored = || -> Result<()> {
-        for record in records {
-            if let Some(known) = &record.known {
-                record.file.keep_known_people(known)?;
-            }
-        }
-        let keep = |record: &RunRecord<'_>| record.file.keep(&record.success());
-        records.iter().try_for_each(keep)
-    };
-    stored().map_err(|error| {
-        let ImportSummary { groups, users, .. } = changed;
-        error.while_doing(format!(
-            "The import was done ({groups} groups, {users} users), but that could not be recorded (the next run \
-             repeats it, which is safe)"
-        ))
-    })
-}
-
-impl RunRecord<'_> {
-    fn success(&self) -> Success<'_> {
-        let if_synced = |is_synced: fn(directory::ReadScope) -> bool| {
-            self.scope.is_some_and(is_synced).then_some(self.started)
+impl Record<'_> {
+    fn keep(&self, opened: &Opened<'_>, source: &SourceRead) -> Result<()> {
+        let Decided { organization, whole, started, .. } = self.decided;
+        let if_synced = |is_synced: fn(ReadScope) -> bool| {
+            opened.instance.scope.is_some_and(is_synced).then_some(*started)
         };
-        Success {
-            organization_id: self.organization_id,
-            digest: self.digest,
-            cursor: &self.cursor,
-            users_synced: if_synced(directory::ReadScope::has_users),
-            groups_synced: if_synced(directory::ReadScope::has_groups),
+        let nowhere = Cursor::default();
+        let is_all = self.done == Done::All;
+        let read_settings = opened.read_settings();
+        let full_read = match source.snapshot.coverage {
+            Coverage::Full => Some(FullRead { at: *started, of: read_settings }),
+            Coverage::Changes => None,
+        };
+        opened.context.file.keep(&Success {
+            organization_id: &organization.account.organization_id,
+            digest: whole.digest_of_requests().filter(|_| is_all),
+            cursor: if is_all { &source.snapshot.cursor } else { &nowhere },
+            users_synced: if_synced(ReadScope::has_users).filter(|_| is_all),
+            groups_synced: if_synced(ReadScope::has_groups).filter(|_| is_all),
+            full_read: full_read.filter(|_| is_all && opened.reads_changes()),
             merged_by: self.merged_by,
-        }
+        })
     }
+}
+
+/// Time of the last complete read, if one is not due.
+pub(crate) fn is_full_read_due(opened: &Opened<'_>, now: Timestamp) -> bool {
+    let every = opened.instance.full_every;
+    let Some(FullRead { at, of }) = &opened.remembered.full_read else { return true };
+    let since = now.duration_since(*at);
+    let is_recent = !since.is_negative() && since.unsigned_abs().as_secs() < every.0;
+    !is_recent || *of != opened.read_settings() || opened.remembered.digest.is_none()
 }

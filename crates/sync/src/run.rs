@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bwdc_config::settings;
 use bwdc_core::Prepared;
-use bwdc_core::check::Removals;
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::organization::document::Document;
 use bwdc_store::{Data, Memory as _};
 use bwdc_store::{report, runs};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::job::SyncJob;
 use crate::lines::logged;
 use crate::outcome::{Report, Reportable as _, SyncOutcome};
 use crate::read::ReadPurpose;
-use crate::{apply, plan};
+use crate::{apply, plan, planned};
 
 /// For how long a sync may run where nobody says otherwise; as the daemon's.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -34,15 +34,25 @@ impl SyncJob {
         &self,
         run: String,
         permit: Result<()>,
-        removals: Removals,
+        allow_removals: Option<usize>,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
-        let at = Timestamp::now();
         let whole = async {
             permit?;
             self.check_folders()?;
-            apply::sync(self, removals).await
+            apply::sync(self, allow_removals).await
         };
+        self.run(run, "sync", whole, cut_off).await
+    }
+
+    async fn run(
+        &self,
+        run: String,
+        verb: &str,
+        whole: impl Future<Output = Result<SyncOutcome>>,
+        cut_off: impl Future<Output = Error>,
+    ) -> Report<SyncOutcome> {
+        let at = Timestamp::now();
         let work = async {
             tokio::select! {
                 // Whoever asks it to end is heard from the first step on.
@@ -52,9 +62,25 @@ impl SyncJob {
                 result = Box::pin(whole) => result,
             }
         };
-        let report = logged(self.name(), run, "sync", Box::pin(work)).await;
+        let report = logged(self.name(), run, verb, Box::pin(work)).await;
         self.keep(&report, at);
         report
+    }
+
+    /// Carries out a plan, if there is a permit for it. The rest as for [`Self::sync`].
+    pub async fn apply(
+        &self,
+        run: String,
+        permit: Result<()>,
+        plan: &Document,
+        cut_off: impl Future<Output = Error>,
+    ) -> Report<SyncOutcome> {
+        let whole = async {
+            permit?;
+            self.check_folders()?;
+            planned::apply(self, plan).await
+        };
+        self.run(run, "apply", whole, cut_off).await
     }
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.
@@ -94,10 +120,10 @@ impl SyncJob {
     }
 
     /// What a sync would do.
-    pub async fn rehearse(&self, purpose: ReadPurpose, removals: Removals) -> Report<Prepared> {
+    pub async fn rehearse(&self, purpose: ReadPurpose, allow_removals: Option<usize>) -> Report<Prepared> {
         let work = async {
             self.check_folders()?;
-            plan::rehearse(self, purpose, removals).await
+            plan::rehearse(self, purpose, allow_removals).await
         };
         let work = async {
             tokio::select! {

@@ -24,25 +24,28 @@ pub(crate) enum ImportEnd {
     Unclear,
 }
 
-/// Waits until the last import is surely over, then writes down that another begins. On the disk when it returns.
-pub(crate) async fn begin(context: &Context, files: &[&DataFile]) -> Result<()> {
-    for file in files {
-        wait(context, file.recall()?.import_begun).await?;
-    }
+/// Writes down that an import begins. On the disk when it returns.
+pub(crate) fn begin(files: &[&DataFile]) -> Result<()> {
     let now = Timestamp::now();
     files.iter().try_for_each(|file| file.import_began(now))
 }
 
-async fn wait(context: &Context, begun: Option<Timestamp>) -> Result<()> {
+/// Waits until the last import is surely over.
+pub(crate) async fn wait(context: &Context, begun: Option<Timestamp>) -> Result<()> {
     let Some(begun) = begun else { return Ok(()) };
-    let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
-    let Some(left) = left(begun, Timestamp::now(), retry.saturating_mul(TIMES)) else { return Ok(()) };
+    let Some(left) = left(begun, Timestamp::now(), quiet(context)?) else { return Ok(()) };
     context.warn(&format!(
         "The outcome of the import of {begun} is unknown, and the server may still be working on it: waiting {} s before the next import.",
         left.as_secs().max(1)
     ));
     tokio::time::sleep(left).await;
     Ok(())
+}
+
+/// Time after which a server has surely come to the end of a request that nobody waits for any more.
+pub(crate) fn quiet(context: &Context) -> Result<Duration> {
+    let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
+    Ok(retry.saturating_mul(TIMES))
 }
 
 /// What is left of the time that the server is given. A time in the future is a clock that was set back, and says nothing.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bwdc_core::Prepared;
 use bwdc_core::Secret;
-use bwdc_core::check::Removals;
 use bwdc_core::entry::Status;
 use bwdc_core::note::by_cause;
 use bwdc_sandbox::{Group, Member, Options, Sandbox};
@@ -148,14 +147,14 @@ impl Stage {
 
     async fn rehearse(&self) -> Result<()> {
         self.command("bwdc test    # what a sync would do; nothing is changed");
-        let prepared = rehearse(&self.job(), ReadPurpose::Everything, Removals::Few).await?;
+        let prepared = rehearse(&self.job(), ReadPurpose::Everything, None).await?;
         ui::say(&summary(&prepared));
         Ok(())
     }
 
     async fn sync(&self, title: &str) -> Result<()> {
         self.command(&format!("bwdc sync    # {}", title.to_lowercase()));
-        let outcome = self.job().sync(report::new_run(), Ok(()), Removals::Few, pending()).await.result?;
+        let outcome = self.job().sync(report::new_run(), Ok(()), None, pending()).await.result?;
         ui::say(&format!("  {}", outcome.facts().synced()));
         Ok(())
     }

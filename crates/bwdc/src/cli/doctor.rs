@@ -5,7 +5,6 @@ use bwdc_connect::directory::{self, Directory as _, ReadScope, Tombstones, ldap}
 use bwdc_connect::probe::{self, CheckOutcome, ProbeProtection, ProbeTarget};
 use bwdc_connect::tls::{self, Trust};
 use bwdc_core::Rules;
-use bwdc_core::check::Removals;
 use bwdc_core::note::{NoteGroup, Severity, by_cause};
 use bwdc_core::rules::{DisabledUsers, ExistingMembers, MissingPeople};
 use clap::Args;
@@ -548,7 +547,7 @@ impl<'a> Examination<'a> {
     async fn rehearsal(&mut self) {
         let what = "Rehearsal";
         let job = SyncJob::One(Box::new(self.context.clone()));
-        match rehearse(&job, ReadPurpose::Everything, Removals::Few).await {
+        match rehearse(&job, ReadPurpose::Everything, None).await {
             Err(error) => self.add(Finding::bad(what, error)),
             Ok(prepared) => {
                 let (people, groups) = (prepared.people.len(), prepared.groups.len());

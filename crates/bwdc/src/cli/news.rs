@@ -1,6 +1,6 @@
 //! What a sync changed, for people at a terminal. Scripts have the sentence that they know, and the log.
 
-use bwdc_core::changes::{ChangeKind, ComparisonBasis, ImportChange, Subject};
+use bwdc_core::changes::{ChangeKind, ImportChange, Subject};
 
 use crate::log::escaped;
 use crate::ui::{self, Style};
@@ -15,22 +15,22 @@ pub(super) fn lines(outcome: &SyncOutcome, style: Style) -> Vec<String> {
 }
 
 fn lines_for(outcome: &SyncOutcome) -> Vec<String> {
-    let list = &outcome.changes.list;
+    let list = &outcome.changes;
     let named: Vec<String> = [
-        named(list, "Joined", |kind| matches!(kind, ChangeKind::Invite | ChangeKind::Restore)),
+        named(list, "Joined", |kind| {
+            matches!(kind, ChangeKind::Invite | ChangeKind::Stage | ChangeKind::Restore)
+        }),
+        named(list, "Taken over", |kind| matches!(kind, ChangeKind::Adopt | ChangeKind::Relink)),
         named(list, "Left", ChangeKind::is_leaving),
-        named(list, "Group", |kind| matches!(kind, ChangeKind::GroupCreate | ChangeKind::GroupChange)),
+        named(list, "Group", |kind| {
+            matches!(kind, ChangeKind::GroupCreate | ChangeKind::GroupChange | ChangeKind::GroupDelete)
+        }),
     ]
     .concat();
-    match (outcome.changes.basis, named.is_empty(), outcome.sent.is_nothing()) {
-        (_, _, true) => vec!["Nothing has changed since the last sync, so nothing was sent.".to_owned()],
-        (ComparisonBasis::Unknown, _, _) => {
-            [named, vec!["New people are listed from the next sync on.".to_owned()]].concat()
-        }
-        (ComparisonBasis::Compared, true, _) => {
-            vec!["Nobody joined or left, and no group changed.".to_owned()]
-        }
-        (ComparisonBasis::Compared, false, _) => named,
+    match (named.is_empty(), outcome.sent.is_nothing()) {
+        (_, true) => vec!["Nothing has changed since the last sync, so nothing was sent.".to_owned()],
+        (true, false) => vec!["Nobody joined or left, and no group changed.".to_owned()],
+        (false, false) => named,
     }
 }
 
@@ -45,10 +45,7 @@ fn named(list: &[ImportChange], word: &str, is_meant: impl Fn(ChangeKind) -> boo
 
 fn name(subject: &Subject) -> &str {
     match subject {
-        Subject::Person { email: Some(email), .. } => email,
-        Subject::Person { email: None, external_id, found_as } => {
-            found_as.as_str().unwrap_or(external_id.as_str())
-        }
+        Subject::Person { email, .. } => email,
         Subject::Group { name, .. } => name,
         Subject::Entry(entry) => entry,
     }

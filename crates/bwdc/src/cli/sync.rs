@@ -1,6 +1,5 @@
 //! `bwdc sync`
 
-use bwdc_core::check::Removals;
 use bwdc_core::note::{Note, Severity, by_cause};
 use clap::Args;
 use serde_json::{Map, json};
@@ -27,20 +26,13 @@ pub(super) struct Arguments {
 /// What `sync` and `test` allow for this run.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct RemovalArguments {
-    /// Allow this run to remove up to this many people who are no longer in the directory (sync.removeMissing), even
-    /// if that is more than a tenth of those last known.
+    /// Allow this run to remove up to this many people, even if that is more than sync.limitRemovals allows.
     #[arg(long = "allow-removals", value_name = "NUMBER")]
-    allowed: Option<usize>,
-}
-
-impl From<RemovalArguments> for Removals {
-    fn from(arguments: RemovalArguments) -> Self {
-        arguments.allowed.map_or(Self::Few, Self::UpTo)
-    }
+    pub(super) allowed: Option<usize>,
 }
 
 pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
-    let removals = arguments.removals.into();
+    let removals = arguments.removals.allowed;
     match arguments.which.jobs(invocation, Wish::Sync)? {
         Jobs::One(job) => {
             let judgement = judgement(std::slice::from_ref(&job), invocation).await;

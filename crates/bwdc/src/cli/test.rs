@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) -> Result<(Answer, Exit)> {
     let what = if arguments.last { ReadPurpose::SinceLastSync } else { ReadPurpose::Everything };
-    let removals = arguments.removals.into();
+    let removals = arguments.removals.allowed;
     match arguments.which.jobs(invocation, Wish::Test)? {
         Jobs::One(job) => {
             let prepared = match job.rehearse(what, removals).await.result {

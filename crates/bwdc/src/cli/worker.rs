@@ -3,7 +3,6 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use bwdc_core::check::Removals;
 use bwdc_daemon::worker::{Order, WorkerResult};
 use bwdc_store::tokens::TokenMemory;
 
@@ -34,7 +33,7 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
         others.into_iter().map(|errand| of_errand(errand, environment, &watch)).collect();
     let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
     judgement.warnings.iter().for_each(|warning| tracing::warn!(instance = job.name(), "{warning}"));
-    let report = job.sync(run, judgement.permit(&job), Removals::Few, std::future::pending()).await;
+    let report = job.sync(run, judgement.permit(&job), None, std::future::pending()).await;
     let (exit, message) = match report.result {
         Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
         Err(error) => (error.exit, error.to_string()),

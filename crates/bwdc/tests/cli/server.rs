@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use crate::harness::{Instance, Organization};
 
 const USERS: &str = "id,email\n1,a@example.org\n2,b@example.org\n";
+const MORE_USERS: &str = "id,email\n1,a@example.org\n2,b@example.org\n3,c@example.org\n";
 
 /// Server whose import gives the specified answers, request by request; the last one repeats.
 struct Faulty {
@@ -153,7 +154,7 @@ fn no_second_import_is_sent_while_the_first_may_be_running() {
         instance.run(&["sync"]).ok();
         let first = instance.data();
         assert!(first["lastSyncHash"].is_string() && first["importBegun"].is_null());
-        instance.company("id,email\n1,a@example.org\n", "name,members\n");
+        instance.company(MORE_USERS, "name,members\nAll,1;2;3\n");
         let ran = instance
             .run(&["sync"])
             .fails(1, &["It may have been done, or the server may still be working on it"]);
@@ -185,7 +186,7 @@ fn an_import_sent_by_a_killed_run_does_not_count_as_unsent() {
     let instance = server.instance();
     instance.run(&["sync"]).ok();
     let before = instance.data();
-    instance.company("id,email\n1,a@example.org\n", "name,members\n");
+    instance.company(MORE_USERS, "name,members\nAll,1;2;3\n");
     // A refusal ends it: nothing is running, and the next run need not wait.
     instance.run(&["sync"]).fails(1, &["No."]);
     assert!(instance.data()["lastSyncHash"].is_null() && instance.data()["importBegun"].is_null());
@@ -353,9 +354,10 @@ fn a_failing_batch_is_numbered() {
     let users: String = (0..4_500).map(|at| format!("{at},u{at}@example.org\n")).collect();
     instance.company(&format!("id,email\n{users}"), "name,members\n");
     instance.change(|data| data["sync"]["largeImport"] = json!(true));
-    instance
-        .run(&["sync"])
-        .fails(1, &["Batch 2 of 3 failed", "the next run repeats all", "Seat limit", "too few seats"]);
+    instance.run(&["sync"]).fails(
+        1,
+        &["Request 2 of 3 failed", "the next run goes on from there", "Seat limit", "too few seats"],
+    );
     assert!(instance.data()["lastSyncHash"].is_null());
 }
 

@@ -66,6 +66,11 @@ const fn put(all: &mut [Setting], begin: usize, settings: &[Setting]) -> usize {
 /// All settings.
 pub const ALL: &[Setting] = &JOINED;
 
+/// Settings that decide what is read of a directory, and some that do not. No secrets.
+pub fn of_reads() -> impl Iterator<Item = &'static Setting> {
+    sync::SETTINGS.iter().chain(directories::ALL.iter().flat_map(|kind| kind.settings))
+}
+
 /// Finds a setting by name, whatever its case.
 pub fn find(name: &str) -> Result<&'static Setting> {
     ALL.iter().find(|setting| setting.name.eq_ignore_ascii_case(name)).ok_or_else(|| {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::changes::{
     Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, MemberChange, Slot, SlotId, Summary,
@@ -11,6 +13,7 @@ use super::changes::{
 use super::limits::{LimitName, Outcome};
 use super::roster::{Basis, Kind};
 use crate::snapshot::Coverage;
+use crate::text::digest;
 
 /// The form of the document.
 pub const VERSION: u32 = 1;
@@ -50,6 +53,27 @@ pub struct Document {
     pub warnings: Vec<Warning>,
     pub limits: Vec<Limit>,
     pub summary: Totals,
+    /// Digest of all the rest: whoever changes anything in a plan shows it.
+    #[serde(default)]
+    pub seal: String,
+}
+
+/// What a plan has and the present does not, by the address of a person or the name of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved(pub String);
+
+/// Reasons why a text is not a plan to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It is not a plan.
+    #[error("it is not a plan: {0}")]
+    NotAPlan(String),
+    /// A later version of the program made it.
+    #[error("its form is {0}, and this version of bwdc knows {VERSION}")]
+    Version(u64),
+    /// Somebody changed it.
+    #[error("it was changed after it was made")]
+    Edited,
 }
 
 /// Where a plan goes.
@@ -130,7 +154,7 @@ impl Document {
     /// The document of these changes.
     pub fn of(changes: &Changes, heading: Heading) -> Self {
         let Heading { created_at, expires_at, organization, server, coverage } = heading;
-        Self {
+        let unsealed = Self {
             object: "plan".to_owned(),
             version: VERSION,
             created_at,
@@ -147,8 +171,57 @@ impl Document {
             warnings: changes.warnings.clone(),
             limits: limits(changes),
             summary: totals(changes),
-        }
+            seal: String::new(),
+        };
+        let seal = seal(serde_json::to_value(&unsealed).unwrap_or_default());
+        Self { seal, ..unsealed }
     }
+
+    /// Reads a plan to be carried out: the text that was written, and nothing else.
+    ///
+    /// # Errors
+    /// The text is not a plan, not one of this form, or not as it was made.
+    pub fn parse(text: &str) -> Result<Self, Unusable> {
+        let not_a_plan = |error: serde_json::Error| Unusable::NotAPlan(error.to_string());
+        let value: Value = serde_json::from_str(text).map_err(not_a_plan)?;
+        if value.get("object").and_then(Value::as_str) != Some("plan") {
+            return Err(Unusable::NotAPlan("its `object` is not `plan`".to_owned()));
+        }
+        match value.get("version").and_then(Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            version => return Err(Unusable::Version(version.unwrap_or_default())),
+        }
+        let document: Self = serde_json::from_value(value.clone()).map_err(not_a_plan)?;
+        if document.seal == seal(value) { Ok(document) } else { Err(Unusable::Edited) }
+    }
+
+    /// What this plan would change and a later one would not in the same way.
+    pub(super) fn moved_in(&self, fresh: &Self) -> Vec<Moved> {
+        let members: FastSet<String> = fresh.members.iter().map(text).collect();
+        let groups: FastSet<String> = fresh.groups.iter().map(text).collect();
+        let people = self.members.iter().filter(|member| !member.held && !members.contains(&text(*member)));
+        let groups = self.groups.iter().filter(|group| !group.held && !groups.contains(&text(*group)));
+        let people = people.map(|member| Moved(member.email.clone()));
+        people.chain(groups.map(|group| Moved(group.name.clone()))).collect()
+    }
+}
+
+impl Member {
+    /// By what a change is known in a plan.
+    pub(super) fn key(&self) -> (Action, &str, Option<&str>) {
+        (self.action, &self.email, self.external_id.as_deref())
+    }
+}
+
+fn text(entry: &impl Serialize) -> String {
+    serde_json::to_string(entry).unwrap_or_default()
+}
+
+fn seal(mut document: Value) -> String {
+    if let Some(map) = document.as_object_mut() {
+        map.remove("seal");
+    }
+    digest([document.to_string()])
 }
 
 fn member(changes: &Changes, change: &MemberChange) -> Option<Member> {

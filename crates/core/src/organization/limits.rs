@@ -121,7 +121,7 @@ fn held_slots(changes: &Changes, is_meant: impl Fn(Action) -> bool) -> FastSet<S
 }
 
 /// Holds those who would get an id or an address that somebody else still has; and those who wait for them.
-fn hold_dependents(changes: &mut Changes) {
+pub(super) fn hold_dependents(changes: &mut Changes) {
     loop {
         let held = held_slots(changes, |_| true);
         let waits = |change: &super::changes::MemberChange| {

@@ -279,32 +279,25 @@ impl Writing<'_> {
         }
     }
 
-    /// Those of whom only the ledger says that they have left, and tombstones that it does not know.
+    /// Those of whom only the ledger says that they have left, and tombstones that nobody knows: a server that cannot be read may have
+    /// them, and no other takes notice.
     fn departed(&self, lines: &mut Lines) {
-        if self.changes.basis == Basis::Live {
-            return;
-        }
-        let listed = lines.ids_and_addresses();
+        let (listed_ids, listed_emails) = lines.ids_and_addresses();
         let is_listed = |id: &ExternalId, email: Option<&Email>| {
-            listed.0.contains(id) || email.is_some_and(|email| listed.1.contains(email))
+            listed_ids.contains(id) || email.is_some_and(|email| listed_emails.contains(email))
         };
         let mut departed: Vec<ImportMember> = Vec::new();
-        for (id, record) in self.question.ledger.people() {
-            if !matches!(record.standing, Standing::In) && !is_listed(id, Some(&record.email)) {
-                departed.push(member(&record.email, id, Fate::Leaves));
+        if self.changes.basis == Basis::Ledger {
+            for (id, record) in self.question.ledger.people() {
+                if !matches!(record.standing, Standing::In) && !is_listed(id, Some(&record.email)) {
+                    departed.push(member(&record.email, id, Fate::Leaves));
+                }
             }
         }
-        let known: FastSet<&ExternalId> = self
-            .question
-            .ledger
-            .people()
-            .flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
-            .collect();
-        let addresses: FastSet<&Email> =
-            self.question.ledger.people().map(|(_, record)| &record.email).collect();
+        let (known_ids, known_emails) = self.known();
         for entry in self.question.directory.people.iter().filter(|entry| !entry.state.is_living()) {
-            let is_known = known.contains(&entry.id)
-                || entry.email.as_ref().is_some_and(|email| addresses.contains(email))
+            let is_known = known_ids.contains(&entry.id)
+                || entry.email.as_ref().is_some_and(|email| known_emails.contains(email))
                 || self.changes.identities.by_id.contains_key(&entry.id);
             let can_be_sent = entry.email.is_some() || !self.is_vaultwarden();
             if !is_known && can_be_sent && !is_listed(&entry.id, entry.email.as_ref()) {
@@ -315,6 +308,17 @@ impl Writing<'_> {
         departed.sort_by(|a, b| a.external_id.cmp(&b.external_id));
         departed.dedup_by(|a, b| a.external_id == b.external_id);
         departed.into_iter().for_each(|entry| lines.add(entry, Vec::new()));
+    }
+
+    /// Ids and addresses of everybody whom the ledger or the organization knows.
+    fn known(&self) -> (FastSet<&ExternalId>, FastSet<&Email>) {
+        let Question { ledger, roster, .. } = self.question;
+        let ids = ledger.people().flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()));
+        let emails = ledger.people().map(|(_, record)| &record.email);
+        (
+            ids.chain(roster.members().filter_map(|member| member.external_id.as_ref())).collect(),
+            emails.chain(roster.members().map(|member| &member.email)).collect(),
+        )
     }
 
     fn request(&self, groups: Vec<ImportGroup>, members: Vec<ImportMember>) -> ImportRequest {

@@ -276,6 +276,18 @@ impl Roster {
         self.groups.insert(group.id.clone(), group);
     }
 
+    /// Fills a group with the members that were read. Nothing where there is no such group.
+    pub fn fill_group(&mut self, id: &GroupId, members: Held) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.members = members;
+        }
+    }
+
+    /// Takes out a group that is there no more.
+    pub fn remove_group(&mut self, id: &GroupId) {
+        self.groups.remove(id);
+    }
+
     /// All members, sorted by id.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()

@@ -169,7 +169,7 @@ impl World {
         }
         let question =
             Question { directory, roster: &roster, ledger, settings: &self.settings, now: self.now };
-        for id in Ledger::to_read(&question) {
+        for id in Ledger::to_read(&question, &changes(&question)) {
             roster.put_group(self.server.group(&id).unwrap().clone());
         }
         roster

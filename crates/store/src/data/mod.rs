@@ -27,6 +27,8 @@ pub mod key {
     pub const ENTITY_ID: &str = "entityId";
     /// Digest of the last import.
     pub(crate) const LAST_SYNC_HASH: &str = "lastSyncHash";
+    pub(crate) const LAST_FULL_READ: &str = "lastFullRead";
+    pub(crate) const LAST_FULL_READ_OF: &str = "lastFullReadOf";
     /// Cursor of the last read of people.
     pub(crate) const USER_DELTA: &str = "userDeltaToken";
     /// Cursor of the last read of groups.

@@ -10,14 +10,16 @@ mod warnings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
 
 pub use self::compute::{Question, changes};
 pub use self::summary::Summary;
 pub use self::warnings::{Code, Warning};
+use super::document::{self, Document, Moved};
 use super::identity::Identities;
 use super::ledger::RevokedBy;
-use super::limits::LimitState;
+use super::limits::{self, LimitState};
 use super::moment::Moment;
 use super::roster::{Basis, GroupId, Kind, MemberId};
 use crate::entry::{Email, ExternalId};
@@ -348,6 +350,54 @@ impl Changes {
         ids.sort_unstable();
         ids.dedup();
         ids.into()
+    }
+
+    /// These changes without those that a plan does not have.
+    ///
+    /// # Errors
+    /// What the plan has and `fresh`, the document of these changes, does not: directory or organization have moved.
+    pub fn limited_to(mut self, planned: &Document, fresh: &Document) -> Result<Self, Vec<Moved>> {
+        let moved = planned.moved_in(fresh);
+        if !moved.is_empty() {
+            return Err(moved);
+        }
+        let people: FastSet<(Action, &str, Option<&str>)> =
+            planned.members.iter().filter(|member| !member.held).map(document::Member::key).collect();
+        let groups: FastSet<&str> = planned
+            .groups
+            .iter()
+            .filter(|group| !group.held)
+            .map(|group| group.external_id.as_str())
+            .collect();
+        let slots = &self.slots;
+        let is_planned = |change: &MemberChange| {
+            let slot = slots.get(change.slot as usize);
+            let id = slot.and_then(|slot| {
+                if change.action.is_leaving() { slot.before.as_ref() } else { slot.after.as_ref() }
+            });
+            slot.is_some_and(|slot| {
+                people.contains(&(change.action, slot.email.as_str(), id.map(ExternalId::as_str)))
+            })
+        };
+        let unplanned: Vec<bool> = self.members.iter().map(|change| !is_planned(change)).collect();
+        for (change, is_unplanned) in self.members.iter_mut().zip(unplanned) {
+            if is_unplanned {
+                change.hold = Hold::Held;
+            }
+        }
+        for group in &mut self.groups {
+            if !groups.contains(group.external_id.as_str()) {
+                group.hold = Hold::Held;
+            }
+        }
+        self.reinvites.clear();
+        let free = |changes: &Self| changes.visible().filter(|change| change.hold == Hold::Free).count();
+        let before = free(&self);
+        limits::hold_dependents(&mut self);
+        if free(&self) < before {
+            return Err(vec![Moved("somebody who has to leave before others come".to_owned())]);
+        }
+        Ok(self)
     }
 
     /// Whether nothing is to be done, not even what is held back.

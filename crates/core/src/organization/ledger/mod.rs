@@ -298,6 +298,35 @@ impl Ledger {
         Self { due: Due::Everything, ..self }
     }
 
+    /// This ledger with the people and groups that only an older copy knows, as after the folders of a merge were synced apart.
+    #[must_use]
+    pub fn joined(mut self, older: Self) -> Self {
+        if self == older {
+            return self;
+        }
+        let addresses: BTreeSet<Email> = self.people.values().map(|record| record.email.clone()).collect();
+        let ids: BTreeSet<ExternalId> =
+            self.people.values().flat_map(|record| record.ids.keys().cloned()).collect();
+        let is_unknown = |id: &ExternalId, record: &Record| {
+            !addresses.contains(&record.email)
+                && !ids.contains(id)
+                && record.ids.keys().all(|id| !ids.contains(id))
+        };
+        for (id, record) in older.people {
+            if is_unknown(&id, &record) {
+                self.people.entry(id).or_insert(record);
+            }
+        }
+        for (id, group) in older.groups {
+            // What became of it meanwhile is not known.
+            self.groups.entry(id).or_insert(GroupRecord { verified: None, ..group });
+        }
+        for (place, at) in older.places {
+            self.places.entry(place).or_insert(at);
+        }
+        self
+    }
+
     /// Events within [`WINDOW`] that count towards a limit.
     pub(super) fn lately(&self, limit: LimitName, now: Moment) -> impl Iterator<Item = &Counted> {
         let list = match limit {

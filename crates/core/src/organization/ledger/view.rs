@@ -4,7 +4,7 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 use super::{Afterwards, Doubt, Ledger, RevokedBy, Standing};
 use crate::entry::ExternalId;
-use crate::organization::changes::{Question, changes};
+use crate::organization::changes::{Changes, Question};
 use crate::organization::moment::Span;
 use crate::organization::roster::{
     Account, Basis, Former, Group, GroupId, Held, Kind, Member, MemberId, Role, Roster, Status,
@@ -43,13 +43,12 @@ impl Ledger {
         roster
     }
 
-    /// Groups whose memberships must be read before [`changes`] is asked again. The question's roster has all members, and all groups
-    /// without their memberships. `plan` reads those of all groups with an external id instead.
+    /// Groups whose memberships must be read before [`changes()`](crate::organization::changes()) is asked again; `changes` is its first
+    /// answer. The question's roster has all members, and all groups without their memberships. `plan` reads those of all groups with an external id instead.
     ///
     /// These are: groups whose import differs from the ledger, groups that were never read, and of the others in turn so many that each is
     /// read within `sync.verifyEvery`.
-    pub fn to_read(question: &Question<'_>) -> Vec<GroupId> {
-        let changes = changes(question);
+    pub fn to_read(question: &Question<'_>, changes: &Changes) -> Vec<GroupId> {
         let mut wanted: Vec<GroupId> =
             changes.groups.iter().filter_map(|change| change.group.clone()).collect();
         let Question { roster, ledger, settings, directory, .. } = question;

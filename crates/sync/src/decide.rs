@@ -1,0 +1,232 @@
+//! From what was read of the directories to what changes in the organization: the same for `sync`, `plan`, `apply` and `test`.
+
+use bwdc_connect::directory::Directory as _;
+use bwdc_core::error::Result;
+use bwdc_core::known::KnownPeople;
+use bwdc_core::organization::changes::Changes;
+use bwdc_core::organization::directory::{DirectoryNow, Part, PeopleRead, Place, Source};
+use bwdc_core::organization::ledger::{LastImport, Legacy, LegacyDirectory};
+use bwdc_core::organization::pending::Pending;
+use bwdc_core::organization::roster::{Basis, GroupId, Kind, Roster};
+use bwdc_core::organization::{Ledger, Moment, Question, Settings, changes};
+use bwdc_core::plan::{Server, Target};
+use bwdc_core::rules::Newcomers;
+use bwdc_store::Memory as _;
+use jiff::Timestamp;
+
+use crate::open::Opened;
+use crate::organization::{Found, OpenOrganization};
+use crate::read::{DecidedRead, SourceRead};
+
+/// Everything that decides a run.
+pub(crate) struct Known {
+    pub(crate) directory: DirectoryNow,
+    pub(crate) roster: Roster,
+    /// After [`Ledger::settled`].
+    pub(crate) ledger: Ledger,
+    pub(crate) settings: Settings,
+    pub(crate) now: Moment,
+}
+
+impl Known {
+    pub(crate) fn question(&self) -> Question<'_> {
+        let Self { directory, roster, ledger, settings, now } = self;
+        Question { directory, roster, ledger, settings, now: *now }
+    }
+}
+
+/// What follows from it.
+pub(crate) struct Decision {
+    pub(crate) known: Known,
+    pub(crate) changes: Changes,
+}
+
+impl Decision {
+    /// What waits for an administrator.
+    pub(crate) fn pending(&self) -> Pending {
+        Pending::of(&self.known.question(), &self.changes, written)
+    }
+}
+
+/// A time as RFC 3339, in UTC.
+pub(crate) fn written(time: Moment) -> String {
+    Timestamp::from_second(time.0).map(|time| time.to_string()).unwrap_or_default()
+}
+
+/// How much of the organization is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// What a sync needs: of groups in turn.
+    Due,
+    /// Everything, with the seats: for those who want to know.
+    Everything,
+    /// Nothing: what it holds is taken from the imports before.
+    Remembered,
+}
+
+/// What a decision is made of, beside the organization.
+pub(crate) struct Matter<'a> {
+    pub(crate) opened: &'a [Opened<'a>],
+    pub(crate) reading: &'a DecidedRead,
+    pub(crate) settings: Settings,
+    /// As it was stored. `None` where there was none yet.
+    pub(crate) ledger: Option<&'a Ledger>,
+    pub(crate) organization_id: &'a str,
+    pub(crate) started: Timestamp,
+}
+
+/// Reads the organization and decides.
+pub(crate) async fn decide(
+    matter: &Matter<'_>,
+    organization: &mut OpenOrganization<'_>,
+    look: Look,
+) -> Result<Decision> {
+    let now = moment(matter.started);
+    let found = match look {
+        Look::Due | Look::Everything => organization.look().await?,
+        Look::Remembered => Found::Unreadable(Kind::Official),
+    };
+    let live = match &found {
+        Found::Live(roster) => Some(roster),
+        Found::Unreadable(_) => None,
+    };
+    let ledger = match matter.ledger {
+        Some(ledger) => ledger.clone().settled(live, now),
+        None => migrated(matter, live, now)?,
+    };
+    let roster = match found {
+        Found::Live(roster) => roster,
+        Found::Unreadable(kind) => ledger.roster(kind),
+    };
+    let directory = directory_now(matter, &ledger);
+    let settings = matter.settings.clone();
+    let known = Known { directory, roster, ledger, settings, now };
+    match known.roster.basis {
+        Basis::Live => read_more(known, organization, look).await,
+        Basis::Ledger => {
+            let known = taken_over(matter, known, &organization.api_url)?;
+            Ok(Decision { changes: changes(&known.question()), known })
+        }
+    }
+}
+
+/// The time of a run, for [`bwdc_core::organization`].
+pub(crate) fn moment(time: Timestamp) -> Moment {
+    Moment(time.as_second())
+}
+
+/// The first ledger, made of what releases without one have left.
+fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<Ledger> {
+    let Matter { opened, reading, organization_id, .. } = matter;
+    let is_same =
+        |opened: &Opened<'_>| opened.remembered.organization_id.as_deref() == Some(*organization_id);
+    let mut directories = Vec::new();
+    for opened in opened.iter() {
+        // What was synced into another organization says nothing about this one.
+        directories.push(if is_same(opened) {
+            opened.context.file.known_people()?
+        } else {
+            KnownPeople::default()
+        });
+    }
+    let of_place = |(known, source): (&'_ KnownPeople, &'_ SourceRead)| {
+        let is_read =
+            known.population().is_some() && known.population() == source.snapshot.population.as_deref();
+        source.snapshot.place.clone().filter(|_| is_read)
+    };
+    let places: Vec<Option<Place>> = directories.iter().zip(&reading.sources).map(of_place).collect();
+    let has_synced = opened.iter().any(|opened| is_same(opened) && opened.remembered.has_synced());
+    let legacy = Legacy {
+        directories: directories
+            .iter()
+            .zip(&places)
+            .map(|(known, place)| LegacyDirectory { known, place: place.as_ref() })
+            .collect(),
+        roster: live,
+        last: if has_synced { LastImport::Other } else { LastImport::None },
+        now,
+    };
+    Ok(Ledger::migrated(&legacy))
+}
+
+/// On a server that cannot be read, an import before there was a ledger is not repeated if it was this one.
+fn taken_over(matter: &Matter<'_>, known: Known, api_url: &str) -> Result<Known> {
+    let Some(first) = matter.opened.first().filter(|_| matter.ledger.is_none()) else { return Ok(known) };
+    let digest = first.remembered.digest.as_deref();
+    let target = Target {
+        api_url: api_url.to_owned(),
+        organization_id: matter.organization_id.to_owned(),
+        server: match known.roster.kind {
+            Kind::Official => Server::Official,
+            Kind::Vaultwarden => Server::Vaultwarden,
+        },
+    };
+    let plan = bwdc_core::plan(matter.reading.prepared.clone(), &first.instance.rules, &target);
+    if digest != Some(plan.digest.as_str()) {
+        return Ok(known);
+    }
+    let changes = changes(&known.question());
+    let ledger = known.ledger.clone().taken_over(&known.question(), &changes);
+    let roster = ledger.roster(known.roster.kind);
+    Ok(Known { ledger, roster, ..known })
+}
+
+fn directory_now(matter: &Matter<'_>, ledger: &Ledger) -> DirectoryNow {
+    let DecidedRead { sources, prepared, groups_read, .. } = matter.reading;
+    let pairs = matter.opened.iter().zip(sources);
+    let parts: Vec<Part<'_>> = pairs.map(|(opened, source)| part(opened, source, ledger)).collect();
+    DirectoryNow::of(&parts, prepared, *groups_read)
+}
+
+fn part<'a>(opened: &'a Opened<'_>, source: &'a SourceRead, ledger: &Ledger) -> Part<'a> {
+    Part {
+        snapshot: &source.snapshot,
+        rules: &opened.instance.rules,
+        source: Source {
+            place: source.snapshot.place.clone(),
+            covers: ledger.places().filter(|place| source.directory.covers(place)).cloned().collect(),
+            coverage: source.snapshot.coverage,
+            filters: opened.filters(),
+        },
+        people: match opened.instance.scope {
+            Some(scope) if scope.has_users() => PeopleRead::Imported,
+            _ => PeopleRead::NotImported,
+        },
+        created: source.snapshot.created.clone(),
+    }
+}
+
+/// Reads what the changes depend on: memberships of groups, whether newcomers can be staged, seats.
+async fn read_more(
+    mut known: Known,
+    organization: &mut OpenOrganization<'_>,
+    look: Look,
+) -> Result<Decision> {
+    let first = changes(&known.question());
+    let wanted = match look {
+        Look::Due => Ledger::to_read(&known.question(), &first),
+        Look::Everything => with_external_id(&known),
+        Look::Remembered => Vec::new(),
+    };
+    let has_newcomers = first.members.iter().any(|change| change.action.is_new());
+    let is_first_enough = wanted.is_empty() && !has_newcomers && look == Look::Due;
+    if is_first_enough {
+        return Ok(Decision { known, changes: first });
+    }
+    organization.read_memberships(&mut known.roster, &wanted).await?;
+    if has_newcomers && known.settings.newcomers == Newcomers::Stage {
+        known.roster.staging = organization.staging().await?;
+    }
+    if has_newcomers || look == Look::Everything {
+        known.roster.seats = organization.seats().await?;
+    }
+    Ok(Decision { changes: changes(&known.question()), known })
+}
+
+/// Groups that may be ours, and those that protect their members.
+fn with_external_id(known: &Known) -> Vec<GroupId> {
+    let Known { roster, settings, .. } = known;
+    let is_protected = |name: &str| settings.protect.groups.contains(&name.to_lowercase());
+    let groups = roster.groups().filter(|group| group.external_id.is_some() || is_protected(&group.name));
+    groups.map(|group| group.id.clone()).collect()
+}
