@@ -4,6 +4,7 @@ mod cli;
 mod collate;
 mod harden;
 mod log;
+mod overview;
 mod ui;
 
 use std::process::ExitCode;

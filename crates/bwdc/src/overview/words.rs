@@ -1,0 +1,105 @@
+//! Words for what happens in an organization, and why.
+
+use bwdc_core::organization::changes::{Action, Cause, GroupAction};
+use bwdc_core::organization::limits::LimitName;
+use bwdc_core::organization::roster::{Basis, Kind};
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub(super) fn action(action: Action) -> &'static str {
+    match action {
+        Action::Invite => "invite",
+        Action::Stage => "add without an invitation",
+        Action::Adopt => "give an external id",
+        Action::Relink => "give another external id",
+        Action::Restore => "restore",
+        Action::Revoke => "revoke",
+        Action::Remove => "remove",
+        Action::Wait => "remove after the grace period",
+    }
+}
+
+pub(super) fn group_action(action: GroupAction) -> &'static str {
+    match action {
+        GroupAction::Create => "create",
+        GroupAction::Rename => "rename",
+        GroupAction::Update => "update",
+        GroupAction::Empty => "empty",
+        GroupAction::Delete => "delete",
+    }
+}
+
+pub(super) fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::New => "as in the directory",
+        Cause::Returned => "is back",
+        Cause::Drift => "organization was changed by hand",
+        Cause::Deleted => "deleted in the directory",
+        Cause::Disabled => "disabled in the directory",
+        Cause::Missing => "missing from the directory",
+        Cause::OutOfScope => "no longer matched by the filters",
+        Cause::Overwrite => "not in the import (sync.overwriteExisting)",
+        Cause::IdReused => "the id belongs to somebody else now",
+        Cause::Grace => "the grace period is over",
+    }
+}
+
+pub(super) fn setting(limit: LimitName) -> &'static str {
+    match limit {
+        LimitName::Removals => "sync.limitRemovals",
+        LimitName::Leaves => "sync.limitLeaves",
+        LimitName::Repairs => "sync.limitRepairs",
+        LimitName::Invites => "sync.limitInvites",
+    }
+}
+
+/// A sentence about a limit that is exceeded.
+pub(super) fn exceeded(limit: LimitName, allowed: Option<usize>, wanted: usize) -> String {
+    let (what, rest) = match limit {
+        LimitName::Removals => (counted(wanted, "person", "people"), "leave"),
+        LimitName::Leaves => (counted(wanted, "membership", "memberships"), "be lost"),
+        LimitName::Repairs => (counted(wanted, "manual change", "manual changes"), "be undone"),
+        LimitName::Invites => (counted(wanted, "person", "people"), "be invited"),
+    };
+    match (allowed, limit) {
+        (Some(allowed), _) if wanted > allowed => {
+            format!("{what} would {rest} within 24 hours. Allowed: {allowed}.")
+        }
+        (_, LimitName::Leaves) => format!("{what} would {rest}, and none would be left."),
+        _ => format!("{what} would {rest}, and nobody would be left."),
+    }
+}
+
+pub(super) fn counted(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+pub(super) fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Official => "Bitwarden",
+        Kind::Vaultwarden => "Vaultwarden",
+    }
+}
+
+pub(super) fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Live => "The organization was read from the server.",
+        Basis::Ledger => {
+            "Not verified: the server cannot be read. What the organization has is known from earlier imports."
+        }
+    }
+}
+
+/// A time in UTC, to the minute.
+pub(super) fn time(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// The word that JSON has for it.
+pub(super) fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
