@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::log::journal::{Priority, with_priority};
 use crate::log::{self, escaped_lines};
+use crate::overview::Form;
 use bwdc_config::installation::Format;
 use bwdc_core::error::{Error, Exit, Result, shown};
 
@@ -63,6 +64,8 @@ pub(crate) enum Answer {
     Object(Value),
     /// Something to read as text, and as JSON where that was asked for.
     Table { text: String, value: Value },
+    /// The same where whoever wrote it has made it harmless; it may have colours.
+    Written { text: String, value: Value },
     /// The same of several, of which some failed.
     Failures { text: String, message: String, value: Value },
     /// The command has printed for itself.
@@ -81,7 +84,9 @@ impl Answer {
             Self::Message { title, message: None } => title.clone(),
             Self::Text(text) => text.clone().unwrap_or_default(),
             Self::Object(value) => value.to_string(),
-            Self::Table { text, .. } | Self::Failures { text, .. } => text.clone(),
+            Self::Table { text, .. } | Self::Written { text, .. } | Self::Failures { text, .. } => {
+                text.clone()
+            }
             Self::Nothing => String::new(),
         }
     }
@@ -92,7 +97,10 @@ impl Answer {
                 json!({ "noColor": false, "object": "message", "title": title, "message": message })
             }
             Self::Text(text) => json!({ "object": "string", "data": text }),
-            Self::Object(value) | Self::Table { value, .. } | Self::Failures { value, .. } => value.clone(),
+            Self::Object(value)
+            | Self::Table { value, .. }
+            | Self::Written { value, .. }
+            | Self::Failures { value, .. } => value.clone(),
             Self::Nothing => Value::Null,
         }
     }
@@ -145,7 +153,7 @@ fn text_of(answer: &Answer, style: Style) -> Option<String> {
         Answer::Message { title, message: None } => Some(green(&escaped_lines(title), style)),
         Answer::Table { text, .. } | Answer::Failures { text, .. } => Some(escaped_lines(text)),
         // A value or a script, as it is.
-        Answer::Text(Some(text)) => Some(text.clone()),
+        Answer::Text(Some(text)) | Answer::Written { text, .. } => Some(text.clone()),
         Answer::Object(value) => Some(render(value, style)),
         Answer::Text(None) | Answer::Nothing => None,
     }
@@ -385,6 +393,11 @@ pub(crate) fn heading(text: &str, style: Style) -> String {
     painted(text, [1, 22], &std::io::stdout(), style)
 }
 
+/// How an overview is written on stdout.
+pub(crate) fn form(style: Style) -> Form {
+    if has_colours(&std::io::stdout(), style) { Form::Coloured } else { Form::Plain }
+}
+
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -431,11 +444,11 @@ fn red(text: &str, style: Style) -> String {
 
 /// Between two SGR codes (ECMA-48), if it goes to a terminal and colour is wanted.
 fn painted(text: &str, [on, off]: [u8; 2], target: &impl IsTerminal, style: Style) -> String {
-    if !style.no_color && target.is_terminal() {
-        format!("\x1b[{on}m{text}\x1b[{off}m")
-    } else {
-        text.to_owned()
-    }
+    if has_colours(target, style) { format!("\x1b[{on}m{text}\x1b[{off}m") } else { text.to_owned() }
+}
+
+fn has_colours(target: &impl IsTerminal, style: Style) -> bool {
+    !style.no_color && target.is_terminal()
 }
 
 /// A closed pipe ends the output, not the program.

@@ -11,6 +11,8 @@ pub enum Exit {
     Success = 0,
     /// It failed, or the command line was invalid: as the existing connector.
     Failure = 1,
+    /// There is something to do, and `plan --exit-code` asked.
+    SomethingToDo = 2,
     /// Another run of this instance is in progress.
     Locked = 3,
     /// Done, but entries that could not be imported were left out (`sync.onBadRecord` is `skip`).

@@ -138,7 +138,8 @@ impl SyncJob {
 /// Of several exit codes the worst: a failure, then what waits for an administrator, then what settles by itself, then what was
 /// left out.
 pub fn worst(exits: impl IntoIterator<Item = Exit>) -> Exit {
-    const WORST_FIRST: [Exit; 4] = [Exit::Failure, Exit::Blocked, Exit::Locked, Exit::LeftOut];
+    const WORST_FIRST: [Exit; 5] =
+        [Exit::Failure, Exit::Blocked, Exit::Locked, Exit::LeftOut, Exit::SomethingToDo];
     let exits: Vec<Exit> = exits.into_iter().collect();
     WORST_FIRST.into_iter().find(|worst| exits.contains(worst)).unwrap_or(Exit::Success)
 }

@@ -1,5 +1,7 @@
 //! The command line: one file per command.
 
+mod apply;
+mod approve;
 mod clear_cache;
 mod completions;
 mod config;
@@ -14,6 +16,9 @@ mod login;
 mod logout;
 mod man;
 mod news;
+mod pending;
+mod plan;
+mod planning;
 #[cfg(test)]
 mod reference;
 mod root;
@@ -48,7 +53,7 @@ use bwdc_sync::Context;
 #[derive(Debug, Parser)]
 #[command(name = "bwdc", version, disable_version_flag = true, max_term_width = 100)]
 #[command(
-    after_help = "Examples:\n  bwdc login\n  bwdc config directory ldap\n  bwdc test\n  bwdc sync\n  bwdc demo\n\nExit codes: 0 done, 1 failed, 3 another sync is running, 4 done but entries were left out, 5 held back by a safety check."
+    after_help = "Examples:\n  bwdc login\n  bwdc config directory ldap\n  bwdc test\n  bwdc sync\n  bwdc demo\n\nExit codes: 0 done, 1 failed, 2 something to do (plan --exit-code), 3 another sync is running, 4 done but entries were left out, 5 held back by a safety check."
 )]
 struct Cli {
     #[command(flatten)]
@@ -111,6 +116,14 @@ enum Command {
     Test(test::Arguments),
     /// Import the directory into the organization.
     Sync(sync::Arguments),
+    /// Show what a sync would change in the organization, and change nothing.
+    Plan(plan::Arguments),
+    /// Carry out a saved plan: exactly that, or nothing.
+    Apply(apply::Arguments),
+    /// Show what waits for approval, for time to pass or for a repair.
+    Pending(pending::Arguments),
+    /// Let the next sync carry out what a limit holds back, once and within 24 hours.
+    Approve(approve::Arguments),
     /// Show when users or groups were last synced.
     LastSync(last_sync::Arguments),
     /// Show and change settings.
@@ -288,6 +301,10 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Logout(which) => several::each(which.contexts(&invocation()?)?, style, logout::run).await,
         Command::Test(arguments) => test::run(&invocation()?, arguments).await,
         Command::Sync(arguments) => sync::run(&invocation()?, arguments).await,
+        Command::Plan(arguments) => plan::run(&invocation()?, arguments).await,
+        Command::Apply(arguments) => apply::run(&invocation()?, arguments).await,
+        Command::Pending(arguments) => pending::run(&invocation()?, arguments).await,
+        Command::Approve(arguments) => approve::run(&invocation()?, arguments, interaction).await,
         Command::LastSync(arguments) => last_sync::run(&invocation()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
         Command::Config(arguments) => config::run(&invocation()?, &arguments, interaction).await.map(done),

@@ -142,7 +142,7 @@ fn failed(error: &Error) -> &'static str {
     match error.exit {
         Exit::Locked => "not done: another sync of it is running.",
         Exit::Blocked => "held back by a safety check.",
-        Exit::Failure | Exit::Success | Exit::LeftOut => "failed.",
+        Exit::Failure | Exit::Success | Exit::SomethingToDo | Exit::LeftOut => "failed.",
     }
 }
 

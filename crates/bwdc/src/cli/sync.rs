@@ -37,16 +37,7 @@ pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) ->
         Jobs::One(job) => {
             let judgement = judgement(std::slice::from_ref(&job), invocation).await;
             let report = job.sync(report::new_run(), judgement.permit(&job), removals, asked_to_end()).await;
-            let outcome = match report.result {
-                Ok(outcome) => outcome,
-                Err(error) => return several::alone(error, invocation.style),
-            };
-            ui::notes(&warnings(&outcome.notes), invocation.style);
-            let mut lines = vec![outcome.facts().synced()];
-            lines.extend(news::lines(&outcome, invocation.style));
-            let message = Some(lines.join("\n"));
-            let answer = Answer::Message { title: "Syncing complete.".to_owned(), message };
-            Ok((unless_in_log(answer, invocation.style), outcome.exit()))
+            told("Syncing complete.", report, invocation.style)
         }
         Jobs::Several(jobs) => {
             let judgement = &judgement(&jobs, invocation).await;
@@ -60,13 +51,26 @@ pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) ->
     }
 }
 
+/// What one run has to say.
+pub(super) fn told(title: &str, report: Report<SyncOutcome>, style: Style) -> Result<(Answer, Exit)> {
+    let outcome = match report.result {
+        Ok(outcome) => outcome,
+        Err(error) => return several::alone(error, style),
+    };
+    ui::notes(&warnings(&outcome.notes), style);
+    let mut lines = vec![outcome.facts().synced()];
+    lines.extend(news::lines(&outcome, style));
+    let answer = Answer::Message { title: title.to_owned(), message: Some(lines.join("\n")) };
+    Ok((unless_in_log(answer, style), outcome.exit()))
+}
+
 /// Where stderr is the log, as under cron, its last line says it all.
 fn unless_in_log(answer: Answer, style: Style) -> Answer {
     if style.is_in_log() { Answer::Nothing } else { answer }
 }
 
 /// Waits for SIGTERM or Ctrl-C, so that the run ends with a line in the log.
-async fn asked_to_end() -> Error {
+pub(super) async fn asked_to_end() -> Error {
     match Stop::listen() {
         Ok(mut stop) => stop.asked().await,
         Err(_) => std::future::pending().await,
@@ -75,7 +79,7 @@ async fn asked_to_end() -> Error {
 }
 
 /// Who may run; what is only doubtful is told.
-async fn judgement(jobs: &[SyncJob], invocation: &super::Invocation) -> Judgement {
+pub(super) async fn judgement(jobs: &[SyncJob], invocation: &super::Invocation) -> Judgement {
     let judgement = rivals::judgement(jobs, &invocation.others(jobs)).await;
     judgement.warnings.iter().for_each(|warning| ui::warning(warning, invocation.style));
     judgement

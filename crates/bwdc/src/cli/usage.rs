@@ -42,7 +42,7 @@ pub(super) fn text(error: &clap::Error, program: &Command, arguments: &[OsString
         }
         // What other programs call it.
         ErrorKind::UnknownArgument if named == "--dry-run" && typed.is_command("sync") => {
-            format!("{}\n(What a sync would do is shown by: bwdc test)", unknown_option(&named, ""))
+            format!("{}\n(What a sync would do is shown by: bwdc plan)", unknown_option(&named, ""))
         }
         ErrorKind::UnknownArgument if named.starts_with('-') => {
             let near = context(error, ContextKind::SuggestedArg);

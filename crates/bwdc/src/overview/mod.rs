@@ -8,6 +8,8 @@ mod tests;
 mod text;
 mod words;
 
+pub(crate) use self::words::time;
+
 /// How an overview is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -77,6 +79,11 @@ impl Overview {
         if !section.rows.is_empty() {
             self.sections.push(section);
         }
+    }
+
+    /// A sentence and nothing else.
+    pub(crate) fn sentence(text: &str) -> Self {
+        Self { title: text.to_owned(), ..Self::default() }
     }
 
     /// Puts a name before the title: one of several.

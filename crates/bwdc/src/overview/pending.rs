@@ -71,7 +71,7 @@ fn person_row(HeldPerson { person, directory_id, action, cause }: &HeldPerson) -
     vec![
         person.email.clone(),
         words::action(*action).to_owned(),
-        words::cause(*cause).to_owned(),
+        words::cause_of(*action, *cause).to_owned(),
         id(person),
         directory_id.clone().unwrap_or_default(),
     ]

@@ -61,7 +61,7 @@ fn held(plan: &Document, overview: &mut Overview) {
     let columns = &["Address", "Action", "Cause", "External id"];
     let people = plan.members.iter().filter(|member| member.held).map(|member| {
         let action = words::action(member.action).to_owned();
-        vec![member.email.clone(), action, reason(member.cause), external_id(member)]
+        vec![member.email.clone(), action, why(member), external_id(member)]
     });
     overview.add(Section::new("Held back: people", Tone::Danger, columns).rows(people));
     let columns = &["Group", "Action", "Cause", "External id"];
@@ -91,12 +91,16 @@ fn held_group(group: &Group) -> Option<Vec<String>> {
 
 fn people(plan: &Document, action: Action, title: &str, tone: Tone) -> Section {
     let people = plan.members.iter().filter(|member| !member.held && member.action == action);
-    let rows = people.map(|member| vec![member.email.clone(), reason(member.cause), external_id(member)]);
+    let rows = people.map(|member| vec![member.email.clone(), why(member), external_id(member)]);
     Section::new(title, tone, PEOPLE).rows(rows)
 }
 
 fn external_id(member: &Member) -> String {
     member.external_id.clone().unwrap_or_default()
+}
+
+fn why(member: &Member) -> String {
+    words::cause_of(member.action, member.cause).to_owned()
 }
 
 fn reason(cause: Cause) -> String {

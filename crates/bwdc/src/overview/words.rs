@@ -2,7 +2,7 @@
 
 use bwdc_core::organization::changes::{Action, Cause, GroupAction};
 use bwdc_core::organization::limits::LimitName;
-use bwdc_core::organization::roster::{Basis, Kind};
+use bwdc_core::organization::roster::Basis;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -44,6 +44,14 @@ pub(super) fn cause(cause: Cause) -> &'static str {
     }
 }
 
+/// Reason for a change to a person.
+pub(super) fn cause_of(action: Action, cause: Cause) -> &'static str {
+    match cause {
+        Cause::New if action.is_new() => "new in the directory",
+        _ => self::cause(cause),
+    }
+}
+
 pub(super) fn setting(limit: LimitName) -> &'static str {
     match limit {
         LimitName::Removals => "sync.limitRemovals",
@@ -74,13 +82,6 @@ pub(super) fn counted(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
-pub(super) fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Official => "Bitwarden",
-        Kind::Vaultwarden => "Vaultwarden",
-    }
-}
-
 pub(super) fn basis(basis: Basis) -> &'static str {
     match basis {
         Basis::Live => "The organization was read from the server.",
@@ -91,7 +92,7 @@ pub(super) fn basis(basis: Basis) -> &'static str {
 }
 
 /// A time in UTC, to the minute.
-pub(super) fn time(text: &str) -> String {
+pub(crate) fn time(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         Err(_) => text.to_owned(),

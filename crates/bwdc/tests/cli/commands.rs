@@ -343,7 +343,7 @@ fn a_misspelt_command_gets_a_suggestion() {
     );
     let ran = instance.run(&["xyzzy"]).fails(1, &["Invalid command: xyzzy"]);
     assert!(!ran.err.contains("Did you mean"), "{}", ran.err);
-    instance.run(&["sync", "--dry-run"]).fails(1, &["error: unknown option '--dry-run'", "bwdc test"]);
+    instance.run(&["sync", "--dry-run"]).fails(1, &["error: unknown option '--dry-run'", "bwdc plan"]);
 }
 
 /// A command's own options come before the global ones.

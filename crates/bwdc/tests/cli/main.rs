@@ -32,6 +32,7 @@ mod merge;
 mod migration;
 mod missing;
 mod owner;
+mod plan;
 mod ranges;
 mod recordings;
 mod schedule;

@@ -201,6 +201,19 @@ impl Pending {
             && self.approved.is_empty()
     }
 
+    /// What is held back, and nothing else.
+    #[must_use]
+    pub fn held_only(&self) -> Self {
+        Self {
+            in_grace: Vec::new(),
+            protected: Vec::new(),
+            to_mend: Vec::new(),
+            vanished_groups: Vec::new(),
+            approved: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Whether everything that is held back later was shown here: then an approval of this may let it through.
     pub fn has_shown(&self, later: &Self) -> bool {
         later.held.iter().all(|later| {

@@ -109,7 +109,7 @@ pub enum Ending {
 impl Ending {
     fn of(exit: Exit) -> Self {
         match exit {
-            Exit::Success => Self::Ok,
+            Exit::Success | Exit::SomethingToDo => Self::Ok,
             Exit::LeftOut => Self::LeftOut,
             Exit::Failure => Self::Failed,
             Exit::Locked => Self::Locked,
