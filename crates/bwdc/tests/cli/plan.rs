@@ -1,6 +1,8 @@
 //! `plan`, `apply`, `pending`, `approve`: what a sync would change, told beforehand.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use bwdc_sandbox::Options;
 use serde_json::Value;
@@ -106,6 +108,44 @@ fn what_is_held_is_shown_and_approved_once() {
     assert_eq!(organization.emails().iter().filter(|email| email.starts_with("user")).count(), 12);
     assert!(instance.run(&["approve"]).ok().out.contains("nothing to approve"));
     assert!(instance.run(&["pending"]).ok().out.contains("Nothing is pending."));
+}
+
+/// Runs a command at a terminal, which script(1) makes, and types a line.
+fn at_terminal(instance: &Instance, arguments: &str, typed: &str) -> Ran {
+    let line = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_bwdc"));
+    let mut command = instance.command_of("script".as_ref(), &["-qec", &line, "/dev/null"]);
+    let mut child = command
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn at_a_terminal_approve_asks() {
+    let (_organization, instance) = company();
+    instance.company(&users(20, 8), &groups(&[1, 15]));
+    let approved = || json(&instance.run(&["pending", "--json"]).ok())["approved"].as_array().unwrap().len();
+    for answer in ["n\n", "\n"] {
+        let ran = at_terminal(&instance, "approve", answer);
+        assert_eq!((ran.code, approved()), (5, 0), "{}", ran.out);
+        assert!(ran.out.contains("\u{1b}[91mHeld back by sync.limitRemovals: people (8)"), "{}", ran.out);
+    }
+    assert_eq!(at_terminal(&instance, "approve --nointeraction", "y\n").code, 5);
+    assert_eq!((at_terminal(&instance, "approve", "y\n").code, approved()), (0, 1));
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let (_organization, mut instance) = company();
+    let has_colours = |instance: &Instance| at_terminal(instance, "plan", "").out.contains('\u{1b}');
+    assert!(has_colours(&instance));
+    instance.set_env("NO_COLOR", "1");
+    assert!(!has_colours(&instance));
 }
 
 #[test]
