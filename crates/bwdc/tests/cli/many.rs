@@ -263,3 +263,22 @@ fn twenty_instances_in_parallel() {
     let everybody: usize = organizations.iter().map(|organization| organization.emails().len()).sum();
     assert_eq!(everybody, 210);
 }
+
+#[test]
+fn plans_of_several_are_named() {
+    let [a, b] = organizations();
+    let machine = two(&a, &b);
+    let text = machine.run(&["plan", "--all"]).ok().out;
+    for name in ["berlin: Plan for organization ", "hq: Plan for organization "] {
+        assert!(text.contains(name), "{text}");
+    }
+    let plans = machine.run(&["plan", "--all", "--json", "--exit-code"]);
+    let value: Value = serde_json::from_str(&plans.out).unwrap();
+    assert_eq!((plans.code, value["data"].as_array().unwrap().len()), (2, 2));
+    assert_eq!(value["data"][0]["data"]["object"], "plan");
+    machine.run(&["plan", "--all", "--out", "plan.json"]).fails(1, &["--out saves the plan of one instance"]);
+    machine.run(&["apply", "--all", "plan.json"]).fails(1, &["plan.json"]);
+    std::fs::remove_dir_all(machine.path("hq")).unwrap();
+    let ran = machine.run(&["pending", "--all"]).fails(1, &["hq: There is no folder"]);
+    assert!(ran.out.starts_with("berlin: Pending as of "), "{}", ran.out);
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use bwdc_sandbox::Options;
+use bwdc_sandbox::{Flavour, Options};
 use serde_json::Value;
 
 use crate::harness::{Instance, Organization, Ran};
@@ -146,6 +146,18 @@ fn colours_are_for_terminals() {
     assert!(has_colours(&instance));
     instance.set_env("NO_COLOR", "1");
     assert!(!has_colours(&instance));
+}
+
+#[test]
+fn a_server_that_cannot_be_read_is_not_verified() {
+    let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
+    let instance = Instance::files(&users(3, 0), &groups(&[1]), &organization);
+    instance.run(&["login"]).ok();
+    assert!(instance.run(&["plan"]).ok().out.contains("People invited (3)"));
+    instance.run(&["sync"]).ok();
+    instance.company(&users(3, 1), &groups(&[1]));
+    let text = instance.run(&["plan"]).ok().out;
+    assert!(text.contains("Not verified: ") && text.contains("People revoked (1)"), "{text}");
 }
 
 #[test]
