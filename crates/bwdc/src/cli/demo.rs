@@ -15,11 +15,13 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::sandbox::start;
+use crate::overview::{self, Overview};
 use crate::ui::{self, Answer, Style};
 use bwdc_config::directories::file;
 use bwdc_config::settings::{general, sync};
 use bwdc_config::{Environment, env};
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::organization::Span;
 use bwdc_daemon::signals::Stop;
 use bwdc_store::{DataFile, report};
 use bwdc_sync::{Context, ReadPurpose, Reportable as _, SyncJob, rehearse, session};
@@ -53,13 +55,33 @@ pub(super) async fn run(arguments: Arguments, style: Style) -> Result<Answer> {
     stage.write(&TUESDAY)?;
     stage.chapter(
         "Tuesday: the company has changed",
-        "  Nia Campbell joins Web, Finn Murphy leaves, Noah Fischer moves from Web to Platform.",
+        "  Nia Campbell joins, Finn Murphy leaves, Noah Fischer moves to Platform, and Web is called Web and mobile.",
     );
+    stage.plan().await?;
     stage.sync("The next sync").await?;
     let after = stage.organization()?;
     ui::say(&difference(&before, &after));
+    stage.write(&wednesday())?;
+    stage.chapter(
+        "Wednesday: a whole team is gone",
+        "  All of Support are marked as deleted: sold, or a mistake in the export? A sync does not guess.",
+    );
+    stage.sync_held().await?;
+    stage.approve().await?;
+    stage.sync("what was approved").await?;
     stage.end(arguments).await?;
     Ok(Answer::Nothing)
+}
+
+/// Tuesday's company without the team Support.
+fn wednesday() -> [(&'static str, String); 2] {
+    let [(users, people), (groups, teams)] = TUESDAY;
+    let team = teams.lines().find(|line| line.starts_with("t-support,")).unwrap_or_default();
+    let is_gone = |line: &str| line.split(',').next().is_some_and(|id| team.contains(id));
+    let people = people
+        .lines()
+        .map(|line| if is_gone(line) { line.replace(",active,", ",deleted,") } else { line.to_owned() });
+    [(users, people.collect::<Vec<_>>().join("\n") + "\n"), (groups, teams.to_owned())]
 }
 
 /// The folder, the server and how we run in between.
@@ -98,11 +120,11 @@ impl Stage {
         self.folder.path().join("company")
     }
 
-    fn write(&self, files: &[(&str, &str)]) -> Result<()> {
+    fn write(&self, files: &[(&str, impl AsRef<str>)]) -> Result<()> {
         let folder = self.company_folder();
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&folder)?;
-            files.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+            files.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content.as_ref()))
         };
         write().map_err(|error| {
             Error::new(format!("Writing the sample company to {}: {error}", folder.display()))
@@ -159,6 +181,33 @@ impl Stage {
         Ok(())
     }
 
+    async fn plan(&self) -> Result<()> {
+        self.command("bwdc plan    # what a sync would change, from directory and organization");
+        let planned = bwdc_sync::plan(&self.job(), Span::DAY).await?;
+        ui::say(&indented(&Overview::from(&planned.document).written(ui::form(self.style))));
+        Ok(())
+    }
+
+    async fn sync_held(&self) -> Result<()> {
+        self.command("bwdc sync    # more people would leave than a sync removes without being told");
+        match self.job().sync(report::new_run(), Ok(()), None, pending()).await.result {
+            Ok(_) => Err(Error::new("The demo expected a limit to hold the sync back, and none did.")),
+            Err(error) if error.exit == Exit::Blocked => {
+                ui::say(&indented(&error.message));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn approve(&self) -> Result<()> {
+        self.command("bwdc approve --yes    # they have really left");
+        let seen = bwdc_sync::plan(&self.job(), Span::DAY).await?.pending;
+        let approved = bwdc_sync::approve(&self.job(), &seen).await?;
+        ui::say(&format!("  Approved until {}.", overview::time(&approved.until)));
+        Ok(())
+    }
+
     async fn sync_again(&self) -> Result<()> {
         self.sync("once more: nothing has changed, so nothing is sent").await
     }
@@ -193,6 +242,12 @@ impl Stage {
         ui::say(&format!("\nThe server has stopped; the folder stays: {}", folder.display()));
         Ok(())
     }
+}
+
+fn indented(text: &str) -> String {
+    let lines =
+        text.trim_end().lines().map(|line| if line.is_empty() { String::new() } else { format!("  {line}") });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn company() -> String {
@@ -243,14 +298,11 @@ fn difference(before: &Organization, after: &Organization) -> String {
         organization.members.iter().map(|member| member.email.clone()).collect()
     };
     let mut lines = changes("the organization", &emails(before), &emails(after));
-    let old: BTreeMap<&str, &[String]> =
-        before.groups.iter().map(|group| (group.name.as_str(), &group.members[..])).collect();
+    let old: BTreeMap<_, &[String]> =
+        before.groups.iter().map(|group| (&group.external_id, &group.members[..])).collect();
     for group in &after.groups {
-        lines.extend(changes(
-            &group.name,
-            old.get(group.name.as_str()).copied().unwrap_or_default(),
-            &group.members,
-        ));
+        let members = old.get(&group.external_id).copied().unwrap_or_default();
+        lines.extend(changes(&group.name, members, &group.members));
     }
     lines.join("\n")
 }

@@ -284,9 +284,15 @@ fn the_demo_ends_by_itself_and_leaves_nothing() {
     fs::create_dir(&temporary).unwrap();
     instance.set_env("TMPDIR", temporary.to_str().unwrap());
     let ran = instance.run(&["demo"]).ok();
-    for words in
-        ["Synced 14 group(s) and 60 user(s).", "+ nia.campbell@example.com", "- finn.murphy@example.com"]
-    {
+    for words in [
+        "Synced 14 group(s) and 60 user(s).",
+        "+ nia.campbell@example.com",
+        "- finn.murphy@example.com",
+        "Web and mobile",
+        "10 people would leave the organization, and sync.limitRemovals allows 5",
+        "Approved until",
+        "Synced 0 group(s) and 9 user(s).",
+    ] {
         assert!(ran.out.contains(words), "{words} is not in: {}", ran.out);
     }
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
