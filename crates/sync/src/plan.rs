@@ -2,7 +2,7 @@
 
 use bwdc_connect::directory::ReadScope;
 use bwdc_core::check::Finding;
-use bwdc_core::entry::{ExternalId, FoundAs, Status};
+use bwdc_core::entry::{Email, ExternalId, FoundAs, Status};
 use bwdc_core::error::Result;
 use bwdc_core::merge;
 use bwdc_core::note::{Note, Step};
@@ -13,7 +13,7 @@ use bwdc_core::plan::{Plan, Server, Target};
 use bwdc_core::prepare::{Fate, Person};
 use bwdc_core::{Prepared, organization};
 use bwdc_store::{Data, DataFile};
-use foldhash::HashSet as FastSet;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use jiff::Timestamp;
 
 use crate::context::Context;
@@ -90,8 +90,27 @@ pub(crate) async fn decided<'a>(
         organization_id: id,
         server: server(decision.known.roster.kind),
     };
-    let whole = bwdc_core::plan(reading.prepared.clone(), &opened[0].instance.rules, &target);
+    let prepared = with_addresses(reading.prepared.clone(), &decision.known.ledger);
+    let whole = bwdc_core::plan(prepared, &opened[0].instance.rules, &target);
     Ok(Some(Decided { opened, organization, ledgers, reading, started: view.started, decision, whole }))
+}
+
+/// Gives leavers whose entry has no address any more the one that was imported.
+fn with_addresses(mut prepared: Prepared, ledger: &Ledger) -> Prepared {
+    let mut unknown: Vec<&mut Person> =
+        prepared.people.iter_mut().filter(|person| person.email.is_none()).collect();
+    if unknown.is_empty() {
+        return prepared;
+    }
+    let mut imported: FastMap<&ExternalId, &Email> = FastMap::default();
+    for (id, record) in ledger.people() {
+        imported.extend(record.ids.keys().map(|known| (known, &record.email)));
+        imported.insert(id, &record.email);
+    }
+    for person in &mut unknown {
+        person.email = imported.get(&person.external_id).map(|email| (*email).clone());
+    }
+    prepared
 }
 
 /// Settings about the organization, which all directories of a merge agree in; who is protected is joined.
