@@ -171,13 +171,28 @@ pub(crate) fn held(decision: &Decision) -> Option<Error> {
 
 fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String {
     let allowed = allowed.unwrap_or_default();
-    let (setting, what) = match limit {
-        LimitName::Removals => (sync::LIMIT_REMOVALS.name, "people would leave the organization"),
-        LimitName::Leaves => {
-            (sync::LIMIT_LEAVES.name, "memberships in groups would be lost by people who stay")
+    let (setting, [one, several], none_left) = match limit {
+        LimitName::Removals => (
+            sync::LIMIT_REMOVALS.name,
+            ["person would leave the organization", "people would leave the organization"],
+            "nobody would be left",
+        ),
+        LimitName::Leaves => (
+            sync::LIMIT_LEAVES.name,
+            [
+                "membership in a group would be lost by somebody who stays",
+                "memberships in groups would be lost by people who stay",
+            ],
+            "none would be left",
+        ),
+        LimitName::Repairs => (
+            sync::LIMIT_REPAIRS.name,
+            ["change made by somebody else would be undone", "changes made by somebody else would be undone"],
+            "",
+        ),
+        LimitName::Invites => {
+            (sync::LIMIT_INVITES.name, ["person would be invited", "people would be invited"], "")
         }
-        LimitName::Repairs => (sync::LIMIT_REPAIRS.name, "changes made by somebody else would be undone"),
-        LimitName::Invites => (sync::LIMIT_INVITES.name, "people would be invited"),
     };
     let people = held.people.iter().map(|person| shown(&person.person.email));
     let groups = held.groups.iter().map(|group| format!("the group {}", shown(&group.name)));
@@ -187,9 +202,15 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
     let mut names: Vec<String> = people.chain(groups).chain(memberships).collect();
     let count = names.len();
     names.truncate(NAMED);
+    // A percentage never lets the last one go, however few they are.
+    let (number, why) = match wanted.saturating_sub(count) {
+        _ if *wanted <= allowed => (count, format!("{none_left} ({setting})")),
+        0 => (*wanted, format!("{setting} allows {allowed} within 24 hours")),
+        before => {
+            (*wanted, format!("{setting} allows {allowed} within 24 hours ({before} of them are done)"))
+        }
+    };
+    let what = if number == 1 { one } else { several };
     let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
-    format!(
-        "{wanted} {what}, and {setting} allows {allowed} within 24 hours. Held back: {}{more}",
-        names.join("; ")
-    )
+    format!("{number} {what}, and {why}. Held back: {}{more}", names.join("; "))
 }
