@@ -5,12 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use bwdc_sandbox::{Options, Sandbox};
+use bwdc_sandbox::{Member, Options, Sandbox};
 use bwdc_testkit::Slapd;
 use bwdc_testkit::slapd::PASSWORD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+/// The request that imports.
+pub const IMPORT: &str = "POST /api/public/organization/import";
 
 pub struct Organization {
     pub sandbox: Sandbox,
@@ -43,6 +46,26 @@ impl Organization {
 
     pub fn imports(&self) -> usize {
         self.sandbox.imports().unwrap()
+    }
+
+    /// API requests while something is done, in order, without logins.
+    pub fn requests_of(&self, work: impl FnOnce()) -> Vec<String> {
+        let before = self.sandbox.requests().len();
+        work();
+        let mut requests = self.sandbox.requests().split_off(before);
+        requests.retain(|request| request.contains(" /api/"));
+        requests
+    }
+
+    /// Those of them that change something.
+    pub fn changes_of(&self, work: impl FnOnce()) -> Vec<String> {
+        let mut requests = self.requests_of(work);
+        requests.retain(|request| !request.starts_with("GET "));
+        requests
+    }
+
+    pub fn member(&self, email: &str) -> Option<Member> {
+        self.sandbox.members().unwrap().into_iter().find(|member| member.email == email)
     }
 }
 

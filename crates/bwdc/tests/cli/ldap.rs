@@ -5,7 +5,7 @@ use bwdc_testkit::slapd::Quirk;
 use bwdc_testkit::{Slapd, ldif};
 use serde_json::{Value, json};
 
-use crate::harness::{Instance, Organization};
+use crate::harness::{IMPORT, Instance, Organization};
 
 fn synced(groups: usize, users: usize) -> String {
     format!("Syncing complete.\nSynced {groups} group(s) and {users} user(s).\n")
@@ -168,7 +168,8 @@ fn addresses_by_any_case_of_attribute_and_made_addresses() {
             json!({ "useEmailPrefixSuffix": true, "emailPrefixAttribute": "UID", "emailSuffix": "@Made.org" }),
         );
     });
-    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 3));
+    // Only those who come are sent.
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 2));
     assert_eq!(organization.emails(), ["ann@example.org", "joe@made.org", "sue@made.org"]);
 }
 
@@ -218,6 +219,28 @@ fn people_with_opaque_ids_are_named_by_dn() {
     instance.run(&["sync"]).fails(1, &[named, "): `joe` is not an e-mail address"]);
 }
 
+/// A changed user may be a member of unchanged groups: all groups are read.
+#[test]
+fn a_changed_user_causes_all_groups_to_be_read() {
+    let dangling = "dn: cn=staff,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: staff\n\
+                    member: uid=user0,ou=people,dc=example,dc=org\nmember: uid=late,ou=people,dc=example,dc=org\n\n";
+    let slapd = Slapd::with(&(ldif::small(10, 2, 3) + dangling));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["sync"]["revisionDateAttribute"] = json!("modifyTimestamp"));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(3, 10));
+    assert_eq!(organization.group("staff"), ["user0@example.org"]);
+    let complete = instance.data()["lastFullRead"].clone();
+    assert!(complete.is_string());
+    slapd.modify(&person("late", "late@example.org").replace("objectClass", "changetype: add\nobjectClass"));
+    // No group has changed since.
+    instance.change(|data| data["lastGroupSync"] = json!("2099-01-01T00:00:00.000Z"));
+    let sent = organization.changes_of(|| assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 1)));
+    assert_eq!(sent, [IMPORT]);
+    assert_eq!(organization.group("staff"), ["late@example.org", "user0@example.org"]);
+    assert_eq!(instance.data()["lastFullRead"], complete, "only changes were read");
+}
+
 #[test]
 fn a_user_filter_narrows_the_import_but_not_the_groups() {
     let ldif = head()
@@ -230,11 +253,24 @@ fn a_user_filter_narrows_the_import_but_not_the_groups() {
     let instance = Instance::ldap(&slapd, &organization);
     assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 2));
     instance.change(|data| data["sync"]["userFilter"] = json!("(uid=ann)"));
-    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 1));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
     assert_eq!(organization.group("staff"), ["ann@example.org", "joe@example.org"]);
     instance.change(|data| data["sync"]["users"] = json!(false));
-    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 0));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
     assert_eq!(organization.group("staff"), ["ann@example.org", "joe@example.org"]);
+    assert_eq!(organization.imports(), 1);
+    // Groups follow, also with members whom the filter leaves out.
+    for (verb, left) in
+        [("delete", &["ann@example.org"][..]), ("add", &["ann@example.org", "joe@example.org"])]
+    {
+        slapd.modify(&format!(
+            "dn: cn=staff,ou=groups,dc=example,dc=org\nchangetype: modify\n{verb}: member\n\
+             member: uid=joe,ou=people,dc=example,dc=org\n\n"
+        ));
+        assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 0));
+        assert_eq!(organization.group("staff"), left);
+    }
+    assert_eq!(organization.emails().len(), 2);
     instance.change(|data| data["sync"]["groups"] = json!(false));
     let nothing = instance.run(&["sync"]).ok();
     assert_eq!(nothing.out, synced(0, 0));
@@ -268,34 +304,59 @@ fn joiners_leavers_and_movers_follow() {
          mail: new@example.org\n\ndn: cn=group0,ou=groups,dc=example,dc=org\nchangetype: modify\nreplace: member\n\
          member: uid=new,ou=people,dc=example,dc=org\n\n",
     );
-    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 11));
+    let sent = organization.changes_of(|| assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 1)));
+    assert_eq!(sent, [IMPORT]);
     assert_eq!(organization.group("group0"), ["new@example.org"]);
+    assert_eq!(organization.emails().len(), 11);
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    slapd.modify(
+        "dn: uid=user1,ou=people,dc=example,dc=org\nchangetype: delete\n\n\
+         dn: cn=group1,ou=groups,dc=example,dc=org\nchangetype: modify\nadd: member\n\
+         member: uid=new,ou=people,dc=example,dc=org\n\n",
+    );
+    // Leavers in a request of their own, and first.
+    let sent = organization.changes_of(|| assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 1)));
+    assert_eq!(sent, [IMPORT, IMPORT]);
+    assert!(!organization.emails().contains(&"user1@example.org".to_owned()));
+    assert!(organization.group("group1").contains(&"new@example.org".to_owned()));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
 }
 
 #[test]
 fn only_changes_are_read_if_the_server_records_times_of_changes() {
-    let long_ago = "\nmodifyTimestamp: 20200101000000Z\n\n";
-    let slapd = Slapd::with(&ldif::small(10, 2, 3).replace("\n\n", long_ago));
+    let slapd = Slapd::with(&ldif::small(10, 2, 3));
     let organization = Organization::start(Options::default());
     let instance = Instance::ldap(&slapd, &organization);
     instance.change(|data| data["sync"]["revisionDateAttribute"] = json!("modifyTimestamp"));
     assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 10));
+    let new = person("new", "new@example.org").replace("objectClass", "changetype: add\nobjectClass");
+    slapd.modify(&format!(
+        "{new}dn: cn=group0,ou=groups,dc=example,dc=org\nchangetype: modify\nreplace: member\n\
+         member: uid=user5,ou=people,dc=example,dc=org\n\n"
+    ));
+    let times = |users: &str, groups: &str| {
+        instance.change(|data| {
+            data["lastUserSync"] = json!(format!("{users}-01-01T00:00:00.000Z"));
+            data["lastGroupSync"] = json!(format!("{groups}-01-01T00:00:00.000Z"));
+        });
+    };
+    times("2099", "2099");
     assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 0));
-    // A changed person may be a member of unchanged groups: all groups are read.
-    slapd.modify("dn: uid=user0,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: mail\nmail: new@example.org\n\n");
-    assert_eq!(instance.run(&["sync"]).ok().out, synced(2, 1));
-    for key in ["lastUserSync", "lastGroupSync"] {
-        instance.change(|data| data[key] = json!("2099-01-01T00:00:00.000Z"));
-        let told = instance.run(&["sync"]).ok().err;
-        assert!(
-            told.contains("2099-01-01T00:00:00Z, which is in the future, so everything was read"),
-            "{told}"
-        );
-    }
+    times("2099", "2001");
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 0));
+    assert_eq!(organization.group("group0"), ["user5@example.org"]);
+    assert_eq!((organization.emails().len(), organization.imports()), (10, 2));
+    // What such reads miss is found by a complete one, once a day.
+    times("2099", "2099");
+    instance.change(|data| data["lastFullRead"] = json!("2001-01-01T00:00:00.000Z"));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(0, 1));
+    assert_eq!(organization.emails().len(), 11);
+    // Everything is read at first, since another setting is another way of reading.
     instance.change(|data| data["sync"]["revisionDateAttribute"] = json!("whenChanged"));
+    instance.run(&["sync"]).ok();
     let unknown = instance.run(&["sync"]).ok();
     assert!(unknown.err.contains("no entry has the attribute whenChanged"), "{}", unknown.err);
-    assert_eq!(organization.emails().len(), 10);
+    assert_eq!((unknown.out, organization.emails().len()), (synced(0, 0), 11));
 }
 
 #[test]
@@ -361,8 +422,10 @@ fn several_roots_and_paths_are_one_directory() {
     instance.run(&["sync"]).fails(1, &["dc=child", "noSuchObject (32)"]);
     instance.run(&["config", "sync.userPath", "ou=people"]).ok();
     instance.run(&["config", "unset", "sync.groupPath"]).ok();
-    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 3));
+    assert_eq!(instance.run(&["sync"]).ok().out, synced(1, 1));
     assert_eq!(organization.group("both"), ["kim@example.org", "user0@example.org"]);
+    // The guest, whom no path has any more, is in no group, and stays in the organization.
+    assert!(organization.emails().contains(&"guest@example.org".to_owned()));
     assert!(instance.run(&["doctor"]).ok().out.contains("under `ou=people,dc=child,dc=example,dc=org`"));
 }
 

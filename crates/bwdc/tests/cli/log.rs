@@ -235,7 +235,7 @@ fn under_systemd_lines_carry_their_priority() {
     assert_eq!(text.lines().filter(|line| line.starts_with("<3>")).count(), 1, "told once: {text}");
     instance.set_env("BW_CLIENTSECRET", organization.sandbox.client_secret());
     instance.change(|data| data["sync"]["onBadRecord"] = "skip".into());
-    instance.company("id,email\nann,ann@example.org\nodd,no address\n", GROUPS);
+    instance.company("id,email\n1,ann@example.org\n2,joe@example.org\nodd,no address\n", GROUPS);
     let (code, text) = under_systemd(&instance, &["sync"]);
     assert_eq!(code, Some(4), "{text}");
     assert_eq!(text.matches("x left out:").count(), 1, "told once: {text}");
@@ -326,13 +326,12 @@ fn everybody_who_joins_leaves_or_is_left_out_is_named_with_the_reason() {
     sync();
     assert_eq!(
         events(&instance),
-        [
-            "event=remove email=joe@example.org externalId=2 reason=\"deleted in the directory\"",
-            "event=group-change externalId=g name=Staff reason=\"1 member(s), 2 before\"",
-        ]
+        // The group is left with the organization: it needs no change of its own.
+        ["event=remove email=joe@example.org externalId=2 reason=\"deleted in the directory\""]
     );
     assert_eq!((removed(), organization.emails().len()), ("1".to_owned(), 1));
-    // The leaver is still in the request, but left before this run.
+    assert_eq!(organization.group("Staff"), ["ann@example.org"]);
+    // The leaver is still in the directory, but left before this run.
     instance.company(
         "id,email,status\n1,ann@example.org,\n2,joe@example.org,deleted\n4,eve@example.org,\n",
         "id,name,members\ng,Crew,1\n",
@@ -353,25 +352,40 @@ fn everybody_who_joins_leaves_or_is_left_out_is_named_with_the_reason() {
     instance.change(|data| data["sync"]["removeDisabled"] = true.into());
     sync();
     let told = events(&instance).join("\n");
-    assert!(told.contains("event=restore email=joe@example.org externalId=2 "), "{told}");
+    let returned =
+        "event=invite email=joe@example.org externalId=2 reason=\"in the directory again, or enabled again\"";
+    assert!(told.contains(returned), "{told}");
+    let changed =
+        "event=group-change externalId=g name=Staff reason=\"was called Crew; 2 member(s), 1 before\"";
+    assert!(told.contains(changed), "{told}");
     assert!(told.contains("event=remove email=eve@example.org externalId=4 reason=\"disabled in the directory (sync.removeDisabled)\""), "{told}");
     let path = instance.data_folder().join("last-import.json");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// After an update of the program, or with a damaged file, the whole company is not reported as new.
+/// After an update of the program, or with a damaged file, the whole company is not reported as new: only those who are.
 #[test]
 fn nobody_is_reported_as_new_without_a_record() {
-    let (_organization, instance) = scene();
+    let (organization, instance) = scene();
     let sync = || instance.run(&["sync", "--log-file", "bwdc.log"]).ok();
     sync();
-    fs::remove_file(instance.data_folder().join("last-import.json")).unwrap();
-    instance.company("id,email,status\n1,ann@example.org,\n2,joe@example.org,\n4,eve@example.org,\n", GROUPS);
+    let id = organization.sandbox.client_id().replace("organization.", "");
+    for file in ["last-import.json".to_owned(), format!("ledger-{id}.json")] {
+        fs::remove_file(instance.data_folder().join(file)).unwrap();
+    }
+    instance.company(
+        "id,email,status\n1,ann@example.org,\n2,joe@example.org,\n3,,\n4,eve@example.org,\n",
+        GROUPS,
+    );
     sync();
-    assert!(events(&instance).is_empty(), "{:?}", events(&instance));
+    assert_eq!(
+        events(&instance),
+        ["event=invite email=eve@example.org externalId=4 reason=\"new among the people to import\""]
+    );
     fs::write(instance.data_folder().join("last-import.json"), "{").unwrap();
     instance.company(USERS, GROUPS);
     sync();
+    assert!(events(&instance).is_empty(), "{:?}", events(&instance));
     assert!(log(&instance).contains("what was imported last is not known"));
 }
 

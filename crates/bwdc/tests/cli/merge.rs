@@ -20,6 +20,10 @@ fn scene() -> (Organization, Machine) {
     (organization, machine)
 }
 
+fn ledger(organization: &Organization) -> String {
+    format!("ledger-{}.json", organization.sandbox.client_id().replace("organization.", ""))
+}
+
 fn external_id(organization: &Organization, email: &str) -> Option<String> {
     let members = organization.sandbox.members().unwrap();
     members.into_iter().find(|member| member.email == email).and_then(|member| member.external_id)
@@ -44,13 +48,17 @@ fn both_directories_are_one_import() {
     berlin.sort();
     assert_eq!(berlin, ["eva@example.org", "joe@example.org"]);
     assert_eq!(organization.imports(), 1);
-    // An unchanged import is not sent; a separate sync of one folder in between makes it go out again.
+    // An unchanged import is not sent. What the organization holds decides, not what the folders remember.
     let ran = machine.run(&["sync", "--instance", "acme"]).ok();
     assert_eq!(ran.out, "Syncing complete.\nSynced 0 group(s) and 0 user(s).\n");
     assert_eq!(organization.imports(), 1);
     machine.change("berlin", |data| data["lastSyncHash"] = "other".into());
+    fs::remove_file(machine.path("berlin").join(ledger(&organization))).unwrap();
     machine.run(&["sync", "--instance", "acme"]).ok();
-    assert_eq!(organization.imports(), 2);
+    assert_eq!(organization.imports(), 1);
+    // Each folder has all that is known, also after the end of the merge.
+    let kept = |name: &str| fs::read_to_string(machine.path(name).join(ledger(&organization))).unwrap();
+    assert_eq!(kept("hq"), kept("berlin"));
     let (hq, berlin) = (machine.data("hq"), machine.data("berlin"));
     assert_eq!(hq["lastSyncHash"], berlin["lastSyncHash"]);
     assert!(hq["lastUserSync"].is_string() && berlin["lastGroupSync"].is_string());
@@ -191,29 +199,38 @@ fn a_part_of_a_merge_is_not_synced_alone() {
     assert_eq!(machine.data("hq").get("mergedBy"), None);
 }
 
-/// A small directory that loses everybody is noticed beside a large one, and `--allow-removals` lets them go.
+/// It counts the people of the organization, from whichever directory they leave, and `--allow-removals` lets them go.
 #[test]
-fn the_removal_limit_applies_to_each_directory() {
+fn the_removal_limit_applies_to_the_organization() {
     let (organization, machine) = scene();
     let people = |from: usize, to: usize| -> String {
         (from..to).map(|at| format!("p{at},p{at}@example.org,\n")).collect()
     };
-    machine.people("hq", &people(0, 300), "");
-    machine.people("berlin", &people(300, 320), "");
-    for name in ["hq", "berlin"] {
-        machine.change(name, |data| data["sync"]["removeMissing"] = true.into());
-    }
+    machine.people("hq", &people(0, 100), "");
+    machine.people("berlin", &people(100, 120), "");
+    machine.change("hq", |data| data["sync"]["removeMissing"] = true.into());
+    machine.run(&["sync", "--all"]).fails(1, &["sync.removeMissing is not the same", "hq and berlin"]);
+    machine.change("berlin", |data| data["sync"]["removeMissing"] = true.into());
     machine.run(&["sync", "--all"]).ok();
-    machine.people("berlin", &people(300, 305), "");
-    machine.run(&["sync", "--all"]).fails(5, &["15 of the 20 people of the last complete read of berlin"]);
-    assert_eq!(organization.emails().len(), 320);
-    // A person who moved to the other directory is not gone.
-    machine.people("hq", &people(0, 312), "");
+    machine.people("berlin", &people(100, 105), "");
+    let words =
+        ["15 people would leave the organization, and sync.limitRemovals allows 12", "p119@example.org"];
+    machine.run(&["sync", "--all"]).fails(5, &words);
+    assert_eq!(organization.emails().len(), 120);
+    // A person who moved to the other directory is not gone; those who are gone are few enough.
+    machine.people("hq", &people(0, 112), "");
     machine.run(&["sync", "--all"]).ok();
-    assert_eq!(organization.emails().len(), 312);
-    machine.people("hq", &people(0, 200), "");
-    machine.run(&["sync", "--all", "--allow-removals", "112"]).ok();
-    assert_eq!(organization.emails().len(), 205);
+    assert_eq!(organization.emails().len(), 112);
+    // Slices count together: eight were let go within the day.
+    machine.people("hq", &people(0, 104), "");
+    machine.people("berlin", &people(104, 105), "");
+    machine.run(&["sync", "--all"]).fails(
+        5,
+        &["15 people would leave the organization", "allows 12 within 24 hours (8 of them are done)"],
+    );
+    assert_eq!(organization.emails().len(), 112);
+    machine.run(&["sync", "--all", "--allow-removals", "7"]).ok();
+    assert_eq!(organization.emails().len(), 105);
 }
 
 #[test]

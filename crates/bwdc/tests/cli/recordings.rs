@@ -60,6 +60,8 @@ enum Ours {
     Untouched,
     /// `data.json` has this at this place.
     Has(&'static str, &'static str),
+    /// `data.json` is the same but for these keys, which only ours has.
+    Adds(&'static [&'static str]),
 }
 
 struct Difference {
@@ -79,7 +81,7 @@ const fn differs(
 }
 
 use Facet::{Data, Err, Exit, Out};
-use Ours::{Has, Is, Says, Untouched};
+use Ours::{Adds, Has, Is, Says, Untouched};
 
 const READ_ONLY: &str = "commands that only read, and those that fail, make and change nothing; an older file is migrated in memory until something is stored";
 const QUIET_START: &str = "nothing is made until something is stored, so there is nothing to announce";
@@ -91,6 +93,7 @@ const DAMAGED: &str = "a damaged file is never emptied";
 const NOT_AN_ORGANIZATION: &str = "a client id that does not belong to an organization is refused at once";
 const ARGUMENT: &str = "arguments are visible to other users, so giving the secret there is warned of";
 const REVISION: &str = "a revision attribute that no entry has makes the read complete, with a warning, instead of empty; and the digest is made another way, so the first sync after the switch is sent";
+const COMPLETE: &str = "with a revision attribute everything is read at least once a day, so that people whom a read of changes misses are found; the time of the last such read, and what it read, are kept";
 const WHERE_IT_IS: &str =
     "data-file only says where the file is, so that one finds it when it cannot be read";
 
@@ -118,7 +121,8 @@ const DIFFERENCES: &[Difference] = &[
     differs(&["sync-12"], Out, Says("Synced 5 group(s) and 20 user(s)."), REVISION),
     differs(&["sync-41"], Out, Says("Synced 5 group(s) and 20 user(s)."), REVISION),
     differs(&["sync-13"], Out, Says("user19@example.org"), REVISION),
-    differs(&["sync-11", "sync-12", "sync-13", "sync-41", "files-19"], Err, Says("no entry has the attribute whenChanged"), REVISION),
+    differs(&["files-19", "sync-10", "sync-11", "sync-12", "sync-34", "sync-36", "sync-38", "sync-40", "sync-41"], Data, Adds(&["lastFullRead", "lastFullReadOf"]), COMPLETE),
+    differs(&["sync-13"], Err, Says("no entry has the attribute whenChanged"), REVISION),
     differs(&["config-08"], Data, Has("/environmentUrls/base", "null"), "the cloud with a slash is the cloud"),
     differs(&["config-11"], Data, Has("/environmentUrls/base", "https://bw.company.com"), "blanks around a URL are taken off"),
     differs(&["config-12"], Data, Has("/environmentUrls/base", "HTTPS://BW.COMPANY.COM"), "a scheme in capitals is a scheme"),
@@ -279,6 +283,15 @@ impl Difference {
             Is(text) => ours == localize(&replayed.instance, text),
             Says(words) => ours.contains(words),
             Untouched => ours == replayed.before,
+            Adds(keys) => {
+                let theirs = replayed.facets.iter().find(|(facet, ..)| *facet == Data);
+                let theirs = theirs.and_then(|(_, theirs, _)| parsed(theirs));
+                parsed(ours).zip(theirs).is_some_and(|(mut ours, theirs)| {
+                    let map = ours.as_object_mut();
+                    let is_added = map.is_some_and(|map| keys.iter().all(|key| map.remove(*key).is_some()));
+                    is_added && ours == theirs
+                })
+            }
             Has(place, value) => {
                 parsed(ours).is_some_and(|data| data.pointer(place).map(text).as_deref() == Some(value))
             }
