@@ -44,3 +44,4 @@ mod server;
 mod state;
 mod status;
 mod which;
+mod worlds;

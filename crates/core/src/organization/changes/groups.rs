@@ -91,7 +91,7 @@ struct Comparison<'a> {
     slots_by_id: FastMap<&'a ExternalId, SlotId>,
     /// Members whose memberships in groups end with theirs in the organization.
     removed: FastSet<SlotId>,
-    /// Members whose memberships in groups stay as they are, since they may return.
+    /// Members whose memberships in groups stay as they are: they may return, or stay although they would leave.
     frozen: FastSet<SlotId>,
     known_as: FastMap<SlotId, ExternalId>,
 }
@@ -113,6 +113,7 @@ impl<'a> Comparison<'a> {
         let mut frozen: FastSet<SlotId> = people.waiting.iter().map(|waiting| waiting.slot).collect();
         frozen
             .extend(people.changes.iter().filter(|change| change.grace.is_some()).map(|change| change.slot));
+        frozen.extend(people.kept.iter().map(|kept| kept.slot));
         Self {
             question,
             people,
@@ -286,6 +287,10 @@ impl<'a> Comparison<'a> {
     }
 
     fn end(&self, group: &Group, external_id: ExternalId, current: Arc<[SlotId]>) -> Option<GroupChange> {
+        // A group that protects its members is left to an administrator.
+        if self.question.settings.protect.groups.contains(&group.name.to_lowercase()) {
+            return None;
+        }
         let stays = |slot: &&SlotId| !self.removed.contains(slot);
         let leave: Vec<Edge> =
             current.iter().filter(stays).map(|slot| Edge { slot: *slot, cause: Cause::New }).collect();

@@ -2,7 +2,7 @@
 
 use foldhash::HashSet as FastSet;
 
-use crate::entry::ExternalId;
+use crate::entry::{Email, ExternalId};
 use crate::organization::directory::DirectoryNow;
 use crate::organization::ledger::Ledger;
 use crate::organization::roster::{Member, MemberId, Roster};
@@ -19,25 +19,51 @@ pub(super) fn protected(
         return FastSet::default();
     }
     let is_named = |name: &str| protect.groups.contains(&name.to_lowercase());
+    let in_directory: FastSet<&ExternalId> =
+        directory.groups.iter().map(|group| &group.external_id).collect();
     let of_directory: FastSet<&ExternalId> = directory
         .groups
         .iter()
         .filter(|group| is_named(&group.name))
         .flat_map(|group| group.members.iter())
         .collect();
-    let by_hand: FastSet<&MemberId> = roster
-        .groups()
-        .filter(|group| is_named(&group.name))
-        .flat_map(|group| group.members.known())
-        .collect();
+    let (mut by_hand, mut by_import) = (FastSet::default(), FastSet::default());
+    for group in roster.groups().filter(|group| is_named(&group.name)) {
+        let is_imported = group.external_id.as_ref().is_some_and(|id| in_directory.contains(id));
+        let list = if is_imported { &mut by_import } else { &mut by_hand };
+        list.extend(group.members.known());
+    }
+    let living = Living::of(directory);
     let has_id =
         |id: &ExternalId| of_directory.contains(id) || protect.people.contains(&id.as_str().to_lowercase());
     let is_protected = |member: &&Member| {
         let record = member.external_id.as_ref().and_then(|id| ledger.person(id));
+        let mut ids = member.external_id.iter().chain(record.iter().flat_map(|record| record.ids.keys()));
         protect.people.contains(member.email.as_str())
             || by_hand.contains(&member.id)
-            || member.external_id.as_ref().is_some_and(has_id)
-            || record.is_some_and(|record| record.ids.keys().any(has_id))
+            || ids.clone().any(has_id)
+            // Whom the directory does not have any more is in none of its groups: what was imported counts.
+            || (by_import.contains(&member.id)
+                && !living.emails.contains(&member.email)
+                && !ids.any(|id| living.ids.contains(id)))
     };
     roster.members().filter(is_protected).map(|member| member.id.clone()).collect()
+}
+
+/// Ids and addresses of everybody who is alive in the directory.
+#[derive(Default)]
+struct Living<'a> {
+    ids: FastSet<&'a ExternalId>,
+    emails: FastSet<&'a Email>,
+}
+
+impl<'a> Living<'a> {
+    fn of(directory: &'a DirectoryNow) -> Self {
+        let mut living = Self::default();
+        for entry in directory.people.iter().filter(|entry| entry.state.is_living()) {
+            living.ids.insert(&entry.id);
+            living.emails.extend(&entry.email);
+        }
+        living
+    }
 }
