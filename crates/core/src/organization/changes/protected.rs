@@ -1,6 +1,6 @@
 //! Protection: members whom no sync removes (`sync.protect`).
 
-use foldhash::HashSet as FastSet;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::DirectoryNow;
@@ -19,8 +19,9 @@ pub(super) fn protected(
         return FastSet::default();
     }
     let is_named = |name: &str| protect.groups.contains(&name.to_lowercase());
-    let in_directory: FastSet<&ExternalId> =
-        directory.groups.iter().map(|group| &group.external_id).collect();
+    // A group of the directory goes by the name that it has there.
+    let in_directory: FastMap<&ExternalId, &str> =
+        directory.groups.iter().map(|group| (&group.external_id, group.name.as_str())).collect();
     let of_directory: FastSet<&ExternalId> = directory
         .groups
         .iter()
@@ -28,10 +29,12 @@ pub(super) fn protected(
         .flat_map(|group| group.members.iter())
         .collect();
     let (mut by_hand, mut by_import) = (FastSet::default(), FastSet::default());
-    for group in roster.groups().filter(|group| is_named(&group.name)) {
-        let is_imported = group.external_id.as_ref().is_some_and(|id| in_directory.contains(id));
-        let list = if is_imported { &mut by_import } else { &mut by_hand };
-        list.extend(group.members.known());
+    for group in roster.groups() {
+        let name = group.external_id.as_ref().and_then(|id| in_directory.get(id));
+        let list = if name.is_some() { &mut by_import } else { &mut by_hand };
+        if is_named(name.copied().unwrap_or(&group.name)) {
+            list.extend(group.members.known());
+        }
     }
     let living = Living::of(directory);
     let has_id =
