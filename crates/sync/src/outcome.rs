@@ -102,13 +102,21 @@ fn warned(warnings: &[Warning]) -> Vec<Note> {
     let lasting: Vec<&Warning> = warnings.iter().filter(lasting).collect();
     for kind in lasting.chunk_by(|a, b| a.code == b.code) {
         let shown = kind.iter().take(NAMED);
-        notes.extend(shown.map(|warning| Note::warning(Step::Organization, "", &warning.text)));
+        notes.extend(shown.copied().map(noted));
         if kind.len() > NAMED {
             let more = format!("{} more of this kind: bwdc plan lists them", kind.len() - NAMED);
             notes.push(Note::warning(Step::Organization, "", more));
         }
     }
     notes
+}
+
+/// Nearly every directory has groups with people who are not imported: that alone is no reason for a warning in every run.
+fn noted(warning: &Warning) -> Note {
+    match warning.code {
+        Code::UnknownMembers => Note::info(Step::Organization, "", &warning.text),
+        _ => Note::warning(Step::Organization, "", &warning.text),
+    }
 }
 
 /// A warning for each entry that is left out for being wrong.

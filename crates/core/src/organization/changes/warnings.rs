@@ -281,9 +281,13 @@ impl List<'_> {
                 format!("There is a group {name} without an external id: a second one of that name is made.");
             self.add(Code::GroupTwin, name, text);
         }
-        if groups.unknown > 0 {
-            let text = format!("{} people in groups are not in the organization.", groups.unknown);
-            self.add(Code::UnknownMembers, "", text);
+        match groups.unknown {
+            0 => {}
+            1 => self.add(Code::UnknownMembers, "", "One person in a group is not in the organization."),
+            unknown => {
+                let text = format!("{unknown} people in groups are not in the organization.");
+                self.add(Code::UnknownMembers, "", text);
+            }
         }
     }
 
