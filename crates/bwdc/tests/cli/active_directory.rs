@@ -190,7 +190,15 @@ fn a_domain_from_start_to_end() {
     assert_eq!(fresh.data()["directoryLdap"]["rootPath"], BASE);
     assert_eq!(fresh.data()["directoryLdap"]["ad"], true);
     assert_eq!(fresh.data()["directoryLdap"]["disabledBy"], "userAccountControl, accountExpires");
+    // Set up without primary groups, it would take everybody out of Domain Users.
+    let members = organization.group("Domain Users");
+    fresh
+        .run(&["sync"])
+        .fails(5, &["memberships in groups would be lost", "in Domain Users", "bwdc approve"]);
+    assert_eq!(organization.group("Domain Users"), members);
+    fresh.run(&["config", "ldap.primaryGroups", "true"]).ok();
     fresh.run(&["sync"]).ok();
+    assert!(members.iter().all(|email| organization.group("Domain Users").contains(email)));
 }
 
 /// A controller with today's defaults of Samba and Windows: unprotected connections are refused.
@@ -258,6 +266,10 @@ fn a_hardened_domain() {
 
     // As before, with a password.
     set(&instance, json!({ "username": ADMINISTRATOR, "password": PASSWORD }));
+    // The other instance has invited somebody who is disabled, which this one does not leave so.
+    assert!(organization.emails().contains(&mail("idle")));
+    assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 1 user(s)."));
+    assert!(!organization.emails().contains(&mail("idle")));
     assert!(instance.run(&["sync"]).ok().out.contains("Synced 0 group(s) and 0 user(s)."));
 }
 

@@ -288,7 +288,7 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     machine.schedule(&["run-now"]).ok();
     assert_eq!(machine.emails(), ["jane@example.org"]);
     assert_eq!(
-        machine.sh("stat -c '%U %a' /var/lib/bwdc /var/lib/bwdc/known-people.json"),
+        machine.sh("stat -c '%U %a' /var/lib/bwdc /var/lib/bwdc/ledger-*.json"),
         "bwdc 700\nbwdc 600\n"
     );
     let again = machine.schedule(&words(&nightly)).ok();
@@ -413,7 +413,7 @@ fn everything_named_in_bwdc_toml() {
     assert_eq!(machine.emails(), ["ann@example.org", "bob@example.org"]);
     let log = machine.sh("cat /var/log/bwdc/bwdc.log");
     assert!(log.lines().any(|line| line.contains("sync ok instance=acme")), "{log}");
-    assert!(machine.sh("ls /srv/away").contains("known-people.json"));
+    assert!(machine.sh("ls /srv/away").contains("ledger-"));
     let listed = machine.schedule(&["list"]).ok().out;
     assert!(
         listed.starts_with("/var/lib/bwdc: all instances in bwdc.toml, 30 3 * * *, by systemd"),
