@@ -59,13 +59,13 @@ pub async fn plan(job: &SyncJob, expires: Span) -> Result<Planned> {
 /// Lets what is held back through once, in the next 24 hours, if it is still what was seen.
 ///
 /// # Errors
-/// What is held has changed: nothing is let through.
+/// Others, or more, are held than were seen: nothing is let through.
 pub async fn approve(job: &SyncJob, seen: &Pending) -> Result<Approved> {
     let started = Timestamp::now();
     let _locks = only_locks(job, started)?;
     let mut decided = everything(job, started).await?;
     let pending = decided.decision.pending();
-    if pending.held != seen.held {
+    if !seen.has_shown(&pending) {
         return Err(Error::new("What is held back has changed since it was shown. Nothing was approved.")
             .hint("Look again: bwdc approve.")
             .exit(Exit::Blocked));
