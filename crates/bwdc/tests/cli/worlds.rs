@@ -300,7 +300,9 @@ fn predicted(before: &Holds, plan: &Value) -> Holds {
             }
             ("remove", Some(id)) => {
                 after.members.remove(&id);
-                after.groups.values_mut().for_each(|(_, members)| drop(members.remove(&id)));
+                after.groups.values_mut().for_each(|(_, members)| {
+                    members.remove(&id);
+                });
             }
             (action, Some(id)) => {
                 let entry = after.members.get_mut(&id).unwrap();
