@@ -48,7 +48,7 @@ pub(crate) async fn sync(job: &SyncJob, allow_removals: Option<usize>) -> Result
     }
     let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
     match decided(job, opened, organization, view).await? {
-        Some(decided) => carry_out(job, decided).await,
+        Some(decided) => Box::pin(carry_out(job, decided)).await,
         None => Ok(SyncOutcome::nothing()),
     }
 }

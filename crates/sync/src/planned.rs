@@ -87,7 +87,10 @@ pub(crate) async fn apply(job: &SyncJob, planned: &Document) -> Result<SyncOutco
     let fresh = document(&decided, Span::NONE);
     let Decision { known, changes } = decided.decision;
     match changes.limited_to(planned, &fresh) {
-        Ok(changes) => carry_out(job, Decided { decision: Decision { known, changes }, ..decided }).await,
+        Ok(changes) => {
+            let decided = Decided { decision: Decision { known, changes }, ..decided };
+            Box::pin(carry_out(job, decided)).await
+        }
         Err(moved) => {
             let why = format!("directory or organization have moved since it was made: {}", named(&moved));
             Err(refused(&why).hint("Make another one: bwdc plan --out FILE. Nothing was sent."))

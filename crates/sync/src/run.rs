@@ -40,7 +40,7 @@ impl SyncJob {
         let whole = async {
             permit?;
             self.check_folders()?;
-            apply::sync(self, allow_removals).await
+            Box::pin(apply::sync(self, allow_removals)).await
         };
         self.run(run, "sync", whole, cut_off).await
     }
@@ -78,7 +78,7 @@ impl SyncJob {
         let whole = async {
             permit?;
             self.check_folders()?;
-            planned::apply(self, plan).await
+            Box::pin(planned::apply(self, plan)).await
         };
         self.run(run, "apply", whole, cut_off).await
     }
