@@ -219,7 +219,6 @@ fn mark(entry: &str, reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::Missing;
     use crate::snapshot::Cursor;
 
     fn with(reason: &str) -> Prepared {
@@ -232,7 +231,6 @@ mod tests {
                 Note::info(Step::Email, "", "about all"),
             ],
             bad_records: Vec::new(),
-            missing: Missing::default(),
             cursor: Cursor::default(),
         }
     }

@@ -1,17 +1,17 @@
-//! People who were in the directory when it was last read completely, and their addresses.
+//! People who were in the directory when it was last read completely, as releases without a ledger kept them: the first ledger is made
+//! of it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Email, ExternalId, FoundAs, ReferenceId, Status, User};
-use crate::snapshot::{Coverage, Snapshot};
+use crate::entry::{Email, ExternalId};
 
-/// Map from external id to address. Supplies the address of a tombstone that lost its own, and shows who has vanished.
+/// Map from external id to address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct KnownPeople {
-    /// Scope of the read. People absent from a read with another scope have not vanished.
+    /// Scope of the read.
     population: Option<String>,
     people: BTreeMap<ExternalId, Option<String>>,
     /// People whom a merge imported under an id from another directory, with that id: the organization knows them by it.
@@ -38,27 +38,15 @@ impl From<Stored> for KnownPeople {
             Stored::Population { population, people, imported_as } => {
                 Self { population, people, imported_as }
             }
-            Stored::Addresses(people) => people.into_iter().collect(),
+            Stored::Addresses(people) => Self {
+                people: people.into_iter().map(|(id, email)| (id, Some(email))).collect(),
+                ..Self::default()
+            },
         }
     }
 }
 
 impl KnownPeople {
-    /// Last known address of a person.
-    pub fn email(&self, id: &ExternalId) -> Option<Email> {
-        self.people.get(id)?.as_deref().and_then(Email::parse)
-    }
-
-    /// Number of known people.
-    pub fn len(&self) -> usize {
-        self.people.len()
-    }
-
-    /// Whether nobody is known.
-    pub fn is_empty(&self) -> bool {
-        self.people.is_empty()
-    }
-
     /// Part of the directory in which people were looked for, as text.
     pub fn population(&self) -> Option<&str> {
         self.population.as_deref()
@@ -70,75 +58,6 @@ impl KnownPeople {
             (id, self.imported_as.get(id).unwrap_or(id), email.as_deref().and_then(Email::parse))
         })
     }
-
-    /// Id under which the organization knows a person, if it does: usually the directory's.
-    pub(crate) fn imported_as<'a>(&'a self, id: &'a ExternalId) -> Option<&'a ExternalId> {
-        self.people.contains_key(id).then(|| self.imported_as.get(id).unwrap_or(id))
-    }
-
-    /// Records the ids under which people were imported.
-    pub(crate) fn import_as<'a>(&mut self, ids: impl IntoIterator<Item = (&'a ExternalId, &'a ExternalId)>) {
-        for (id, imported_as) in ids {
-            if id == imported_as {
-                self.imported_as.remove(id);
-            } else {
-                self.imported_as.insert(id.clone(), imported_as.clone());
-            }
-        }
-    }
-
-    /// People known after this read: everybody in it, and the tombstones among those known before. After a read of
-    /// changes only, nobody is forgotten.
-    #[must_use]
-    pub fn after(&self, snapshot: &Snapshot) -> Self {
-        let (population, mut people) = match snapshot.coverage {
-            Coverage::Full => (snapshot.population.clone(), BTreeMap::new()),
-            Coverage::Changes => (self.population.clone(), self.people.clone()),
-        };
-        for user in snapshot.users.iter().chain(&snapshot.others) {
-            people.insert(user.external_id.clone(), self.address_of(user));
-        }
-        let mut imported_as = self.imported_as.clone();
-        imported_as.retain(|id, _| people.contains_key(id));
-        Self { population, people, imported_as }
-    }
-
-    /// People who were known and are missing from this complete read with the same scope. Nobody after a read of changes or
-    /// with another scope.
-    pub(crate) fn vanished(&self, snapshot: &Snapshot) -> Vec<User> {
-        let is_same = self.population.is_some() && self.population == snapshot.population;
-        if snapshot.coverage != Coverage::Full || !is_same {
-            return Vec::new();
-        }
-        let present: foldhash::HashSet<&ExternalId> =
-            snapshot.users.iter().chain(&snapshot.others).map(|user| &user.external_id).collect();
-        let vanished = self.people.iter().filter(|(id, _)| !present.contains(id));
-        vanished
-            .map(|(id, email)| User {
-                external_id: id.clone(),
-                // Nothing refers to a person who is not there.
-                reference_id: ReferenceId::from(format!("vanished:{id}")),
-                email: email.as_deref().and_then(Email::parse),
-                status: Status::Deleted,
-                found_as: FoundAs::default(),
-            })
-            .collect()
-    }
-
-    fn address_of(&self, user: &User) -> Option<String> {
-        let own = user.email.as_ref().map(|email| email.as_str().to_owned());
-        match user.status {
-            Status::Deleted => own.or_else(|| self.people.get(&user.external_id).cloned().flatten()),
-            Status::Active | Status::Disabled => own,
-        }
-    }
-}
-
-impl FromIterator<(ExternalId, String)> for KnownPeople {
-    fn from_iter<I: IntoIterator<Item = (ExternalId, String)>>(people: I) -> Self {
-        let people = people.into_iter().map(|(id, email)| (id, Some(email))).collect();
-        Self { population: None, people, imported_as: BTreeMap::new() }
-    }
 }
 
 #[cfg(test)]
@@ -148,9 +67,23 @@ mod tests {
     #[test]
     fn the_first_form_of_the_file_is_read() {
         let known: KnownPeople = serde_json::from_str(r#"{"u1":"a@x.org"}"#).unwrap();
-        assert_eq!(known.email(&"u1".into()).unwrap().as_str(), "a@x.org");
+        let people: Vec<_> =
+            known.people().map(|(id, known_as, email)| (id.as_str(), known_as.as_str(), email)).collect();
+        assert_eq!(people, [("u1", "u1", Email::parse("a@x.org"))]);
+        assert_eq!(known.population(), None);
         let again: KnownPeople = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
         assert_eq!(again, known);
-        assert!(serde_json::from_str::<KnownPeople>("{}").unwrap().is_empty());
+        assert_eq!(serde_json::from_str::<KnownPeople>("{}").unwrap(), KnownPeople::default());
+    }
+
+    #[test]
+    fn the_second_form_of_the_file_has_the_ids_of_a_merge() {
+        let text =
+            r#"{"population":"ldap dc=x","people":{"u1":"a@x.org","u2":null},"imported_as":{"u1":"o1"}}"#;
+        let known: KnownPeople = serde_json::from_str(text).unwrap();
+        let people: Vec<_> =
+            known.people().map(|(id, known_as, email)| (id.as_str(), known_as.as_str(), email)).collect();
+        assert_eq!(people, [("u1", "o1", Email::parse("a@x.org")), ("u2", "u2", None)]);
+        assert_eq!(known.population(), Some("ldap dc=x"));
     }
 }

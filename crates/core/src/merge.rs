@@ -5,23 +5,21 @@
 //! its members has a meaning within one directory only. The administrator sets their order, and only that order counts; the
 //! order in which they were read makes no difference.
 //!
-//! - An e-mail address is a person, imported under one external id: the id it was imported under last time, even if the
-//!   person is no longer in the directory that supplied it; else the first directory's. All groups refer to the person by
-//!   that id, and the person leaves under that id: the server knows members by the id they had first.
+//! - An e-mail address is a person, imported under one external id: the first directory's. All groups refer to the person by
+//!   that id. Whoever was imported before keeps the id of before, which the ledger knows: [`crate::organization::identity`].
 //! - An external id belongs to one person. If two people have the same one, both are [`BadRecord`]s.
 //! - Nobody leaves who is active in any of the directories.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 use crate::check::{BlockCause, Finding};
 use crate::entry::{Email, ExternalId, Status};
-use crate::known::KnownPeople;
 use crate::note::{Note, Noted, Severity, Step};
 use crate::prepare::{
-    BadRecord, Decided, Draft, Fate, Missing, Person, Prepared, PreparedGroup, decide, fate, finish, validate,
+    BadRecord, Decided, Draft, Fate, Person, Prepared, PreparedGroup, decide, fate, finish, validate,
 };
 use crate::rules::{ExistingMembers, Rules};
 use crate::snapshot::{Cursor, Snapshot};
@@ -44,10 +42,6 @@ pub struct Share {
     living: FastMap<ExternalId, Option<Email>>,
     /// Addresses of all of them.
     addresses: FastSet<Email>,
-    /// People who were here at the last complete read, and the ids they were imported under.
-    known: KnownPeople,
-    /// People who are here after this read.
-    known_after: KnownPeople,
     /// Number of people of this directory who stay.
     staying: usize,
 }
@@ -55,20 +49,19 @@ pub struct Share {
 impl Share {
     /// Decides about one directory. `snapshot` must contain everybody who is active in it, whatever its filter: somebody who
     /// left another directory may be among them.
-    pub fn of(source: MergeSource, snapshot: Snapshot, rules: &Rules, known: KnownPeople) -> Self {
+    pub fn of(source: MergeSource, snapshot: Snapshot, rules: &Rules) -> Self {
         let everybody = || snapshot.users.iter().chain(&snapshot.others);
         let alive = || everybody().filter(|user| fate(user.status, rules) == Fate::Stays);
         let mut living: FastMap<_, _> =
             alive().map(|user| (user.external_id.clone(), user.email.clone())).collect();
         let addresses = alive().filter_map(|user| user.email.clone()).collect();
-        let known_after = known.after(&snapshot);
-        let decided = decide(snapshot, rules, &known);
+        let decided = decide(snapshot, rules);
         // If the directory has an id twice, it stands for the person the import would carry.
         living.extend(
             staying(&decided.draft.people).map(|person| (person.external_id.clone(), person.email.clone())),
         );
         let staying = staying(&decided.draft.people).count();
-        Self { source, decided, living, addresses, known, known_after, staying }
+        Self { source, decided, living, addresses, staying }
     }
 }
 
@@ -86,14 +79,8 @@ pub struct Merged {
 pub struct MergePart {
     /// Name of the directory.
     pub name: String,
-    /// Passed on to the commit.
-    pub cursor: Cursor,
     /// Number of its people who stay.
     pub staying: usize,
-    /// Its people who leave because they are missing.
-    pub missing: Missing,
-    /// People known after this import.
-    pub known: KnownPeople,
 }
 
 /// Joins the directories, the most important first. For a single one, the result is that of [`crate::prepare()`].
@@ -101,15 +88,12 @@ pub fn merge(shares: Vec<Share>) -> Merged {
     let shares = named(shares);
     let (shares, contested) = without_contested(shares);
     let (shares, mut notes) = spare(shares);
-    let (shares, more) = one_per_address(leaving_as_imported(shares));
+    let (shares, more) = one_per_address(shares);
     notes.extend(more);
     let (shares, draft) = joined(shares, contested, notes);
     let draft = validate::refuse(one_per_external_id(draft));
-    let vanished: HashSet<ExternalId> =
-        shares.iter().flat_map(|share| share.decided.vanished.iter().cloned()).collect();
-    let known = shares.iter().map(|share| share.known.len()).sum();
-    let parts = shares.into_iter().map(|share| part(share, &draft.people)).collect();
-    Merged { prepared: finish(draft, &vanished, known, Cursor::default()), parts }
+    let part = |share: Share| MergePart { name: share.source.name, staying: share.staying };
+    Merged { prepared: finish(draft, Cursor::default()), parts: shares.into_iter().map(part).collect() }
 }
 
 /// Objections to an import because of one directory, which the total would not show.
@@ -247,51 +231,27 @@ fn reason_to_spare(person: &Person, at: usize, shares: &[Share]) -> Option<(Seve
     ))
 }
 
-/// Makes people leave under the id of the directory they were imported from.
-fn leaving_as_imported(mut shares: Vec<Share>) -> Vec<Share> {
-    for Share { decided: Decided { draft, vanished, .. }, known, .. } in &mut shares {
-        let imported_as = |id: &ExternalId| known.imported_as(id).unwrap_or(id).clone();
-        for person in draft.people.iter_mut().filter(|person| person.fate == Fate::Leaves) {
-            person.external_id = imported_as(&person.external_id);
-        }
-        *vanished = vanished.iter().map(imported_as).collect();
-    }
-    shares
-}
-
 /// Lists each address once, under one id. The groups of all directories refer to the person by that id.
 fn one_per_address(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
     let winners = winners(&shares);
-    let mut carried: FastSet<Email> = shares
-        .iter()
-        .flat_map(|share| staying(&share.decided.draft.people))
-        .filter_map(|person| {
-            person.email.clone().filter(|email| winners.get(email) == Some(&person.external_id))
-        })
-        .collect();
     let mut notes = Vec::new();
     for share in &mut shares {
         let mut instead = elsewhere(share, &winners);
-        let Share { source, decided: Decided { draft, .. }, known_after, .. } = share;
-        draft.people.retain_mut(|person| {
-            let Some((email, winner)) = person.email.as_ref().and_then(|email| winners.get_key_value(email)) else {
-                return true;
-            };
-            if person.fate == Fate::Leaves || *winner == person.external_id {
+        let Share { source, decided: Decided { draft, .. }, .. } = share;
+        draft.people.retain(|person| {
+            let winner = person.email.as_ref().and_then(|email| winners.get(email));
+            let Some(winner) = winner.filter(|winner| **winner != person.external_id) else { return true };
+            if person.fate == Fate::Leaves {
                 return true;
             }
             instead.insert(person.external_id.clone(), winner.clone());
-            let is_first = carried.insert(email.clone());
-            let reason = if is_first {
-                "imported under the external id of a directory that no longer has the person: the organization knows the person by it"
-            } else {
-                "another directory of the merge has the same address; its account and external id are used"
-            };
-            notes.push(Note::info(Step::Duplicates, label(source, person.label()), reason));
-            person.external_id = winner.clone();
-            is_first
+            notes.push(Note::info(
+                Step::Duplicates,
+                label(source, person.label()),
+                "another directory of the merge has the same address; its account and external id are used",
+            ));
+            false
         });
-        known_after.import_as(&instead);
         if !instead.is_empty() {
             draft.groups = with_members(std::mem::take(&mut draft.groups), |id| {
                 Some(instead.get(id).unwrap_or(id).clone())
@@ -321,36 +281,14 @@ fn elsewhere(share: &Share, winners: &FastMap<Email, ExternalId>) -> FastMap<Ext
     alone.filter(|(id, winner)| id != winner).collect()
 }
 
-/// External id under which each address is imported: the one it was imported under last time, because the server knows a
-/// member by the id it had first; else the first directory's. An id that now stands for another person no longer counts.
+/// External id under which each address is imported: the first directory's.
 fn winners(shares: &[Share]) -> FastMap<Email, ExternalId> {
-    let means = |id: &ExternalId, email: &Email| {
-        shares.iter().filter_map(|share| share.living.get(id)).all(|other| other.as_ref() == Some(email))
-    };
-    let mut winners: FastMap<Email, (&ExternalId, Choice)> = FastMap::default();
-    for share in shares {
-        for person in staying(&share.decided.draft.people) {
-            let Some(email) = &person.email else { continue };
-            let known = share.known.imported_as(&person.external_id).filter(|id| means(id, email));
-            let choice = match known {
-                Some(id) => (id, Choice::Known),
-                None => (&person.external_id, Choice::New),
-            };
-            let winner = winners.entry(email.clone()).or_insert(choice);
-            if winner.1 == Choice::New && choice.1 == Choice::Known {
-                *winner = choice;
-            }
-        }
+    let mut winners = FastMap::default();
+    for person in shares.iter().flat_map(|share| staying(&share.decided.draft.people)) {
+        let Some(email) = &person.email else { continue };
+        winners.entry(email.clone()).or_insert_with(|| person.external_id.clone());
     }
-    winners.into_iter().map(|(email, (id, _))| (email, id.clone())).collect()
-}
-
-/// Reason for choosing an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
-    /// The organization already has it.
-    Known,
-    New,
+    winners
 }
 
 /// Replaces members' ids in groups, or drops the members; groups that share a list share the new one.
@@ -415,12 +353,4 @@ fn one_per_external_id(mut draft: Draft) -> Draft {
         )
     }));
     draft
-}
-
-fn part(share: Share, people: &[Person]) -> MergePart {
-    let Share { source, decided: Decided { vanished, cursor, .. }, known, known_after, staying, .. } = share;
-    let gone =
-        people.iter().filter(|person| person.fate == Fate::Leaves && vanished.contains(&person.external_id));
-    let missing = Missing { people: gone.map(Person::label).collect(), known: known.len() };
-    MergePart { name: source.name, cursor, staying, missing, known: known_after }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::entry::Email;
 use crate::import::{ImportGroup, ImportMember, ImportRequest};
 use crate::note::{Note, Noted, Step};
-use crate::prepare::{BadRecord, Fate, Missing, Person, Prepared, PreparedGroup};
+use crate::prepare::{BadRecord, Fate, Person, Prepared, PreparedGroup};
 use crate::rules::{ExistingMembers, ImportSize, Newcomers, Rules};
 use crate::snapshot::Cursor;
 
@@ -79,20 +79,11 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// Entries that had to be left out because they are invalid.
     pub bad_records: Vec<BadRecord>,
-    /// People who leave because they are missing from the directory.
-    pub missing: Missing,
-}
-
-impl Prepared {
-    /// Whether the plan depends on the kind of server: it does if somebody leaves whose address is unknown.
-    pub fn depends_on_server(&self) -> bool {
-        self.people.iter().any(|person| person.email.is_none())
-    }
 }
 
 /// Lays out the import.
 pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
-    let Prepared { people, groups, notes, bad_records, missing, cursor } = prepared;
+    let Prepared { people, groups, notes, bad_records, cursor } = prepared;
     let (people, notes) = addressable(people, notes, target.server);
     let members: Vec<ImportMember> = people.into_iter().map(member).collect();
     let groups: Vec<ImportGroup> = groups.into_iter().map(group).collect();
@@ -103,7 +94,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
     };
     let requests = requests(groups, members, rules);
     let digest = digest(&requests, target);
-    Plan { requests, digest, summary, cursor, notes, bad_records, missing }
+    Plan { requests, digest, summary, cursor, notes, bad_records }
 }
 
 /// Drops people whom Vaultwarden cannot be told about, because they have no address.
@@ -156,7 +147,7 @@ fn requests(groups: Vec<ImportGroup>, members: Vec<ImportMember>, rules: &Rules)
 
 /// Whether this many entries are sent in several requests. Never together with overwriting, which would remove
 /// everybody who is not in the same request; [`crate::check`] refuses the combination.
-pub(crate) fn is_split(entries: usize, rules: &Rules) -> bool {
+fn is_split(entries: usize, rules: &Rules) -> bool {
     rules.size == ImportSize::Batches && entries > BATCH_SIZE && rules.existing == ExistingMembers::Keep
 }
 
@@ -212,14 +203,5 @@ impl Plan {
     /// Digest to remember, if there is anything to send.
     pub fn digest_of_requests(&self) -> Option<&str> {
         (!self.requests.is_empty()).then(|| self.digest.as_str())
-    }
-
-    /// Addresses and ids of people who would be removed.
-    pub fn leavers(&self) -> impl Iterator<Item = (&Option<Email>, &crate::entry::ExternalId)> {
-        self.requests
-            .iter()
-            .flat_map(|request| &request.members)
-            .filter(|member| member.deleted)
-            .map(|member| (&member.email, &member.external_id))
     }
 }

@@ -1,5 +1,5 @@
-//! Cases as data: each folder under `tests/cases` holds a `case.json` (a snapshot of a directory, rules, state from
-//! earlier runs, the server) and a `plan.snap` (the import, the notes, the verdict). Review changes with
+//! Cases as data: each folder under `tests/cases` holds a `case.json` (a snapshot of a directory, rules, the server) and a
+//! `plan.snap` (the import, the notes, the findings of the check). Review changes with
 //! `cargo insta review`.
 #![allow(
     missing_docs,
@@ -13,15 +13,13 @@
 use std::fs;
 use std::path::Path;
 
-use bwdc_core::check::{Removals, ServerLimits, Verdict, check};
+use bwdc_core::check::{ServerLimits, check};
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status, User};
 use bwdc_core::filter::{NativeQuery, SetFilter, parse};
-use bwdc_core::known::KnownPeople;
 use bwdc_core::note::by_cause;
+use bwdc_core::organization::requests::Extent;
 use bwdc_core::plan::{Server, Target};
-use bwdc_core::rules::{
-    BadRecords, DisabledUsers, ExistingMembers, ImportSize, MissingPeople, Nesting, Newcomers, Rules,
-};
+use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, ImportSize, Nesting, Newcomers, Rules};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use bwdc_core::{plan, prepare};
 use serde::Deserialize;
@@ -34,17 +32,6 @@ struct Case {
     about: String,
     #[serde(default)]
     rules: CaseRules,
-    #[serde(default)]
-    known: Vec<(String, String)>,
-    /// Known people as the program stores them, with the population.
-    #[serde(default)]
-    known_before: Option<KnownPeople>,
-    #[serde(default)]
-    population: Option<String>,
-    #[serde(default)]
-    changes_only: bool,
-    #[serde(default)]
-    allow_removals: Option<usize>,
     #[serde(default)]
     vaultwarden: bool,
     #[serde(default)]
@@ -67,7 +54,6 @@ struct CaseRules {
     invite: bool,
     skip_bad_records: bool,
     all_groups_nest: bool,
-    remove_missing: bool,
 }
 
 #[derive(Deserialize)]
@@ -101,12 +87,12 @@ impl CaseRules {
             user_filter: set(&self.user_filter),
             group_filter: set(&self.group_filter),
             disabled: if self.remove_disabled { DisabledUsers::Remove } else { defaults.disabled },
-            missing: if self.remove_missing { MissingPeople::Remove } else { defaults.missing },
             existing: if self.overwrite_existing { ExistingMembers::Overwrite } else { defaults.existing },
             size: if self.large_import { ImportSize::Batches } else { defaults.size },
             newcomers: if self.invite { Newcomers::Invite } else { defaults.newcomers },
             bad_records: if self.skip_bad_records { BadRecords::Skip } else { defaults.bad_records },
             nesting: if self.all_groups_nest { Nesting::AllGroups } else { defaults.nesting },
+            ..defaults
         }
     }
 }
@@ -137,37 +123,27 @@ fn outcome(case: Case) -> Value {
         others: case.others.iter().map(user).collect(),
         groups: case.groups.iter().map(group).collect(),
         other_groups: Vec::new(),
-        coverage: if case.changes_only { Coverage::Changes } else { Coverage::Full },
-        population: case.population,
-        place: None,
-        created: Default::default(),
-        server_time: None,
+        coverage: Coverage::Full,
+        population: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };
     let rules = case.rules.into_rules();
-    let addresses = || case.known.into_iter().map(|(id, email)| (ExternalId::from(id), email)).collect();
-    let known: KnownPeople = case.known_before.unwrap_or_else(addresses);
     let target = Target {
         api_url: "https://api.example".into(),
         organization_id: "org".into(),
         server: if case.vaultwarden { Server::Vaultwarden } else { Server::Official },
     };
-    let plan = plan(prepare(snapshot.in_canonical_order(), &rules, &known), &rules, &target);
+    let plan = plan(prepare(snapshot.in_canonical_order(), &rules), &rules, &target);
     let limits = if case.cloud { ServerLimits::Cloud } else { ServerLimits::SelfHosted };
-    let removals = case.allow_removals.map_or(Removals::Few, Removals::UpTo);
-    let verdict = match check(&plan, &rules, limits, removals, None) {
-        Verdict::Blocked(findings) => {
-            json!(findings.iter().map(|f| format!("blocked: {}", f.problem)).collect::<Vec<_>>())
-        }
-        other => json!(format!("{other:?}")),
-    };
+    let findings = check(&plan, &rules, limits, Extent::Everything);
+    let findings: Vec<&str> = findings.iter().map(|finding| finding.problem.as_str()).collect();
     let notes: Vec<String> = by_cause(&plan.notes)
         .iter()
         .map(|note| format!("{:?}: {}: {}", note.severity, note.reason, note.entries.join(" | ")))
         .collect();
     let bad_records: Vec<&str> = plan.bad_records.iter().map(|bad| bad.problem.as_str()).collect();
-    json!({ "requests": plan.requests, "notes": notes, "badRecords": bad_records, "verdict": verdict })
+    json!({ "requests": plan.requests, "notes": notes, "badRecords": bad_records, "findings": findings })
 }
 
 #[test]

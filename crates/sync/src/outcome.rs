@@ -10,7 +10,7 @@ use bwdc_core::organization::changes::{Changes, Code, Stopped, Warning};
 use bwdc_core::organization::limits::LimitName;
 use bwdc_core::organization::pending::HeldByLimit;
 use bwdc_core::plan::{ImportSummary, Plan};
-use bwdc_core::prepare::{BadRecord, Fate, Missing};
+use bwdc_core::prepare::{BadRecord, Fate};
 use bwdc_core::snapshot::Cursor;
 use bwdc_store::runs::RunCounts;
 
@@ -139,7 +139,6 @@ pub(crate) fn nothing_read() -> Prepared {
         groups: Vec::new(),
         notes: SyncOutcome::nothing().notes,
         bad_records: Vec::new(),
-        missing: Missing::default(),
         cursor: Cursor::default(),
     }
 }

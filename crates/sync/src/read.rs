@@ -7,7 +7,6 @@ use bwdc_connect::directory::{
     self, AnyDirectory, Ask, Directory as _, Others, Progress, ReadExtent, ReadScope,
 };
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_core::known::KnownPeople;
 use bwdc_core::merge::{self, MergePart, MergeSource, Merged, Share};
 use bwdc_core::organization::directory::GroupsRead;
 use bwdc_core::rules::ExistingMembers;
@@ -88,7 +87,7 @@ async fn read_alone(
         ReadPurpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
     };
     let source = snapshot(instance, Ask { scope, extent, others: Others::Always }, context).await?;
-    let prepared = bwdc_core::prepare(source.snapshot.clone(), &instance.rules, &KnownPeople::default());
+    let prepared = bwdc_core::prepare(source.snapshot.clone(), &instance.rules);
     let groups_read = match (scope.has_groups(), source.snapshot.coverage) {
         (false, _) => GroupsRead::No,
         (true, Coverage::Full) => GroupsRead::Completely,
@@ -104,7 +103,7 @@ async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRea
     let sources = all(read)?;
     let share = |(opened, source): (&Opened<'_>, &SourceRead)| {
         let name = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
-        Share::of(name, source.snapshot.clone(), &opened.instance.rules, KnownPeople::default())
+        Share::of(name, source.snapshot.clone(), &opened.instance.rules)
     };
     let shares = opened.iter().zip(&sources).map(share).collect();
     let Merged { prepared, parts } = merge::merge(shares);

@@ -132,7 +132,7 @@ pub enum PeopleRead {
 }
 
 impl DirectoryNow {
-    /// Joins what was read with what was decided about it. `prepared` must be made without known people: the ledger knows them.
+    /// Joins what was read with what was decided about it.
     pub fn of(parts: &[Part<'_>], prepared: &Prepared, groups_read: GroupsRead) -> Self {
         let imported: FastMap<&ExternalId, &Option<Email>> = prepared
             .people

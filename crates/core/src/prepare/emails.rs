@@ -2,17 +2,16 @@
 
 use super::{Draft, Fate, Person};
 use crate::entry::Email;
-use crate::known::KnownPeople;
 use crate::note::{Note, Step};
 use crate::text::control_character;
 
 /// Length of the longest address that the server accepts, in UTF-16 code units as it counts them.
 const LONGEST_EMAIL: usize = 256;
 
-/// Fills in the last known address of leavers who have lost theirs, so that a filter can be applied to them.
-pub(super) fn fill_in(mut draft: Draft, known: &KnownPeople) -> Draft {
+/// Drops addresses of leavers that the server would not accept; it would refuse the whole import.
+pub(super) fn drop_unusable(mut draft: Draft) -> Draft {
     for person in draft.people.iter_mut().filter(|person| person.fate == Fate::Leaves) {
-        person.email = usable(person.email.take()).or_else(|| usable(known.email(&person.external_id)));
+        person.email = person.email.take().filter(is_usable);
     }
     draft
 }
@@ -42,11 +41,6 @@ fn reason_to_drop(person: &Person) -> Option<&'static str> {
 
 fn is_too_long(email: &Email) -> bool {
     email.as_str().encode_utf16().count() > LONGEST_EMAIL
-}
-
-/// Drops an address of a leaver that the server would not accept; it would refuse the whole import.
-fn usable(email: Option<Email>) -> Option<Email> {
-    email.filter(is_usable)
 }
 
 pub(super) fn is_usable(email: &Email) -> bool {

@@ -5,15 +5,11 @@ mod emails;
 mod filters;
 pub mod flatten;
 mod groups;
-mod missing;
 pub(crate) mod validate;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-pub use self::missing::Missing;
 use crate::entry::{Email, ExternalId, FoundAs, Group, Status, User};
-use crate::known::KnownPeople;
 use crate::note::Note;
 use crate::rules::{DisabledUsers, Rules};
 use crate::snapshot::{Cursor, Snapshot};
@@ -29,8 +25,6 @@ pub struct Prepared {
     pub notes: Vec<Note>,
     /// Entries that cannot be imported; they are in neither list.
     pub bad_records: Vec<BadRecord>,
-    /// People who leave because they are missing from the directory.
-    pub missing: Missing,
     /// Passed on to the commit.
     pub cursor: Cursor,
 }
@@ -94,42 +88,35 @@ pub(crate) struct Draft {
 #[derive(Clone, Debug)]
 pub(crate) struct Decided {
     pub(crate) draft: Draft,
-    /// People who leave because they are missing, unless a later step objects.
-    pub(crate) vanished: HashSet<ExternalId>,
     pub(crate) cursor: Cursor,
 }
 
 /// Decides who is imported. Never fails: a problem is kept as a [`BadRecord`] for [`crate::check()`].
-pub fn prepare(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Prepared {
-    let Decided { draft, vanished, cursor } = decide(snapshot, rules, known);
-    finish(draft, &vanished, known.len(), cursor)
+pub fn prepare(snapshot: Snapshot, rules: &Rules) -> Prepared {
+    let Decided { draft, cursor } = decide(snapshot, rules);
+    finish(draft, cursor)
 }
 
-/// Runs every step but the last, which counts.
-pub(crate) fn decide(snapshot: Snapshot, rules: &Rules, known: &KnownPeople) -> Decided {
-    let gone = missing::vanished(&snapshot, known, rules);
-    let vanished = gone.iter().map(|user| user.external_id.clone()).collect();
-    let Snapshot { mut users, others, groups, other_groups, mut notes, cursor, .. } = snapshot;
-    users.extend(gone.iter().cloned());
+/// Runs every step.
+pub(crate) fn decide(snapshot: Snapshot, rules: &Rules) -> Decided {
+    let Snapshot { users, others, groups, other_groups, notes, cursor, .. } = snapshot;
     let taken = duplicates::addresses_in_use(&users, &others, rules);
-    notes.extend(missing::renamed(&gone, &taken));
     let draft = Draft { notes, ..Draft::default() };
     let draft = groups::resolve(draft, &users, &others, groups, other_groups, rules);
     let draft = Draft { people: people(users, rules), ..draft };
-    let draft = emails::fill_in(draft, known);
+    let draft = emails::drop_unusable(draft);
     let draft = filters::people(draft, rules);
     let draft = filters::only_group_members(draft, rules);
     let draft = emails::require(draft);
     let draft = duplicates::resolve(draft, &taken);
     let draft = validate::refuse(draft);
-    Decided { draft, vanished, cursor }
+    Decided { draft, cursor }
 }
 
-/// Runs the last step: counts the people who leave because they are missing, and how many were known.
-pub(crate) fn finish(draft: Draft, vanished: &HashSet<ExternalId>, known: usize, cursor: Cursor) -> Prepared {
-    let (draft, missing) = missing::counted(draft, vanished, known);
+/// Makes the result of a draft that is complete.
+pub(crate) fn finish(draft: Draft, cursor: Cursor) -> Prepared {
     let Draft { people, groups, notes, bad_records } = draft;
-    Prepared { people, groups, notes, bad_records, missing, cursor }
+    Prepared { people, groups, notes, bad_records, cursor }
 }
 
 fn people(users: Vec<User>, rules: &Rules) -> Vec<Person> {

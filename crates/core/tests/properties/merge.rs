@@ -2,34 +2,18 @@
 
 use bwdc_core::merge::{self, MergeSource, Merged, Share};
 use bwdc_core::prepare::{Fate, Person, Prepared};
-use bwdc_core::rules::{ExistingMembers, MissingPeople};
+use bwdc_core::rules::ExistingMembers;
 
 use super::*;
 
-/// Directories whose people overlap in ids and addresses, with the known people of each.
+/// Directories whose people overlap in ids and addresses.
 fn worlds() -> impl Strategy<Value = Vec<World>> {
-    let removing = prop_oneof![Just(MissingPeople::Keep), Just(MissingPeople::Remove)];
-    prop::collection::vec((world(), removing), 2..4).prop_map(|worlds| {
-        let with_population = worlds.into_iter().map(|(mut world, missing)| {
-            world.rules.missing = missing;
-            world.snapshot.population = Some("p".to_owned());
-            world.known = known_before(&world.known);
-            world
-        });
-        with_population.collect()
-    })
-}
-
-/// Known people as the last complete read of the same directory would have left them.
-fn known_before(known: &KnownPeople) -> KnownPeople {
-    let mut value = serde_json::to_value(known).unwrap();
-    value["population"] = "p".into();
-    serde_json::from_value(value).unwrap()
+    prop::collection::vec(world(), 2..4)
 }
 
 /// Directories whose ids belong to one directory each, as usual.
 fn apart(mut worlds: Vec<World>) -> Vec<World> {
-    for (at, World { snapshot, known, .. }) in worlds.iter_mut().enumerate() {
+    for (at, World { snapshot, .. }) in worlds.iter_mut().enumerate() {
         let id = |id: &ExternalId| ExternalId::from(format!("{at}-{id}"));
         snapshot
             .users
@@ -37,14 +21,13 @@ fn apart(mut worlds: Vec<World>) -> Vec<World> {
             .chain(&mut snapshot.others)
             .for_each(|user| user.external_id = id(&user.external_id));
         snapshot.groups.iter_mut().for_each(|group| group.external_id = id(&group.external_id));
-        *known = KnownPeople::default();
     }
     worlds
 }
 
 fn share(at: usize, world: &World) -> Share {
     let source = MergeSource { name: format!("dir{at}"), prefix: String::new() };
-    Share::of(source, world.snapshot.clone().in_canonical_order(), &world.rules, world.known.clone())
+    Share::of(source, world.snapshot.clone().in_canonical_order(), &world.rules)
 }
 
 fn merged(worlds: &[World]) -> Merged {
@@ -52,7 +35,7 @@ fn merged(worlds: &[World]) -> Merged {
 }
 
 fn alone(world: &World) -> Prepared {
-    prepare(world.snapshot.clone().in_canonical_order(), &world.rules, &world.known)
+    prepare(world.snapshot.clone().in_canonical_order(), &world.rules)
 }
 
 fn staying(people: &[Person]) -> impl Iterator<Item = &Person> {
@@ -155,73 +138,25 @@ proptest! {
         prop_assert_eq!(a.prepared.bad_records, b.prepared.bad_records);
     }
 
-    /// The order of the list decides which account's id is used, never who is imported; once it is decided, it does not
-    /// change.
+    /// The order of the list decides which account's id is used, never who is imported.
     #[test]
-    fn the_order_of_the_list_decides_ids_only_and_once(worlds in worlds()) {
-        let mut worlds = apart(worlds);
-        let first = merged(&worlds);
+    fn the_order_of_the_list_decides_ids_only(worlds in worlds()) {
+        let worlds = apart(worlds);
         let mut reversed = worlds.clone();
         reversed.reverse();
-        prop_assert_eq!(addresses(&first.prepared), addresses(&merged(&reversed).prepared));
-        for (world, part) in worlds.iter_mut().zip(&first.parts) {
-            world.known = part.known.clone();
-        }
-        worlds.reverse();
-        let ids = |prepared: &Prepared| -> BTreeSet<ExternalId> {
-            staying(&prepared.people).map(|person| person.external_id.clone()).collect()
-        };
-        prop_assert_eq!(ids(&first.prepared), ids(&merged(&worlds).prepared));
+        prop_assert_eq!(addresses(&merged(&worlds).prepared), addresses(&merged(&reversed).prepared));
     }
-}
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    /// People who stay anywhere keep the id that the organization knows, whatever happens to the accounts it came from;
-    /// people who are deleted everywhere leave under that id.
+    /// Of several accounts with one address, the account of the first directory that imports it.
     #[test]
-    fn people_keep_and_leave_under_the_id_they_were_imported_with(worlds in worlds(), fates in prop::collection::vec(0..4_u8, 120)) {
-        let mut worlds = apart(worlds);
-        for World { snapshot, rules, .. } in &mut worlds {
-            *rules = Rules::default();
-            snapshot.others.clear();
-            snapshot.groups.clear();
-            // No directory contradicts itself.
-            let (mut ids, mut emails) = (BTreeSet::new(), BTreeSet::new());
-            snapshot.users.retain(|user| {
-                ids.insert(user.external_id.clone()) && user.email.as_ref().is_none_or(|email| emails.insert(email.clone()))
+    fn the_first_directory_gives_the_id(worlds in worlds()) {
+        let worlds = apart(worlds);
+        let merged = merged(&worlds).prepared;
+        for person in staying(&merged.people) {
+            let first = worlds.iter().find_map(|world| {
+                staying(&alone(world).people).find(|other| other.email == person.email).map(|other| other.external_id.clone())
             });
-        }
-        let first = merged(&worlds);
-        let mut fates = fates.into_iter().cycle();
-        let mut left = Vec::new();
-        for (world, part) in worlds.iter_mut().zip(&first.parts) {
-            world.known = part.known.clone();
-            // Gone without a trace, deleted without an address, or unchanged.
-            world.snapshot.users.retain_mut(|user| match fates.next() {
-                Some(0) => false,
-                Some(1) if user.status != Status::Deleted => {
-                    left.extend(user.email.take());
-                    user.status = Status::Deleted;
-                    true
-                }
-                _ => true,
-            });
-        }
-        let second = merged(&worlds).prepared;
-        prop_assert!(first.prepared.bad_records.is_empty() && second.bad_records.is_empty());
-        let before: HashMap<Email, ExternalId> = staying(&first.prepared.people)
-            .filter_map(|person| Some((person.email.clone()?, person.external_id.clone()))).collect();
-        for person in staying(&second.people) {
-            let known = person.email.as_ref().and_then(|email| before.get(email));
-            prop_assert!(known.is_none_or(|id| *id == person.external_id), "{person:?} was {known:?}");
-        }
-        let alive: BTreeSet<_> = living(&worlds).filter_map(|user| user.email.clone()).collect();
-        let ids: BTreeSet<_> = second.people.iter().filter(|person| person.fate == Fate::Leaves)
-            .map(|person| person.external_id.clone()).collect();
-        for email in left.iter().filter(|email| !alive.contains(email)) {
-            prop_assert!(ids.contains(&before[email]), "{email} stays as {:?}", before[email]);
+            prop_assert_eq!(first.as_ref(), Some(&person.external_id));
         }
     }
 }
@@ -243,14 +178,11 @@ fn directory(users: Vec<User>) -> World {
         groups: Vec::new(),
         other_groups: Vec::new(),
         coverage: Coverage::Full,
-        population: Some("p".to_owned()),
-        place: None,
-        created: Default::default(),
-        server_time: None,
+        population: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };
-    World { snapshot, rules: Rules::default(), known: KnownPeople::default() }
+    World { snapshot, rules: Rules::default() }
 }
 
 fn crowd(name: &str, count: usize) -> World {
@@ -259,32 +191,14 @@ fn crowd(name: &str, count: usize) -> World {
     )
 }
 
-/// The loss of a small directory counts as many, however large the other one is.
-#[test]
-fn the_removal_limit_applies_to_each_directory() {
-    let mut before = vec![crowd("big", 1_000), crowd("small", 20)];
-    let parts = merged(&before).parts;
-    before[1].snapshot.users.clear();
-    for (world, part) in before.iter_mut().zip(parts) {
-        world.known = part.known;
-        world.rules.missing = MissingPeople::Remove;
-    }
-    let merged = merged(&before);
-    assert_eq!(merged.prepared.missing.people.len(), 20);
-    let findings = merge::check(&merged.parts, &before[0].rules, Removals::Few);
-    assert_eq!(findings.len(), 1);
-    assert!(findings[0].problem.starts_with("20 of the 20 people of the last complete read of dir1"));
-    assert!(merge::check(&merged.parts, &before[0].rules, Removals::UpTo(20)).is_empty());
-}
-
 #[test]
 fn overwriting_with_an_empty_directory_is_dangerous() {
     let merged = merged(&[crowd("a", 3), crowd("b", 0)]);
     let overwrite = Rules { existing: ExistingMembers::Overwrite, ..Rules::default() };
-    let findings = merge::check(&merged.parts, &overwrite, Removals::Few);
+    let findings = merge::check(&merged.parts, &overwrite);
     assert_eq!(findings.len(), 1);
     assert!(findings[0].problem.starts_with("No active people were found in dir1, and"));
-    assert!(merge::check(&merged.parts, &Rules::default(), Removals::Few).is_empty());
+    assert!(merge::check(&merged.parts, &Rules::default()).is_empty());
 }
 
 #[test]
@@ -322,7 +236,7 @@ fn prefixes_keep_names_apart_and_count_towards_the_length() {
     b.snapshot.groups = vec![group("2", "Admins"), group("3", &"x".repeat(95))];
     let mut shares = vec![share(0, &a)];
     let source = MergeSource { name: "dir1".to_owned(), prefix: "Berlin / ".to_owned() };
-    shares.push(Share::of(source, b.snapshot, &b.rules, b.known));
+    shares.push(Share::of(source, b.snapshot, &b.rules));
     let prepared = merge::merge(shares).prepared;
     let names: Vec<_> = prepared.groups.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(names, ["Admins", "Berlin / Admins"]);

@@ -7,7 +7,7 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use super::compute::Question;
 use super::people::People;
 use super::{
-    Action, Cause, Edge, GroupAction, GroupChange, Hold, Renamed, Resend, SlotId, UnchangedGroup, Vanished,
+    Action, KeptBy, Cause, Edge, GroupAction, GroupChange, Hold, Renamed, Resend, SlotId, UnchangedGroup, Vanished,
 };
 use crate::entry::ExternalId;
 use crate::organization::directory::{DirectoryNow, GroupsRead};
@@ -91,7 +91,7 @@ struct Comparison<'a> {
     slots_by_id: FastMap<&'a ExternalId, SlotId>,
     /// Members whose memberships in groups end with theirs in the organization.
     removed: FastSet<SlotId>,
-    /// Members whose memberships in groups stay as they are: they may return, or stay although they would leave.
+    /// Members whose memberships in groups stay as they are: they may return, or are protected.
     frozen: FastSet<SlotId>,
     known_as: FastMap<SlotId, ExternalId>,
 }
@@ -113,7 +113,8 @@ impl<'a> Comparison<'a> {
         let mut frozen: FastSet<SlotId> = people.waiting.iter().map(|waiting| waiting.slot).collect();
         frozen
             .extend(people.changes.iter().filter(|change| change.grace.is_some()).map(|change| change.slot));
-        frozen.extend(people.kept.iter().map(|kept| kept.slot));
+        let protected = people.kept.iter().filter(|kept| kept.by == KeptBy::Protection);
+        frozen.extend(protected.map(|kept| kept.slot));
         Self {
             question,
             people,
