@@ -125,6 +125,8 @@ fn outcome(case: Case) -> Value {
         other_groups: Vec::new(),
         coverage: Coverage::Full,
         population: None,
+        place: None,
+        created: Default::default(),
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

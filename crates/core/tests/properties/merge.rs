@@ -179,6 +179,8 @@ fn directory(users: Vec<User>) -> World {
         other_groups: Vec::new(),
         coverage: Coverage::Full,
         population: None,
+        place: None,
+        created: Default::default(),
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

@@ -7,7 +7,8 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use super::compute::Question;
 use super::people::People;
 use super::{
-    Action, KeptBy, Cause, Edge, GroupAction, GroupChange, Hold, Renamed, Resend, SlotId, UnchangedGroup, Vanished,
+    Action, Cause, Edge, GroupAction, GroupChange, Hold, KeptBy, Renamed, Resend, SlotId, UnchangedGroup,
+    Vanished,
 };
 use crate::entry::ExternalId;
 use crate::organization::directory::{DirectoryNow, GroupsRead};
