@@ -31,6 +31,7 @@ mod many;
 mod merge;
 mod migration;
 mod missing;
+mod organization;
 mod owner;
 mod plan;
 mod ranges;

@@ -1,0 +1,73 @@
+//! Vaultwarden, which can only be imported into and knows people by address.
+
+use bwdc_sandbox::{Edit, Flavour, Status};
+
+use super::{directory, scene, set};
+
+/// The leaver has another address in the directory by now: sent with it, nobody would be found.
+#[test]
+fn a_leaver_whose_address_changed() {
+    let (organization, instance) = scene(Flavour::Vaultwarden, "1,a@x.org,\n2,b@x.org,\n", "g,All,1;2\n");
+    instance.run(&["sync"]).ok();
+    directory(&instance, "1,new@x.org,left\n2,b@x.org,\n", "g,All,2\n");
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails(), ["a@x.org", "b@x.org"]);
+    assert_eq!(organization.active(), ["b@x.org"]);
+    assert_eq!(organization.active_in("All"), ["b@x.org"]);
+}
+
+/// The old address leaves, the new one comes into the old one's groups, and leaves in its turn.
+#[test]
+fn an_address_that_changed() {
+    let (organization, instance) = scene(Flavour::Vaultwarden, "1,a@x.org,\n2,b@x.org,\n", "g,All,1;2\n");
+    set(&instance, "sync.removeMissing", "true");
+    instance.run(&["sync"]).ok();
+    directory(&instance, "1,new@x.org,\n2,b@x.org,\n", "g,All,1;2\n");
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.active(), ["b@x.org", "new@x.org"]);
+    assert_eq!(organization.group("All"), ["b@x.org", "new@x.org"]);
+    assert!(organization.changes_of(|| drop(instance.run(&["sync"]).ok())).is_empty());
+    directory(&instance, "2,b@x.org,\n", "g,All,2\n");
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.active(), ["b@x.org"]);
+    assert_eq!(organization.active_in("All"), ["b@x.org"]);
+}
+
+/// An import of everybody would restore whoever an administrator has revoked: only the joiner is sent.
+#[test]
+fn an_unrelated_joiner_restores_nobody() {
+    let (organization, instance) = scene(Flavour::Vaultwarden, "1,a@x.org,\n2,b@x.org,\n", "g,All,1;2\n");
+    instance.run(&["sync"]).ok();
+    organization.sandbox.edit(Edit::Revoke("b@x.org".into())).unwrap();
+    directory(&instance, "1,a@x.org,\n2,b@x.org,\n3,c@x.org,\n", "g,All,1;2;3\n");
+    let ran = instance.run(&["sync"]).ok();
+    assert!(ran.out.contains("1 group(s) and 1 user(s)"), "{}", ran.out);
+    assert_eq!(organization.member("b@x.org").unwrap().status, Status::Revoked);
+    assert_eq!(organization.active(), ["a@x.org", "c@x.org"]);
+    // The way to send everything again.
+    instance.run(&["clear-cache"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.active(), ["a@x.org", "b@x.org", "c@x.org"]);
+}
+
+/// Whoever has left stays out whatever comes later, and is back with everything on return.
+#[test]
+fn leavers_stay_out_until_they_return() {
+    let (organization, instance) = scene(Flavour::Vaultwarden, "1,a@x.org,\n2,b@x.org,\n", "g,All,1;2\n");
+    set(&instance, "sync.removeMissing", "true");
+    instance.run(&["sync"]).ok();
+    for (users, groups, active) in [
+        ("1,a@x.org,\n", "g,All,1\n", &["a@x.org"][..]),
+        ("1,a@x.org,\n3,c@x.org,\n", "g,All,1;3\n", &["a@x.org", "c@x.org"]),
+        ("1,a@x.org,\n2,b@x.org,\n3,c@x.org,\n", "g,All,1;2;3\n", &["a@x.org", "b@x.org", "c@x.org"]),
+    ] {
+        directory(&instance, users, groups);
+        instance.run(&["sync"]).ok();
+        assert_eq!(organization.active(), active);
+        assert_eq!(organization.active_in("All"), active);
+        // Also where everything is sent.
+        instance.run(&["clear-cache"]).ok();
+        instance.run(&["sync"]).ok();
+        assert_eq!(organization.active(), active);
+    }
+}
