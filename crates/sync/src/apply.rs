@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use bwdc_core::changes::{ImportChange, LeftOut};
+use bwdc_core::changes::{ImportChange, LeftOut, Subject};
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::changes::Stopped;
+use bwdc_core::organization::ledger::Effect;
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::{Ledger, Step, requests};
@@ -88,7 +89,18 @@ pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result
     let mut done = if steps.is_empty() { Vec::new() } else { changes.told() };
     let ledger = match send(&mut decided, &steps).await {
         Ok(ledger) => ledger,
-        Err(unsent) => outcome_of(&mut decided, unsent).await?,
+        Err(unsent) => {
+            let acknowledged = steps.get(..unsent.acknowledged).unwrap_or_default();
+            match outcome_of(&mut decided, unsent).await {
+                Ok(ledger) => ledger,
+                Err(error) => {
+                    // No later run tells them: for it they are done.
+                    done.retain(|change| is_among(change, acknowledged));
+                    lines::changes(&done);
+                    return Err(error);
+                }
+            }
+        }
     };
     let Decision { known, changes } = &decided.decision;
     let ledger = ledger.finished(&known.question(), changes);
@@ -112,11 +124,13 @@ pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result
 struct Unsent {
     failed: FailedCall,
     ledger: Option<Ledger>,
+    /// Number of requests before it, which were carried out.
+    acknowledged: usize,
 }
 
 impl From<Error> for Unsent {
     fn from(error: Error) -> Self {
-        Self { failed: FailedCall::before(error), ledger: None }
+        Self { failed: FailedCall::before(error), ledger: None, acknowledged: 0 }
     }
 }
 
@@ -140,6 +154,7 @@ async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<
             return Err(Unsent {
                 failed: FailedCall { error: explained(error, number, steps.len()), ended },
                 ledger,
+                acknowledged: number - 1,
             });
         }
         ledger = ledger.after(step, now);
@@ -154,7 +169,7 @@ async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<
 /// What became of a request whose answer was lost: the organization is read until it is as planned. The ledger, if it is; the error, if
 /// it is not when the server has surely come to its end, or where nothing can be read.
 async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger> {
-    let Unsent { failed: FailedCall { error, ended }, ledger } = unsent;
+    let Unsent { failed: FailedCall { error, ended }, ledger, .. } = unsent;
     let is_live = decided.decision.known.roster.basis == Basis::Live;
     let (Some(ledger), ImportEnd::Unclear, true) = (ledger, ended, is_live) else { return Err(error) };
     let Some(first) = decided.opened.first() else { return Err(error) };
@@ -173,6 +188,24 @@ async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger>
     let files: Vec<&DataFile> = decided.opened.iter().map(|opened| &opened.context.file).collect();
     under_way::failed(&files, ImportEnd::Surely)?;
     Err(error)
+}
+
+/// Whether a change is done by these requests.
+fn is_among(change: &ImportChange, steps: &[Step]) -> bool {
+    let is_leaving = change.kind.is_leaving();
+    let is_it = |effect: &Effect| match (&change.subject, effect) {
+        (Subject::Person { email, .. }, Effect::Out { email: of, .. } | Effect::Grace { email: of, .. }) => {
+            is_leaving && email == of.as_str()
+        }
+        (Subject::Person { email, .. }, Effect::In { email: of, .. }) => !is_leaving && email == of.as_str(),
+        (Subject::Person { external_id, .. }, Effect::Renamed { to, .. }) => external_id.as_ref() == Some(to),
+        (
+            Subject::Group { external_id, .. },
+            Effect::Group { id, .. } | Effect::GroupRenamed { to: id, .. } | Effect::NoGroup(id),
+        ) => external_id == id,
+        _ => false,
+    };
+    steps.iter().flat_map(|step| &step.effects).any(is_it)
 }
 
 fn explained(error: Error, number: usize, count: usize) -> Error {

@@ -89,10 +89,14 @@ fn leavers_leave_although_the_seats_are_used_up() {
     let sent = organization.changes_of(|| {
         let words =
             ["Request 2 of 2 failed", "the next run goes on from there", "Cannot autoscale", "too few seats"];
-        instance.run(&["sync"]).fails(1, &words);
+        instance.run(&["sync", "--log-file", "bwdc.log"]).fails(1, &words);
     });
     assert_eq!(sent, [IMPORT, IMPORT]);
     assert_eq!(organization.emails(), ["a@x.org"]);
+    // Who has left is in the log, although the run failed; who has not come is not.
+    let log = std::fs::read_to_string(instance.folder.path().join("bwdc.log")).unwrap();
+    assert!(log.contains("event=remove email=b@x.org"), "{log}");
+    assert!(!log.contains("event=invite"), "{log}");
     organization.sandbox.set_seats(Seats { number: Some(4), ..Seats::default() });
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails(), ["a@x.org", "c@x.org", "d@x.org"]);
