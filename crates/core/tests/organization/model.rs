@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bwdc_core::entry::ExternalId;
 use bwdc_core::organization::changes::{Action, Changes, GroupAction, Hold};
 use bwdc_core::organization::roster::{Kind, Member, MemberId, Role, Roster};
 use bwdc_core::organization::settings::Absent;
@@ -96,7 +97,16 @@ fn members(world: &World, before: &Roster, leavers: Leavers) -> Result<(), Strin
             continue;
         }
         // Swapped addresses of somebody whom the filter leaves out: whose the member is, the model does not say.
-        if before.kind == Kind::Vaultwarden && world.excluded.contains(&soul) {
+        let is_of_excluded = |id: &ExternalId| {
+            world
+                .excluded
+                .iter()
+                .filter_map(|soul| world.accounts.get(soul))
+                .any(|account| account.id == id.as_str())
+        };
+        let is_unclear =
+            world.excluded.contains(&soul) || member.external_id.as_ref().is_some_and(is_of_excluded);
+        if before.kind == Kind::Vaultwarden && is_unclear {
             continue;
         }
         if world.must_leave(soul, member) && !is_owner && !is_out {

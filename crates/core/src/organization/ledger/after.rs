@@ -159,13 +159,15 @@ impl Ledger {
         if renamed.is_empty() {
             return;
         }
+        let given: HashSet<&ExternalId> = renamed.values().copied().collect();
         let taken = renamed.iter().filter_map(|(from, to)| Some((*from, *to, self.people.remove(*from)?)));
         let taken: Vec<(&ExternalId, &ExternalId, Record)> = taken.collect();
         for (from, to, mut record) in taken {
-            if is_left(to) {
-                // The id may be another human's from now on.
+            // The id is another human's from now on, or may be.
+            if is_left(to) || given.contains(from) {
                 record.ids.remove(from);
-            } else {
+            }
+            if !is_left(to) {
                 record.ids.entry(to.clone()).or_insert(Sight { first: now, last: now, created: None });
             }
             self.people.insert(to.clone(), record);

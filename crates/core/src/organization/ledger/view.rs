@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
-use super::{Afterwards, Doubt, Ledger, RevokedBy, Standing};
+use super::{Afterwards, Doubt, Due, Ledger, RevokedBy, Standing};
 use crate::entry::ExternalId;
 use crate::organization::changes::{Changes, Question};
 use crate::organization::moment::Span;
@@ -10,6 +10,7 @@ use crate::organization::roster::{
     Account, Basis, Former, Group, GroupId, Held, Kind, Member, MemberId, Role, Roster, Status,
 };
 use crate::organization::settings::VanishedGroups;
+use crate::rules::ExistingMembers;
 
 impl Ledger {
     /// Organization as our imports left it, for a server that cannot be read.
@@ -46,7 +47,7 @@ impl Ledger {
     /// Groups whose memberships must be read before [`changes()`](crate::organization::changes()) is asked again; `changes` is its first
     /// answer. The question's roster has all members, and all groups without their memberships. `plan` reads those of all groups with an external id instead.
     ///
-    /// These are: groups whose import differs from the ledger, groups that were never read, and of the others in turn so many that each is
+    /// These are: groups whose import differs from the ledger, groups that were never read, all where everything is sent, and of the others in turn so many that each is
     /// read within `sync.verifyEvery`.
     pub fn to_read(question: &Question<'_>, changes: &Changes) -> Vec<GroupId> {
         let mut wanted: Vec<GroupId> =
@@ -54,11 +55,13 @@ impl Ledger {
         let Question { roster, ledger, settings, directory, .. } = question;
         let of_directory: FastSet<&ExternalId> =
             directory.groups.iter().map(|group| &group.external_id).collect();
+        // An import of everything names all members of each group.
+        let sends_all = ledger.due == Due::Everything || settings.existing == ExistingMembers::Overwrite;
         let is_needed = |id: &ExternalId| {
             let record = ledger.groups.get(id);
             let is_ended = settings.vanished_groups != VanishedGroups::Keep && record.is_some();
             let was_never_read = record.is_none_or(|record| record.verified.is_none());
-            was_never_read && (is_ended || of_directory.contains(id))
+            (was_never_read || sends_all) && (is_ended || of_directory.contains(id))
         };
         for group in roster.groups() {
             let is_protected = settings.protect.groups.contains(&group.name.to_lowercase());
