@@ -92,7 +92,10 @@ impl Ledger {
     ) {
         let record = self.people.entry(imported_as.clone()).or_insert_with(|| Record::new(email));
         record.standing = Standing::In;
-        record.ids.insert(id.clone(), Sight { first: now, last: now, created: None });
+        // Whose place is not read is missing in no read: not seen until then, as far as the organization's own id tells.
+        if place.is_some() || id != imported_as {
+            record.ids.insert(id.clone(), Sight { first: now, last: now, created: None });
+        }
         record.places.extend(place.cloned());
         if let Some(place) = place {
             self.places.insert(place.clone(), now);
