@@ -2,6 +2,7 @@
 
 mod changed_by_hand;
 mod leaving;
+mod upgrade;
 mod vaultwarden;
 mod who;
 
