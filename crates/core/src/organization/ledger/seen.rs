@@ -12,6 +12,7 @@ use crate::organization::identity::{Human, Wanted};
 use crate::organization::limits::{LimitName, Outcome, key_of};
 use crate::organization::moment::Moment;
 use crate::organization::roster::{Basis, Held, Kind, Member, Status};
+use crate::snapshot::Coverage;
 
 impl Ledger {
     /// The ledger to store when every request was acknowledged, or when there was none to send. `self` is the one after the last
@@ -95,9 +96,12 @@ impl Ledger {
             sight.last = *now;
             sight.created = created.or(sight.created);
         }
-        let places = human.sources.iter().filter_map(|source| directory.sources.get(*source)?.place.clone());
-        record.places.retain(|place| !covered.contains(place));
-        record.places.extend(places);
+        // Whoever is seen in a complete read is where this read says, and in no place of former settings that nothing reads any more:
+        // there nobody would ever be missing.
+        let sources = || human.sources.iter().filter_map(|source| directory.sources.get(*source));
+        let is_whole = sources().any(|source| source.coverage == Coverage::Full);
+        record.places.retain(|place| !is_whole && !covered.contains(place));
+        record.places.extend(sources().filter_map(|source| source.place.clone()));
         if human.wanted == Wanted::Imported {
             record.matched = Some(directory.filters_of(&human.sources));
         }
