@@ -188,3 +188,31 @@ fn disabled_people_leave_although_a_filter_drops_them() {
         assert!(organization.changes_of(|| drop(instance.run(&["sync"]).ok())).is_empty());
     }
 }
+
+/// Paths that changed with the directory: whoever leaves the new place leaves, although nobody reads the old one any more.
+#[test]
+fn people_of_a_directory_with_other_paths_leave_too() {
+    let slapd = Slapd::with(&ldif::small(8, 0, 0));
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    set(&instance, "sync.removeMissing", "true");
+    set(&instance, "ldap.externalIdAttribute", "entryUUID");
+    instance.run(&["sync"]).ok();
+    slapd.modify(&format!(
+        "dn: ou=staff,{}\nchangetype: add\nobjectClass: organizationalUnit\nou: staff\n\n",
+        ldif::SUFFIX
+    ));
+    for user in 0..8 {
+        slapd.modify(&format!(
+            "dn: uid=user{user},ou=people,{0}\nchangetype: modrdn\nnewrdn: uid=user{user}\ndeleteoldrdn: 1\n\
+             newsuperior: ou=staff,{0}\n\n",
+            ldif::SUFFIX
+        ));
+    }
+    set(&instance, "sync.userPath", "ou=staff");
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.active().len(), 8);
+    slapd.modify(&format!("dn: uid=user1,ou=staff,{}\nchangetype: delete\n\n", ldif::SUFFIX));
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.active().len(), 7);
+}
