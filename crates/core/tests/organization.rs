@@ -11,6 +11,8 @@
 mod documents;
 #[path = "organization/facts.rs"]
 mod facts;
+#[path = "organization/joined.rs"]
+mod joined;
 #[path = "organization/limited.rs"]
 mod limited;
 #[path = "organization/made.rs"]
@@ -23,6 +25,8 @@ mod named;
 mod ops;
 #[path = "organization/pending.rs"]
 mod pending;
+#[path = "organization/planned.rs"]
+mod planned;
 #[path = "organization/servers.rs"]
 mod servers;
 #[path = "organization/stateful.rs"]

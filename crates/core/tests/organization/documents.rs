@@ -9,7 +9,7 @@ use crate::ops::Op::*;
 use crate::today::{company, plan, settings};
 use crate::world::World;
 
-fn heading() -> Heading {
+pub(crate) fn heading() -> Heading {
     Heading {
         created_at: "2026-01-01T00:00:00Z".into(),
         expires_at: "2026-01-02T00:00:00Z".into(),

@@ -19,12 +19,12 @@ use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 
 use crate::made::{email, group, member, roster};
 
-fn source(place: &str, filters: &str) -> Source {
+pub(crate) fn source(place: &str, filters: &str) -> Source {
     let (place, covers) = (Some(Place::from(place)), Vec::new());
     Source { place, covers, coverage: Coverage::Full, filters: filters.to_owned() }
 }
 
-fn entry(id: &str, name: &str, state: State) -> Entry {
+pub(crate) fn entry(id: &str, name: &str, state: State) -> Entry {
     Entry {
         id: id.into(),
         email: Email::parse(&format!("{name}@x.org")),
@@ -35,41 +35,41 @@ fn entry(id: &str, name: &str, state: State) -> Entry {
     }
 }
 
-fn directory(people: &[Entry], sources: &[Source]) -> DirectoryNow {
+pub(crate) fn directory(people: &[Entry], sources: &[Source]) -> DirectoryNow {
     DirectoryNow { people: people.to_vec(), sources: sources.to_vec(), ..DirectoryNow::default() }
 }
 
 /// An organization, its ledger and a clock.
-struct Site {
-    server: Roster,
-    ledger: Ledger,
-    settings: Settings,
-    now: Moment,
+pub(crate) struct Site {
+    pub(crate) server: Roster,
+    pub(crate) ledger: Ledger,
+    pub(crate) settings: Settings,
+    pub(crate) now: Moment,
 }
 
 impl Site {
-    fn new(kind: Kind, settings: Settings) -> Self {
+    pub(crate) fn new(kind: Kind, settings: Settings) -> Self {
         let settings = Settings { newcomers: Newcomers::Invite, ..settings };
         Self { server: roster(kind, [], []), ledger: Ledger::default(), settings, now: Moment(1_000) }
     }
 
-    fn roster(&self) -> Roster {
+    pub(crate) fn roster(&self) -> Roster {
         match self.server.kind {
             Kind::Official => self.server.clone(),
             Kind::Vaultwarden => self.ledger.roster(Kind::Vaultwarden),
         }
     }
 
-    fn plan(&self, directory: &DirectoryNow) -> Changes {
+    pub(crate) fn plan(&self, directory: &DirectoryNow) -> Changes {
         let roster = self.roster();
         changes(&self.question(directory, &roster))
     }
 
-    fn question<'a>(&'a self, directory: &'a DirectoryNow, roster: &'a Roster) -> Question<'a> {
+    pub(crate) fn question<'a>(&'a self, directory: &'a DirectoryNow, roster: &'a Roster) -> Question<'a> {
         Question { directory, roster, ledger: &self.ledger, settings: &self.settings, now: self.now }
     }
 
-    fn sync(&mut self, directory: &DirectoryNow) -> Changes {
+    pub(crate) fn sync(&mut self, directory: &DirectoryNow) -> Changes {
         let roster = self.roster();
         let question = self.question(directory, &roster);
         let changes = changes(&question);
@@ -91,7 +91,7 @@ impl Site {
     }
 }
 
-fn done(changes: &Changes) -> Vec<(Action, Cause, String)> {
+pub(crate) fn done(changes: &Changes) -> Vec<(Action, Cause, String)> {
     let email = |slot| changes.slot(slot).unwrap().email.to_string();
     changes.members.iter().map(|change| (change.action, change.cause, email(change.slot))).collect()
 }
@@ -100,8 +100,8 @@ fn codes(changes: &Changes) -> Vec<Code> {
     changes.warnings.iter().map(|warning| warning.code).filter(|code| *code != Code::MailsSent).collect()
 }
 
-const IN: State = State::Imported;
-const OUT: State = State::LeftOut(LeftOut::Filter);
+pub(crate) const IN: State = State::Imported;
+pub(crate) const OUT: State = State::LeftOut(LeftOut::Filter);
 
 #[test]
 fn one_human_in_two_directories_stays_when_either_ends() {
