@@ -17,6 +17,8 @@ mod joined;
 mod limited;
 #[path = "organization/made.rs"]
 mod made;
+#[path = "organization/merged.rs"]
+mod merged;
 #[path = "organization/model.rs"]
 mod model;
 #[path = "organization/named.rs"]
