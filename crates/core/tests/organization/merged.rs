@@ -51,6 +51,8 @@ fn snapshot(directory: usize, people: &People) -> Snapshot {
         other_groups: Vec::new(),
         coverage: Coverage::Full,
         population: None,
+        place: None,
+        created: Default::default(),
         cursor: Cursor::default(),
         notes: Vec::new(),
     }
