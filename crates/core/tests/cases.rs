@@ -127,6 +127,7 @@ fn outcome(case: Case) -> Value {
         population: None,
         place: None,
         created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

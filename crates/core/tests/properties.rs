@@ -154,6 +154,7 @@ fn world() -> impl Strategy<Value = World> {
                 population: None,
                 place: None,
                 created: Default::default(),
+                server_time: None,
                 cursor: Cursor::default(),
                 notes: Vec::new(),
             },
@@ -329,6 +330,7 @@ fn a_large_import_is_cut_into_batches() {
         population: None,
         place: None,
         created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

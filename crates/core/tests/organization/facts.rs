@@ -355,6 +355,7 @@ fn a_directory_is_made_of_what_was_read_and_decided() {
         population: None,
         place: None,
         created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };

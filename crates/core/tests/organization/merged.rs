@@ -53,6 +53,7 @@ fn snapshot(directory: usize, people: &People) -> Snapshot {
         population: None,
         place: None,
         created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     }

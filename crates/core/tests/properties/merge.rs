@@ -181,6 +181,7 @@ fn directory(users: Vec<User>) -> World {
         population: None,
         place: None,
         created: Default::default(),
+        server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
     };
