@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bwdc_core::entry::{ExternalId, FoundAs};
-use bwdc_core::organization::Ledger;
+use bwdc_core::known::KnownPeople;
 use bwdc_core::organization::directory::{DirectoryNow, Entry, GroupsRead, Place, State};
+use bwdc_core::organization::ledger::{LastImport, Legacy, LegacyDirectory};
 use bwdc_core::organization::roster::Kind;
 use bwdc_core::organization::settings::Settings;
+use bwdc_core::organization::{Ledger, Moment};
 use bwdc_core::prepare::PreparedGroup;
 
 use crate::facts::{IN, Site, directory, entry, source};
@@ -74,6 +76,14 @@ fn an_older_copy_never_adds_somebody_whose_address_or_id_is_known() {
     let older = after(&[of("there", &[entry("8", "x", IN)], &[]), of("there", &[entry("2", "x", IN)], &[])]);
     assert_eq!(people(&older), [("8", "x@x.org")]);
     assert_eq!(people(&newer.clone().joined(older)), people(&newer), "an id that the directory had then");
+    // Imported by a merge under an id that is another's now.
+    let known = r#"{"population":"p","people":{"6":"x@x.org"},"imported_as":{"6":"5"}}"#;
+    let known: KnownPeople = serde_json::from_str(known).unwrap();
+    let directories = vec![LegacyDirectory { known: &known, place: None }];
+    let legacy = Legacy { directories, roster: None, last: LastImport::Other, now: Moment(1) };
+    let older = Ledger::migrated(&legacy);
+    assert_eq!(people(&older), [("5", "x@x.org")]);
+    assert_eq!(people(&newer.clone().joined(older)), people(&newer), "an id that was imported then");
 }
 
 #[test]

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use bwdc_core::Rules;
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status as Life, User};
 use bwdc_core::merge::{MergeSource, Share, merge};
-use bwdc_core::organization::changes::Action;
-use bwdc_core::organization::directory::{DirectoryNow, GroupsRead, Part, PeopleRead};
+use bwdc_core::organization::changes::{Action, Cause};
+use bwdc_core::organization::directory::{DirectoryNow, Entry, GroupsRead, Part, PeopleRead, State};
 use bwdc_core::organization::roster::Kind;
 use bwdc_core::organization::settings::{Absent, Limit, Settings};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use bwdc_testkit::few;
 use proptest::prelude::*;
 
-use crate::facts::{Site, source};
+use crate::facts::{IN, Site, directory, done, entry, source};
 
 /// What a directory says about a soul: nothing, or an account.
 type Account = Option<Life>;
@@ -147,6 +147,25 @@ fn play(kind: Kind, runs: &[(bool, Vec<People>)]) -> Result<(), TestCaseError> {
 fn run() -> impl Strategy<Value = (bool, Vec<People>)> {
     let account = prop_oneof![3 => Just(Some(Life::Active)), 2 => Just(None), 1 => Just(Some(Life::Deleted))];
     (any::<bool>(), prop::collection::vec(prop::collection::vec(account, SOULS), 2))
+}
+
+/// The directory that gave the id ends, and the other one has another address: only the ledger knows that it is the same person.
+#[test]
+fn a_person_whose_id_ended_is_known_by_the_other_directorys_id() {
+    let mut site = site(Kind::Official);
+    let person = |id, name, source| Entry { source, ..entry(id, name, IN) };
+    let places = [source("dir0", ""), source("dir1", "")];
+    let rest = person("0-9", "z", 0);
+    site.sync(&directory(&[rest.clone(), person("0-1", "a", 0), person("1-1", "a", 1)], &places));
+    let before = members(&site);
+    let married = directory(&[rest.clone(), person("1-1", "b", 1)], &places);
+    assert!(site.plan(&married).is_empty());
+    site.sync(&married);
+    assert_eq!(members(&site), before);
+    // And leaves under that id.
+    let gone = person("1-1", "b", 1);
+    let gone = directory(&[rest, Entry { state: State::Deleted, ..gone }], &places);
+    assert_eq!(done(&site.plan(&gone)), [(Action::Remove, Cause::Deleted, "a@x.org".to_owned())]);
 }
 
 proptest! {
