@@ -2,6 +2,7 @@
 
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
+use bwdc_core::organization::ledger::Times;
 use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -51,8 +52,16 @@ impl Memory for DataFile {
         ledger::load(self.folder(), organization_id)
     }
 
+    fn has_ledger(&self, organization_id: &str) -> bool {
+        ledger::is_there(self.folder(), organization_id)
+    }
+
     fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()> {
         ledger::store(self.folder(), organization_id, kept)
+    }
+
+    fn keep_times(&self, organization_id: &str, revision: u64, times: &Times) -> Result<()> {
+        ledger::store_times(self.folder(), organization_id, revision, times)
     }
 
     fn known_people(&self) -> Result<KnownPeople> {

@@ -1,13 +1,17 @@
 //! The ledger of an organization, beside `data.json`: one file for each organization that the folder was ever synced into. In a merge
 //! each folder has it, so that it survives the merge's end.
+//!
+//! A run that finds nothing new only writes the times beside it, in a file of their own.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
-use bwdc_core::organization::ledger::VERSION;
+use bwdc_core::organization::ledger::{Times, VERSION};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::files::{cannot, read_whole, write_json};
 
@@ -32,21 +36,63 @@ struct Versioned {
     version: u32,
 }
 
-/// File of an organization. Ids are UUIDs; whatever else somebody wrote as one leads to no other folder.
+/// Times of runs since the ledger was written.
+#[derive(Serialize, Deserialize)]
+struct KeptTimes<'a> {
+    /// Of the ledger.
+    revision: u64,
+    times: Cow<'a, Times>,
+}
+
+/// Ledger of an organization. Ids are UUIDs; whatever else somebody wrote as one leads to no other folder.
 fn path(folder: &Path, organization_id: &str) -> PathBuf {
+    folder.join(format!("ledger-{}.json", plain(organization_id)))
+}
+
+/// Times beside it.
+fn times_path(folder: &Path, organization_id: &str) -> PathBuf {
+    folder.join(format!("seen-{}.json", plain(organization_id)))
+}
+
+fn plain(organization_id: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    let plain: String = organization_id.chars().map(|c| if is_plain(&c) { c } else { '_' }).collect();
-    folder.join(format!("ledger-{plain}.json"))
+    organization_id.chars().map(|c| if is_plain(&c) { c } else { '_' }).collect()
+}
+
+/// Whether there is a ledger of an organization in a folder.
+pub(crate) fn is_there(folder: &Path, organization_id: &str) -> bool {
+    path(folder, organization_id).exists()
 }
 
 /// Ledger of an organization in a folder; `None` if there is none yet.
 pub(crate) fn load(folder: &Path, organization_id: &str) -> Result<Option<KeptLedger>> {
     let path = path(folder, organization_id);
-    match read_whole(&path) {
-        Ok(bytes) => understood(&path, &bytes).map(Some),
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    let KeptLedger { revision, ledger } = understood(&path, &bytes)?;
+    drop(bytes);
+    let path = times_path(folder, organization_id);
+    let times = match read(&path)? {
+        Some(bytes) => times_understood(&path, &bytes)?,
+        None => return Ok(Some(KeptLedger { revision, ledger })),
+    };
+    // Those of an earlier ledger have been outdone by the later one.
+    let ledger = if times.revision == revision { ledger.at(&times.times) } else { ledger };
+    Ok(Some(KeptLedger { revision, ledger }))
+}
+
+fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    match read_whole(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot("Reading", &path, &error)),
+        Err(error) => Err(cannot("Reading", path, &error)),
     }
+}
+
+fn times_understood(path: &Path, bytes: &[u8]) -> Result<KeptTimes<'static>> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::new(format!("The file {} is damaged: {error}. It was left as it is.", path.display()))
+            .hint("Remove it: the next sync reads more of the organization than it would have to.")
+    })
 }
 
 fn understood(path: &Path, bytes: &[u8]) -> Result<KeptLedger> {
@@ -79,6 +125,11 @@ pub(crate) fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> 
     write_json(&path(folder, organization_id), kept)
 }
 
+/// Keeps the times of a run beside the ledger with this revision. On the disk when it returns.
+pub(crate) fn store_times(folder: &Path, organization_id: &str, revision: u64, times: &Times) -> Result<()> {
+    write_json(&times_path(folder, organization_id), &KeptTimes { revision, times: Cow::Borrowed(times) })
+}
+
 #[cfg(test)]
 mod tests {
     use bwdc_testkit::{damaged, few};
@@ -100,13 +151,48 @@ mod tests {
         assert_eq!(path(Path::new("/srv"), "../x"), Path::new("/srv/ledger-___x.json"));
     }
 
+    /// One person who was seen, and one group that was read.
+    fn kept(ran: i64, verified: i64) -> KeptLedger {
+        let text = format!(
+            r#"{{"revision":4,"ledger":{{"version":1,"ran":{ran},"origins":[{{}}],"people":{{"u1":{{"email":"a@x.org","first":1}}}},"groups":{{"g":{{"name":"G","members":["u1"],"verified":{verified}}}}}}}}}"#
+        );
+        understood(Path::new("x"), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn times_are_kept_beside_the_ledger_until_it_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, after) = (kept(5, 3), kept(9, 9));
+        assert_eq!(before.ledger.print(), after.ledger.print());
+        store(folder.path(), "o", &before).unwrap();
+        store_times(folder.path(), "o", 4, &after.ledger.times()).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(after));
+        let later = KeptLedger { revision: 5, ..kept(7, 3) };
+        store(folder.path(), "o", &later).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(later));
+        std::fs::write(times_path(folder.path(), "o"), "{").unwrap();
+        let error = load(folder.path(), "o").unwrap_err();
+        assert!(error.message.contains("seen-o.json is damaged"), "{error}");
+    }
+
     proptest! {
         #![proptest_config(few())]
+
+        #[test]
+        fn fuzz_times_of_a_ledger(bytes in damaged([r#"{"revision":4,"times":{"ran":9,"verified":{"g":9}}}"#])) {
+            match times_understood(Path::new("/srv/seen-o.json"), &bytes) {
+                Ok(kept) => {
+                    let again = times_understood(Path::new("x"), &serde_json::to_vec(&kept).unwrap()).unwrap();
+                    prop_assert_eq!((again.revision, again.times), (kept.revision, kept.times));
+                }
+                Err(error) => bwdc_testkit::harmless(&error, bytes.len())?,
+            }
+        }
 
         /// A damaged ledger is never taken for an empty one.
         #[test]
         fn fuzz_ledger(bytes in damaged([
-            r#"{"revision":1,"ledger":{"version":1,"due":"changes","people":{"u1":{"email":"a@x.org","standing":"in","ids":{"u1":{"first":1,"last":2}}}},"groups":{"g":{"name":"G","members":["u1"]}}}}"#,
+            r#"{"revision":1,"ledger":{"version":1,"due":"changes","ran":2,"origins":[{"places":["p"],"matched":"f"}],"people":{"u1":{"email":"a@x.org","first":1,"last":1},"u2":{"email":"b@x.org","standing":{"left":{"at":1,"cause":"missing","member":"removed"}},"ids":{"u1":{"first":1},"u3":{"first":1,"last":2,"created":1}}}},"groups":{"g":{"name":"G","members":["u1"]}}}}"#,
         ])) {
             match understood(Path::new("/srv/ledger-o.json"), &bytes) {
                 Ok(kept) => {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
+use bwdc_core::organization::ledger::Times;
 use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 
@@ -30,8 +31,14 @@ pub trait Memory {
     /// Ledger of an organization; `None` if there is none yet.
     fn ledger(&self, organization_id: &str) -> Result<Option<KeptLedger>>;
 
+    /// Whether there is a ledger of an organization.
+    fn has_ledger(&self, organization_id: &str) -> bool;
+
     /// Keeps the ledger of an organization. On the disk when it returns.
     fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()>;
+
+    /// Keeps the times of a run that changed nothing else in the ledger with this revision. On the disk when it returns.
+    fn keep_times(&self, organization_id: &str, revision: u64, times: &Times) -> Result<()>;
 
     /// People whom releases without a ledger kept; empty if there are none.
     fn known_people(&self) -> Result<KnownPeople>;

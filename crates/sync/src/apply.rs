@@ -138,7 +138,8 @@ impl From<Error> for Unsent {
 async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<Ledger, Unsent> {
     let Decided { decision, ledgers, organization, opened, .. } = decided;
     let now = decision.known.now;
-    let ledger = decision.known.ledger.clone();
+    // Nobody asks the question of before again.
+    let ledger = std::mem::take(&mut decision.known.ledger);
     if steps.is_empty() {
         return Ok(ledger);
     }
@@ -182,7 +183,7 @@ async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger>
         let Ok(decision) = decided.again(&ledger).await else { continue };
         if requests(&decision.known.question(), &decision.changes).is_empty() {
             decided.decision = decision;
-            return Ok(decided.decision.known.ledger.clone());
+            return Ok(std::mem::take(&mut decided.decision.known.ledger));
         }
     }
     let files: Vec<&DataFile> = decided.opened.iter().map(|opened| &opened.context.file).collect();

@@ -69,15 +69,16 @@ pub(crate) struct Matter<'a> {
     pub(crate) opened: &'a [Opened<'a>],
     pub(crate) reading: &'a DecidedRead,
     pub(crate) settings: Settings,
-    /// As it was stored. `None` where there was none yet.
-    pub(crate) ledger: Option<&'a Ledger>,
     pub(crate) organization_id: &'a str,
     pub(crate) started: Timestamp,
 }
 
 /// Reads the organization and decides.
+///
+/// `stored` is the ledger as it was stored; `None` where there was none yet.
 pub(crate) async fn decide(
     matter: &Matter<'_>,
+    stored: Option<Ledger>,
     organization: &mut OpenOrganization<'_>,
     look: Look,
 ) -> Result<Decision> {
@@ -90,8 +91,9 @@ pub(crate) async fn decide(
         Found::Live(roster) => Some(roster),
         Found::Unreadable(_) => None,
     };
-    let ledger = match matter.ledger {
-        Some(ledger) => ledger.clone().settled(live, now),
+    let is_first = stored.is_none();
+    let ledger = match stored {
+        Some(ledger) => ledger.settled(live, now),
         None => migrated(matter, live, now)?,
     };
     let roster = match found {
@@ -104,7 +106,7 @@ pub(crate) async fn decide(
     match known.roster.basis {
         Basis::Live => read_more(known, organization, look).await,
         Basis::Ledger => {
-            let known = taken_over(matter, known, &organization.api_url)?;
+            let known = if is_first { taken_over(matter, known, &organization.api_url)? } else { known };
             Ok(Decision { changes: changes(&known.question()), known })
         }
     }
@@ -151,7 +153,7 @@ fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<L
 
 /// On a server that cannot be read, an import before there was a ledger is not repeated if it was this one.
 fn taken_over(matter: &Matter<'_>, known: Known, api_url: &str) -> Result<Known> {
-    let Some(first) = matter.opened.first().filter(|_| matter.ledger.is_none()) else { return Ok(known) };
+    let Some(first) = matter.opened.first() else { return Ok(known) };
     let digest = first.remembered.digest.as_deref();
     let target = Target {
         api_url: api_url.to_owned(),
@@ -214,6 +216,10 @@ async fn read_more(
         return Ok(Decision { known, changes: first });
     }
     organization.read_memberships(&mut known.roster, &wanted).await?;
+    let is_as_known = !has_newcomers && look == Look::Due && known.question().is_as_imported(&wanted);
+    if is_as_known {
+        return Ok(Decision { known, changes: first });
+    }
     if has_newcomers && known.settings.newcomers == Newcomers::Stage {
         known.roster.staging = organization.staging().await?;
     }

@@ -9,6 +9,8 @@ pub(crate) struct LedgerFiles<'a> {
     files: Vec<&'a DataFile>,
     organization_id: String,
     revision: u64,
+    /// [`Ledger::print`] of what all folders have.
+    print: Option<u64>,
 }
 
 impl<'a> LedgerFiles<'a> {
@@ -21,15 +23,32 @@ impl<'a> LedgerFiles<'a> {
         }
         copies.sort_by_key(|copy| std::cmp::Reverse(copy.revision));
         let revision = copies.first().map_or(0, |copy| copy.revision);
+        let is_one =
+            copies.len() == files.len() && copies.iter().skip(1).all(|copy| Some(copy) == copies.first());
         let ledger = copies.into_iter().map(|copy| copy.ledger).reduce(Ledger::joined);
-        Ok((Self { files, organization_id: organization_id.to_owned(), revision }, ledger))
+        let print = ledger.as_ref().filter(|_| is_one).map(Ledger::print);
+        Ok((Self { files, organization_id: organization_id.to_owned(), revision, print }, ledger))
     }
 
-    /// Stores the ledger in all folders. On the disk when it returns.
+    /// Whether any of the folders of a job has a ledger of an organization.
+    pub(crate) fn are_there(files: &[&DataFile], organization_id: &str) -> bool {
+        files.iter().any(|file| file.has_ledger(organization_id))
+    }
+
+    /// Stores the ledger in all folders; of one in which nothing but times has changed, the times. On the disk when it returns.
     pub(crate) fn store(&mut self, ledger: Ledger) -> Result<Ledger> {
+        let print = ledger.print();
+        if self.print == Some(print) {
+            let times = ledger.times();
+            let keep = |file: &&DataFile| file.keep_times(&self.organization_id, self.revision, &times);
+            self.files.iter().try_for_each(keep)?;
+            return Ok(ledger);
+        }
         self.revision += 1;
         let kept = KeptLedger { revision: self.revision, ledger };
+        self.print = None;
         self.files.iter().try_for_each(|file| file.keep_ledger(&self.organization_id, &kept))?;
+        self.print = Some(print);
         Ok(kept.ledger)
     }
 }

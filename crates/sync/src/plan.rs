@@ -75,16 +75,9 @@ pub(crate) async fn decided<'a>(
     let purpose = if stored.is_some() { view.purpose } else { view.purpose.complete() };
     let Some(reading) = read(job, &opened, purpose, &id).await? else { return Ok(None) };
     let settings = settings(&opened, view.allow_removals);
-    let matter = Matter {
-        opened: &opened,
-        reading: &reading,
-        settings,
-        ledger: stored.as_ref(),
-        organization_id: &id,
-        started: view.started,
-    };
-    let decision = decide(&matter, &mut organization, view.look).await?;
-    drop(stored);
+    let matter =
+        Matter { opened: &opened, reading: &reading, settings, organization_id: &id, started: view.started };
+    let decision = decide(&matter, stored, &mut organization, view.look).await?;
     let target = Target {
         api_url: organization.api_url.clone(),
         organization_id: id,
@@ -143,11 +136,10 @@ impl Decided<'_> {
             opened: &self.opened,
             reading: &self.reading,
             settings: self.decision.known.settings.clone(),
-            ledger: Some(ledger),
             organization_id: &organization_id,
             started: self.started,
         };
-        decide(&matter, &mut self.organization, Look::Due).await
+        decide(&matter, Some(ledger.clone()), &mut self.organization, Look::Due).await
     }
 
     /// Objections that no approval removes.

@@ -83,8 +83,7 @@ impl Client {
         let (Offered::Read(members), Offered::Read(groups)) = (members, groups) else {
             return Ok(Offered::NotOffered);
         };
-        let mut roster = Roster::new(Rules::Official, Basis::Live);
-        members.into_iter().for_each(|member| roster.put_member(member));
+        let mut roster = Roster::new(Rules::Official, Basis::Live).with_members(members);
         groups.into_iter().for_each(|group| roster.put_group(group));
         Ok(Offered::Read(roster))
     }

@@ -71,28 +71,13 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(facts: &'a Facts<'a>) -> Self {
-        let Facts { directory, roster, ledger, identities, .. } = *facts;
-        let all = || directory.people.iter().filter(|entry| !entry.state.is_living());
-        let known: FastSet<&ExternalId> = ledger
-            .people()
-            .flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
-            .chain(roster.members().filter_map(|member| member.external_id.as_ref()))
-            .collect();
-        let living: FastSet<&Email> = directory
-            .people
-            .iter()
-            .filter(|entry| entry.state.is_living())
-            .filter_map(|entry| entry.email.as_ref())
-            .collect();
-        let is_unknown =
-            |entry: &&Entry| !known.contains(&entry.id) && !identities.by_id.contains_key(&entry.id);
-        let unknown = all().filter(is_unknown).filter_map(|entry| Some((entry.email.as_ref()?, entry.state)));
+        let directory = facts.directory;
         let is_complete = |source: &super::directory::Source| source.coverage == Coverage::Full;
         Self {
             covered: directory.covered(),
             is_any_complete: directory.sources.iter().any(is_complete),
-            gone: all().map(|entry| (&entry.id, entry.state)).collect(),
-            unknown_gone: unknown.filter(|(email, _)| !living.contains(email)).collect(),
+            gone: gone(directory).map(|entry| (&entry.id, entry.state)).collect(),
+            unknown_gone: unknown_gone(facts),
             facts,
         }
     }
@@ -171,7 +156,7 @@ impl<'a> Search<'a> {
             return None;
         }
         let filters = self.facts.directory.filters_of(&human.sources);
-        (record.matched.as_ref() == Some(&filters)).then_some(Cause::OutOfScope)
+        (record.matched.as_deref() == Some(filters.as_str())).then_some(Cause::OutOfScope)
     }
 
     /// Has somebody who has left wait until the time has passed. None for somebody who is back.
@@ -214,6 +199,28 @@ impl<'a> Search<'a> {
         let is_listed = human.is_some_and(|human| human.wanted == Wanted::Imported);
         (!is_listed).then_some(Cause::Overwrite)
     }
+}
+
+fn gone(directory: &DirectoryNow) -> impl Iterator<Item = &Entry> {
+    directory.people.iter().filter(|entry| !entry.state.is_living())
+}
+
+fn unknown_gone<'a>(facts: &Facts<'a>) -> FastMap<&'a Email, State> {
+    let Facts { directory, roster, ledger, identities, .. } = *facts;
+    if gone(directory).next().is_none() {
+        return FastMap::default();
+    }
+    let known: FastSet<&ExternalId> = ledger
+        .people()
+        .flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
+        .chain(roster.members().filter_map(|member| member.external_id.as_ref()))
+        .collect();
+    let living = directory.people.iter().filter(|entry| entry.state.is_living());
+    let living: FastSet<&Email> = living.filter_map(|entry| entry.email.as_ref()).collect();
+    let is_unknown = |entry: &&Entry| !known.contains(&entry.id) && !identities.by_id.contains_key(&entry.id);
+    let unknown = gone(directory).filter(is_unknown);
+    let unknown = unknown.filter_map(|entry| Some((entry.email.as_ref()?, entry.state)));
+    unknown.filter(|(email, _)| !living.contains(email)).collect()
 }
 
 impl DirectoryNow {

@@ -30,6 +30,7 @@ pub mod requests;
 pub mod roster;
 pub mod server;
 pub mod settings;
+mod table;
 
 pub use changes::{Changes, Question, changes};
 pub use directory::DirectoryNow;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::HashMap as FastMap;
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
 use crate::entry::{Email, ExternalId, text_type};
 
 text_type! {
@@ -246,7 +247,7 @@ pub struct Roster {
     pub staging: Staging,
     /// Seats, if the server reports them.
     pub seats: Option<Seats>,
-    pub(super) members: BTreeMap<MemberId, Member>,
+    pub(super) members: Table<MemberId, Member>,
     pub(super) groups: BTreeMap<GroupId, Group>,
     /// Number of ids that were made up.
     made: u64,
@@ -260,10 +261,17 @@ impl Roster {
             basis,
             staging: Staging::Off,
             seats: None,
-            members: BTreeMap::new(),
+            members: Table::default(),
             groups: BTreeMap::new(),
             made: 0,
         }
+    }
+
+    /// An organization with these members.
+    #[must_use]
+    pub fn with_members(self, members: impl IntoIterator<Item = Member>) -> Self {
+        let members = members.into_iter().map(|member| (member.id.clone(), member)).collect();
+        Self { members, ..self }
     }
 
     /// Adds a member, or replaces the one with the same id.
@@ -289,12 +297,12 @@ impl Roster {
     }
 
     /// All members, sorted by id.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
         self.members.values()
     }
 
     /// All groups, sorted by id.
-    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+    pub fn groups(&self) -> impl Iterator<Item = &Group> + Clone {
         self.groups.values()
     }
 
@@ -311,6 +319,7 @@ impl Roster {
     /// Members by external id; if several have the same id, the first.
     pub fn members_by_external_id(&self) -> FastMap<&ExternalId, &Member> {
         let mut found = FastMap::default();
+        found.reserve(self.members.len());
         for member in self.members.values() {
             if let Some(id) = &member.external_id {
                 found.entry(id).or_insert(member);
@@ -322,6 +331,7 @@ impl Roster {
     /// Members by address; if several have the same address, the first.
     pub fn members_by_email(&self) -> FastMap<&Email, &Member> {
         let mut found = FastMap::default();
+        found.reserve(self.members.len());
         for member in self.members.values() {
             found.entry(&member.email).or_insert(member);
         }

@@ -169,8 +169,15 @@ impl World {
         }
         let question =
             Question { directory, roster: &roster, ledger, settings: &self.settings, now: self.now };
-        for id in Ledger::to_read(&question, &changes(&question)) {
-            roster.put_group(self.server.group(&id).unwrap().clone());
+        let first = changes(&question);
+        let wanted = Ledger::to_read(&question, &first);
+        for id in &wanted {
+            roster.put_group(self.server.group(id).unwrap().clone());
+        }
+        let question =
+            Question { directory, roster: &roster, ledger, settings: &self.settings, now: self.now };
+        if question.is_as_imported(&wanted) {
+            assert_same(&first, &changes(&question));
         }
         roster
     }
@@ -220,7 +227,9 @@ impl World {
             self.ledger = stored(&self.ledger.clone().after(step, self.now));
         }
         let question = self.question(&directory, &roster, &ledger);
-        self.ledger = stored(&self.ledger.clone().finished(&question, &changes));
+        let after = stored(&self.ledger.clone().finished(&question, &changes));
+        let before = std::mem::replace(&mut self.ledger, after);
+        assert_kept_by_times(before, &self.ledger);
         Some(changes)
     }
 
@@ -273,6 +282,20 @@ impl World {
 pub(crate) enum Reading {
     Due,
     Everything,
+}
+
+fn assert_same(a: &Changes, b: &Changes) {
+    assert_eq!((&a.slots, &a.members, &a.groups), (&b.slots, &b.members, &b.groups));
+    assert_eq!((&a.reinvites, &a.vanished, &a.waiting), (&b.reinvites, &b.vanished, &b.waiting));
+    assert_eq!((&a.kept, &a.warnings, &a.limits), (&b.kept, &b.warnings, &b.limits));
+    assert_eq!((a.unchanged, a.seats, a.stopped), (b.unchanged, b.seats, b.stopped));
+}
+
+/// Of two ledgers with one print, either is the other with its times.
+fn assert_kept_by_times(before: Ledger, after: &Ledger) {
+    if before.print() == after.print() {
+        assert_eq!(before.at(&after.times()), *after);
+    }
 }
 
 /// As it comes back from the disk.

@@ -140,7 +140,8 @@ impl<'a> Comparison<'a> {
         let is_same = change.join.is_empty() && change.leave.is_empty() && change.renamed.is_none();
         if before.is_some() && relinked.is_none() && is_same && change.resend == Resend::No {
             let (external_id, name) = (group.external_id.clone(), group.name.clone());
-            groups.unchanged.push(UnchangedGroup { external_id, name, members: current });
+            let is_as_imported = before.is_some_and(|before| self.is_as_imported(before, &current));
+            groups.unchanged.push(UnchangedGroup { external_id, name, members: current, is_as_imported });
         } else {
             groups.changes.push(change);
         }
@@ -233,13 +234,24 @@ impl<'a> Comparison<'a> {
             (Held::Read(members), _) => {
                 in_order(members.iter().filter_map(|id| self.people.by_member.get(id).copied()))
             }
-            (Held::Unread, Some(id)) => {
-                let imported = self.question.ledger.groups.get(id);
-                let members = imported.iter().flat_map(|imported| imported.members.iter());
-                in_order(members.filter_map(|id| self.slots_by_id.get(id).copied()))
-            }
+            (Held::Unread, Some(id)) => self.imported(id),
             (Held::Unread, None) => Arc::from([]),
         }
+    }
+
+    /// Members as they were imported, as far as they are members still.
+    fn imported(&self, id: &ExternalId) -> Arc<[SlotId]> {
+        let imported = self.question.ledger.groups.get(id);
+        let members = imported.iter().flat_map(|imported| imported.members.iter());
+        in_order(members.filter_map(|id| self.slots_by_id.get(id).copied()))
+    }
+
+    /// Whether these members are those who were imported, none of whom has left.
+    fn is_as_imported(&self, group: &Group, members: &[SlotId]) -> bool {
+        let Some(id) = &group.external_id else { return false };
+        let imported = self.question.ledger.groups.get(id);
+        imported.is_some_and(|imported| imported.members.len() == members.len())
+            && (group.members == Held::Unread || *self.imported(id) == *members)
     }
 
     fn resend(&self, group: &Group) -> Resend {

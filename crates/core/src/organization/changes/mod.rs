@@ -324,6 +324,8 @@ pub(super) struct UnchangedGroup {
     pub(super) external_id: ExternalId,
     pub(super) name: String,
     pub(super) members: Arc<[SlotId]>,
+    /// Whether its members are those of the ledger, all of whom are members still.
+    pub(super) is_as_imported: bool,
 }
 
 /// Seats before and after.

@@ -1,5 +1,7 @@
 //! Changes to people: who comes, stays by another id, returns and leaves.
 
+use std::cell::OnceCell;
+
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 use super::compute::Question;
@@ -73,9 +75,10 @@ struct Building<'a> {
     leaving: FastSet<SlotId>,
     /// Leavers whose id and address are free for somebody else afterwards.
     frees: FastSet<SlotId>,
-    /// External ids that somebody has or gets.
+    /// External ids that somebody has or gets, where members may get other ones.
     used: FastSet<ExternalId>,
-    returned: Former<'a>,
+    /// Made when somebody comes.
+    returned: OnceCell<Former<'a>>,
 }
 
 /// Those who were in once, by id and by address.
@@ -113,11 +116,15 @@ impl<'a> Former<'a> {
 impl<'a> Building<'a> {
     fn new(question: &'a Question<'a>, identities: &'a Identities) -> Self {
         let mut people = People { human_slots: vec![None; identities.humans.len()], ..People::default() };
+        let members = question.roster.members().count();
+        people.by_member.reserve(members);
+        people.slots.reserve_exact(members);
+        let is_relinking = question.settings.relink == Relink::Address;
         let mut used = FastSet::default();
         for (slot, member) in (0..).zip(question.roster.members()) {
             let Member { id, email, external_id, .. } = member;
             people.by_member.insert(id.clone(), slot);
-            used.extend(external_id.clone());
+            used.extend(external_id.clone().filter(|_| is_relinking));
             people.slots.push(Slot {
                 member: Some(id.clone()),
                 email: email.clone(),
@@ -125,7 +132,6 @@ impl<'a> Building<'a> {
                 after: external_id.clone(),
             });
         }
-        let returned = Former::of(question);
         Self {
             question,
             identities,
@@ -133,7 +139,7 @@ impl<'a> Building<'a> {
             leaving: FastSet::default(),
             frees: FastSet::default(),
             used,
-            returned,
+            returned: OnceCell::new(),
         }
     }
 
@@ -280,7 +286,11 @@ impl<'a> Building<'a> {
             }
             return;
         }
-        let cause = if after.is_some() { Cause::New } else { self.returned.cause(human) };
+        let cause = if after.is_some() {
+            Cause::New
+        } else {
+            self.returned.get_or_init(|| Former::of(self.question)).cause(human)
+        };
         let slot = SlotId::try_from(self.people.slots.len()).unwrap_or(SlotId::MAX);
         self.people.slots.push(Slot { member: None, email, before: None, after: Some(id.clone()) });
         self.people.human_slots[at] = Some(slot);

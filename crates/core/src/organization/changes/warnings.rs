@@ -225,12 +225,22 @@ impl List<'_> {
         self.duplicates_among("groups", groups);
     }
 
-    fn duplicates_among<'a>(&mut self, what: &str, named: impl Iterator<Item = (&'a ExternalId, &'a str)>) {
+    fn duplicates_among<'a>(
+        &mut self,
+        what: &str,
+        named: impl Iterator<Item = (&'a ExternalId, &'a str)> + Clone,
+    ) {
+        let mut seen: FastSet<&ExternalId> = FastSet::default();
+        let twice: FastSet<&ExternalId> =
+            named.clone().map(|(id, _)| id).filter(|id| !seen.insert(id)).collect();
+        if twice.is_empty() {
+            return;
+        }
         let mut by_id: FastMap<&ExternalId, Vec<&str>> = FastMap::default();
-        for (id, name) in named {
+        for (id, name) in named.filter(|(id, _)| twice.contains(id)) {
             by_id.entry(id).or_default().push(name);
         }
-        for (id, mut names) in by_id.into_iter().filter(|(_, names)| names.len() > 1) {
+        for (id, mut names) in by_id {
             names.sort_unstable();
             let names = names.join(", ");
             let text = format!(

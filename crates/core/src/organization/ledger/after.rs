@@ -5,8 +5,8 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashSet};
 
 use super::{
-    Afterwards, Approved, Counted, Effect, GroupRecord, Invited, Journal, Ledger, Record, Sight, Standing,
-    is_recent,
+    Afterwards, Approved, Counted, Effect, GroupRecord, Ids, Invited, Journal, Ledger, Record, Sight,
+    Standing, is_recent,
 };
 use crate::entry::{Email, ExternalId};
 use crate::organization::changes::Action;
@@ -143,7 +143,7 @@ impl Ledger {
         if action == Action::Invite {
             record.invited = Some(Invited { first: now, last: now, count: 1 });
         }
-        record.ids.entry(directory_id.clone()).or_insert(Sight { first: now, last: now, created: None });
+        record.ids.get_or_insert(directory_id, Sight { first: now, last: now, created: None });
         self.strangers.remove(directory_id);
         self.people.insert(id.clone(), record);
     }
@@ -168,7 +168,7 @@ impl Ledger {
                 record.ids.remove(from);
             }
             if !is_left(to) {
-                record.ids.entry(to.clone()).or_insert(Sight { first: now, last: now, created: None });
+                record.ids.get_or_insert(to, Sight { first: now, last: now, created: None });
             }
             self.people.insert(to.clone(), record);
         }
@@ -206,8 +206,8 @@ impl Record {
         Self {
             email,
             standing: Standing::In,
-            ids: std::collections::BTreeMap::new(),
-            places: std::collections::BTreeSet::new(),
+            ids: Ids::default(),
+            places: Arc::default(),
             matched: None,
             invited: None,
             doubt: None,

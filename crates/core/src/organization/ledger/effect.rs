@@ -11,7 +11,7 @@ use crate::organization::limits::LimitName;
 use crate::organization::moment::Moment;
 
 /// Effects of an acknowledged request on the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
     /// Somebody is a member by this id and address.
@@ -90,7 +90,7 @@ pub enum Effect {
 }
 
 /// Fates of the membership of somebody who leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Afterwards {
     /// It is deleted, and with it those in groups.

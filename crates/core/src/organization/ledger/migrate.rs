@@ -1,5 +1,7 @@
 //! The first ledger, from what was kept before there was one. It removes nobody for absence whom the old files did not know.
 
+use std::collections::BTreeSet;
+
 use super::{Due, Effect, Ledger, Record, Sight, Standing};
 use crate::entry::{Email, ExternalId};
 use crate::known::KnownPeople;
@@ -90,14 +92,16 @@ impl Ledger {
         place: Option<&Place>,
         now: Moment,
     ) {
-        let record = self.people.entry(imported_as.clone()).or_insert_with(|| Record::new(email));
+        let record = self.people.get_or_insert_with(imported_as, || Record::new(email));
         record.standing = Standing::In;
         // Whose place is not read is missing in no read: not seen until then, as far as the organization's own id tells.
         if place.is_some() || id != imported_as {
-            record.ids.insert(id.clone(), Sight { first: now, last: now, created: None });
+            let sight = Sight { first: now, last: now, created: None };
+            *record.ids.get_or_insert(id, sight) = sight;
         }
-        record.places.extend(place.cloned());
         if let Some(place) = place {
+            let places: BTreeSet<&Place> = record.places.iter().chain([place]).collect();
+            record.places = places.into_iter().cloned().collect();
             self.places.insert(place.clone(), now);
         }
     }

@@ -3,9 +3,12 @@
 
 mod after;
 mod effect;
+mod ids;
 mod migrate;
 mod seen;
 mod settle;
+mod stored;
+mod times;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +17,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::effect::{Afterwards, Effect};
+pub use self::ids::Ids;
 pub use self::migrate::{LastImport, Legacy, LegacyDirectory};
+pub use self::times::Times;
 use super::changes::Cause;
 use super::directory::Place;
 use super::limits::LimitName;
 use super::moment::{Moment, Span};
+use super::table::Table;
 use crate::entry::{Email, ExternalId};
 
 /// The form in which a ledger is stored.
@@ -28,49 +34,38 @@ pub const VERSION: u32 = 1;
 pub const WINDOW: Span = Span::DAY;
 
 /// Record of what our imports left in an organization.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
     /// [`VERSION`]; a reader refuses what is newer.
     pub version: u32,
     /// Content of the next import.
-    #[serde(default)]
     pub due: Due,
     /// People by the external id that the organization knows.
-    pub(super) people: BTreeMap<ExternalId, Record>,
+    pub(super) people: Table<ExternalId, Record>,
     /// Groups by external id.
     pub(super) groups: BTreeMap<ExternalId, GroupRecord>,
     /// Living people of the directory whom the organization does not know, since when each is.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) strangers: BTreeMap<ExternalId, Moment>,
     /// Time at which a run last came to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ran: Option<Moment>,
     /// Times at which each place was last read completely.
-    #[serde(default)]
     places: BTreeMap<Place, Moment>,
     /// Removals of late.
-    #[serde(default)]
     pub(super) removals: Vec<Counted>,
     /// Which memberships were lost lately by people who stay.
-    #[serde(default)]
     pub(super) leaves: Vec<Counted>,
     /// Which repairs were made lately.
-    #[serde(default)]
     pub(super) repairs: Vec<Counted>,
     /// Invitations of late.
-    #[serde(default)]
     pub(super) invites: Vec<Counted>,
     /// Changes that an administrator lets through once.
-    #[serde(default)]
     pub(super) approvals: Vec<Approval>,
     /// Effects of a run that has not come to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) journal: Option<Journal>,
 }
 
 /// Content of the next import.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Due {
     /// Everybody and everything: at first, and after `clear-cache`.
@@ -81,31 +76,26 @@ pub enum Due {
 }
 
 /// One person whom we imported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The address that was imported.
     pub email: Email,
     /// Whether the person is in.
     pub standing: Standing,
     /// Every id that the directory has had for the person.
-    pub ids: BTreeMap<ExternalId, Sight>,
-    /// Places in which the last complete read of each had the person. None although there are ids: the person is missing.
-    #[serde(default)]
-    pub places: BTreeSet<Place>,
+    pub ids: Ids,
+    /// Places in which the last complete read of each had the person, in order. None although there are ids: the person is missing.
+    pub places: Arc<[Place]>,
     /// The filters by which the person was last imported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matched: Option<String>,
+    pub matched: Option<Arc<str>>,
     /// Invitations, where the server was seen to wait for an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invited: Option<Invited>,
     /// Doubt that an unfinished run on a server that cannot be read has left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
 }
 
 /// Doubts about somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Doubt {
     /// Whether the person is a member.
@@ -115,20 +105,18 @@ pub enum Doubt {
 }
 
 /// Times at which an id was seen alive in the directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
     /// For the first time.
     pub first: Moment,
     /// For the last time.
     pub last: Moment,
     /// The directory's own creation time, where it told one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Moment>,
 }
 
 /// Whether somebody whom we imported is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Standing {
     /// A member, as far as we know.
@@ -156,7 +144,7 @@ pub enum Standing {
 }
 
 /// Author of a revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RevokedBy {
     /// This program.
@@ -166,7 +154,7 @@ pub enum RevokedBy {
 }
 
 /// Invitations to one person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Invited {
     /// The first, or when we first knew of one.
@@ -194,7 +182,7 @@ pub struct GroupRecord {
 }
 
 /// Something that counts towards a limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counted {
     /// Person or membership, as [`super::limits`] writes it.
@@ -206,7 +194,7 @@ pub struct Counted {
 }
 
 /// Whether an administrator has let something through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Approved {
     /// Yes.
@@ -216,7 +204,7 @@ pub enum Approved {
 }
 
 /// Changes that an administrator lets through once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
     /// Of which limit.
@@ -228,7 +216,7 @@ pub struct Approval {
 }
 
 /// Effects of a run, on the disk before its first request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Journal {
     /// Time just before the first request.
@@ -245,7 +233,7 @@ impl Default for Ledger {
         Self {
             version: VERSION,
             due: Due::Everything,
-            people: BTreeMap::new(),
+            people: Table::default(),
             groups: BTreeMap::new(),
             strangers: BTreeMap::new(),
             ran: None,
@@ -312,9 +300,9 @@ impl Ledger {
                 && !ids.contains(id)
                 && record.ids.keys().all(|id| !ids.contains(id))
         };
-        for (id, record) in older.people {
+        for (id, record) in older.people.into_entries() {
             if is_unknown(&id, &record) {
-                self.people.entry(id).or_insert(record);
+                self.people.get_or_insert_with(&id, || record);
             }
         }
         for (id, group) in older.groups {

@@ -1,6 +1,7 @@
 //! The ledger after a run that has come to its end: who was seen where, and under which id.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
@@ -23,14 +24,17 @@ impl Ledger {
         let covered = question.directory.covered();
         self.begin_grace(changes, now);
         let humans = changes.identities.humans.iter().zip(&changes.human_slots);
-        let mut seen: FastSet<ExternalId> = FastSet::default();
-        let mut owners: FastMap<&ExternalId, ExternalId> = FastMap::default();
+        let mut seen: FastSet<&ExternalId> = FastSet::default();
+        seen.reserve(changes.identities.humans.len());
+        let mut owners: FastMap<&ExternalId, &ExternalId> = FastMap::default();
+        owners.reserve(changes.identities.humans.len());
+        let mut origins = Origins::of(question, &covered);
         for (human, slot) in humans {
             let slot = slot.and_then(|slot| changes.slot(slot));
             match slot.and_then(|slot| Some((slot, self.known(slot)?))) {
                 Some((slot, id)) => {
-                    self.see(&id, slot, human, question, &covered);
-                    owners.extend(human.ids.iter().map(|own| (own, id.clone())));
+                    self.see(id, slot, human, &mut origins);
+                    owners.extend(human.ids.iter().map(|own| (own, id)));
                     seen.insert(id);
                 }
                 None => human.ids.iter().for_each(|id| {
@@ -39,9 +43,9 @@ impl Ledger {
             }
         }
         // An id is one person's: whoever had it before is known by others.
-        for (id, record) in &mut self.people {
-            record.ids.retain(|own, _| owners.get(own).is_none_or(|owner| owner == id));
-        }
+        self.people.for_each_mut(|id, record| {
+            record.ids.retain(|own| owners.get(own).is_none_or(|owner| *owner == id));
+        });
         self.leave_places(&seen, question.directory, &covered);
         if !covered.is_empty() {
             self.strangers.retain(|id, _| changes.identities.by_id.contains_key(id));
@@ -68,55 +72,50 @@ impl Ledger {
     }
 
     /// Id under which the organization knows somebody after the run, if it does: people whom a limit holds back are not known.
-    fn known(&self, slot: &Slot) -> Option<ExternalId> {
+    fn known<'a>(&self, slot: &'a Slot) -> Option<&'a ExternalId> {
         let is_known = |id: &&ExternalId| {
             slot.before.as_ref() == Some(*id)
                 || self.people.get(*id).is_some_and(|record| record.email == slot.email)
         };
-        slot.after.as_ref().filter(is_known).or(slot.before.as_ref()).cloned()
+        slot.after.as_ref().filter(is_known).or(slot.before.as_ref())
     }
 
-    fn see(
-        &mut self,
-        id: &ExternalId,
-        slot: &Slot,
-        human: &Human,
-        question: &Question<'_>,
-        covered: &BTreeSet<&Place>,
-    ) {
-        let Question { directory, roster, now, .. } = question;
-        let record = self.people.entry(id.clone()).or_insert_with(|| Record::new(slot.email.clone()));
+    fn see<'a>(&mut self, id: &ExternalId, slot: &Slot, human: &'a Human, origins: &mut Origins<'a>) {
+        let Question { roster, now, .. } = origins.question;
+        let record = self.people.get_or_insert_with(id, || Record::new(slot.email.clone()));
         let member = slot.member.as_ref().and_then(|id| roster.member(id));
         if let Some(member) = member.filter(|_| roster.basis == Basis::Live) {
             record.observe(member, *now);
         }
         for id in &human.ids {
             let created = human.created.iter().find(|(of, _)| of == id).map(|(_, created)| *created);
-            let sight = record.ids.entry(id.clone()).or_insert(Sight { first: *now, last: *now, created });
+            let sight = record.ids.get_or_insert(id, Sight { first: *now, last: *now, created });
             sight.last = *now;
             sight.created = created.or(sight.created);
         }
-        // Whoever is seen in a complete read is where this read says, and in no place of former settings that nothing reads any more:
-        // there nobody would ever be missing.
-        let sources = || human.sources.iter().filter_map(|source| directory.sources.get(*source));
-        let is_whole = sources().any(|source| source.coverage == Coverage::Full);
-        record.places.retain(|place| !is_whole && !covered.contains(place));
-        record.places.extend(sources().filter_map(|source| source.place.clone()));
+        origins.place(record, human);
         if human.wanted == Wanted::Imported {
-            record.matched = Some(directory.filters_of(&human.sources));
+            origins.match_by(record, human);
         }
-        for id in &human.ids {
-            self.strangers.remove(id);
+        if !self.strangers.is_empty() {
+            for id in &human.ids {
+                self.strangers.remove(id);
+            }
         }
     }
 
     /// Takes people out of places: those who are not in a complete read of one, and those with a tombstone there.
     fn leave_places(
         &mut self,
-        seen: &FastSet<ExternalId>,
+        seen: &FastSet<&ExternalId>,
         directory: &DirectoryNow,
         covered: &BTreeSet<&Place>,
     ) {
+        let unseen: Vec<ExternalId> =
+            self.people.iter().map(|(id, _)| id).filter(|id| !seen.contains(id)).cloned().collect();
+        if unseen.is_empty() {
+            return;
+        }
         let mut gone: FastMap<&ExternalId, &Place> = FastMap::default();
         let mut living: FastSet<&ExternalId> = FastSet::default();
         for entry in &directory.people {
@@ -127,13 +126,17 @@ impl Ledger {
                 (false, None) => {}
             }
         }
-        for (id, record) in self.people.iter_mut().filter(|(id, _)| !seen.contains(*id)) {
+        for id in &unseen {
+            let Some(record) = self.people.get_mut(id) else { continue };
             if record.ids.keys().any(|id| living.contains(id)) {
                 continue;
             }
             let ids = std::iter::once(id).chain(record.ids.keys());
             let left: Vec<&Place> = ids.filter_map(|id| gone.get(id).copied()).collect();
-            record.places.retain(|place| !covered.contains(place) && !left.contains(&place));
+            let stays = |place: &&Place| !covered.contains(*place) && !left.contains(place);
+            if !record.places.iter().all(|place| stays(&place)) {
+                record.places = record.places.iter().filter(stays).cloned().collect();
+            }
         }
     }
 
@@ -142,7 +145,21 @@ impl Ledger {
         let is_live = roster.basis == Basis::Live;
         let read = roster.groups().filter(|group| is_live && matches!(group.members, Held::Read(_)));
         let read: FastSet<&ExternalId> = read.filter_map(|group| group.external_id.as_ref()).collect();
+        // Nobody leaves, and nobody gets another id.
+        let are_people_same = changes.members.iter().all(|change| change.action.is_new());
         for group in &changes.unchanged_groups {
+            if let (true, Some(record)) =
+                (are_people_same && group.is_as_imported, self.groups.get_mut(&group.external_id))
+            {
+                if roster.kind == Kind::Official && record.name != group.name {
+                    record.name.clone_from(&group.name);
+                }
+                if read.contains(&group.external_id) {
+                    record.verified = Some(*now);
+                }
+                record.unsure = false;
+                continue;
+            }
             let members = changes.ids_of(&group.members);
             let name = match roster.kind {
                 Kind::Official => Some(group.name.clone()),
@@ -177,10 +194,60 @@ impl Ledger {
     }
 }
 
+/// Places and filters, each text once.
+struct Origins<'a> {
+    question: &'a Question<'a>,
+    covered: &'a BTreeSet<&'a Place>,
+    places: FastSet<Arc<[Place]>>,
+    filters: FastMap<&'a [usize], Arc<str>>,
+}
+
+impl<'a> Origins<'a> {
+    fn of(question: &'a Question<'a>, covered: &'a BTreeSet<&'a Place>) -> Self {
+        Self { question, covered, places: FastSet::default(), filters: FastMap::default() }
+    }
+
+    /// Puts somebody where the person was seen, and out of where not. Whoever is seen in a complete read is where this read says, and in no
+    /// place of former settings that nothing reads any more: there nobody would ever be missing.
+    fn place(&mut self, record: &mut Record, human: &Human) {
+        let sources =
+            || human.sources.iter().filter_map(|source| self.question.directory.sources.get(*source));
+        let is_whole = sources().any(|source| source.coverage == Coverage::Full);
+        let here = sources().filter_map(|source| source.place.as_ref());
+        let before = record.places.iter().filter(|place| !is_whole && !self.covered.contains(place));
+        let mut places: Vec<&Place> = before.chain(here).collect();
+        places.sort_unstable();
+        places.dedup();
+        if record.places.iter().eq(places.iter().copied()) {
+            return;
+        }
+        let places: Vec<Place> = places.into_iter().cloned().collect();
+        record.places = match self.places.get(places.as_slice()) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let places: Arc<[Place]> = places.into();
+                self.places.insert(Arc::clone(&places));
+                places
+            }
+        };
+    }
+
+    /// Notes the filters by which somebody was imported.
+    fn match_by(&mut self, record: &mut Record, human: &'a Human) {
+        let of = || self.question.directory.filters_of(&human.sources).into();
+        let filters = self.filters.entry(&human.sources).or_insert_with(of);
+        if record.matched.as_ref() != Some(filters) {
+            record.matched = Some(Arc::clone(filters));
+        }
+    }
+}
+
 impl Record {
     /// Takes over what a live read says about somebody.
     fn observe(&mut self, member: &Member, now: Moment) {
-        self.email = member.email.clone();
+        if self.email != member.email {
+            self.email = member.email.clone();
+        }
         match (self.standing, member.status.is_revoked()) {
             // Acknowledged in this run, after the read.
             (Standing::In, _) | (Standing::Grace { .. }, true) => {}

@@ -15,16 +15,16 @@ use crate::rules::ExistingMembers;
 impl Ledger {
     /// Organization as our imports left it, for a server that cannot be read.
     pub fn roster(&self, kind: Kind) -> Roster {
-        let mut roster = Roster::new(kind, Basis::Ledger);
+        let mut members = Vec::with_capacity(self.people.len());
         let mut ids: FastMap<&ExternalId, MemberId> = FastMap::default();
-        for (id, record) in &self.people {
+        for (id, record) in self.people.iter() {
             let Some(status) = status(record.standing, kind) else { continue };
             let member = MemberId::from(format!("ledger:{id}"));
             // Who may not be there is in no group.
             if record.doubt != Some(Doubt::Membership) {
                 ids.insert(id, member.clone());
             }
-            roster.put_member(Member {
+            members.push(Member {
                 id: member,
                 email: record.email.clone(),
                 external_id: Some(id.clone()),
@@ -33,6 +33,7 @@ impl Ledger {
                 account: Account::Linked,
             });
         }
+        let mut roster = Roster::new(kind, Basis::Ledger).with_members(members);
         for (id, group) in &self.groups {
             roster.put_group(Group {
                 id: GroupId::from(format!("ledger:{id}")),
@@ -73,6 +74,30 @@ impl Ledger {
         wanted.sort_unstable();
         wanted.dedup();
         wanted
+    }
+}
+
+impl Question<'_> {
+    /// Whether the memberships that were read of these groups are those of the ledger: then the first answer stands. Not so of groups
+    /// that protect their members.
+    pub fn is_as_imported(&self, groups: &[GroupId]) -> bool {
+        let Question { roster, ledger, settings, .. } = self;
+        // Of several members with one id, `changes` takes the last.
+        let mut ids: FastMap<&ExternalId, &MemberId> = FastMap::default();
+        ids.reserve(if groups.is_empty() { 0 } else { ledger.people.len() });
+        if !groups.is_empty() {
+            ids.extend(
+                roster.members().filter_map(|member| Some((member.external_id.as_ref()?, &member.id))),
+            );
+        }
+        groups.iter().all(|id| {
+            let Some(group) = roster.group(id) else { return false };
+            let imported = group.external_id.as_ref().and_then(|id| ledger.groups.get(id));
+            let (Held::Read(read), Some(imported)) = (&group.members, imported) else { return false };
+            let found = imported.members.iter().filter_map(|id| ids.get(id).copied().cloned());
+            let is_protected = settings.protect.groups.contains(&group.name.to_lowercase());
+            !is_protected && read.len() == imported.members.len() && Held::of(found) == group.members
+        })
     }
 }
 

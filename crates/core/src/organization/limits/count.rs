@@ -21,14 +21,14 @@ const FEW_MEMBERSHIPS: usize = 25;
 
 /// Numbers of a run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct Counts<'a> {
     removals: BTreeSet<String>,
     leaves: BTreeSet<String>,
     repaired_people: BTreeSet<String>,
     repaired_memberships: BTreeSet<String>,
     invites: BTreeSet<String>,
     /// Members with an external id that are ours and in, before.
-    ours: BTreeSet<String>,
+    ours: FastSet<(&'a ExternalId, &'a Email)>,
     /// Members, before.
     members: usize,
     /// Memberships of groups with an external id, before.
@@ -77,8 +77,8 @@ pub(in crate::organization) fn limit_of_member(change: &MemberChange) -> Option<
     }
 }
 
-impl Counts {
-    pub(super) fn of(changes: &Changes, question: &Question<'_>) -> Self {
+impl<'a> Counts<'a> {
+    pub(super) fn of(changes: &Changes, question: &Question<'a>) -> Self {
         let mut counts = Self::default();
         let leaving = leaving(changes);
         counts.before(changes, question);
@@ -91,12 +91,12 @@ impl Counts {
         counts
     }
 
-    fn before(&mut self, changes: &Changes, question: &Question<'_>) {
+    fn before(&mut self, changes: &Changes, question: &Question<'a>) {
         let matched = &changes.identities.by_member;
         let leavers = changes.members.iter().filter(|change| change.action.is_leaving());
         let leavers = leavers.filter_map(|change| changes.slot(change.slot)?.member.as_ref());
         let leavers: FastSet<&MemberId> = leavers.collect();
-        let is_ours = |member: &&Member| {
+        let is_ours = |member: &&'a Member| {
             let Some(id) = &member.external_id else { return false };
             match question.ledger.person(id).map(|record| record.standing) {
                 None => matched.contains_key(&member.id) || leavers.contains(&member.id),
@@ -108,9 +108,9 @@ impl Counts {
             }
         };
         let ours = question.roster.members().filter(is_ours);
-        self.ours =
-            ours.filter_map(|member| Some(person_key(member.external_id.as_ref()?, &member.email))).collect();
         self.members = question.roster.members().count();
+        self.ours.reserve(self.members);
+        self.ours.extend(ours.filter_map(|member| Some((member.external_id.as_ref()?, &member.email))));
         let groups = question.roster.groups().filter_map(|group| Some((group, group.external_id.as_ref()?)));
         self.memberships = groups
             .map(|(group, id)| match &group.members {
@@ -192,7 +192,7 @@ impl Counts {
         };
         let part = |of: usize, few: usize| (of.saturating_mul(percent) / 100).max(few);
         let allowed = match limit {
-            LimitName::Removals => part(self.ours.union(&lately.all).count(), FEW_PEOPLE),
+            LimitName::Removals => part(self.ours_and(&lately.all), FEW_PEOPLE),
             LimitName::Leaves => part(self.memberships + lately.all.len(), FEW_MEMBERSHIPS),
             LimitName::Invites => part(self.members, FEW_PEOPLE),
             LimitName::Repairs => return self.repairs(lately, part, wanted),
@@ -218,10 +218,28 @@ impl Counts {
         (Some(part(there, FEW_MEMBERSHIPS)), wanted)
     }
 
+    fn keys_of_ours(&self) -> impl Iterator<Item = String> {
+        self.ours.iter().map(|(id, email)| person_key(id, email))
+    }
+
+    /// Number of those who are ours, and of those who were lately.
+    fn ours_and(&self, lately: &BTreeSet<String>) -> usize {
+        let twice = if lately.is_empty() {
+            0
+        } else {
+            self.keys_of_ours().filter(|key| lately.contains(key)).count()
+        };
+        self.ours.len() + lately.len() - twice
+    }
+
+    fn are_all_removed(&self) -> bool {
+        self.ours.len() <= self.removals.len() && self.keys_of_ours().all(|key| self.removals.contains(&key))
+    }
+
     /// Whether nobody, or no membership, would be left, and nothing comes in the same run.
     fn is_the_last(&self, limit: LimitName) -> bool {
         match limit {
-            LimitName::Removals => self.coming == 0 && self.ours.is_subset(&self.removals),
+            LimitName::Removals => self.coming == 0 && self.are_all_removed(),
             LimitName::Leaves => {
                 self.joining == 0 && self.memberships <= self.leaves.len() + self.other_leaves
             }

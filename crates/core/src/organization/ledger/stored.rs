@@ -1,0 +1,371 @@
+//! The form in which a ledger is stored: JSON that people can read, without what most people have in common.
+//!
+//! - A person has by default the one id that the organization knows, and was last seen in the directory in the last run (`ran`).
+//! - Places and filters are listed once (`origins`); a person has the number of them, and 0 by default.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hash, Hasher};
+use std::sync::Arc;
+
+use foldhash::HashMap as FastMap;
+use foldhash::quality::FixedState;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    Approval, Counted, Doubt, Due, GroupRecord, Ids, Invited, Journal, Ledger, Record, Sight, Standing,
+};
+use crate::entry::{Email, ExternalId};
+use crate::organization::directory::Place;
+use crate::organization::moment::Moment;
+use crate::organization::table::Table;
+
+/// Form of a ledger, to be read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Read {
+    version: u32,
+    #[serde(default)]
+    due: Due,
+    #[serde(default)]
+    ran: Option<Moment>,
+    #[serde(default)]
+    places: BTreeMap<Place, Moment>,
+    #[serde(default)]
+    origins: Vec<Origin>,
+    people: BTreeMap<ExternalId, ReadPerson>,
+    groups: BTreeMap<ExternalId, GroupRecord>,
+    #[serde(default)]
+    strangers: BTreeMap<ExternalId, Moment>,
+    #[serde(default)]
+    removals: Vec<Counted>,
+    #[serde(default)]
+    leaves: Vec<Counted>,
+    #[serde(default)]
+    repairs: Vec<Counted>,
+    #[serde(default)]
+    invites: Vec<Counted>,
+    #[serde(default)]
+    approvals: Vec<Approval>,
+    #[serde(default)]
+    journal: Option<Journal>,
+}
+
+/// Form of a ledger, to be written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    version: u32,
+    due: Due,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ran: Option<Moment>,
+    places: &'a BTreeMap<Place, Moment>,
+    origins: Vec<Origin>,
+    people: WrittenPeople<'a>,
+    groups: &'a BTreeMap<ExternalId, GroupRecord>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    strangers: &'a BTreeMap<ExternalId, Moment>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    removals: &'a [Counted],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    leaves: &'a [Counted],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    repairs: &'a [Counted],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    invites: &'a [Counted],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    approvals: &'a [Approval],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal: Option<&'a Journal>,
+}
+
+/// Where people were found, and by which filters.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Origin {
+    #[serde(default)]
+    places: Arc<[Place]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    matched: Option<Arc<str>>,
+}
+
+#[derive(Deserialize)]
+struct ReadPerson {
+    email: Email,
+    #[serde(default)]
+    standing: Option<Standing>,
+    #[serde(default)]
+    first: Option<Moment>,
+    #[serde(default)]
+    last: Option<Moment>,
+    #[serde(default)]
+    created: Option<Moment>,
+    #[serde(default)]
+    ids: Option<BTreeMap<ExternalId, ReadSight>>,
+    #[serde(default)]
+    origin: usize,
+    #[serde(default)]
+    invited: Option<Invited>,
+    #[serde(default)]
+    doubt: Option<Doubt>,
+}
+
+#[derive(Deserialize)]
+struct ReadSight {
+    first: Moment,
+    #[serde(default)]
+    last: Option<Moment>,
+    #[serde(default)]
+    created: Option<Moment>,
+}
+
+#[derive(Serialize)]
+struct WrittenPerson<'a> {
+    email: &'a Email,
+    #[serde(skip_serializing_if = "is_in")]
+    standing: Standing,
+    /// Of the own id, if that is the only one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    sight: Option<WrittenSight>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<BTreeMap<&'a ExternalId, WrittenSight>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    origin: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invited: Option<Invited>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<Doubt>,
+}
+
+#[derive(Hash, Serialize)]
+struct WrittenSight {
+    first: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Moment>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_in(standing: &Standing) -> bool {
+    *standing == Standing::In
+}
+
+impl Sight {
+    fn written(&self, ran: Option<Moment>) -> WrittenSight {
+        let Self { first, last, created } = *self;
+        WrittenSight { first, last: Some(last).filter(|last| Some(*last) != ran), created }
+    }
+}
+
+impl ReadSight {
+    fn sight(self, ran: Option<Moment>) -> Sight {
+        let Self { first, last, created } = self;
+        Sight { first, last: last.or(ran).unwrap_or(first), created }
+    }
+}
+
+struct WrittenPeople<'a> {
+    ledger: &'a Ledger,
+    /// In the order of people.
+    origins: Vec<usize>,
+}
+
+impl Serialize for WrittenPeople<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { ledger: Ledger { people, ran, .. }, origins } = self;
+        let mut map = serializer.serialize_map(Some(people.len()))?;
+        for ((id, record), origin) in people.iter().zip(origins) {
+            map.serialize_entry(id, &record.written(id, *origin, *ran))?;
+        }
+        map.end()
+    }
+}
+
+impl Record {
+    fn written(&self, id: &ExternalId, origin: usize, ran: Option<Moment>) -> WrittenPerson<'_> {
+        let Self { email, standing, ids, invited, doubt, .. } = self;
+        let only = self.only_sight(id);
+        let all = || ids.iter().map(|(id, sight)| (id, sight.written(ran))).collect();
+        WrittenPerson {
+            email,
+            standing: *standing,
+            sight: only.map(|sight| sight.written(ran)),
+            ids: (only.is_none() && !ids.is_empty()).then(all),
+            origin,
+            invited: *invited,
+            doubt: *doubt,
+        }
+    }
+
+    /// Times of the id that the organization knows, if the directory has never had another.
+    fn only_sight(&self, id: &ExternalId) -> Option<&Sight> {
+        let mut all = self.ids.iter();
+        all.next().filter(|(own, _)| *own == id && all.next().is_none()).map(|(_, sight)| sight)
+    }
+}
+
+impl Serialize for Ledger {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            version,
+            due,
+            people,
+            groups,
+            strangers,
+            ran,
+            places,
+            removals,
+            leaves,
+            repairs,
+            invites,
+            approvals,
+            journal,
+        } = self;
+        let (origins, of_people) = origins(people);
+        Written {
+            version: *version,
+            due: *due,
+            ran: *ran,
+            places,
+            origins,
+            people: WrittenPeople { ledger: self, origins: of_people },
+            groups,
+            strangers,
+            removals,
+            leaves,
+            repairs,
+            invites,
+            approvals,
+            journal: journal.as_ref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// All origins, each once, and the number of each person's.
+fn origins(people: &Table<ExternalId, Record>) -> (Vec<Origin>, Vec<usize>) {
+    let mut numbers: FastMap<(&[Place], Option<&str>), usize> = FastMap::default();
+    let mut origins = Vec::new();
+    let mut of_people = Vec::with_capacity(people.len());
+    for Record { places, matched, .. } in people.values() {
+        of_people.push(*numbers.entry((places, matched.as_deref())).or_insert_with(|| {
+            origins.push(Origin { places: Arc::clone(places), matched: matched.clone() });
+            origins.len() - 1
+        }));
+    }
+    (origins, of_people)
+}
+
+impl<'de> Deserialize<'de> for Ledger {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Read {
+            version,
+            due,
+            ran,
+            places,
+            origins,
+            people,
+            groups,
+            strangers,
+            removals,
+            leaves,
+            repairs,
+            invites,
+            approvals,
+            journal,
+        } = Read::deserialize(deserializer)?;
+        let mut ledger = Self {
+            version,
+            due,
+            people: Default::default(),
+            groups,
+            strangers,
+            ran,
+            places,
+            removals,
+            leaves,
+            repairs,
+            invites,
+            approvals,
+            journal,
+        };
+        let record = |(id, person): (ExternalId, ReadPerson)| {
+            // A ledger of nobody has no origins; whoever is in one has.
+            let origin = origins.get(person.origin).cloned();
+            let origin =
+                origin.ok_or_else(|| serde::de::Error::custom("a person's origin is not in the list"))?;
+            let record = person.record(&id, ran, origin);
+            Ok((id, record))
+        };
+        ledger.people = people.into_iter().map(record).collect::<Result<_, D::Error>>()?;
+        ledger.share_ids();
+        Ok(ledger)
+    }
+}
+
+impl ReadPerson {
+    fn record(self, id: &ExternalId, ran: Option<Moment>, origin: Origin) -> Record {
+        let Self { email, standing, first, last, created, ids, invited, doubt, .. } = self;
+        let ids = match (ids, first) {
+            (Some(ids), _) => ids.into_iter().map(|(id, sight)| (id, sight.sight(ran))).collect(),
+            (None, Some(first)) => Ids::one(id.clone(), ReadSight { first, last, created }.sight(ran)),
+            (None, None) => Ids::default(),
+        };
+        let Origin { places, matched } = origin;
+        Record { email, standing: standing.unwrap_or(Standing::In), ids, places, matched, invited, doubt }
+    }
+}
+
+impl Ledger {
+    /// Has groups share the texts of people's ids.
+    fn share_ids(&mut self) {
+        let shared = |id: &ExternalId| self.people.key(id).unwrap_or(id).clone();
+        for group in self.groups.values_mut() {
+            group.members = group.members.iter().map(shared).collect();
+        }
+    }
+
+    /// A number that changes with everything but the times at which everybody and everything was last seen: those of a run that finds
+    /// nothing new, which [`super::Times`] has.
+    pub fn print(&self) -> u64 {
+        let Self {
+            version,
+            due,
+            people,
+            groups,
+            strangers,
+            ran,
+            places,
+            removals,
+            leaves,
+            repairs,
+            invites,
+            approvals,
+            journal,
+        } = self;
+        let mut state = FixedState::with_seed(0).build_hasher();
+        (version, due, strangers, removals, leaves, repairs, invites, approvals, journal).hash(&mut state);
+        for (place, at) in places {
+            (place, Some(at).filter(|at| Some(**at) != *ran)).hash(&mut state);
+        }
+        people.len().hash(&mut state);
+        for (id, record) in people.iter() {
+            let Record { email, standing, ids, places, matched, invited, doubt } = record;
+            (id, email, standing, places, matched, invited, doubt).hash(&mut state);
+            for (own, sight) in ids.iter() {
+                // The own id is hashed already.
+                (Some(own).filter(|own| *own != id), sight.written(*ran)).hash(&mut state);
+            }
+        }
+        groups.len().hash(&mut state);
+        for (id, GroupRecord { name, members, verified: _, unsure }) in groups {
+            (id, name, members, unsure).hash(&mut state);
+        }
+        state.finish()
+    }
+}
