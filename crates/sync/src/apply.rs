@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bwdc_core::changes::{ImportChange, LeftOut, Subject};
 use bwdc_core::error::{Error, Result};
+use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_core::organization::changes::Stopped;
 use bwdc_core::organization::ledger::Effect;
 use bwdc_core::organization::roster::Basis;
@@ -17,7 +18,7 @@ use crate::context::Context;
 use crate::decide::{Decision, Look};
 use crate::job::SyncJob;
 use crate::lines;
-use crate::open::{of_one_organization, open};
+use crate::open::{Opened, of_one_organization, open};
 use crate::organization::{FailedCall, OpenOrganization, account};
 use crate::outcome::{SyncOutcome, blocked, held, notes};
 use crate::plan::{Decided, View, decided, leading, may_run};
@@ -113,11 +114,21 @@ pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result
     let extent = if held.is_some() { Done::Partly } else { Done::All };
     let stored = decided.ledgers.store(ledger).and_then(|_| commit(job, &decided, extent));
     stored.map_err(|error| unrecorded(error, sent))?;
+    let left_out = decided.whole.bad_records.len();
+    let notes = notes(decided.whole, &decided.decision.changes);
     if let Some(held) = held {
+        warn_of(&decided.opened, &notes);
         return Err(held);
     }
-    let left_out = decided.whole.bad_records.len();
-    Ok(SyncOutcome { sent, left_out, notes: notes(decided.whole, &decided.decision.changes), changes: done })
+    Ok(SyncOutcome { sent, left_out, notes, changes: done })
+}
+
+/// Tells what a run that ends with an error has to say besides.
+fn warn_of(opened: &[Opened<'_>], notes: &[Note]) {
+    let Some(first) = opened.first() else { return };
+    for note in by_cause(notes).into_iter().filter(|note| note.severity == Severity::Warning) {
+        first.context.warn(&note.sentence());
+    }
 }
 
 /// A request that failed, and the ledger of what was done before.

@@ -30,11 +30,6 @@ impl<'a> LedgerFiles<'a> {
         Ok((Self { files, organization_id: organization_id.to_owned(), revision, print }, ledger))
     }
 
-    /// Whether any of the folders of a job has a ledger of an organization.
-    pub(crate) fn are_there(files: &[&DataFile], organization_id: &str) -> bool {
-        files.iter().any(|file| file.has_ledger(organization_id))
-    }
-
     /// Stores the ledger in all folders; of one in which nothing but times has changed, the times. On the disk when it returns.
     pub(crate) fn store(&mut self, ledger: Ledger) -> Result<Ledger> {
         let print = ledger.print();

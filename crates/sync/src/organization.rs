@@ -7,7 +7,7 @@ use bwdc_connect::ErrorKind;
 use bwdc_connect::bitwarden::{self, Client, EditOutcome, Offered, Token, Within};
 use bwdc_core::check::ServerLimits;
 use bwdc_core::entry::ExternalId;
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::{Error, Result, shown};
 use bwdc_core::organization::roster::{GroupId, Kind, MemberId, Roster, Seats, Staging};
 use bwdc_core::organization::server::{Call, Who};
 use bwdc_store::errand::Company;
@@ -237,11 +237,20 @@ impl<'a> OpenOrganization<'a> {
             }
         }
         let id = |who: &Who| match who {
-            Who::Member(id) => Some(id.clone()),
-            Who::Imported(id) => imported.get(id).cloned(),
+            Who::Member(id) => Ok(id.clone()),
+            Who::Imported(id) => imported.get(id).cloned().ok_or_else(|| FailedCall::before(not_listed(id))),
         };
-        Ok(members.iter().filter_map(id).collect())
+        members.iter().map(id).collect()
     }
+}
+
+/// A group is not filled without somebody who was imported into it.
+fn not_listed(id: &ExternalId) -> Error {
+    Error::new(format!(
+        "Filling a group: the member with the external id {} was imported just now, and the organization does not list it.",
+        shown(id.as_str())
+    ))
+    .hint("Look at the member in the web vault. The next run compares, and fills the group.")
 }
 
 async fn send(client: &Client, token: &Token, call: &Call) -> bwdc_connect::Result<()> {

@@ -104,17 +104,19 @@ fn warned(warnings: &[Warning]) -> Vec<Note> {
         let shown = kind.iter().take(NAMED);
         notes.extend(shown.copied().map(noted));
         if kind.len() > NAMED {
-            let more = format!("{} more of this kind: bwdc plan lists them", kind.len() - NAMED);
-            notes.push(Note::warning(Step::Organization, "", more));
+            let text = format!("{} more of this kind: bwdc plan lists them", kind.len() - NAMED);
+            notes.extend(kind.first().map(|first| noted(&Warning { text, ..(*first).clone() })));
         }
     }
     notes
 }
 
-/// Nearly every directory has groups with people who are not imported: that alone is no reason for a warning in every run.
+/// What an administrator has decided, and what nearly every directory has, is no reason for a warning in every run.
 fn noted(warning: &Warning) -> Note {
     match warning.code {
-        Code::UnknownMembers => Note::info(Step::Organization, "", &warning.text),
+        Code::UnknownMembers | Code::RevokedStays | Code::StagedStays | Code::InviteExpired => {
+            Note::info(Step::Organization, "", &warning.text)
+        }
         _ => Note::warning(Step::Organization, "", &warning.text),
     }
 }
@@ -182,7 +184,7 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
         LimitName::Removals => (
             sync::LIMIT_REMOVALS.name,
             ["person would leave the organization", "people would leave the organization"],
-            "nobody would be left",
+            "nobody would be left in the organization, or in a directory of the merge",
         ),
         LimitName::Leaves => (
             sync::LIMIT_LEAVES.name,

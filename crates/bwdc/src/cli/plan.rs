@@ -86,5 +86,6 @@ fn value(document: &Document) -> Result<Value> {
 fn save(path: &Path, plan: &Value) -> Result<()> {
     let path = std::path::absolute(path)
         .map_err(|error| Error::new(format!("Finding {}: {error}", path.display())))?;
-    files::write_atomically(&path, format!("{plan:#}\n").as_bytes())
+    files::write_atomically(&path, format!("{plan:#}\n").as_bytes())?;
+    files::make_private(&path)
 }

@@ -168,6 +168,26 @@ fn a_person_whose_id_ended_is_known_by_the_other_directorys_id() {
     assert_eq!(done(&site.plan(&gone)), [(Action::Remove, Cause::Deleted, "a@x.org".to_owned())]);
 }
 
+/// The loss of a small directory is a loss, however large the other one is.
+#[test]
+fn nobody_left_in_a_directory_of_a_merge_is_too_many() {
+    let settings = Settings { absent: Absent::Missing, ..Settings::default() };
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut site = Site::new(kind, settings.clone());
+        let places = [source("dir0", ""), source("dir1", "")];
+        let of = |source: usize, count: usize| -> Vec<Entry> {
+            let name = |at| format!("d{source}-{at}");
+            (0..count).map(|at| Entry { source, ..entry(&name(at), &name(at), IN) }).collect()
+        };
+        site.sync(&directory(&[of(0, 1_000), of(1, 20)].concat(), &places));
+        let changes = site.plan(&directory(&of(0, 1_000), &places));
+        assert_eq!(changes.members.len(), 20);
+        assert!(changes.is_held(), "{:?}", changes.limits);
+        let one_is_left = site.plan(&directory(&[of(0, 1_000), of(1, 1)].concat(), &places));
+        assert_eq!((one_is_left.members.len(), one_is_left.is_held()), (19, false));
+    }
+}
+
 proptest! {
     #![proptest_config(few())]
 

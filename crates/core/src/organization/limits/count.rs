@@ -13,6 +13,7 @@ use crate::organization::ledger::{Approved, Ledger, Standing};
 use crate::organization::moment::Moment;
 use crate::organization::roster::{Held, Kind, Member, MemberId};
 use crate::organization::settings::Limit;
+use crate::snapshot::{Coverage, Place};
 
 /// A percentage lets so many people pass in any case.
 const FEW_PEOPLE: usize = 5;
@@ -39,6 +40,8 @@ pub(super) struct Counts<'a> {
     joining: usize,
     /// Memberships that end because somebody leaves, or that drift explains.
     other_leaves: usize,
+    /// Whether a directory of several has nobody any more, and those who were there leave.
+    ends_a_directory: bool,
 }
 
 /// Somebody, as counted.
@@ -85,6 +88,7 @@ impl<'a> Counts<'a> {
         for change in &changes.members {
             counts.member(changes, change);
         }
+        counts.ends_a_directory = ends_a_directory(changes, question);
         for group in &changes.groups {
             counts.group(changes, group, &leaving);
         }
@@ -239,13 +243,37 @@ impl<'a> Counts<'a> {
     /// Whether nobody, or no membership, would be left, and nothing comes in the same run.
     fn is_the_last(&self, limit: LimitName) -> bool {
         match limit {
-            LimitName::Removals => self.coming == 0 && self.are_all_removed(),
+            LimitName::Removals => self.ends_a_directory || (self.coming == 0 && self.are_all_removed()),
             LimitName::Leaves => {
                 self.joining == 0 && self.memberships <= self.leaves.len() + self.other_leaves
             }
             LimitName::Repairs | LimitName::Invites => false,
         }
     }
+}
+
+/// Whether a complete read of one of several directories yields nobody, where people were who leave now: beside a large directory, the loss
+/// of a small one is within a percentage.
+fn ends_a_directory(changes: &Changes, question: &Question<'_>) -> bool {
+    let sources = &question.directory.sources;
+    if sources.len() < 2 {
+        return false;
+    }
+    let mut is_lived_in = vec![false; sources.len()];
+    for entry in question.directory.people.iter().filter(|entry| entry.state.is_living()) {
+        if let Some(is_lived_in) = is_lived_in.get_mut(entry.source) {
+            *is_lived_in = true;
+        }
+    }
+    let empty = sources
+        .iter()
+        .zip(is_lived_in)
+        .filter(|(source, is_lived_in)| source.coverage == Coverage::Full && !is_lived_in);
+    let empty: FastSet<&Place> = empty.filter_map(|(source, _)| source.place.as_ref()).collect();
+    let missing = changes.members.iter().filter(|change| change.cause == Cause::Missing);
+    let ids = missing.filter_map(|change| changes.slot(change.slot)?.before.as_ref());
+    let mut places = ids.filter_map(|id| question.ledger.person(id)).flat_map(|record| record.places.iter());
+    places.any(|place| empty.contains(place))
 }
 
 /// Events of the last 24 hours.
