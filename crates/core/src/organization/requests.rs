@@ -265,13 +265,14 @@ impl Writing<'_> {
 
     /// Members whom no import carries, and who have one of two external ids: from now on it is the one that groups name them by.
     fn doubtful(&self, lines: &mut Lines) {
-        let (listed, _) = lines.ids_and_addresses();
+        let (listed, addresses) = lines.ids_and_addresses();
         let leaving = self.changes.members.iter().filter(|change| change.action.is_leaving());
         let leaving: FastSet<&ExternalId> =
             leaving.filter_map(|change| self.changes.slot(change.slot)?.before.as_ref()).collect();
         for (id, record) in self.question.ledger.people() {
             let is_doubtful = record.doubt == Some(Doubt::Id) && record.standing == Standing::In;
-            if is_doubtful && !listed.contains(id) && !leaving.contains(id) {
+            let is_listed = listed.contains(id) || addresses.contains(&record.email);
+            if is_doubtful && !is_listed && !leaving.contains(id) {
                 let line = member(&record.email, id, Fate::Stays);
                 let (id, email, directory_id) = (id.clone(), record.email.clone(), id.clone());
                 lines.add(line, vec![Effect::In { action: Action::Relink, id, email, directory_id }]);

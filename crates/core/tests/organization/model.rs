@@ -77,7 +77,9 @@ fn members(world: &World, before: &Roster, leavers: Leavers) -> Result<(), Strin
             return Err(format!("{soul} has no external id"));
         }
         let active = world.server.members().filter(|member| world.soul_of(member) == Some(soul));
-        let active = active.filter(|member| !member.status.is_revoked()).count();
+        // Whom an administrator has invited besides, without an external id, is nobody of ours.
+        let active =
+            active.filter(|member| !member.status.is_revoked() && member.external_id.is_some()).count();
         if active > 1 {
             return Err(format!("{soul} is a member {active} times"));
         }

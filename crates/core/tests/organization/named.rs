@@ -134,3 +134,14 @@ fn somebody_whose_id_was_used_comes_back() {
         [Hire(2), Sync(None), Hire(5), Hire(0), Vanish(2), UsedId(1, 2), Sync(None), Hire(2), Delete(0)];
     limited::play(Kind::Official, OnLimit::Hold, &ops).unwrap();
 }
+
+#[test]
+fn a_change_of_ids_that_was_lost_and_another_one() {
+    both(&[Hire(2), Sync(None), NewId(2), Sync(None), Relink(Relink::Address), Sync(Lost(0)), NewId(2)]);
+    both(&[Relink(Relink::Address), Hire(2), Sync(None), NewId(2), Sync(Unheard(0)), Vanish(2), Hire(2)]);
+}
+
+#[test]
+fn invited_by_hand_while_the_filter_left_the_person_out() {
+    both(&[Exclude(0), Hire(0), Sync(None), HandInvite(0), Sync(None), Include(0), NewAddress(0)]);
+}

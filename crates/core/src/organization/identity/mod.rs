@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
         let until = record.ids.values().map(|sight| sight.last).max();
         let since = record.ids.values().map(|sight| sight.first).min();
         let (Some(since), Some(until)) = (since, until) else { return false };
-        self.humans[human].ids.iter().filter(|id| !record.ids.contains_key(*id)).any(|id| {
+        self.humans[human].ids.iter().filter(|id| !record.ids.contains_key(id)).any(|id| {
             let own = self.imported_as.get(id).copied().unwrap_or(id);
             let sight = ledger.person(own).and_then(|own| own.ids.get(id));
             let (first, last) = match (ledger.strangers.get(id), sight) {
