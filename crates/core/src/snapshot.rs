@@ -65,6 +65,35 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A copy whose groups have no members, for those who ask only who and what is there.
+    #[must_use]
+    pub fn without_memberships(&self) -> Self {
+        let without = |groups: &[Group]| -> Vec<Group> {
+            groups
+                .iter()
+                .map(|Group { external_id, reference_id, name, members: _, found_as }| Group {
+                    external_id: external_id.clone(),
+                    reference_id: reference_id.clone(),
+                    name: name.clone(),
+                    members: Vec::new(),
+                    found_as: found_as.clone(),
+                })
+                .collect()
+        };
+        Self {
+            users: self.users.clone(),
+            others: self.others.clone(),
+            groups: without(&self.groups),
+            other_groups: without(&self.other_groups),
+            coverage: self.coverage,
+            population: self.population.clone(),
+            place: self.place.clone(),
+            created: self.created.clone(),
+            cursor: self.cursor.clone(),
+            notes: Vec::new(),
+        }
+    }
+
     /// Sorts everything by external id, so that the same directory gives the same bytes whatever the server's order or our
     /// concurrency was. Members need no order here: flattening sorts them.
     #[must_use]

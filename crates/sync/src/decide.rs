@@ -4,7 +4,7 @@ use bwdc_connect::directory::Directory as _;
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
 use bwdc_core::organization::changes::Changes;
-use bwdc_core::organization::directory::{DirectoryNow, Part, PeopleRead, Place, Source};
+use bwdc_core::organization::directory::{DirectoryNow, Place};
 use bwdc_core::organization::ledger::{LastImport, Legacy, LegacyDirectory};
 use bwdc_core::organization::pending::Pending;
 use bwdc_core::organization::roster::{Basis, GroupId, Kind, Roster};
@@ -73,20 +73,24 @@ pub(crate) struct Matter<'a> {
     pub(crate) started: Timestamp,
 }
 
-/// Reads the organization and decides.
-///
-/// `stored` is the ledger as it was stored; `None` where there was none yet.
+/// What was read at the same time.
+pub(crate) struct Read {
+    /// The ledger. `None` where there was none yet.
+    pub(crate) stored: Option<Ledger>,
+    pub(crate) directory: DirectoryNow,
+    /// The organization without memberships; unreadable for [`Look::Remembered`].
+    pub(crate) found: Found,
+}
+
+/// Reads what else must be known of the organization, and decides.
 pub(crate) async fn decide(
     matter: &Matter<'_>,
-    stored: Option<Ledger>,
+    read: Read,
     organization: &mut OpenOrganization<'_>,
     look: Look,
 ) -> Result<Decision> {
     let now = moment(matter.started);
-    let found = match look {
-        Look::Due | Look::Everything => organization.look().await?,
-        Look::Remembered => Found::Unreadable(Kind::Official),
-    };
+    let Read { stored, directory, found } = read;
     let live = match &found {
         Found::Live(roster) => Some(roster),
         Found::Unreadable(_) => None,
@@ -100,7 +104,7 @@ pub(crate) async fn decide(
         Found::Live(roster) => roster,
         Found::Unreadable(kind) => ledger.roster(kind),
     };
-    let directory = directory_now(matter, &ledger);
+    let directory = directory_now(matter, directory, &ledger);
     let settings = matter.settings.clone();
     let known = Known { directory, roster, ledger, settings, now };
     match known.roster.basis {
@@ -132,9 +136,8 @@ fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<L
         });
     }
     let of_place = |(known, source): (&'_ KnownPeople, &'_ SourceRead)| {
-        let is_read =
-            known.population().is_some() && known.population() == source.snapshot.population.as_deref();
-        source.snapshot.place.clone().filter(|_| is_read)
+        let is_read = known.population().is_some() && known.population() == source.population.as_deref();
+        source.place.clone().filter(|_| is_read)
     };
     let places: Vec<Option<Place>> = directories.iter().zip(&reading.sources).map(of_place).collect();
     let has_synced = opened.iter().any(|opened| is_same(opened) && opened.remembered.has_synced());
@@ -173,29 +176,12 @@ fn taken_over(matter: &Matter<'_>, known: Known, api_url: &str) -> Result<Known>
     Ok(Known { ledger, roster, ..known })
 }
 
-fn directory_now(matter: &Matter<'_>, ledger: &Ledger) -> DirectoryNow {
-    let DecidedRead { sources, prepared, groups_read, .. } = matter.reading;
-    let pairs = matter.opened.iter().zip(sources);
-    let parts: Vec<Part<'_>> = pairs.map(|(opened, source)| part(opened, source, ledger)).collect();
-    DirectoryNow::of(&parts, prepared, *groups_read)
-}
-
-fn part<'a>(opened: &'a Opened<'_>, source: &'a SourceRead, ledger: &Ledger) -> Part<'a> {
-    Part {
-        snapshot: &source.snapshot,
-        rules: &opened.instance.rules,
-        source: Source {
-            place: source.snapshot.place.clone(),
-            covers: ledger.places().filter(|place| source.directory.covers(place)).cloned().collect(),
-            coverage: source.snapshot.coverage,
-            filters: opened.filters(),
-        },
-        people: match opened.instance.scope {
-            Some(scope) if scope.has_users() => PeopleRead::Imported,
-            _ => PeopleRead::NotImported,
-        },
-        created: source.snapshot.created.clone(),
+/// The directory, with the places that are known from runs before and lie within what was read.
+fn directory_now(matter: &Matter<'_>, mut directory: DirectoryNow, ledger: &Ledger) -> DirectoryNow {
+    for (source, read) in directory.sources.iter_mut().zip(&matter.reading.sources) {
+        source.covers = ledger.places().filter(|place| read.directory.covers(place)).cloned().collect();
     }
+    directory
 }
 
 /// Reads what the changes depend on: memberships of groups, whether newcomers can be staged, seats.

@@ -1,6 +1,6 @@
 //! The ledger of a job: the same in each of its folders, so that it survives a merge and its end.
 
-use bwdc_core::error::Result;
+use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
 use bwdc_store::{DataFile, KeptLedger, Memory as _};
 
@@ -14,20 +14,23 @@ pub(crate) struct LedgerFiles<'a> {
 }
 
 impl<'a> LedgerFiles<'a> {
-    /// Reads the ledger of an organization from all folders of a job; `None` if there is none yet. Where they differ, as after folders
-    /// were synced apart, the latest counts, with the people and groups that only the others know.
-    pub(crate) fn load(files: Vec<&'a DataFile>, organization_id: &str) -> Result<(Self, Option<Ledger>)> {
-        let mut copies: Vec<KeptLedger> = Vec::new();
-        for file in &files {
-            copies.extend(file.ledger(organization_id)?);
-        }
-        copies.sort_by_key(|copy| std::cmp::Reverse(copy.revision));
-        let revision = copies.first().map_or(0, |copy| copy.revision);
-        let is_one =
-            copies.len() == files.len() && copies.iter().skip(1).all(|copy| Some(copy) == copies.first());
-        let ledger = copies.into_iter().map(|copy| copy.ledger).reduce(Ledger::joined);
-        let print = ledger.as_ref().filter(|_| is_one).map(Ledger::print);
+    /// Reads the ledger of an organization from all folders of a job, beside whatever else is read; `None` if there is none yet. Where
+    /// they differ, as after folders were synced apart, the latest counts, with the people and groups that only the others know.
+    pub(crate) async fn load(
+        files: Vec<&'a DataFile>,
+        organization_id: &str,
+    ) -> Result<(Self, Option<Ledger>)> {
+        let here: Vec<DataFile> = files.iter().copied().cloned().collect();
+        let id = organization_id.to_owned();
+        let read = tokio::task::spawn_blocking(move || Copies::read(&here, &id)).await;
+        let Copies { revision, print, ledger } =
+            read.map_err(|error| Error::new(format!("Reading the ledger: {error}")))??;
         Ok((Self { files, organization_id: organization_id.to_owned(), revision, print }, ledger))
+    }
+
+    /// Whether any of the folders of a job has a ledger of an organization.
+    pub(crate) fn are_there(files: &[&DataFile], organization_id: &str) -> bool {
+        files.iter().any(|file| file.has_ledger(organization_id))
     }
 
     /// Stores the ledger in all folders; of one in which nothing but times has changed, the times. On the disk when it returns.
@@ -45,5 +48,29 @@ impl<'a> LedgerFiles<'a> {
         self.files.iter().try_for_each(|file| file.keep_ledger(&self.organization_id, &kept))?;
         self.print = Some(print);
         Ok(kept.ledger)
+    }
+}
+
+/// The ledger as it is in all folders.
+struct Copies {
+    revision: u64,
+    /// [`Ledger::print`], where all have the same.
+    print: Option<u64>,
+    ledger: Option<Ledger>,
+}
+
+impl Copies {
+    fn read(files: &[DataFile], organization_id: &str) -> Result<Self> {
+        let mut copies: Vec<KeptLedger> = Vec::new();
+        for file in files {
+            copies.extend(file.ledger(organization_id)?);
+        }
+        copies.sort_by_key(|copy| std::cmp::Reverse(copy.revision));
+        let revision = copies.first().map_or(0, |copy| copy.revision);
+        let is_one =
+            copies.len() == files.len() && copies.iter().skip(1).all(|copy| Some(copy) == copies.first());
+        let ledger = copies.into_iter().map(|copy| copy.ledger).reduce(Ledger::joined);
+        let print = ledger.as_ref().filter(|_| is_one).map(Ledger::print);
+        Ok(Self { revision, print, ledger })
     }
 }

@@ -17,12 +17,12 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::decide::{Decision, Look, Matter, decide};
+use crate::decide::{Decision, Look, Matter, Read, decide};
 use crate::job::SyncJob;
 use crate::ledger::LedgerFiles;
 use crate::merge::not_merged;
 use crate::open::{Opened, of_one_organization, open};
-use crate::organization::{OpenOrganization, account, limits};
+use crate::organization::{Found, OpenOrganization, account, limits};
 use crate::outcome::{blocked, held, left_out, nothing_read};
 use crate::read::{DecidedRead, ReadPurpose, read};
 
@@ -71,13 +71,25 @@ pub(crate) async fn decided<'a>(
 ) -> Result<Option<Decided<'a>>> {
     let id = organization.account.organization_id.clone();
     let files: Vec<&'a DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
-    let (ledgers, stored) = LedgerFiles::load(files, &id)?;
-    let purpose = if stored.is_some() { view.purpose } else { view.purpose.complete() };
-    let Some(reading) = read(job, &opened, purpose, &id).await? else { return Ok(None) };
+    let is_known = LedgerFiles::are_there(&files, &id);
+    let purpose = if is_known { view.purpose } else { view.purpose.complete() };
+    let looking = async {
+        match view.look {
+            Look::Due | Look::Everything if is_anything_read(&opened) => organization.look().await,
+            Look::Due | Look::Everything | Look::Remembered => Ok(Found::Unreadable(Kind::Official)),
+        }
+    };
+    // Side by side. What is wrong with our own files is told first, then what is wrong with the directory.
+    let (loaded, read, found) =
+        futures_util::join!(LedgerFiles::load(files, &id), read(job, &opened, purpose, &id), looking);
+    let (ledgers, stored) = loaded?;
+    let Some(mut reading) = read? else { return Ok(None) };
+    let found = found?;
     let settings = settings(&opened, view.allow_removals);
+    let directory = std::mem::take(&mut reading.directory);
     let matter =
         Matter { opened: &opened, reading: &reading, settings, organization_id: &id, started: view.started };
-    let decision = decide(&matter, stored, &mut organization, view.look).await?;
+    let decision = decide(&matter, Read { stored, directory, found }, &mut organization, view.look).await?;
     let target = Target {
         api_url: organization.api_url.clone(),
         organization_id: id,
@@ -86,6 +98,11 @@ pub(crate) async fn decided<'a>(
     let prepared = with_addresses(reading.prepared.clone(), &decision.known.ledger);
     let whole = bwdc_core::plan(prepared, &opened[0].instance.rules, &target);
     Ok(Some(Decided { opened, organization, ledgers, reading, started: view.started, decision, whole }))
+}
+
+/// Whether any of these directories is read at all.
+fn is_anything_read(opened: &[Opened<'_>]) -> bool {
+    opened.iter().any(|opened| opened.instance.scope.is_some())
 }
 
 /// Gives leavers whose entry has no address any more the one that was imported.
@@ -139,7 +156,10 @@ impl Decided<'_> {
             organization_id: &organization_id,
             started: self.started,
         };
-        decide(&matter, Some(ledger.clone()), &mut self.organization, Look::Due).await
+        let directory = self.decision.known.directory.clone();
+        let found = self.organization.look().await?;
+        let read = Read { stored: Some(ledger.clone()), directory, found };
+        decide(&matter, read, &mut self.organization, Look::Due).await
     }
 
     /// Objections that no approval removes.

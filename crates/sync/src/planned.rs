@@ -156,7 +156,7 @@ async fn everything(job: &SyncJob, started: Timestamp) -> Result<Decided<'_>> {
 }
 
 fn document(decided: &Decided<'_>, expires: Span) -> Document {
-    let is_full = decided.reading.sources.iter().all(|source| source.snapshot.coverage == Coverage::Full);
+    let is_full = decided.reading.sources.iter().all(|source| source.coverage == Coverage::Full);
     let seconds = i64::try_from(expires.0).unwrap_or(i64::MAX);
     let end = decided.started.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
     let heading = Heading {

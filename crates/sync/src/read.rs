@@ -8,9 +8,9 @@ use bwdc_connect::directory::{
 };
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::merge::{self, MergePart, MergeSource, Merged, Share};
-use bwdc_core::organization::directory::GroupsRead;
+use bwdc_core::organization::directory::{DirectoryNow, GroupsRead, Part, PeopleRead, Place, Source};
 use bwdc_core::rules::ExistingMembers;
-use bwdc_core::snapshot::Coverage;
+use bwdc_core::snapshot::{Coverage, Cursor};
 use bwdc_core::{Prepared, Snapshot};
 use bwdc_store::{Remembered, SyncTime};
 use futures_util::{StreamExt as _, stream};
@@ -46,17 +46,29 @@ impl ReadPurpose {
 /// What was read, decided.
 pub(crate) struct DecidedRead {
     pub(crate) prepared: Prepared,
+    /// All entries. [`Source::covers`] is not known yet.
+    pub(crate) directory: DirectoryNow,
     /// What was read of each directory, in their order.
     pub(crate) sources: Vec<SourceRead>,
-    pub(crate) groups_read: GroupsRead,
     /// What each directory of a merge has to do with the import.
     pub(crate) parts: Vec<MergePart>,
 }
 
-/// One directory as it was read.
+/// One directory as it was read, without its entries.
 pub(crate) struct SourceRead {
-    pub(crate) snapshot: Snapshot,
     pub(crate) directory: AnyDirectory,
+    pub(crate) coverage: Coverage,
+    pub(crate) place: Option<Place>,
+    pub(crate) population: Option<String>,
+    pub(crate) cursor: Cursor,
+}
+
+impl SourceRead {
+    fn of(directory: AnyDirectory, snapshot: &Snapshot) -> Self {
+        let Snapshot { coverage, place, population, cursor, .. } = snapshot;
+        let (place, population, cursor) = (place.clone(), population.clone(), cursor.clone());
+        Self { directory, coverage: *coverage, place, population, cursor }
+    }
 }
 
 /// Reads and decides. `None` if neither users nor groups are synced.
@@ -86,35 +98,62 @@ async fn read_alone(
         ReadPurpose::Everything => ReadExtent::Everything,
         ReadPurpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
     };
-    let source = snapshot(instance, Ask { scope, extent, others: Others::Always }, context).await?;
-    let prepared = bwdc_core::prepare(source.snapshot.clone(), &instance.rules);
-    let groups_read = match (scope.has_groups(), source.snapshot.coverage) {
+    let (directory, snapshot) =
+        snapshot(instance, Ask { scope, extent, others: Others::Always }, context).await?;
+    let groups_read = match (scope.has_groups(), snapshot.coverage) {
         (false, _) => GroupsRead::No,
         (true, Coverage::Full) => GroupsRead::Completely,
         (true, Coverage::Changes) => GroupsRead::Changes,
     };
-    Ok(Some(DecidedRead { prepared, sources: vec![source], groups_read, parts: Vec::new() }))
+    let sources = vec![SourceRead::of(directory, &snapshot)];
+    let entries = snapshot.without_memberships();
+    let prepared = bwdc_core::prepare(snapshot, &instance.rules);
+    let directory = DirectoryNow::of(&[part(opened, &entries)], &prepared, groups_read);
+    Ok(Some(DecidedRead { prepared, directory, sources, parts: Vec::new() }))
+}
+
+/// Input of [`DirectoryNow::of`].
+fn part<'a>(opened: &'a Opened<'_>, snapshot: &'a Snapshot) -> Part<'a> {
+    Part {
+        snapshot,
+        rules: &opened.instance.rules,
+        source: Source {
+            place: snapshot.place.clone(),
+            covers: Vec::new(),
+            coverage: snapshot.coverage,
+            filters: opened.filters(),
+        },
+        people: match opened.instance.scope {
+            Some(scope) if scope.has_users() => PeopleRead::Imported,
+            _ => PeopleRead::NotImported,
+        },
+        created: snapshot.created.clone(),
+    }
 }
 
 /// Reads all side by side. One that fails does not cut the others short: what is wrong with each is worth knowing.
 async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRead> {
     let reads: Vec<_> = opened.iter().map(whole).collect();
-    let read: Vec<Result<SourceRead>> = stream::iter(reads).buffered(at_once).collect().await;
-    let sources = all(read)?;
-    let share = |(opened, source): (&Opened<'_>, &SourceRead)| {
+    let read: Vec<Result<(AnyDirectory, Snapshot)>> = stream::iter(reads).buffered(at_once).collect().await;
+    let (mut sources, mut entries, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for (opened, (directory, snapshot)) in opened.iter().zip(all(read)?) {
         let name = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
-        Share::of(name, source.snapshot.clone(), &opened.instance.rules)
-    };
-    let shares = opened.iter().zip(&sources).map(share).collect();
+        sources.push(SourceRead::of(directory, &snapshot));
+        entries.push(snapshot.without_memberships());
+        shares.push(Share::of(name, snapshot, &opened.instance.rules));
+    }
     let Merged { prepared, parts } = merge::merge(shares);
     let has_groups = |opened: &Opened<'_>| opened.instance.scope.is_some_and(ReadScope::has_groups);
     let groups_read = if opened.iter().any(has_groups) { GroupsRead::Completely } else { GroupsRead::No };
-    Ok(DecidedRead { prepared, sources, groups_read, parts })
+    let of_all: Vec<Part<'_>> =
+        opened.iter().zip(&entries).map(|(opened, snapshot)| part(opened, snapshot)).collect();
+    let directory = DirectoryNow::of(&of_all, &prepared, groups_read);
+    Ok(DecidedRead { prepared, directory, sources, parts })
 }
 
 /// One directory of a merge: everything, so that "who else has this address" has an answer; but with the cursor, by which some
 /// directories know who was deleted.
-async fn whole(opened: &Opened<'_>) -> Result<SourceRead> {
+async fn whole(opened: &Opened<'_>) -> Result<(AnyDirectory, Snapshot)> {
     let extent = match opened.instance.rules.existing {
         ExistingMembers::Overwrite => ReadExtent::Everything,
         ExistingMembers::Keep => {
@@ -128,7 +167,7 @@ async fn whole(opened: &Opened<'_>) -> Result<SourceRead> {
 }
 
 /// Every one, or what is wrong with those that failed.
-fn all(read: Vec<Result<SourceRead>>) -> Result<Vec<SourceRead>> {
+fn all<T>(read: Vec<Result<T>>) -> Result<Vec<T>> {
     let (read, failed): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
     let failed: Vec<String> =
         failed.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
@@ -163,7 +202,7 @@ fn since_last_sync(remembered: Remembered, organization_id: &str) -> ReadExtent 
     ReadExtent::Since { users: time(users_synced), groups: time(groups_synced), cursor }
 }
 
-async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<SourceRead> {
+async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<(AnyDirectory, Snapshot)> {
     let directory = directory::open(instance.directory.clone())?;
     let progress = Arc::new(Progress::default());
     let shown = context.show(&progress);
@@ -175,5 +214,5 @@ async fn snapshot(instance: &Instance, ask: Ask, context: &Context) -> Result<So
     };
     let (users, groups) = (snapshot.users.len(), snapshot.groups.len());
     tracing::info!(users, groups, notes = snapshot.notes.len(), "the directory was read completely");
-    Ok(SourceRead { snapshot, directory })
+    Ok((directory, snapshot))
 }

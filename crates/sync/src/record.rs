@@ -44,14 +44,14 @@ impl Record<'_> {
         let nowhere = Cursor::default();
         let is_all = self.done == Done::All;
         let read_settings = opened.read_settings();
-        let full_read = match source.snapshot.coverage {
+        let full_read = match source.coverage {
             Coverage::Full => Some(FullRead { at: *started, of: read_settings }),
             Coverage::Changes => None,
         };
         opened.context.file.keep(&Success {
             organization_id: &organization.account.organization_id,
             digest: whole.digest_of_requests().filter(|_| is_all),
-            cursor: if is_all { &source.snapshot.cursor } else { &nowhere },
+            cursor: if is_all { &source.cursor } else { &nowhere },
             users_synced: if_synced(ReadScope::has_users).filter(|_| is_all),
             groups_synced: if_synced(ReadScope::has_groups).filter(|_| is_all),
             full_read: full_read.filter(|_| is_all && opened.reads_changes()),

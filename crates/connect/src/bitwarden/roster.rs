@@ -98,7 +98,7 @@ impl Client {
         self.list(token, "groups", RawGroup::group).await
     }
 
-    async fn list<R: DeserializeOwned, T>(
+    async fn list<R: DeserializeOwned + 'static, T: Send + 'static>(
         &self,
         token: &Token,
         what: &str,
@@ -108,7 +108,14 @@ impl Client {
         let response = self.read(token, &attempted, &[what]).await?;
         match response.status.as_u16() {
             404 => Ok(Offered::NotOffered),
-            200..=299 => entries(&attempted, &response, understand).map(Offered::Read),
+            200..=299 => {
+                // The lists of a large organization are decoded beside each other, and beside the directory's.
+                let about = attempted.clone();
+                let decoding = tokio::task::spawn_blocking(move || entries(&about, &response, understand));
+                let decoded =
+                    decoding.await.map_err(|error| Error::new(ErrorKind::Data, attempted, error))?;
+                decoded.map(Offered::Read)
+            }
             _ => Err(not_done(CallPurpose::ToTell, attempted, &response)),
         }
     }

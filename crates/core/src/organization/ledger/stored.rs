@@ -4,11 +4,13 @@
 //! - Places and filters are listed once (`origins`); a person has the number of them, and 0 by default.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::HashMap as FastMap;
 use foldhash::quality::FixedState;
+use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -33,7 +35,7 @@ struct Read {
     places: BTreeMap<Place, Moment>,
     #[serde(default)]
     origins: Vec<Origin>,
-    people: BTreeMap<ExternalId, ReadPerson>,
+    people: ReadPeople,
     groups: BTreeMap<ExternalId, GroupRecord>,
     #[serde(default)]
     strangers: BTreeMap<ExternalId, Moment>,
@@ -91,12 +93,13 @@ struct Origin {
 #[derive(Deserialize)]
 struct ReadPerson {
     email: Email,
-    #[serde(default)]
-    standing: Option<Standing>,
+    #[serde(default = "standing_in")]
+    standing: Standing,
+    /// Of the own id, if that is the only one.
     #[serde(default)]
     first: Option<Moment>,
-    #[serde(default)]
-    last: Option<Moment>,
+    #[serde(default = "last_run")]
+    last: Moment,
     #[serde(default)]
     created: Option<Moment>,
     #[serde(default)]
@@ -112,10 +115,50 @@ struct ReadPerson {
 #[derive(Deserialize)]
 struct ReadSight {
     first: Moment,
-    #[serde(default)]
-    last: Option<Moment>,
+    #[serde(default = "last_run")]
+    last: Moment,
     #[serde(default)]
     created: Option<Moment>,
+}
+
+/// Stands for the time of the last run while that is not known yet.
+const LAST_RUN: Moment = Moment(i64::MIN);
+
+fn last_run() -> Moment {
+    LAST_RUN
+}
+
+fn standing_in() -> Standing {
+    Standing::In
+}
+
+/// People as they are read: each with the number of the origin, which may be known later only.
+struct ReadPeople(Vec<(ExternalId, Record, usize)>);
+
+impl<'de> Deserialize<'de> for ReadPeople {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct People;
+
+        impl<'de> Visitor<'de> for People {
+            type Value = ReadPeople;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("people by their ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadPeople, A::Error> {
+                let mut people = Vec::new();
+                while let Some((id, person)) = map.next_entry::<ExternalId, ReadPerson>()? {
+                    let origin = person.origin;
+                    let record = person.record(&id);
+                    people.push((id, record, origin));
+                }
+                Ok(ReadPeople(people))
+            }
+        }
+
+        deserializer.deserialize_map(People)
+    }
 }
 
 #[derive(Serialize)]
@@ -124,8 +167,12 @@ struct WrittenPerson<'a> {
     #[serde(skip_serializing_if = "is_in")]
     standing: Standing,
     /// Of the own id, if that is the only one.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    sight: Option<WrittenSight>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ids: Option<BTreeMap<&'a ExternalId, WrittenSight>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -162,10 +209,9 @@ impl Sight {
     }
 }
 
-impl ReadSight {
-    fn sight(self, ran: Option<Moment>) -> Sight {
-        let Self { first, last, created } = self;
-        Sight { first, last: last.or(ran).unwrap_or(first), created }
+impl From<ReadSight> for Sight {
+    fn from(ReadSight { first, last, created }: ReadSight) -> Self {
+        Self { first, last, created }
     }
 }
 
@@ -189,13 +235,15 @@ impl Serialize for WrittenPeople<'_> {
 impl Record {
     fn written(&self, id: &ExternalId, origin: usize, ran: Option<Moment>) -> WrittenPerson<'_> {
         let Self { email, standing, ids, invited, doubt, .. } = self;
-        let only = self.only_sight(id);
+        let only = self.only_sight(id).map(|sight| sight.written(ran));
         let all = || ids.iter().map(|(id, sight)| (id, sight.written(ran))).collect();
         WrittenPerson {
             email,
             standing: *standing,
-            sight: only.map(|sight| sight.written(ran)),
             ids: (only.is_none() && !ids.is_empty()).then(all),
+            first: only.as_ref().map(|sight| sight.first),
+            last: only.as_ref().and_then(|sight| sight.last),
+            created: only.and_then(|sight| sight.created),
             origin,
             invited: *invited,
             doubt: *doubt,
@@ -294,30 +342,32 @@ impl<'de> Deserialize<'de> for Ledger {
             approvals,
             journal,
         };
-        let record = |(id, person): (ExternalId, ReadPerson)| {
+        let record = |(id, mut record, origin): (ExternalId, Record, usize)| {
             // A ledger of nobody has no origins; whoever is in one has.
-            let origin = origins.get(person.origin).cloned();
-            let origin =
-                origin.ok_or_else(|| serde::de::Error::custom("a person's origin is not in the list"))?;
-            let record = person.record(&id, ran, origin);
+            let origin = origins.get(origin);
+            let origin = origin.ok_or_else(|| de::Error::custom("a person's origin is not in the list"))?;
+            record.places = Arc::clone(&origin.places);
+            record.matched.clone_from(&origin.matched);
+            for sight in record.ids.values_mut().filter(|sight| sight.last == LAST_RUN) {
+                sight.last = ran.unwrap_or(sight.first);
+            }
             Ok((id, record))
         };
-        ledger.people = people.into_iter().map(record).collect::<Result<_, D::Error>>()?;
+        ledger.people = people.0.into_iter().map(record).collect::<Result<_, D::Error>>()?;
         ledger.share_ids();
         Ok(ledger)
     }
 }
 
 impl ReadPerson {
-    fn record(self, id: &ExternalId, ran: Option<Moment>, origin: Origin) -> Record {
+    fn record(self, id: &ExternalId) -> Record {
         let Self { email, standing, first, last, created, ids, invited, doubt, .. } = self;
         let ids = match (ids, first) {
-            (Some(ids), _) => ids.into_iter().map(|(id, sight)| (id, sight.sight(ran))).collect(),
-            (None, Some(first)) => Ids::one(id.clone(), ReadSight { first, last, created }.sight(ran)),
+            (Some(ids), _) => ids.into_iter().map(|(id, sight)| (id, sight.into())).collect(),
+            (None, Some(first)) => Ids::one(id.clone(), Sight { first, last, created }),
             (None, None) => Ids::default(),
         };
-        let Origin { places, matched } = origin;
-        Record { email, standing: standing.unwrap_or(Standing::In), ids, places, matched, invited, doubt }
+        Record { email, standing, ids, places: Arc::default(), matched: None, invited, doubt }
     }
 }
 
