@@ -89,6 +89,7 @@ impl Snapshot {
             population: self.population.clone(),
             place: self.place.clone(),
             created: self.created.clone(),
+            server_time: self.server_time,
             cursor: self.cursor.clone(),
             notes: Vec::new(),
         }

@@ -49,7 +49,7 @@ pub(crate) async fn sync(job: &SyncJob, allow_removals: Option<usize>) -> Result
         under_way::wait(opened.context, opened.remembered.import_begun).await?;
     }
     let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
-    match decided(job, opened, organization, view).await? {
+    match Box::pin(decided(job, opened, organization, view)).await? {
         Some(decided) => Box::pin(carry_out(job, decided)).await,
         None => Ok(SyncOutcome::nothing()),
     }

@@ -189,7 +189,9 @@ pub async fn rehearse(
     of_one_organization(&opened, &account.organization_id)?;
     let organization = OpenOrganization::open(first.context, &first.data, account)?;
     let view = View { purpose, look: Look::Remembered, allow_removals, started: Timestamp::now() };
-    let Some(decided) = decided(job, opened, organization, view).await? else { return Ok(nothing_read()) };
+    let Some(decided) = Box::pin(decided(job, opened, organization, view)).await? else {
+        return Ok(nothing_read());
+    };
     let findings = decided.findings()?;
     if !findings.is_empty() {
         return Err(blocked(&findings));

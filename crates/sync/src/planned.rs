@@ -152,7 +152,7 @@ async fn everything(job: &SyncJob, started: Timestamp) -> Result<Decided<'_>> {
         Error::new("Neither sync.users nor sync.groups is on, so there is nothing to plan.")
             .hint("Switch on what is to be synced: bwdc config sync.users true.")
     };
-    decided(job, opened, organization, view).await?.ok_or_else(nothing)
+    Box::pin(decided(job, opened, organization, view)).await?.ok_or_else(nothing)
 }
 
 fn document(decided: &Decided<'_>, expires: Span) -> Document {

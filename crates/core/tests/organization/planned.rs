@@ -52,6 +52,9 @@ fn edited(edit: impl FnOnce(&mut Value)) -> Result<Document, Unusable> {
     Document::parse(&value.to_string())
 }
 
+/// A change to the company or to the organization.
+type EditOfWorld = Box<dyn Fn(&mut World)>;
+
 #[test]
 fn a_plan_is_read_as_it_was_written_however_it_is_laid_out() {
     let written = document(&plan(&moving()).0);
@@ -117,7 +120,7 @@ fn a_plan_whose_person_or_group_has_moved_is_refused() {
     let op = |op: Op| move |world: &mut World| world.play(&op);
     let person = &["a9@x.org"][..];
     let group = &["Group 0"][..];
-    let edits: Vec<(Box<dyn Fn(&mut World)>, &[&str])> = vec![
+    let edits: Vec<(EditOfWorld, &[&str])> = vec![
         (Box::new(account(|account| account.email = Some("b9@x.org".to_owned()))), person),
         (Box::new(account(|account| account.email = None)), person),
         (Box::new(account(|account| account.id = "another".to_owned())), person),
