@@ -145,3 +145,8 @@ fn a_change_of_ids_that_was_lost_and_another_one() {
 fn invited_by_hand_while_the_filter_left_the_person_out() {
     both(&[Exclude(0), Hire(0), Sync(None), HandInvite(0), Sync(None), Include(0), NewAddress(0)]);
 }
+
+#[test]
+fn somebody_left_out_has_the_former_id_of_a_leaver() {
+    both(&[Hire(0), Hire(2), Sync(None), Swap(2, 0), Exclude(0), Sync(None), Delete(2)]);
+}

@@ -9,11 +9,18 @@ use super::{Due, Effect, GroupRecord, Invited, Ledger, Record, Sight, Standing};
 use crate::entry::ExternalId;
 use crate::organization::changes::{Action, Changes, GroupChange, Hold, Question, Slot, Stopped};
 use crate::organization::directory::{DirectoryNow, Place};
-use crate::organization::identity::{Human, Wanted};
+use crate::organization::identity::{Human, Identities, Match, Wanted};
 use crate::organization::limits::{LimitName, Outcome, key_of};
 use crate::organization::moment::Moment;
 use crate::organization::roster::{Basis, Held, Kind, Member, Status};
 use crate::snapshot::Coverage;
+
+/// Ids of people who are alive in the directory, are no members, and are not to become any: nobody else is known by them.
+fn living_strangers(changes: &Changes) -> FastSet<&ExternalId> {
+    let Identities { humans, matches, .. } = &changes.identities;
+    let nobodies = humans.iter().zip(matches).filter(|(_, found)| matches!(found, Match::Nobody));
+    nobodies.flat_map(|(human, _)| &human.ids).collect()
+}
 
 impl Ledger {
     /// The ledger to store when every request was acknowledged, or when there was none to send. `self` is the one after the last
@@ -43,8 +50,12 @@ impl Ledger {
             }
         }
         // An id is one person's: whoever had it before is known by others.
+        let strangers = living_strangers(changes);
         self.people.for_each_mut(|id, record| {
             record.ids.retain(|own| owners.get(own).is_none_or(|owner| *owner == id));
+            if record.standing == Standing::In && !strangers.is_empty() {
+                record.ids.retain(|own| own == id || !strangers.contains(own));
+            }
         });
         self.leave_places(&seen, question.directory, &covered);
         if !covered.is_empty() {
