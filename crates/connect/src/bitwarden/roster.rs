@@ -1,5 +1,8 @@
 //! Contents of the organization: members, groups, memberships, seats. Complete, or an error.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bwdc_core::entry::{Email, ExternalId};
 use bwdc_core::organization::roster::{
     Account, Group, GroupId, Held, Member, MemberId, Role, Seats, Staging, Status,
@@ -8,8 +11,8 @@ use bwdc_core::organization::{Basis, Kind as Rules, Roster};
 use futures_util::{StreamExt as _, stream};
 use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::call::{CallPurpose, is_gone, not_done, odd};
@@ -90,20 +93,15 @@ impl Client {
 
     /// All members, whatever their status.
     pub async fn members(&self, token: &Token) -> Result<Offered<Vec<Member>>> {
-        self.list(token, "members", RawMember::member).await
+        self.list::<RawMember>(token, "members").await
     }
 
     /// All groups; their members are requested group by group.
     pub async fn groups(&self, token: &Token) -> Result<Offered<Vec<Group>>> {
-        self.list(token, "groups", RawGroup::group).await
+        self.list::<RawGroup>(token, "groups").await
     }
 
-    async fn list<R: DeserializeOwned + 'static, T: Send + 'static>(
-        &self,
-        token: &Token,
-        what: &str,
-        understand: fn(R) -> Option<T>,
-    ) -> Result<Offered<Vec<T>>> {
+    async fn list<R: Raw + 'static>(&self, token: &Token, what: &str) -> Result<Offered<Vec<R::Entry>>> {
         let attempted = format!("Reading the {what} of the organization from {}", self.api_url());
         let response = self.read(token, &attempted, &[what]).await?;
         match response.status.as_u16() {
@@ -111,7 +109,7 @@ impl Client {
             200..=299 => {
                 // The lists of a large organization are decoded beside each other, and beside the directory's.
                 let about = attempted.clone();
-                let decoding = tokio::task::spawn_blocking(move || entries(&about, &response, understand));
+                let decoding = tokio::task::spawn_blocking(move || entries::<R>(&about, &response));
                 let decoded =
                     decoding.await.map_err(|error| Error::new(ErrorKind::Data, attempted, error))?;
                 decoded.map(Offered::Read)
@@ -181,11 +179,49 @@ impl Client {
 
 /// A list of the Public API. Members and groups are not paged.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct List<R> {
-    data: Vec<R>,
+#[serde(rename_all = "camelCase", bound = "R: Raw")]
+struct List<R: Raw> {
+    data: Entries<R>,
     #[serde(default)]
     continuation_token: Option<String>,
+}
+
+/// An entry as the server writes it.
+trait Raw: DeserializeOwned {
+    type Entry: Send + 'static;
+
+    /// Converts it; none without an id.
+    fn understood(self) -> Option<Self::Entry>;
+}
+
+/// Entries of a list, each converted as soon as it is read; none if one of them has no id.
+struct Entries<R: Raw>(Option<Vec<R::Entry>>);
+
+impl<'de, R: Raw> Deserialize<'de> for Entries<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Each<R>(PhantomData<R>);
+
+        impl<'de, R: Raw> Visitor<'de> for Each<R> {
+            type Value = Entries<R>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Entries<R>, A::Error> {
+                let mut entries = Some(Vec::new());
+                while let Some(entry) = list.next_element::<R>()? {
+                    entries = entries.zip(entry.understood()).map(|(mut entries, entry)| {
+                        entries.push(entry);
+                        entries
+                    });
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_seq(Each(PhantomData))
+    }
 }
 
 /// Number, or any other value in its place.
@@ -222,9 +258,10 @@ struct RawMember {
     role: Option<Loose>,
 }
 
-impl RawMember {
-    /// Converts a member; none without an id.
-    fn member(self) -> Option<Member> {
+impl Raw for RawMember {
+    type Entry = Member;
+
+    fn understood(self) -> Option<Member> {
         let id = self.id.filter(|id| !id.trim().is_empty())?;
         // An invalid address finds nobody.
         let email = self.email.as_deref().and_then(Email::parse).or_else(|| Email::parse(&id))?;
@@ -259,9 +296,10 @@ struct RawGroup {
     external_id: Option<String>,
 }
 
-impl RawGroup {
-    /// Converts a group; none without an id.
-    fn group(self) -> Option<Group> {
+impl Raw for RawGroup {
+    type Entry = Group;
+
+    fn understood(self) -> Option<Group> {
         let id = self.id.filter(|id| !id.trim().is_empty())?;
         Some(Group {
             id: id.into(),
@@ -280,19 +318,14 @@ fn decoded<T: DeserializeOwned>(attempted: &str, response: &Response) -> Result<
     serde_json::from_slice(&response.body).map_err(|error| odd(attempted, response, &error.to_string()))
 }
 
-fn entries<R: DeserializeOwned, T>(
-    attempted: &str,
-    response: &Response,
-    understand: fn(R) -> Option<T>,
-) -> Result<Vec<T>> {
+fn entries<R: Raw>(attempted: &str, response: &Response) -> Result<Vec<R::Entry>> {
     let list: List<R> = decoded(attempted, response)?;
     if list.continuation_token.is_some_and(|token| !token.is_empty()) {
         let reason = "the server reports that the list continues, which no known version does";
         return Err(Error::new(ErrorKind::Incomplete, attempted, reason)
             .hint("Update bwdc: the server may be newer than it."));
     }
-    let understood = list.data.into_iter().map(understand).collect::<Option<Vec<T>>>();
-    understood.ok_or_else(|| odd(attempted, response, "an entry of the list has no id"))
+    list.data.0.ok_or_else(|| odd(attempted, response, "an entry of the list has no id"))
 }
 
 fn seats(body: &[u8]) -> Option<Seats> {
@@ -316,7 +349,7 @@ mod tests {
     const GROUPS: &str = r#"{"object":"list","data":[{"object":"group","id":"g1","name":"G","externalId":null,"collections":[]}]}"#;
 
     fn members(body: &str) -> Result<Vec<Member>> {
-        entries("Reading", &answer(200, body.to_owned()), RawMember::member)
+        entries::<RawMember>("Reading", &answer(200, body.to_owned()))
     }
 
     #[test]
@@ -387,11 +420,11 @@ mod tests {
         #[test]
         fn fuzz_lists_of_the_organization(body in damaged([MEMBERS, GROUPS, r#"["m1","m2"]"#]), status in crate::fuzz::status()) {
             let answer = answer(status, body.clone());
-            match entries("Reading", &answer, RawMember::member) {
+            match entries::<RawMember>("Reading", &answer) {
                 Ok(members) => prop_assert!(members.iter().all(|member| !member.id.as_str().is_empty())),
                 Err(error) => harmless(&error, body.len())?,
             }
-            if let Err(error) = entries("Reading", &answer, RawGroup::group) {
+            if let Err(error) = entries::<RawGroup>("Reading", &answer) {
                 harmless(&error, body.len())?;
             }
             if let Err(error) = decoded::<Vec<MemberId>>("Reading", &answer) {

@@ -26,6 +26,7 @@ impl<K: Ord + Hash + Clone, V> Table<K, V> {
         self.order.is_empty()
     }
 
+    /// Whether there is a value.
     pub(super) fn contains_key<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -107,7 +108,7 @@ impl<K: Ord + Hash + Clone, V> Table<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// Changes every value, in any order.
+    /// Changes every value, in the order in which they came.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.values.iter_mut().flatten()
     }

@@ -154,8 +154,7 @@ pub enum RevokedBy {
 }
 
 /// Invitations to one person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Invited {
     /// The first, or when we first knew of one.
     pub first: Moment,

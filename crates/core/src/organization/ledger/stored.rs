@@ -107,7 +107,7 @@ struct ReadPerson {
     #[serde(default)]
     origin: usize,
     #[serde(default)]
-    invited: Option<Invited>,
+    invited: Option<StoredInvited>,
     #[serde(default)]
     doubt: Option<Doubt>,
 }
@@ -121,6 +121,37 @@ struct ReadSight {
     created: Option<Moment>,
 }
 
+/// Invitations: one, by default.
+#[derive(Serialize, Deserialize)]
+struct StoredInvited {
+    first: Moment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<Moment>,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    count: u32,
+}
+
+impl From<Invited> for StoredInvited {
+    fn from(Invited { first, last, count }: Invited) -> Self {
+        Self { first, last: Some(last).filter(|last| *last != first), count }
+    }
+}
+
+impl From<StoredInvited> for Invited {
+    fn from(StoredInvited { first, last, count }: StoredInvited) -> Self {
+        Self { first, last: last.unwrap_or(first), count }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
 /// Stands for the time of the last run while that is not known yet.
 const LAST_RUN: Moment = Moment(i64::MIN);
 
@@ -132,8 +163,12 @@ fn standing_in() -> Standing {
     Standing::In
 }
 
-/// People as they are read: each with the number of the origin, which may be known later only.
-struct ReadPeople(Vec<(ExternalId, Record, usize)>);
+/// People as they are read, and the number of each one's origin, which may be known later only.
+#[derive(Default)]
+struct ReadPeople {
+    people: Table<ExternalId, Record>,
+    origins: Vec<usize>,
+}
 
 impl<'de> Deserialize<'de> for ReadPeople {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -147,13 +182,16 @@ impl<'de> Deserialize<'de> for ReadPeople {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadPeople, A::Error> {
-                let mut people = Vec::new();
+                let mut read = ReadPeople::default();
                 while let Some((id, person)) = map.next_entry::<ExternalId, ReadPerson>()? {
-                    let origin = person.origin;
+                    if read.people.contains_key(&id) {
+                        return Err(de::Error::custom("a person is in it twice"));
+                    }
+                    read.origins.push(person.origin);
                     let record = person.record(&id);
-                    people.push((id, record, origin));
+                    read.people.insert(id, record);
                 }
-                Ok(ReadPeople(people))
+                Ok(read)
             }
         }
 
@@ -178,7 +216,7 @@ struct WrittenPerson<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     origin: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    invited: Option<Invited>,
+    invited: Option<StoredInvited>,
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<Doubt>,
 }
@@ -245,7 +283,7 @@ impl Record {
             last: only.as_ref().and_then(|sight| sight.last),
             created: only.and_then(|sight| sight.created),
             origin,
-            invited: *invited,
+            invited: invited.map(StoredInvited::from),
             doubt: *doubt,
         }
     }
@@ -330,7 +368,7 @@ impl<'de> Deserialize<'de> for Ledger {
         let mut ledger = Self {
             version,
             due,
-            people: Default::default(),
+            people: people.people,
             groups,
             strangers,
             ran,
@@ -342,7 +380,8 @@ impl<'de> Deserialize<'de> for Ledger {
             approvals,
             journal,
         };
-        let record = |(id, mut record, origin): (ExternalId, Record, usize)| {
+        // In the order in which they were read.
+        for (record, origin) in ledger.people.values_mut().zip(people.origins) {
             // A ledger of nobody has no origins; whoever is in one has.
             let origin = origins.get(origin);
             let origin = origin.ok_or_else(|| de::Error::custom("a person's origin is not in the list"))?;
@@ -351,9 +390,7 @@ impl<'de> Deserialize<'de> for Ledger {
             for sight in record.ids.values_mut().filter(|sight| sight.last == LAST_RUN) {
                 sight.last = ran.unwrap_or(sight.first);
             }
-            Ok((id, record))
-        };
-        ledger.people = people.0.into_iter().map(record).collect::<Result<_, D::Error>>()?;
+        }
         ledger.share_ids();
         Ok(ledger)
     }
@@ -367,6 +404,7 @@ impl ReadPerson {
             (None, Some(first)) => Ids::one(id.clone(), Sight { first, last, created }),
             (None, None) => Ids::default(),
         };
+        let invited = invited.map(Invited::from);
         Record { email, standing, ids, places: Arc::default(), matched: None, invited, doubt }
     }
 }
