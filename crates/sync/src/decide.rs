@@ -101,7 +101,7 @@ pub(crate) async fn decide(
         None => migrated(matter, live, now)?,
     };
     let roster = match found {
-        Found::Live(roster) => roster,
+        Found::Live(roster) => ledger.sharing(roster),
         Found::Unreadable(kind) => ledger.roster(kind),
     };
     let directory = directory_now(matter, directory, &ledger);

@@ -41,12 +41,13 @@ impl<K: Ord + Hash + Clone, V> Table<K, V> {
         self.values.get(*self.by_key.get(key)? as usize)?.as_ref()
     }
 
-    /// The key as it is kept: cloning it shares its text.
-    pub(super) fn key<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&K>
+    /// The value with the key as it is kept: cloning that shares its text.
+    pub(super) fn entry<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
     where
         K: Borrow<Q>,
     {
-        self.by_key.get_key_value(key).map(|(key, _)| key)
+        let (key, at) = self.by_key.get_key_value(key)?;
+        Some((key, self.values.get(*at as usize)?.as_ref()?))
     }
 
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {

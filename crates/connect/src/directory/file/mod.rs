@@ -39,7 +39,7 @@ fn nobody(path: &Path) -> Error {
 const PLACE: &str = "file ";
 
 /// Directory of files.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Files {
     config: Config,
 }
@@ -157,9 +157,6 @@ impl Directory for Files {
     }
 
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
-        let (this, ask, progress) = (self.clone(), ask.clone(), Arc::clone(progress));
-        let reading = tokio::task::spawn_blocking(move || this.snapshot(&ask, &progress));
-        let path = self.config.path.display();
-        reading.await.map_err(|error| Error::new(ErrorKind::Incomplete, format!("Reading {path}"), error))?
+        self.snapshot(ask, progress)
     }
 }

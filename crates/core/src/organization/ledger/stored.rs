@@ -8,7 +8,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::Arc;
 
-use foldhash::HashMap as FastMap;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use foldhash::quality::FixedState;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
@@ -36,7 +36,7 @@ struct Read {
     #[serde(default)]
     origins: Vec<Origin>,
     people: ReadPeople,
-    groups: BTreeMap<ExternalId, GroupRecord>,
+    groups: ReadGroups,
     #[serde(default)]
     strangers: BTreeMap<ExternalId, Moment>,
     #[serde(default)]
@@ -247,6 +247,45 @@ impl Sight {
     }
 }
 
+/// Groups as they are read, each member's id once.
+struct ReadGroups(BTreeMap<ExternalId, GroupRecord>);
+
+impl<'de> Deserialize<'de> for ReadGroups {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Groups;
+
+        impl<'de> Visitor<'de> for Groups {
+            type Value = ReadGroups;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("groups by their ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadGroups, A::Error> {
+                let mut ids: FastSet<ExternalId> = FastSet::default();
+                let mut groups = BTreeMap::new();
+                while let Some((id, mut group)) = map.next_entry::<ExternalId, GroupRecord>()? {
+                    group.members = group
+                        .members
+                        .iter()
+                        .map(|id| match ids.get(id) {
+                            Some(shared) => shared.clone(),
+                            None => {
+                                ids.insert(id.clone());
+                                id.clone()
+                            }
+                        })
+                        .collect();
+                    groups.insert(id, group);
+                }
+                Ok(ReadGroups(groups))
+            }
+        }
+
+        deserializer.deserialize_map(Groups)
+    }
+}
+
 impl From<ReadSight> for Sight {
     fn from(ReadSight { first, last, created }: ReadSight) -> Self {
         Self { first, last, created }
@@ -369,7 +408,7 @@ impl<'de> Deserialize<'de> for Ledger {
             version,
             due,
             people: people.people,
-            groups,
+            groups: groups.0,
             strangers,
             ran,
             places,
@@ -391,7 +430,6 @@ impl<'de> Deserialize<'de> for Ledger {
                 sight.last = ran.unwrap_or(sight.first);
             }
         }
-        ledger.share_ids();
         Ok(ledger)
     }
 }
@@ -410,14 +448,6 @@ impl ReadPerson {
 }
 
 impl Ledger {
-    /// Has groups share the texts of people's ids.
-    fn share_ids(&mut self) {
-        let shared = |id: &ExternalId| self.people.key(id).unwrap_or(id).clone();
-        for group in self.groups.values_mut() {
-            group.members = group.members.iter().map(shared).collect();
-        }
-    }
-
     /// A number that changes with everything but the times at which everybody and everything was last seen: those of a run that finds
     /// nothing new, which [`super::Times`] has.
     pub fn print(&self) -> u64 {

@@ -45,6 +45,22 @@ impl Ledger {
         roster
     }
 
+    /// The same organization, whose members share the texts of ids and addresses with the ledger: it takes less room, and is compared
+    /// sooner.
+    #[must_use]
+    pub fn sharing(&self, mut roster: Roster) -> Roster {
+        for member in roster.members.values_mut() {
+            let Some((id, record)) = member.external_id.as_ref().and_then(|id| self.people.entry(id)) else {
+                continue;
+            };
+            member.external_id = Some(id.clone());
+            if member.email == record.email {
+                member.email = record.email.clone();
+            }
+        }
+        roster
+    }
+
     /// Groups whose memberships must be read before [`changes()`](crate::organization::changes()) is asked again; `changes` is its first
     /// answer. The question's roster has all members, and all groups without their memberships. `plan` reads those of all groups with an external id instead.
     ///
