@@ -8,8 +8,8 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::Arc;
 
-use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use foldhash::quality::FixedState;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
