@@ -1,5 +1,6 @@
 //! The ledger after a request that the server has acknowledged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
@@ -40,6 +41,7 @@ impl Ledger {
     /// Applies the effects of one request. Ids change at once: two people may have swapped theirs.
     pub(super) fn apply(&mut self, effects: &[Effect], now: Moment) {
         self.rename(effects, now);
+        self.forget_counts(effects, now);
         effects.iter().for_each(|effect| self.apply_one(effect, now));
         self.forget_former(effects);
         self.leave_groups(effects);
@@ -190,14 +192,29 @@ impl Ledger {
     }
 
     fn count(&mut self, limit: LimitName, keys: &[String], approved: Approved, now: Moment) {
-        let list = match limit {
+        let counted = keys.iter().map(|key| Counted { key: key.clone(), at: now, approved });
+        self.counted(limit).extend(counted);
+    }
+
+    /// Drops what is too old to count, where something is counted.
+    fn forget_counts(&mut self, effects: &[Effect], now: Moment) {
+        let limits = effects.iter().filter_map(|effect| match effect {
+            Effect::Counts { limit, .. } => Some(*limit),
+            _ => None,
+        });
+        let limits: BTreeSet<LimitName> = limits.collect();
+        for limit in limits {
+            self.counted(limit).retain(|counted| is_recent(counted.at, now));
+        }
+    }
+
+    fn counted(&mut self, limit: LimitName) -> &mut Vec<Counted> {
+        match limit {
             LimitName::Removals => &mut self.removals,
             LimitName::Leaves => &mut self.leaves,
             LimitName::Repairs => &mut self.repairs,
             LimitName::Invites => &mut self.invites,
-        };
-        list.retain(|counted| is_recent(counted.at, now));
-        list.extend(keys.iter().map(|key| Counted { key: key.clone(), at: now, approved }));
+        }
     }
 }
 
