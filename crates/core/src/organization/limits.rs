@@ -66,7 +66,10 @@ impl LimitState {
 
 /// Counts, and holds back what exceeds a limit.
 pub(super) fn hold(mut changes: Changes, question: &Question<'_>) -> Changes {
-    let counts = Counts::of(&changes, question);
+    let mut counts = Counts::of(&changes, question);
+    if counts.state(LimitName::Invites, question).is_holding() {
+        counts.nobody_comes();
+    }
     let states: Vec<LimitState> =
         [LimitName::Removals, LimitName::Leaves, LimitName::Repairs, LimitName::Invites]
             .into_iter()

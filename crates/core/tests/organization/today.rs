@@ -364,3 +364,33 @@ fn stopping_sends_nothing() {
     world.settings.allow_removals = Some(9);
     assert_eq!(plan(&world).0.summary().remove, 0);
 }
+
+/// What comes back later was not shown to anybody.
+#[test]
+fn an_approval_is_for_the_next_run_alone() {
+    let mut world = company(Kind::Official, 30, Settings { absent: Absent::Missing, ..settings() });
+    (0..10).for_each(|soul| world.play(&Vanish(soul)));
+    let (changes, _) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
+    let all = world.accounts.clone();
+    world.ledger = world.ledger.clone().approved(&changes, world.now);
+    // The directory is repaired, and breaks again after a run that removed nobody.
+    let repaired = company(Kind::Official, 30, settings()).accounts;
+    world.accounts = repaired;
+    world.play(&Sync(Fault::None));
+    world.accounts = all;
+    let (changes, _) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
+}
+
+/// Nobody takes the place of the last ones while newcomers are held back.
+#[test]
+fn newcomers_who_are_held_make_up_for_nobody() {
+    let settings = Settings { absent: Absent::Missing, limit_invites: Limit::Off, ..settings() };
+    let mut world = company(Kind::Official, 4, settings);
+    world.settings.limit_invites = Limit::Number(0);
+    (0..4).for_each(|soul| world.play(&Vanish(soul)));
+    world.play(&Hire(9));
+    let (changes, _) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
+}

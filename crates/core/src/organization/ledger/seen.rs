@@ -10,7 +10,7 @@ use crate::entry::ExternalId;
 use crate::organization::changes::{Action, Changes, GroupChange, Hold, Question, Slot, Stopped};
 use crate::organization::directory::{DirectoryNow, Place};
 use crate::organization::identity::{Human, Identities, Match, Wanted};
-use crate::organization::limits::{LimitName, Outcome, key_of};
+use crate::organization::limits::{LimitName, key_of};
 use crate::organization::moment::Moment;
 use crate::organization::roster::{Basis, Held, Kind, Member, Status};
 use crate::snapshot::Coverage;
@@ -192,11 +192,8 @@ impl Ledger {
     }
 
     fn close(&mut self, changes: &Changes, now: Moment) {
-        let used = |limit| {
-            let mut states = changes.limits.iter();
-            states.any(|state| state.limit == limit && state.outcome == Outcome::LetThrough)
-        };
-        self.approvals.retain(|approval| approval.until >= now && !used(approval.limit));
+        // An approval is for one run, whether or not it was needed: what comes later was not shown to anybody.
+        self.approvals.clear();
         self.journal = None;
         self.ran = Some(now);
         if changes.stopped == Stopped::No {

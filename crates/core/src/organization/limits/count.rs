@@ -95,6 +95,12 @@ impl<'a> Counts<'a> {
         counts
     }
 
+    /// Newcomers are held back: nobody takes the place of those who leave.
+    pub(super) fn nobody_comes(&mut self) {
+        self.coming = 0;
+        self.joining = 0;
+    }
+
     fn before(&mut self, changes: &Changes, question: &Question<'a>) {
         let matched = &changes.identities.by_member;
         let leavers = changes.members.iter().filter(|change| change.action.is_leaving());
