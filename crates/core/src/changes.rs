@@ -219,7 +219,6 @@ fn mark(entry: &str, reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Cursor;
 
     fn with(reason: &str) -> Prepared {
         Prepared {
@@ -231,7 +230,6 @@ mod tests {
                 Note::info(Step::Email, "", "about all"),
             ],
             bad_records: Vec::new(),
-            cursor: Cursor::default(),
         }
     }
 

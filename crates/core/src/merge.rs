@@ -18,11 +18,9 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use crate::check::{BlockCause, Finding};
 use crate::entry::{Email, ExternalId, Status};
 use crate::note::{Note, Noted, Severity, Step};
-use crate::prepare::{
-    BadRecord, Decided, Draft, Fate, Person, Prepared, PreparedGroup, decide, fate, finish, validate,
-};
+use crate::prepare::{BadRecord, Draft, Fate, Person, Prepared, PreparedGroup, decide, fate, validate};
 use crate::rules::{ExistingMembers, Rules};
-use crate::snapshot::{Cursor, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Directory that takes part in a merge.
 #[derive(Clone, Debug)]
@@ -37,7 +35,7 @@ pub struct MergeSource {
 #[derive(Clone, Debug)]
 pub struct Share {
     source: MergeSource,
-    decided: Decided,
+    draft: Draft,
     /// Everybody who stays, even if a filter leaves them out, with the address if there is one.
     living: FastMap<ExternalId, Option<Email>>,
     /// Addresses of all of them.
@@ -55,20 +53,19 @@ impl Share {
         let mut living: FastMap<_, _> =
             alive().map(|user| (user.external_id.clone(), user.email.clone())).collect();
         let addresses = alive().filter_map(|user| user.email.clone()).collect();
-        let decided = decide(snapshot, rules);
+        let draft = decide(snapshot, rules);
         // If the directory has an id twice, it stands for the person the import would carry.
-        living.extend(
-            staying(&decided.draft.people).map(|person| (person.external_id.clone(), person.email.clone())),
-        );
-        let staying = staying(&decided.draft.people).count();
-        Self { source, decided, living, addresses, staying }
+        living
+            .extend(staying(&draft.people).map(|person| (person.external_id.clone(), person.email.clone())));
+        let staying = staying(&draft.people).count();
+        Self { source, draft, living, addresses, staying }
     }
 }
 
 /// Directories joined into one.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// People and groups to import. Its cursor is empty: each directory has its own.
+    /// People and groups to import.
     pub prepared: Prepared,
     /// Part of each directory, in their order.
     pub parts: Vec<MergePart>,
@@ -93,7 +90,7 @@ pub fn merge(shares: Vec<Share>) -> Merged {
     let (shares, draft) = joined(shares, contested, notes);
     let draft = validate::refuse(one_per_external_id(draft));
     let part = |share: Share| MergePart { name: share.source.name, staying: share.staying };
-    Merged { prepared: finish(draft, Cursor::default()), parts: shares.into_iter().map(part).collect() }
+    Merged { prepared: draft.into(), parts: shares.into_iter().map(part).collect() }
 }
 
 /// Objections to an import because of one directory, which the total would not show.
@@ -119,7 +116,7 @@ fn named(mut shares: Vec<Share>) -> Vec<Share> {
     if shares.len() < 2 {
         return shares;
     }
-    for Share { source, decided: Decided { draft, .. }, .. } in &mut shares {
+    for Share { source, draft, .. } in &mut shares {
         let of = |text: &str| if text.is_empty() { source.name.clone() } else { label(source, text) };
         draft.notes.iter_mut().for_each(|note| note.entry = of(&note.entry));
         for BadRecord { entries, problem } in &mut draft.bad_records {
@@ -140,7 +137,7 @@ fn without_contested(mut shares: Vec<Share>) -> (Vec<Share>, Vec<BadRecord>) {
     if contested.is_empty() {
         return (shares, Vec::new());
     }
-    for Share { decided: Decided { draft, .. }, .. } in &mut shares {
+    for Share { draft, .. } in &mut shares {
         draft.people.retain(|person| !contested.contains_key(&person.external_id));
         draft.groups = with_members(std::mem::take(&mut draft.groups), |id| {
             (!contested.contains_key(id)).then(|| id.clone())
@@ -185,7 +182,7 @@ fn contenders(id: &ExternalId, shares: &[Share]) -> Vec<String> {
 fn spare(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
     let mut notes = Vec::new();
     for at in 0..shares.len() {
-        let people = std::mem::take(&mut shares[at].decided.draft.people);
+        let people = std::mem::take(&mut shares[at].draft.people);
         let mut kept = Vec::with_capacity(people.len());
         for person in people {
             match reason_to_spare(&person, at, &shares) {
@@ -193,7 +190,7 @@ fn spare(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
                 None => kept.push(person),
             }
         }
-        shares[at].decided.draft.people = kept;
+        shares[at].draft.people = kept;
     }
     (shares, notes)
 }
@@ -237,7 +234,7 @@ fn one_per_address(mut shares: Vec<Share>) -> Noted<Vec<Share>> {
     let mut notes = Vec::new();
     for share in &mut shares {
         let mut instead = elsewhere(share, &winners);
-        let Share { source, decided: Decided { draft, .. }, .. } = share;
+        let Share { source, draft, .. } = share;
         draft.people.retain(|person| {
             let winner = person.email.as_ref().and_then(|email| winners.get(email));
             let Some(winner) = winner.filter(|winner| **winner != person.external_id) else { return true };
@@ -284,7 +281,7 @@ fn elsewhere(share: &Share, winners: &FastMap<Email, ExternalId>) -> FastMap<Ext
 /// External id under which each address is imported: the first directory's.
 fn winners(shares: &[Share]) -> FastMap<Email, ExternalId> {
     let mut winners = FastMap::default();
-    for person in shares.iter().flat_map(|share| staying(&share.decided.draft.people)) {
+    for person in shares.iter().flat_map(|share| staying(&share.draft.people)) {
         let Some(email) = &person.email else { continue };
         winners.entry(email.clone()).or_insert_with(|| person.external_id.clone());
     }
@@ -315,18 +312,18 @@ fn with_members(
 
 /// Merges all drafts into one.
 fn joined(mut shares: Vec<Share>, contested: Vec<BadRecord>, more_notes: Vec<Note>) -> (Vec<Share>, Draft) {
-    let mut draft = Draft::default();
-    for Share { source, decided, .. } in &mut shares {
-        let Draft { people, groups, notes, bad_records } = std::mem::take(&mut decided.draft);
-        draft.people.extend(people);
-        draft.groups.extend(groups.into_iter().map(|group| prefixed(group, &source.prefix)));
-        draft.notes.extend(notes);
-        draft.bad_records.extend(bad_records);
+    let mut all = Draft::default();
+    for Share { source, draft, .. } in &mut shares {
+        let Draft { people, groups, notes, bad_records } = std::mem::take(draft);
+        all.people.extend(people);
+        all.groups.extend(groups.into_iter().map(|group| prefixed(group, &source.prefix)));
+        all.notes.extend(notes);
+        all.bad_records.extend(bad_records);
     }
-    draft.groups.sort_by(|a, b| a.external_id.cmp(&b.external_id));
-    draft.notes.extend(more_notes);
-    draft.bad_records.extend(contested);
-    (shares, draft)
+    all.groups.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+    all.notes.extend(more_notes);
+    all.bad_records.extend(contested);
+    (shares, all)
 }
 
 fn prefixed(group: PreparedGroup, prefix: &str) -> PreparedGroup {

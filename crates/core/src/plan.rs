@@ -10,7 +10,6 @@ use crate::import::{ImportGroup, ImportMember, ImportRequest};
 use crate::note::{Note, Noted, Step};
 use crate::prepare::{BadRecord, Fate, Person, Prepared, PreparedGroup};
 use crate::rules::{ExistingMembers, ImportSize, Newcomers, Rules};
-use crate::snapshot::Cursor;
 
 /// Largest number of people or groups in one request of a large import, as in the existing connector.
 pub const BATCH_SIZE: usize = 2_000;
@@ -73,8 +72,6 @@ pub struct Plan {
     pub digest: Digest,
     /// Counts.
     pub summary: ImportSummary,
-    /// Cursor to store once the import has succeeded.
-    pub cursor: Cursor,
     /// Notes on why entries were dropped or changed.
     pub notes: Vec<Note>,
     /// Entries that had to be left out because they are invalid.
@@ -83,7 +80,7 @@ pub struct Plan {
 
 /// Lays out the import.
 pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
-    let Prepared { people, groups, notes, bad_records, cursor } = prepared;
+    let Prepared { people, groups, notes, bad_records } = prepared;
     let (people, notes) = addressable(people, notes, target.server);
     let members: Vec<ImportMember> = people.into_iter().map(member).collect();
     let groups: Vec<ImportGroup> = groups.into_iter().map(group).collect();
@@ -94,7 +91,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
     };
     let requests = requests(groups, members, rules);
     let digest = digest(&requests, target);
-    Plan { requests, digest, summary, cursor, notes, bad_records }
+    Plan { requests, digest, summary, notes, bad_records }
 }
 
 /// Drops people whom Vaultwarden cannot be told about, because they have no address.

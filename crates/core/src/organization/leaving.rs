@@ -210,11 +210,8 @@ fn unknown_gone<'a>(facts: &Facts<'a>) -> FastMap<&'a Email, State> {
     if gone(directory).next().is_none() {
         return FastMap::default();
     }
-    let known: FastSet<&ExternalId> = ledger
-        .people()
-        .flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
-        .chain(roster.members().filter_map(|member| member.external_id.as_ref()))
-        .collect();
+    let known: FastSet<&ExternalId> =
+        ledger.ids().chain(roster.members().filter_map(|member| member.external_id.as_ref())).collect();
     let living = directory.people.iter().filter(|entry| entry.state.is_living());
     let living: FastSet<&Email> = living.filter_map(|entry| entry.email.as_ref()).collect();
     let is_unknown = |entry: &&Entry| !known.contains(&entry.id) && !identities.by_id.contains_key(&entry.id);

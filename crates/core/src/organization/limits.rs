@@ -147,7 +147,7 @@ pub(super) fn hold_dependents(changes: &mut Changes) {
 fn hold_memberships(changes: &mut Changes) {
     let (staying, absent) = (held_slots(changes, Action::is_leaving), held_slots(changes, Action::is_new));
     for group in &mut changes.groups {
-        let ends = matches!(group.action, GroupAction::Empty | GroupAction::Delete);
+        let ends = group.action.is_end();
         if !ends {
             group.leave.retain(|edge| !staying.contains(&edge.slot));
         }
@@ -181,7 +181,7 @@ fn hold_repairs(group: &mut GroupChange) {
 
 fn hold_leaves(group: &mut GroupChange, leaving: &FastSet<SlotId>) {
     let counts = |edge: &Edge| edge.cause != Cause::Drift && !leaving.contains(&edge.slot);
-    if matches!(group.action, GroupAction::Empty | GroupAction::Delete) {
+    if group.action.is_end() {
         if group.leave.iter().any(counts) {
             group.held_leave.append(&mut group.leave);
             group.hold = Hold::Held;

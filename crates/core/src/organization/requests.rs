@@ -314,10 +314,9 @@ impl Writing<'_> {
     /// Ids and addresses of everybody whom the ledger or the organization knows.
     fn known(&self) -> (FastSet<&ExternalId>, FastSet<&Email>) {
         let Question { ledger, roster, .. } = self.question;
-        let ids = ledger.people().flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()));
         let emails = ledger.people().map(|(_, record)| &record.email);
         (
-            ids.chain(roster.members().filter_map(|member| member.external_id.as_ref())).collect(),
+            ledger.ids().chain(roster.members().filter_map(|member| member.external_id.as_ref())).collect(),
             emails.chain(roster.members().map(|member| &member.email)).collect(),
         )
     }

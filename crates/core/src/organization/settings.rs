@@ -125,6 +125,11 @@ impl Protect {
         protect
     }
 
+    /// Whether the members of a group with this name are protected.
+    pub fn has_group(&self, name: &str) -> bool {
+        !self.groups.is_empty() && self.groups.contains(&name.to_lowercase())
+    }
+
     /// Whether nobody is protected.
     pub fn is_empty(&self) -> bool {
         self.people.is_empty() && self.groups.is_empty()

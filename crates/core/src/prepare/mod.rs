@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::entry::{Email, ExternalId, FoundAs, Group, Status, User};
 use crate::note::Note;
 use crate::rules::{DisabledUsers, Rules};
-use crate::snapshot::{Cursor, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// People and groups to import, with the reason for everybody who is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,6 @@ pub struct Prepared {
     pub notes: Vec<Note>,
     /// Entries that cannot be imported; they are in neither list.
     pub bad_records: Vec<BadRecord>,
-    /// Passed on to the commit.
-    pub cursor: Cursor,
 }
 
 /// Person in the import.
@@ -84,22 +82,14 @@ pub(crate) struct Draft {
     pub(crate) bad_records: Vec<BadRecord>,
 }
 
-/// Decisions about a single directory.
-#[derive(Clone, Debug)]
-pub(crate) struct Decided {
-    pub(crate) draft: Draft,
-    pub(crate) cursor: Cursor,
-}
-
 /// Decides who is imported. Never fails: a problem is kept as a [`BadRecord`] for [`crate::check()`].
 pub fn prepare(snapshot: Snapshot, rules: &Rules) -> Prepared {
-    let Decided { draft, cursor } = decide(snapshot, rules);
-    finish(draft, cursor)
+    decide(snapshot, rules).into()
 }
 
-/// Runs every step.
-pub(crate) fn decide(snapshot: Snapshot, rules: &Rules) -> Decided {
-    let Snapshot { users, others, groups, other_groups, notes, cursor, .. } = snapshot;
+/// Runs every step, on a single directory.
+pub(crate) fn decide(snapshot: Snapshot, rules: &Rules) -> Draft {
+    let Snapshot { users, others, groups, other_groups, notes, .. } = snapshot;
     let taken = duplicates::addresses_in_use(&users, &others, rules);
     let draft = Draft { notes, ..Draft::default() };
     let draft = groups::resolve(draft, &users, &others, groups, other_groups, rules);
@@ -109,14 +99,13 @@ pub(crate) fn decide(snapshot: Snapshot, rules: &Rules) -> Decided {
     let draft = filters::only_group_members(draft, rules);
     let draft = emails::require(draft);
     let draft = duplicates::resolve(draft, &taken);
-    let draft = validate::refuse(draft);
-    Decided { draft, cursor }
+    validate::refuse(draft)
 }
 
-/// Makes the result of a draft that is complete.
-pub(crate) fn finish(draft: Draft, cursor: Cursor) -> Prepared {
-    let Draft { people, groups, notes, bad_records } = draft;
-    Prepared { people, groups, notes, bad_records, cursor }
+impl From<Draft> for Prepared {
+    fn from(Draft { people, groups, notes, bad_records }: Draft) -> Self {
+        Self { people, groups, notes, bad_records }
+    }
 }
 
 fn people(users: Vec<User>, rules: &Rules) -> Vec<Person> {

@@ -302,7 +302,7 @@ impl<'a> Comparison<'a> {
 
     fn end(&self, group: &Group, external_id: ExternalId, current: Arc<[SlotId]>) -> Option<GroupChange> {
         // A group that protects its members is left to an administrator.
-        if self.question.settings.protect.groups.contains(&group.name.to_lowercase()) {
+        if self.question.settings.protect.has_group(&group.name) {
             return None;
         }
         let stays = |slot: &&SlotId| !self.removed.contains(slot);

@@ -145,6 +145,13 @@ pub enum GroupAction {
     Delete,
 }
 
+impl GroupAction {
+    /// Whether everybody leaves.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Empty | Self::Delete)
+    }
+}
+
 /// A membership in a group that comes or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
@@ -209,6 +216,12 @@ pub struct Renamed {
 }
 
 impl GroupChange {
+    /// Whether the group itself is put back: made again, or given its name again.
+    pub(super) fn is_repair(&self) -> bool {
+        let is_made_again = self.action == GroupAction::Create && self.cause == Cause::Drift;
+        is_made_again || self.renamed.as_ref().is_some_and(|renamed| renamed.cause == Cause::Drift)
+    }
+
     /// The name that changes, unless that is held back.
     pub fn free_name(&self) -> Option<&Renamed> {
         self.renamed.as_ref().filter(|renamed| renamed.hold == Hold::Free)

@@ -18,21 +18,20 @@ pub(super) fn protected(
     if protect.is_empty() {
         return FastSet::default();
     }
-    let is_named = |name: &str| protect.groups.contains(&name.to_lowercase());
     // A group of the directory goes by the name that it has there.
     let in_directory: FastMap<&ExternalId, &str> =
         directory.groups.iter().map(|group| (&group.external_id, group.name.as_str())).collect();
     let of_directory: FastSet<&ExternalId> = directory
         .groups
         .iter()
-        .filter(|group| is_named(&group.name))
+        .filter(|group| protect.has_group(&group.name))
         .flat_map(|group| group.members.iter())
         .collect();
     let (mut by_hand, mut by_import) = (FastSet::default(), FastSet::default());
     for group in roster.groups() {
         let name = group.external_id.as_ref().and_then(|id| in_directory.get(id));
         let list = if name.is_some() { &mut by_import } else { &mut by_hand };
-        if is_named(name.copied().unwrap_or(&group.name)) {
+        if protect.has_group(name.copied().unwrap_or(&group.name)) {
             list.extend(group.members.known());
         }
     }

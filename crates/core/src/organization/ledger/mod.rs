@@ -253,6 +253,11 @@ impl Ledger {
         self.people.iter()
     }
 
+    /// Every id that anybody whom we ever imported is or was known by, in the organization or in the directory.
+    pub fn ids(&self) -> impl Iterator<Item = &ExternalId> {
+        self.people.iter().flat_map(|(id, record)| std::iter::once(id).chain(record.ids.keys()))
+    }
+
     /// One person, by the external id that the organization knows.
     pub fn person(&self, id: &ExternalId) -> Option<&Record> {
         self.people.get(id)

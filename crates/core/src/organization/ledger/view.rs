@@ -81,7 +81,7 @@ impl Ledger {
             (was_never_read || sends_all) && (is_ended || of_directory.contains(id))
         };
         for group in roster.groups() {
-            let is_protected = settings.protect.groups.contains(&group.name.to_lowercase());
+            let is_protected = settings.protect.has_group(&group.name);
             if is_protected || group.external_id.as_ref().is_some_and(is_needed) {
                 wanted.push(group.id.clone());
             }
@@ -111,7 +111,7 @@ impl Question<'_> {
             let imported = group.external_id.as_ref().and_then(|id| ledger.groups.get(id));
             let (Held::Read(read), Some(imported)) = (&group.members, imported) else { return false };
             let found = imported.members.iter().filter_map(|id| ids.get(id).copied().cloned());
-            let is_protected = settings.protect.groups.contains(&group.name.to_lowercase());
+            let is_protected = settings.protect.has_group(&group.name);
             !is_protected && read.len() == imported.members.len() && Held::of(found) == group.members
         })
     }

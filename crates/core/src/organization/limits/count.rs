@@ -7,7 +7,7 @@ use foldhash::HashSet as FastSet;
 use super::{LimitName, LimitState, Outcome, is_removal, leaving, limit_of};
 use crate::entry::{Email, ExternalId};
 use crate::organization::changes::{
-    Action, Cause, Changes, Edge, GroupAction, GroupChange, MemberChange, Question, SlotId,
+    Action, Cause, Changes, Edge, GroupChange, MemberChange, Question, SlotId,
 };
 use crate::organization::ledger::{Approved, Ledger, Standing};
 use crate::organization::moment::Moment;
@@ -156,8 +156,7 @@ impl<'a> Counts<'a> {
         }
         let drift = group.join.iter().chain(&group.leave).filter(|edge| edge.cause == Cause::Drift);
         self.repaired_memberships.extend(drift.map(|edge| key(edge.slot)));
-        let is_made_again = group.action == GroupAction::Create && group.cause == Cause::Drift;
-        if is_made_again || group.renamed.as_ref().is_some_and(|renamed| renamed.cause == Cause::Drift) {
+        if group.is_repair() {
             self.repaired_memberships.insert(group.external_id.to_string());
         }
     }

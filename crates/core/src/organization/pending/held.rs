@@ -66,22 +66,13 @@ fn is_edge_counted(edge: &Edge, way: Way, limit: LimitName) -> bool {
 
 fn is_group_counted(changes: &Changes, group: &GroupChange, state: &LimitState) -> bool {
     match state.limit {
-        LimitName::Repairs => state.keys.contains(group.external_id.as_str()) && is_repaired(group),
-        LimitName::Leaves if ends(group) => {
+        LimitName::Repairs => state.keys.contains(group.external_id.as_str()) && group.is_repair(),
+        LimitName::Leaves if group.action.is_end() => {
             let mut edges = group.held_leave.iter().chain(&group.leave);
             edges.any(|edge| state.keys.contains(&key_of_edge(changes, group, edge.slot)))
         }
         _ => false,
     }
-}
-
-fn ends(group: &GroupChange) -> bool {
-    matches!(group.action, GroupAction::Empty | GroupAction::Delete)
-}
-
-fn is_repaired(group: &GroupChange) -> bool {
-    let is_made_again = group.action == GroupAction::Create && group.cause == Cause::Drift;
-    is_made_again || group.renamed.as_ref().is_some_and(|renamed| renamed.cause == Cause::Drift)
 }
 
 /// Whether more of a group is held back than memberships.
