@@ -11,17 +11,17 @@ use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::{Ledger, Step, requests};
 use bwdc_core::plan::ImportSummary;
-use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
+use bwdc_store::{LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look};
 use crate::job::SyncJob;
 use crate::lines;
-use crate::open::{Opened, of_one_organization, open};
-use crate::organization::{FailedCall, OpenOrganization, account};
-use crate::outcome::{SyncOutcome, blocked, held, notes};
-use crate::plan::{Decided, View, decided, leading, may_run};
+use crate::open::{Opened, files};
+use crate::organization::FailedCall;
+use crate::outcome::{SyncOutcome, held, notes};
+use crate::plan::{Decided, View, decided, permitted, ready};
 use crate::read::ReadPurpose;
 use crate::record::{Done, commit};
 use crate::under_way::{self, ImportEnd};
@@ -36,20 +36,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Reads, decides, checks, sends and keeps what the next run needs.
 pub(crate) async fn sync(job: &SyncJob, allow_removals: Option<usize>) -> Result<SyncOutcome> {
     let started = Timestamp::now();
-    let (first, data) = leading(job)?;
-    may_run(job, &data)?;
-    let account = account(first, &data).await?;
+    let account = permitted(job).await?;
     let _locks = locks(job, started)?;
-    let opened = open(job).await?;
-    let Some(first) = opened.first() else { return Err(job.has_nothing()) };
-    let mut organization = OpenOrganization::open(first.context, &first.data, account)?;
-    of_one_organization(&opened, &organization.account.organization_id)?;
-    organization.log_in().await?;
-    for opened in &opened {
-        under_way::wait(opened.context, opened.remembered.import_begun).await?;
-    }
+    let ready = ready(job, account).await?;
     let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
-    match Box::pin(decided(job, opened, organization, view)).await? {
+    match Box::pin(decided(job, ready, view)).await? {
         Some(decided) => Box::pin(carry_out(job, decided)).await,
         None => Ok(SyncOutcome::nothing()),
     }
@@ -57,30 +48,28 @@ pub(crate) async fn sync(job: &SyncJob, allow_removals: Option<usize>) -> Result
 
 /// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
 pub(crate) fn locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
-    let take = |context| lock(context, started).map_err(|error| job.about(context, error));
-    job.contexts().into_iter().map(take).collect()
+    taken(job, started, |context| runs::begin(&context.file, context.environment.started_by(), started))
 }
 
 /// Nobody syncs any of the folders meanwhile.
 pub(crate) fn only_locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
+    taken(job, started, |_| {})
+}
+
+/// The lock of each folder; `note` is done under it.
+fn taken(job: &SyncJob, started: Timestamp, note: impl Fn(&Context)) -> Result<Vec<RunLock>> {
     let take = |context: &Context| {
-        RunLock::take(context.file.folder(), &iso(started)).map_err(|error| job.about(context, error))
+        let lock = RunLock::take(context.file.folder(), &iso(started));
+        let lock = lock.map_err(|error| job.about(context, error))?;
+        note(context);
+        Ok(lock)
     };
     job.contexts().into_iter().map(take).collect()
 }
 
-fn lock(context: &Context, started: Timestamp) -> Result<RunLock> {
-    let lock = RunLock::take(context.file.folder(), &iso(started))?;
-    runs::begin(&context.file, context.environment.started_by(), started);
-    Ok(lock)
-}
-
 /// Sends what was decided, and keeps what the next run needs. What a limit holds back is told by an error when all else is done.
 pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result<SyncOutcome> {
-    let findings = decided.findings()?;
-    if !findings.is_empty() {
-        return Err(blocked(&findings));
-    }
+    decided.check()?;
     let held = held(&decided.decision);
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
@@ -92,15 +81,12 @@ pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result
         Ok(ledger) => ledger,
         Err(unsent) => {
             let acknowledged = steps.get(..unsent.acknowledged).unwrap_or_default();
-            match outcome_of(&mut decided, unsent).await {
-                Ok(ledger) => ledger,
-                Err(error) => {
-                    // No later run tells them: for it they are done.
-                    done.retain(|change| is_among(change, acknowledged));
-                    lines::changes(&done);
-                    return Err(error);
-                }
-            }
+            let clear = outcome_of(&mut decided, unsent).await;
+            clear.inspect_err(|_| {
+                // No later run tells them: for it they are done.
+                done.retain(|change| is_among(change, acknowledged));
+                lines::changes(&done);
+            })?
         }
     };
     let Decision { known, changes } = &decided.decision;
@@ -148,13 +134,13 @@ impl From<Error> for Unsent {
 /// Sends the requests. The ledger has each on the disk before the first is sent, and what came of it after each.
 async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<Ledger, Unsent> {
     let Decided { decision, ledgers, organization, opened, .. } = decided;
+    let files = files(opened);
     let now = decision.known.now;
     // Nobody asks the question of before again.
     let ledger = std::mem::take(&mut decision.known.ledger);
     if steps.is_empty() {
         return Ok(ledger);
     }
-    let files: Vec<&DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
     let mut ledger = ledgers.store(ledger.begun(steps, now))?;
     let mut stored = Instant::now();
     under_way::begin(&files)?;
@@ -197,8 +183,7 @@ async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger>
             return Ok(std::mem::take(&mut decided.decision.known.ledger));
         }
     }
-    let files: Vec<&DataFile> = decided.opened.iter().map(|opened| &opened.context.file).collect();
-    under_way::failed(&files, ImportEnd::Surely)?;
+    under_way::failed(&files(&decided.opened), ImportEnd::Surely)?;
     Err(error)
 }
 
@@ -259,9 +244,10 @@ fn newly_left_out(decided: &Decided<'_>) -> Vec<ImportChange> {
     let before = file.last_import().filter(|last| last.organization_id == *id);
     let prepared = &decided.reading.prepared;
     let import = LastImport { organization_id: id.clone(), left_out: LeftOut::of(prepared) };
-    if before.as_ref() != Some(&import)
-        && let Err(error) = file.keep_last_import(&import)
-    {
+    if before.as_ref() == Some(&import) {
+        return Vec::new();
+    }
+    if let Err(error) = file.keep_last_import(&import) {
         tracing::warn!("the next run cannot tell who is newly left out: {error}");
     }
     let has_synced = first.remembered.has_synced();

@@ -7,7 +7,7 @@ use bwdc_core::organization::changes::Changes;
 use bwdc_core::organization::directory::{DirectoryNow, Place};
 use bwdc_core::organization::ledger::{LastImport, Legacy, LegacyDirectory};
 use bwdc_core::organization::pending::Pending;
-use bwdc_core::organization::roster::{Basis, GroupId, Kind, Roster};
+use bwdc_core::organization::roster::{Basis, Group, GroupId, Kind, Roster};
 use bwdc_core::organization::{Ledger, Moment, Question, Settings, changes};
 use bwdc_core::plan::{Server, Target};
 use bwdc_core::rules::Newcomers;
@@ -116,6 +116,15 @@ pub(crate) async fn decide(
     }
 }
 
+/// Where an import goes, to a server with these rules.
+pub(crate) fn target(api_url: String, organization_id: String, kind: Kind) -> Target {
+    let server = match kind {
+        Kind::Official => Server::Official,
+        Kind::Vaultwarden => Server::Vaultwarden,
+    };
+    Target { api_url, organization_id, server }
+}
+
 /// The time of a run, for [`bwdc_core::organization`].
 pub(crate) fn moment(time: Timestamp) -> Moment {
     Moment(time.as_second())
@@ -158,14 +167,7 @@ fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<L
 fn taken_over(matter: &Matter<'_>, known: Known, api_url: &str) -> Result<Known> {
     let Some(first) = matter.opened.first() else { return Ok(known) };
     let digest = first.remembered.digest.as_deref();
-    let target = Target {
-        api_url: api_url.to_owned(),
-        organization_id: matter.organization_id.to_owned(),
-        server: match known.roster.kind {
-            Kind::Official => Server::Official,
-            Kind::Vaultwarden => Server::Vaultwarden,
-        },
-    };
+    let target = target(api_url.to_owned(), matter.organization_id.to_owned(), known.roster.kind);
     let plan = bwdc_core::plan(matter.reading.prepared.clone(), &first.instance.rules, &target);
     if digest != Some(plan.digest.as_str()) {
         return Ok(known);
@@ -218,7 +220,7 @@ async fn read_more(
 /// Groups that may be ours, and those that protect their members.
 fn with_external_id(known: &Known) -> Vec<GroupId> {
     let Known { roster, settings, .. } = known;
-    let is_protected = |name: &str| settings.protect.groups.contains(&name.to_lowercase());
-    let groups = roster.groups().filter(|group| group.external_id.is_some() || is_protected(&group.name));
+    let is_meant = |group: &&Group| group.external_id.is_some() || settings.protect.has_group(&group.name);
+    let groups = roster.groups().filter(is_meant);
     groups.map(|group| group.id.clone()).collect()
 }

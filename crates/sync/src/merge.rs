@@ -1,8 +1,7 @@
 //! Several directories into one organization.
 //!
-//! Each directory keeps its memory in its own folder: cursor, times and known people are its own. The digest of the import
-//! stands in every folder, and "unchanged" means that all agree: whichever was synced differently in between, also alone, makes
-//! the import go out again.
+//! Each directory keeps its memory in its own folder: cursor and times are its own. The ledger of the organization is the same in
+//! every folder: where the copies differ, because one was synced alone in between, they are joined.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use bwdc_config::{Instance, server};
 use bwdc_connect::directory::ReadScope;
 use bwdc_core::error::{Error, Result};
 use bwdc_core::text::digest;
-use bwdc_store::{Data, Memory as _, Remembered};
+use bwdc_store::{Data, DataFile, Memory as _, Remembered};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -46,6 +46,11 @@ impl<'a> Opened<'a> {
         settings.map(|setting| setting.stored_text(&self.data).unwrap_or_default()).join("\n")
     }
 
+    /// Whether people are imported from it.
+    pub(crate) fn has_users(&self) -> bool {
+        self.instance.scope.is_some_and(ReadScope::has_users)
+    }
+
     /// Whether syncs read only what changed since the last one.
     pub(crate) fn reads_changes(&self) -> bool {
         sync::REVISION_DATE_ATTRIBUTE.stored_text(&self.data).is_some_and(|text| !text.trim().is_empty())
@@ -69,6 +74,16 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// The most important directory that people are imported from: they leave no other. The first, if people are imported from none.
+pub(crate) fn of_people<'a, 'b>(opened: &'a [Opened<'b>]) -> Option<&'a Opened<'b>> {
+    opened.iter().find(|opened| opened.has_users()).or(opened.first())
+}
+
+/// The data.json of each.
+pub(crate) fn files<'a>(opened: &[Opened<'a>]) -> Vec<&'a DataFile> {
+    opened.iter().map(|opened| &opened.context.file).collect()
+}
+
 /// All directories of a job, the most important first, checked to agree.
 pub(crate) async fn open(job: &SyncJob) -> Result<Vec<Opened<'_>>> {
     let merge = match job {
@@ -86,11 +101,7 @@ pub(crate) async fn open(job: &SyncJob) -> Result<Vec<Opened<'_>>> {
 
 /// What is one import's and not one directory's must be the same in all. Who is protected is joined.
 fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
-    // People leave only directories that people are imported from.
-    let has_users = |opened: &Opened<'_>| opened.instance.scope.is_some_and(ReadScope::has_users);
-    let Some(first) = opened.iter().find(|opened| has_users(opened)).or(opened.first()) else {
-        return Ok(());
-    };
+    let Some(first) = of_people(opened) else { return Ok(()) };
     let differing = |other: &Opened<'_>| {
         let (a, b) = (&first.instance.rules, &other.instance.rules);
         let (ours, theirs) = (&first.instance.organization, &other.instance.organization);
@@ -109,7 +120,7 @@ fn agreeing(opened: &[Opened<'_>]) -> Result<()> {
             (sync::RELINK.name, ours.relink == theirs.relink),
             (sync::REINVITE.name, ours.reinvite == theirs.reinvite),
             (sync::VERIFY_EVERY.name, ours.verify_every == theirs.verify_every),
-            (sync::REMOVE_MISSING.name, !has_users(other) || ours.absent == theirs.absent),
+            (sync::REMOVE_MISSING.name, !other.has_users() || ours.absent == theirs.absent),
         ];
         settings.into_iter().find(|(_, is_same)| !is_same).map(|(name, _)| (name, other.context.name.clone()))
     };

@@ -11,13 +11,12 @@ use bwdc_core::organization::limits::LimitName;
 use bwdc_core::organization::pending::HeldByLimit;
 use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_core::prepare::{BadRecord, Fate};
-use bwdc_core::snapshot::Cursor;
 use bwdc_store::runs::RunCounts;
 
 use crate::decide::Decision;
 
 /// At most so many are named.
-pub(crate) const NAMED: usize = 20;
+const NAMED: usize = 20;
 
 /// What a sync did.
 #[derive(Clone, Debug)]
@@ -141,7 +140,6 @@ pub(crate) fn nothing_read() -> Prepared {
         groups: Vec::new(),
         notes: SyncOutcome::nothing().notes,
         bad_records: Vec::new(),
-        cursor: Cursor::default(),
     }
 }
 
@@ -208,9 +206,8 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
     let memberships = held.memberships.iter();
     let memberships = memberships
         .map(|membership| format!("{} in {}", shown(&membership.person.email), shown(&membership.group)));
-    let mut names: Vec<String> = people.chain(groups).chain(memberships).collect();
+    let names: Vec<String> = people.chain(groups).chain(memberships).collect();
     let count = names.len();
-    names.truncate(NAMED);
     // A percentage never lets the last one go, however few they are.
     let (number, why) = match wanted.saturating_sub(count) {
         _ if *wanted <= allowed => (count, format!("{none_left} ({setting})")),
@@ -220,6 +217,13 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
         }
     };
     let what = if number == 1 { one } else { several };
-    let more = if count > NAMED { format!("; and {} more", count - NAMED) } else { String::new() };
-    format!("{number} {what}, and {why}. Held back: {}{more}", names.join("; "))
+    format!("{number} {what}, and {why}. Held back: {}", named(names))
+}
+
+/// A list of names that is not longer than anybody reads.
+pub(crate) fn named(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let names = names.join("; ");
+    if more == 0 { names } else { format!("{names}; and {more} more") }
 }

@@ -1,7 +1,5 @@
 //! The road of every run up to the requests: open, read, decide, check. `plan` and `test` end here; a sync goes on to [`crate::apply`].
 
-use bwdc_connect::directory::ReadScope;
-use bwdc_core::check::Finding;
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Status};
 use bwdc_core::error::Result;
 use bwdc_core::merge;
@@ -9,22 +7,24 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::organization::changes::Changes;
 use bwdc_core::organization::roster::Kind;
 use bwdc_core::organization::{Ledger, Settings};
-use bwdc_core::plan::{Plan, Server, Target};
+use bwdc_core::plan::Plan;
 use bwdc_core::prepare::{Fate, Person};
 use bwdc_core::{Prepared, organization};
-use bwdc_store::{Data, DataFile};
+use bwdc_store::Data;
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::decide::{Decision, Look, Matter, Read, decide};
+use crate::decide::{Decision, Look, Matter, Read, decide, target};
 use crate::job::SyncJob;
 use crate::ledger::LedgerFiles;
 use crate::merge::not_merged;
-use crate::open::{Opened, of_one_organization, open};
+use crate::open::{Opened, files, of_one_organization, of_people, open};
 use crate::organization::{Found, OpenOrganization, account, limits};
 use crate::outcome::{blocked, held, left_out, nothing_read};
 use crate::read::{DecidedRead, ReadPurpose, read};
+use crate::session::OrganizationLogin;
+use crate::under_way;
 
 /// The directory that speaks for all of a job, and its data.json.
 pub(crate) fn leading(job: &SyncJob) -> Result<(&Context, Data)> {
@@ -39,6 +39,38 @@ pub(crate) fn may_run(job: &SyncJob, data: &Data) -> Result<()> {
         SyncJob::Usual(context) | SyncJob::One(context) => not_merged(context, data.remembered().merged_by),
         SyncJob::Merged(_) => Ok(()),
     }
+}
+
+/// A job whose directories are ready to be read, and the organization that they are synced into.
+pub(crate) struct Ready<'a> {
+    pub(crate) opened: Vec<Opened<'a>>,
+    pub(crate) organization: OpenOrganization<'a>,
+}
+
+/// Who a job is to its organization, if it may run.
+pub(crate) async fn permitted(job: &SyncJob) -> Result<OrganizationLogin> {
+    let (first, data) = leading(job)?;
+    may_run(job, &data)?;
+    account(first, &data).await
+}
+
+/// Opens the directories of a job, all of one organization. Nobody is asked anything yet.
+async fn assembled(job: &SyncJob, account: OrganizationLogin) -> Result<Ready<'_>> {
+    let opened = open(job).await?;
+    let Some(first) = opened.first() else { return Err(job.has_nothing()) };
+    of_one_organization(&opened, &account.organization_id)?;
+    let organization = OpenOrganization::open(first.context, &first.data, account)?;
+    Ok(Ready { opened, organization })
+}
+
+/// Opens the directories of a job and logs in to the organization, once the last import is surely over.
+pub(crate) async fn ready(job: &SyncJob, account: OrganizationLogin) -> Result<Ready<'_>> {
+    let mut ready = assembled(job, account).await?;
+    ready.organization.log_in().await?;
+    for opened in &ready.opened {
+        under_way::wait(opened.context, opened.remembered.import_begun).await?;
+    }
+    Ok(ready)
 }
 
 /// How a job is looked at.
@@ -62,15 +94,15 @@ pub(crate) struct Decided<'a> {
     pub(crate) whole: Plan,
 }
 
-/// Opens, reads and decides. `None` if neither users nor groups are synced.
+/// Reads and decides. `None` if neither users nor groups are synced.
 pub(crate) async fn decided<'a>(
     job: &'a SyncJob,
-    opened: Vec<Opened<'a>>,
-    mut organization: OpenOrganization<'a>,
+    ready: Ready<'a>,
     view: View,
 ) -> Result<Option<Decided<'a>>> {
+    let Ready { opened, mut organization } = ready;
     let id = organization.account.organization_id.clone();
-    let files: Vec<&'a DataFile> = opened.iter().map(|opened| &opened.context.file).collect();
+    let files = files(&opened);
     let is_known = LedgerFiles::are_there(&files, &id);
     let purpose = if is_known { view.purpose } else { view.purpose.complete() };
     let looking = async {
@@ -90,11 +122,7 @@ pub(crate) async fn decided<'a>(
     let matter =
         Matter { opened: &opened, reading: &reading, settings, organization_id: &id, started: view.started };
     let decision = decide(&matter, Read { stored, directory, found }, &mut organization, view.look).await?;
-    let target = Target {
-        api_url: organization.api_url.clone(),
-        organization_id: id,
-        server: server(decision.known.roster.kind),
-    };
+    let target = target(organization.api_url.clone(), id, decision.known.roster.kind);
     let prepared = with_addresses(reading.prepared.clone(), &decision.known.ledger);
     let whole = bwdc_core::plan(prepared, &opened[0].instance.rules, &target);
     Ok(Some(Decided { opened, organization, ledgers, reading, started: view.started, decision, whole }))
@@ -125,9 +153,7 @@ fn with_addresses(mut prepared: Prepared, ledger: &Ledger) -> Prepared {
 
 /// Settings about the organization, which all directories of a merge agree in; who is protected is joined.
 fn settings(opened: &[Opened<'_>], allow_removals: Option<usize>) -> Settings {
-    // People leave only directories that people are imported from.
-    let has_users = |opened: &&Opened<'_>| opened.instance.scope.is_some_and(ReadScope::has_users);
-    let Some(first) = opened.iter().find(has_users).or(opened.first()) else { return Settings::default() };
+    let Some(first) = of_people(opened) else { return Settings::default() };
     let mut settings = Settings { allow_removals, ..first.instance.organization.clone() };
     for other in opened {
         let protect = other.instance.organization.protect.clone();
@@ -135,14 +161,6 @@ fn settings(opened: &[Opened<'_>], allow_removals: Option<usize>) -> Settings {
         settings.protect.groups.extend(protect.groups);
     }
     settings
-}
-
-/// The server by the rules that it follows.
-pub(crate) fn server(kind: Kind) -> Server {
-    match kind {
-        Kind::Official => Server::Official,
-        Kind::Vaultwarden => Server::Vaultwarden,
-    }
 }
 
 impl Decided<'_> {
@@ -162,13 +180,14 @@ impl Decided<'_> {
         decide(&matter, read, &mut self.organization, Look::Due).await
     }
 
-    /// Objections that no approval removes.
-    pub(crate) fn findings(&self) -> Result<Vec<Finding>> {
-        let Some(first) = self.opened.first() else { return Ok(Vec::new()) };
+    /// Whether nothing speaks against it that no approval removes.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(first) = self.opened.first() else { return Ok(()) };
         let rules = &first.instance.rules;
         let extent = organization::requests::extent(&self.decision.known.question(), &self.decision.changes);
-        let findings = bwdc_core::check(&self.whole, rules, limits(&first.data)?, extent);
-        Ok(findings.into_iter().chain(merge::check(&self.reading.parts, rules)).collect())
+        let mut findings = bwdc_core::check(&self.whole, rules, limits(&first.data)?, extent);
+        findings.extend(merge::check(&self.reading.parts, rules));
+        if findings.is_empty() { Ok(()) } else { Err(blocked(&findings)) }
     }
 }
 
@@ -183,19 +202,12 @@ pub async fn rehearse(
     allow_removals: Option<usize>,
 ) -> Result<Prepared> {
     let (first, data) = leading(job)?;
-    let account = account(first, &data).await?;
-    let opened = open(job).await?;
-    let Some(first) = opened.first() else { return Err(job.has_nothing()) };
-    of_one_organization(&opened, &account.organization_id)?;
-    let organization = OpenOrganization::open(first.context, &first.data, account)?;
+    let ready = assembled(job, account(first, &data).await?).await?;
     let view = View { purpose, look: Look::Remembered, allow_removals, started: Timestamp::now() };
-    let Some(decided) = Box::pin(decided(job, opened, organization, view)).await? else {
+    let Some(decided) = Box::pin(decided(job, ready, view)).await? else {
         return Ok(nothing_read());
     };
-    let findings = decided.findings()?;
-    if !findings.is_empty() {
-        return Err(blocked(&findings));
-    }
+    decided.check()?;
     if let Some(error) = held(&decided.decision) {
         return Err(error);
     }

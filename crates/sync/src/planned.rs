@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply::{carry_out, locks, only_locks};
 use crate::decide::{Decision, Look, written};
 use crate::job::SyncJob;
-use crate::open::{of_one_organization, open};
-use crate::organization::{OpenOrganization, account};
-use crate::outcome::{NAMED, SyncOutcome, blocked, left_out};
-use crate::plan::{Decided, View, decided, leading, may_run};
+use crate::outcome::{SyncOutcome, left_out, named};
+use crate::plan::{Decided, View, decided, permitted, ready};
 use crate::read::ReadPurpose;
-use crate::under_way;
+
+/// Next step with a plan that is of no use any more.
+const ANOTHER: &str = "Make another one: bwdc plan --out FILE. Nothing was sent.";
 
 /// What a sync would do.
 #[derive(Clone, Debug)]
@@ -46,10 +46,7 @@ pub struct Approved {
 pub async fn plan(job: &SyncJob, expires: Span) -> Result<Planned> {
     let started = Timestamp::now();
     let decided = everything(job, started).await?;
-    let findings = decided.findings()?;
-    if !findings.is_empty() {
-        return Err(blocked(&findings));
-    }
+    decided.check()?;
     let document = document(&decided, expires);
     let pending = decided.decision.pending();
     let notes = decided.whole.notes.iter().cloned().chain(left_out(&decided.whole.bad_records)).collect();
@@ -83,8 +80,8 @@ pub(crate) async fn apply(job: &SyncJob, planned: &Document) -> Result<SyncOutco
     still_good(planned, started)?;
     let _locks = locks(job, started)?;
     let decided = everything(job, started).await?;
-    is_of_this(planned, &decided)?;
     let fresh = document(&decided, Span::NONE);
+    is_of_this(planned, &fresh)?;
     let Decision { known, changes } = decided.decision;
     match changes.limited_to(planned, &fresh) {
         Ok(changes) => {
@@ -92,16 +89,11 @@ pub(crate) async fn apply(job: &SyncJob, planned: &Document) -> Result<SyncOutco
             Box::pin(carry_out(job, decided)).await
         }
         Err(moved) => {
-            let why = format!("directory or organization have moved since it was made: {}", named(&moved));
-            Err(refused(&why).hint("Make another one: bwdc plan --out FILE. Nothing was sent."))
+            let names = named(moved.iter().map(|Moved(name)| shown(name)).collect());
+            let why = format!("directory or organization have moved since it was made: {names}");
+            Err(refused(&why).hint(ANOTHER))
         }
     }
-}
-
-fn named(moved: &[Moved]) -> String {
-    let names: Vec<String> = moved.iter().take(NAMED).map(|Moved(name)| shown(name)).collect();
-    let more = moved.len().saturating_sub(NAMED);
-    if more == 0 { names.join("; ") } else { format!("{}; and {more} more", names.join("; ")) }
 }
 
 fn refused(why: &str) -> Error {
@@ -109,17 +101,15 @@ fn refused(why: &str) -> Error {
 }
 
 fn still_good(planned: &Document, now: Timestamp) -> Result<()> {
-    let again = "Make another one: bwdc plan --out FILE. Nothing was sent.";
     let expires: Timestamp =
-        planned.expires_at.parse().map_err(|_| refused("its time of expiry cannot be read").hint(again))?;
+        planned.expires_at.parse().map_err(|_| refused("its time of expiry cannot be read").hint(ANOTHER))?;
     if expires <= now {
-        return Err(refused(&format!("it expired at {expires}")).hint(again));
+        return Err(refused(&format!("it expired at {expires}")).hint(ANOTHER));
     }
     Ok(())
 }
 
-fn is_of_this(planned: &Document, decided: &Decided<'_>) -> Result<()> {
-    let now = document(decided, Span::NONE);
+fn is_of_this(planned: &Document, now: &Document) -> Result<()> {
     let (before, here) = (&planned.organization, &now.organization);
     let why = if before.id != here.id {
         format!("it is of organization.{}, and this is organization.{}", shown(&before.id), here.id)
@@ -135,24 +125,14 @@ fn is_of_this(planned: &Document, decided: &Decided<'_>) -> Result<()> {
 
 /// Reads all directories and the organization completely.
 async fn everything(job: &SyncJob, started: Timestamp) -> Result<Decided<'_>> {
-    let (first, data) = leading(job)?;
-    may_run(job, &data)?;
-    let account = account(first, &data).await?;
-    let opened = open(job).await?;
-    let Some(first) = opened.first() else { return Err(job.has_nothing()) };
-    let mut organization = OpenOrganization::open(first.context, &first.data, account)?;
-    of_one_organization(&opened, &organization.account.organization_id)?;
-    organization.log_in().await?;
-    for opened in &opened {
-        under_way::wait(opened.context, opened.remembered.import_begun).await?;
-    }
+    let ready = ready(job, permitted(job).await?).await?;
     let view =
         View { purpose: ReadPurpose::Everything, look: Look::Everything, allow_removals: None, started };
     let nothing = || {
         Error::new("Neither sync.users nor sync.groups is on, so there is nothing to plan.")
             .hint("Switch on what is to be synced: bwdc config sync.users true.")
     };
-    Box::pin(decided(job, opened, organization, view)).await?.ok_or_else(nothing)
+    Box::pin(decided(job, ready, view)).await?.ok_or_else(nothing)
 }
 
 fn document(decided: &Decided<'_>, expires: Span) -> Document {

@@ -123,10 +123,7 @@ fn part<'a>(opened: &'a Opened<'_>, snapshot: &'a Snapshot) -> Part<'a> {
             coverage: snapshot.coverage,
             filters: opened.filters(),
         },
-        people: match opened.instance.scope {
-            Some(scope) if scope.has_users() => PeopleRead::Imported,
-            _ => PeopleRead::NotImported,
-        },
+        people: if opened.has_users() { PeopleRead::Imported } else { PeopleRead::NotImported },
         created: snapshot.created.clone(),
     }
 }

@@ -60,7 +60,7 @@ impl Record<'_> {
     }
 }
 
-/// Time of the last complete read, if one is not due.
+/// Whether a complete read is due: the last one is too long ago, read something else, or was followed by a failure.
 pub(crate) fn is_full_read_due(opened: &Opened<'_>, now: Timestamp) -> bool {
     let every = opened.instance.full_every;
     let Some(FullRead { at, of }) = &opened.remembered.full_read else { return true };

@@ -37,22 +37,23 @@ impl SyncJob {
         allow_removals: Option<usize>,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
-        let whole = async {
-            permit?;
-            self.check_folders()?;
-            Box::pin(apply::sync(self, allow_removals)).await
-        };
-        self.run(run, "sync", whole, cut_off).await
+        self.run(run, "sync", permit, apply::sync(self, allow_removals), cut_off).await
     }
 
     async fn run(
         &self,
         run: String,
         verb: &str,
-        whole: impl Future<Output = Result<SyncOutcome>>,
+        permit: Result<()>,
+        work: impl Future<Output = Result<SyncOutcome>>,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
         let at = Timestamp::now();
+        let whole = async {
+            permit?;
+            self.check_folders()?;
+            Box::pin(work).await
+        };
         let work = async {
             tokio::select! {
                 // Whoever asks it to end is heard from the first step on.
@@ -75,12 +76,7 @@ impl SyncJob {
         plan: &Document,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
-        let whole = async {
-            permit?;
-            self.check_folders()?;
-            Box::pin(planned::apply(self, plan)).await
-        };
-        self.run(run, "apply", whole, cut_off).await
+        self.run(run, "apply", permit, planned::apply(self, plan), cut_off).await
     }
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.
