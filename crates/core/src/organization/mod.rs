@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod limits;
 pub mod moment;
 pub mod pending;
+pub mod record;
 pub mod requests;
 pub mod roster;
 pub mod server;

@@ -1,0 +1,370 @@
+//! Record of a run: each member and group that it was about, before and after. `history`, `undo` and `explain` go by it.
+
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
+use serde::{Deserialize, Serialize};
+
+use super::changes::{
+    Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, MemberChange, Question, Slot, SlotId,
+};
+use super::ledger::Effect;
+use super::requests::Step;
+use super::roster::{Basis, Held, Kind, Member, MemberId, Role, Status};
+
+/// Changes of a run to an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Server that answered.
+    pub kind: Kind,
+    /// Source of what was known of the organization.
+    pub basis: Basis,
+    /// In the order of addresses.
+    pub members: Vec<MemberEntry>,
+    /// In the order of names.
+    pub groups: Vec<GroupEntry>,
+}
+
+/// Whether a change was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Made {
+    /// The server acknowledged it.
+    Yes,
+    /// It was about to be sent, or was sent and not answered.
+    Unclear,
+    /// The run ended before.
+    No,
+    /// A limit held it back.
+    Held,
+}
+
+/// Change to one membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberEntry {
+    /// Action.
+    pub action: Action,
+    /// Reason.
+    pub cause: Cause,
+    /// Whether it was made.
+    pub made: Made,
+    /// Id on the server, where it could be read. None of newcomers.
+    pub member_id: Option<String>,
+    /// None of newcomers.
+    pub before: Option<MemberState>,
+    /// By the server's rules. None of those who are removed.
+    pub after: Option<MemberState>,
+}
+
+/// State of a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberState {
+    /// Address in the organization.
+    pub email: String,
+    /// External id.
+    pub external_id: Option<String>,
+    /// State of the membership.
+    pub status: StatusWord,
+    /// Role.
+    pub role: Role,
+    /// Groups of the directory that somebody who is removed was in, by external id with the name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, String>,
+}
+
+/// State of a membership in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the words of `Status`")]
+pub enum StatusWord {
+    Invited,
+    Accepted,
+    Confirmed,
+    Staged,
+    Revoked,
+    Other,
+}
+
+/// Change to one group, whatever changed in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupEntry {
+    /// Action.
+    pub action: GroupAction,
+    /// Reason.
+    pub cause: Cause,
+    /// Whether it was made.
+    pub made: Made,
+    /// Id on the server, where it could be read. None of new groups.
+    pub group_id: Option<String>,
+    /// None of new groups.
+    pub before: Option<GroupState>,
+    /// None of groups that are deleted.
+    pub after: Option<GroupState>,
+    /// Memberships that came.
+    pub join: Vec<GroupMember>,
+    /// Memberships that went. Those of people who were removed are with these people.
+    pub leave: Vec<GroupMember>,
+    /// Memberships that a limit kept from going.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_leave: Vec<GroupMember>,
+}
+
+/// State of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupState {
+    /// Name.
+    pub name: String,
+    /// External id.
+    pub external_id: String,
+    /// Number of members.
+    pub members: usize,
+}
+
+/// Somebody in a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupMember {
+    /// Address in the organization.
+    pub email: String,
+    /// External id after the run.
+    pub external_id: Option<String>,
+}
+
+impl From<Status> for StatusWord {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Invited => Self::Invited,
+            Status::Accepted => Self::Accepted,
+            Status::Confirmed => Self::Confirmed,
+            Status::Staged => Self::Staged,
+            Status::Revoked(_) => Self::Revoked,
+            Status::Other => Self::Other,
+        }
+    }
+}
+
+impl RunRecord {
+    /// What a run is about to do, and what the limits hold back. Nothing is made yet.
+    pub fn of(question: &Question<'_>, changes: &Changes) -> Self {
+        let recording = Recording { question, changes, groups_of: groups_of_removed(question, changes) };
+        Self {
+            kind: changes.kind,
+            basis: changes.basis,
+            members: changes.visible().filter_map(|change| recording.member(change)).collect(),
+            groups: changes.groups.iter().map(|group| recording.group(group)).collect(),
+        }
+    }
+
+    /// The record when these requests were acknowledged; `rest` is what became of the others.
+    #[must_use]
+    pub fn after(mut self, acknowledged: &[Step], rest: Made) -> Self {
+        let done = Done::of(acknowledged);
+        let made = |is_done: bool| if is_done { Made::Yes } else { rest };
+        for entry in self.members.iter_mut().filter(|entry| entry.made != Made::Held) {
+            entry.made = made(done.has_member(entry));
+        }
+        for entry in self.groups.iter_mut().filter(|entry| entry.made != Made::Held) {
+            entry.made = made(done.has_group(entry));
+        }
+        self
+    }
+
+    /// The record when everything was acknowledged.
+    #[must_use]
+    pub fn all_made(mut self) -> Self {
+        let members = self.members.iter_mut().map(|entry| &mut entry.made);
+        let all = members.chain(self.groups.iter_mut().map(|entry| &mut entry.made));
+        all.filter(|made| **made != Made::Held).for_each(|made| *made = Made::Yes);
+        self
+    }
+
+    /// Whether the run was about nothing.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.groups.is_empty()
+    }
+}
+
+/// Groups that the directory knows, with those who are removed from the organization, and so from them.
+fn groups_of_removed(
+    question: &Question<'_>,
+    changes: &Changes,
+) -> FastMap<MemberId, BTreeMap<String, String>> {
+    let removed = changes.visible().filter(|change| change.action == Action::Remove);
+    let mut groups: FastMap<MemberId, BTreeMap<String, String>> = removed
+        .filter_map(|change| Some((changes.slot(change.slot)?.member.clone()?, BTreeMap::new())))
+        .collect();
+    if groups.is_empty() {
+        return groups;
+    }
+    let by_id = question.roster.members_by_external_id();
+    for group in question.roster.groups() {
+        let Some(id) = &group.external_id else { continue };
+        let imported = match &group.members {
+            Held::Read(_) => None,
+            Held::Unread => question.ledger.groups.get(id),
+        };
+        let imported = imported.iter().flat_map(|record| record.members.iter());
+        let imported = imported.filter_map(|id| Some(&by_id.get(id)?.id));
+        for member in group.members.known().iter().chain(imported) {
+            if let Some(groups) = groups.get_mut(member) {
+                groups.insert(id.to_string(), group.name.clone());
+            }
+        }
+    }
+    groups
+}
+
+struct Recording<'a> {
+    question: &'a Question<'a>,
+    changes: &'a Changes,
+    groups_of: FastMap<MemberId, BTreeMap<String, String>>,
+}
+
+impl Recording<'_> {
+    fn member(&self, change: &MemberChange) -> Option<MemberEntry> {
+        let slot = self.changes.slot(change.slot)?;
+        let member = slot.member.as_ref().and_then(|id| self.question.roster.member(id));
+        Some(MemberEntry {
+            action: change.action,
+            cause: change.cause,
+            made: made(change.hold),
+            member_id: member
+                .filter(|_| self.changes.basis == Basis::Live)
+                .map(|member| member.id.to_string()),
+            before: member.map(|member| self.before(member)),
+            after: after(change.action, slot, member),
+        })
+    }
+
+    fn before(&self, member: &Member) -> MemberState {
+        MemberState {
+            email: member.email.to_string(),
+            external_id: member.external_id.as_ref().map(ToString::to_string),
+            status: member.status.into(),
+            role: member.role,
+            groups: self.groups_of.get(&member.id).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn group(&self, group: &GroupChange) -> GroupEntry {
+        let is_held = group.hold == Hold::Held;
+        let is_new = group.action == GroupAction::Create;
+        let count = group.current.len();
+        let before = GroupState {
+            name: group.renamed.as_ref().map_or(&group.name, |renamed| &renamed.from).clone(),
+            external_id: group.relinked.as_ref().unwrap_or(&group.external_id).to_string(),
+            members: count,
+        };
+        let after = GroupState {
+            name: group.name_after().to_owned(),
+            external_id: group.external_id.to_string(),
+            members: (count + group.join.len()).saturating_sub(group.leave.len()),
+        };
+        GroupEntry {
+            action: group.action,
+            cause: group.cause,
+            made: made(group.hold),
+            group_id: group
+                .group
+                .as_ref()
+                .filter(|_| self.changes.basis == Basis::Live)
+                .map(ToString::to_string),
+            before: (!is_new).then_some(before),
+            after: (group.action != GroupAction::Delete).then_some(after),
+            join: self.who(if is_held { &group.held_join } else { &group.join }),
+            leave: self.who(&group.leave),
+            held_leave: self.who(&group.held_leave),
+        }
+    }
+
+    fn who(&self, edges: &[Edge]) -> Vec<GroupMember> {
+        let who = |slot: SlotId| {
+            let Slot { email, after, .. } = self.changes.slot(slot)?;
+            Some(GroupMember {
+                email: email.to_string(),
+                external_id: after.as_ref().map(ToString::to_string),
+            })
+        };
+        let mut all: Vec<GroupMember> = edges.iter().filter_map(|edge| who(edge.slot)).collect();
+        all.sort();
+        all
+    }
+}
+
+fn made(hold: Hold) -> Made {
+    match hold {
+        Hold::Free => Made::Unclear,
+        Hold::Held => Made::Held,
+    }
+}
+
+/// State of a member after an action, by the server's rules.
+fn after(action: Action, slot: &Slot, member: Option<&Member>) -> Option<MemberState> {
+    let status = match (action, member) {
+        (Action::Remove, _) => return None,
+        (Action::Invite, _) => Status::Invited,
+        (Action::Stage, _) => Status::Staged,
+        (Action::Restore, Some(member)) => member.status.restored(member.account),
+        (Action::Revoke, Some(member)) => member.status.revoked(),
+        (Action::Adopt | Action::Relink | Action::Wait, Some(member)) => member.status,
+        (Action::Restore | Action::Revoke | Action::Adopt | Action::Relink | Action::Wait, None) => {
+            Status::Other
+        }
+    };
+    Some(MemberState {
+        email: slot.email.to_string(),
+        external_id: slot.after.as_ref().map(ToString::to_string),
+        status: status.into(),
+        role: member.map(|member| member.role).unwrap_or_default(),
+        groups: BTreeMap::new(),
+    })
+}
+
+/// What acknowledged requests have done.
+#[derive(Default)]
+struct Done<'a> {
+    came: FastSet<&'a str>,
+    left: FastSet<&'a str>,
+    renamed: FastSet<&'a str>,
+    groups: FastSet<&'a str>,
+}
+
+impl<'a> Done<'a> {
+    fn of(steps: &'a [Step]) -> Self {
+        let mut done = Self::default();
+        for effect in steps.iter().flat_map(|step| &step.effects) {
+            let (set, key) = match effect {
+                Effect::In { email, .. } => (&mut done.came, email.as_str()),
+                Effect::Out { email, .. } | Effect::Grace { email, .. } => (&mut done.left, email.as_str()),
+                Effect::Renamed { to, .. } => (&mut done.renamed, to.as_str()),
+                Effect::Group { id, .. } | Effect::GroupRenamed { to: id, .. } | Effect::NoGroup(id) => {
+                    (&mut done.groups, id.as_str())
+                }
+                Effect::Reinvited(_) | Effect::Counts { .. } => continue,
+            };
+            set.insert(key);
+        }
+        done
+    }
+
+    fn has_member(&self, entry: &MemberEntry) -> bool {
+        let email = |state: &Option<MemberState>| state.as_ref().map(|state| state.email.clone());
+        let email = email(&entry.after).or_else(|| email(&entry.before)).unwrap_or_default();
+        let id = entry.after.as_ref().and_then(|after| after.external_id.as_deref());
+        let is_renamed = || id.is_some_and(|id| self.renamed.contains(id));
+        if entry.action.is_leaving() {
+            self.left.contains(email.as_str())
+        } else {
+            self.came.contains(email.as_str()) || is_renamed()
+        }
+    }
+
+    fn has_group(&self, entry: &GroupEntry) -> bool {
+        let state = entry.after.as_ref().or(entry.before.as_ref());
+        state.is_some_and(|state| self.groups.contains(state.external_id.as_str()))
+    }
+}
