@@ -29,6 +29,8 @@ mod ops;
 mod pending;
 #[path = "organization/planned.rs"]
 mod planned;
+#[path = "organization/records.rs"]
+mod records;
 #[path = "organization/servers.rs"]
 mod servers;
 #[path = "organization/stateful.rs"]

@@ -10,7 +10,7 @@ use super::changes::{
 };
 use super::ledger::Effect;
 use super::requests::Step;
-use super::roster::{Basis, Held, Kind, Member, MemberId, Role, Status};
+use super::roster::{Basis, Group, Held, Kind, Member, MemberId, Role, Status};
 
 /// Changes of a run to an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,11 @@ impl From<Status> for StatusWord {
 impl RunRecord {
     /// What a run is about to do, and what the limits hold back. Nothing is made yet.
     pub fn of(question: &Question<'_>, changes: &Changes) -> Self {
-        let recording = Recording { question, changes, groups_of: groups_of_removed(question, changes) };
+        let removed =
+            changes.visible().filter(|change| change.action == Action::Remove && change.hold == Hold::Free);
+        let removed = removed.map(|change| change.slot).collect();
+        let recording =
+            Recording { question, changes, removed, groups_of: groups_of_removed(question, changes) };
         Self {
             kind: changes.kind,
             basis: changes.basis,
@@ -221,6 +225,8 @@ fn groups_of_removed(
 struct Recording<'a> {
     question: &'a Question<'a>,
     changes: &'a Changes,
+    /// Members whom the run removes.
+    removed: FastSet<SlotId>,
     groups_of: FastMap<MemberId, BTreeMap<String, String>>,
 }
 
@@ -252,17 +258,16 @@ impl Recording<'_> {
 
     fn group(&self, group: &GroupChange) -> GroupEntry {
         let is_held = group.hold == Hold::Held;
-        let is_new = group.action == GroupAction::Create;
-        let count = group.current.len();
-        let before = GroupState {
-            name: group.renamed.as_ref().map_or(&group.name, |renamed| &renamed.from).clone(),
+        let present = group.group.as_ref().and_then(|id| self.question.roster.group(id));
+        let before = present.map(|present| GroupState {
+            name: present.name.clone(),
             external_id: group.relinked.as_ref().unwrap_or(&group.external_id).to_string(),
-            members: count,
-        };
+            members: group.current.len(),
+        });
         let after = GroupState {
-            name: group.name_after().to_owned(),
+            name: self.name_after(group, present).to_owned(),
             external_id: group.external_id.to_string(),
-            members: (count + group.join.len()).saturating_sub(group.leave.len()),
+            members: self.members_after(group),
         };
         GroupEntry {
             action: group.action,
@@ -273,12 +278,27 @@ impl Recording<'_> {
                 .as_ref()
                 .filter(|_| self.changes.basis == Basis::Live)
                 .map(ToString::to_string),
-            before: (!is_new).then_some(before),
+            before,
             after: (group.action != GroupAction::Delete).then_some(after),
             join: self.who(if is_held { &group.held_join } else { &group.join }),
             leave: self.who(&group.leave),
             held_leave: self.who(&group.held_leave),
         }
+    }
+
+    /// Vaultwarden never renames a group.
+    fn name_after<'b>(&self, group: &'b GroupChange, present: Option<&'b Group>) -> &'b str {
+        match (present, self.changes.kind) {
+            (Some(present), Kind::Vaultwarden) => &present.name,
+            (_, Kind::Vaultwarden | Kind::Official) => group.name_after(),
+        }
+    }
+
+    /// Number of those who stay and of those who join; whoever is removed from the organization is in no group.
+    fn members_after(&self, group: &GroupChange) -> usize {
+        let leave: FastSet<SlotId> = group.leave.iter().map(|edge| edge.slot).collect();
+        let stays = |slot: &&SlotId| !leave.contains(*slot) && !self.removed.contains(*slot);
+        group.current.iter().filter(stays).count() + group.join.len()
     }
 
     fn who(&self, edges: &[Edge]) -> Vec<GroupMember> {

@@ -7,6 +7,7 @@ use bwdc_core::organization::changes::Changes;
 use bwdc_core::organization::directory::{
     DirectoryNow, Entry, GroupsRead, LeftOut, Place, Scope, Source, State,
 };
+use bwdc_core::organization::record::{Made, RunRecord};
 use bwdc_core::organization::roster::{
     Account, Basis, Group, Held, Kind, Member, MemberId, Role, Roster, Status,
 };
@@ -18,6 +19,7 @@ use bwdc_core::rules::DisabledUsers;
 use bwdc_core::snapshot::Coverage;
 
 use crate::made::owner;
+use crate::records;
 
 /// A human being, whatever the accounts.
 pub(crate) type Soul = u8;
@@ -209,6 +211,7 @@ impl World {
     /// One run. What was computed, if it came to its end.
     pub(crate) fn sync(&mut self, fault: Fault) -> Option<Changes> {
         let (ledger, directory, roster, changes, steps) = self.compute(Reading::Due);
+        let record = RunRecord::of(&self.question(&directory, &roster, &ledger), &changes);
         self.ledger = stored(&ledger);
         if !steps.is_empty() {
             self.ledger = stored(&self.ledger.clone().begun(&steps, self.now));
@@ -216,12 +219,14 @@ impl World {
         for (at, step) in steps.iter().enumerate() {
             if fault == Fault::Lost(at) {
                 self.has_failed = true;
+                self.recorded(record.after(steps.get(..at).unwrap(), Made::Unclear), &roster);
                 return None;
             }
             let answer = carry_out(&mut self.server, &step.call);
             assert_eq!(answer, Ok(()), "{:#?}\n{:#?}", step.call, self.server);
             if fault == Fault::Unheard(at) {
                 self.has_failed = true;
+                self.recorded(record.after(steps.get(..at).unwrap(), Made::Unclear), &roster);
                 return None;
             }
             self.ledger = stored(&self.ledger.clone().after(step, self.now));
@@ -230,7 +235,24 @@ impl World {
         let after = stored(&self.ledger.clone().finished(&question, &changes));
         let before = std::mem::replace(&mut self.ledger, after);
         assert_kept_by_times(before, &self.ledger);
+        assert_eq!(record.clone().after(&steps, Made::No), record.clone().all_made());
+        let record = record.all_made();
+        if roster.basis == Basis::Live {
+            assert_eq!(records::is_complete(&record, &roster, &self.server), Ok(()), "{record:#?}");
+        }
+        self.recorded(record, &roster);
         Some(changes)
+    }
+
+    /// Compares a record with what was known before, and with what is there now.
+    fn recorded(&self, record: RunRecord, before: &Roster) {
+        let after = match self.server.kind {
+            Kind::Official => self.server.clone(),
+            Kind::Vaultwarden => self.ledger.roster(Kind::Vaultwarden),
+        };
+        if let Err(text) = records::check(&record, before, &after) {
+            panic!("{text}\n{record:#?}\n{}\n{after:#?}", self.trace.join("\n"));
+        }
     }
 
     pub(crate) fn pass(&mut self, span: Span) {
