@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::{
     Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, MemberChange, Question, Slot, SlotId,
+    Summary,
 };
 use super::ledger::Effect;
 use super::requests::Step;
@@ -23,6 +24,32 @@ pub struct RunRecord {
     pub members: Vec<MemberEntry>,
     /// In the order of names.
     pub groups: Vec<GroupEntry>,
+    /// Number of members that the directory has and who stayed as they were.
+    pub unchanged: usize,
+}
+
+/// Record in numbers: what was made, and beside it what was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Changes that were made, and those that a limit held back.
+    #[serde(flatten)]
+    pub made: Summary,
+    /// Changes of which nobody knows whether they were made: of members, and of groups.
+    pub unclear: usize,
+    /// Changes that the run did not come to.
+    pub not_made: usize,
+}
+
+/// How far the requests of a run came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress<'a> {
+    /// Requests that the server acknowledged.
+    pub acknowledged: &'a [Step],
+    /// Requests that it was not heard to carry out, or not to the end.
+    pub doubtful: &'a [Step],
+    /// Requests that it did not carry out.
+    pub unsent: &'a [Step],
 }
 
 /// Whether a change was made.
@@ -31,11 +58,11 @@ pub struct RunRecord {
 pub enum Made {
     /// The server acknowledged it.
     Yes,
-    /// It was about to be sent, or was sent and not answered.
+    /// It was about to be sent, or was sent and not answered, or the server may have done a part of it.
     Unclear,
-    /// The run ended before.
+    /// The run ended before, or the server refused it.
     No,
-    /// A limit held it back.
+    /// A limit held it back, or the plan that was applied does not have it.
     Held,
 }
 
@@ -107,6 +134,9 @@ pub struct GroupEntry {
     pub join: Vec<GroupMember>,
     /// Memberships that went. Those of people who were removed are with these people.
     pub leave: Vec<GroupMember>,
+    /// Memberships that a limit kept from coming.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_join: Vec<GroupMember>,
     /// Memberships that a limit kept from going.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_leave: Vec<GroupMember>,
@@ -160,19 +190,27 @@ impl RunRecord {
             basis: changes.basis,
             members: changes.visible().filter_map(|change| recording.member(change)).collect(),
             groups: changes.groups.iter().map(|group| recording.group(group)).collect(),
+            unchanged: changes.unchanged,
         }
     }
 
-    /// The record when these requests were acknowledged; `rest` is what became of the others.
+    /// The record when the requests came so far.
     #[must_use]
-    pub fn after(mut self, acknowledged: &[Step], rest: Made) -> Self {
-        let done = Done::of(acknowledged);
-        let made = |is_done: bool| if is_done { Made::Yes } else { rest };
+    pub fn after(mut self, progress: &Progress<'_>) -> Self {
+        let [acknowledged, doubtful, unsent] =
+            [progress.acknowledged, progress.doubtful, progress.unsent].map(Done::of);
+        let made = |is_in: &dyn Fn(&Done<'_>) -> bool| match (is_in(&acknowledged), is_in(&unsent)) {
+            _ if is_in(&doubtful) => Made::Unclear,
+            (true, false) => Made::Yes,
+            // A part of it.
+            (true, true) => Made::Unclear,
+            (false, _) => Made::No,
+        };
         for entry in self.members.iter_mut().filter(|entry| entry.made != Made::Held) {
-            entry.made = made(done.has_member(entry));
+            entry.made = made(&|done| done.has_member(entry));
         }
         for entry in self.groups.iter_mut().filter(|entry| entry.made != Made::Held) {
-            entry.made = made(done.has_group(entry));
+            entry.made = made(&|done| done.has_group(entry));
         }
         self
     }
@@ -189,6 +227,59 @@ impl RunRecord {
     /// Whether the run was about nothing.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.groups.is_empty()
+    }
+
+    /// Whether there is a change of which this is true.
+    pub fn has(&self, made: Made) -> bool {
+        let members = self.members.iter().map(|entry| entry.made);
+        members.chain(self.groups.iter().map(|entry| entry.made)).any(|other| other == made)
+    }
+
+    /// The record in numbers.
+    pub fn counts(&self) -> Counts {
+        let made = Summary { unchanged: self.unchanged, ..Summary::default() };
+        let mut counts = Counts { made, ..Counts::default() };
+        self.members.iter().for_each(|entry| counts.count(entry));
+        self.groups.iter().for_each(|entry| counts.count_group(entry));
+        counts
+    }
+}
+
+impl Counts {
+    fn count(&mut self, entry: &MemberEntry) {
+        match entry.made {
+            Made::Yes => self.made.count(entry.action),
+            Made::Held => self.made.held += 1,
+            Made::Unclear => self.unclear += 1,
+            Made::No => self.not_made += 1,
+        }
+    }
+
+    fn count_group(&mut self, entry: &GroupEntry) {
+        match entry.made {
+            Made::Yes => {
+                self.made.count_group(entry.action);
+                let is_renamed_besides = entry.action == GroupAction::Update && entry.is_renamed();
+                self.made.groups_renamed += usize::from(is_renamed_besides);
+                self.made.join += entry.join.len();
+                self.made.leave += entry.leave.len();
+                self.made.held += entry.held_memberships();
+            }
+            Made::Held => self.made.held += entry.held_memberships().max(1),
+            Made::Unclear => self.unclear += 1,
+            Made::No => self.not_made += 1,
+        }
+    }
+}
+
+impl GroupEntry {
+    fn held_memberships(&self) -> usize {
+        self.held_join.len() + self.held_leave.len()
+    }
+
+    /// Whether the group has another name after the change.
+    pub fn is_renamed(&self) -> bool {
+        matches!((&self.before, &self.after), (Some(before), Some(after)) if before.name != after.name)
     }
 }
 
@@ -257,7 +348,6 @@ impl Recording<'_> {
     }
 
     fn group(&self, group: &GroupChange) -> GroupEntry {
-        let is_held = group.hold == Hold::Held;
         let present = group.group.as_ref().and_then(|id| self.question.roster.group(id));
         let before = present.map(|present| GroupState {
             name: present.name.clone(),
@@ -280,8 +370,9 @@ impl Recording<'_> {
                 .map(ToString::to_string),
             before,
             after: (group.action != GroupAction::Delete).then_some(after),
-            join: self.who(if is_held { &group.held_join } else { &group.join }),
+            join: self.who(&group.join),
             leave: self.who(&group.leave),
+            held_join: self.who(&group.held_join),
             held_leave: self.who(&group.held_leave),
         }
     }

@@ -7,7 +7,7 @@ use bwdc_core::organization::changes::Changes;
 use bwdc_core::organization::directory::{
     DirectoryNow, Entry, GroupsRead, LeftOut, Place, Scope, Source, State,
 };
-use bwdc_core::organization::record::{Made, RunRecord};
+use bwdc_core::organization::record::{Progress, RunRecord};
 use bwdc_core::organization::roster::{
     Account, Basis, Group, Held, Kind, Member, MemberId, Role, Roster, Status,
 };
@@ -219,14 +219,14 @@ impl World {
         for (at, step) in steps.iter().enumerate() {
             if fault == Fault::Lost(at) {
                 self.has_failed = true;
-                self.recorded(record.after(steps.get(..at).unwrap(), Made::Unclear), &roster);
+                self.recorded(record.after(&progress(&steps, at)), &roster);
                 return None;
             }
             let answer = carry_out(&mut self.server, &step.call);
             assert_eq!(answer, Ok(()), "{:#?}\n{:#?}", step.call, self.server);
             if fault == Fault::Unheard(at) {
                 self.has_failed = true;
-                self.recorded(record.after(steps.get(..at).unwrap(), Made::Unclear), &roster);
+                self.recorded(record.after(&progress(&steps, at)), &roster);
                 return None;
             }
             self.ledger = stored(&self.ledger.clone().after(step, self.now));
@@ -235,8 +235,9 @@ impl World {
         let after = stored(&self.ledger.clone().finished(&question, &changes));
         let before = std::mem::replace(&mut self.ledger, after);
         assert_kept_by_times(before, &self.ledger);
-        assert_eq!(record.clone().after(&steps, Made::No), record.clone().all_made());
+        assert_eq!(record.clone().after(&progress(&steps, steps.len())), record.clone().all_made());
         let record = record.all_made();
+        assert_eq!(record.counts().made, changes.summary());
         if roster.basis == Basis::Live {
             assert_eq!(records::is_complete(&record, &roster, &self.server), Ok(()), "{record:#?}");
         }
@@ -297,6 +298,13 @@ impl World {
         self.confirm(soul);
         self.by_soul_mut(soul, |member| member.role = Role::Owner);
     }
+}
+
+/// So many requests were acknowledged, and of the next nobody knows.
+fn progress(steps: &[Step], acknowledged: usize) -> Progress<'_> {
+    let (acknowledged, rest) = steps.split_at(acknowledged);
+    let (doubtful, unsent) = rest.split_at(rest.len().min(1));
+    Progress { acknowledged, doubtful, unsent }
 }
 
 /// What is read before something is computed.

@@ -27,21 +27,41 @@ pub struct Summary {
     pub held: usize,
 }
 
+impl Summary {
+    /// Counts a change to a membership that is made.
+    pub(in crate::organization) fn count(&mut self, action: Action) {
+        match action {
+            Action::Invite => self.invite += 1,
+            Action::Stage => self.stage += 1,
+            Action::Adopt => self.adopt += 1,
+            Action::Relink => self.relink += 1,
+            Action::Restore => self.restore += 1,
+            Action::Revoke => self.revoke += 1,
+            Action::Remove => self.remove += 1,
+            Action::Wait => {}
+        }
+    }
+
+    /// Counts a change to a group that is made.
+    pub(in crate::organization) fn count_group(&mut self, action: GroupAction) {
+        match action {
+            GroupAction::Create => self.groups_created += 1,
+            GroupAction::Rename => self.groups_renamed += 1,
+            GroupAction::Update => self.groups_updated += 1,
+            GroupAction::Empty => self.groups_emptied += 1,
+            GroupAction::Delete => self.groups_deleted += 1,
+        }
+    }
+}
+
 impl Changes {
     /// The changes in numbers.
     pub fn summary(&self) -> Summary {
         let mut sum = Summary { unchanged: self.unchanged, ..Summary::default() };
         for change in self.visible() {
-            match (change.hold, change.action) {
-                (Hold::Held, _) => sum.held += 1,
-                (Hold::Free, Action::Invite) => sum.invite += 1,
-                (Hold::Free, Action::Stage) => sum.stage += 1,
-                (Hold::Free, Action::Adopt) => sum.adopt += 1,
-                (Hold::Free, Action::Relink) => sum.relink += 1,
-                (Hold::Free, Action::Restore) => sum.restore += 1,
-                (Hold::Free, Action::Revoke) => sum.revoke += 1,
-                (Hold::Free, Action::Remove) => sum.remove += 1,
-                (Hold::Free, Action::Wait) => {}
+            match change.hold {
+                Hold::Held => sum.held += 1,
+                Hold::Free => sum.count(change.action),
             }
         }
         for group in &self.groups {
@@ -53,16 +73,9 @@ impl Changes {
             }
             sum.join += group.join.len();
             sum.leave += group.leave.len();
-            match group.action {
-                GroupAction::Create => sum.groups_created += 1,
-                GroupAction::Rename => sum.groups_renamed += 1,
-                GroupAction::Update => {
-                    sum.groups_updated += 1;
-                    sum.groups_renamed += usize::from(group.free_name().is_some());
-                }
-                GroupAction::Empty => sum.groups_emptied += 1,
-                GroupAction::Delete => sum.groups_deleted += 1,
-            }
+            sum.count_group(group.action);
+            let is_renamed_besides = group.action == GroupAction::Update && group.free_name().is_some();
+            sum.groups_renamed += usize::from(is_renamed_besides);
         }
         sum
     }
