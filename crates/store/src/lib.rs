@@ -1,10 +1,11 @@
 //! What an instance remembers: [`Memory`] from run to run, how runs went, and the lock of the one that is under way. A folder has it:
-//! `data.json` (settings and memory), the ledgers, the last import. Nothing here talks on a network or decides what is imported.
+//! `data.json` (settings and memory), the ledgers, the last import, the history. Nothing here talks on a network or decides what is imported.
 
 mod data;
 pub mod errand;
 pub mod files;
 mod folder;
+pub mod history;
 mod imported;
 mod ledger;
 mod lock;

@@ -1,5 +1,6 @@
 //! A whole sync: what [`crate::decide`] decides is sent, request by request, and what the next run needs is kept.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bwdc_core::changes::{ImportChange, LeftOut, Subject};
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look};
+use crate::history::RunHistory;
 use crate::job::SyncJob;
 use crate::lines;
 use crate::open::{Opened, files};
@@ -34,21 +36,25 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Reads, decides, checks, sends and keeps what the next run needs.
-pub(crate) async fn sync(job: &SyncJob, allow_removals: Option<usize>) -> Result<SyncOutcome> {
+pub(crate) async fn sync(
+    job: &SyncJob,
+    history: &RunHistory<'_>,
+    allow_removals: Option<usize>,
+) -> Result<SyncOutcome> {
     let started = Timestamp::now();
     let account = permitted(job).await?;
-    let _locks = locks(job, started)?;
+    let _locks = locks(job, history, started)?;
     let ready = ready(job, account).await?;
     let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
     match Box::pin(decided(job, ready, view)).await? {
-        Some(decided) => Box::pin(carry_out(job, decided)).await,
+        Some(decided) => Box::pin(carry_out(job, history, decided)).await,
         None => Ok(SyncOutcome::nothing()),
     }
 }
 
 /// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
-pub(crate) fn locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLock>> {
-    taken(job, started, |context| runs::begin(&context.file, context.environment.started_by(), started))
+pub(crate) fn locks(job: &SyncJob, history: &RunHistory<'_>, started: Timestamp) -> Result<Vec<RunLock>> {
+    taken(job, started, |context| runs::begin(&context.file, history.begun(context)))
 }
 
 /// Nobody syncs any of the folders meanwhile.
@@ -68,25 +74,32 @@ fn taken(job: &SyncJob, started: Timestamp, note: impl Fn(&Context)) -> Result<V
 }
 
 /// Sends what was decided, and keeps what the next run needs. What a limit holds back is told by an error when all else is done.
-pub(crate) async fn carry_out(job: &SyncJob, mut decided: Decided<'_>) -> Result<SyncOutcome> {
+pub(crate) async fn carry_out(
+    job: &SyncJob,
+    history: &RunHistory<'_>,
+    mut decided: Decided<'_>,
+) -> Result<SyncOutcome> {
+    history.decided(&decided);
     decided.check()?;
     let held = held(&decided.decision);
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
     }
     let Decision { known, changes } = &decided.decision;
-    let steps = requests(&known.question(), changes);
+    let steps: Arc<[Step]> = requests(&known.question(), changes).into();
     let mut done = if steps.is_empty() { Vec::new() } else { changes.told() };
-    let ledger = match send(&mut decided, &steps).await {
+    let ledger = match send(&mut decided, history, &steps).await {
         Ok(ledger) => ledger,
         Err(unsent) => {
             let acknowledged = steps.get(..unsent.acknowledged).unwrap_or_default();
             let clear = outcome_of(&mut decided, unsent).await;
-            clear.inspect_err(|_| {
+            let ledger = clear.inspect_err(|_| {
                 // No later run tells them: for it they are done.
                 done.retain(|change| is_among(change, acknowledged));
                 lines::changes(&done);
-            })?
+            })?;
+            history.acknowledged(steps.len());
+            ledger
         }
     };
     let Decision { known, changes } = &decided.decision;
@@ -132,7 +145,11 @@ impl From<Error> for Unsent {
 }
 
 /// Sends the requests. The ledger has each on the disk before the first is sent, and what came of it after each.
-async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<Ledger, Unsent> {
+async fn send(
+    decided: &mut Decided<'_>,
+    history: &RunHistory<'_>,
+    steps: &Arc<[Step]>,
+) -> std::result::Result<Ledger, Unsent> {
     let Decided { decision, ledgers, organization, opened, .. } = decided;
     let files = files(opened);
     let now = decision.known.now;
@@ -143,10 +160,12 @@ async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<
     }
     let mut ledger = ledgers.store(ledger.begun(steps, now))?;
     let mut stored = Instant::now();
+    history.begins(steps);
     under_way::begin(&files)?;
     for (step, number) in steps.iter().zip(1..) {
         let sent = organization.send(&step.call).await;
         if let Err(FailedCall { error, ended }) = sent {
+            history.failed(&step.call, ended);
             let ledger = Some(ledgers.store(ledger)?);
             under_way::failed(&files, ended)?;
             return Err(Unsent {
@@ -155,6 +174,7 @@ async fn send(decided: &mut Decided<'_>, steps: &[Step]) -> std::result::Result<
                 acknowledged: number - 1,
             });
         }
+        history.acknowledged(number);
         ledger = ledger.after(step, now);
         if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
             ledger = ledgers.store(ledger)?;

@@ -10,6 +10,7 @@
 mod apply;
 mod context;
 mod decide;
+mod history;
 mod job;
 mod ledger;
 mod lines;

@@ -16,6 +16,11 @@ use crate::outcome::{Report, Reportable};
 /// The target of events about single entries, as many as the directory has: for files only.
 pub const ENTRIES: &str = "bwdc::entries";
 
+/// Span of a run: its lines have the instance and the id. At the highest level, so that what is logged at any has them.
+pub(crate) fn span(name: &str, run: &str) -> tracing::Span {
+    tracing::error_span!("run", instance = name, run)
+}
+
 /// Does the work of a run between its first and its last line.
 pub(crate) async fn logged<T: Reportable>(
     name: &str,
@@ -24,8 +29,7 @@ pub(crate) async fn logged<T: Reportable>(
     work: impl Future<Output = Result<T>>,
 ) -> Report<T> {
     let started = Instant::now();
-    // At the highest level, so that what is logged at any has the instance.
-    let span = tracing::error_span!("run", instance = name, run);
+    let span = span(name, &run);
     let work = async {
         tracing::info!("{verb} started");
         let result = work.await;

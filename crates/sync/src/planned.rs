@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::apply::{carry_out, locks, only_locks};
 use crate::decide::{Decision, Look, written};
+use crate::history::RunHistory;
 use crate::job::SyncJob;
 use crate::outcome::{SyncOutcome, left_out, named};
 use crate::plan::{Decided, View, decided, permitted, ready};
@@ -75,10 +76,14 @@ pub async fn approve(job: &SyncJob, seen: &Pending) -> Result<Approved> {
 }
 
 /// Carries out exactly this plan, or nothing.
-pub(crate) async fn apply(job: &SyncJob, planned: &Document) -> Result<SyncOutcome> {
+pub(crate) async fn apply(
+    job: &SyncJob,
+    history: &RunHistory<'_>,
+    planned: &Document,
+) -> Result<SyncOutcome> {
     let started = Timestamp::now();
     still_good(planned, started)?;
-    let _locks = locks(job, started)?;
+    let _locks = locks(job, history, started)?;
     let decided = everything(job, started).await?;
     let fresh = document(&decided, Span::NONE);
     is_of_this(planned, &fresh)?;
@@ -86,7 +91,7 @@ pub(crate) async fn apply(job: &SyncJob, planned: &Document) -> Result<SyncOutco
     match changes.limited_to(planned, &fresh) {
         Ok(changes) => {
             let decided = Decided { decision: Decision { known, changes }, ..decided };
-            Box::pin(carry_out(job, decided)).await
+            Box::pin(carry_out(job, history, decided)).await
         }
         Err(moved) => {
             let names = named(moved.iter().map(|Moved(name)| shown(name)).collect());

@@ -6,13 +6,15 @@ use bwdc_config::settings;
 use bwdc_core::Prepared;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::organization::document::Document;
-use bwdc_store::{Data, Memory as _};
-use bwdc_store::{report, runs};
+use bwdc_store::history::RunCommand;
+use bwdc_store::runs::Run;
+use bwdc_store::{Data, Memory as _, report, runs};
 use jiff::Timestamp;
 
 use crate::context::Context;
+use crate::history::RunHistory;
 use crate::job::SyncJob;
-use crate::lines::logged;
+use crate::lines::{logged, span};
 use crate::outcome::{Report, Reportable as _, SyncOutcome};
 use crate::read::ReadPurpose;
 use crate::{apply, plan, planned};
@@ -37,18 +39,17 @@ impl SyncJob {
         allow_removals: Option<usize>,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
-        self.run(run, "sync", permit, apply::sync(self, allow_removals), cut_off).await
+        let history = RunHistory::new(self, run, RunCommand::Sync);
+        self.run(&history, permit, apply::sync(self, &history, allow_removals), cut_off).await
     }
 
     async fn run(
         &self,
-        run: String,
-        verb: &str,
+        history: &RunHistory<'_>,
         permit: Result<()>,
         work: impl Future<Output = Result<SyncOutcome>>,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
-        let at = Timestamp::now();
         let whole = async {
             permit?;
             self.check_folders()?;
@@ -58,13 +59,13 @@ impl SyncJob {
             tokio::select! {
                 // Whoever asks it to end is heard from the first step on.
                 biased;
-                error = cut_off => Err(self.ended_early(error, at)),
+                error = cut_off => Err(self.ended_early(error, history.at)),
                 error = self.timeout() => Err(error),
                 result = Box::pin(whole) => result,
             }
         };
-        let report = logged(self.name(), run, verb, Box::pin(work)).await;
-        self.keep(&report, at);
+        let report = logged(self.name(), history.run.clone(), history.command.word(), Box::pin(work)).await;
+        self.keep(&report, history);
         report
     }
 
@@ -76,7 +77,8 @@ impl SyncJob {
         plan: &Document,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
-        self.run(run, "apply", permit, planned::apply(self, plan), cut_off).await
+        let history = RunHistory::new(self, run, RunCommand::Apply);
+        self.run(&history, permit, planned::apply(self, &history, plan), cut_off).await
     }
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.
@@ -105,14 +107,16 @@ impl SyncJob {
         longest(&data)
     }
 
-    /// Keeps how it went in each of its folders.
-    fn keep(&self, report: &Report<SyncOutcome>, at: Timestamp) {
+    /// Keeps how it went in each of its folders: the same end in the history, and for `bwdc status`.
+    fn keep(&self, report: &Report<SyncOutcome>, history: &RunHistory<'_>) {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
-        let end = runs::End { at, duration: *duration, run, result };
-        for context in self.contexts() {
-            runs::end(&context.file, context.environment.started_by(), &end);
-        }
+        let end = runs::End { at: history.at, duration: *duration, run, result };
+        let ended = |context: &Context| Run::of(&end, context.environment.started_by());
+        span(self.name(), run).in_scope(|| {
+            history.ends(ended);
+            self.contexts().into_iter().for_each(|context| runs::end(&context.file, ended(context)));
+        });
     }
 
     /// What a sync would do.

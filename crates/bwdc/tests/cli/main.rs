@@ -20,6 +20,7 @@ mod doctor;
 mod elsewhere;
 mod failures;
 mod harness;
+mod history;
 mod identity;
 mod init;
 mod ldap;

@@ -84,7 +84,7 @@ fn a_damaged_file_is_named_and_left_alone() {
                 .unwrap()
                 .filter(|entry| {
                     let name = entry.as_ref().unwrap().file_name();
-                    let ours = ["data.json", "last-run.json"];
+                    let ours = ["data.json", "last-run.json", "history"];
                     !name.to_string_lossy().ends_with("lock") && ours.iter().all(|ours| name != *ours)
                 })
                 .count(),

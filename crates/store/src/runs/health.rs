@@ -179,7 +179,7 @@ mod tests {
     /// Cron's script may count exit code 3 as a success; here it does not stay hidden.
     #[test]
     fn a_lock_that_is_held_for_three_intervals_is_trouble() {
-        let begun = Begun { at: at(15), by: by(), process: 0 };
+        let begun = Begun { at: at(15), by: by(), process: 0, run: None };
         let runs = Runs { running: Some(begun), ..after(&[run(0, Exit::Success)]) };
         let holder = Some("process 7, since then");
         assert_eq!(trouble(&runs, holder, 40), None);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn one_that_never_told_its_end_was_cut_off() {
-        let begun = Begun { at: at(15), by: by(), process: 0 };
+        let begun = Begun { at: at(15), by: by(), process: 0, run: None };
         let runs = Runs { running: Some(begun), ..after(&[run(0, Exit::Success)]) };
         let last = runs.last(None).unwrap();
         assert_eq!((last.at, last.result, last.exit), (at(15), Ending::CutOff, None));

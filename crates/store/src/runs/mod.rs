@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataFile;
 use crate::files::{read_whole, write_atomically};
+use crate::history::History;
 use bwdc_core::error::{Error, Exit, Result};
 
 const FILE: &str = "last-run.json";
@@ -38,6 +39,9 @@ pub struct Begun {
     /// Who started it.
     pub by: RunStarter,
     process: u32,
+    /// Name of the run in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
 }
 
 /// A run that is over.
@@ -104,6 +108,8 @@ pub enum Ending {
     Blocked,
     /// It ended without telling how: it was killed, or the machine stopped.
     CutOff,
+    /// It has not ended yet.
+    Running,
 }
 
 impl Ending {
@@ -126,6 +132,7 @@ impl Ending {
             Self::Locked => "not done: another sync was running",
             Self::Blocked => "held back by a safety check",
             Self::CutOff => "cut off",
+            Self::Running => "running",
         }
     }
 
@@ -200,7 +207,13 @@ impl Run {
 }
 
 impl Begun {
-    fn cut_off(&self) -> Run {
+    /// Run of this process. `run` is its name in the log.
+    pub fn here(run: &str, at: Timestamp, by: RunStarter) -> Self {
+        Self { at: rounded(at), by, process: std::process::id(), run: Some(run.to_owned()) }
+    }
+
+    /// The run as it ends if it never tells its end.
+    pub fn cut_off(&self) -> Run {
         Run {
             at: self.at,
             by: self.by.clone(),
@@ -210,7 +223,7 @@ impl Begun {
             counts: None,
             message: "It was interrupted: it was killed, or the machine stopped.".to_owned(),
             hint: Some("The next run repeats it.".to_owned()),
-            run: None,
+            run: self.run.clone(),
         }
     }
 }
@@ -224,10 +237,30 @@ impl Runs {
         };
         match read_whole(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(|runs: Self| runs.with_history(folder))
                 .map_err(|error| attempted(&error).hint("The next run creates it again.")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(attempted(&error)),
         }
+    }
+
+    /// With the end of the run under way, if the history has it already: it is written first.
+    fn with_history(self, folder: &Path) -> Self {
+        let id = self.running.as_ref().and_then(|begun| begun.run.as_deref());
+        match id.and_then(|id| History::end_of(folder, id)) {
+            Some(run) => Self { running: None, ..self.and(run) },
+            None => self,
+        }
+    }
+
+    /// Whether this run is under way; `lock` is who has the lock.
+    pub(crate) fn is_running(&self, lock: Option<&str>, id: &str) -> bool {
+        self.running(lock).is_some_and(|begun| begun.run.as_deref() == Some(id))
+    }
+
+    /// The end of this run, if it was the last.
+    pub(crate) fn ended(&self, id: &str) -> Option<&Run> {
+        self.last.as_ref().filter(|last| last.run.as_deref() == Some(id))
     }
 
     /// Whether one has begun and not told its end.
@@ -263,14 +296,13 @@ impl Runs {
 }
 
 /// Notes that a run has begun, whose lock is held. A run is worth more than its note.
-pub fn begin(file: &DataFile, by: RunStarter, at: Timestamp) {
-    let begun = Begun { at: rounded(at), by, process: std::process::id() };
+pub fn begin(file: &DataFile, begun: Begun) {
     change(file, |runs| Runs { running: Some(begun), ..runs });
 }
 
 /// Notes how a run ended.
-pub fn end(file: &DataFile, by: RunStarter, end: &End<'_>) {
-    change(file, |runs| runs.and(Run::of(end, by)));
+pub fn end(file: &DataFile, run: Run) {
+    change(file, |runs| runs.and(run));
 }
 
 /// A folder that is not there is not made for it.

@@ -1,0 +1,454 @@
+//! History of an instance: a file for each run that changed something, was held back or failed, in a folder beside `data.json`.
+//!
+//! A run writes its file before its first request, with everything unclear, and again at its end. Each file is replaced in one step, so
+//! that whoever reads sees one or the other, and needs no lock.
+
+mod bounds;
+mod file;
+mod name;
+mod who;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use bwdc_core::error::{Error, Result};
+use bwdc_core::organization::record::{Counts, GroupEntry, Made, MemberEntry, RunRecord};
+use bwdc_core::organization::roster::{Basis, Kind};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use self::file::Unreadable;
+use self::name::{RunFile, Worth};
+use crate::DataFile;
+use crate::files::{cannot, make_folder, remove_left_behind, write_atomically};
+use crate::lock::RunLock;
+use crate::runs::{Ending, Run, RunCounts, RunStarter, Runs};
+
+const FOLDER: &str = "history";
+
+/// History of an instance.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// Folder of the instance.
+    instance: PathBuf,
+    /// Folder of the records.
+    folder: PathBuf,
+}
+
+/// Command that a run carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunCommand {
+    /// `bwdc sync`, or a sync of the daemon.
+    Sync,
+    /// `bwdc apply`
+    Apply,
+    /// `bwdc undo`
+    Undo,
+}
+
+impl RunCommand {
+    /// Name of the command.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Apply => "apply",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// Organization that a run was about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunTarget {
+    /// Id of the organization.
+    pub organization: String,
+    /// Address of the server's API.
+    pub server: String,
+    /// Server that answered.
+    pub kind: Kind,
+    /// Source of what was known of the organization.
+    pub basis: Basis,
+}
+
+/// Head of a record: everything but the single changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    /// Id of the run, as in the log.
+    pub run: String,
+    /// Beginning of the run.
+    pub at: Timestamp,
+    /// Who started it.
+    pub by: RunStarter,
+    /// Command.
+    pub command: RunCommand,
+    /// End of the run, in a word.
+    pub result: Ending,
+    /// Exit code; none for a run that could not tell its end.
+    pub exit: Option<u8>,
+    /// Duration, likewise.
+    pub duration_seconds: Option<f64>,
+    /// Organization, where the run came far enough to know it.
+    #[serde(flatten)]
+    pub target: Option<RunTarget>,
+    /// What the run sent, if it succeeded.
+    #[serde(flatten)]
+    pub sent: Option<RunCounts>,
+    /// Changes in numbers.
+    pub counts: Counts,
+    /// Sentence that it ended with.
+    pub message: String,
+    /// Next step for an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Run that it undid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+}
+
+/// Whole record of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptRun {
+    /// Head.
+    pub head: Head,
+    /// Changes. `None` if the run ended before it knew any, as where the directory could not be read.
+    pub record: Option<RunRecord>,
+}
+
+/// Change in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// To a membership.
+    Member(MemberEntry),
+    /// To a group.
+    Group(GroupEntry),
+}
+
+/// Runs that were found, and files that could not be understood.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// Runs, the latest first.
+    pub runs: Vec<T>,
+    /// Files that were skipped.
+    pub skipped: Vec<Skipped>,
+}
+
+/// File of the folder that is not the record of a run, or a damaged one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// File.
+    pub path: PathBuf,
+    /// Reason.
+    pub why: String,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The file {} is left out of the history: {}", self.path.display(), self.why)
+    }
+}
+
+/// Selection of runs.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Earliest beginning.
+    pub since: Option<Timestamp>,
+    /// Results; all if there are none.
+    pub results: Vec<Ending>,
+    /// Number of the latest ones.
+    pub most: Option<usize>,
+}
+
+impl Filter {
+    fn has(&self, head: &Head) -> bool {
+        self.results.is_empty() || self.results.contains(&head.result)
+    }
+}
+
+impl Head {
+    /// Head of a run that ended so. `id` is its id in the log.
+    pub fn of(run: &Run, id: &str, command: RunCommand) -> Self {
+        let begun = Self {
+            run: id.to_owned(),
+            at: run.at,
+            by: run.by.clone(),
+            command,
+            result: run.result,
+            exit: None,
+            duration_seconds: None,
+            target: None,
+            sent: None,
+            counts: Counts::default(),
+            message: String::new(),
+            hint: None,
+            undoes: None,
+        };
+        begun.ended(run)
+    }
+
+    /// The same head with another end.
+    fn ended(self, run: &Run) -> Self {
+        let Run { result, exit, duration_seconds, counts, message, hint, .. } = run.clone();
+        Self { result, exit, duration_seconds, sent: counts, message, hint, ..self }
+    }
+
+    /// The run as `bwdc status` tells it.
+    fn as_run(&self) -> Run {
+        let Self { run, at, by, result, exit, duration_seconds, sent, message, hint, .. } = self.clone();
+        Run { at, by, result, exit, duration_seconds, counts: sent, message, hint, run: Some(run) }
+    }
+}
+
+impl KeptRun {
+    /// Record of a run; its head has the changes in numbers.
+    pub fn new(head: Head, record: Option<RunRecord>) -> Self {
+        let counts = record.as_ref().map(RunRecord::counts).unwrap_or_default();
+        Self { head: Head { counts, ..head }, record }
+    }
+
+    /// Whether the run is worth keeping: it changed something, or an administrator has to look at it.
+    pub fn is_worth_keeping(&self) -> bool {
+        let is_about_something = self.record.as_ref().is_some_and(|record| !record.is_empty());
+        match self.head.result {
+            // It did nothing, and the one that it found is kept.
+            Ending::Locked => false,
+            Ending::Ok | Ending::LeftOut => is_about_something,
+            Ending::Failed | Ending::Blocked | Ending::CutOff | Ending::Running => true,
+        }
+    }
+
+    fn worth(&self) -> Worth {
+        match &self.record {
+            Some(record) if record.has(Made::Yes) => Worth::Changed,
+            Some(record) if record.has(Made::Unclear) => Worth::Unclear,
+            _ => Worth::Nothing,
+        }
+    }
+}
+
+impl History {
+    /// History of an instance. There need not be any yet.
+    pub fn of(file: &DataFile) -> Self {
+        Self::in_folder(file.folder())
+    }
+
+    fn in_folder(instance: &Path) -> Self {
+        Self { instance: instance.to_owned(), folder: instance.join(FOLDER) }
+    }
+
+    /// Keeps a run that is about to send its first request. On the disk when it returns.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn begin(&self, run: &KeptRun) -> Result<()> {
+        make_folder(&self.folder)?;
+        remove_left_behind(&self.folder);
+        write_atomically(&self.path(&run.head, Worth::Unclear), &file::written(run)?)
+    }
+
+    /// Keeps a run that is over, and forgets those that are too old or too many.
+    ///
+    /// # Errors
+    /// The file cannot be written, or an old one not be removed.
+    pub fn end(&self, run: &KeptRun) -> Result<()> {
+        self.begin(run)?;
+        let (begun, ended) = (self.path(&run.head, Worth::Unclear), self.path(&run.head, run.worth()));
+        if begun != ended {
+            std::fs::rename(&begun, &ended).map_err(|error| cannot("Renaming", &begun, &error))?;
+        }
+        self.keep_within_bounds(&run.head)
+    }
+
+    fn path(&self, head: &Head, worth: Worth) -> PathBuf {
+        self.folder.join(RunFile::of(head, worth).name())
+    }
+
+    /// Heads of runs.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn heads(&self, filter: &Filter) -> Result<Found<Head>> {
+        self.each(filter, file::head, |settled, _| Some(settled))
+    }
+
+    /// Runs that were about somebody or a group: an address, an id or a name, before or after. With the entries that say so.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn about(&self, who: &str, filter: &Filter) -> Result<Found<(Head, Vec<Entry>)>> {
+        let sought = who::Sought::new(who);
+        self.each(
+            filter,
+            |path| file::entries(path, |line| sought.may_be_in(line)),
+            |head, (_, entries)| {
+                let entries: Vec<Entry> = entries.into_iter().filter(|entry| sought.is_in(entry)).collect();
+                (!entries.is_empty()).then_some((head, entries))
+            },
+        )
+    }
+
+    /// The run with this id, or with the only one that begins so.
+    ///
+    /// # Errors
+    /// Several ids begin so, or the record is damaged.
+    pub fn run(&self, id: &str) -> Result<Option<KeptRun>> {
+        let files = self.files()?.runs;
+        let mut found: Vec<&RunFile> = files.iter().filter(|file| file.has_id(id)).collect();
+        if let Some(exact) = found.iter().find(|file| file.id.eq_ignore_ascii_case(id)) {
+            found = vec![exact];
+        }
+        let ids: BTreeSet<&str> = found.iter().map(|file| file.id.as_str()).collect();
+        match (found.as_slice(), ids.len()) {
+            ([], _) => Ok(None),
+            ([file, ..], 1) => {
+                let KeptRun { head, record } =
+                    self.read(file, file::whole).map_err(|skipped| damaged(&skipped))?;
+                Ok(Some(KeptRun { head: self.now()?.settled(head), record }))
+            }
+            _ => Err(ambiguous(id, &ids)),
+        }
+    }
+
+    /// The end of a run, if it was kept.
+    pub(crate) fn end_of(instance: &Path, id: &str) -> Option<Run> {
+        let history = Self::in_folder(instance);
+        let file = history.files().ok()?.runs.into_iter().find(|file| file.id == id)?;
+        let head = history.read(&file, file::head).ok()?;
+        (head.result != Ending::CutOff).then(|| head.as_run())
+    }
+
+    /// Reads files, the latest first, until there are enough.
+    fn each<R: AsHead, T>(
+        &self,
+        filter: &Filter,
+        read: impl Fn(&Path) -> file::Reading<R>,
+        chosen: impl Fn(Head, R) -> Option<T>,
+    ) -> Result<Found<T>> {
+        let Found { runs: files, mut skipped } = self.files()?;
+        let now = self.now()?;
+        let mut runs = Vec::new();
+        for file in files.iter().filter(|file| filter.since.is_none_or(|since| file.is_since(since))) {
+            if filter.most.is_some_and(|most| runs.len() >= most) {
+                break;
+            }
+            match self.read(file, &read) {
+                Ok(read) => {
+                    let head = now.settled(read.head().clone());
+                    if filter.has(&head) {
+                        runs.extend(chosen(head, read));
+                    }
+                }
+                Err(file) => skipped.push(file),
+            }
+        }
+        Ok(Found { runs, skipped })
+    }
+
+    /// Reads a file, also if the run has just ended and given it another name.
+    fn read<T>(
+        &self,
+        file: &RunFile,
+        read: impl Fn(&Path) -> file::Reading<T>,
+    ) -> std::result::Result<T, Skipped> {
+        let path = self.folder.join(file.name());
+        let first = match read(&path) {
+            Err(Unreadable::Gone) => Unreadable::Gone,
+            other => return other.map_err(|error| error.of(&path)),
+        };
+        let renamed =
+            self.files().ok().and_then(|found| found.runs.into_iter().find(|other| other.is_same(file)));
+        let Some(renamed) = renamed else { return Err(first.of(&path)) };
+        let path = self.folder.join(renamed.name());
+        read(&path).map_err(|error| error.of(&path))
+    }
+
+    /// Names of the files, the latest first.
+    fn files(&self) -> Result<Found<RunFile>> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Found { runs: Vec::new(), skipped: Vec::new() });
+            }
+            Err(error) => return Err(cannot("Reading", &self.folder, &error)),
+        };
+        let (mut runs, mut skipped) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let name = entry.map_err(|error| cannot("Reading", &self.folder, &error))?.file_name();
+            match name.to_str().and_then(RunFile::parse) {
+                Some(file) => runs.push(file),
+                // A new file on its way to its name.
+                None if name.to_string_lossy().starts_with('.') => {}
+                None => skipped.push(Skipped {
+                    path: self.folder.join(&name),
+                    why: "its name is not that of a run.".to_owned(),
+                }),
+            }
+        }
+        runs.sort_unstable_by(|a, b| b.cmp(a));
+        skipped.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(Found { runs, skipped })
+    }
+
+    fn now(&self) -> Result<Now> {
+        let lock = RunLock::holder(&self.instance);
+        Ok(Now { runs: Runs::load(&self.instance)?, lock })
+    }
+}
+
+/// What is known at the moment of runs that have not told their end in the history.
+struct Now {
+    runs: Runs,
+    lock: Option<String>,
+}
+
+impl Now {
+    /// A run that seems to be cut off may be running, or may have told its end elsewhere.
+    fn settled(&self, head: Head) -> Head {
+        if head.result != Ending::CutOff {
+            return head;
+        }
+        if self.runs.is_running(self.lock.as_deref(), &head.run) {
+            let message = "It is running.".to_owned();
+            return Head { result: Ending::Running, message, hint: None, ..head };
+        }
+        match self.runs.ended(&head.run) {
+            Some(run) => head.ended(run),
+            None => head,
+        }
+    }
+}
+
+/// What has a head.
+trait AsHead {
+    fn head(&self) -> &Head;
+}
+
+impl AsHead for Head {
+    fn head(&self) -> &Head {
+        self
+    }
+}
+
+impl AsHead for (Head, Vec<Entry>) {
+    fn head(&self) -> &Head {
+        &self.0
+    }
+}
+
+fn damaged(Skipped { path, why }: &Skipped) -> Error {
+    Error::new(format!("Reading the record of the run, {}: {why}", path.display()))
+        .hint("It was left as it is. The log has the run, too: bwdc log.")
+}
+
+fn ambiguous(id: &str, ids: &BTreeSet<&str>) -> Error {
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    Error::new(format!("Several runs begin with {id}: {}.", ids.join(", "))).hint("Give more of its id.")
+}
+
+#[cfg(test)]
+mod tests;

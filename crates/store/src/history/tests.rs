@@ -1,0 +1,344 @@
+use std::fs;
+
+use bwdc_core::organization::changes::{Action, Cause, GroupAction};
+use bwdc_core::organization::record::{GroupMember, GroupState, MemberState, StatusWord};
+use bwdc_core::organization::roster::Role;
+use bwdc_testkit::{damaged, few};
+use jiff::SignedDuration;
+use proptest::prelude::*;
+
+use super::*;
+use crate::runs::{self, Begun, End};
+use bwdc_core::error::Exit;
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_mins(minutes)
+}
+
+fn cron() -> RunStarter {
+    RunStarter::named("cron").unwrap()
+}
+
+fn state(email: &str, id: &str) -> MemberState {
+    MemberState {
+        email: email.to_owned(),
+        external_id: Some(id.to_owned()),
+        status: StatusWord::Confirmed,
+        role: Role::User,
+        groups: [("g1".to_owned(), "Büro \"Süd\"".to_owned())].into(),
+    }
+}
+
+fn removal(made: Made) -> MemberEntry {
+    MemberEntry {
+        action: Action::Remove,
+        cause: Cause::Deleted,
+        made,
+        member_id: Some("m1".to_owned()),
+        before: Some(state("ann@x.org", "u1")),
+        after: None,
+    }
+}
+
+fn group(made: Made) -> GroupEntry {
+    let state =
+        |name: &str, members| GroupState { name: name.to_owned(), external_id: "g2".to_owned(), members };
+    GroupEntry {
+        action: GroupAction::Update,
+        cause: Cause::New,
+        made,
+        group_id: Some("s2".to_owned()),
+        before: Some(state("Sales", 1)),
+        after: Some(state("Verkauf", 2)),
+        join: vec![GroupMember { email: "bob@x.org".to_owned(), external_id: Some("u2".to_owned()) }],
+        leave: Vec::new(),
+        held_join: Vec::new(),
+        held_leave: Vec::new(),
+    }
+}
+
+fn record(made: Made) -> RunRecord {
+    RunRecord {
+        kind: Kind::Official,
+        basis: Basis::Live,
+        members: vec![removal(made)],
+        groups: vec![group(made)],
+        unchanged: 7,
+    }
+}
+
+fn target() -> RunTarget {
+    RunTarget {
+        organization: "o".to_owned(),
+        server: "https://x".to_owned(),
+        kind: Kind::Official,
+        basis: Basis::Live,
+    }
+}
+
+/// A run that ended with this exit code.
+fn run(id: &str, minute: i64, exit: Exit) -> Run {
+    let error = Error::new("No.").hint("Do it.").exit(exit);
+    let counts = RunCounts { users: 1, groups: 1, removed: 1, left_out: 0 };
+    let result = if exit == Exit::Success { Ok((exit, counts)) } else { Err(&error) };
+    Run::of(&End { at: at(minute), duration: 1.5, run: id, result }, cron())
+}
+
+fn kept(id: &str, minute: i64, exit: Exit, record: Option<RunRecord>) -> KeptRun {
+    let head = Head::of(&run(id, minute, exit), id, RunCommand::Sync);
+    KeptRun::new(Head { target: record.as_ref().map(|_| target()), ..head }, record)
+}
+
+fn begun(id: &str, minute: i64) -> KeptRun {
+    let cut_off = Begun::here(id, at(minute), cron()).cut_off();
+    let head = Head { target: Some(target()), ..Head::of(&cut_off, id, RunCommand::Sync) };
+    KeptRun::new(head, Some(record(Made::Unclear)))
+}
+
+fn folder() -> (tempfile::TempDir, History) {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::of(&DataFile::in_folder(folder.path().to_owned()));
+    (folder, history)
+}
+
+fn ids(history: &History, filter: &Filter) -> Vec<String> {
+    history.heads(filter).unwrap().runs.into_iter().map(|head| head.run).collect()
+}
+
+#[test]
+fn a_run_comes_back_as_it_was_kept() {
+    let (_folder, history) = folder();
+    assert_eq!(history.run("5e").unwrap(), None);
+    assert!(history.heads(&Filter::default()).unwrap().runs.is_empty());
+    let run = kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)));
+    history.end(&run).unwrap();
+    assert_eq!(history.run("5e0c").unwrap(), Some(run.clone()));
+    assert_eq!(history.heads(&Filter::default()).unwrap().runs, std::slice::from_ref(&run.head));
+    let counts = run.head.counts;
+    assert_eq!((counts.made.remove, counts.made.groups_updated, counts.made.groups_renamed), (1, 1, 1));
+    assert_eq!((counts.made.join, counts.made.unchanged, counts.unclear), (1, 7, 0));
+    let failed = kept("77aa", 1, Exit::Failure, None);
+    history.end(&failed).unwrap();
+    assert_eq!(history.run("77").unwrap(), Some(failed));
+}
+
+#[test]
+fn a_run_that_never_told_its_end_is_cut_off_and_unclear() {
+    let (folder, history) = folder();
+    let file = DataFile::in_folder(folder.path().to_owned());
+    history.begin(&begun("5e0c", 0)).unwrap();
+    let read = history.run("5e0c").unwrap().unwrap();
+    assert_eq!((read.head.result, read.head.exit), (Ending::CutOff, None));
+    assert!(read.record.unwrap().has(Made::Unclear));
+    // While it runs it is not cut off.
+    let lock = RunLock::take(folder.path(), "now").unwrap();
+    runs::begin(&file, Begun::here("5e0c", at(0), cron()));
+    assert_eq!(history.heads(&Filter::default()).unwrap().runs[0].result, Ending::Running);
+    drop(lock);
+    assert_eq!(history.heads(&Filter::default()).unwrap().runs[0].result, Ending::CutOff);
+}
+
+/// The end is written twice, and whoever reads in between is told one story.
+#[test]
+fn status_and_history_tell_the_same_end() {
+    let (folder, history) = folder();
+    let file = DataFile::in_folder(folder.path().to_owned());
+    runs::begin(&file, Begun::here("5e0c", at(0), cron()));
+    history.begin(&begun("5e0c", 0)).unwrap();
+    let last = || Runs::load(folder.path()).unwrap().last(None).unwrap();
+    assert_eq!((last().result, last().run.as_deref()), (Ending::CutOff, Some("5e0c")));
+    history.end(&kept("5e0c", 0, Exit::Failure, Some(record(Made::No)))).unwrap();
+    assert_eq!(last(), run("5e0c", 0, Exit::Failure));
+    // The other one was written alone, as on a full disk.
+    history.begin(&begun("77aa", 1)).unwrap();
+    runs::end(&file, run("77aa", 1, Exit::Success));
+    let head = history.run("77aa").unwrap().unwrap().head;
+    assert_eq!((head.result, head.as_run()), (Ending::Ok, last()));
+}
+
+#[test]
+fn an_id_may_be_shortened_while_it_is_clear() {
+    let (_folder, history) = folder();
+    for (id, minute) in [("5e0c", 0), ("5e77", 1), ("5e", 2)] {
+        history.end(&kept(id, minute, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    }
+    assert_eq!(history.run("5E0").unwrap().unwrap().head.run, "5e0c");
+    assert_eq!(history.run("5e").unwrap().unwrap().head.run, "5e");
+    assert_eq!(history.run("6").unwrap(), None);
+    assert_eq!(history.run("ü").unwrap(), None);
+    let error = history.run("").unwrap_err();
+    assert!(error.message.contains("5e, 5e0c, 5e77"), "{error}");
+}
+
+#[test]
+fn runs_are_selected() {
+    let (_folder, history) = folder();
+    for (minute, exit) in [Exit::Success, Exit::Failure, Exit::Blocked, Exit::Success].into_iter().enumerate()
+    {
+        let minute = i64::try_from(minute).unwrap();
+        history.end(&kept(&format!("r{minute}"), minute, exit, Some(record(Made::Yes)))).unwrap();
+    }
+    assert_eq!(ids(&history, &Filter::default()), ["r3", "r2", "r1", "r0"]);
+    assert_eq!(ids(&history, &Filter { most: Some(2), ..Filter::default() }), ["r3", "r2"]);
+    assert_eq!(ids(&history, &Filter { since: Some(at(2)), ..Filter::default() }), ["r3", "r2"]);
+    let failed = Filter { results: vec![Ending::Failed, Ending::Blocked], most: Some(1), since: None };
+    assert_eq!(ids(&history, &failed), ["r2"]);
+}
+
+#[test]
+fn somebody_is_found_by_whatever_was_known_before_or_after() {
+    let (_folder, history) = folder();
+    history.end(&kept("r0", 0, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    let found = |who: &str| {
+        let found = history.about(who, &Filter::default()).unwrap().runs;
+        found.into_iter().flat_map(|(_, entries)| entries).collect::<Vec<_>>()
+    };
+    let (member, group) = (Entry::Member(removal(Made::Yes)), Entry::Group(group(Made::Yes)));
+    for who in ["ann@x.org", " ANN@x.org ", "u1", "m1", "büro \"süd\""] {
+        assert_eq!(found(who), std::slice::from_ref(&member), "{who}");
+    }
+    for who in ["Sales", "verkauf", "g2", "s2", "bob@x.org", "u2"] {
+        assert_eq!(found(who), std::slice::from_ref(&group), "{who}");
+    }
+    for who in ["nn@x.org", "remove", "", "u"] {
+        assert_eq!(found(who), [], "{who}");
+    }
+}
+
+#[test]
+fn damaged_and_foreign_files_are_told_and_skipped() {
+    let (folder, history) = folder();
+    history.end(&kept("r0", 0, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    history.end(&kept("r1", 1, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    let place = |name: &str| folder.path().join("history").join(name);
+    let good = fs::read_dir(place("")).unwrap().map(|entry| entry.unwrap().path()).min().unwrap();
+    let text = fs::read_to_string(&good).unwrap();
+    fs::write(&good, text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    fs::write(
+        place("20270101T000000000Z-later.changed.jsonl"),
+        text.replace("\"version\":1", "\"version\":9"),
+    )
+    .unwrap();
+    fs::write(place("20270102T000000000Z-empty.changed.jsonl"), "").unwrap();
+    fs::write(place("20270103T000000000Z-bytes.changed.jsonl"), [0xff, 0xfe, b'\n']).unwrap();
+    fs::create_dir(place("20270104T000000000Z-folder.changed.jsonl")).unwrap();
+    fs::write(place("notes.txt"), "x").unwrap();
+    fs::write(place(".bwdc-1.tmp"), "x").unwrap();
+    let found = history.heads(&Filter::default()).unwrap();
+    // Its head is whole.
+    assert_eq!(found.runs.iter().map(|head| head.run.as_str()).collect::<Vec<_>>(), ["r1", "r0"]);
+    let told: Vec<String> = found.skipped.iter().map(ToString::to_string).collect();
+    let words = [
+        "its name is not",
+        "-folder.changed.jsonl",
+        "-bytes",
+        "is damaged: line 1",
+        "later version of bwdc (form 9",
+    ];
+    assert_eq!(told.len(), 5, "{told:?}");
+    for word in words {
+        assert!(told.iter().any(|text| text.contains(word)), "{word}: {told:?}");
+    }
+    let error = history.run("r0").unwrap_err();
+    assert!(error.message.contains("it has 0 changes instead of 2"), "{error}");
+    assert_eq!(history.about("u1", &Filter::default()).unwrap().skipped.len(), 6);
+    // None of them keeps a run from being kept.
+    history.end(&kept("r2", 2, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    assert!(place("notes.txt").exists() && !place(".bwdc-1.tmp").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_reads_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, history) = folder();
+    history.end(&kept("r0", 0, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let place = folder.path().join("history");
+    assert_eq!(mode(&place), 0o700);
+    let files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.iter().map(|file| mode(file)).collect::<Vec<_>>(), [0o600]);
+}
+
+#[test]
+fn old_runs_are_forgotten() {
+    let (_folder, history) = folder();
+    history.end(&kept("old", 0, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    let day = 24 * 60;
+    history.end(&kept("r399", 399 * day, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    assert_eq!(ids(&history, &Filter::default()), ["r399", "old"]);
+    history.end(&kept("r401", 401 * day, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    assert_eq!(ids(&history, &Filter::default()), ["r401", "r399"]);
+}
+
+#[test]
+fn what_is_worth_keeping() {
+    let empty = RunRecord { members: Vec::new(), groups: Vec::new(), ..record(Made::Yes) };
+    let is_kept = |exit, record| kept("r", 0, exit, record).is_worth_keeping();
+    assert!(!is_kept(Exit::Success, Some(empty.clone())) && !is_kept(Exit::Success, None));
+    assert!(!is_kept(Exit::Locked, None));
+    assert!(is_kept(Exit::Success, Some(record(Made::Yes))));
+    assert!(is_kept(Exit::Failure, None) && is_kept(Exit::Blocked, Some(empty)));
+}
+
+/// While a run ends again and again, whoever reads sees it every time.
+#[test]
+fn reading_while_a_run_writes_sees_every_run() {
+    let (folder, history) = folder();
+    let path = folder.path().to_owned();
+    let writer = std::thread::spawn(move || {
+        let history = History::in_folder(&path);
+        for minute in 0..60 {
+            history.begin(&begun(&format!("r{minute}"), minute)).unwrap();
+            history
+                .end(&kept(&format!("r{minute}"), minute, Exit::Success, Some(record(Made::Yes))))
+                .unwrap();
+        }
+    });
+    let mut before = 0;
+    while !writer.is_finished() {
+        let found = history.heads(&Filter::default()).unwrap();
+        assert_eq!(found.skipped, []);
+        assert!(found.runs.len() >= before, "{} after {before}", found.runs.len());
+        before = found.runs.len();
+    }
+    writer.join().unwrap();
+    assert_eq!(ids(&history, &Filter::default()).len(), 60);
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    /// What is understood is understood again when it is written, and everything else is told.
+    #[test]
+    fn fuzz_history(bytes in damaged([
+        file::written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)))).unwrap(),
+        file::written(&kept("5e0c", 0, Exit::Failure, None)).unwrap(),
+        file::written(&begun("5e0c", 0)).unwrap(),
+    ])) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("20270101T000000000Z-5e0c.changed.jsonl");
+        fs::write(&path, &bytes).unwrap();
+        match file::whole(&path) {
+            Ok(run) => {
+                let again = folder.path().join("again");
+                fs::write(&again, file::written(&run).unwrap()).unwrap();
+                prop_assert_eq!(file::whole(&again).unwrap(), run);
+            }
+            Err(error) => bwdc_testkit::harmless(&damaged_record(error, &path), bytes.len())?,
+        }
+        let _ = (file::head(&path).is_ok(), file::entries(&path, |_| false).is_ok());
+    }
+
+    #[test]
+    fn fuzz_name_of_a_run(name in bwdc_testkit::damaged_text(["20270101T000000000Z-5e0c.changed.jsonl", "20270101T000000123Z-a-b.nothing.jsonl"])) {
+        if let Some(file) = RunFile::parse(&name) {
+            prop_assert_eq!(file.name(), name);
+            prop_assert!(file.has_id(""));
+        }
+    }
+}
+
+fn damaged_record(error: file::Unreadable, path: &Path) -> Error {
+    super::damaged(&error.of(path))
+}

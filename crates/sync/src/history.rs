@@ -1,0 +1,165 @@
+//! What a run leaves in the history of each of its folders. A run is worth more than its record: one that cannot be written is a
+//! warning.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bwdc_core::error::Result;
+use bwdc_core::organization::Step;
+use bwdc_core::organization::record::{Progress, RunRecord};
+use bwdc_core::organization::server::Call;
+use bwdc_store::history::{Head, History, KeptRun, RunCommand, RunTarget};
+use bwdc_store::runs::{Begun, Run};
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::job::SyncJob;
+use crate::plan::Decided;
+use crate::under_way::ImportEnd;
+
+/// Record of a run under way.
+pub(crate) struct RunHistory<'a> {
+    job: &'a SyncJob,
+    /// Names the run in the log.
+    pub(crate) run: String,
+    /// Beginning of the run.
+    pub(crate) at: Timestamp,
+    pub(crate) command: RunCommand,
+    state: Mutex<State>,
+}
+
+/// What is known by now.
+#[derive(Default)]
+struct State {
+    /// What the run is about, once that is decided.
+    matter: Option<Matter>,
+    /// Requests that are sent one after the other.
+    steps: Arc<[Step]>,
+    /// Number of those that were acknowledged.
+    acknowledged: usize,
+    /// How the one after them ended.
+    current: Current,
+    /// Whether somebody was told that the history cannot be written.
+    told: Told,
+}
+
+struct Matter {
+    target: RunTarget,
+    record: RunRecord,
+}
+
+/// The request that is being sent.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Current {
+    /// Nobody knows what became of it.
+    #[default]
+    Doubtful,
+    /// The server did not carry it out.
+    Refused,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    No,
+    Yes,
+}
+
+impl<'a> RunHistory<'a> {
+    /// Nothing is known yet but that it begins now.
+    pub(crate) fn new(job: &'a SyncJob, run: String, command: RunCommand) -> Self {
+        Self { job, run, at: Timestamp::now(), command, state: Mutex::default() }
+    }
+
+    /// Beginning of the run in a folder.
+    pub(crate) fn begun(&self, context: &Context) -> Begun {
+        Begun::here(&self.run, self.at, context.environment.started_by())
+    }
+
+    /// Notes what the run is about to change.
+    pub(crate) fn decided(&self, decided: &Decided<'_>) {
+        let Decided { decision, organization, .. } = decided;
+        let record = RunRecord::of(&decision.known.question(), &decision.changes);
+        let target = RunTarget {
+            organization: organization.account.organization_id.clone(),
+            server: organization.api_url.clone(),
+            kind: record.kind,
+            basis: record.basis,
+        };
+        self.state().matter = Some(Matter { target, record });
+    }
+
+    /// Keeps that these requests are about to be sent. On the disk when it returns.
+    pub(crate) fn begins(&self, steps: &Arc<[Step]>) {
+        self.state().steps = Arc::clone(steps);
+        let record = self.state().matter.as_ref().map(|matter| matter.record.clone());
+        if record.as_ref().is_none_or(RunRecord::is_empty) {
+            return;
+        }
+        self.in_each_folder(record.as_ref(), |context| self.begun(context).cut_off(), History::begin);
+    }
+
+    /// Notes that so many requests were acknowledged.
+    pub(crate) fn acknowledged(&self, number: usize) {
+        self.state().acknowledged = number;
+    }
+
+    /// Notes that the next request failed. An import that the server gave up may have done a part.
+    pub(crate) fn failed(&self, call: &Call, ended: ImportEnd) {
+        self.state().current = match (call, ended) {
+            (Call::Import(_), _) | (_, ImportEnd::Unclear) => Current::Doubtful,
+            (_, ImportEnd::Surely) => Current::Refused,
+        };
+    }
+
+    /// Keeps the end of the run, where it is worth that. `run` is the end as each folder has it.
+    pub(crate) fn ends(&self, run: impl Fn(&Context) -> Run) {
+        let record = self.record();
+        self.in_each_folder(record.as_ref(), run, |history, run| {
+            if run.is_worth_keeping() { history.end(run) } else { Ok(()) }
+        });
+    }
+
+    /// What was made by now.
+    fn record(&self) -> Option<RunRecord> {
+        let state = self.state();
+        let record = state.matter.as_ref()?.record.clone();
+        let (acknowledged, rest) = state.steps.split_at(state.acknowledged.min(state.steps.len()));
+        let doubtful = match state.current {
+            Current::Doubtful => rest.len().min(1),
+            Current::Refused => 0,
+        };
+        let (doubtful, unsent) = rest.split_at(doubtful);
+        Some(record.after(&Progress { acknowledged, doubtful, unsent }))
+    }
+
+    /// Writes the record in each folder that is there.
+    fn in_each_folder(
+        &self,
+        record: Option<&RunRecord>,
+        run: impl Fn(&Context) -> Run,
+        write: impl Fn(&History, &KeptRun) -> Result<()>,
+    ) {
+        let target = self.state().matter.as_ref().map(|matter| matter.target.clone());
+        for context in self.job.contexts() {
+            if !context.file.folder().is_dir() {
+                continue;
+            }
+            let head = Head { target: target.clone(), ..Head::of(&run(context), &self.run, self.command) };
+            let kept = KeptRun::new(head, record.cloned());
+            if let Err(error) = write(&History::of(&context.file), &kept) {
+                self.cannot(context, &error.to_string());
+            }
+        }
+    }
+
+    /// Warns once.
+    fn cannot(&self, context: &Context, why: &str) {
+        if std::mem::replace(&mut self.state().told, Told::Yes) == Told::No {
+            context.warn(&format!("The history of runs cannot be kept (`bwdc history`): {why}"));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
