@@ -149,6 +149,7 @@ impl Cause {
             Self::Overwrite => "not in the import, which replaces everybody (sync.overwriteExisting)",
             Self::IdReused => "the id or the address belongs to somebody else now",
             Self::Grace => "left, and the time of sync.grace has passed",
+            Self::Undo => "a run is undone",
         }
     }
 }

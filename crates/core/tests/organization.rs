@@ -37,5 +37,7 @@ mod servers;
 mod stateful;
 #[path = "organization/today.rs"]
 mod today;
+#[path = "organization/undone.rs"]
+mod undone;
 #[path = "organization/world.rs"]
 mod world;

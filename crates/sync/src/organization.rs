@@ -260,7 +260,7 @@ async fn send(client: &Client, token: &Token, call: &Call) -> bwdc_connect::Resu
         Call::Restore(member) => done(client.restore(token, member).await),
         Call::Remove(member) => done(client.delete_member(token, member).await),
         Call::Relink { member, external_id } => {
-            done(client.put_member(token, member, Some(external_id)).await)
+            done(client.put_member(token, member, external_id.as_ref()).await)
         }
         Call::Reinvite(member) => done(client.reinvite(token, member).await),
         Call::PutGroup { group, name, external_id } => {

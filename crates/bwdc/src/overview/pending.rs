@@ -109,12 +109,16 @@ fn in_grace(people: &[InGrace]) -> Section {
 
 fn protected(people: &[Protected]) -> Section {
     let columns = &["Address", "Protected by", "Reason to leave", "External id"];
-    let rows = people.iter().map(|Protected { person, cause, by }| {
+    let rows = people.iter().map(|Protected { person, cause, by, until }| {
         let by = match by {
-            KeptBy::Owner => "role of owner",
-            KeptBy::Protection => "sync.protect",
+            KeptBy::Owner => "role of owner".to_owned(),
+            KeptBy::Protection => "sync.protect".to_owned(),
+            KeptBy::Undo => until.as_ref().map_or_else(
+                || "bwdc undo".to_owned(),
+                |until| format!("bwdc undo until {}", words::time(until)),
+            ),
         };
-        vec![person.email.clone(), by.to_owned(), words::cause(*cause).to_owned(), id(person)]
+        vec![person.email.clone(), by, words::cause(*cause).to_owned(), id(person)]
     });
     Section::new("Protected", Tone::Caution, columns).rows(rows)
 }

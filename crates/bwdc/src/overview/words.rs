@@ -41,6 +41,7 @@ pub(super) fn cause(cause: Cause) -> &'static str {
         Cause::Overwrite => "not in the import (sync.overwriteExisting)",
         Cause::IdReused => "the id belongs to somebody else now",
         Cause::Grace => "the grace period is over",
+        Cause::Undo => "as before the run",
     }
 }
 

@@ -59,7 +59,9 @@ fn call(step: &Step, members: &[MemberId], groups: &[Group]) -> Option<Call> {
         Step::Revoke(at) => Call::Revoke(member(*at)?),
         Step::Restore(at) => Call::Restore(member(*at)?),
         Step::Remove(at) => Call::Remove(member(*at)?),
-        Step::Relink(at, id) => Call::Relink { member: member(*at)?, external_id: format!("id{id}").into() },
+        Step::Relink(at, id) => {
+            Call::Relink { member: member(*at)?, external_id: Some(format!("id{id}").into()) }
+        }
         Step::Reinvite(at) => Call::Reinvite(member(*at)?),
         Step::PutGroup(at, id) => Call::PutGroup {
             group: group(*at)?,
@@ -85,7 +87,7 @@ async fn make(client: &Client, token: &Token, call: &Call) -> EditOutcome<()> {
         Call::Revoke(id) => nothing(client.revoke(token, id).await),
         Call::Restore(id) => nothing(client.restore(token, id).await),
         Call::Remove(id) => nothing(client.delete_member(token, id).await),
-        Call::Relink { member, external_id } => client.put_member(token, member, Some(external_id)).await,
+        Call::Relink { member, external_id } => client.put_member(token, member, external_id.as_ref()).await,
         Call::Reinvite(id) => client.reinvite(token, id).await,
         Call::PutGroup { group, name, external_id } => {
             client.put_group(token, group, name, Some(external_id)).await

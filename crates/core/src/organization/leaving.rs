@@ -48,6 +48,8 @@ pub struct Facts<'a> {
     pub identities: &'a Identities,
     /// Members whom no sync removes.
     pub protected: &'a FastSet<MemberId>,
+    /// Those among them whom an undo has brought back.
+    pub brought_back: &'a FastSet<MemberId>,
     /// The time of the run.
     pub now: Moment,
 }
@@ -108,6 +110,9 @@ impl<'a> Search<'a> {
         let Departure::Goes(cause) = departure else { return departure };
         if member.role == Role::Owner && self.facts.roster.kind == Kind::Official {
             return Departure::Kept(cause, KeptBy::Owner);
+        }
+        if self.facts.brought_back.contains(&member.id) {
+            return Departure::Kept(cause, KeptBy::Undo);
         }
         if self.facts.protected.contains(&member.id) {
             return Departure::Kept(cause, KeptBy::Protection);

@@ -32,6 +32,7 @@ pub mod roster;
 pub mod server;
 pub mod settings;
 mod table;
+pub mod undo;
 
 pub use changes::{Changes, Question, changes};
 pub use directory::DirectoryNow;
@@ -41,3 +42,4 @@ pub use pending::Pending;
 pub use requests::{Step, requests};
 pub use roster::{Basis, Kind, Roster};
 pub use settings::Settings;
+pub use undo::Undo;

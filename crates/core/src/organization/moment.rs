@@ -1,5 +1,7 @@
 //! Times as values: nobody in this crate asks a clock.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A point in time, in seconds since the beginning of 1970 in UTC.
@@ -24,6 +26,28 @@ impl Span {
     }
 }
 
+impl fmt::Display for Moment {
+    /// In UTC: 2026-02-28 17:05 UTC.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (day, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
+        let (year, month, day) = date(day);
+        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3600, second / 60 % 60)
+    }
+}
+
+/// Year, month and day in the Gregorian calendar, of a number of days since the beginning of 1970. The year is counted from March, so
+/// that a leap day is its last.
+fn date(day: i64) -> (i64, i64, i64) {
+    let since_0000_03_01 = day.saturating_add(719_468);
+    let (era, of_era) = (since_0000_03_01.div_euclid(146_097), since_0000_03_01.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 impl Moment {
     /// Time that has passed since an earlier moment; none since a later one, as after a clock was set back.
     pub fn since(self, earlier: Self) -> Span {
@@ -40,6 +64,21 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written() {
+        let cases = [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_827_696, "2000-02-29 12:34 UTC"),
+            (4_107_542_399, "2100-02-28 23:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (1_767_225_599, "2025-12-31 23:59 UTC"),
+            (-1, "1969-12-31 23:59 UTC"),
+        ];
+        for (second, text) in cases {
+            assert_eq!(Moment(second).to_string(), text);
+        }
+    }
 
     #[test]
     fn a_clock_that_was_set_back_has_no_time_pass() {

@@ -139,6 +139,9 @@ pub struct Protected {
     pub person: Person,
     pub cause: Cause,
     pub by: KeptBy,
+    /// End of the protection, if an undo gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// A group of ours that the directory or the filter does not have any more.
@@ -184,7 +187,11 @@ impl Pending {
             held,
             held_besides,
             in_grace: in_grace(question, changes, &written),
-            protected: changes.kept.iter().filter_map(|kept| protected(changes, kept)).collect(),
+            protected: changes
+                .kept
+                .iter()
+                .filter_map(|kept| protected(question, changes, kept, &written))
+                .collect(),
             to_mend: changes.warnings.iter().filter(|warning| is_to_mend(warning.code)).cloned().collect(),
             vanished_groups: vanished_groups(changes),
             approved: approved::approved(question, changes, &written),
@@ -269,8 +276,17 @@ fn in_grace(question: &Question<'_>, changes: &Changes, written: &impl Fn(Moment
     people
 }
 
-fn protected(changes: &Changes, kept: &Kept) -> Option<Protected> {
-    Some(Protected { person: person(changes, kept.slot)?, cause: kept.cause, by: kept.by })
+fn protected(
+    question: &Question<'_>,
+    changes: &Changes,
+    kept: &Kept,
+    written: &impl Fn(Moment) -> String,
+) -> Option<Protected> {
+    let id = changes.slot(kept.slot)?.before.as_ref().filter(|_| kept.by == KeptBy::Undo);
+    let record = id.and_then(|id| question.ledger.person(id));
+    let protection = record.and_then(|record| record.protection(question.now));
+    let until = protection.map(|protection| written(protection.until));
+    Some(Protected { person: person(changes, kept.slot)?, cause: kept.cause, by: kept.by, until })
 }
 
 fn is_to_mend(code: Code) -> bool {

@@ -180,11 +180,18 @@ impl From<Status> for StatusWord {
 impl RunRecord {
     /// What a run is about to do, and what the limits hold back. Nothing is made yet.
     pub fn of(question: &Question<'_>, changes: &Changes) -> Self {
-        let removed =
-            changes.visible().filter(|change| change.action == Action::Remove && change.hold == Hold::Free);
-        let removed = removed.map(|change| change.slot).collect();
-        let recording =
-            Recording { question, changes, removed, groups_of: groups_of_removed(question, changes) };
+        let free = |action: Action| {
+            let meant =
+                changes.visible().filter(move |change| change.action == action && change.hold == Hold::Free);
+            meant.map(|change| change.slot).collect()
+        };
+        let recording = Recording {
+            question,
+            changes,
+            removed: free(Action::Remove),
+            restored: free(Action::Restore),
+            groups_of: groups_of_removed(question, changes),
+        };
         Self {
             kind: changes.kind,
             basis: changes.basis,
@@ -318,6 +325,8 @@ struct Recording<'a> {
     changes: &'a Changes,
     /// Members whom the run removes.
     removed: FastSet<SlotId>,
+    /// Members whom it restores, besides what else it does about them.
+    restored: FastSet<SlotId>,
     groups_of: FastMap<MemberId, BTreeMap<String, String>>,
 }
 
@@ -333,7 +342,11 @@ impl Recording<'_> {
                 .filter(|_| self.changes.basis == Basis::Live)
                 .map(|member| member.id.to_string()),
             before: member.map(|member| self.before(member)),
-            after: after(change.action, slot, member),
+            after: after(
+                if self.restored.contains(&change.slot) { Action::Restore } else { change.action },
+                slot,
+                member,
+            ),
         })
     }
 
@@ -441,6 +454,7 @@ struct Done<'a> {
     came: FastSet<&'a str>,
     left: FastSet<&'a str>,
     renamed: FastSet<&'a str>,
+    released: FastSet<&'a str>,
     groups: FastSet<&'a str>,
 }
 
@@ -455,7 +469,8 @@ impl<'a> Done<'a> {
                 Effect::Group { id, .. } | Effect::GroupRenamed { to: id, .. } | Effect::NoGroup(id) => {
                     (&mut done.groups, id.as_str())
                 }
-                Effect::Reinvited(_) | Effect::Counts { .. } => continue,
+                Effect::Released(id) => (&mut done.released, id.as_str()),
+                Effect::Reinvited(_) | Effect::Protected { .. } | Effect::Counts { .. } => continue,
             };
             set.insert(key);
         }
@@ -467,10 +482,12 @@ impl<'a> Done<'a> {
         let email = email(&entry.after).or_else(|| email(&entry.before)).unwrap_or_default();
         let id = entry.after.as_ref().and_then(|after| after.external_id.as_deref());
         let is_renamed = || id.is_some_and(|id| self.renamed.contains(id));
+        let before = entry.before.as_ref().and_then(|before| before.external_id.as_deref());
+        let is_released = || id.is_none() && before.is_some_and(|before| self.released.contains(before));
         if entry.action.is_leaving() {
             self.left.contains(email.as_str())
         } else {
-            self.came.contains(email.as_str()) || is_renamed()
+            self.came.contains(email.as_str()) || is_renamed() || is_released()
         }
     }
 

@@ -11,7 +11,7 @@ use crate::plan::BATCH_SIZE;
 use crate::rules::{ExistingMembers, ImportSize, Newcomers};
 
 use self::effects::{Lines, Purpose};
-use super::changes::{Action, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped};
+use super::changes::{Action, Basing, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped};
 use super::identity::{Wanted, left};
 use super::ledger::{Doubt, Due, Effect, Standing};
 use super::roster::{Basis, Kind};
@@ -78,10 +78,11 @@ impl Writing<'_> {
         let is_overwritten = self.question.settings.existing == ExistingMembers::Overwrite
             && (self.free().next().is_some()
                 || self.changes.groups.iter().any(|group| group.hold == Hold::Free));
-        match self.question.ledger.due {
-            Due::Everything => Extent::Everything,
-            Due::Changes if is_overwritten => Extent::Everything,
-            Due::Changes => Extent::Changes,
+        match (self.changes.basing, self.question.ledger.due) {
+            (Basing::Record, _) => Extent::Changes,
+            (Basing::Directory, Due::Everything) => Extent::Everything,
+            (Basing::Directory, Due::Changes) if is_overwritten => Extent::Everything,
+            (Basing::Directory, Due::Changes) => Extent::Changes,
         }
     }
 
@@ -145,10 +146,9 @@ impl Writing<'_> {
             let call = match (purpose, change.action) {
                 (Purpose::Leaving, Action::Revoke) => Call::Revoke(id),
                 (Purpose::Staying, Action::Restore) => Call::Restore(id),
-                (Purpose::Staying, Action::Relink) => match slot.after.clone() {
-                    Some(external_id) => Call::Relink { member: id, external_id },
-                    None => continue,
-                },
+                (Purpose::Staying, Action::Relink) => {
+                    Call::Relink { member: id, external_id: slot.after.clone() }
+                }
                 _ => continue,
             };
             steps.push(Step { call, effects: self.effect(change, slot) });
@@ -158,14 +158,21 @@ impl Writing<'_> {
 
     /// People who come and groups that change.
     fn only_changes(&self) -> Vec<Step> {
-        let mut people = Lines::default();
+        let (mut people, mut staged) = (Lines::default(), Lines::default());
         for (change, slot) in self.free().filter(|(change, _)| self.is_imported(change)) {
-            if let Some(id) = &slot.after {
-                people.add(member(&slot.email, id, Fate::Stays), self.effect(change, slot));
-            }
+            let Some(id) = &slot.after else { continue };
+            // In an undo one person is invited again and another staged again.
+            let is_apart = self.changes.basing == Basing::Record && change.action == Action::Stage;
+            let lines = if is_apart { &mut staged } else { &mut people };
+            lines.add(member(&slot.email, id, Fate::Stays), self.effect(change, slot));
         }
-        let groups = self.changed_groups();
-        self.joined(people.sorted(), groups)
+        let stage = |members| ImportRequest {
+            invite_users_after_provisioning: false,
+            ..self.request(Vec::new(), members)
+        };
+        let mut steps = staged.sorted().into_steps(stage);
+        steps.extend(self.joined(people.sorted(), self.changed_groups()));
+        steps
     }
 
     fn is_imported(&self, change: &MemberChange) -> bool {

@@ -175,8 +175,8 @@ fn groups(world: &World, before: &Roster) -> Result<(), String> {
 /// The organization as text, ids of the server left out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    members: BTreeMap<String, (Option<String>, bool)>,
-    groups: BTreeMap<String, (String, BTreeSet<String>)>,
+    pub(crate) members: BTreeMap<String, (Option<String>, bool)>,
+    pub(crate) groups: BTreeMap<String, (String, BTreeSet<String>)>,
 }
 
 pub(crate) fn shape(roster: &Roster) -> Shape {

@@ -147,7 +147,7 @@ fn single_calls() {
     assert_eq!(call(Call::Restore("m-a".into())).unwrap()[1], "a@x.org 1 Confirmed");
     assert_eq!(call(Call::Reinvite("m-a".into())), Err(Refusal::NotInvited));
     call(Call::Reinvite("m-b".into())).unwrap();
-    let relink = Call::Relink { member: "m-a".into(), external_id: "1b".into() };
+    let relink = Call::Relink { member: "m-a".into(), external_id: Some("1b".into()) };
     assert_eq!(call(relink).unwrap()[1], "a@x.org 1b Confirmed");
     let rename = Call::PutGroup { group: "g-G".into(), name: "H".into(), external_id: "g2".into() };
     assert_eq!(call(rename).unwrap()[0], "H g2 [a]");

@@ -103,7 +103,7 @@ fn verified_never(world: &World) -> bwdc_core::organization::Ledger {
 
 /// Without swaps of addresses with people who leave or whom the filter leaves out. Vaultwarden knows people by nothing else, and in one of some
 /// hundred thousand worlds the wrong one of the two is taken for the leaver: known, and not mended.
-fn without_swaps_of_others(ops: Vec<Op>) -> Vec<Op> {
+pub(crate) fn without_swaps_of_others(ops: Vec<Op>) -> Vec<Op> {
     let others: BTreeSet<Soul> = ops
         .iter()
         .filter_map(|op| match op {

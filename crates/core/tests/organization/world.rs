@@ -68,6 +68,7 @@ pub(crate) struct World {
     pub(crate) trace: Vec<String>,
     /// Whether any run did not come to its end.
     pub(crate) has_failed: bool,
+    pub(crate) last: Option<LastRun>,
 }
 
 /// What happens to a request.
@@ -98,6 +99,7 @@ impl World {
             memory: BTreeMap::new(),
             trace: Vec::new(),
             has_failed: false,
+            last: None,
         }
     }
 
@@ -199,7 +201,7 @@ impl World {
         (ledger, directory, roster, changes, steps)
     }
 
-    fn question<'a>(
+    pub(crate) fn question<'a>(
         &'a self,
         directory: &'a DirectoryNow,
         roster: &'a Roster,
@@ -210,6 +212,7 @@ impl World {
 
     /// One run. What was computed, if it came to its end.
     pub(crate) fn sync(&mut self, fault: Fault) -> Option<Changes> {
+        let server = self.server.clone();
         let (ledger, directory, roster, changes, steps) = self.compute(Reading::Due);
         let record = RunRecord::of(&self.question(&directory, &roster, &ledger), &changes);
         self.ledger = stored(&ledger);
@@ -219,14 +222,14 @@ impl World {
         for (at, step) in steps.iter().enumerate() {
             if fault == Fault::Lost(at) {
                 self.has_failed = true;
-                self.recorded(record.after(&progress(&steps, at)), &roster);
+                self.recorded(record.after(&progress(&steps, at)), &roster, server);
                 return None;
             }
             let answer = carry_out(&mut self.server, &step.call);
             assert_eq!(answer, Ok(()), "{:#?}\n{:#?}", step.call, self.server);
             if fault == Fault::Unheard(at) {
                 self.has_failed = true;
-                self.recorded(record.after(&progress(&steps, at)), &roster);
+                self.recorded(record.after(&progress(&steps, at)), &roster, server);
                 return None;
             }
             self.ledger = stored(&self.ledger.clone().after(step, self.now));
@@ -241,12 +244,12 @@ impl World {
         if roster.basis == Basis::Live {
             assert_eq!(records::is_complete(&record, &roster, &self.server), Ok(()), "{record:#?}");
         }
-        self.recorded(record, &roster);
+        self.recorded(record, &roster, server);
         Some(changes)
     }
 
     /// Compares a record with what was known before, and with what is there now.
-    fn recorded(&self, record: RunRecord, before: &Roster) {
+    fn recorded(&mut self, record: RunRecord, before: &Roster, server: Roster) {
         let after = match self.server.kind {
             Kind::Official => self.server.clone(),
             Kind::Vaultwarden => self.ledger.roster(Kind::Vaultwarden),
@@ -254,6 +257,7 @@ impl World {
         if let Err(text) = records::check(&record, before, &after) {
             panic!("{text}\n{record:#?}\n{}\n{after:#?}", self.trace.join("\n"));
         }
+        self.last = Some(LastRun { record, before: server });
     }
 
     pub(crate) fn pass(&mut self, span: Span) {
@@ -307,6 +311,13 @@ fn progress(steps: &[Step], acknowledged: usize) -> Progress<'_> {
     Progress { acknowledged, doubtful, unsent }
 }
 
+/// The last run: its record, and the organization before it.
+#[derive(Clone, Debug)]
+pub(crate) struct LastRun {
+    pub(crate) record: RunRecord,
+    pub(crate) before: Roster,
+}
+
 /// What is read before something is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -329,7 +340,7 @@ fn assert_kept_by_times(before: Ledger, after: &Ledger) {
 }
 
 /// As it comes back from the disk.
-fn stored(ledger: &Ledger) -> Ledger {
+pub(crate) fn stored(ledger: &Ledger) -> Ledger {
     let text = serde_json::to_string(ledger).unwrap();
     let read: Ledger = serde_json::from_str(&text).unwrap();
     assert_eq!(read, *ledger);

@@ -1,13 +1,13 @@
 //! The one way from a directory and an organization to what changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashSet as FastSet;
 
 use super::groups::{self, Groups};
 use super::people::{self, People};
-use super::protected::protected;
-use super::{Action, Changes, SeatsNeeded, SlotId, Stopped, warnings};
+use super::protected::{brought_back, protected};
+use super::{Action, Basing, Changes, SeatsNeeded, SlotId, Stopped, warnings};
 use crate::organization::directory::DirectoryNow;
 use crate::organization::identity::{self, Identities, Wanted, identify};
 use crate::organization::leaving::{self, departures};
@@ -35,7 +35,9 @@ pub struct Question<'a> {
 /// Computes the changes, and holds back those over a limit.
 pub fn changes(question: &Question<'_>) -> Changes {
     let Question { directory, roster, ledger, settings, now } = *question;
-    let protected = protected(&settings.protect, directory, roster, ledger);
+    let mut protected = protected(&settings.protect, directory, roster, ledger);
+    let brought_back = brought_back(roster, ledger, &protected, now);
+    protected.extend(brought_back.iter().cloned());
     let identities = identities(question, &protected);
     let facts = leaving::Facts {
         directory,
@@ -44,6 +46,7 @@ pub fn changes(question: &Question<'_>) -> Changes {
         settings,
         identities: &identities,
         protected: &protected,
+        brought_back: &brought_back,
         now,
     };
     let people = people::people(question, &identities, &departures(&facts));
@@ -55,6 +58,7 @@ pub fn changes(question: &Question<'_>) -> Changes {
     let mut changes = Changes {
         kind: roster.kind,
         basis: roster.basis,
+        basing: Basing::Directory,
         slots,
         members: changes,
         groups: group_changes,
@@ -67,6 +71,7 @@ pub fn changes(question: &Question<'_>) -> Changes {
         unchanged: 0,
         seats: SeatsNeeded::default(),
         stopped: Stopped::No,
+        protections: BTreeMap::new(),
         identities,
         human_slots,
         unchanged_groups: unchanged,
@@ -74,8 +79,13 @@ pub fn changes(question: &Question<'_>) -> Changes {
     };
     changes.unchanged = unchanged_people(&changes);
     changes.reinvites = reinvites(question, &changes);
+    held(changes, question)
+}
+
+/// Holds back what is over a limit, and adds what depends on it: seats, and warnings.
+pub(in crate::organization) fn held(changes: Changes, question: &Question<'_>) -> Changes {
     let mut changes = hold(changes, question);
-    changes.seats = seats(roster, &changes);
+    changes.seats = seats(question.roster, &changes);
     warnings::after_holds(question, &mut changes);
     changes
 }

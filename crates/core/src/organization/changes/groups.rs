@@ -13,7 +13,7 @@ use super::{
 use crate::entry::ExternalId;
 use crate::organization::directory::{DirectoryNow, GroupsRead};
 use crate::organization::identity::Identities;
-use crate::organization::ledger::GroupRecord;
+use crate::organization::ledger::{GroupRecord, Protection};
 use crate::organization::roster::{Basis, Group, Held, Kind};
 use crate::organization::settings::{Relink, VanishedGroups};
 use crate::prepare::PreparedGroup;
@@ -28,6 +28,8 @@ pub(super) struct Groups {
     pub(super) twins: Vec<String>,
     /// Number of people in groups who are not in the organization.
     pub(super) unknown: usize,
+    /// Memberships that stay because an undo has given them back, by the group's name.
+    pub(super) protected: Vec<(String, SlotId)>,
 }
 
 pub(super) fn groups(question: &Question<'_>, identities: &Identities, people: &People) -> Groups {
@@ -95,6 +97,8 @@ struct Comparison<'a> {
     /// Members whose memberships in groups stay as they are: they may return, or are protected.
     frozen: FastSet<SlotId>,
     known_as: FastMap<SlotId, ExternalId>,
+    /// Memberships that an undo has given back, and that are protected.
+    protected: FastMap<SlotId, &'a Protection>,
 }
 
 impl<'a> Comparison<'a> {
@@ -114,7 +118,7 @@ impl<'a> Comparison<'a> {
         let mut frozen: FastSet<SlotId> = people.waiting.iter().map(|waiting| waiting.slot).collect();
         frozen
             .extend(people.changes.iter().filter(|change| change.grace.is_some()).map(|change| change.slot));
-        let protected = people.kept.iter().filter(|kept| kept.by == KeptBy::Protection);
+        let protected = people.kept.iter().filter(|kept| kept.by != KeptBy::Owner);
         frozen.extend(protected.map(|kept| kept.slot));
         Self {
             question,
@@ -125,6 +129,7 @@ impl<'a> Comparison<'a> {
             removed: removed.map(|change| change.slot).collect(),
             frozen,
             known_as: known_as(question, people),
+            protected: protected_members(question, people),
         }
     }
 
@@ -137,6 +142,8 @@ impl<'a> Comparison<'a> {
         }
         let current = before.map_or_else(|| Arc::from([]), |before| self.current(before));
         let change = self.change(group, before, &current, wanted);
+        let kept = self.protected_in(before, &current).filter(|slot| wanted.binary_search(slot).is_err());
+        groups.protected.extend(kept.map(|slot| (group.name.clone(), slot)));
         let is_same = change.join.is_empty() && change.leave.is_empty() && change.renamed.is_none();
         if before.is_some() && relinked.is_none() && is_same && change.resend == Resend::No {
             let (external_id, name) = (group.external_id.clone(), group.name.clone());
@@ -159,7 +166,9 @@ impl<'a> Comparison<'a> {
         let imported = imported.filter(|imported| !imported.unsure);
         let moves = |slot: &SlotId| !self.frozen.contains(slot) && !self.removed.contains(slot);
         let join = wanted.iter().filter(|slot| current.binary_search(slot).is_err() && moves(slot));
-        let leave = current.iter().filter(|slot| wanted.binary_search(slot).is_err() && moves(slot));
+        let protected: FastSet<SlotId> = self.protected_in(before, current).collect();
+        let stays = |slot: &SlotId| wanted.binary_search(slot).is_ok() || protected.contains(slot);
+        let leave = current.iter().filter(|slot| !stays(slot) && moves(slot));
         let edge = |slot: SlotId, cause: Cause| Edge { slot, cause };
         let join: Vec<Edge> = join.map(|slot| edge(*slot, self.cause_of_join(imported, *slot))).collect();
         let leave: Vec<Edge> = leave.map(|slot| edge(*slot, self.cause_of_leave(imported, *slot))).collect();
@@ -300,9 +309,29 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// Members of a group who came back to it by an undo, and are not to be taken out yet.
+    fn protected_in<'b>(
+        &'b self,
+        group: Option<&'b Group>,
+        current: &'b [SlotId],
+    ) -> impl Iterator<Item = SlotId> + 'b {
+        let id = group.and_then(|group| group.external_id.as_ref()).filter(|_| !self.protected.is_empty());
+        let is_protected = move |slot: &SlotId| {
+            let protection = id.and_then(|id| Some((id, self.protected.get(slot)?)));
+            protection.is_some_and(|(id, protection)| protection.groups.contains(id))
+        };
+        // Whoever would leave the organization is told of as a whole.
+        current.iter().copied().filter(is_protected).filter(|slot| !self.frozen.contains(slot))
+    }
+
     fn end(&self, group: &Group, external_id: ExternalId, current: Arc<[SlotId]>) -> Option<GroupChange> {
         // A group that protects its members is left to an administrator.
         if self.question.settings.protect.has_group(&group.name) {
+            return None;
+        }
+        let is_protected =
+            |slot| self.protected.get(slot).is_some_and(|one| one.groups.contains(&external_id));
+        if current.iter().any(is_protected) {
             return None;
         }
         let stays = |slot: &&SlotId| !self.removed.contains(slot);
@@ -333,6 +362,20 @@ impl<'a> Comparison<'a> {
             resend,
         })
     }
+}
+
+/// Members who are protected because an undo has brought them back.
+fn protected_members<'a>(question: &Question<'a>, people: &People) -> FastMap<SlotId, &'a Protection> {
+    let records = question.ledger.people().filter_map(|(_, record)| record.protection(question.now));
+    if records.count() == 0 {
+        return FastMap::default();
+    }
+    let members = (0..).zip(people.slots.iter().filter(|slot| slot.member.is_some()));
+    let protected = members.filter_map(|(at, slot)| {
+        let record = question.ledger.person(slot.before.as_ref()?)?;
+        Some((at, record.protection(question.now)?))
+    });
+    protected.collect()
 }
 
 /// Ids under which newcomers who were members before were imported into groups.

@@ -7,18 +7,21 @@ mod protected;
 mod summary;
 mod warnings;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::compute::held;
 pub use self::compute::{Question, changes};
+pub(super) use self::people::in_order;
+pub(super) use self::protected::protected as named_protected;
 pub use self::summary::Summary;
 pub use self::warnings::{Code, Warning};
 use super::document::{self, Document, Moved};
 use super::identity::Identities;
-use super::ledger::RevokedBy;
+use super::ledger::{Protection, RevokedBy};
 use super::limits::{self, LimitState};
 use super::moment::Moment;
 use super::roster::{Basis, GroupId, Kind, MemberId};
@@ -82,6 +85,8 @@ pub enum Cause {
     IdReused,
     /// The time since the person left has passed.
     Grace,
+    /// A run is undone.
+    Undo,
 }
 
 /// Whether a limit holds something back.
@@ -279,6 +284,8 @@ pub enum KeptBy {
     Owner,
     /// `sync.protect`.
     Protection,
+    /// An undo has brought the person back.
+    Undo,
 }
 
 /// Everything that a sync changes.
@@ -288,6 +295,7 @@ pub struct Changes {
     pub kind: Kind,
     /// Source of what is known of the organization.
     pub basis: Basis,
+    pub(super) basing: Basing,
     /// Everybody whom a change may be about.
     pub slots: Vec<Slot>,
     /// In the order of addresses.
@@ -312,6 +320,8 @@ pub struct Changes {
     pub seats: SeatsNeeded,
     /// Whether nothing is sent at all, because a limit says so.
     pub stopped: Stopped,
+    /// Protection that those who come back get.
+    pub(super) protections: BTreeMap<SlotId, Arc<Protection>>,
     pub(super) identities: Identities,
     /// Which slot each human has, if any.
     pub(super) human_slots: Vec<Option<SlotId>>,
@@ -319,6 +329,15 @@ pub struct Changes {
     pub(super) unchanged_groups: Vec<UnchangedGroup>,
     /// Members whom an import that replaces everybody must list, although the directory does not have them.
     pub(super) listed: BTreeSet<SlotId>,
+}
+
+/// Origin of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Basing {
+    /// The directory: a sync.
+    Directory,
+    /// The record of a run: its undo, in which nothing but changes is ever sent.
+    Record,
 }
 
 /// Whether a limit stops a whole run.

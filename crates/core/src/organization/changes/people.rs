@@ -44,9 +44,13 @@ pub(super) fn people(
     if question.roster.kind == Kind::Vaultwarden {
         people.await_ids();
     }
-    let slots = &people.slots;
-    people.changes.sort_by(|a, b| key(slots, a).cmp(&key(slots, b)));
+    in_order(&people.slots, &mut people.changes);
     people
+}
+
+/// Puts changes in the order of addresses.
+pub(in crate::organization) fn in_order(slots: &[Slot], changes: &mut [MemberChange]) {
+    changes.sort_by(|a, b| key(slots, a).cmp(&key(slots, b)));
 }
 
 impl People {

@@ -5,11 +5,12 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::DirectoryNow;
 use crate::organization::ledger::Ledger;
+use crate::organization::moment::Moment;
 use crate::organization::roster::{Member, MemberId, Roster};
 use crate::organization::settings::Protect;
 
 /// Members by address, by an id that they have or had, and by a group of the directory or of the organization.
-pub(super) fn protected(
+pub(in crate::organization) fn protected(
     protect: &Protect,
     directory: &DirectoryNow,
     roster: &Roster,
@@ -48,6 +49,23 @@ pub(super) fn protected(
             || (by_import.contains(&member.id)
                 && !living.emails.contains(&member.email)
                 && !ids.any(|id| living.ids.contains(id)))
+    };
+    roster.members().filter(is_protected).map(|member| member.id.clone()).collect()
+}
+
+/// Members whom an undo has brought back, and who are protected for a while; none of `named`, whom `sync.protect` names.
+pub(super) fn brought_back(
+    roster: &Roster,
+    ledger: &Ledger,
+    named: &FastSet<MemberId>,
+    now: Moment,
+) -> FastSet<MemberId> {
+    if !ledger.people().any(|(_, record)| record.is_protected(now)) {
+        return FastSet::default();
+    }
+    let is_protected = |member: &&Member| {
+        let record = member.external_id.as_ref().and_then(|id| ledger.person(id));
+        record.is_some_and(|record| record.is_protected(now)) && !named.contains(&member.id)
     };
     roster.members().filter(is_protected).map(|member| member.id.clone()).collect()
 }

@@ -29,7 +29,7 @@ pub enum Code {
     IdChanged,
     /// An owner stays who would leave.
     OwnerKept,
-    /// Somebody stays whom `sync.protect` names.
+    /// Somebody stays whom `sync.protect` names, or whom an undo has brought back.
     ProtectedKept,
     /// A revoked member stays revoked.
     RevokedStays,
@@ -87,6 +87,7 @@ pub(super) fn warnings(
     list.duplicates();
     list.overwrite(people);
     list.groups(groups);
+    list.memberships(people, groups);
     list.reads(identities);
     list.warnings.sort_by(|a, b| (a.code, &a.subject).cmp(&(b.code, &b.subject)));
     list.warnings
@@ -179,10 +180,31 @@ impl List<'_> {
         for kept in &people.kept {
             let Some(slot) = people.slots.get(kept.slot as usize) else { continue };
             let (code, why) = match kept.by {
-                KeptBy::Owner => (Code::OwnerKept, "an owner, whom no import removes"),
-                KeptBy::Protection => (Code::ProtectedKept, "protected by sync.protect"),
+                KeptBy::Owner => (Code::OwnerKept, "an owner, whom no import removes".to_owned()),
+                KeptBy::Protection => (Code::ProtectedKept, "protected by sync.protect".to_owned()),
+                KeptBy::Undo => (Code::ProtectedKept, self.brought_back(slot.before.as_ref())),
             };
             self.add(code, &slot.email, format!("{} would leave, and stays: {why}.", slot.email));
+        }
+    }
+
+    fn brought_back(&self, id: Option<&ExternalId>) -> String {
+        let record = id.and_then(|id| self.question.ledger.person(id));
+        match record.and_then(|record| record.protection(self.question.now)) {
+            Some(protection) => {
+                format!("brought back by bwdc undo, and protected until {}", protection.until)
+            }
+            None => "brought back by bwdc undo".to_owned(),
+        }
+    }
+
+    /// Memberships in groups that stay because an undo has given them back.
+    fn memberships(&mut self, people: &People, groups: &Groups) {
+        for (group, at) in &groups.protected {
+            let Some(slot) = people.slots.get(*at as usize) else { continue };
+            let why = self.brought_back(slot.before.as_ref());
+            let text = format!("{} would leave the group {group}, and stays in it: {why}.", slot.email);
+            self.add(Code::ProtectedKept, &slot.email, text);
         }
     }
 

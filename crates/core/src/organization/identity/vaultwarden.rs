@@ -34,6 +34,9 @@ fn by_address(search: &mut Search<'_>) {
         let is_known =
             known().is_some_and(|ids| search.humans[human].ids.iter().any(|id| ids.contains_key(id)));
         let is_made_up = is_left(id);
+        if is_made_up && has_protected(search, human) {
+            continue;
+        }
         let by = if is_own {
             By::Id
         } else if is_made_up || search.by_id.contains_key(id) {
@@ -49,6 +52,12 @@ fn by_address(search: &mut Search<'_>) {
         }
         search.take(human, member, by);
     }
+}
+
+/// Whether a human has a membership by id that stays whatever happens: then an address that was left is not taken up again.
+fn has_protected(search: &Search<'_>, human: usize) -> bool {
+    let mut own = search.humans[human].ids.iter().filter_map(|id| search.members_by_id.get(id));
+    own.any(|member| !member.status.is_revoked() && search.facts.protected.contains(&member.id))
 }
 
 /// Finds people with a new address: the member of the old one leaves, unless it is protected or nobody comes in its place.

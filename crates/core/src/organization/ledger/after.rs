@@ -57,6 +57,7 @@ impl Ledger {
                 record.standing = Standing::Left { at: now, cause: *cause, member: *member };
                 record.invited = None;
                 record.doubt = None;
+                record.protection = None;
                 if id != becomes {
                     // The id may be another human's from now on.
                     record.ids.remove(id);
@@ -66,10 +67,17 @@ impl Ledger {
             Effect::Grace { id, email, until, cause, by } => {
                 let mut record = self.taken(id, email);
                 record.standing = Standing::Grace { since: now, until: *until, cause: *cause, by: *by };
+                record.protection = None;
                 self.people.insert(id.clone(), record);
             }
             // See `rename`.
             Effect::Renamed { .. } => {}
+            Effect::Released(id) => drop(self.people.remove(id)),
+            Effect::Protected { id, protection } => {
+                if let Some(record) = self.people.get_mut(id) {
+                    record.protection = Some(Arc::clone(protection));
+                }
+            }
             Effect::Reinvited(id) => self.reinvited(id, now),
             Effect::Group { id, name, members } => {
                 let verified = self.groups.get(id).and_then(|group| group.verified);
@@ -81,9 +89,20 @@ impl Ledger {
                 if let Some(group) = self.groups.remove(from) {
                     self.groups.insert(to.clone(), group);
                 }
+                self.protect_in(from, to);
             }
             Effect::NoGroup(id) => drop(self.groups.remove(id)),
             Effect::Counts { limit, keys, approved } => self.count(*limit, keys, *approved, now),
+        }
+    }
+
+    /// Protects people in a group that has another external id from now on.
+    fn protect_in(&mut self, from: &ExternalId, to: &ExternalId) {
+        let protections = self.people.values_mut().filter_map(|record| record.protection.as_mut());
+        for protection in protections.filter(|protection| protection.groups.contains(from)) {
+            let protection = Arc::make_mut(protection);
+            protection.groups.remove(from);
+            protection.groups.insert(to.clone());
         }
     }
 
@@ -102,12 +121,12 @@ impl Ledger {
         self.people.retain(|id, record| came.get(&record.email).is_none_or(|by| *by == id));
     }
 
-    /// A membership that is deleted is in no group.
+    /// A membership that is deleted is in no group; one without an external id is none of ours.
     fn leave_groups(&mut self, effects: &[Effect]) {
         let removed: HashSet<&ExternalId> = effects
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Out { id, member: Afterwards::Removed, .. } => Some(id),
+                Effect::Out { id, member: Afterwards::Removed, .. } | Effect::Released(id) => Some(id),
                 _ => None,
             })
             .collect();
@@ -228,6 +247,7 @@ impl Record {
             matched: None,
             invited: None,
             doubt: None,
+            protection: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approved, RevokedBy};
+use super::{Approved, Protection, RevokedBy};
 use crate::entry::{Email, ExternalId};
 use crate::organization::changes::{Action, Cause};
 use crate::organization::limits::LimitName;
@@ -57,6 +57,15 @@ pub enum Effect {
         from: ExternalId,
         /// From now on.
         to: ExternalId,
+    },
+    /// Somebody has no external id any more, and is none of ours.
+    Released(ExternalId),
+    /// Somebody whom an undo has brought back is protected.
+    Protected {
+        /// Id under which the organization knows the person.
+        id: ExternalId,
+        /// Until when, and in which groups.
+        protection: Arc<Protection>,
     },
     /// An invitation was sent again.
     Reinvited(ExternalId),

@@ -92,6 +92,30 @@ pub struct Record {
     pub invited: Option<Invited>,
     /// Doubt that an unfinished run on a server that cannot be read has left.
     pub doubt: Option<Doubt>,
+    /// Protection by an undo that has brought the person back.
+    pub protection: Option<Arc<Protection>>,
+}
+
+/// Protection of somebody whom an undo has brought back: until it ends, no sync takes away the membership or those in groups.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Protection {
+    /// Until when.
+    pub until: Moment,
+    /// Groups to which the person came back, by external id.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<ExternalId>,
+}
+
+impl Record {
+    /// Protection that has not ended.
+    pub fn protection(&self, now: Moment) -> Option<&Protection> {
+        self.protection.as_deref().filter(|protection| protection.until > now)
+    }
+
+    /// Whether the person is protected by an undo.
+    pub fn is_protected(&self, now: Moment) -> bool {
+        self.protection(now).is_some()
+    }
 }
 
 /// Doubts about somebody.

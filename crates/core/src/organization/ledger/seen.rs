@@ -183,18 +183,40 @@ impl Ledger {
             let record = GroupRecord { name, members, verified, unsure: false };
             self.groups.insert(group.external_id.clone(), record);
         }
+        self.see_changed_groups(question, changes);
+    }
+
+    /// Notes that the members of groups that changed are known.
+    pub(in crate::organization) fn see_changed_groups(&mut self, question: &Question<'_>, changes: &Changes) {
+        let is_live = question.roster.basis == Basis::Live;
         for change in &changes.groups {
             if let Some(record) = self.groups.get_mut(&change.external_id) {
-                record.verified = (is_live && !change.is_partly_held()).then_some(*now);
+                record.verified = (is_live && !change.is_partly_held()).then_some(question.now);
                 record.unsure &= change.hold == Hold::Held;
             }
+        }
+    }
+
+    /// Notes that a run has come to its end, and nothing else.
+    pub(in crate::organization) fn end_run(&mut self) {
+        self.journal = None;
+    }
+
+    fn end_protections(&mut self, now: Moment) {
+        let is_over = |record: &Record| record.protection.is_some() && !record.is_protected(now);
+        if self.people.values().any(is_over) {
+            self.people
+                .values_mut()
+                .filter(|record| is_over(record))
+                .for_each(|record| record.protection = None);
         }
     }
 
     fn close(&mut self, changes: &Changes, now: Moment) {
         // An approval is for one run, whether or not it was needed: what comes later was not shown to anybody.
         self.approvals.clear();
-        self.journal = None;
+        self.end_run();
+        self.end_protections(now);
         self.ran = Some(now);
         if changes.stopped == Stopped::No {
             self.due = Due::Changes;

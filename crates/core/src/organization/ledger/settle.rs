@@ -98,6 +98,8 @@ fn done(effects: &[Effect], roster: &Roster) -> Vec<Effect> {
         Effect::Out { id, email, .. } => !is_same(&members, id, |member| member.email == *email),
         Effect::Grace { id, .. } => is_same(&members, id, |member| member.status.is_revoked()),
         Effect::Renamed { to, .. } => members.contains_key(to),
+        Effect::Released(id) => !members.contains_key(id),
+        Effect::Protected { id, .. } => is_same(&members, id, |member| !member.status.is_revoked()),
         Effect::GroupRenamed { to, .. } => groups.contains_key(to),
         Effect::NoGroup(id) => !groups.contains_key(id),
         // Whether it was is not known: it counts, and nobody is asked too often.

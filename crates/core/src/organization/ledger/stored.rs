@@ -15,7 +15,8 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Approval, Counted, Doubt, Due, GroupRecord, Ids, Invited, Journal, Ledger, Record, Sight, Standing,
+    Approval, Counted, Doubt, Due, GroupRecord, Ids, Invited, Journal, Ledger, Protection, Record, Sight,
+    Standing,
 };
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::Place;
@@ -110,6 +111,8 @@ struct ReadPerson {
     invited: Option<StoredInvited>,
     #[serde(default)]
     doubt: Option<Doubt>,
+    #[serde(default)]
+    protection: Option<Arc<Protection>>,
 }
 
 #[derive(Deserialize)]
@@ -219,6 +222,8 @@ struct WrittenPerson<'a> {
     invited: Option<StoredInvited>,
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<Doubt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protection: Option<&'a Protection>,
 }
 
 #[derive(Hash, Serialize)]
@@ -311,7 +316,7 @@ impl Serialize for WrittenPeople<'_> {
 
 impl Record {
     fn written(&self, id: &ExternalId, origin: usize, ran: Option<Moment>) -> WrittenPerson<'_> {
-        let Self { email, standing, ids, invited, doubt, .. } = self;
+        let Self { email, standing, ids, invited, doubt, protection, .. } = self;
         let only = self.only_sight(id).map(|sight| sight.written(ran));
         let all = || ids.iter().map(|(id, sight)| (id, sight.written(ran))).collect();
         WrittenPerson {
@@ -324,6 +329,7 @@ impl Record {
             origin,
             invited: invited.map(StoredInvited::from),
             doubt: *doubt,
+            protection: protection.as_deref(),
         }
     }
 
@@ -436,14 +442,14 @@ impl<'de> Deserialize<'de> for Ledger {
 
 impl ReadPerson {
     fn record(self, id: &ExternalId) -> Record {
-        let Self { email, standing, first, last, created, ids, invited, doubt, .. } = self;
+        let Self { email, standing, first, last, created, ids, invited, doubt, protection, .. } = self;
         let ids = match (ids, first) {
             (Some(ids), _) => ids.into_iter().map(|(id, sight)| (id, sight.into())).collect(),
             (None, Some(first)) => Ids::one(id.clone(), Sight { first, last, created }),
             (None, None) => Ids::default(),
         };
         let invited = invited.map(Invited::from);
-        Record { email, standing, ids, places: Arc::default(), matched: None, invited, doubt }
+        Record { email, standing, ids, places: Arc::default(), matched: None, invited, doubt, protection }
     }
 }
 
@@ -473,8 +479,8 @@ impl Ledger {
         }
         people.len().hash(&mut state);
         for (id, record) in people.iter() {
-            let Record { email, standing, ids, places, matched, invited, doubt } = record;
-            (id, email, standing, places, matched, invited, doubt).hash(&mut state);
+            let Record { email, standing, ids, places, matched, invited, doubt, protection } = record;
+            (id, email, standing, places, matched, invited, doubt, protection).hash(&mut state);
             for (own, sight) in ids.iter() {
                 // The own id is hashed already.
                 (Some(own).filter(|own| *own != id), sight.written(*ran)).hash(&mut state);

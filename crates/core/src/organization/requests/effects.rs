@@ -1,5 +1,7 @@
 //! Effects of requests on the ledger, beside the entries they are made of.
 
+use std::sync::Arc;
+
 use foldhash::HashSet as FastSet;
 
 use super::{Step, Writing};
@@ -77,16 +79,25 @@ impl Writing<'_> {
         let mut effects = Vec::new();
         match change.action {
             Action::Invite | Action::Stage | Action::Adopt | Action::Restore | Action::Relink => {
+                if let (Some(id), None) = (&before, &after) {
+                    effects.push(Effect::Released(id.clone()));
+                }
                 if let (Some(from), Some(to)) = (&before, &after)
                     && from != to
                 {
                     effects.push(Effect::Renamed { from: from.clone(), to: to.clone() });
                 }
                 let directory_id = change.directory_id.clone().or_else(|| after.clone());
-                if let (Some(id), Some(directory_id)) = (after, directory_id)
+                if let (Some(id), Some(directory_id)) = (after.clone(), directory_id)
                     && (change.action != Action::Relink || self.is_vaultwarden())
                 {
                     effects.push(Effect::In { action: change.action, id, email, directory_id });
+                }
+                let protection = self.changes.protections.get(&change.slot);
+                if let (Some(id), Some(protection)) = (after, protection)
+                    && matches!(change.action, Action::Invite | Action::Stage | Action::Restore)
+                {
+                    effects.push(Effect::Protected { id, protection: Arc::clone(protection) });
                 }
             }
             Action::Revoke | Action::Remove | Action::Wait => effects.extend(self.out(change, slot)),

@@ -12,7 +12,7 @@ pub(super) fn carry_out(roster: &mut Roster, call: &Call) -> Result<(), Refusal>
         Call::Restore(id) => restore(roster, id),
         Call::Remove(id) => remove(roster, id),
         Call::Relink { member, external_id } => {
-            member_of(roster, member)?.external_id = Some(external_id.clone());
+            member_of(roster, member)?.external_id = external_id.clone();
             Ok(())
         }
         Call::Reinvite(id) => match member_of(roster, id)?.status {

@@ -27,8 +27,8 @@ pub enum Call {
     Relink {
         /// Member.
         member: MemberId,
-        /// New external id.
-        external_id: ExternalId,
+        /// New external id, or none.
+        external_id: Option<ExternalId>,
     },
     /// `POST /public/members/{id}/reinvite`.
     Reinvite(MemberId),

@@ -1,0 +1,159 @@
+//! Undoing a run: from its record and from what the organization holds now to what changes.
+//!
+//! Each entry of the record is compared with the organization. What the run left is brought back to what there was before; what is
+//! as before already stays; what somebody else has changed since is left alone, and named. The changes are the same type that a sync
+//! makes, so limits, plan, requests, journal and ledger are those of a sync.
+
+mod groups;
+mod notes;
+mod people;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use foldhash::HashSet as FastSet;
+
+use self::groups::Groups;
+pub use self::notes::{Left, Lost, Named, Subjects};
+use self::people::People;
+use super::changes::{Basing, Changes, Question, SeatsNeeded, SlotId, Stopped, held};
+use super::identity::Identities;
+use super::ledger::{Ledger, Protection};
+use super::moment::Moment;
+use super::record::{GroupEntry, Made, MemberEntry, RunRecord, StatusWord};
+use super::roster::{Basis, GroupId, Kind, Roster};
+use super::settings::Settings;
+use crate::entry::ExternalId;
+use crate::rules::{ExistingMembers, Newcomers};
+
+/// Changes that undo a run, and what must be known beforehand.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    /// The changes.
+    pub changes: Changes,
+    /// What has changed since, and stays as it is.
+    pub left: Named<Left>,
+    /// What cannot come back.
+    pub lost: Named<Lost>,
+    /// Number of changes of the run that are undone already.
+    pub back: usize,
+}
+
+/// Protection of those who come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protecting {
+    /// Until then.
+    Until(Moment),
+    /// Nobody is protected.
+    Nobody,
+}
+
+impl Undo {
+    /// What undoes a run. The question needs no directory; its settings are [`Settings::for_undo`], and the memberships of
+    /// [`to_read`] are in its roster.
+    pub fn of(question: &Question<'_>, record: &RunRecord, protecting: Protecting) -> Self {
+        let mut people = People::of(question, record);
+        let groups = Groups::of(question, record, &mut people);
+        let protections = protections(&people, &groups, protecting);
+        let People { slots, changes, notes, .. } = people;
+        let changes = Changes {
+            kind: question.roster.kind,
+            basis: question.roster.basis,
+            basing: Basing::Record,
+            slots,
+            members: changes,
+            groups: groups.changes,
+            protections,
+            reinvites: Vec::new(),
+            vanished: Vec::new(),
+            waiting: Vec::new(),
+            kept: Vec::new(),
+            warnings: Vec::new(),
+            limits: Vec::new(),
+            unchanged: 0,
+            seats: SeatsNeeded::default(),
+            stopped: Stopped::No,
+            identities: Identities::default(),
+            human_slots: Vec::new(),
+            unchanged_groups: Vec::new(),
+            listed: BTreeSet::new(),
+        };
+        Self { changes: held(changes, question), left: notes.left, lost: notes.lost, back: notes.back }
+    }
+}
+
+/// Groups whose memberships must be read to undo a run.
+pub fn to_read(record: &RunRecord, roster: &Roster, settings: &Settings) -> Vec<GroupId> {
+    let made = record.groups.iter().filter(|entry| is_made(entry.made));
+    let ids = made.clone().filter_map(|entry| entry.group_id.as_deref());
+    let ids: FastSet<&str> = ids.collect();
+    let states = made.flat_map(|entry| entry.before.iter().chain(&entry.after));
+    let of_people = record.members.iter().filter(|entry| is_made(entry.made));
+    let of_people = of_people.flat_map(|entry| entry.before.iter().flat_map(|state| state.groups.keys()));
+    let external: FastSet<&str> =
+        states.map(|state| state.external_id.as_str()).chain(of_people.map(String::as_str)).collect();
+    let is_meant = |group: &&super::roster::Group| {
+        ids.contains(group.id.as_str())
+            || group.external_id.as_ref().is_some_and(|id| external.contains(id.as_str()))
+            || settings.protect.has_group(&group.name)
+    };
+    roster.groups().filter(is_meant).map(|group| group.id.clone()).collect()
+}
+
+/// Whether somebody whom the run removed was not invited yet: then the question needs to know whether the server stages newcomers.
+pub fn needs_staging(record: &RunRecord) -> bool {
+    let removed = record.members.iter().filter(|entry| is_made(entry.made) && entry.after.is_none());
+    removed.filter_map(|entry| entry.before.as_ref()).any(|state| state.status == StatusWord::Staged)
+}
+
+impl Settings {
+    /// Settings with which a run is undone: those of the syncs, without what is about a directory. Whoever comes back is invited.
+    #[must_use]
+    pub fn for_undo(self) -> Self {
+        Self { existing: ExistingMembers::Keep, newcomers: Newcomers::Invite, reinvite: None, ..self }
+    }
+}
+
+impl Ledger {
+    /// The ledger to store when every request of an undo was acknowledged. Unlike [`Ledger::finished`] it takes over nothing about a
+    /// directory, since none was read.
+    #[must_use]
+    pub fn undone(mut self, question: &Question<'_>, changes: &Changes) -> Self {
+        self.see_changed_groups(question, changes);
+        self.end_run();
+        self
+    }
+}
+
+/// Whether a change was made, or may have been.
+fn is_made(made: Made) -> bool {
+    matches!(made, Made::Yes | Made::Unclear)
+}
+
+fn made_members(record: &RunRecord) -> impl Iterator<Item = &MemberEntry> {
+    record.members.iter().filter(|entry| is_made(entry.made))
+}
+
+fn made_groups(record: &RunRecord) -> impl Iterator<Item = &GroupEntry> {
+    record.groups.iter().filter(|entry| is_made(entry.made))
+}
+
+/// Whether the server has calls for single members and groups.
+fn has_calls(question: &Question<'_>) -> bool {
+    question.roster.kind == Kind::Official && question.roster.basis == Basis::Live
+}
+
+/// Those who come back, with the groups to which they come back.
+fn protections(
+    people: &People<'_>,
+    groups: &Groups,
+    protecting: Protecting,
+) -> BTreeMap<SlotId, Arc<Protection>> {
+    let Protecting::Until(until) = protecting else { return BTreeMap::new() };
+    let of = |slot| {
+        let joined = groups.changes.iter().filter(|group| group.join.iter().any(|edge| edge.slot == slot));
+        let groups: BTreeSet<ExternalId> = joined.map(|group| group.external_id.clone()).collect();
+        (slot, Arc::new(Protection { until, groups }))
+    };
+    people.coming.iter().copied().map(of).collect()
+}
