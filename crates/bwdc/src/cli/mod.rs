@@ -9,6 +9,7 @@ mod daemon;
 mod data_file;
 mod demo;
 mod doctor;
+mod history;
 mod init;
 mod last_sync;
 mod log;
@@ -140,6 +141,8 @@ enum Command {
     Daemon(daemon::Arguments),
     /// Show how the last sync of each instance went, and when the next is due.
     Status(status::Arguments),
+    /// Show what earlier runs changed: all, one, or those about somebody or a group.
+    History(history::Arguments),
     /// Show an instance's log, wherever it is kept.
     Log(log::Arguments),
     /// Schedule syncs with cron, systemd, launchd, the Task Scheduler or Kubernetes.
@@ -319,6 +322,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Init(arguments) => init::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Daemon(arguments) => daemon::run(arguments, invocation()?).await.map(done),
         Command::Status(arguments) => status::run(arguments, &invocation()?).await,
+        Command::History(arguments) => history::run(&invocation()?, arguments).await,
         Command::Log(arguments) => log::run(arguments, &invocation()?).await,
         Command::Doctor(arguments) => doctor::run(&given_soon()?, arguments).await,
         Command::Schedule(arguments) => schedule::run(&environment, arguments, &cli.global.setup(), style),

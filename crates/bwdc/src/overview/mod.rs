@@ -1,5 +1,6 @@
-//! Plans, and what waits for an administrator, laid out for people: a value first, then text or Markdown.
+//! Plans, what waits for an administrator, and what earlier runs did, laid out for people: a value first, then text or Markdown.
 
+mod history;
 mod markdown;
 mod pending;
 mod plan;
@@ -8,7 +9,7 @@ mod tests;
 mod text;
 mod words;
 
-pub(crate) use self::words::time;
+pub(crate) use self::words::{local, time};
 
 /// How an overview is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

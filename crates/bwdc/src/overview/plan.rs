@@ -1,6 +1,6 @@
 //! A plan, laid out.
 
-use bwdc_core::organization::changes::{Action, Cause, Code, GroupAction, Warning};
+use bwdc_core::organization::changes::{Action, Cause, Code, GroupAction, Summary, Warning};
 use bwdc_core::organization::document::{Document, Group, Limit, Member, SeatsTotal};
 
 use super::words::{self, counted};
@@ -13,15 +13,15 @@ impl From<&Document> for Overview {
     fn from(plan: &Document) -> Self {
         let mut overview = Self { title: title(plan), facts: facts(plan), ..Self::default() };
         held(plan, &mut overview);
-        overview.add(people(plan, Action::Remove, "People removed", Tone::Danger));
-        overview.add(people(plan, Action::Revoke, "People revoked", Tone::Danger));
+        overview.add(people(plan, Action::Remove));
+        overview.add(people(plan, Action::Revoke));
         overview.add(memberships_lost(plan));
         overview.add(groups_ended(plan));
-        overview.add(people(plan, Action::Restore, "People restored", Tone::Good));
-        overview.add(people(plan, Action::Invite, "People invited", Tone::Good));
-        overview.add(people(plan, Action::Stage, "People added without an invitation", Tone::Good));
-        overview.add(people(plan, Action::Adopt, "Members given an external id", Tone::Good));
-        overview.add(people(plan, Action::Relink, "Members given another external id", Tone::Caution));
+        overview.add(people(plan, Action::Restore));
+        overview.add(people(plan, Action::Invite));
+        overview.add(people(plan, Action::Stage));
+        overview.add(people(plan, Action::Adopt));
+        overview.add(people(plan, Action::Relink));
         overview.add(memberships_gained(plan));
         overview.add(groups_created(plan));
         overview.add(groups_renamed(plan));
@@ -89,7 +89,8 @@ fn held_group(group: &Group) -> Option<Vec<String>> {
     is_held.then(|| vec![group.name.clone(), action, reason(group.cause), group.external_id.clone()])
 }
 
-fn people(plan: &Document, action: Action, title: &str, tone: Tone) -> Section {
+fn people(plan: &Document, action: Action) -> Section {
+    let (title, tone) = words::people(action);
     let people = plan.members.iter().filter(|member| !member.held && member.action == action);
     let rows = people.map(|member| vec![member.email.clone(), why(member), external_id(member)]);
     Section::new(title, tone, PEOPLE).rows(rows)
@@ -178,7 +179,14 @@ pub(super) fn warnings(warnings: &[Warning]) -> Section {
 }
 
 fn totals(plan: &Document) -> Vec<[String; 2]> {
-    let sum = &plan.summary.counts;
+    let mails = plan.warnings.iter().find(|warning| warning.code == Code::MailsSent);
+    let mails = mails.map_or_else(|| "none".to_owned(), |warning| warning.text.clone());
+    let rest = [("Seats", seats(&plan.summary.seats)), ("Mails", mails)];
+    totals_of(&plan.summary.counts).into_iter().chain(rest.map(total)).collect()
+}
+
+/// Changes in numbers.
+pub(super) fn totals_of(sum: &Summary) -> Vec<[String; 2]> {
     let people = listed(&[
         (sum.remove, "removed"),
         (sum.revoke, "revoked"),
@@ -198,18 +206,13 @@ fn totals(plan: &Document) -> Vec<[String; 2]> {
     ]);
     let memberships = listed(&[(sum.leave, "lost"), (sum.join, "gained")]);
     let held = if sum.held == 0 { "nothing".to_owned() } else { counted(sum.held, "change", "changes") };
-    let mails = plan.warnings.iter().find(|warning| warning.code == Code::MailsSent);
-    let mails = mails.map_or_else(|| "none".to_owned(), |warning| warning.text.clone());
-    [
-        ("People", people),
-        ("Groups", groups),
-        ("Memberships", memberships),
-        ("Held back", held),
-        ("Seats", seats(&plan.summary.seats)),
-        ("Mails", mails),
-    ]
-    .map(|(of, number)| [of.to_owned(), number])
-    .into()
+    [("People", people), ("Groups", groups), ("Memberships", memberships), ("Held back", held)]
+        .map(total)
+        .into()
+}
+
+fn total((of, number): (&str, String)) -> [String; 2] {
+    [of.to_owned(), number]
 }
 
 fn listed(counts: &[(usize, &str)]) -> String {

@@ -1,10 +1,14 @@
 //! Words for what happens in an organization, and why.
 
+use bwdc_config::zone;
 use bwdc_core::organization::changes::{Action, Cause, GroupAction};
 use bwdc_core::organization::limits::LimitName;
-use bwdc_core::organization::roster::Basis;
+use bwdc_core::organization::record::{Made, StatusWord};
+use bwdc_core::organization::roster::{Basis, Role};
 use jiff::Timestamp;
 use serde::Serialize;
+
+use super::Tone;
 
 pub(super) fn action(action: Action) -> &'static str {
     match action {
@@ -16,6 +20,49 @@ pub(super) fn action(action: Action) -> &'static str {
         Action::Revoke => "revoke",
         Action::Remove => "remove",
         Action::Wait => "remove after the grace period",
+    }
+}
+
+/// Title of a section about people to whom this happens, and its weight.
+pub(super) fn people(action: Action) -> (&'static str, Tone) {
+    match action {
+        Action::Invite => ("People invited", Tone::Good),
+        Action::Stage => ("People added without an invitation", Tone::Good),
+        Action::Adopt => ("Members given an external id", Tone::Good),
+        Action::Relink => ("Members given another external id", Tone::Caution),
+        Action::Restore => ("People restored", Tone::Good),
+        Action::Revoke => ("People revoked", Tone::Danger),
+        Action::Remove => ("People removed", Tone::Danger),
+        Action::Wait => ("People in grace", Tone::Caution),
+    }
+}
+
+pub(super) fn status(status: StatusWord) -> &'static str {
+    match status {
+        StatusWord::Invited => "invited",
+        StatusWord::Accepted => "accepted",
+        StatusWord::Confirmed => "confirmed",
+        StatusWord::Staged => "not invited yet",
+        StatusWord::Revoked => "revoked",
+        StatusWord::Other => "unknown status",
+    }
+}
+
+pub(super) fn role(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Owner => Some("owner"),
+        Role::Admin => Some("administrator"),
+        Role::User => None,
+        Role::Other => Some("another role"),
+    }
+}
+
+pub(super) fn made(made: Made) -> &'static str {
+    match made {
+        Made::Yes => "",
+        Made::Unclear => "unclear",
+        Made::No => "not made",
+        Made::Held => "held back",
     }
 }
 
@@ -90,6 +137,11 @@ pub(super) fn basis(basis: Basis) -> &'static str {
             "Not verified: the server cannot be read. What the organization has is known from earlier imports."
         }
     }
+}
+
+/// A time in the zone of this machine.
+pub(crate) fn local(time: Timestamp) -> String {
+    time.to_zoned_datetime(zone::local()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// A time in UTC, to the minute.

@@ -7,7 +7,7 @@ use std::path::Path;
 use bwdc_sandbox::{Counted, Fault, Flavour, Injection, Options};
 use serde_json::{Value, json};
 
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, Ran};
 use crate::machine::Machine;
 
 const USERS: &str = "id,email,status\nu1,ann@example.org,\nu2,bob@example.org,\n";
@@ -178,4 +178,204 @@ fn a_history_that_cannot_be_written_is_a_warning() {
     let line = logged.lines().find(|line| line.contains("The history of runs cannot be kept")).unwrap();
     assert!(line.contains("WARN") && line.contains("run="), "{line}");
     assert_eq!(instance.run(&["status"]).ok().err, "");
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {} {}", ran.out, ran.err))
+}
+
+/// A company in which ann leaves, bob moves and a group is renamed.
+fn a_year() -> (Organization, Instance) {
+    let (organization, instance) = company();
+    instance.company(
+        "id,email,status\nu1,ann@example.org,deleted\nu2,bob@example.org,\nu3,eve@example.org,\n",
+        "id,name,members\ng1,Everybody,u2;u3\n",
+    );
+    instance.run(&["sync"]).ok();
+    fs::remove_dir_all(instance.data_folder().join("company")).unwrap();
+    instance.run(&["sync"]).fails(1, &[]);
+    (organization, instance)
+}
+
+#[test]
+fn runs_are_listed_the_latest_first() {
+    let (_organization, mut instance) = a_year();
+    let text = instance.run(&["history"]).ok().out;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["History, the latest run first", "One of them: bwdc history show RUN."],
+        "{text}"
+    );
+    assert!(lines[5].contains("  failed  ") && lines[5].contains("company"), "{text}");
+    assert!(
+        lines[6].contains("  ok  ")
+            && lines[6]
+                .contains("1 removed, 1 invited, 1 group renamed, 1 group updated, 1 membership gained"),
+        "{text}"
+    );
+    assert!(lines[7].contains("2 invited, 1 group created, 2 memberships gained"), "{text}");
+    let listed = json(&instance.run(&["history", "--json"]).ok());
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 3);
+    for run in listed {
+        for key in ["run", "at", "by", "result", "counts"] {
+            assert!(!run[key].is_null(), "{key}: {run}");
+        }
+    }
+    assert_eq!((&listed[0]["result"], &listed[1]["counts"]["remove"]), (&json!("failed"), &json!(1)));
+    let ids = |arguments: &[&str]| -> Vec<String> {
+        let listed = json(&instance.run(&[&["history", "--json"], arguments].concat()).ok());
+        listed.as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ids(&[]);
+    assert_eq!(ids(&["-n", "1"]), all[..1]);
+    assert_eq!(ids(&["--result", "ok"]), all[1..]);
+    assert_eq!(ids(&["--result", "held,failed"]), all[..1]);
+    assert_eq!(ids(&["--since", "1h"]), all);
+    assert!(ids(&["--since", "2999-01-01"]).is_empty());
+    let at = listed[1]["at"].as_str().unwrap();
+    assert_eq!(ids(&["--since", at]), all[..2]);
+    // It is the run that `status` and the log name.
+    let status = json(&instance.run(&["status", "--json"]).fails(1, &[]));
+    assert_eq!(status["instances"][0]["lastRun"]["run"], listed[0]["run"]);
+    for key in ["at", "by", "result", "exit", "durationSeconds", "message"] {
+        assert_eq!(status["instances"][0]["lastRun"][key], listed[0][key], "{key}");
+    }
+    let response = json(&instance.run(&["history", "--response"]).ok());
+    assert_eq!((&response["success"], response["data"].as_array().unwrap().len()), (&json!(true), 3));
+    instance.set_env("TZ", "Pacific/Kiritimati");
+    assert!(instance.run(&["history"]).ok().out.contains(" +14"));
+}
+
+#[test]
+fn a_run_is_shown_with_before_and_after() {
+    let (_organization, instance) = a_year();
+    let listed = json(&instance.run(&["history", "--json"]).ok());
+    let id = listed[1]["run"].as_str().unwrap();
+    let shown = json(&instance.run(&["history", "show", &id[..8], "--json"]).ok());
+    assert_eq!((&shown["run"], &shown["object"]), (&json!(id), &json!("run")));
+    for entry in shown["members"].as_array().unwrap().iter().chain(shown["groups"].as_array().unwrap()) {
+        assert!(entry.get("before").is_some() && entry.get("after").is_some(), "{entry}");
+    }
+    let group = &shown["groups"][0];
+    assert_eq!((&group["before"]["name"], &group["after"]["name"]), (&json!("Staff"), &json!("Everybody")));
+    assert_eq!((&group["before"]["members"], &group["after"]["members"]), (&json!(2), &json!(2)));
+    let text = instance.run(&["history", "show", id]).ok().out;
+    for words in [
+        &format!("Run {id}: ok"),
+        "bwdc sync by unknown, began ",
+        "People removed (1)",
+        "  ann@example.org  deleted in the directory  u1           invited, in Staff",
+        "People invited (1)",
+        "  eve@example.org  new in the directory  u3                   invited",
+        "Memberships gained (1)",
+        "  Everybody  eve@example.org  as in the directory",
+        "  Everybody  update  as in the directory  g1           Staff, 2 members  Everybody, 2 members",
+        "  People       1 removed, 1 invited, 1 unchanged",
+    ] {
+        assert!(text.contains(words), "{words} is missing: {text}");
+    }
+    let failed = listed[0]["run"].as_str().unwrap();
+    let text = instance.run(&["history", "show", failed]).ok().out;
+    assert!(text.contains("exit 1.") && text.contains("company"), "{text}");
+    instance.run(&["history", "show", "zzz"]).fails(1, &["has no run zzz", "bwdc history -n 1000"]);
+    instance.run(&["history", "show"]).fails(1, &["missing required argument 'run'"]);
+    instance.run(&["history", "Human", "Resources"]).fails(1, &["more than one name", "in quotes"]);
+    instance.run(&["history", "--since", "soon"]).fails(1, &["it must be a time such as 12h, 7d"]);
+    instance.run(&["history", "--result", "bad"]).fails(1, &["it must be ok, left-out"]);
+}
+
+#[test]
+fn somebody_or_a_group_is_found_in_all_runs() {
+    let (_organization, instance) = a_year();
+    let text = instance.run(&["history", "ANN@example.org"]).ok().out;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "Changes to ANN@example.org, the latest first");
+    assert!(
+        lines[4].contains("remove ann@example.org  deleted in the directory  invited, in Staff"),
+        "{text}"
+    );
+    assert!(
+        lines[5].contains("invite ann@example.org  new in the directory") || lines[6].contains("invite"),
+        "{text}"
+    );
+    assert!(text.contains("join Staff"), "{text}");
+    let found = |who: &str| json(&instance.run(&["history", who, "--json"]).ok()).as_array().unwrap().len();
+    let counts = ["u1", "u3", "bob@example.org", "Staff", "everybody", "g1", "nobody@example.org"].map(found);
+    assert_eq!(counts, [2, 1, 1, 2, 1, 2, 0]);
+    let text = instance.run(&["history", "Everybody"]).ok().out;
+    assert!(text.contains("update Everybody") && text.contains("Staff, 2 members"), "{text}");
+    let listed = json(&instance.run(&["history", "--json"]).ok());
+    let id = listed[0]["run"].as_str().unwrap();
+    let ran = instance.run(&["history", id]).ok();
+    assert!(ran.out.contains(&format!("No run that is kept was about {id}.")), "{}", ran.out);
+    assert!(ran.err.contains(&format!("bwdc history show {id}")), "{}", ran.err);
+}
+
+#[test]
+fn without_runs_there_is_nothing_to_show() {
+    let instance = Instance::empty();
+    let text = instance.run(&["history"]).ok().out;
+    assert!(text.starts_with("No runs are kept."), "{text}");
+    assert_eq!(json(&instance.run(&["history", "--json"]).ok()), json!([]));
+    assert!(!instance.data_folder().join("history").exists());
+    assert_eq!(json(&instance.run(&["history", "ann@example.org", "--json"]).ok()), json!([]));
+}
+
+#[test]
+fn files_that_are_no_runs_are_told_and_skipped() {
+    let (_organization, instance) = company();
+    fs::write(instance.data_folder().join("history").join("notes\u{1b}.txt"), "x").unwrap();
+    let ran = instance.run(&["history", "--json"]).ok();
+    assert_eq!(json(&ran).as_array().unwrap().len(), 1);
+    assert!(ran.err.contains("notes\\u{1b}.txt is left out of the history: its name is not"), "{}", ran.err);
+    instance.run(&["sync"]).ok();
+}
+
+#[test]
+fn a_run_under_way_is_running_and_one_that_was_killed_is_cut_off() {
+    let (organization, instance) = company();
+    instance.company("id,email,status\nu1,ann@example.org,deleted\nu2,bob@example.org,\n", GROUPS);
+    let fault = Fault::AnsweredLater(60_000);
+    organization.sandbox.inject(Injection { at: 1, counted: Counted::Changes, fault });
+    let mut instance = instance;
+    instance.set_env("BWDC_RETRY_SECONDS", "60");
+    let mut child = instance.spawn(&["sync"]);
+    let started = std::time::Instant::now();
+    let latest = |result: &str| {
+        let listed = json(&instance.run(&["history", "--json", "--result", result]).ok());
+        listed.as_array().unwrap().first().cloned()
+    };
+    let running = loop {
+        if let Some(run) = latest("running") {
+            break run;
+        }
+        assert!(started.elapsed().as_secs() < 60);
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let cut = latest("cut-off").unwrap();
+    assert_eq!(cut["run"], running["run"]);
+    let status = json(&instance.run(&["status", "--json"]).fails(1, &[]));
+    assert_eq!(status["instances"][0]["lastRun"]["run"], cut["run"]);
+    let text = instance.run(&["history", "show", cut["run"].as_str().unwrap()]).ok().out;
+    assert!(text.contains(": cut off\n") && text.contains("Unclear: people (1)"), "{text}");
+}
+
+#[test]
+fn of_several_instances_each_is_named() {
+    let organizations = [(); 2].map(|()| Organization::start(Options::default()));
+    let mut machine = Machine::new();
+    for (name, organization) in ["a", "b"].iter().zip(&organizations) {
+        machine.add(name, organization, &format!("{name},{name}@example.org,\n"), "");
+    }
+    machine.toml("[instance.a]\nfolder = \"a\"\n[instance.b]\nfolder = \"b\"\n");
+    machine.run(&["sync", "--instance", "a"]).ok();
+    let told = json(&machine.run(&["history", "--all", "--json"]).ok());
+    assert_eq!(told["data"][0]["instance"], "a");
+    let lengths = [0, 1].map(|at| told["data"][at]["data"].as_array().unwrap().len());
+    assert_eq!(lengths, [1, 0]);
+    let text = machine.run(&["history", "--all"]).ok().out;
+    assert!(text.contains("a: History") && text.contains("b: No runs are kept."), "{text}");
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::file::Unreadable;
 use self::name::{RunFile, Worth};
+pub use self::who::Sought;
 use crate::DataFile;
 use crate::files::{cannot, make_folder, remove_left_behind, write_atomically};
 use crate::lock::RunLock;
@@ -280,8 +281,7 @@ impl History {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn about(&self, who: &str, filter: &Filter) -> Result<Found<(Head, Vec<Entry>)>> {
-        let sought = who::Sought::new(who);
+    pub fn about(&self, sought: &Sought, filter: &Filter) -> Result<Found<(Head, Vec<Entry>)>> {
         self.each(
             filter,
             |path| file::entries(path, |line| sought.may_be_in(line)),

@@ -190,7 +190,7 @@ fn somebody_is_found_by_whatever_was_known_before_or_after() {
     let (_folder, history) = folder();
     history.end(&kept("r0", 0, Exit::Success, Some(record(Made::Yes)))).unwrap();
     let found = |who: &str| {
-        let found = history.about(who, &Filter::default()).unwrap().runs;
+        let found = history.about(&Sought::new(who), &Filter::default()).unwrap().runs;
         found.into_iter().flat_map(|(_, entries)| entries).collect::<Vec<_>>()
     };
     let (member, group) = (Entry::Member(removal(Made::Yes)), Entry::Group(group(Made::Yes)));
@@ -241,7 +241,7 @@ fn damaged_and_foreign_files_are_told_and_skipped() {
     }
     let error = history.run("r0").unwrap_err();
     assert!(error.message.contains("it has 0 changes instead of 2"), "{error}");
-    assert_eq!(history.about("u1", &Filter::default()).unwrap().skipped.len(), 6);
+    assert_eq!(history.about(&Sought::new("u1"), &Filter::default()).unwrap().skipped.len(), 6);
     // None of them keeps a run from being kept.
     history.end(&kept("r2", 2, Exit::Success, Some(record(Made::Yes)))).unwrap();
     assert!(place("notes.txt").exists() && !place(".bwdc-1.tmp").exists());

@@ -5,14 +5,16 @@ use bwdc_core::organization::record::{GroupEntry, GroupMember, GroupState, Membe
 use super::Entry;
 
 /// An address, an id or a name that is looked for. Case makes no difference.
-pub(super) struct Sought {
+#[derive(Clone, Debug)]
+pub struct Sought {
     text: String,
     /// As it stands in a line.
     written: String,
 }
 
 impl Sought {
-    pub(super) fn new(who: &str) -> Self {
+    /// What somebody typed.
+    pub fn new(who: &str) -> Self {
         let text = who.trim().to_lowercase();
         let written = serde_json::Value::from(text.as_str()).to_string();
         Self { text, written }
@@ -31,6 +33,18 @@ impl Sought {
         }
     }
 
+    /// Whether a group itself is it, before or after.
+    pub fn is_group(&self, GroupEntry { group_id, before, after, .. }: &GroupEntry) -> bool {
+        let is_in_state =
+            |GroupState { name, external_id, .. }: &GroupState| self.is(name) || self.is(external_id);
+        self.is_some(group_id.as_ref()) || before.iter().chain(after).any(is_in_state)
+    }
+
+    /// Whether somebody in a group is it.
+    pub fn is_member(&self, GroupMember { email, external_id }: &GroupMember) -> bool {
+        self.is(email) || self.is_some(external_id.as_ref())
+    }
+
     fn is_in_member(&self, MemberEntry { member_id, before, after, .. }: &MemberEntry) -> bool {
         let is_in_state = |MemberState { email, external_id, groups, .. }: &MemberState| {
             self.is(email)
@@ -41,15 +55,8 @@ impl Sought {
     }
 
     fn is_in_group(&self, entry: &GroupEntry) -> bool {
-        let is_in_state =
-            |GroupState { name, external_id, .. }: &GroupState| self.is(name) || self.is(external_id);
         let members = [&entry.join, &entry.leave, &entry.held_join, &entry.held_leave];
-        let is_member = |GroupMember { email, external_id }: &GroupMember| {
-            self.is(email) || self.is_some(external_id.as_ref())
-        };
-        self.is_some(entry.group_id.as_ref())
-            || entry.before.iter().chain(&entry.after).any(is_in_state)
-            || members.into_iter().flatten().any(is_member)
+        self.is_group(entry) || members.into_iter().flatten().any(|member| self.is_member(member))
     }
 
     fn is(&self, text: &str) -> bool {

@@ -184,7 +184,7 @@ fn of_run(run: &Run, now: Timestamp) -> String {
 }
 
 /// What the files say. One that seems to be cut off may just be about to tell its end.
-async fn look(folder: &Path) -> Result<(Runs, Option<String>)> {
+pub(in crate::cli) async fn look(folder: &Path) -> Result<(Runs, Option<String>)> {
     const TIMES: usize = 5;
     const MEANWHILE: Duration = Duration::from_millis(100);
     for _ in 1..TIMES {

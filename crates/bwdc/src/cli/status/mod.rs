@@ -3,6 +3,8 @@
 mod daemon;
 mod instances;
 
+pub(super) use self::instances::look;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Invocation;
 use super::daemon::home;
 use super::which::{Which, Wish};
+use crate::overview::local as shown;
 use crate::ui::{self, Answer};
 use bwdc_config::zone;
 use bwdc_core::error::{Exit, Result};
@@ -66,11 +69,6 @@ fn of_daemon(status: &DaemonStatus, form: Form) -> Result<(Answer, Exit)> {
         }
     };
     Ok((answer, exit))
-}
-
-/// In local time.
-fn shown(time: Timestamp) -> String {
-    time.to_zoned_datetime(zone::local()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// Days and hours, hours and minutes, minutes and seconds.
