@@ -86,8 +86,12 @@ impl Scene {
     }
 
     fn keeps_no_secret(&self) {
-        for entry in fs::read_dir(self.instance.data_folder()).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let folder = self.instance.data_folder();
+        let history = fs::read_dir(folder.join("history")).into_iter().flatten();
+        let paths = fs::read_dir(&folder).unwrap().chain(history).map(|entry| entry.unwrap().path());
+        let paths = paths.filter(|path| path.is_file());
+        for path in paths {
+            let text = fs::read_to_string(path).unwrap();
             assert!(!text.contains(&self.key()) && !text.contains(PASSWORD));
         }
     }
