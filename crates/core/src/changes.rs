@@ -127,6 +127,7 @@ impl Changes {
             external_id: slot.after.clone().or_else(|| slot.before.clone()),
         };
         let reason = match kind {
+            _ if change.cause == Cause::Undo => change.cause.reason(),
             ChangeKind::Adopt => "a member with this address had no external id",
             ChangeKind::Relink => "has another id in the directory (sync.relink)",
             _ => change.cause.reason(),
@@ -156,8 +157,18 @@ impl Cause {
 
 fn group_told(group: &GroupChange) -> ImportChange {
     let (kind, reason) = match group.action {
+        GroupAction::Create if group.cause == Cause::Undo => (
+            ChangeKind::GroupCreate,
+            format!("{}, with {} member(s)", group.cause.reason(), group.join.len()),
+        ),
         GroupAction::Create => (ChangeKind::GroupCreate, format!("new, with {} member(s)", group.join.len())),
         GroupAction::Rename | GroupAction::Update => (ChangeKind::GroupChange, difference(group)),
+        GroupAction::Empty if group.cause == Cause::Undo => {
+            (ChangeKind::GroupChange, group.cause.reason().to_owned())
+        }
+        GroupAction::Delete if group.cause == Cause::Undo => {
+            (ChangeKind::GroupDelete, group.cause.reason().to_owned())
+        }
         GroupAction::Empty => {
             (ChangeKind::GroupChange, "no longer in the directory, so it was emptied".to_owned())
         }

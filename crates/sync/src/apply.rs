@@ -10,18 +10,19 @@ use bwdc_core::organization::changes::Stopped;
 use bwdc_core::organization::ledger::Effect;
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
-use bwdc_core::organization::{Ledger, Step, requests};
+use bwdc_core::organization::{Ledger, Moment, Step, requests};
 use bwdc_core::plan::ImportSummary;
-use bwdc_store::{LastImport, Memory as _, RunLock, iso, runs};
+use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look};
 use crate::history::RunHistory;
 use crate::job::SyncJob;
+use crate::ledger::LedgerFiles;
 use crate::lines;
 use crate::open::{Opened, files};
-use crate::organization::FailedCall;
+use crate::organization::{FailedCall, OpenOrganization};
 use crate::outcome::{SyncOutcome, held, notes};
 use crate::plan::{Decided, View, decided, permitted, ready};
 use crate::read::ReadPurpose;
@@ -31,9 +32,6 @@ use crate::under_way::{self, ImportEnd};
 /// Time between two stores of the ledger while single calls follow each other: its journal has them all, and what was done shows in
 /// the organization.
 const STORE_EVERY: Duration = Duration::from_secs(1);
-
-/// Longest pause between two looks at an organization that may be changing.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Reads, decides, checks, sends and keeps what the next run needs.
 pub(crate) async fn sync(
@@ -88,10 +86,14 @@ pub(crate) async fn carry_out(
     let Decision { known, changes } = &decided.decision;
     let steps: Arc<[Step]> = requests(&known.question(), changes).into();
     let mut done = if steps.is_empty() { Vec::new() } else { changes.told() };
-    let ledger = match send(&mut decided, history, &steps).await {
+    // Nobody asks the question of before again.
+    let before = std::mem::take(&mut decided.decision.known.ledger);
+    let ledger = match decided.sending(history).send(before, &steps).await {
         Ok(ledger) => ledger,
         Err(unsent) => {
             let acknowledged = steps.get(..unsent.acknowledged).unwrap_or_default();
+            let unsent =
+                unsent.explained(steps.len(), "before it were carried out; the next run goes on from there");
             let clear = outcome_of(&mut decided, unsent).await;
             let ledger = clear.inspect_err(|_| {
                 // No later run tells them: for it they are done.
@@ -131,11 +133,25 @@ fn warn_of(opened: &[Opened<'_>], notes: &[Note]) {
 }
 
 /// A request that failed, and the ledger of what was done before.
-struct Unsent {
-    failed: FailedCall,
-    ledger: Option<Ledger>,
+pub(crate) struct Unsent {
+    pub(crate) failed: FailedCall,
+    pub(crate) ledger: Option<Ledger>,
     /// Number of requests before it, which were carried out.
-    acknowledged: usize,
+    pub(crate) acknowledged: usize,
+}
+
+impl Unsent {
+    /// Says which of several requests it was, and how it goes on.
+    pub(crate) fn explained(mut self, count: usize, further: &str) -> Self {
+        if count > 1 {
+            let (number, before) = (self.acknowledged + 1, self.acknowledged);
+            self.failed.error = self
+                .failed
+                .error
+                .while_doing(format!("Request {number} of {count} failed (the {before} {further})"));
+        }
+        self
+    }
 }
 
 impl From<Error> for Unsent {
@@ -144,44 +160,54 @@ impl From<Error> for Unsent {
     }
 }
 
-/// Sends the requests. The ledger has each on the disk before the first is sent, and what came of it after each.
-async fn send(
-    decided: &mut Decided<'_>,
-    history: &RunHistory<'_>,
-    steps: &Arc<[Step]>,
-) -> std::result::Result<Ledger, Unsent> {
-    let Decided { decision, ledgers, organization, opened, .. } = decided;
-    let files = files(opened);
-    let now = decision.known.now;
-    // Nobody asks the question of before again.
-    let ledger = std::mem::take(&mut decision.known.ledger);
-    if steps.is_empty() {
-        return Ok(ledger);
+impl<'a> Decided<'a> {
+    fn sending<'b>(&'b mut self, history: &'b RunHistory<'b>) -> Sending<'b, 'a> {
+        let Self { decision, ledgers, organization, opened, .. } = self;
+        Sending { organization, ledgers, files: files(opened), history, now: decision.known.now }
     }
-    let mut ledger = ledgers.store(ledger.begun(steps, now))?;
-    let mut stored = Instant::now();
-    history.begins(steps);
-    under_way::begin(&files)?;
-    for (step, number) in steps.iter().zip(1..) {
-        let sent = organization.send(&step.call).await;
-        if let Err(FailedCall { error, ended }) = sent {
-            history.failed(&step.call, ended);
-            let ledger = Some(ledgers.store(ledger)?);
-            under_way::failed(&files, ended)?;
-            return Err(Unsent {
-                failed: FailedCall { error: explained(error, number, steps.len()), ended },
-                ledger,
-                acknowledged: number - 1,
-            });
+}
+
+/// Where requests go, and where it is written down what came of them.
+pub(crate) struct Sending<'b, 'a> {
+    pub(crate) organization: &'b mut OpenOrganization<'a>,
+    pub(crate) ledgers: &'b mut LedgerFiles<'a>,
+    pub(crate) files: Vec<&'a DataFile>,
+    pub(crate) history: &'b RunHistory<'b>,
+    /// Time of the run.
+    pub(crate) now: Moment,
+}
+
+impl Sending<'_, '_> {
+    /// Sends the requests. The ledger has each on the disk before the first is sent, and what came of it after each.
+    pub(crate) async fn send(
+        self,
+        ledger: Ledger,
+        steps: &Arc<[Step]>,
+    ) -> std::result::Result<Ledger, Unsent> {
+        let Self { organization, ledgers, files, history, now } = self;
+        if steps.is_empty() {
+            return Ok(ledger);
         }
-        history.acknowledged(number);
-        ledger = ledger.after(step, now);
-        if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-            ledger = ledgers.store(ledger)?;
-            stored = Instant::now();
+        let mut ledger = ledgers.store(ledger.begun(steps, now))?;
+        let mut stored = Instant::now();
+        history.begins(steps);
+        under_way::begin(&files)?;
+        for (step, number) in steps.iter().zip(1..) {
+            if let Err(failed) = organization.send(&step.call).await {
+                history.failed(&step.call, failed.ended);
+                let ledger = Some(ledgers.store(ledger)?);
+                under_way::failed(&files, failed.ended)?;
+                return Err(Unsent { failed, ledger, acknowledged: number - 1 });
+            }
+            history.acknowledged(number);
+            ledger = ledger.after(step, now);
+            if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
+                ledger = ledgers.store(ledger)?;
+                stored = Instant::now();
+            }
         }
+        Ok(ledger)
     }
-    Ok(ledger)
 }
 
 /// What became of a request whose answer was lost: the organization is read until it is as planned. The ledger, if it is; the error, if
@@ -195,7 +221,7 @@ async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger>
     tracing::warn!("{error}: the organization is read until it is clear what was done");
     let begun = Instant::now();
     while begun.elapsed() < quiet {
-        tokio::time::sleep((quiet / 10).min(LOOK_EVERY)).await;
+        tokio::time::sleep(under_way::pause(quiet)).await;
         // A server that is still busy may not answer: it is asked again.
         let Ok(decision) = decided.again(&ledger).await else { continue };
         if requests(&decision.known.question(), &decision.changes).is_empty() {
@@ -225,18 +251,8 @@ fn is_among(change: &ImportChange, steps: &[Step]) -> bool {
     steps.iter().flat_map(|step| &step.effects).any(is_it)
 }
 
-fn explained(error: Error, number: usize, count: usize) -> Error {
-    if count == 1 {
-        return error;
-    }
-    error.while_doing(format!(
-        "Request {number} of {count} failed (the {} before it were carried out; the next run goes on from there)",
-        number - 1
-    ))
-}
-
 /// Size of what was sent.
-fn sent(steps: &[Step]) -> ImportSummary {
+pub(crate) fn sent(steps: &[Step]) -> ImportSummary {
     let mut sum = ImportSummary::default();
     for Step { call, .. } in steps {
         match call {

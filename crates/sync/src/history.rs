@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::job::SyncJob;
+use crate::organization::OpenOrganization;
 use crate::plan::Decided;
 use crate::under_way::ImportEnd;
 
@@ -24,6 +25,8 @@ pub(crate) struct RunHistory<'a> {
     /// Beginning of the run.
     pub(crate) at: Timestamp,
     pub(crate) command: RunCommand,
+    /// Run that this one undoes.
+    undoes: Option<String>,
     state: Mutex<State>,
 }
 
@@ -67,7 +70,12 @@ enum Told {
 impl<'a> RunHistory<'a> {
     /// Nothing is known yet but that it begins now.
     pub(crate) fn new(job: &'a SyncJob, run: String, command: RunCommand) -> Self {
-        Self { job, run, at: Timestamp::now(), command, state: Mutex::default() }
+        Self { job, run, at: Timestamp::now(), command, undoes: None, state: Mutex::default() }
+    }
+
+    /// An undo of a run.
+    pub(crate) fn undoing(job: &'a SyncJob, run: String, undone: String) -> Self {
+        Self { undoes: Some(undone), ..Self::new(job, run, RunCommand::Undo) }
     }
 
     /// Beginning of the run in a folder.
@@ -78,7 +86,11 @@ impl<'a> RunHistory<'a> {
     /// Notes what the run is about to change.
     pub(crate) fn decided(&self, decided: &Decided<'_>) {
         let Decided { decision, organization, .. } = decided;
-        let record = RunRecord::of(&decision.known.question(), &decision.changes);
+        self.is_about(organization, RunRecord::of(&decision.known.question(), &decision.changes));
+    }
+
+    /// Notes to which organization the run goes, and what it is about to change there.
+    pub(crate) fn is_about(&self, organization: &OpenOrganization<'_>, record: RunRecord) {
         let target = RunTarget {
             organization: organization.account.organization_id.clone(),
             server: organization.api_url.clone(),
@@ -120,7 +132,7 @@ impl<'a> RunHistory<'a> {
     }
 
     /// What was made by now.
-    fn record(&self) -> Option<RunRecord> {
+    pub(crate) fn record(&self) -> Option<RunRecord> {
         let state = self.state();
         let record = state.matter.as_ref()?.record.clone();
         let (acknowledged, rest) = state.steps.split_at(state.acknowledged.min(state.steps.len()));
@@ -144,7 +156,8 @@ impl<'a> RunHistory<'a> {
             if !context.file.folder().is_dir() {
                 continue;
             }
-            let head = Head { target: target.clone(), ..Head::of(&run(context), &self.run, self.command) };
+            let (target, undoes) = (target.clone(), self.undoes.clone());
+            let head = Head { target, undoes, ..Head::of(&run(context), &self.run, self.command) };
             let kept = KeptRun::new(head, record.cloned());
             if let Err(error) = write(&History::of(&context.file), &kept) {
                 self.cannot(context, &error.to_string());

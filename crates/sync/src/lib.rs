@@ -26,6 +26,7 @@ pub mod rivals;
 mod run;
 pub mod session;
 mod under_way;
+mod undo;
 mod watch;
 
 pub use context::Context;
@@ -38,4 +39,5 @@ pub use plan::rehearse;
 pub use planned::{Approved, Planned, approve, plan};
 pub use read::ReadPurpose;
 pub use run::{longest, worst};
+pub use undo::{PlannedUndo, UndoOrder, plan_undo};
 pub use watch::{Nobody, Watch};

@@ -8,7 +8,7 @@ use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::organization::changes::{Changes, Code, Stopped, Warning};
 use bwdc_core::organization::limits::LimitName;
-use bwdc_core::organization::pending::HeldByLimit;
+use bwdc_core::organization::pending::{HeldByLimit, Pending};
 use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_core::prepare::{BadRecord, Fate};
 use bwdc_store::runs::RunCounts;
@@ -160,20 +160,28 @@ pub(crate) fn held(decision: &Decision) -> Option<Error> {
         return None;
     }
     let pending = decision.pending();
-    let tripped: Vec<String> = pending.held.iter().map(tripped).collect();
-    let (rest, what) = match decision.changes.stopped {
-        Stopped::Yes => ("Nothing was sent.", "it"),
-        Stopped::No => ("Everything else was done.", "what is held back"),
+    let what = match decision.changes.stopped {
+        Stopped::Yes => "it",
+        Stopped::No => "what is held back",
     };
     let removals = pending.held.iter().find(|held| held.limit == LimitName::Removals);
     let number = removals.map_or(String::new(), |held| {
         format!(" (or, only the people who leave: bwdc sync --allow-removals {})", held.held.people.len())
     });
-    let error = Error::new(format!("{}\n{rest}", tripped.join("\n"))).exit(Exit::Blocked);
-    Some(error.hint(format!(
+    Some(exceeded(&pending, decision.changes.stopped).hint(format!(
         "Look at {what}: bwdc plan. If the directory is right, let it through once: bwdc approve{number}. Else check the search \
          base, the filters, the account's rights and the server."
     )))
+}
+
+/// The limits that are exceeded, and what they hold back, by name.
+pub(crate) fn exceeded(pending: &Pending, stopped: Stopped) -> Error {
+    let tripped: Vec<String> = pending.held.iter().map(tripped).collect();
+    let rest = match stopped {
+        Stopped::Yes => "Nothing was sent.",
+        Stopped::No => "Everything else was done.",
+    };
+    Error::new(format!("{}\n{rest}", tripped.join("\n"))).exit(Exit::Blocked)
 }
 
 fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String {

@@ -152,7 +152,7 @@ fn with_addresses(mut prepared: Prepared, ledger: &Ledger) -> Prepared {
 }
 
 /// Settings about the organization, which all directories of a merge agree in; who is protected is joined.
-fn settings(opened: &[Opened<'_>], allow_removals: Option<usize>) -> Settings {
+pub(crate) fn settings(opened: &[Opened<'_>], allow_removals: Option<usize>) -> Settings {
     let Some(first) = of_people(opened) else { return Settings::default() };
     let mut settings = Settings { allow_removals, ..first.instance.organization.clone() };
     for other in opened {

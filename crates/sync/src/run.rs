@@ -17,7 +17,8 @@ use crate::job::SyncJob;
 use crate::lines::{logged, span};
 use crate::outcome::{Report, Reportable as _, SyncOutcome};
 use crate::read::ReadPurpose;
-use crate::{apply, plan, planned};
+use crate::undo::{PlannedUndo, UndoOrder};
+use crate::{apply, plan, planned, undo};
 
 /// For how long a sync may run where nobody says otherwise; as the daemon's.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -79,6 +80,19 @@ impl SyncJob {
     ) -> Report<SyncOutcome> {
         let history = RunHistory::new(self, run, RunCommand::Apply);
         self.run(&history, permit, planned::apply(self, &history, plan), cut_off).await
+    }
+
+    /// Undoes a run as was shown, if there is a permit for it. The rest as for [`Self::sync`].
+    pub async fn undo(
+        &self,
+        run: String,
+        permit: Result<()>,
+        order: &UndoOrder,
+        shown: &PlannedUndo,
+        cut_off: impl Future<Output = Error>,
+    ) -> Report<SyncOutcome> {
+        let history = RunHistory::undoing(self, run, shown.head.run.clone());
+        self.run(&history, permit, undo::undo(self, &history, order, shown), cut_off).await
     }
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.

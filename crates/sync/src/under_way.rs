@@ -13,6 +13,8 @@ use bwdc_store::{DataFile, Memory as _};
 /// How long a server is given to come to the end of an import that nobody waits for any more, in times of what one request is tried
 /// for: two minutes, unless BWDC_RETRY_SECONDS says otherwise.
 const TIMES: u32 = 2;
+/// Longest pause between two looks at an organization that may be changing.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 const USUAL_RETRY: Duration = Duration::from_secs(60);
 
 /// How it ended.
@@ -46,6 +48,11 @@ pub(crate) async fn wait(context: &Context, begun: Option<Timestamp>) -> Result<
 pub(crate) fn quiet(context: &Context) -> Result<Duration> {
     let retry = context.environment.network()?.retry_for.unwrap_or(USUAL_RETRY);
     Ok(retry.saturating_mul(TIMES))
+}
+
+/// Pause between two looks at an organization that may be changing, of this time in all.
+pub(crate) fn pause(quiet: Duration) -> Duration {
+    (quiet / 10).min(LOOK_EVERY)
 }
 
 /// What is left of the time that the server is given. A time in the future is a clock that was set back, and says nothing.

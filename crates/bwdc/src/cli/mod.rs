@@ -31,6 +31,7 @@ mod status;
 mod sync;
 mod test;
 mod timetable;
+mod undo;
 mod update;
 mod usage;
 mod which;
@@ -143,6 +144,8 @@ enum Command {
     Status(status::Arguments),
     /// Show what earlier runs changed: all, one, or those about somebody or a group.
     History(history::Arguments),
+    /// Undo a run: bring back the members, groups and memberships that it changed.
+    Undo(undo::Arguments),
     /// Show an instance's log, wherever it is kept.
     Log(log::Arguments),
     /// Schedule syncs with cron, systemd, launchd, the Task Scheduler or Kubernetes.
@@ -308,6 +311,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Apply(arguments) => apply::run(&invocation()?, arguments).await,
         Command::Pending(arguments) => pending::run(&invocation()?, arguments).await,
         Command::Approve(arguments) => approve::run(&invocation()?, arguments, interaction).await,
+        Command::Undo(arguments) => undo::run(&invocation()?, arguments, interaction).await,
         Command::LastSync(arguments) => last_sync::run(&invocation()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
         Command::Config(arguments) => config::run(&invocation()?, &arguments, interaction).await.map(done),

@@ -58,6 +58,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         Command::Pending(arguments) => arguments.which.all_contexts(invocation),
         Command::Approve(arguments) => arguments.which.all_contexts(invocation),
         Command::History(arguments) => arguments.which.all_contexts(invocation),
+        Command::Undo(arguments) => arguments.which.all_contexts(invocation),
         Command::LastSync(arguments) => arguments.which.all_contexts(invocation),
         Command::Doctor(arguments) => arguments.which.all_contexts(invocation),
         Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(invocation),

@@ -7,6 +7,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod text;
+mod undo;
 mod words;
 
 pub(crate) use self::words::{local, time};

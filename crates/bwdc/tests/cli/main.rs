@@ -45,5 +45,6 @@ mod secrets;
 mod server;
 mod state;
 mod status;
+mod undo;
 mod which;
 mod worlds;

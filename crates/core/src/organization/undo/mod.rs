@@ -82,6 +82,13 @@ impl Undo {
     }
 }
 
+impl Undo {
+    /// Whether anybody comes back who is protected then.
+    pub fn protects_anybody(&self) -> bool {
+        !self.changes.protections.is_empty()
+    }
+}
+
 /// Groups whose memberships must be read to undo a run.
 pub fn to_read(record: &RunRecord, roster: &Roster, settings: &Settings) -> Vec<GroupId> {
     let made = record.groups.iter().filter(|entry| is_made(entry.made));

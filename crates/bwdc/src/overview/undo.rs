@@ -1,0 +1,55 @@
+//! An undo, laid out: what it would change as in a plan, what stays as it is, and what cannot come back.
+
+use bwdc_sync::PlannedUndo;
+
+use super::{Overview, Section, Tone, words};
+
+impl From<&PlannedUndo> for Overview {
+    fn from(undo: &PlannedUndo) -> Self {
+        let plan = Self::from(&undo.document);
+        let mut overview = Self { title: title(undo), facts: facts(undo), ..plan };
+        for section in &mut overview.sections {
+            // An approval is for a sync.
+            section.lead = None;
+        }
+        let left = undo.left.iter().flat_map(|(why, subjects)| subjects.iter().map(|one| (one, why.text())));
+        overview.add(section("Left as it is", &["Who or what", "Reason"], left));
+        let lost =
+            undo.lost.iter().flat_map(|(what, subjects)| subjects.iter().map(|one| (one, what.text())));
+        overview.add(section("Does not come back as before", &["Who or what", "What is different"], lost));
+        overview
+    }
+}
+
+fn title(PlannedUndo { head, document, .. }: &PlannedUndo) -> String {
+    let organization = &document.organization;
+    format!("Undo of the run {} in organization {} on {}", head.run, organization.id, organization.server)
+}
+
+fn facts(undo: &PlannedUndo) -> Vec<String> {
+    let PlannedUndo { head, document, back, protected_until, .. } = undo;
+    let time = words::time(&head.at.to_string());
+    let mut facts =
+        vec![format!("{} The run was a {} at {time}.", words::basis(document.basis), head.command.word())];
+    match back {
+        0 => {}
+        1 => facts.push("One change of the run is undone already.".to_owned()),
+        _ => facts.push(format!("{back} changes of the run are undone already.")),
+    }
+    if let Some(until) = protected_until {
+        facts.push(format!("Whoever comes back is protected until {}.", words::time(until)));
+    }
+    if undo.is_empty() {
+        facts.push("Nothing to do.".to_owned());
+    }
+    facts
+}
+
+fn section<'a>(
+    title: &str,
+    columns: &'static [&'static str],
+    named: impl Iterator<Item = (&'a String, &'static str)>,
+) -> Section {
+    Section::new(title, Tone::Caution, columns)
+        .rows(named.map(|(subject, text)| vec![subject.clone(), text.to_owned()]))
+}
