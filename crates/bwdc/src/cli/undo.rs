@@ -102,12 +102,20 @@ async fn undo(
 ) -> Result<(Answer, Exit)> {
     let judgement = sync::judgement(std::slice::from_ref(job), invocation).await;
     let permit = judgement.permit(job);
-    let report = job.undo(report::new_run(), permit, order, planned, sync::asked_to_end()).await;
+    let report = job.undo(report::new_run(), permit, order, planned, asked_to_end(&planned.head.run)).await;
     let run = report.run.clone();
     if report.result.is_ok() {
         ui::progress(&afterwards(planned, &run), invocation.style);
     }
     sync::told("Undone.", report, invocation.style)
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn asked_to_end(run: &str) -> Error {
+    sync::asked_to_end().await;
+    Error::new("The undo was stopped before it was done.").hint(format!(
+        "To finish it, run it again: bwdc undo {run}. What is undone already is not done twice."
+    ))
 }
 
 /// What the next sync will make of it.

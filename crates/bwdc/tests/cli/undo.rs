@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use bwdc_sandbox::{Counted, Edit, Fault, Flavour, Injection, Kind, NewMember, Options, Status};
 use serde_json::Value;
 
 use crate::harness::{Instance, Organization};
+use crate::machine::Machine;
 
 const BOTH: [Flavour; 2] = [Flavour::Official, Flavour::Vaultwarden];
 const USERS: &str = "1,a@x.org,\n2,b@x.org,\n3,c@x.org,\n4,d@x.org,\n";
@@ -67,7 +70,11 @@ fn state(organization: &Organization) -> State {
 
 /// Heads of the kept runs, in the order of time.
 fn heads(instance: &Instance) -> Vec<Value> {
-    let Ok(files) = fs::read_dir(instance.data_folder().join("history")) else { return Vec::new() };
+    heads_in(&instance.data_folder())
+}
+
+fn heads_in(folder: &Path) -> Vec<Value> {
+    let Ok(files) = fs::read_dir(folder.join("history")) else { return Vec::new() };
     let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
@@ -76,7 +83,11 @@ fn heads(instance: &Instance) -> Vec<Value> {
 }
 
 fn last_run(instance: &Instance) -> String {
-    heads(instance).last().unwrap()["run"].as_str().unwrap().to_owned()
+    last_run_in(&instance.data_folder())
+}
+
+fn last_run_in(folder: &Path) -> String {
+    heads_in(folder).last().unwrap()["run"].as_str().unwrap().to_owned()
 }
 
 fn dry(instance: &Instance, run: &str) -> Value {
@@ -448,4 +459,50 @@ fn a_fault_at_every_read_changes_nothing() {
     }
     instance.run(&["undo", &run, "--yes"]).ok();
     assert_eq!(state(&organization), before);
+}
+
+#[test]
+fn a_run_of_a_merge_is_undone_in_all_of_its_folders() {
+    let organization = Organization::start(Options::default());
+    let mut machine = Machine::new();
+    machine.add("hq", &organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
+    machine.add("berlin", &organization, "b1,eva@example.org,\n", "bs,Berlin,b1\n");
+    machine.toml(
+        "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
+         [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n",
+    );
+    machine.run(&["sync", "--all"]).ok();
+    let before = state(&organization);
+    machine.people("berlin", "b1,eva@example.org,left\n", "bs,Berlin,\n");
+    for name in ["hq", "berlin"] {
+        machine.change(name, |data| data["sync"]["limitRemovals"] = "off".into());
+        machine.change(name, |data| data["sync"]["limitLeaves"] = "off".into());
+    }
+    machine.run(&["sync", "--all"]).ok();
+    assert!(!state(&organization).members.contains_key("eva@example.org"));
+    let run = last_run_in(&machine.path("berlin"));
+    machine.run(&["undo", &run, "--instance", "berlin", "--yes"]).fails(1, &["acme"]);
+    machine.run(&["undo", &run, "--instance", "acme", "--yes"]).ok();
+    assert_eq!(state(&organization), before);
+    assert_eq!(last_run_in(&machine.path("hq")), last_run_in(&machine.path("berlin")));
+    machine.run(&["sync", "--all"]).ok();
+    assert_eq!(state(&organization), before, "eva is protected");
+}
+
+#[test]
+fn a_run_that_is_still_going_is_not_undone() {
+    let (organization, instance) = company(Flavour::Official);
+    directory(&instance, "2,b@x.org,\n3,c@x.org,\n4,d@x.org,\n", GROUPS);
+    let runs = heads(&instance).len();
+    let fault = Fault::AnsweredLater(4000);
+    organization.sandbox.inject(Injection { at: 1, counted: Counted::Changes, fault });
+    let mut sync = instance.spawn(&["sync"]);
+    while heads(&instance).len() == runs {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = last_run(&instance);
+    instance.run(&["undo", &run, "--yes"]).fails(1, &["cannot be undone: it is still running"]);
+    assert!(sync.wait().unwrap().success());
+    instance.run(&["undo", &run, "--yes"]).ok();
+    assert!(organization.member("a@x.org").is_some());
 }
