@@ -1,5 +1,7 @@
 //! Final check before anything is sent.
 
+use serde::{Deserialize, Serialize};
+
 use crate::organization::requests::Extent;
 use crate::plan::{BATCH_SIZE, ImportSummary, Plan};
 use crate::rules::{BadRecords, ExistingMembers, ImportSize, Rules};
@@ -25,7 +27,8 @@ pub struct Finding {
 }
 
 /// Size limits that the server enforces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ServerLimits {
     /// Bitwarden's cloud: 2,000 groups and 2,000 people who stay, unless the import is declared large.
     Cloud,

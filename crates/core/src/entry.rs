@@ -92,6 +92,11 @@ impl Email {
         Some(Self(value.to_lowercase().into()))
     }
 
+    /// Address that stands for this one.
+    pub(crate) fn replaced(&self, replace: impl FnOnce(&str) -> String) -> Self {
+        Self(replace(&self.0).into())
+    }
+
     /// Address as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -181,7 +186,8 @@ pub enum Status {
 }
 
 /// Account of one person.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct User {
     /// Id by which the organization knows the person.
     pub external_id: ExternalId,
@@ -192,11 +198,13 @@ pub struct User {
     /// In use, switched off or deleted.
     pub status: Status,
     /// Name to show when the id alone does not identify the person.
+    #[serde(skip)]
     pub found_as: FoundAs,
 }
 
 /// Group with its direct members.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Group {
     /// Id by which the organization knows the group.
     pub external_id: ExternalId,
@@ -207,5 +215,6 @@ pub struct Group {
     /// Users and groups alike; references to anything else are ignored and counted.
     pub members: Vec<ReferenceId>,
     /// Name to show when name and id do not identify the group.
+    #[serde(skip)]
     pub found_as: FoundAs,
 }

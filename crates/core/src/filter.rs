@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// Filter on trimmed lower-case values: a user's e-mail address or a group's display name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SetFilter {
     /// Only these.
     Include(BTreeSet<String>),
@@ -129,7 +132,7 @@ fn clause(text: &str, keywords: &[&'static str], native: NativeQuery) -> Result<
     Ok(Clause { keyword, values })
 }
 
-fn normalise(value: &str) -> String {
+pub(crate) fn normalise(value: &str) -> String {
     value.trim().to_lowercase()
 }
 

@@ -1,9 +1,12 @@
 //! Settings of the administrator, as far as this crate needs them to decide.
 
+use serde::{Deserialize, Serialize};
+
 use crate::filter::SetFilter;
 
 /// Rules of one instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Rules {
     /// `sync.userFilter`, where it is a set filter.
     pub user_filter: Option<SetFilter>,
@@ -26,7 +29,8 @@ pub struct Rules {
 }
 
 /// Treatment of people whose account is disabled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum DisabledUsers {
     /// They stay in the organization.
     #[default]
@@ -36,7 +40,8 @@ pub enum DisabledUsers {
 }
 
 /// Treatment of people who were in the last complete read and are missing from this one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum MissingPeople {
     /// They stay in the organization.
     #[default]
@@ -46,7 +51,8 @@ pub enum MissingPeople {
 }
 
 /// Treatment of members of the organization who are not in the import.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ExistingMembers {
     /// They stay.
     #[default]
@@ -56,7 +62,8 @@ pub enum ExistingMembers {
 }
 
 /// Number of requests that an import is split into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ImportSize {
     /// One request, whatever its size.
     #[default]
@@ -66,7 +73,8 @@ pub enum ImportSize {
 }
 
 /// Treatment of people whom the organization does not know yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Newcomers {
     /// Staged by servers that support staging; invited by the others.
     #[default]
@@ -76,7 +84,8 @@ pub enum Newcomers {
 }
 
 /// Treatment of an entry that cannot be imported as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum BadRecords {
     /// The run ends; nothing is imported.
     #[default]
@@ -86,7 +95,8 @@ pub enum BadRecords {
 }
 
 /// Groups through which people are members of the groups above.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Nesting {
     /// Groups that the filter keeps.
     #[default]

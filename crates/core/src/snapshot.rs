@@ -14,7 +14,8 @@ text_type! {
 }
 
 /// Meaning of absence from a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Coverage {
     /// Everybody was read: a person who is absent is not in the directory.
     Full,
@@ -35,7 +36,8 @@ pub struct Cursor {
 }
 
 /// Directory as it was read, page by page to the last. A partial read is an error and never becomes a snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// People who were requested.
     pub users: Vec<User>,
@@ -59,8 +61,10 @@ pub struct Snapshot {
     /// Time at the beginning of the read by the directory's own clock, where it tells it.
     pub server_time: Option<Moment>,
     /// Starting point of the next read.
+    #[serde(skip)]
     pub cursor: Cursor,
     /// Notes made while reading.
+    #[serde(skip)]
     pub notes: Vec<Note>,
 }
 

@@ -7,6 +7,8 @@
     reason = "tests say what they expect by panicking"
 )]
 
+#[path = "organization/captured.rs"]
+mod captured;
 #[path = "organization/documents.rs"]
 mod documents;
 #[path = "organization/facts.rs"]

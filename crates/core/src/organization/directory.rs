@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
+use serde::{Deserialize, Serialize};
 
 use crate::entry::{Email, ExternalId, FoundAs, Status, User};
 use crate::prepare::{Fate, Prepared, PreparedGroup, fate, validate};
@@ -83,7 +84,8 @@ pub enum LeftOut {
 }
 
 /// One directory of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Source {
     /// Place that was read. None where absence says nothing about a person.
     pub place: Option<Place>,
@@ -96,7 +98,8 @@ pub struct Source {
 }
 
 /// Whether being absent from the groups means anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum GroupsRead {
     /// They are not synced.
     #[default]
@@ -123,7 +126,8 @@ pub struct Part<'a> {
 }
 
 /// Whether people are imported from a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum PeopleRead {
     /// Yes.
     Imported,

@@ -17,6 +17,7 @@
 //!
 //! [`server::carry_out`] has the servers' rules, for predictions and for tests.
 
+pub mod capture;
 pub mod changes;
 pub mod directory;
 pub mod document;
@@ -34,6 +35,7 @@ pub mod settings;
 mod table;
 pub mod undo;
 
+pub use capture::Capture;
 pub use changes::{Changes, Question, changes};
 pub use directory::DirectoryNow;
 pub use ledger::Ledger;

@@ -164,7 +164,8 @@ pub enum Account {
 }
 
 /// Member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Id on the server.
     pub id: MemberId,
@@ -188,7 +189,8 @@ impl Member {
 }
 
 /// Members of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Held {
     /// Not read in this run.
     Unread,
@@ -215,7 +217,8 @@ impl Held {
 }
 
 /// Group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Group {
     /// Id on the server.
     pub id: GroupId,
@@ -228,7 +231,8 @@ pub struct Group {
 }
 
 /// Seats of a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Seats {
     /// Number of paid seats.
     pub available: usize,
@@ -237,7 +241,8 @@ pub struct Seats {
 }
 
 /// Organization, as far as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Roster {
     /// Kind of server.
     pub kind: Kind,
@@ -250,7 +255,41 @@ pub struct Roster {
     pub(super) members: Table<MemberId, Member>,
     pub(super) groups: BTreeMap<GroupId, Group>,
     /// Number of ids that were made up.
-    made: u64,
+    pub(super) made: u64,
+}
+
+/// Form in which a roster is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    kind: Kind,
+    basis: Basis,
+    staging: Staging,
+    seats: Option<Seats>,
+    members: Vec<Member>,
+    groups: Vec<Group>,
+}
+
+impl From<Roster> for Written {
+    fn from(roster: Roster) -> Self {
+        let Roster { kind, basis, staging, seats, members, groups, made: _ } = roster;
+        let members = members.into_entries().map(|(_, member)| member).collect();
+        Self { kind, basis, staging, seats, members, groups: groups.into_values().collect() }
+    }
+}
+
+impl From<Written> for Roster {
+    fn from(Written { kind, basis, staging, seats, members, groups }: Written) -> Self {
+        let mut roster = Self { staging, seats, ..Self::new(kind, basis) }.with_members(members);
+        for group in groups {
+            let members = match group.members {
+                Held::Unread => Held::Unread,
+                Held::Read(members) => Held::of(members.iter().cloned()),
+            };
+            roster.put_group(Group { members, ..group });
+        }
+        roster
+    }
 }
 
 impl Roster {

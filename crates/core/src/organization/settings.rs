@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rules::{DisabledUsers, ExistingMembers, ImportSize, Newcomers};
 
 use super::moment::Span;
 
 /// Settings of a sync that decide what changes in the organization.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// `sync.removeMissing`.
     pub absent: Absent,
@@ -70,7 +73,8 @@ impl Default for Settings {
 }
 
 /// Treatment of people whom the directory does not have any more, or whom the filters do not match any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Absent {
     /// They stay.
     #[default]
@@ -82,7 +86,8 @@ pub enum Absent {
 }
 
 /// Whether members whose external id has changed get the new one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Relink {
     /// They are imported by the id that the organization knows, and told in every run.
     #[default]
@@ -92,7 +97,8 @@ pub enum Relink {
 }
 
 /// Treatment of groups of ours that the directory or the filter does not have any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum VanishedGroups {
     /// They stay as they are, and are told in every run.
     #[default]
@@ -104,7 +110,8 @@ pub enum VanishedGroups {
 }
 
 /// Members whom no sync removes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Protect {
     /// Addresses and external ids, in lower case.
     pub people: BTreeSet<String>,
@@ -137,7 +144,8 @@ impl Protect {
 }
 
 /// Amount of changes that needs no approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Limit {
     /// Whatever happens.
     Off,
@@ -162,7 +170,8 @@ impl Limit {
 }
 
 /// Consequences of exceeding a limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum OnLimit {
     /// Those counted are held back, everything else is done.
     #[default]

@@ -5,7 +5,7 @@ use crate::entry::ExternalId;
 use crate::organization::roster::Member;
 
 /// Prefix of the external ids of those who have left an address, so that their id is free for another address.
-const LEFT: &str = "left:";
+pub(in crate::organization) const LEFT: &str = "left:";
 
 pub(super) fn identify(mut search: Search<'_>) -> Identities {
     by_address(&mut search);

@@ -49,7 +49,7 @@ pub struct Ledger {
     /// Time at which a run last came to its end.
     pub(super) ran: Option<Moment>,
     /// Times at which each place was last read completely.
-    places: BTreeMap<Place, Moment>,
+    pub(super) places: BTreeMap<Place, Moment>,
     /// Removals of late.
     pub(super) removals: Vec<Counted>,
     /// Which memberships were lost lately by people who stay.
