@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS ...]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 
 mod clouds;
 mod daemon;
+mod history;
 mod ranges;
 
 use std::fmt::Write as _;
@@ -35,6 +36,8 @@ const MEMBERS: usize = 100;
 const CLOUDS: usize = 10_000;
 /// Instances of the daemon.
 const INSTANCES: usize = 200;
+/// Runs in a history that is too full.
+const RUNS_KEPT: usize = 10_000;
 const SIZES: [(usize, usize); 4] = [(1_000, 50), (10_000, 500), (50_000, 2_000), (200_000, 8_000)];
 const CLIENT_ID: &str = "organization.11111111-2222-3333-4444-555555555555";
 
@@ -49,6 +52,7 @@ struct Plan {
     ranges: Vec<usize>,
     clouds: Vec<usize>,
     daemons: Vec<usize>,
+    histories: Vec<usize>,
     targets: Vec<Target>,
 }
 
@@ -126,6 +130,15 @@ fn main() {
         println!("{row}");
         writeln!(report, "{row}").unwrap();
     }
+    if !plan.histories.is_empty() {
+        report.push_str(history::HEAD);
+    }
+    for &files in &plan.histories {
+        for row in history::measure(&plan, files) {
+            println!("{row}");
+            writeln!(report, "{row}").unwrap();
+        }
+    }
     println!("\n{report}");
     if let Some(path) = &plan.save {
         save(path, &report);
@@ -146,6 +159,7 @@ fn arguments() -> Plan {
         ranges: Vec::new(),
         clouds: Vec::new(),
         daemons: Vec::new(),
+        histories: Vec::new(),
         targets: vec![Target::Sink],
     };
     while let Some(word) = words.next() {
@@ -157,22 +171,25 @@ fn arguments() -> Plan {
             size => {
                 let (users, groups) = size
                     .split_once('/')
-                    .expect("USERS/GROUPS, ranges/PEOPLE, clouds/USERS or daemon/INSTANCES");
+                    .expect("USERS/GROUPS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES or history/RUNS");
                 let groups = groups.parse().expect("a number");
                 match users {
                     "ranges" => plan.ranges.push(groups),
                     "clouds" => plan.clouds.push(groups),
                     "daemon" => plan.daemons.push(groups),
+                    "history" => plan.histories.push(groups),
                     users => plan.sizes.push((users.parse().expect("a number"), groups)),
                 }
             }
         }
     }
-    if plan.sizes.is_empty() && plan.ranges.is_empty() && plan.clouds.is_empty() && plan.daemons.is_empty() {
+    let others = [&plan.ranges, &plan.clouds, &plan.daemons, &plan.histories];
+    if plan.sizes.is_empty() && others.iter().all(|others| others.is_empty()) {
         plan.sizes = SIZES.to_vec();
         plan.ranges.push(RANGES);
         plan.clouds.push(CLOUDS);
         plan.daemons.push(INSTANCES);
+        plan.histories.push(RUNS_KEPT);
     }
     plan
 }
