@@ -7,6 +7,7 @@ use bwdc_config::settings;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::organization::Span;
 use bwdc_core::organization::undo::Named;
+use bwdc_core::plan::ImportSummary;
 use bwdc_store::report;
 use bwdc_sync::{PlannedUndo, SyncJob, UndoOrder, plan_undo};
 use clap::Args;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::which::{Jobs, Which, Wish};
-use super::{Interaction, Invocation, sync};
+use super::{Interaction, Invocation, several, sync};
 use crate::overview::{Overview, time as local};
 use crate::ui::{self, Answer, Style};
 
@@ -100,14 +101,18 @@ async fn undo(
     order: &UndoOrder,
     planned: &PlannedUndo,
 ) -> Result<(Answer, Exit)> {
+    let style = invocation.style;
     let judgement = sync::judgement(std::slice::from_ref(job), invocation).await;
     let permit = judgement.permit(job);
     let report = job.undo(report::new_run(), permit, order, planned, asked_to_end(&planned.head.run)).await;
-    let run = report.run.clone();
-    if report.result.is_ok() {
-        ui::progress(&afterwards(planned, &run), invocation.style);
-    }
-    sync::told("Undone.", report, invocation.style)
+    let outcome = match report.result {
+        Ok(outcome) => outcome,
+        Err(error) => return several::alone(error, style),
+    };
+    ui::progress(&afterwards(planned, &report.run), style);
+    let ImportSummary { groups, users, .. } = outcome.sent;
+    let message = format!("{groups} group(s) and {users} user(s) were sent.");
+    Ok((Answer::Message { title: "Undone.".to_owned(), message: Some(message) }, Exit::Success))
 }
 
 /// Waits for SIGTERM or Ctrl-C.

@@ -29,8 +29,11 @@ fn title(PlannedUndo { head, document, .. }: &PlannedUndo) -> String {
 fn facts(undo: &PlannedUndo) -> Vec<String> {
     let PlannedUndo { head, document, back, protected_until, .. } = undo;
     let time = words::time(&head.at.to_string());
-    let mut facts =
-        vec![format!("{} The run was a {} at {time}.", words::basis(document.basis), head.command.word())];
+    let mut facts = vec![format!(
+        "{} The run of {time} was `bwdc {}`.",
+        words::basis(document.basis),
+        head.command.word()
+    )];
     match back {
         0 => {}
         1 => facts.push("One change of the run is undone already.".to_owned()),

@@ -251,7 +251,7 @@ fn an_undo_shows_what_it_does_and_asks() {
         "a@x.org",
         "Memberships gained (2)",
         "Does not come back as before",
-        "confirmed again",
+        "who must accept and be confirmed",
         "protected until",
     ] {
         assert!(shown.out.contains(words), "`{words}` is not in: {}", shown.out);

@@ -92,8 +92,8 @@ impl Lost {
     pub fn text(self) -> &'static str {
         match self {
             Self::Membership => {
-                "invited again as new members: they must accept and be confirmed again to get the organization's keys; rights to \
-                 collections given to them directly, and places in groups without an external id, are lost"
+                "invited again as a new member, who must accept and be confirmed to get the organization's keys; rights to collections \
+                 given directly, and places in groups without an external id, are lost"
             }
             Self::Role => "invited again with the role of user: the former role must be given by hand",
             Self::Staged => "invited: the server does not take anybody without an invitation",
