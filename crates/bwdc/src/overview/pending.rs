@@ -138,11 +138,12 @@ fn vanished(groups: &[VanishedGroup]) -> Section {
 fn approved(Approved { limit, until, subjects }: &Approved) -> Section {
     let title = format!("Approved for {} until {}", words::setting(*limit), words::time(until));
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let rows = subjects.iter().map(|ApprovedSubject { email, external_id, group, group_external_id }| {
+    let rows = subjects.iter().map(|subject| {
+        let ApprovedSubject { email, external_id, group, group_external_id, action } = subject;
         let group = group.as_ref().or(group_external_id.as_ref()).cloned();
-        vec![text(email), text(&group), text(external_id)]
+        vec![text(email), text(&group), action.map(words::deed).unwrap_or_default(), text(external_id)]
     });
-    Section::new(title, Tone::Good, &["Address", "Group", "External id"])
-        .led("The next sync carries this out.")
+    Section::new(title, Tone::Good, &["Address", "Group", "Action", "External id"])
+        .led("The next sync carries this out, unless more than this would be held back by then.")
         .rows(rows)
 }

@@ -243,7 +243,7 @@ fn pending() -> Value {
         "toMend": [{"code": "idChanged", "subject": "e@x.org", "text": "e@x.org has another id."}],
         "vanishedGroups": [{"name": "Gone", "externalId": "g3", "members": 1}],
         "approved": [{"limit": "leaves", "until": "2026-01-03T00:00:00Z",
-            "subjects": [{"email": "f@x.org", "externalId": "6", "group": null, "groupExternalId": "g4"}]}],
+            "subjects": [{"email": "f@x.org", "externalId": "6", "group": null, "groupExternalId": "g4", "action": "leave"}]}],
     })
 }
 
@@ -287,9 +287,9 @@ Groups no longer in the directory (1)
   Gone   1 member  g3
 
 Approved for sync.limitLeaves until 2026-01-03 00:00 UTC (1)
-  The next sync carries this out.
-  Address  Group  External id
-  f@x.org  g4     6";
+  The next sync carries this out, unless more than this would be held back by then.
+  Address  Group  Action  External id
+  f@x.org  g4     leave   6";
     assert_eq!(pending_written(pending()), expected);
 }
 

@@ -1,8 +1,8 @@
 //! Words for what happens in an organization, and why.
 
 use bwdc_config::zone;
-use bwdc_core::organization::changes::{Action, Cause, GroupAction};
-use bwdc_core::organization::limits::LimitName;
+use bwdc_core::organization::changes::{Action, Cause, GroupAction, Way};
+use bwdc_core::organization::limits::{Deed, LimitName};
 use bwdc_core::organization::record::{Made, StatusWord};
 use bwdc_core::organization::roster::{Basis, Role};
 use jiff::Timestamp;
@@ -73,6 +73,16 @@ pub(super) fn group_action(action: GroupAction) -> &'static str {
         GroupAction::Update => "update",
         GroupAction::Empty => "empty",
         GroupAction::Delete => "delete",
+    }
+}
+
+/// What is done to a person, a membership or a group.
+pub(super) fn deed(deed: Deed) -> String {
+    match deed {
+        Deed::Member(action) => self::action(action).to_owned(),
+        Deed::Membership(Way::Join) => "join".to_owned(),
+        Deed::Membership(Way::Leave) => "leave".to_owned(),
+        Deed::Group(action) => format!("{} the group", group_action(action)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod count;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use self::count::Counts;
 pub(super) use self::count::{is_loss, key_of, key_of_edge, limit_of_member, person_key};
 use super::changes::{
-    Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, Question, Resend, SlotId, Stopped,
+    Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, Question, Resend, SlotId, Stopped, Way,
 };
 use super::ledger::{Approval, Approved, Ledger, WINDOW};
 use super::moment::Moment;
@@ -42,8 +42,21 @@ pub struct LimitState {
     pub wanted: usize,
     /// Outcome.
     pub outcome: Outcome,
-    /// Keys of what counts in this run.
-    pub keys: BTreeSet<String>,
+    /// Keys of what counts in this run, with what is done.
+    pub keys: BTreeMap<String, Deed>,
+}
+
+/// What is done to somebody or something that counts. An approval is for this alone: whoever may leave a group may not therefore see it
+/// deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Deed {
+    /// A change to a person.
+    Member(Action),
+    /// A membership that comes or goes.
+    Membership(Way),
+    /// A change to a whole group; of a membership, the end of the group.
+    Group(GroupAction),
 }
 
 /// Outcomes of a limit.
@@ -234,16 +247,16 @@ impl Ledger {
             self.approvals.retain(|approval| approval.limit != state.limit);
             self.approvals.push(Approval {
                 limit: state.limit,
-                keys: state.keys.clone(),
+                changes: state.keys.clone(),
                 until: now.plus(WINDOW),
             });
         }
         self
     }
 
-    /// Approvals that are good at this time.
+    /// Approvals that are good at this time. One that does not say what may be done, of an older release, is good for nothing.
     pub fn approvals(&self, now: Moment) -> impl Iterator<Item = &Approval> {
-        self.approvals.iter().filter(move |approval| approval.until >= now)
+        self.approvals.iter().filter(move |approval| approval.until >= now && !approval.changes.is_empty())
     }
 }
 

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::changes::Way;
 use super::changes::{
     Action, Cause, Changes, Code, GroupAction, Kept, KeptBy, Question, SlotId, Stopped, Warning,
 };
 use super::ledger::{RevokedBy, Standing};
-use super::limits::LimitName;
+use super::limits::{Deed, LimitName};
 use super::moment::Moment;
 use super::roster::{Basis, Kind};
 
@@ -107,16 +108,6 @@ pub struct HeldMembership {
     pub cause: Cause,
 }
 
-/// Whether a membership comes or goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Way {
-    /// It comes.
-    Join,
-    /// It goes.
-    Leave,
-}
-
 /// Somebody who has left and is removed later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -172,6 +163,8 @@ pub struct ApprovedSubject {
     pub external_id: Option<String>,
     pub group: Option<String>,
     pub group_external_id: Option<String>,
+    /// What may be done.
+    pub action: Option<Deed>,
 }
 
 impl Pending {

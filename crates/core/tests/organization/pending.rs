@@ -1,5 +1,7 @@
 //! What waits for an administrator, as a document.
 
+use bwdc_core::organization::changes::Action;
+use bwdc_core::organization::limits::Deed;
 use bwdc_core::organization::pending::{Pending, Way};
 use bwdc_core::organization::roster::{Kind, Status};
 use bwdc_core::organization::settings::{Absent, Limit, OnLimit, Protect, Settings, VanishedGroups};
@@ -178,6 +180,9 @@ fn approvals_name_whom_they_are_about() {
     assert_eq!(approved[0].subjects[0].email.as_deref(), Some("a1@x.org"));
     assert_eq!(approved[1].subjects[0].email.as_deref(), Some("a2@x.org"));
     assert_eq!(approved[1].subjects[0].group.as_deref(), Some("Group 0"));
+    let actions = approved.iter().map(|approval| approval.subjects[0].action);
+    let expected = [Deed::Member(Action::Remove), Deed::Membership(Way::Leave)];
+    assert_eq!(actions.collect::<Vec<_>>(), expected.map(Some));
     assert!(seen.has_shown(&pending(&world)), "nothing is held any more");
     world.play(&Delete(3));
     assert!(!seen.has_shown(&pending(&world)), "somebody else leaves");

@@ -383,6 +383,47 @@ fn an_approval_is_for_the_next_run_alone() {
     assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
 }
 
+/// Whoever may leave a group, or be revoked, is not therefore to see the group deleted, or to be removed.
+#[test]
+fn an_approval_names_the_action() {
+    let mut world = company(Kind::Official, 10, Settings { limit_leaves: Limit::Number(0), ..settings() });
+    world.settings.vanished_groups = VanishedGroups::Delete;
+    (0..10).for_each(|soul| world.play(&Quit(0, soul)));
+    let approved = world.ledger.clone().approved(&plan(&world).0, world.now);
+    world.ledger = approved.clone();
+    assert_eq!(outcome(&plan(&world).0, LimitName::Leaves), Outcome::LetThrough);
+    world.play(&DropGroup(0));
+    let (changes, steps) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Leaves), Outcome::Tripped);
+    assert!(steps.is_empty(), "{steps:#?}");
+
+    let grace = Settings { grace: Span::DAY, limit_removals: Limit::Number(0), ..settings() };
+    let mut world = company(Kind::Official, 10, grace);
+    (0..9).for_each(|soul| world.play(&Delete(soul)));
+    world.ledger = world.ledger.clone().approved(&plan(&world).0, world.now);
+    assert_eq!(plan(&world).0.summary().revoke, 9);
+    world.settings.grace = Span::NONE;
+    let (changes, steps) = plan(&world);
+    assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
+    assert!(steps.is_empty(), "{steps:#?}");
+}
+
+/// An approval of a release that kept keys without actions asks again.
+#[test]
+fn an_approval_without_actions_lets_nothing_through() {
+    let mut world = company(Kind::Official, 10, Settings { limit_removals: Limit::Number(0), ..settings() });
+    world.play(&Delete(1));
+    let ledger = world.ledger.clone().approved(&plan(&world).0, world.now);
+    let mut stored = serde_json::to_value(&ledger).unwrap();
+    let approval = stored["approvals"][0].as_object_mut().unwrap();
+    let changes = approval.remove("changes").unwrap();
+    let keys: Vec<_> = changes.as_object().unwrap().keys().cloned().collect();
+    approval.insert("keys".to_owned(), serde_json::to_value(keys).unwrap());
+    world.ledger = serde_json::from_value(stored).unwrap();
+    assert_eq!(outcome(&plan(&world).0, LimitName::Removals), Outcome::Tripped);
+    assert_eq!(world.ledger.approvals(world.now).count(), 0);
+}
+
 /// Nobody takes the place of the last ones while newcomers are held back.
 #[test]
 fn newcomers_who_are_held_make_up_for_nobody() {

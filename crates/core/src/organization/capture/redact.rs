@@ -393,8 +393,9 @@ impl<'a> Redaction<'a> {
     }
 
     fn approval(&self, approval: &Approval) -> Approval {
-        let Approval { limit, keys, until } = approval;
-        Approval { limit: *limit, keys: keys.iter().map(|key| self.key(key)).collect(), until: *until }
+        let Approval { limit, changes, until } = approval;
+        let changes = changes.iter().map(|(key, deed)| (self.key(key), *deed)).collect();
+        Approval { limit: *limit, changes, until: *until }
     }
 
     fn journal(&self, journal: &Journal) -> Journal {

@@ -157,6 +157,16 @@ impl GroupAction {
     }
 }
 
+/// Whether a membership comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Way {
+    /// It comes.
+    Join,
+    /// It goes.
+    Leave,
+}
+
 /// A membership in a group that comes or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {

@@ -22,7 +22,7 @@ pub use self::migrate::{LastImport, Legacy, LegacyDirectory};
 pub use self::times::Times;
 use super::changes::Cause;
 use super::directory::Place;
-use super::limits::LimitName;
+use super::limits::{Deed, LimitName};
 use super::moment::{Moment, Span};
 use super::table::Table;
 use crate::entry::{Email, ExternalId};
@@ -232,8 +232,9 @@ pub enum Approved {
 pub struct Approval {
     /// Of which limit.
     pub limit: LimitName,
-    /// Exactly these, or fewer.
-    pub keys: BTreeSet<String>,
+    /// Exactly these, or fewer: what is done, by the key of what counts. Releases that kept keys alone let nothing through.
+    #[serde(default)]
+    pub changes: BTreeMap<String, Deed>,
     /// Until when.
     pub until: Moment,
 }
@@ -249,6 +250,13 @@ pub struct Journal {
     /// Counts of requests that are sent again, since nobody knows whether they were carried out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<Effect>,
+}
+
+impl Approval {
+    /// Whether all of these are among what it lets through.
+    pub(super) fn lets_through(&self, changes: &BTreeMap<String, Deed>) -> bool {
+        changes.iter().all(|(key, deed)| self.changes.get(key) == Some(deed))
+    }
 }
 
 impl Default for Ledger {

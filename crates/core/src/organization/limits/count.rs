@@ -1,13 +1,13 @@
 //! Numbers that count towards the limits, and those allowed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashSet as FastSet;
 
-use super::{LimitName, LimitState, Outcome, is_removal, leaving, limit_of};
+use super::{Deed, LimitName, LimitState, Outcome, is_removal, leaving, limit_of};
 use crate::entry::{Email, ExternalId};
 use crate::organization::changes::{
-    Action, Cause, Changes, Edge, GroupChange, MemberChange, Question, SlotId,
+    Action, Cause, Changes, Edge, GroupAction, GroupChange, MemberChange, Question, SlotId, Way,
 };
 use crate::organization::ledger::{Approved, Ledger, Standing};
 use crate::organization::moment::Moment;
@@ -23,11 +23,11 @@ const FEW_MEMBERSHIPS: usize = 25;
 /// Numbers of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts<'a> {
-    removals: BTreeSet<String>,
-    leaves: BTreeSet<String>,
-    repaired_people: BTreeSet<String>,
-    repaired_memberships: BTreeSet<String>,
-    invites: BTreeSet<String>,
+    removals: BTreeMap<String, Deed>,
+    leaves: BTreeMap<String, Deed>,
+    repaired_people: BTreeMap<String, Deed>,
+    repaired_memberships: BTreeMap<String, Deed>,
+    invites: BTreeMap<String, Deed>,
     /// Members with an external id that are ours and in, before.
     ours: FastSet<(&'a ExternalId, &'a Email)>,
     /// Members, before.
@@ -131,33 +131,37 @@ impl<'a> Counts<'a> {
     }
 
     fn member(&mut self, changes: &Changes, change: &MemberChange) {
-        let key = key_of(changes, change.slot);
+        let (key, deed) = (key_of(changes, change.slot), Deed::Member(change.action));
         self.coming += usize::from(!change.action.is_leaving() && change.action != Action::Relink);
         match limit_of_member(change) {
-            Some(LimitName::Repairs) => drop(self.repaired_people.insert(key)),
-            Some(LimitName::Removals) => drop(self.removals.insert(key)),
-            Some(LimitName::Invites) => drop(self.invites.insert(key)),
+            Some(LimitName::Repairs) => drop(self.repaired_people.insert(key, deed)),
+            Some(LimitName::Removals) => drop(self.removals.insert(key, deed)),
+            Some(LimitName::Invites) => drop(self.invites.insert(key, deed)),
             Some(LimitName::Leaves) | None => {}
         }
         if change.action == Action::Invite && change.cause == Cause::Drift {
-            self.invites.insert(key_of(changes, change.slot));
+            self.invites.insert(key_of(changes, change.slot), deed);
         }
     }
 
     fn group(&mut self, changes: &Changes, group: &GroupChange, leaving: &FastSet<SlotId>) {
         let key = |slot: SlotId| key_of_edge(changes, group, slot);
+        let goes =
+            if group.action.is_end() { Deed::Group(group.action) } else { Deed::Membership(Way::Leave) };
         self.joining += group.join.len();
         for edge in &group.leave {
             if is_loss(edge, leaving) {
-                self.leaves.insert(key(edge.slot));
+                self.leaves.insert(key(edge.slot), goes);
             } else {
                 self.other_leaves += 1;
             }
         }
-        let drift = group.join.iter().chain(&group.leave).filter(|edge| edge.cause == Cause::Drift);
-        self.repaired_memberships.extend(drift.map(|edge| key(edge.slot)));
+        let joins = group.join.iter().map(|edge| (edge, Deed::Membership(Way::Join)));
+        let leaves = group.leave.iter().map(|edge| (edge, goes));
+        let drift = joins.chain(leaves).filter(|(edge, _)| edge.cause == Cause::Drift);
+        self.repaired_memberships.extend(drift.map(|(edge, deed)| (key(edge.slot), deed)));
         if group.is_repair() {
-            self.repaired_memberships.insert(group.external_id.to_string());
+            self.repaired_memberships.insert(group.external_id.to_string(), repair(group));
         }
     }
 
@@ -165,7 +169,7 @@ impl<'a> Counts<'a> {
         let setting = limit_of(question.settings, limit);
         let keys = self.keys(limit);
         let lately = Lately::of(question.ledger, limit, question.now);
-        let wanted = keys.union(&lately.counting).count();
+        let wanted = with_lately(&keys, &lately.counting);
         let (allowed, wanted) = self.allowed(limit, setting, &lately, wanted);
         let is_over = allowed.is_some_and(|allowed| wanted > allowed)
             || (matches!(setting, Limit::Percent(_)) && self.is_the_last(limit));
@@ -177,11 +181,14 @@ impl<'a> Counts<'a> {
         LimitState { limit, allowed, wanted, outcome, keys }
     }
 
-    fn keys(&self, limit: LimitName) -> BTreeSet<String> {
+    fn keys(&self, limit: LimitName) -> BTreeMap<String, Deed> {
         match limit {
             LimitName::Removals => self.removals.clone(),
             LimitName::Leaves => self.leaves.clone(),
-            LimitName::Repairs => self.repaired_people.union(&self.repaired_memberships).cloned().collect(),
+            LimitName::Repairs => {
+                let all = self.repaired_people.iter().chain(&self.repaired_memberships);
+                all.map(|(key, deed)| (key.clone(), *deed)).collect()
+            }
             LimitName::Invites => self.invites.clone(),
         }
     }
@@ -218,7 +225,7 @@ impl<'a> Counts<'a> {
     ) -> (Option<usize>, usize) {
         let people: BTreeSet<String> =
             lately.counting.iter().filter(|key| !key.contains('\n')).cloned().collect();
-        let people = self.repaired_people.union(&people).count();
+        let people = with_lately(&self.repaired_people, &people);
         let of_people = part(self.members + self.repaired_people.len(), FEW_PEOPLE);
         if people > of_people {
             return (Some(of_people), people);
@@ -242,7 +249,8 @@ impl<'a> Counts<'a> {
     }
 
     fn are_all_removed(&self) -> bool {
-        self.ours.len() <= self.removals.len() && self.keys_of_ours().all(|key| self.removals.contains(&key))
+        self.ours.len() <= self.removals.len()
+            && self.keys_of_ours().all(|key| self.removals.contains_key(&key))
     }
 
     /// Whether nobody, or no membership, would be left, and nothing comes in the same run.
@@ -299,9 +307,22 @@ impl Lately {
     }
 }
 
-fn is_let_through(question: &Question<'_>, limit: LimitName, keys: &BTreeSet<String>) -> bool {
+/// Number of those who count in this run or did lately, each once.
+fn with_lately(keys: &BTreeMap<String, Deed>, lately: &BTreeSet<String>) -> usize {
+    keys.len() + lately.iter().filter(|key| !keys.contains_key(*key)).count()
+}
+
+/// How a group itself is put back.
+fn repair(group: &GroupChange) -> Deed {
+    match group.action {
+        GroupAction::Create => Deed::Group(GroupAction::Create),
+        _ => Deed::Group(GroupAction::Rename),
+    }
+}
+
+fn is_let_through(question: &Question<'_>, limit: LimitName, keys: &BTreeMap<String, Deed>) -> bool {
     let by_number = limit == LimitName::Removals
         && question.settings.allow_removals.is_some_and(|number| keys.len() <= number);
     let mut approvals = question.ledger.approvals(question.now);
-    by_number || approvals.any(|approval| approval.limit == limit && keys.is_subset(&approval.keys))
+    by_number || approvals.any(|approval| approval.limit == limit && approval.lets_through(keys))
 }

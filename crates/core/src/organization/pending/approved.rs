@@ -5,7 +5,7 @@ use foldhash::HashMap as FastMap;
 use super::{Approved, ApprovedSubject, Person, person};
 use crate::organization::changes::{Changes, Question, SlotId};
 use crate::organization::ledger::Approval;
-use crate::organization::limits::key_of;
+use crate::organization::limits::{Deed, key_of};
 use crate::organization::moment::Moment;
 
 pub(super) fn approved(
@@ -37,7 +37,8 @@ impl Names {
     }
 
     fn approved(&self, approval: &Approval, written: &impl Fn(Moment) -> String) -> Approved {
-        let mut subjects: Vec<ApprovedSubject> = approval.keys.iter().map(|key| self.subject(key)).collect();
+        let mut subjects: Vec<ApprovedSubject> =
+            approval.changes.iter().map(|(key, deed)| self.subject(key).of(*deed)).collect();
         subjects.sort();
         Approved { limit: approval.limit, until: written(approval.until), subjects }
     }
@@ -76,6 +77,10 @@ impl Names {
 }
 
 impl ApprovedSubject {
+    fn of(self, deed: Deed) -> Self {
+        Self { action: Some(deed), ..self }
+    }
+
     fn joined(self, person: Self) -> Self {
         Self { email: person.email, external_id: person.external_id, ..self }
     }

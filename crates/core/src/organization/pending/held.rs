@@ -39,12 +39,12 @@ impl Item<'_> {
     fn counts(&self, changes: &Changes, state: &LimitState) -> bool {
         match self {
             Self::Person(change) => {
-                is_counted(change, state.limit) && state.keys.contains(&key_of(changes, change.slot))
+                is_counted(change, state.limit) && state.keys.contains_key(&key_of(changes, change.slot))
             }
             Self::Group(group) => is_group_counted(changes, group, state),
             Self::Membership(group, edge, way, _) => {
                 is_edge_counted(edge, *way, state.limit)
-                    && state.keys.contains(&key_of_edge(changes, group, edge.slot))
+                    && state.keys.contains_key(&key_of_edge(changes, group, edge.slot))
             }
         }
     }
@@ -66,10 +66,10 @@ fn is_edge_counted(edge: &Edge, way: Way, limit: LimitName) -> bool {
 
 fn is_group_counted(changes: &Changes, group: &GroupChange, state: &LimitState) -> bool {
     match state.limit {
-        LimitName::Repairs => state.keys.contains(group.external_id.as_str()) && group.is_repair(),
+        LimitName::Repairs => state.keys.contains_key(group.external_id.as_str()) && group.is_repair(),
         LimitName::Leaves if group.action.is_end() => {
             let mut edges = group.held_leave.iter().chain(&group.leave);
-            edges.any(|edge| state.keys.contains(&key_of_edge(changes, group, edge.slot)))
+            edges.any(|edge| state.keys.contains_key(&key_of_edge(changes, group, edge.slot)))
         }
         _ => false,
     }
