@@ -78,15 +78,20 @@ fn person_row(HeldPerson { person, directory_id, action, cause }: &HeldPerson) -
 }
 
 fn group_row(HeldGroup { name, renamed_from, external_id, action, cause }: &HeldGroup) -> Vec<String> {
-    let (name, action) = match renamed_from {
+    let (name, shown) = match renamed_from {
         Some(from) => (from.clone(), format!("rename to {name}")),
         None => (name.clone(), words::group_action(*action).to_owned()),
     };
-    vec![name, action, words::cause(*cause).to_owned(), external_id.clone()]
+    vec![name, shown, words::cause_of_group(*action, *cause).to_owned(), external_id.clone()]
 }
 
 fn membership_row(HeldMembership { group, person, action, cause, .. }: &HeldMembership) -> Vec<String> {
-    vec![group.clone(), person.email.clone(), words::word(action), words::cause(*cause).to_owned()]
+    vec![
+        group.clone(),
+        person.email.clone(),
+        words::word(action),
+        words::cause_of_membership(*action, *cause).to_owned(),
+    ]
 }
 
 fn id(person: &Person) -> String {

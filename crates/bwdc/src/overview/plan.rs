@@ -1,6 +1,8 @@
 //! A plan, laid out.
 
-use bwdc_core::organization::changes::{Action, Cause, Code, GroupAction, Summary, Warning};
+use std::collections::HashSet;
+
+use bwdc_core::organization::changes::{Action, Cause, Code, GroupAction, Summary, Warning, Way};
 use bwdc_core::organization::document::{Document, Group, Limit, Member, SeatsTotal};
 
 use super::words::{self, counted};
@@ -17,6 +19,7 @@ impl From<&Document> for Overview {
         overview.add(people(plan, Action::Revoke));
         overview.add(memberships_lost(plan));
         overview.add(groups_ended(plan));
+        overview.add(missing(plan));
         overview.add(people(plan, Action::Restore));
         overview.add(people(plan, Action::Invite));
         overview.add(people(plan, Action::Stage));
@@ -86,7 +89,7 @@ fn held_group(group: &Group) -> Option<Vec<String>> {
         (None, action) => words::group_action(action).to_owned(),
     };
     let is_held = group.held || group.held_name.is_some();
-    is_held.then(|| vec![group.name.clone(), action, reason(group.cause), group.external_id.clone()])
+    is_held.then(|| vec![group.name.clone(), action, reason(group), group.external_id.clone()])
 }
 
 fn people(plan: &Document, action: Action) -> Section {
@@ -104,8 +107,8 @@ fn why(member: &Member) -> String {
     words::cause_of(member.action, member.cause).to_owned()
 }
 
-fn reason(cause: Cause) -> String {
-    words::cause(cause).to_owned()
+fn reason(group: &Group) -> String {
+    words::cause_of_group(group.action, group.cause).to_owned()
 }
 
 /// The address of somebody whom a group names by an id, or the id.
@@ -117,21 +120,41 @@ fn free(plan: &Document) -> impl Iterator<Item = &Group> {
     plan.groups.iter().filter(|group| !group.held)
 }
 
-fn memberships<'a>(
-    plan: &'a Document,
-    list: impl Fn(&'a Group) -> &'a [String],
-) -> impl Iterator<Item = Vec<String>> {
+fn memberships(plan: &Document, way: Way) -> impl Iterator<Item = Vec<String>> {
+    let missing: HashSet<&str> =
+        plan.missing.iter().filter_map(|person| person.external_id.as_deref()).collect();
+    let cause = move |group: &Group, id: &str| match group.cause {
+        _ if group.action.is_end() => reason(group),
+        Cause::New if missing.contains(id) => words::cause_of_membership(way, Cause::Missing).to_owned(),
+        cause => words::cause_of_membership(way, cause).to_owned(),
+    };
     free(plan).flat_map(move |group| {
-        list(group).iter().map(|id| vec![group.name.clone(), address(plan, id), reason(group.cause)])
+        let list = match way {
+            Way::Join => &group.join,
+            Way::Leave => &group.leave,
+        };
+        let row = |id: &String| vec![group.name.clone(), address(plan, id), cause(group, id)];
+        list.iter().map(row).collect::<Vec<_>>()
     })
 }
 
 fn memberships_lost(plan: &Document) -> Section {
-    Section::new("Memberships lost", Tone::Danger, MEMBERSHIPS).rows(memberships(plan, |group| &group.leave))
+    Section::new("Memberships lost", Tone::Danger, MEMBERSHIPS).rows(memberships(plan, Way::Leave))
 }
 
 fn memberships_gained(plan: &Document) -> Section {
-    Section::new("Memberships gained", Tone::Good, MEMBERSHIPS).rows(memberships(plan, |group| &group.join))
+    Section::new("Memberships gained", Tone::Good, MEMBERSHIPS).rows(memberships(plan, Way::Join))
+}
+
+/// People who stay although the directory does not have them any more.
+fn missing(plan: &Document) -> Section {
+    let rows = plan
+        .missing
+        .iter()
+        .map(|person| vec![person.email.clone(), person.external_id.clone().unwrap_or_default()]);
+    Section::new("Members no longer in the directory", Tone::Caution, &["Address", "External id"])
+        .led("They stay in the organization, since sync.removeMissing is off, but leave the directory's groups.")
+        .rows(rows)
 }
 
 fn groups_ended(plan: &Document) -> Section {
@@ -147,14 +170,14 @@ fn groups_ended(plan: &Document) -> Section {
 
 fn groups_created(plan: &Document) -> Section {
     let created = free(plan).filter(|group| group.action == GroupAction::Create);
-    let rows = created.map(|group| vec![group.name.clone(), reason(group.cause), group.external_id.clone()]);
+    let rows = created.map(|group| vec![group.name.clone(), reason(group), group.external_id.clone()]);
     Section::new("Groups created", Tone::Good, &["Group", "Cause", "External id"]).rows(rows)
 }
 
 fn groups_renamed(plan: &Document) -> Section {
     let rows = free(plan).filter_map(|group| {
         let from = group.renamed_from.clone()?;
-        Some(vec![from, group.name.clone(), reason(group.cause), group.external_id.clone()])
+        Some(vec![from, group.name.clone(), reason(group), group.external_id.clone()])
     });
     let columns = &["From", "To", "Cause", "External id"];
     Section::new("Groups renamed", Tone::Caution, columns).rows(rows)
@@ -165,7 +188,7 @@ fn groups_updated(plan: &Document) -> Section {
     let is_told =
         |group: &Group| !group.join.is_empty() || !group.leave.is_empty() || group.renamed_from.is_some();
     let updated = free(plan).filter(|group| group.action == GroupAction::Update && !is_told(group));
-    let rows = updated.map(|group| vec![group.name.clone(), reason(group.cause), group.external_id.clone()]);
+    let rows = updated.map(|group| vec![group.name.clone(), reason(group), group.external_id.clone()]);
     Section::new("Groups updated", Tone::Caution, &["Group", "Cause", "External id"]).rows(rows)
 }
 

@@ -141,14 +141,14 @@ fn rows_are_aligned_and_name_people_before_ids() {
     assert_eq!(
         section(&text, "Memberships lost")[1..],
         [
-            "  Sales  stays@x.org  as in the directory",
-            "  Old    stays@x.org  as in the directory",
-            "  Old    member:7     as in the directory",
+            "  Sales  stays@x.org  no longer in the group in the directory",
+            "  Old    stays@x.org  changed in the directory",
+            "  Old    member:7     changed in the directory",
         ]
     );
     assert_eq!(section(&text, "Groups deleted")[1], "  Old    delete  2 members  g2");
-    assert_eq!(section(&text, "Groups renamed")[1], "  Before  After  as in the directory  g4");
-    assert_eq!(section(&text, "Groups updated")[1], "  Same   as in the directory  g5");
+    assert_eq!(section(&text, "Groups renamed")[1], "  Before  After  changed in the directory  g4");
+    assert_eq!(section(&text, "Groups updated")[1], "  Same   changed in the directory  g5");
     assert_eq!(
         section(&text, "Limits exceeded")[1..],
         [
@@ -190,7 +190,7 @@ fn names_move_no_terminal_and_are_no_markup() {
     assert!(text.contains("\\u{1b}[2J\\r\\n# x\\u{202e}"), "{text}");
     let markdown = written(plan, Form::Markdown);
     let row = "| a\\|b \\`c\\` &lt;img src=x&gt; \\*d\\* &#64;all &#35;1\\\\u{1b}\\[2J\\\\r\\\\n# x\\\\u{202e} \
-               | as in the directory | g\\|1 |";
+               | new in the directory | g\\|1 |";
     assert!(markdown.lines().any(|line| line == row), "{markdown}");
 }
 
@@ -268,7 +268,7 @@ Held back by sync.limitRemovals: groups (1)
 
 Held back besides: memberships (1)
   Group  Address  Action  Cause
-  Sales  b@x.org  leave   as in the directory
+  Sales  b@x.org  leave   no longer in the group in the directory
 
 In grace (1)
   Address  Since                 Removed after         Cause                       External id

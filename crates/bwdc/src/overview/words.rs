@@ -88,7 +88,7 @@ pub(super) fn deed(deed: Deed) -> String {
 
 pub(super) fn cause(cause: Cause) -> &'static str {
     match cause {
-        Cause::New => "as in the directory",
+        Cause::New => "changed in the directory",
         Cause::Returned => "is back",
         Cause::Drift => "organization was changed by hand",
         Cause::Deleted => "deleted in the directory",
@@ -106,6 +106,25 @@ pub(super) fn cause(cause: Cause) -> &'static str {
 pub(super) fn cause_of(action: Action, cause: Cause) -> &'static str {
     match cause {
         Cause::New if action.is_new() => "new in the directory",
+        _ => self::cause(cause),
+    }
+}
+
+/// Reason for a membership that comes or goes.
+pub(super) fn cause_of_membership(way: Way, cause: Cause) -> &'static str {
+    match (way, cause) {
+        (Way::Join, Cause::New) => "added to the group in the directory",
+        (Way::Leave, Cause::New) => "no longer in the group in the directory",
+        (Way::Leave, Cause::Missing) => "no longer in the directory",
+        _ => self::cause(cause),
+    }
+}
+
+/// Reason for a change to a group.
+pub(super) fn cause_of_group(action: GroupAction, cause: Cause) -> &'static str {
+    match (action, cause) {
+        (GroupAction::Create, Cause::New) => "new in the directory",
+        (_, Cause::Missing) => "no longer in the directory",
         _ => self::cause(cause),
     }
 }

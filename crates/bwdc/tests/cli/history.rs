@@ -270,8 +270,8 @@ fn a_run_is_shown_with_before_and_after() {
         "People invited (1)",
         "  eve@example.org  new in the directory  u3                   invited",
         "Memberships gained (1)",
-        "  Everybody  eve@example.org  as in the directory",
-        "  Everybody  update  as in the directory  g1           Staff, 2 members  Everybody, 2 members",
+        "  Everybody  eve@example.org  changed in the directory",
+        "  Everybody  update  changed in the directory  g1           Staff, 2 members  Everybody, 2 members",
         "  People       1 removed, 1 invited, 1 unchanged",
     ] {
         assert!(text.contains(words), "{words} is missing: {text}");

@@ -65,6 +65,25 @@ fn a_plan_tells_what_a_sync_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn members_who_are_no_longer_in_the_directory_are_told_with_their_groups() {
+    let (organization, instance) = company();
+    // Everybody but the first two.
+    instance.company(&users(2, 0), &groups(&[1]));
+    let text = instance.run(&["plan"]).ok().out;
+    let row = "  Staff  user15@example.org  no longer in the directory";
+    assert!(text.contains(row) && text.contains("Members no longer in the directory (18)"), "{text}");
+    let plan = json(&instance.run(&["plan", "--json"]).ok());
+    assert_eq!(plan["missing"].as_array().unwrap().len(), 18);
+    assert_eq!(plan["missing"][0]["email"], "user10@example.org");
+    for lost in ["memberships lost in this run: 1", ""] {
+        let err = instance.run(&["sync"]).ok().err;
+        assert!(err.contains("18 members (user") && err.contains("sync.removeMissing is off"), "{err}");
+        assert!(err.contains(lost), "{err}");
+    }
+    assert_eq!(organization.emails().iter().filter(|email| email.starts_with("user")).count(), 20);
+}
+
+#[test]
 fn a_saved_plan_is_applied_once() {
     let (organization, instance) = company();
     instance.company(&users(21, 1), &groups(&[1, 15]));

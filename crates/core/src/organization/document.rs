@@ -11,6 +11,7 @@ use super::changes::{
     Warning,
 };
 use super::limits::{LimitName, Outcome};
+use super::pending::{Person, person};
 use super::roster::{Basis, Kind};
 use crate::snapshot::Coverage;
 use crate::text::digest;
@@ -50,6 +51,9 @@ pub struct Document {
     /// Addresses of those whom groups name by an id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, String>,
+    /// Members who are no longer in the directory, and stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Person>,
     pub warnings: Vec<Warning>,
     pub limits: Vec<Limit>,
     pub summary: Totals,
@@ -168,6 +172,7 @@ impl Document {
             members: changes.visible().filter_map(|change| member(changes, change)).collect(),
             groups: changes.groups.iter().map(|group| self::group(changes, group)).collect(),
             addresses: addresses(changes),
+            missing: missing(changes),
             warnings: changes.warnings.clone(),
             limits: limits(changes),
             summary: totals(changes),
@@ -280,6 +285,12 @@ fn addresses(changes: &Changes) -> BTreeMap<String, String> {
     let slots: BTreeSet<SlotId> = changes.groups.iter().flat_map(edges).collect();
     let slots = slots.into_iter().filter_map(|slot| changes.slot(slot));
     slots.filter_map(|slot| Some((name_of(slot)?, slot.email.to_string()))).collect()
+}
+
+fn missing(changes: &Changes) -> Vec<Person> {
+    let mut people: Vec<Person> = changes.missing.iter().filter_map(|slot| person(changes, *slot)).collect();
+    people.sort();
+    people
 }
 
 fn limits(changes: &Changes) -> Vec<Limit> {

@@ -1,5 +1,6 @@
 //! Leavers, and the reasons.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
@@ -22,6 +23,8 @@ pub enum Departure {
     Goes(Cause),
     /// Would leave, and stays.
     Kept(Cause, KeptBy),
+    /// Is in the directory no longer, and stays: `sync.removeMissing` is off.
+    Missing,
     /// Has left, and is removed later.
     Waits {
         /// Since when.
@@ -69,6 +72,8 @@ struct Search<'a> {
     gone: FastMap<&'a ExternalId, State>,
     /// Tombstones with ids that nobody knows, by address.
     unknown_gone: FastMap<&'a Email, State>,
+    /// Addresses of everybody who is alive in the directory: made when somebody is missing.
+    living_addresses: OnceCell<FastSet<&'a Email>>,
 }
 
 impl<'a> Search<'a> {
@@ -80,6 +85,7 @@ impl<'a> Search<'a> {
             is_any_complete: directory.sources.iter().any(is_complete),
             gone: gone(directory).map(|entry| (&entry.id, entry.state)).collect(),
             unknown_gone: unknown_gone(facts),
+            living_addresses: OnceCell::new(),
             facts,
         }
     }
@@ -87,7 +93,9 @@ impl<'a> Search<'a> {
     fn departure(&self, member: &Member) -> Option<Departure> {
         let id = member.external_id.as_ref()?;
         let record = self.facts.ledger.person(id);
-        let cause = self.cause(member, id, record);
+        let found = self.cause(member, id, record);
+        let stays = found == Some(Cause::Missing) && self.facts.settings.absent == Absent::Keep;
+        let cause = found.filter(|_| !stays);
         let departure = match record.map(|record| record.standing) {
             Some(Standing::Grace { since, until, cause: began, .. }) => {
                 self.in_grace(member, since, until, began, cause)?
@@ -97,9 +105,19 @@ impl<'a> Search<'a> {
             }
             // Somebody who had left is there again, by a restored backup.
             Some(Standing::Left { .. }) => Departure::Goes(cause.map(|_| Cause::Drift)?),
-            Some(Standing::In) | None => Departure::Goes(cause.or_else(|| self.overwritten(member))?),
+            Some(Standing::In) | None => match cause.or_else(|| self.overwritten(member)) {
+                Some(cause) => Departure::Goes(cause),
+                None => (stays && self.is_told_missing(member)).then_some(Departure::Missing)?,
+            },
         };
         Some(self.unless_kept(member, departure))
+    }
+
+    /// Whoever is revoked has no access, and whose address somebody else has is told otherwise.
+    fn is_told_missing(&self, member: &Member) -> bool {
+        let of_humans =
+            || self.facts.identities.humans.iter().filter_map(|human| human.email.as_ref()).collect();
+        !member.status.is_revoked() && !self.living_addresses.get_or_init(of_humans).contains(&member.email)
     }
 
     fn is_vaultwarden(&self) -> bool {
@@ -147,7 +165,7 @@ impl<'a> Search<'a> {
 
     /// Seen once, and in no complete read of the same places any more.
     fn missing(&self, record: &Record) -> Option<Cause> {
-        if self.facts.settings.absent == Absent::Keep || record.ids.is_empty() || !self.is_any_complete {
+        if record.ids.is_empty() || !self.is_any_complete {
             return None;
         }
         let is_gone = record.places.iter().all(|place| self.covered.contains(place));

@@ -242,7 +242,7 @@ fn is_subset<T: Ord>(part: &[T], whole: &[T]) -> bool {
 }
 
 /// The person of a slot, with the id that the organization has.
-fn person(changes: &Changes, slot: SlotId) -> Option<Person> {
+pub(super) fn person(changes: &Changes, slot: SlotId) -> Option<Person> {
     let slot = changes.slot(slot)?;
     let id = slot.before.as_ref().or(slot.after.as_ref());
     let member = slot.member.as_ref().filter(|_| changes.basis == Basis::Live);

@@ -424,6 +424,45 @@ fn an_approval_without_actions_lets_nothing_through() {
     assert_eq!(world.ledger.approvals(world.now).count(), 0);
 }
 
+/// A third of a company of 60: 20 memberships are few, and nobody is removed. It is told in every run.
+#[test]
+fn members_who_are_no_longer_in_the_directory_are_told() {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut world = company(kind, 60, settings());
+        (0..20).for_each(|soul| world.play(&Vanish(soul)));
+        let told = |world: &World| {
+            let (changes, _) = plan(world);
+            let warning = changes.warnings.iter().find(|warning| warning.code == Code::MissingStays).unwrap();
+            (changes.missing.len(), warning.text.clone())
+        };
+        let (missing, text) = told(&world);
+        assert_eq!(missing, 20);
+        for words in
+            ["20 members (a0@x.org; ", "sync.removeMissing is off", "memberships lost in this run: 20"]
+        {
+            assert!(text.contains(words), "{words} is missing: {text}");
+        }
+        world.play(&Sync(Fault::None));
+        assert_eq!(in_organization(&world), 60);
+        let (missing, text) = told(&world);
+        assert!(missing == 20 && !text.contains("lost"), "{text}");
+        world.settings.absent = Absent::Missing;
+        let (changes, _) = plan(&world);
+        assert!(changes.missing.is_empty() && !codes(&changes).contains(&Code::MissingStays));
+    }
+}
+
+/// Nobody is told as gone whom a filter leaves out, who was removed, or whose leaving is known otherwise.
+#[test]
+fn who_is_left_out_or_removed_is_not_told_as_missing() {
+    let mut world = company(Kind::Official, 5, settings());
+    world.play(&Exclude(0));
+    world.play(&HandRemove(1));
+    world.play(&Vanish(1));
+    world.play(&Delete(2));
+    assert!(plan(&world).0.missing.is_empty());
+}
+
 /// Nobody takes the place of the last ones while newcomers are held back.
 #[test]
 fn newcomers_who_are_held_make_up_for_nobody() {

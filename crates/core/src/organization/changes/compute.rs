@@ -53,7 +53,7 @@ pub fn changes(question: &Question<'_>) -> Changes {
     let groups = groups::groups(question, &identities, &people);
     let warnings = warnings::warnings(question, &identities, &people, &groups);
     let listed = listed(&people, &protected);
-    let People { slots, changes, waiting, kept, human_slots, .. } = people;
+    let People { slots, changes, waiting, kept, missing, human_slots, .. } = people;
     let Groups { changes: group_changes, vanished, unchanged, .. } = groups;
     let mut changes = Changes {
         kind: roster.kind,
@@ -66,6 +66,7 @@ pub fn changes(question: &Question<'_>) -> Changes {
         vanished,
         waiting,
         kept,
+        missing,
         warnings,
         limits: Vec::new(),
         unchanged: 0,

@@ -320,6 +320,8 @@ pub struct Changes {
     pub waiting: Vec<Waiting>,
     /// People who stay although there is a reason to leave.
     pub kept: Vec<Kept>,
+    /// Members who are no longer in the directory, and stay, since `sync.removeMissing` is off.
+    pub missing: BTreeSet<SlotId>,
     /// Facts that an administrator should know.
     pub warnings: Vec<Warning>,
     /// Limits with what counts towards them.

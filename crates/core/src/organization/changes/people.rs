@@ -1,6 +1,7 @@
 //! Changes to people: who comes, stays by another id, returns and leaves.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
@@ -22,6 +23,8 @@ pub(super) struct People {
     pub(super) changes: Vec<MemberChange>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) kept: Vec<Kept>,
+    /// Members who are no longer in the directory, and stay.
+    pub(super) missing: BTreeSet<SlotId>,
     /// Which slot each human has, if any.
     pub(super) human_slots: Vec<Option<SlotId>>,
     /// Slots by the server's ids.
@@ -156,6 +159,7 @@ impl<'a> Building<'a> {
             };
             match *departure {
                 Departure::Kept(cause, by) => self.people.kept.push(Kept { slot, cause, by }),
+                Departure::Missing => drop(self.people.missing.insert(slot)),
                 Departure::Waits { since, until, cause } => {
                     self.people.waiting.push(Waiting { slot, since, until, cause });
                 }

@@ -1,12 +1,14 @@
 //! Warnings: facts that an administrator should know, whether or not anything changes.
 
+use std::collections::BTreeSet;
+
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
 
 use super::compute::{MOST_INVITATIONS, Question};
 use super::groups::Groups;
 use super::people::People;
-use super::{Action, Changes, Hold, KeptBy, SlotId, Vanished};
+use super::{Action, Changes, Edge, GroupChange, Hold, KeptBy, SlotId, Vanished};
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::{GroupsRead, LeftOut, State};
 use crate::organization::identity::{Human, Identities, Match, Wanted};
@@ -43,6 +45,8 @@ pub enum Code {
     GroupVanished,
     /// A group is made beside one of the same name that has no external id.
     GroupTwin,
+    /// Members whom the directory had before are no longer in it, and stay.
+    MissingStays,
     /// People in groups are not in the organization.
     UnknownMembers,
     /// The directory yields nobody, or no membership, where there were some.
@@ -69,6 +73,9 @@ pub struct Warning {
     /// For people.
     pub text: String,
 }
+
+/// At most so many are named in a sentence.
+const NAMED: usize = 20;
 
 /// Time for which the official server takes an invitation.
 const INVITATION: Span = Span::days(5);
@@ -99,6 +106,7 @@ pub(super) fn after_holds(question: &Question<'_>, changes: &mut Changes) {
     let mails = invited.filter(|change| change.action == Action::Invite).count() + changes.reinvites.len();
     let seats = changes.seats;
     let mut list = List { question, warnings: Vec::new() };
+    list.missing(changes);
     if let Some(available) = seats.available.filter(|available| seats.in_use + seats.needed > *available) {
         list.add(
             Code::SeatsMissing,
@@ -174,6 +182,35 @@ impl List<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Those who are no longer in the directory, and what becomes of their groups.
+    fn missing(&mut self, changes: &Changes) {
+        let emails = changes.missing.iter().filter_map(|slot| Some(changes.slot(*slot)?.email.as_str()));
+        let emails: BTreeSet<&str> = emails.collect();
+        let count = changes.missing.len();
+        if count == 0 {
+            return;
+        }
+        let lost = |list: fn(&GroupChange) -> &[Edge]| {
+            let edges = changes.groups.iter().flat_map(list);
+            edges.filter(|edge| changes.missing.contains(&edge.slot)).count()
+        };
+        let (now, held) = (lost(|group| &group.leave), lost(|group| &group.held_leave));
+        let groups = match (now, held) {
+            (0, 0) => String::new(),
+            (now, 0) => format!(", but lose the directory's groups (memberships lost in this run: {now})"),
+            (_, held) => format!(". Held back: the loss of {held} of their memberships in groups"),
+        };
+        let more = count.saturating_sub(NAMED);
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        let names = emails.into_iter().take(NAMED).collect::<Vec<_>>().join("; ");
+        let members = if count == 1 { "member" } else { "members" };
+        let text = format!(
+            "No longer in the directory: {count} {members} ({names}{more}). Members stay in the organization, since sync.removeMissing is \
+             off{groups}."
+        );
+        self.add(Code::MissingStays, "", text);
     }
 
     fn kept(&mut self, people: &People) {

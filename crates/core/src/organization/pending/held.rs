@@ -140,6 +140,12 @@ fn held_membership(changes: &Changes, group: &GroupChange, edge: &Edge, way: Way
         group_external_id: group.external_id.to_string(),
         person: person(changes, edge.slot)?,
         action: way,
-        cause: edge.cause,
+        cause: cause_of_edge(changes, edge),
     })
+}
+
+/// Reason why a membership comes or goes: somebody may be gone from the directory altogether.
+fn cause_of_edge(changes: &Changes, edge: &Edge) -> Cause {
+    let is_missing = edge.cause != Cause::Drift && changes.missing.contains(&edge.slot);
+    if is_missing { Cause::Missing } else { edge.cause }
 }

@@ -68,6 +68,7 @@ impl Undo {
             vanished: Vec::new(),
             waiting: Vec::new(),
             kept: Vec::new(),
+            missing: BTreeSet::new(),
             warnings: Vec::new(),
             limits: Vec::new(),
             unchanged: 0,
