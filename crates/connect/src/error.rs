@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Credentials,
     /// The other side understood the request and refused it.
     Refused,
+    /// The other side refused the request as a whole, before it did anything.
+    Rejected,
     /// It is not known whether the other side has done it, or is still working on it.
     Unclear,
     /// The read could not be finished: none of it is used.
@@ -40,6 +42,12 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// The same error of another kind.
+    #[must_use]
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// Makes an error. `attempted` is such as "Reading users from ldap://host:389 under ou=people,dc=example,dc=org (page 3)";
     /// `reason` is the other side's own text if there is one.
     pub fn new(kind: ErrorKind, attempted: impl Into<String>, reason: impl fmt::Display) -> Self {

@@ -195,6 +195,7 @@ impl Sending<'_, '_> {
         for (step, number) in steps.iter().zip(1..) {
             if let Err(failed) = organization.send(&step.call).await {
                 history.failed(&step.call, failed.ended);
+                let ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
                 let ledger = Some(ledgers.store(ledger)?);
                 under_way::failed(&files, failed.ended)?;
                 return Err(Unsent { failed, ledger, acknowledged: number - 1 });

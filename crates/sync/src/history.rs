@@ -119,7 +119,7 @@ impl<'a> RunHistory<'a> {
     pub(crate) fn failed(&self, call: &Call, ended: ImportEnd) {
         self.state().current = match (call, ended) {
             (Call::Import(_), _) | (_, ImportEnd::Unclear) => Current::Doubtful,
-            (_, ImportEnd::Surely) => Current::Refused,
+            (_, ImportEnd::Surely | ImportEnd::Nothing) => Current::Refused,
         };
     }
 

@@ -174,6 +174,11 @@ impl<'a> OpenOrganization<'a> {
         }
         let ended = match error.kind() {
             ErrorKind::Unclear => ImportEnd::Unclear,
+            ErrorKind::Rejected
+            | ErrorKind::Credentials
+            | ErrorKind::Configuration
+            | ErrorKind::Unreachable
+            | ErrorKind::Tls => ImportEnd::Nothing,
             _ => ImportEnd::Surely,
         };
         FailedCall { error: Error::from(error), ended }
@@ -288,7 +293,7 @@ pub(crate) struct FailedCall {
 impl FailedCall {
     /// It failed before a request was sent that nobody has answered.
     pub(crate) fn before(error: Error) -> Self {
-        Self { error, ended: ImportEnd::Surely }
+        Self { error, ended: ImportEnd::Nothing }
     }
 }
 

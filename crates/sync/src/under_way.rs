@@ -22,6 +22,8 @@ const USUAL_RETRY: Duration = Duration::from_secs(60);
 pub(crate) enum ImportEnd {
     /// The server has answered: it does nothing any more.
     Surely,
+    /// The server has done nothing: it refused the request as a whole, or never got it.
+    Nothing,
     /// Nobody knows.
     Unclear,
 }
@@ -67,7 +69,7 @@ fn left(begun: Timestamp, now: Timestamp, quiet: Duration) -> Option<Duration> {
 /// Keeps how an import ended that failed. One that succeeded is over with the record of the run.
 pub(crate) fn failed(files: &[&DataFile], ended: ImportEnd) -> Result<()> {
     files.iter().try_for_each(|file| match ended {
-        ImportEnd::Surely => file.import_ended(),
+        ImportEnd::Surely | ImportEnd::Nothing => file.import_ended(),
         ImportEnd::Unclear => file.import_began(Timestamp::now()),
     })
 }

@@ -26,7 +26,9 @@ pub use self::endpoints::Endpoints;
 pub use self::roster::{GroupMemberships, Offered, ServerDescription, Within};
 pub use self::token::{ApiKey, Token};
 use crate::http::failure::UNCLEAR;
-use crate::http::{Http, HttpRequest, HttpSettings, Network, Pace, Repeat, Response, seconds, short_json};
+use crate::http::{
+    Earlier, Http, HttpRequest, HttpSettings, Network, Pace, Repeat, Response, seconds, short_json,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// Time limit for a token.
@@ -157,9 +159,15 @@ impl Client {
             timeout: IMPORT_TIMEOUT,
             repeat: Repeat::OnceOver,
         };
-        let response = self.http.send(&attempted, &request).await?;
+        let (result, earlier) = self.http.send_telling(&attempted, &request).await;
+        let told = |error: Error| match (earlier, error.kind()) {
+            (Earlier::Nothing, _) | (_, ErrorKind::Unclear) => error,
+            // The last attempt did nothing; one before it may have.
+            (Earlier::Something, _) => error.of_kind(ErrorKind::Refused),
+        };
+        let response = result.map_err(told)?;
         if !response.status.is_success() {
-            return Err(refused(attempted, &response, Some(import)));
+            return Err(told(refused(attempted, &response, Some(import))));
         }
         if is_an_answer(&response) { Ok(()) } else { Err(no_answer(attempted, &response)) }
     }
@@ -279,8 +287,34 @@ fn refused(attempted: String, response: &Response, import: Option<&ImportRequest
             .hint("Redirects are not followed, because the request carries a secret. Set the server's URL to the right one (https, not http?).");
     }
     let (kind, hint) = meaning(&told, response.status, import);
+    let kind = match import {
+        Some(import) if kind == ErrorKind::Refused && is_rejected(response, &told, import) => {
+            ErrorKind::Rejected
+        }
+        _ => kind,
+    };
     Error::new(kind, attempted, told).hint(hint)
 }
+
+/// Whether an answer proves that nothing of an import was done. Bitwarden's server checks all of it first, and names what is wrong.
+/// Vaultwarden goes through the people in their order and stops at an error: only an error about the only one leaves nothing done.
+fn is_rejected(response: &Response, told: &str, import: &ImportRequest) -> bool {
+    match response.status.as_u16() {
+        413 | 415 | 422 | 429 => true,
+        400 => match short_json(&response.body) {
+            None => true,
+            Some(body) if body.get("errorModel").is_some_and(|model| !model.is_null()) => {
+                let is_about_a_person = ABOUT_A_PERSON.iter().any(|text| told.contains(text));
+                is_about_a_person && import.members.len() == 1
+            }
+            Some(body) => body.get("errors").is_some_and(|errors| !errors.is_null()),
+        },
+        _ => false,
+    }
+}
+
+/// Errors of Vaultwarden about one person, who is then as before.
+const ABOUT_A_PERSON: [&str; 2] = ["Error sending invite", "is not a valid email address"];
 
 /// Messages that the server is known to send, with advice for each.
 const KNOWN: [(&str, &str); 11] = [

@@ -168,6 +168,15 @@ impl HttpRequest {
     }
 }
 
+/// What attempts before the last one may have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// Nothing: none arrived, or the other side had no room for it.
+    Nothing,
+    /// Something, or all.
+    Something,
+}
+
 /// Complete answer.
 #[derive(Debug)]
 pub struct Response {
@@ -283,6 +292,22 @@ impl Http {
     /// Sends a request until it has a final answer: temporary failures (429, some 5xx, broken connections) are tried again
     /// within the time limit. Any answer that is not worth another try is returned, whatever its status.
     pub async fn send(&self, attempted: &str, request: &HttpRequest) -> Result<Response> {
+        self.send_telling(attempted, request).await.0
+    }
+
+    /// Sends a request, and says what attempts before the last one may have done.
+    pub async fn send_telling(&self, attempted: &str, request: &HttpRequest) -> (Result<Response>, Earlier) {
+        let mut earlier = Earlier::Nothing;
+        let result = self.attempts(attempted, request, &mut earlier).await;
+        (result, earlier)
+    }
+
+    async fn attempts(
+        &self,
+        attempted: &str,
+        request: &HttpRequest,
+        earlier: &mut Earlier,
+    ) -> Result<Response> {
         // The wait in the queue before the first attempt is not the other side's fault.
         let mut started = None;
         let mut backoff = Backoff::new(self.retry_for);
@@ -303,6 +328,9 @@ impl Http {
                     return result.map_err(|error| failure::error_for(attempted, &error, request, &backoff));
                 }
             };
+            if !retry::was_not_begun(&result) {
+                *earlier = Earlier::Something;
+            }
             tell_of_retry(attempted, &result, self.retry_for.saturating_sub(elapsed));
             tokio::time::sleep(wait).await;
         }

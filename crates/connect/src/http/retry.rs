@@ -57,7 +57,7 @@ fn is_over(result: &Result<Response, Failure>) -> bool {
 }
 
 /// Whether the server has certainly done nothing for this attempt: it received nothing, or had no capacity.
-fn was_not_begun(result: &Result<Response, Failure>) -> bool {
+pub(super) fn was_not_begun(result: &Result<Response, Failure>) -> bool {
     match result {
         Ok(answer) => matches!(answer.status.as_u16(), 425 | 429 | 503),
         Err(failure) => failure.did_not_arrive(),

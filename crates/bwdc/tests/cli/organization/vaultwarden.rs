@@ -1,6 +1,6 @@
 //! Vaultwarden, which can only be imported into and knows people by address.
 
-use bwdc_sandbox::{Edit, Flavour, Status};
+use bwdc_sandbox::{Counted, Edit, Fault, Flavour, Injection, Status};
 
 use super::{directory, scene, set};
 
@@ -69,5 +69,24 @@ fn leavers_stay_out_until_they_return() {
         instance.run(&["clear-cache"]).ok();
         instance.run(&["sync"]).ok();
         assert_eq!(organization.active(), active);
+    }
+}
+
+/// A server that has refused the request has done nothing: there is no reason to send everything, which restores whoever was revoked by
+/// hand. Not so where nobody heard an answer.
+#[test]
+fn a_refusal_leaves_nothing_to_send_again() {
+    let refused = [400, 413, 422].map(|status| (Fault::Refused(status), true));
+    for (fault, is_revoked) in refused.into_iter().chain([(Fault::Lost, false)]) {
+        let (organization, instance) = scene(Flavour::Vaultwarden, "1,a@x.org,\n2,b@x.org,\n", "g,All,1;2\n");
+        instance.run(&["sync"]).ok();
+        organization.sandbox.edit(Edit::Revoke("b@x.org".into())).unwrap();
+        directory(&instance, "1,a@x.org,\n2,b@x.org,\n3,c@x.org,\n", "g,All,1;2;3\n");
+        organization.sandbox.inject(Injection { at: 1, counted: Counted::Changes, fault });
+        instance.run(&["sync"]).fails(1, &[]);
+        instance.run(&["sync"]).ok();
+        let revoked = organization.member("b@x.org").unwrap().status == Status::Revoked;
+        assert_eq!(revoked, is_revoked, "{fault:?}");
+        assert!(organization.active().contains(&"c@x.org".to_owned()), "{fault:?}");
     }
 }

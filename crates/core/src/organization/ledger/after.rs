@@ -38,6 +38,17 @@ impl Ledger {
         self
     }
 
+    /// The ledger after a request of which the server has done nothing, and after which nothing was sent: there is nothing to compare, and
+    /// nothing is sent again but what changes. Counts of requests before that nobody heard of are kept.
+    #[must_use]
+    pub fn rejected(mut self) -> Self {
+        self.journal = self
+            .journal
+            .filter(|journal| !journal.counts.is_empty())
+            .map(|journal| Journal { steps: Vec::new(), ..journal });
+        self
+    }
+
     /// Applies the effects of one request. Ids change at once: two people may have swapped theirs.
     pub(super) fn apply(&mut self, effects: &[Effect], now: Moment) {
         self.rename(effects, now);
