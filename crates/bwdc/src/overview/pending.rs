@@ -118,6 +118,7 @@ fn protected(people: &[Protected]) -> Section {
         let by = match by {
             KeptBy::Owner => "role of owner".to_owned(),
             KeptBy::Protection => "sync.protect".to_owned(),
+            KeptBy::OtherDirectory => "another directory".to_owned(),
             KeptBy::Undo => until.as_ref().map_or_else(
                 || "bwdc undo".to_owned(),
                 |until| format!("bwdc undo until {}", words::time(until)),

@@ -110,7 +110,7 @@ impl<'a> Search<'a> {
                 None => (stays && self.is_told_missing(member)).then_some(Departure::Missing)?,
             },
         };
-        Some(self.unless_kept(member, departure))
+        Some(self.unless_kept(member, record, departure))
     }
 
     /// Whoever is revoked has no access, and whose address somebody else has is told otherwise.
@@ -124,7 +124,7 @@ impl<'a> Search<'a> {
         self.facts.roster.kind == Kind::Vaultwarden
     }
 
-    fn unless_kept(&self, member: &Member, departure: Departure) -> Departure {
+    fn unless_kept(&self, member: &Member, record: Option<&Record>, departure: Departure) -> Departure {
         let Departure::Goes(cause) = departure else { return departure };
         if member.role == Role::Owner && self.facts.roster.kind == Kind::Official {
             return Departure::Kept(cause, KeptBy::Owner);
@@ -135,7 +135,23 @@ impl<'a> Search<'a> {
         if self.facts.protected.contains(&member.id) {
             return Departure::Kept(cause, KeptBy::Protection);
         }
+        let is_by_entry = matches!(cause, Cause::Deleted | Cause::Disabled);
+        if is_by_entry && record.is_some_and(|record| self.may_live_elsewhere(record)) {
+            return Departure::Kept(cause, KeptBy::OtherDirectory);
+        }
         departure
+    }
+
+    /// Whether somebody was last seen by another id, in a place that this read does not cover: an entry in one directory of a former
+    /// merge is gone, and the one in another may be alive.
+    fn may_live_elsewhere(&self, record: &Record) -> bool {
+        let is_gone = |id: &ExternalId| self.gone.contains_key(id);
+        let last = |gone: bool| {
+            let ids = record.ids.iter().filter(|(id, _)| is_gone(id) == gone);
+            ids.map(|(_, sight)| sight.last).max()
+        };
+        last(false).is_some_and(|other| last(true).is_some_and(|gone| other >= gone))
+            && record.places.iter().any(|place| !self.covered.contains(place))
     }
 
     /// Reason why a member leaves now, if there is one.

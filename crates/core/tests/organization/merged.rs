@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bwdc_core::Rules;
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status as Life, User};
 use bwdc_core::merge::{MergeSource, Share, merge};
-use bwdc_core::organization::changes::{Action, Cause};
+use bwdc_core::organization::changes::{Action, Cause, Code, KeptBy};
 use bwdc_core::organization::directory::{DirectoryNow, Entry, GroupsRead, Part, PeopleRead, State};
 use bwdc_core::organization::roster::Kind;
 use bwdc_core::organization::settings::{Absent, Limit, Settings};
@@ -166,6 +166,29 @@ fn a_person_whose_id_ended_is_known_by_the_other_directorys_id() {
     let gone = person("1-1", "b", 1);
     let gone = directory(&[rest, Entry { state: State::Deleted, ..gone }], &places);
     assert_eq!(done(&site.plan(&gone)), [(Action::Remove, Cause::Deleted, "a@x.org".to_owned())]);
+}
+
+/// The merge has ended: who left one directory and is alive in the other by another id keeps access while the first is synced alone.
+#[test]
+fn who_lives_in_another_directory_of_a_former_merge_stays() {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let mut site = site(kind);
+        let person = |id, name, source| Entry { source, ..entry(id, name, IN) };
+        let places = [source("dir0", ""), source("dir1", "")];
+        let rest = || person("0-9", "z", 0);
+        let gone = || Entry { state: State::Deleted, ..person("0-1", "a", 0) };
+        site.sync(&directory(&[rest(), person("0-1", "a", 0), person("1-1", "a", 1)], &places));
+        assert!(site.sync(&directory(&[rest(), gone(), person("1-1", "a", 1)], &places)).members.is_empty());
+        let alone = |people: &[Entry]| directory(people, &places[..1]);
+        let changes = site.sync(&alone(&[rest(), gone()]));
+        assert_eq!(done(&changes), [], "{kind:?}");
+        assert_eq!(changes.kept.iter().map(|kept| kept.by).collect::<Vec<_>>(), [KeptBy::OtherDirectory]);
+        assert!(changes.warnings.iter().any(|warning| warning.code == Code::LivesElsewhere));
+        // Seen alive in this directory alone, and gone again: there is nothing but this directory.
+        site.sync(&alone(&[rest(), person("0-1", "a", 0)]));
+        let changes = site.plan(&alone(&[rest(), gone()]));
+        assert_eq!(changes.members.len(), 1, "{kind:?}");
+    }
 }
 
 /// The loss of a small directory is a loss, however large the other one is.

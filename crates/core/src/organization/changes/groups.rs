@@ -118,7 +118,8 @@ impl<'a> Comparison<'a> {
         let mut frozen: FastSet<SlotId> = people.waiting.iter().map(|waiting| waiting.slot).collect();
         frozen
             .extend(people.changes.iter().filter(|change| change.grace.is_some()).map(|change| change.slot));
-        let protected = people.kept.iter().filter(|kept| kept.by != KeptBy::Owner);
+        let protected =
+            people.kept.iter().filter(|kept| matches!(kept.by, KeptBy::Protection | KeptBy::Undo));
         frozen.extend(protected.map(|kept| kept.slot));
         Self {
             question,

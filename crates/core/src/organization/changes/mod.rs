@@ -296,6 +296,8 @@ pub enum KeptBy {
     Protection,
     /// An undo has brought the person back.
     Undo,
+    /// Another directory, which this read does not have, had the person last: one of a former merge.
+    OtherDirectory,
 }
 
 /// Everything that a sync changes.

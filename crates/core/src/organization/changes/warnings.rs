@@ -33,6 +33,8 @@ pub enum Code {
     OwnerKept,
     /// Somebody stays whom `sync.protect` names, or whom an undo has brought back.
     ProtectedKept,
+    /// Somebody has left this directory, and another one, of a former merge, had the person last.
+    LivesElsewhere,
     /// A revoked member stays revoked.
     RevokedStays,
     /// A staged member stays staged.
@@ -220,6 +222,12 @@ impl List<'_> {
                 KeptBy::Owner => (Code::OwnerKept, "an owner, whom no import removes".to_owned()),
                 KeptBy::Protection => (Code::ProtectedKept, "protected by sync.protect".to_owned()),
                 KeptBy::Undo => (Code::ProtectedKept, self.brought_back(slot.before.as_ref())),
+                KeptBy::OtherDirectory => (
+                    Code::LivesElsewhere,
+                    "when last read, another directory had the person by another id. If the person has left there as well, remove the \
+                     member by hand"
+                        .to_owned(),
+                ),
             };
             self.add(code, &slot.email, format!("{} would leave, and stays: {why}.", slot.email));
         }
