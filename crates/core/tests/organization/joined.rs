@@ -8,7 +8,7 @@ use bwdc_core::organization::directory::{DirectoryNow, Entry, GroupsRead, Place,
 use bwdc_core::organization::ledger::{LastImport, Legacy, LegacyDirectory};
 use bwdc_core::organization::roster::Kind;
 use bwdc_core::organization::settings::Settings;
-use bwdc_core::organization::{Ledger, Moment};
+use bwdc_core::organization::{Ledger, Moment, Span, changes, requests};
 use bwdc_core::prepare::PreparedGroup;
 
 use crate::facts::{IN, Site, directory, entry, source};
@@ -121,4 +121,35 @@ fn a_copy_adds_nothing_to_itself_and_nothing_twice() {
     assert_eq!(newer.clone().joined(newer.clone()), newer);
     let joined = newer.joined(older.clone());
     assert_eq!(joined.clone().joined(older), joined);
+}
+
+/// A directory that was synced alone was cut off in the middle: what it may have done is looked for, and what it did counts.
+#[test]
+fn an_unfinished_run_and_the_counts_of_an_older_copy_stay() {
+    let all = of("there", &[entry("1", "a", IN), entry("2", "b", IN), entry("3", "c", IN)], &[]);
+    let newer = after(&[of("here", &[entry("9", "z", IN)], &[])]);
+    let mut site = Site::new(Kind::Official, Settings::default());
+    site.sync(&all);
+    site.now = site.now.plus(Span(7));
+    let one_less =
+        of("there", &[entry("1", "a", IN), entry("2", "b", IN), entry("3", "c", State::Deleted)], &[]);
+    site.sync(&one_less);
+    let two_less = of(
+        "there",
+        &[entry("1", "a", IN), entry("2", "b", State::Deleted), entry("3", "c", State::Deleted)],
+        &[],
+    );
+    let roster = site.roster();
+    let question = site.question(&two_less, &roster);
+    let steps = requests(&question, &changes(&question));
+    let older = site.ledger.clone().begun(&steps, site.now);
+    let joined = newer.clone().joined(older.clone());
+    assert_eq!(joined.unfinished(), older.unfinished());
+    assert_eq!(joined.clone().joined(older.clone()), joined, "nothing twice");
+    let stored = |ledger: &Ledger| serde_json::to_value(ledger).unwrap();
+    assert_eq!(stored(&joined)["removals"], stored(&older)["removals"]);
+    assert_eq!(stored(&joined)["removals"].as_array().map(Vec::len), Some(1));
+    // The later copy has come to the end of the same run.
+    let finished = site.ledger.clone().finished(&question, &changes(&question));
+    assert_eq!(finished.joined(older).unfinished(), None);
 }

@@ -322,7 +322,8 @@ impl Ledger {
         Self { due: Due::Everything, ..self }
     }
 
-    /// This ledger with the people and groups that only an older copy knows, as after the folders of a merge were synced apart.
+    /// This ledger with what only an older copy knows, as after the folders of a merge were synced apart: people, groups, what counts
+    /// towards the limits, and a run that has not come to its end.
     #[must_use]
     pub fn joined(mut self, older: Self) -> Self {
         if self == older {
@@ -348,6 +349,11 @@ impl Ledger {
         for (place, at) in older.places {
             self.places.entry(place).or_insert(at);
         }
+        add_counts(&mut self.removals, older.removals);
+        add_counts(&mut self.leaves, older.leaves);
+        add_counts(&mut self.repairs, older.repairs);
+        add_counts(&mut self.invites, older.invites);
+        self.journal = joined_journals(self.journal, older.journal, self.ran);
         self
     }
 
@@ -360,6 +366,36 @@ impl Ledger {
             LimitName::Invites => &self.invites,
         };
         list.iter().filter(move |counted| is_recent(counted.at, now))
+    }
+}
+
+/// Adds what counts in an older copy only.
+fn add_counts(counts: &mut Vec<Counted>, older: Vec<Counted>) {
+    let known: BTreeSet<(&str, Moment)> =
+        counts.iter().map(|counted| (counted.key.as_str(), counted.at)).collect();
+    let is_new = |counted: &Counted| !known.contains(&(counted.key.as_str(), counted.at));
+    let new: Vec<Counted> = older.into_iter().filter(is_new).collect();
+    counts.extend(new);
+}
+
+/// The unfinished runs of two copies. A run that the later copy knows, since it was killed between storing the one and the other, is none
+/// besides.
+fn joined_journals(journal: Option<Journal>, older: Option<Journal>, ran: Option<Moment>) -> Option<Journal> {
+    match (journal, older) {
+        (journal, None) => journal,
+        (None, Some(older)) => Some(older).filter(|older| Some(older.begun) != ran),
+        (Some(journal), Some(older)) if journal.begun == older.begun || Some(older.begun) == ran => {
+            Some(journal)
+        }
+        (Some(mut journal), Some(older)) => {
+            if !journal.steps.starts_with(&older.steps) {
+                journal.steps.splice(0..0, older.steps);
+            }
+            let counts = older.counts.into_iter().filter(|count| !journal.counts.contains(count));
+            let counts: Vec<Effect> = counts.collect();
+            journal.counts.extend(counts);
+            Some(journal)
+        }
     }
 }
 
