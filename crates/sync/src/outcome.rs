@@ -110,6 +110,11 @@ fn warned(warnings: &[Warning]) -> Vec<Note> {
     notes
 }
 
+/// Entries of `sync.protect` that match nobody.
+pub(crate) fn protects_nobody(changes: &Changes) -> impl Iterator<Item = Note> {
+    changes.warnings.iter().filter(|warning| warning.code == Code::ProtectsNobody).map(noted)
+}
+
 /// What an administrator has decided, and what nearly every directory has, is no reason for a warning in every run.
 fn noted(warning: &Warning) -> Note {
     match warning.code {

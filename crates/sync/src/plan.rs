@@ -21,7 +21,7 @@ use crate::ledger::LedgerFiles;
 use crate::merge::not_merged;
 use crate::open::{Opened, files, of_one_organization, of_people, open};
 use crate::organization::{Found, OpenOrganization, account, limits};
-use crate::outcome::{blocked, held, left_out, nothing_read};
+use crate::outcome::{blocked, held, left_out, nothing_read, protects_nobody};
 use crate::read::{DecidedRead, ReadPurpose, read};
 use crate::session::OrganizationLogin;
 use crate::under_way;
@@ -214,6 +214,7 @@ pub async fn rehearse(
     let mut prepared = decided.reading.prepared;
     leavers(&mut prepared, &decided.decision.changes);
     prepared.notes.extend(left_out(&prepared.bad_records));
+    prepared.notes.extend(protects_nobody(&decided.decision.changes));
     Ok(prepared)
 }
 

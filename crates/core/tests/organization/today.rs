@@ -463,6 +463,25 @@ fn who_is_left_out_or_removed_is_not_told_as_missing() {
     assert!(plan(&world).0.missing.is_empty());
 }
 
+/// A slip in `sync.protect`, and a protected group that is renamed, protect nobody: that is told in every run.
+#[test]
+fn a_protection_that_protects_nobody_is_told() {
+    let protect = Protect::parse("group:Group 0, group:Typo, a1@x.org, nobody@x.org, id-of-nobody");
+    let mut world = company(Kind::Official, 5, Settings { protect, ..settings() });
+    let told = |world: &World| -> Vec<String> {
+        let warnings = plan(world).0.warnings;
+        let told = warnings.into_iter().filter(|warning| warning.code == Code::ProtectsNobody);
+        told.map(|warning| warning.subject).collect()
+    };
+    let slips = ["group:typo", "id-of-nobody", "nobody@x.org"];
+    assert_eq!(told(&world), slips);
+    world.play(&RenameGroup(0));
+    let renamed = ["group:group 0", "group:typo", "id-of-nobody", "nobody@x.org"];
+    assert_eq!(told(&world), renamed);
+    world.play(&Sync(Fault::None));
+    assert_eq!(told(&world), renamed);
+}
+
 /// Nobody takes the place of the last ones while newcomers are held back.
 #[test]
 fn newcomers_who_are_held_make_up_for_nobody() {

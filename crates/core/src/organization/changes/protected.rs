@@ -6,7 +6,7 @@ use crate::entry::{Email, ExternalId};
 use crate::organization::directory::DirectoryNow;
 use crate::organization::ledger::Ledger;
 use crate::organization::moment::Moment;
-use crate::organization::roster::{Member, MemberId, Roster};
+use crate::organization::roster::{Basis, Member, MemberId, Roster};
 use crate::organization::settings::Protect;
 
 /// Members by address, by an id that they have or had, and by a group of the directory or of the organization.
@@ -32,7 +32,8 @@ pub(in crate::organization) fn protected(
     for group in roster.groups() {
         let name = group.external_id.as_ref().and_then(|id| in_directory.get(id));
         let list = if name.is_some() { &mut by_import } else { &mut by_hand };
-        if protect.has_group(name.copied().unwrap_or(&group.name)) {
+        // Until the organization's group has its new name, the old one protects, too.
+        if protect.has_group(name.copied().unwrap_or(&group.name)) || protect.has_group(&group.name) {
             list.extend(group.members.known());
         }
     }
@@ -51,6 +52,46 @@ pub(in crate::organization) fn protected(
                 && !ids.any(|id| living.ids.contains(id)))
     };
     roster.members().filter(is_protected).map(|member| member.id.clone()).collect()
+}
+
+/// Entries of `sync.protect` that match nobody and nothing, as they are written there. Of a server that cannot be read nobody knows who
+/// was made a member by hand: no address is among them.
+pub(super) fn unmatched(
+    protect: &Protect,
+    directory: &DirectoryNow,
+    roster: &Roster,
+    ledger: &Ledger,
+) -> Vec<String> {
+    if protect.is_empty() {
+        return Vec::new();
+    }
+    let mut people: FastSet<String> = FastSet::default();
+    people.extend(ledger.ids().map(|id| id.as_str().to_lowercase()));
+    people.extend(ledger.people().map(|(_, record)| record.email.to_string()));
+    for member in roster.members() {
+        people.insert(member.email.to_string());
+        people.extend(member.external_id.as_ref().map(|id| id.as_str().to_lowercase()));
+    }
+    for entry in &directory.people {
+        people.insert(entry.id.as_str().to_lowercase());
+        people.extend(entry.email.as_ref().map(ToString::to_string));
+    }
+    let in_directory: FastSet<&ExternalId> =
+        directory.groups.iter().map(|group| &group.external_id).collect();
+    let is_elsewhere = |id: &ExternalId| in_directory.contains(id);
+    let of_organization =
+        roster.groups().filter(|group| !group.external_id.as_ref().is_some_and(is_elsewhere));
+    let groups: FastSet<String> = directory
+        .groups
+        .iter()
+        .map(|group| group.name.to_lowercase())
+        .chain(of_organization.map(|group| group.name.to_lowercase()))
+        .collect();
+    let can_be_known = |person: &&String| roster.basis == Basis::Live || !person.contains('@');
+    let people =
+        protect.people.iter().filter(can_be_known).filter(|person| !people.contains(*person)).cloned();
+    let groups = protect.groups.iter().filter(|group| !groups.contains(*group));
+    people.chain(groups.map(|group| format!("group:{group}"))).collect()
 }
 
 /// Members whom an undo has brought back, and who are protected for a while; none of `named`, whom `sync.protect` names.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::compute::{MOST_INVITATIONS, Question};
 use super::groups::Groups;
 use super::people::People;
+use super::protected::unmatched;
 use super::{Action, Changes, Edge, GroupChange, Hold, KeptBy, SlotId, Vanished};
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::{GroupsRead, LeftOut, State};
@@ -33,6 +34,8 @@ pub enum Code {
     OwnerKept,
     /// Somebody stays whom `sync.protect` names, or whom an undo has brought back.
     ProtectedKept,
+    /// An entry of `sync.protect` matches nobody.
+    ProtectsNobody,
     /// Somebody has left this directory, and another one, of a former merge, had the person last.
     LivesElsewhere,
     /// A revoked member stays revoked.
@@ -91,6 +94,7 @@ pub(super) fn warnings(
     let mut list = List { question, warnings: Vec::new() };
     list.humans(identities, people);
     list.kept(people);
+    list.protection();
     list.taken(identities, people);
     list.invited();
     list.duplicates();
@@ -213,6 +217,16 @@ impl List<'_> {
              off{groups}."
         );
         self.add(Code::MissingStays, "", text);
+    }
+
+    fn protection(&mut self) {
+        let Question { directory, roster, ledger, settings, .. } = *self.question;
+        for entry in unmatched(&settings.protect, directory, roster, ledger) {
+            let text = format!(
+                "sync.protect names {entry}, which matches nobody: it protects nobody. Correct it, for example after a group was renamed."
+            );
+            self.add(Code::ProtectsNobody, &entry, text);
+        }
     }
 
     fn kept(&mut self, people: &People) {
