@@ -17,7 +17,7 @@ pub enum Exit {
     Locked = 3,
     /// Done, but entries that could not be imported were left out (`sync.onBadRecord` is `skip`).
     LeftOut = 4,
-    /// The import was held back by a safety check; nothing was sent.
+    /// Something was held back and everything else was done, or nothing was sent: the message says which.
     Blocked = 5,
 }
 

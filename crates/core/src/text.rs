@@ -22,9 +22,12 @@ pub fn escaped_lines(text: &str) -> String {
     escaped_but_for(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// Whether a character controls a terminal, ends a line, or turns the direction of writing (Unicode, bidirectional formatting characters).
+/// Whether a character controls a terminal, ends a line, turns the direction of writing (Unicode, bidirectional formatting characters), or cannot be
+/// seen, so that two names look the same.
 pub fn is_harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
@@ -57,4 +60,16 @@ pub fn digest(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 pub(crate) fn control_character(place: &str, text: &str) -> Option<String> {
     let found = text.chars().find(|c| c.is_control())?;
     Some(format!("{place} has a control character in it (U+{:04X})", u32::from(found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        let name = "bo\u{200b}b\u{feff}\u{ad}\u{2060}\u{200d}@x.org";
+        assert_eq!(escaped(name), "bo\\u{200b}b\\u{feff}\\u{ad}\\u{2060}\\u{200d}@x.org");
+        assert_eq!(escaped("Jos\u{e9} \u{7530}\u{4e2d}"), "Jos\u{e9} \u{7530}\u{4e2d}");
+    }
 }

@@ -23,7 +23,7 @@ use crate::ledger::LedgerFiles;
 use crate::lines;
 use crate::open::{Opened, files};
 use crate::organization::{FailedCall, OpenOrganization};
-use crate::outcome::{SyncOutcome, held, notes};
+use crate::outcome::{SyncOutcome, Tense, held, notes};
 use crate::plan::{Decided, View, decided, permitted, ready};
 use crate::read::ReadPurpose;
 use crate::record::{Done, commit};
@@ -79,7 +79,7 @@ pub(crate) async fn carry_out(
 ) -> Result<SyncOutcome> {
     history.decided(&decided);
     decided.check()?;
-    let held = held(&decided.decision);
+    let held = held(&decided.decision, Tense::Done);
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
     }
@@ -109,7 +109,7 @@ pub(crate) async fn carry_out(
     done.extend(newly_left_out(&decided));
     lines::changes(&done);
     let sent = sent(&steps);
-    if sent.is_nothing() {
+    if sent.is_nothing() && held.is_none() {
         tracing::info!("nothing has changed since the last import, so nothing was sent");
     }
     let extent = if held.is_some() { Done::Partly } else { Done::All };

@@ -1,5 +1,7 @@
 //! What became of a run.
 
+use std::collections::BTreeMap;
+
 use bwdc_config::settings::sync;
 use bwdc_core::Prepared;
 use bwdc_core::changes::ImportChange;
@@ -8,7 +10,7 @@ use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_core::note::{Note, Step};
 use bwdc_core::organization::changes::{Changes, Code, Stopped, Warning};
 use bwdc_core::organization::limits::LimitName;
-use bwdc_core::organization::pending::{HeldByLimit, Pending};
+use bwdc_core::organization::pending::{Held, HeldByLimit, Pending};
 use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_core::prepare::{BadRecord, Fate};
 use bwdc_store::runs::RunCounts;
@@ -159,32 +161,39 @@ pub(crate) fn blocked(findings: &[Finding]) -> Error {
         .exit(if is_dangerous { Exit::Blocked } else { Exit::Failure })
 }
 
+/// Whether something was done, or only looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tense {
+    /// A sync.
+    Done,
+    /// A rehearsal.
+    Rehearsed,
+}
+
 /// What the limits hold back, by name, and the way out. `None` if nothing is held.
-pub(crate) fn held(decision: &Decision) -> Option<Error> {
+pub(crate) fn held(decision: &Decision, tense: Tense) -> Option<Error> {
     if !decision.changes.is_held() {
         return None;
     }
     let pending = decision.pending();
-    let what = match decision.changes.stopped {
-        Stopped::Yes => "it",
-        Stopped::No => "what is held back",
-    };
     let removals = pending.held.iter().find(|held| held.limit == LimitName::Removals);
     let number = removals.map_or(String::new(), |held| {
         format!(" (or, only the people who leave: bwdc sync --allow-removals {})", held.held.people.len())
     });
-    Some(exceeded(&pending, decision.changes.stopped).hint(format!(
-        "Look at {what}: bwdc plan. If the directory is right, let it through once: bwdc approve{number}. Else check the search \
+    Some(exceeded(&pending, decision.changes.stopped, tense).hint(format!(
+        "The whole list: bwdc pending. If the directory is right, let it through once: bwdc approve{number}. Else check the search \
          base, the filters, the account's rights and the server."
     )))
 }
 
 /// The limits that are exceeded, and what they hold back, by name.
-pub(crate) fn exceeded(pending: &Pending, stopped: Stopped) -> Error {
+pub(crate) fn exceeded(pending: &Pending, stopped: Stopped, tense: Tense) -> Error {
     let tripped: Vec<String> = pending.held.iter().map(tripped).collect();
-    let rest = match stopped {
-        Stopped::Yes => "Nothing was sent.",
-        Stopped::No => "Everything else was done.",
+    let rest = match (stopped, tense) {
+        (Stopped::Yes, Tense::Done) => "Nothing was sent.",
+        (Stopped::Yes, Tense::Rehearsed) => "Nothing would be sent.",
+        (Stopped::No, Tense::Done) => "Everything else was done.",
+        (Stopped::No, Tense::Rehearsed) => "Everything else would be done.",
     };
     Error::new(format!("{}\n{rest}", tripped.join("\n"))).exit(Exit::Blocked)
 }
@@ -230,7 +239,17 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
         }
     };
     let what = if number == 1 { one } else { several };
-    format!("{number} {what}, and {why}. Held back: {}", named(names))
+    format!("{number} {what}, and {why}. Held back: {}.{}", named(names), causes(held))
+}
+
+/// Why people would leave or come, with the number of each.
+fn causes(held: &Held) -> String {
+    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    for person in &held.people {
+        *causes.entry(person.cause.reason()).or_default() += 1;
+    }
+    let causes: Vec<String> = causes.into_iter().map(|(cause, count)| format!("{cause} ({count})")).collect();
+    if causes.is_empty() { String::new() } else { format!(" Cause: {}.", causes.join("; ")) }
 }
 
 /// A list of names that is not longer than anybody reads.

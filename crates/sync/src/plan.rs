@@ -21,7 +21,7 @@ use crate::ledger::LedgerFiles;
 use crate::merge::not_merged;
 use crate::open::{Opened, files, of_one_organization, of_people, open};
 use crate::organization::{Found, OpenOrganization, account, limits};
-use crate::outcome::{blocked, held, left_out, nothing_read, protects_nobody};
+use crate::outcome::{Tense, blocked, held, left_out, nothing_read, protects_nobody};
 use crate::read::{DecidedRead, ReadPurpose, read};
 use crate::session::OrganizationLogin;
 use crate::under_way;
@@ -208,7 +208,7 @@ pub async fn rehearse(
         return Ok(nothing_read());
     };
     decided.check()?;
-    if let Some(error) = held(&decided.decision) {
+    if let Some(error) = held(&decided.decision, Tense::Rehearsed) {
         return Err(error);
     }
     let mut prepared = decided.reading.prepared;

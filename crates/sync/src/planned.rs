@@ -95,7 +95,7 @@ pub(crate) async fn apply(
         }
         Err(moved) => {
             let names = named(moved.iter().map(|Moved(name)| shown(name)).collect());
-            let why = format!("directory or organization have moved since it was made: {names}");
+            let why = format!("directory or organization have changed since it was made: {names}");
             Err(refused(&why).hint(ANOTHER))
         }
     }

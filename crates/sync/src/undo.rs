@@ -27,7 +27,7 @@ use crate::ledger::LedgerFiles;
 use crate::lines;
 use crate::open::{Opened, files};
 use crate::organization::{FailedCall, Found, OpenOrganization};
-use crate::outcome::{SyncOutcome, exceeded, named};
+use crate::outcome::{SyncOutcome, Tense, exceeded, named};
 use crate::plan::{Ready, permitted, ready, settings};
 use crate::under_way::{self, ImportEnd};
 
@@ -282,7 +282,7 @@ impl Undoing<'_> {
             return None;
         }
         let pending = Pending::of(&self.known.question(), changes, written);
-        Some(exceeded(&pending, changes.stopped).hint(format!(
+        Some(exceeded(&pending, changes.stopped, Tense::Done).hint(format!(
             "If this is right, raise the limit (bwdc config SETTING VALUE), or let the people leave by --allow-removals NUMBER, and undo the \
              rest: bwdc undo {}",
             self.head.run

@@ -31,7 +31,18 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
     sync::told("Plan applied.", report, invocation.style)
 }
 
+/// The largest plan that is read: several times as large as one of 50,000 people in 2,000 groups.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
 fn read(path: &Path) -> Result<Document> {
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if size > LARGEST {
+        return Err(Error::new(format!(
+            "Reading the plan {}: it has {size} bytes, too many for a plan.",
+            path.display()
+        ))
+        .hint("Name a file that `bwdc plan --out` has written."));
+    }
     let bytes = files::read_regular(path)
         .map_err(|error| Error::new(format!("Reading the plan {}: {error}", path.display())))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| Unusable::NotAPlan(error.to_string()));
@@ -39,7 +50,7 @@ fn read(path: &Path) -> Result<Document> {
 }
 
 fn refused(path: &Path, why: &Unusable) -> Error {
-    Error::new(format!("{} is not applied: {why}.", path.display()))
+    Error::new(format!("The plan is not carried out: {}: {why}.", path.display()))
         .hint("Make another one: bwdc plan --out FILE. Nothing was sent.")
         .exit(Exit::Blocked)
 }

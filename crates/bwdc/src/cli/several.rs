@@ -141,7 +141,7 @@ fn some_failed(failed: &[&str], count: usize, text: String, value: Value) -> Ans
 fn failed(error: &Error) -> &'static str {
     match error.exit {
         Exit::Locked => "not done: another sync of it is running.",
-        Exit::Blocked => "held back by a safety check.",
+        Exit::Blocked => "something was held back: see bwdc pending.",
         Exit::Failure | Exit::Success | Exit::SomethingToDo | Exit::LeftOut => "failed.",
     }
 }

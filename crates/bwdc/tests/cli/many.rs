@@ -147,7 +147,7 @@ fn the_worst_exit_code_counts() {
     machine.change("hq", |data| data["sync"]["overwriteExisting"] = true.into());
     machine.people("hq", "h1,ann@example.org,left\n", "");
     let ran = machine.run(&both).fails(5, &["hq: No active people were found in the directory"]);
-    assert!(ran.out.contains("hq: held back by a safety check."), "{}", ran.out);
+    assert!(ran.out.contains("hq: something was held back: see bwdc pending."), "{}", ran.out);
     machine.people("berlin", "b1,eva@example.org,odd\n", "");
     machine.run(&both).fails(1, &["hq: No active people were found", "berlin: "]);
 }

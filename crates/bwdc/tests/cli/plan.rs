@@ -97,7 +97,7 @@ fn a_saved_plan_is_applied_once() {
     }
     let saved = fs::read_to_string(&file).unwrap();
     fs::write(&file, saved.replace("user20@", "user99@")).unwrap();
-    instance.run(&["apply", path]).fails(5, &["is not applied", "Nothing was sent."]);
+    instance.run(&["apply", path]).fails(5, &["The plan is not carried out", "Nothing was sent."]);
     fs::write(&file, saved).unwrap();
     assert!(instance.run(&["apply", path]).ok().out.contains("Plan applied."));
     let emails = organization.emails();
@@ -105,6 +105,23 @@ fn a_saved_plan_is_applied_once() {
     assert!(!emails.contains(&"user0@example.org".to_owned()), "{emails:?}");
     instance.run(&["apply", path]).fails(5, &["user0@example.org"]);
     instance.run(&["plan", "--exit-code"]).ok();
+}
+
+#[test]
+fn a_file_that_is_too_large_for_a_plan_is_not_read() {
+    let (_organization, instance) = company();
+    let path = instance.data_folder().join("large.json");
+    fs::File::create(&path).unwrap().set_len(300 * 1024 * 1024).unwrap();
+    instance.run(&["apply", path.to_str().unwrap()]).fails(1, &["too many for a plan"]);
+}
+
+#[test]
+fn what_is_held_is_told_with_the_cause_and_the_tense_of_the_command() {
+    let (_organization, instance) = company();
+    instance.company(&users(20, 8), &groups(&[1, 15]));
+    let cause = "Cause: deleted in the directory (8).";
+    instance.run(&["test"]).fails(5, &[cause, "Everything else would be done.", "bwdc pending"]);
+    instance.run(&["sync"]).fails(5, &[cause, "Everything else was done.", "bwdc pending"]);
 }
 
 #[test]

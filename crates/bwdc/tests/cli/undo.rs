@@ -287,7 +287,7 @@ fn whoever_came_back_stays_in_the_next_sync() {
         let plan = instance.run(&["plan"]).ok();
         assert!(plan.out.contains("brought back by bwdc undo, and protected until"), "{}", plan.out);
         let ran = instance.run(&["sync"]).ok();
-        assert!(ran.err.contains("a@x.org would leave, and stays"), "{}", ran.err);
+        assert!(ran.err.contains("a@x.org would leave, but stays"), "{}", ran.err);
         assert_eq!(state(&organization), after, "{flavour:?}");
         // Without protection it is as if nothing had been undone.
         let (organization, instance) = company(flavour);

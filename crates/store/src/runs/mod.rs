@@ -104,7 +104,7 @@ pub enum Ending {
     Failed,
     /// Another one was running.
     Locked,
-    /// Held back by a safety check.
+    /// Something was held back, or nothing was sent.
     Blocked,
     /// It ended without telling how: it was killed, or the machine stopped.
     CutOff,
@@ -130,7 +130,7 @@ impl Ending {
             Self::LeftOut => "ok, but entries were left out",
             Self::Failed => "failed",
             Self::Locked => "not done: another sync was running",
-            Self::Blocked => "held back by a safety check",
+            Self::Blocked => "something was held back",
             Self::CutOff => "cut off",
             Self::Running => "running",
         }

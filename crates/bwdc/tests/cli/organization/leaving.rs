@@ -142,7 +142,7 @@ fn protected_people_stay_and_that_is_said() {
         for _ in 0..2 {
             let ran = instance.run(&["sync"]).ok();
             for email in ["b@x.org", "c@x.org"] {
-                let words = format!("{email} would leave, and stays: protected by sync.protect.");
+                let words = format!("{email} would leave, but stays: protected by sync.protect.");
                 assert!(ran.err.contains(&words), "{flavour:?} {}", ran.err);
             }
             assert_eq!(organization.active(), ["a@x.org", "b@x.org", "c@x.org"], "{flavour:?}");

@@ -243,7 +243,7 @@ impl List<'_> {
                         .to_owned(),
                 ),
             };
-            self.add(code, &slot.email, format!("{} would leave, and stays: {why}.", slot.email));
+            self.add(code, &slot.email, format!("{} would leave, but stays: {why}.", slot.email));
         }
     }
 
