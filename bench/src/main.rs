@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|again/USERS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS ...]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
     reason = "a measurement that cannot be made must fail loudly, and prints its table"
 )]
 
+mod again;
 mod clouds;
 mod daemon;
 mod history;
@@ -34,6 +35,8 @@ const RANGES: usize = 50_000;
 const MEMBERS: usize = 100;
 /// People in each played cloud; a tenth as many groups.
 const CLOUDS: usize = 10_000;
+/// People of whom nearly none change; one group for 25.
+const AGAIN: usize = 50_000;
 /// Instances of the daemon.
 const INSTANCES: usize = 200;
 /// Runs in a history that is too full.
@@ -49,6 +52,7 @@ struct Plan {
     runs: usize,
     save: Option<PathBuf>,
     sizes: Vec<(usize, usize)>,
+    again: Vec<usize>,
     ranges: Vec<usize>,
     clouds: Vec<usize>,
     daemons: Vec<usize>,
@@ -82,6 +86,25 @@ struct Source {
     sync: &'static str,
 }
 
+impl Target {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sink => "sink",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+impl Source {
+    fn of(slapd: &Slapd) -> Self {
+        Self {
+            port: slapd.port(),
+            login: slapd.admin(),
+            sync: r#""userObjectClass":"inetOrgPerson","userPath":"ou=people","groupObjectClass":"groupOfNames","groupPath":"ou=groups""#,
+        }
+    }
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let [ranges::CLIENT, port, people] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -112,6 +135,12 @@ fn main() {
         let row = ranges::measure(&plan, people);
         println!("{row}");
         writeln!(report, "{row}").unwrap();
+    }
+    if !plan.again.is_empty() {
+        report.push_str(again::HEAD);
+    }
+    for &people in &plan.again {
+        report.push_str(&again::measure(&plan, people, people / 25));
     }
     if !plan.clouds.is_empty() {
         report.push_str(clouds::HEAD);
@@ -156,6 +185,7 @@ fn arguments() -> Plan {
         runs: 5,
         save: None,
         sizes: Vec::new(),
+        again: Vec::new(),
         ranges: Vec::new(),
         clouds: Vec::new(),
         daemons: Vec::new(),
@@ -171,9 +201,10 @@ fn arguments() -> Plan {
             size => {
                 let (users, groups) = size
                     .split_once('/')
-                    .expect("USERS/GROUPS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES or history/RUNS");
+                    .expect("USERS/GROUPS, again/USERS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES or history/RUNS");
                 let groups = groups.parse().expect("a number");
                 match users {
+                    "again" => plan.again.push(groups),
                     "ranges" => plan.ranges.push(groups),
                     "clouds" => plan.clouds.push(groups),
                     "daemon" => plan.daemons.push(groups),
@@ -183,9 +214,10 @@ fn arguments() -> Plan {
             }
         }
     }
-    let others = [&plan.ranges, &plan.clouds, &plan.daemons, &plan.histories];
+    let others = [&plan.again, &plan.ranges, &plan.clouds, &plan.daemons, &plan.histories];
     if plan.sizes.is_empty() && others.iter().all(|others| others.is_empty()) {
         plan.sizes = SIZES.to_vec();
+        plan.again.push(AGAIN);
         plan.ranges.push(RANGES);
         plan.clouds.push(CLOUDS);
         plan.daemons.push(INSTANCES);
@@ -205,11 +237,7 @@ fn load(users: usize, groups: usize) -> Slapd {
 /// One warm-up, then both in turn.
 fn measure(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Target) -> String {
     let mut pairs: Vec<(Cost, Cost)> = Vec::new();
-    let source = Source {
-        port: slapd.port(),
-        login: slapd.admin(),
-        sync: r#""userObjectClass":"inetOrgPerson","userPath":"ou=people","groupObjectClass":"groupOfNames","groupPath":"ou=groups""#,
-    };
+    let source = Source::of(slapd);
     let mut before: Vec<(Cost, Cost)> = Vec::new();
     for run in 0..=plan.runs {
         let ours = sync(&plan.bwdc, plan, &source, users, groups, target);
@@ -229,24 +257,26 @@ fn measure(plan: &Plan, slapd: &Slapd, users: usize, groups: usize, target: Targ
 }
 
 fn row(what: &str, target: Target, pairs: &[(Cost, Cost)]) -> String {
-    let describe = |costs: Vec<Cost>| {
-        let wall = median(costs.iter().map(|cost| cost.wall.as_secs_f64()).collect());
-        let cpu = median(costs.iter().map(|cost| cost.cpu.as_secs_f64()).collect());
-        let peak = costs.iter().map(|cost| cost.peak).max().unwrap_or(0);
-        format!("{wall:.2} s, {cpu:.2} s, {:.1} MiB", peak as f64 / 1_048_576.0)
-    };
     let mut ratios: Vec<f64> =
         pairs.iter().map(|(ours, theirs)| ours.wall.as_secs_f64() / theirs.wall.as_secs_f64()).collect();
     ratios.sort_by(f64::total_cmp);
     format!(
         "| {what} | {} | {} | {} | **{:.2}** ({:.2} to {:.2}) |",
-        if target == Target::Sink { "sink" } else { "sandbox" },
+        target.name(),
         describe(pairs.iter().map(|pair| pair.0).collect()),
         describe(pairs.iter().map(|pair| pair.1).collect()),
         median(ratios.clone()),
         ratios.first().expect("a run"),
         ratios.last().expect("a run"),
     )
+}
+
+/// Medians of wall clock and processor time, and the largest peak.
+fn describe(costs: Vec<Cost>) -> String {
+    let wall = median(costs.iter().map(|cost| cost.wall.as_secs_f64()).collect());
+    let cpu = median(costs.iter().map(|cost| cost.cpu.as_secs_f64()).collect());
+    let peak = costs.iter().map(|cost| cost.peak).max().unwrap_or(0);
+    format!("{wall:.2} s, {cpu:.2} s, {:.1} MiB", peak as f64 / 1_048_576.0)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -267,24 +297,31 @@ fn finish(mut child: Child, started: Instant) -> (bool, Cost) {
 fn sync(program: &Path, plan: &Plan, source: &Source, users: usize, groups: usize, target: Target) -> Cost {
     let server = Server::start(plan, target);
     let folder = instance(source, &server);
-    let output = folder.path().join("stdout");
+    let (cost, said) = run(program, folder.path(), &server.client_id, &server.client_secret);
+    let expected = format!("Synced {groups} group(s) and {users} user(s).");
+    assert!(said.contains(&expected), "expected `{expected}`, got: {said}");
+    cost
+}
+
+/// One `bwdc sync`: its cost, and what it said.
+fn run(program: &Path, folder: &Path, client_id: &str, client_secret: &str) -> (Cost, String) {
+    let output = folder.join("stdout");
     let started = Instant::now();
     let child = Command::new(program)
         .arg("sync")
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder.path())
+        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder)
         .env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS", "true")
-        .env("BW_CLIENTID", &server.client_id)
-        .env("BW_CLIENTSECRET", &server.client_secret)
+        .env("BW_CLIENTID", client_id)
+        .env("BW_CLIENTSECRET", client_secret)
         .stdout(File::create(&output).expect("a file"))
         .spawn()
         .expect("running bwdc");
     let (is_success, cost) = finish(child, started);
     let said = fs::read_to_string(&output).expect("what bwdc said");
-    let expected = format!("Synced {groups} group(s) and {users} user(s).");
-    assert!(is_success && said.contains(&expected), "expected `{expected}`, got: {said}");
-    cost
+    assert!(is_success, "{said}");
+    (cost, said)
 }
 
 fn instance(source: &Source, server: &Server) -> TempDir {
