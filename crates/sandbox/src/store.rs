@@ -362,13 +362,25 @@ pub(crate) fn groups(db: &Connection) -> Db<Vec<Group>> {
         let (group, email): (String, String) = row?;
         of_group.entry(group).or_default().push(email);
     }
+    let mut groups = listed_groups(db)?;
+    for group in &mut groups {
+        group.members = of_group.remove(&group.id).unwrap_or_default();
+    }
+    Ok(groups)
+}
+
+/// Groups as the Public API lists them: nobody asks who is in them.
+pub(crate) fn listed_groups(db: &Connection) -> Db<Vec<Group>> {
     let mut query =
         db.prepare_cached("SELECT id, name, external_id, collections FROM groups ORDER BY name, id")?;
     let rows = query.query_map([], |row| {
-        let id: String = row.get(0)?;
-        let members = of_group.remove(&id).unwrap_or_default();
-        let collections = json(row, 3)?.unwrap_or_default();
-        Ok(Group { id, name: row.get(1)?, external_id: row.get(2)?, members, collections })
+        Ok(Group {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            external_id: row.get(2)?,
+            members: Vec::new(),
+            collections: json(row, 3)?.unwrap_or_default(),
+        })
     })?;
     rows.collect()
 }

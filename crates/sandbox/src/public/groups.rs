@@ -41,7 +41,7 @@ fn find(store: &Store, id: &str) -> Step<Group> {
 }
 
 async fn all(State(server): State<Server>) -> Response {
-    let groups = server.store.read(store::groups).map_err(Stop::from);
+    let groups = server.store.read(store::listed_groups).map_err(Stop::from);
     groups.map_or_else(stopped, |groups| list(groups.iter().map(group_json).collect()))
 }
 
