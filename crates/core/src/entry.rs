@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,10 @@ impl PartialEq for FoundAs {
 }
 
 impl Eq for FoundAs {}
+
+impl Hash for FoundAs {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
 
 impl PartialOrd for FoundAs {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {

@@ -14,7 +14,7 @@ text_type! {
 }
 
 /// Meaning of absence from a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Coverage {
     /// Everybody was read: a person who is absent is not in the directory.

@@ -1,5 +1,7 @@
 //! Texts from outside, made fit to be shown: one line each, of bearable length, and without anything that moves a terminal.
 
+use std::hash::Hasher;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -46,7 +48,7 @@ fn escaped_but_for(text: &str, is_kept: impl Fn(char) -> bool) -> String {
 }
 
 /// First 96 bits of a SHA-256 over each text, prefixed with its length: it recognises texts without storing them.
-pub fn digest(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+pub fn digest(texts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut hasher = Sha256::new();
     for text in texts {
         let text = text.as_ref();
@@ -54,6 +56,28 @@ pub fn digest(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
         hasher.update(text);
     }
     STANDARD_NO_PAD.encode(&hasher.finalize()[..12])
+}
+
+/// Hasher for whole values: SHA-256, so that nobody can make two values look alike.
+#[derive(Default)]
+pub(crate) struct ContentHasher(Sha256);
+
+impl Hasher for ContentHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of no use here: see [`Self::digest`].
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+impl ContentHasher {
+    /// First 96 bits of the hash.
+    pub(crate) fn digest(self) -> String {
+        STANDARD_NO_PAD.encode(&self.0.finalize()[..12])
+    }
 }
 
 /// Names the first control character: NUL, escape, line ends, those of C1.

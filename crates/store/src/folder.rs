@@ -2,14 +2,13 @@
 
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
-use bwdc_core::organization::ledger::Times;
 use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::data::{Data, DataFile, key};
 use crate::imported::{self, LastImport};
-use crate::ledger::{self, KeptLedger};
+use crate::ledger::{self, KeptLedger, KeptTimes};
 use crate::memory::{FullRead, Memory, Remembered, Success, SyncTime};
 use crate::{iso, people};
 
@@ -60,8 +59,12 @@ impl Memory for DataFile {
         ledger::store(self.folder(), organization_id, kept)
     }
 
-    fn keep_times(&self, organization_id: &str, revision: u64, times: &Times) -> Result<()> {
-        ledger::store_times(self.folder(), organization_id, revision, times)
+    fn keep_times(&self, organization_id: &str, kept: &KeptTimes) -> Result<()> {
+        ledger::store_times(self.folder(), organization_id, kept)
+    }
+
+    fn times(&self, organization_id: &str) -> Result<Option<KeptTimes>> {
+        ledger::load_times(self.folder(), organization_id)
     }
 
     fn known_people(&self) -> Result<KnownPeople> {

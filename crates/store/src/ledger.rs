@@ -3,12 +3,13 @@
 //!
 //! A run that finds nothing new only writes the times beside it, in a file of their own.
 
-use std::borrow::Cow;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
+use bwdc_core::organization::in_step::Evidence;
 use bwdc_core::organization::ledger::{Times, VERSION};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -36,12 +37,17 @@ struct Versioned {
     version: u32,
 }
 
-/// Times of runs since the ledger was written.
-#[derive(Serialize, Deserialize)]
-struct KeptTimes<'a> {
-    /// Of the ledger.
-    revision: u64,
-    times: Cow<'a, Times>,
+/// Times of runs since the ledger was written, and what they show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptTimes {
+    /// Revision of the ledger.
+    pub revision: u64,
+    /// Times of the last run.
+    pub times: Times,
+    /// Evidence that there was nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// Ledger of an organization. Ids are UUIDs; whatever else somebody wrote as one leads to no other folder.
@@ -88,7 +94,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     }
 }
 
-fn times_understood(path: &Path, bytes: &[u8]) -> Result<KeptTimes<'static>> {
+fn times_understood(path: &Path, bytes: &[u8]) -> Result<KeptTimes> {
     serde_json::from_slice(bytes).map_err(|error| {
         Error::new(format!("The file {} is damaged: {error}. It was left as it is.", path.display()))
             .hint("Remove it: the next sync reads more of the organization than it would have to.")
@@ -120,14 +126,35 @@ fn newer(path: &Path, version: u32) -> Error {
     .hint("Install that version again: bwdc update.")
 }
 
-/// Keeps a ledger in a folder. On the disk when it returns.
+/// Keeps a ledger in a folder, and forgets the times beside the one before. On the disk when it returns.
 pub(crate) fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> Result<()> {
+    let times = times_path(folder, organization_id);
+    match fs::remove_file(&times) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(cannot("Removing", &times, &error)),
+        _ => {}
+    }
     write_json(&path(folder, organization_id), kept)
 }
 
-/// Keeps the times of a run beside the ledger with this revision. On the disk when it returns.
-pub(crate) fn store_times(folder: &Path, organization_id: &str, revision: u64, times: &Times) -> Result<()> {
-    write_json(&times_path(folder, organization_id), &KeptTimes { revision, times: Cow::Borrowed(times) })
+/// Keeps the times of a run beside the ledger with their revision. On the disk when it returns.
+pub(crate) fn store_times(folder: &Path, organization_id: &str, kept: &KeptTimes) -> Result<()> {
+    write_json(&times_path(folder, organization_id), kept)
+}
+
+/// Times beside the ledger, which is not read; `None` if there are none, or they belong to another revision.
+pub(crate) fn load_times(folder: &Path, organization_id: &str) -> Result<Option<KeptTimes>> {
+    let path = times_path(folder, organization_id);
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    let kept = times_understood(&path, &bytes)?;
+    Ok(Some(kept).filter(|kept| revision(folder, organization_id) == Some(kept.revision)))
+}
+
+/// Revision of a ledger, with which the file begins.
+fn revision(folder: &Path, organization_id: &str) -> Option<u64> {
+    let mut head = Vec::new();
+    File::open(path(folder, organization_id)).ok()?.take(40).read_to_end(&mut head).ok()?;
+    let (number, _) = std::str::from_utf8(&head).ok()?.strip_prefix("{\"revision\":")?.split_once(',')?;
+    number.parse().ok()
 }
 
 #[cfg(test)]
@@ -165,11 +192,18 @@ mod tests {
         let (before, after) = (kept(5, 3), kept(9, 9));
         assert_eq!(before.ledger.print(), after.ledger.print());
         store(folder.path(), "o", &before).unwrap();
-        store_times(folder.path(), "o", 4, &after.ledger.times()).unwrap();
+        let times = KeptTimes { revision: 4, times: after.ledger.times(), evidence: None };
+        store_times(folder.path(), "o", &times).unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), Some(after));
+        assert_eq!(load_times(folder.path(), "o").unwrap(), Some(times.clone()));
         let later = KeptLedger { revision: 5, ..kept(7, 3) };
         store(folder.path(), "o", &later).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(later.clone()));
+        assert_eq!(load_times(folder.path(), "o").unwrap(), None);
+        // Those of another revision, as after a ledger came back from a backup.
+        store_times(folder.path(), "o", &times).unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), Some(later));
+        assert_eq!(load_times(folder.path(), "o").unwrap(), None);
         std::fs::write(times_path(folder.path(), "o"), "{").unwrap();
         let error = load(folder.path(), "o").unwrap_err();
         assert!(error.message.contains("seen-o.json is damaged"), "{error}");
@@ -179,11 +213,13 @@ mod tests {
         #![proptest_config(few())]
 
         #[test]
-        fn fuzz_times_of_a_ledger(bytes in damaged([r#"{"revision":4,"times":{"ran":9,"verified":{"g":9}}}"#])) {
+        fn fuzz_times_of_a_ledger(bytes in damaged([
+            r#"{"revision":4,"times":{"ran":9,"verified":{"g":9}},"evidence":{"of":"x","at":9,"until":99,"groups":{"g":{"id":"1","members":"y"}},"warnings":[{"code":"groupTwin","subject":"s","text":"t"}]}}"#,
+        ])) {
             match times_understood(Path::new("/srv/seen-o.json"), &bytes) {
                 Ok(kept) => {
                     let again = times_understood(Path::new("x"), &serde_json::to_vec(&kept).unwrap()).unwrap();
-                    prop_assert_eq!((again.revision, again.times), (kept.revision, kept.times));
+                    prop_assert_eq!(again, kept);
                 }
                 Err(error) => bwdc_testkit::harmless(&error, bytes.len())?,
             }

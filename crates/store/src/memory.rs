@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
-use bwdc_core::organization::ledger::Times;
 use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 
 use crate::imported::LastImport;
-use crate::ledger::KeptLedger;
+use crate::ledger::{KeptLedger, KeptTimes};
 
 /// Memory of an instance from run to run. [`DataFile`](crate::DataFile) has it in its folder.
 pub trait Memory {
@@ -37,8 +36,11 @@ pub trait Memory {
     /// Keeps the ledger of an organization. On the disk when it returns.
     fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()>;
 
-    /// Keeps the times of a run that changed nothing else in the ledger with this revision. On the disk when it returns.
-    fn keep_times(&self, organization_id: &str, revision: u64, times: &Times) -> Result<()>;
+    /// Keeps the times of a run that changed nothing else in the ledger with their revision. On the disk when it returns.
+    fn keep_times(&self, organization_id: &str, kept: &KeptTimes) -> Result<()>;
+
+    /// Times of the runs since the ledger was written, which is not read; `None` if there are none.
+    fn times(&self, organization_id: &str) -> Result<Option<KeptTimes>>;
 
     /// People whom releases without a ledger kept; empty if there are none.
     fn known_people(&self) -> Result<KnownPeople>;

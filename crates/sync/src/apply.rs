@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bwdc_core::Prepared;
 use bwdc_core::changes::{ImportChange, LeftOut, Subject};
 use bwdc_core::error::{Error, Result};
 use bwdc_core::note::{Note, Severity, by_cause};
@@ -11,22 +12,23 @@ use bwdc_core::organization::ledger::Effect;
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::{Ledger, Moment, Step, requests};
-use bwdc_core::plan::ImportSummary;
+use bwdc_core::plan::{ImportSummary, Plan};
 use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look};
 use crate::history::RunHistory;
+use crate::in_step::{decided_at_rest, still_at_rest};
 use crate::job::SyncJob;
-use crate::ledger::LedgerFiles;
+use crate::ledger::{AtRest, LedgerFiles};
 use crate::lines;
 use crate::open::{Opened, files};
 use crate::organization::{FailedCall, OpenOrganization};
 use crate::outcome::{SyncOutcome, Tense, held, notes};
-use crate::plan::{Decided, View, decided, permitted, ready};
+use crate::plan::{Decided, Gathered, Loaded, View, gathered, permitted, ready};
 use crate::read::ReadPurpose;
-use crate::record::{Done, commit};
+use crate::record::{Digest, Done, Ended, commit};
 use crate::under_way::{self, ImportEnd};
 
 /// Time between two stores of the ledger while single calls follow each other: its journal has them all, and what was done shows in
@@ -44,10 +46,43 @@ pub(crate) async fn sync(
     let _locks = locks(job, history, started)?;
     let ready = ready(job, account).await?;
     let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
-    match Box::pin(decided(job, ready, view)).await? {
-        Some(decided) => Box::pin(carry_out(job, history, decided)).await,
-        None => Ok(SyncOutcome::nothing()),
+    let Some(mut gathered) = Box::pin(gathered(job, ready, view)).await? else {
+        return Ok(SyncOutcome::nothing());
+    };
+    if let Some(rest) = Box::pin(still_at_rest(&mut gathered)).await? {
+        return stay(job, gathered, rest);
     }
+    let decided = Box::pin(gathered.decided()).await?;
+    Box::pin(carry_out(job, history, decided)).await
+}
+
+/// Ends a run that has nothing to do.
+fn stay(job: &SyncJob, gathered: Gathered<'_>, rest: AtRest) -> Result<SyncOutcome> {
+    let started = gathered.started();
+    let Gathered { opened, organization, reading, ledger, .. } = gathered;
+    let organization_id = &organization.account.organization_id;
+    let changes = newly_left_out(&opened, organization_id, &reading.prepared);
+    lines::changes(&changes);
+    nothing_sent();
+    let warnings = rest.evidence.warnings.clone();
+    let (Loaded::Ledger(ledgers, _) | Loaded::AtRest(ledgers, _)) = ledger;
+    let ended = Ended {
+        opened: &opened,
+        sources: &reading.sources,
+        organization_id,
+        digest: Digest::AsBefore,
+        started,
+        done: Done::All,
+    };
+    let stored = ledgers.keep_at_rest(rest).and_then(|()| commit(job, &ended));
+    stored.map_err(|error| unrecorded(error, ImportSummary::default()))?;
+    let left_out = reading.prepared.bad_records.len();
+    let notes = notes(reading.prepared.notes, &reading.prepared.bad_records, &warnings);
+    Ok(SyncOutcome { sent: ImportSummary::default(), left_out, notes, changes })
+}
+
+fn nothing_sent() {
+    tracing::info!("nothing has changed since the last import, so nothing was sent");
 }
 
 /// Nobody else syncs any of the folders meanwhile, and whoever looks sees that a sync is running.
@@ -106,17 +141,27 @@ pub(crate) async fn carry_out(
     };
     let Decision { known, changes } = &decided.decision;
     let ledger = ledger.finished(&known.question(), changes);
-    done.extend(newly_left_out(&decided));
+    let organization_id = &decided.organization.account.organization_id;
+    done.extend(newly_left_out(&decided.opened, organization_id, &decided.reading.prepared));
     lines::changes(&done);
     let sent = sent(&steps);
     if sent.is_nothing() && held.is_none() {
-        tracing::info!("nothing has changed since the last import, so nothing was sent");
+        nothing_sent();
     }
-    let extent = if held.is_some() { Done::Partly } else { Done::All };
-    let stored = decided.ledgers.store(ledger).and_then(|_| commit(job, &decided, extent));
+    let ended = Ended {
+        opened: &decided.opened,
+        sources: &decided.reading.sources,
+        organization_id,
+        digest: Digest::New(decided.whole.digest_of_requests()),
+        started: decided.started,
+        done: if held.is_some() { Done::Partly } else { Done::All },
+    };
+    let evidence = decided_at_rest(&decided, &ledger);
+    let stored = decided.ledgers.finish(ledger, evidence).and_then(|()| commit(job, &ended));
     stored.map_err(|error| unrecorded(error, sent))?;
-    let left_out = decided.whole.bad_records.len();
-    let notes = notes(decided.whole, &decided.decision.changes);
+    let Plan { bad_records, notes, .. } = decided.whole;
+    let left_out = bad_records.len();
+    let notes = self::notes(notes, &bad_records, &decided.decision.changes.warnings);
     if let Some(held) = held {
         warn_of(&decided.opened, &notes);
         return Err(held);
@@ -274,13 +319,11 @@ pub(crate) fn sent(steps: &[Step]) -> ImportSummary {
 }
 
 /// People who are left out for another reason than at the last run. Nobody where that is not known.
-fn newly_left_out(decided: &Decided<'_>) -> Vec<ImportChange> {
-    let Some(first) = decided.opened.first() else { return Vec::new() };
-    let id = &decided.organization.account.organization_id;
+fn newly_left_out(opened: &[Opened<'_>], id: &str, prepared: &Prepared) -> Vec<ImportChange> {
+    let Some(first) = opened.first() else { return Vec::new() };
     let file = &first.context.file;
-    let before = file.last_import().filter(|last| last.organization_id == *id);
-    let prepared = &decided.reading.prepared;
-    let import = LastImport { organization_id: id.clone(), left_out: LeftOut::of(prepared) };
+    let before = file.last_import().filter(|last| last.organization_id == id);
+    let import = LastImport { organization_id: id.to_owned(), left_out: LeftOut::of(prepared) };
     if before.as_ref() == Some(&import) {
         return Vec::new();
     }

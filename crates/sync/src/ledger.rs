@@ -2,7 +2,9 @@
 
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
-use bwdc_store::{DataFile, KeptLedger, Memory as _};
+use bwdc_core::organization::in_step::Evidence;
+use bwdc_core::organization::ledger::Times;
+use bwdc_store::{DataFile, KeptLedger, KeptTimes, Memory as _};
 
 /// Where the ledger of a job is kept.
 pub(crate) struct LedgerFiles<'a> {
@@ -28,20 +30,48 @@ impl<'a> LedgerFiles<'a> {
         Ok((Self { files, organization_id: organization_id.to_owned(), revision, print }, ledger))
     }
 
+    /// The times beside the ledger, which is not read, with the evidence of a run that found nothing to do; `None` unless all folders of
+    /// the job have the same. A file that cannot be read is told when the ledger is read.
+    pub(crate) fn at_rest(files: Vec<&'a DataFile>, organization_id: &str) -> Option<(Self, AtRest)> {
+        let kept = files.iter().map(|file| file.times(organization_id).ok().flatten());
+        let kept: Vec<KeptTimes> = kept.collect::<Option<_>>()?;
+        let is_one = kept.iter().skip(1).all(|other| Some(other) == kept.first());
+        let KeptTimes { revision, times, evidence } = kept.into_iter().next().filter(|_| is_one)?;
+        let ledgers = Self { files, organization_id: organization_id.to_owned(), revision, print: None };
+        Some((ledgers, AtRest { times, evidence: evidence? }))
+    }
+
+    /// Stores the times of a run that found everything at rest. On the disk when it returns.
+    pub(crate) fn keep_at_rest(&self, AtRest { times, evidence }: AtRest) -> Result<()> {
+        self.keep_times(times, Some(evidence))
+    }
+
+    pub(crate) fn into_files(self) -> Vec<&'a DataFile> {
+        self.files
+    }
+
+    fn keep_times(&self, times: Times, evidence: Option<Evidence>) -> Result<()> {
+        let kept = KeptTimes { revision: self.revision, times, evidence };
+        self.files.iter().try_for_each(|file| file.keep_times(&self.organization_id, &kept))
+    }
+
     /// Whether any of the folders of a job has a ledger of an organization.
     pub(crate) fn are_there(files: &[&DataFile], organization_id: &str) -> bool {
         files.iter().any(|file| file.has_ledger(organization_id))
     }
 
-    /// Stores the ledger in all folders; of one in which nothing but times has changed, the times. On the disk when it returns.
+    /// Stores the ledger that a run leaves in all folders; of one in which nothing but times has changed, the times, with the evidence
+    /// that there was nothing to do. On the disk when it returns.
+    pub(crate) fn finish(&mut self, ledger: Ledger, evidence: Option<Evidence>) -> Result<()> {
+        if self.print == Some(ledger.print()) {
+            return self.keep_times(ledger.times(), evidence);
+        }
+        self.store(ledger).map(drop)
+    }
+
+    /// Stores the ledger in all folders. On the disk when it returns.
     pub(crate) fn store(&mut self, ledger: Ledger) -> Result<Ledger> {
         let print = ledger.print();
-        if self.print == Some(print) {
-            let times = ledger.times();
-            let keep = |file: &&DataFile| file.keep_times(&self.organization_id, self.revision, &times);
-            self.files.iter().try_for_each(keep)?;
-            return Ok(ledger);
-        }
         self.revision += 1;
         let kept = KeptLedger { revision: self.revision, ledger };
         self.print = None;
@@ -49,6 +79,12 @@ impl<'a> LedgerFiles<'a> {
         self.print = Some(print);
         Ok(kept.ledger)
     }
+}
+
+/// A ledger at rest: the last run found nothing to do.
+pub(crate) struct AtRest {
+    pub(crate) times: Times,
+    pub(crate) evidence: Evidence,
 }
 
 /// The ledger as it is in all folders.

@@ -11,6 +11,7 @@ mod apply;
 mod context;
 mod decide;
 mod history;
+mod in_step;
 mod job;
 mod ledger;
 mod lines;

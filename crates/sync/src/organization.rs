@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bwdc_config::{Environment, env, server, settings};
 use bwdc_connect::ErrorKind;
-use bwdc_connect::bitwarden::{self, Client, EditOutcome, Offered, Token, Within};
+use bwdc_connect::bitwarden::{self, Client, EditOutcome, Offered, RosterAnswer, Token, Within};
 use bwdc_core::check::ServerLimits;
 use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Error, Result, shown};
@@ -90,12 +90,52 @@ pub(crate) struct OpenOrganization<'a> {
     token: Option<Token>,
 }
 
-/// What an organization lets itself be looked at.
+/// What an organization holds, as far as it lets itself be looked at.
 pub(crate) enum Found {
     /// Members and groups, without the memberships in groups.
     Live(Roster),
     /// The server takes imports only; its rules.
     Unreadable(Kind),
+}
+
+/// An answer of the organization.
+pub(crate) enum Answer {
+    /// Not decoded yet.
+    Lists(Box<RosterAnswer>),
+    /// The server takes imports only; its rules.
+    Unreadable(Kind),
+}
+
+impl Answer {
+    /// Kind of server that answered.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Lists(_) => Kind::Official,
+            Self::Unreadable(kind) => *kind,
+        }
+    }
+
+    /// With the digest of what was answered.
+    pub(crate) async fn digested(self) -> Result<(Self, String)> {
+        match self {
+            Self::Lists(lists) => {
+                let digesting = tokio::task::spawn_blocking(move || (lists.digest(), lists));
+                let digested = digesting.await;
+                let (digest, lists) = digested.map_err(|error| {
+                    Error::new(format!("Comparing the organization with the last run: {error}"))
+                })?;
+                Ok((Self::Lists(lists), digest))
+            }
+            Self::Unreadable(kind) => Ok((Self::Unreadable(kind), String::new())),
+        }
+    }
+
+    pub(crate) async fn decoded(self) -> Result<Found> {
+        match self {
+            Self::Lists(lists) => Ok(Found::Live(lists.decoded().await?)),
+            Self::Unreadable(kind) => Ok(Found::Unreadable(kind)),
+        }
+    }
 }
 
 impl<'a> OpenOrganization<'a> {
@@ -185,22 +225,25 @@ impl<'a> OpenOrganization<'a> {
     }
 
     /// Reads members and groups, or finds out whose rules the server follows.
-    pub(crate) async fn look(&mut self) -> Result<Found> {
+    pub(crate) async fn look(&mut self) -> Result<Answer> {
         let offered = self.asked(async |client, token| client.roster(token).await).await?;
         match offered {
-            Offered::Read(roster) => Ok(Found::Live(roster)),
+            Offered::Read(lists) => Ok(Answer::Lists(Box::new(lists))),
             Offered::NotOffered => {
                 let description = self.asked(async |client, token| client.server(token).await).await?;
-                Ok(Found::Unreadable(description.kind.rules()))
+                Ok(Answer::Unreadable(description.kind.rules()))
             }
         }
     }
 
+    /// Reads the members of these groups.
+    pub(crate) async fn memberships(&mut self, groups: &[GroupId]) -> Result<Vec<(GroupId, Within)>> {
+        Ok(self.asked(async |client, token| client.memberships(token, groups).await.complete()).await?)
+    }
+
     /// Reads the members of these groups into the roster. A group that is deleted meanwhile is none.
     pub(crate) async fn read_memberships(&mut self, roster: &mut Roster, groups: &[GroupId]) -> Result<()> {
-        let read =
-            self.asked(async |client, token| client.memberships(token, groups).await.complete()).await?;
-        for (id, within) in read {
+        for (id, within) in self.memberships(groups).await? {
             match within {
                 Within::Members(members) => roster.fill_group(&id, members),
                 Within::Gone => roster.remove_group(&id),

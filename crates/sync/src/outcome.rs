@@ -11,7 +11,7 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::organization::changes::{Changes, Code, Stopped, Warning};
 use bwdc_core::organization::limits::LimitName;
 use bwdc_core::organization::pending::{Held, HeldByLimit, Pending};
-use bwdc_core::plan::{ImportSummary, Plan};
+use bwdc_core::plan::ImportSummary;
 use bwdc_core::prepare::{BadRecord, Fate};
 use bwdc_store::runs::RunCounts;
 
@@ -91,9 +91,10 @@ impl Reportable for Prepared {
 
 /// Notes of the decisions about the directory and about the organization, with a warning for each entry that was left out for being
 /// wrong.
-pub(crate) fn notes(plan: Plan, changes: &Changes) -> Vec<Note> {
-    let left_out = left_out(&plan.bad_records).collect::<Vec<_>>();
-    plan.notes.into_iter().chain(left_out).chain(warned(&changes.warnings)).collect()
+pub(crate) fn notes(mut notes: Vec<Note>, bad_records: &[BadRecord], warnings: &[Warning]) -> Vec<Note> {
+    notes.extend(left_out(bad_records));
+    notes.extend(warned(warnings));
+    notes
 }
 
 /// Warnings of a plan for every run, a few of each kind. What is no news after the run has done it is for plans only.

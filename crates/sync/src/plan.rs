@@ -1,7 +1,7 @@
 //! The road of every run up to the requests: open, read, decide, check. `plan` and `test` end here; a sync goes on to [`crate::apply`].
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Status};
-use bwdc_core::error::Result;
+use bwdc_core::error::{Error, Result};
 use bwdc_core::merge;
 use bwdc_core::note::{Note, Step};
 use bwdc_core::organization::changes::Changes;
@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::decide::{Decision, Look, Matter, Read, decide, target};
 use crate::job::SyncJob;
-use crate::ledger::LedgerFiles;
+use crate::ledger::{AtRest, LedgerFiles};
 use crate::merge::not_merged;
 use crate::open::{Opened, files, of_one_organization, of_people, open};
-use crate::organization::{Found, OpenOrganization, account, limits};
+use crate::organization::{Answer, Found, OpenOrganization, account, limits};
 use crate::outcome::{Tense, blocked, held, left_out, nothing_read, protects_nobody};
 use crate::read::{DecidedRead, ReadPurpose, read};
 use crate::session::OrganizationLogin;
@@ -82,6 +82,83 @@ pub(crate) struct View {
     pub(crate) started: Timestamp,
 }
 
+/// What was read of the directories of a job and of its organization.
+pub(crate) struct Gathered<'a> {
+    pub(crate) opened: Vec<Opened<'a>>,
+    pub(crate) organization: OpenOrganization<'a>,
+    pub(crate) reading: DecidedRead,
+    pub(crate) settings: Settings,
+    pub(crate) contents: Contents,
+    pub(crate) ledger: Loaded<'a>,
+    view: View,
+}
+
+/// Contents of the organization, as far as they are needed.
+pub(crate) struct Contents {
+    pub(crate) kind: Kind,
+    /// Digest of the answer.
+    pub(crate) digest: String,
+    found: Undecoded,
+}
+
+/// Contents that are decoded only if something has to be decided.
+enum Undecoded {
+    Answer(Answer),
+    Found(Found),
+}
+
+/// The ledger, or what is beside it.
+pub(crate) enum Loaded<'a> {
+    /// `None` where there is none yet.
+    Ledger(LedgerFiles<'a>, Option<Box<Ledger>>),
+    /// It is read only if something has to be decided.
+    AtRest(LedgerFiles<'a>, AtRest),
+}
+
+/// Reads the directories, the organization and the ledger. `None` if neither users nor groups are synced.
+pub(crate) async fn gathered<'a>(
+    job: &'a SyncJob,
+    ready: Ready<'a>,
+    view: View,
+) -> Result<Option<Gathered<'a>>> {
+    let Ready { opened, mut organization } = ready;
+    let id = organization.account.organization_id.clone();
+    let files = files(&opened);
+    let is_known = LedgerFiles::are_there(&files, &id);
+    let purpose = if is_known { view.purpose } else { view.purpose.complete() };
+    let at_rest = match view.look {
+        Look::Due => LedgerFiles::at_rest(files.clone(), &id),
+        Look::Everything | Look::Remembered => None,
+    };
+    let is_at_rest = at_rest.is_some();
+    let loading = async {
+        match at_rest {
+            Some((files, rest)) => Ok(Loaded::AtRest(files, rest)),
+            None => LedgerFiles::load(files, &id)
+                .await
+                .map(|(files, ledger)| Loaded::Ledger(files, ledger.map(Box::new))),
+        }
+    };
+    let looking = async {
+        let answer = match view.look {
+            Look::Due | Look::Everything if is_anything_read(&opened) => organization.look().await?,
+            Look::Due | Look::Everything | Look::Remembered => Answer::Unreadable(Kind::Official),
+        };
+        let (answer, digest) = answer.digested().await?;
+        let kind = answer.kind();
+        let found =
+            if is_at_rest { Undecoded::Answer(answer) } else { Undecoded::Found(answer.decoded().await?) };
+        Ok::<_, Error>(Contents { kind, digest, found })
+    };
+    // Side by side. What is wrong with our own files is told first, then what is wrong with the directory.
+    let (ledger, read, contents) = futures_util::join!(loading, read(job, &opened, purpose, &id), looking);
+    let ledger = ledger?;
+    let Some(reading) = read? else { return Ok(None) };
+    let contents = contents?;
+    let settings = settings(&opened, view.allow_removals);
+    Ok(Some(Gathered { opened, organization, reading, settings, contents, ledger, view }))
+}
+
 /// A job whose directories and organization were read, and what follows.
 pub(crate) struct Decided<'a> {
     pub(crate) opened: Vec<Opened<'a>>,
@@ -90,6 +167,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) reading: DecidedRead,
     pub(crate) started: Timestamp,
     pub(crate) decision: Decision,
+    /// Digest of what the organization answered.
+    pub(crate) contents: String,
     /// Everything as one import: its digest, and what the server would refuse.
     pub(crate) whole: Plan,
 }
@@ -100,32 +179,41 @@ pub(crate) async fn decided<'a>(
     ready: Ready<'a>,
     view: View,
 ) -> Result<Option<Decided<'a>>> {
-    let Ready { opened, mut organization } = ready;
-    let id = organization.account.organization_id.clone();
-    let files = files(&opened);
-    let is_known = LedgerFiles::are_there(&files, &id);
-    let purpose = if is_known { view.purpose } else { view.purpose.complete() };
-    let looking = async {
-        match view.look {
-            Look::Due | Look::Everything if is_anything_read(&opened) => organization.look().await,
-            Look::Due | Look::Everything | Look::Remembered => Ok(Found::Unreadable(Kind::Official)),
-        }
-    };
-    // Side by side. What is wrong with our own files is told first, then what is wrong with the directory.
-    let (loaded, read, found) =
-        futures_util::join!(LedgerFiles::load(files, &id), read(job, &opened, purpose, &id), looking);
-    let (ledgers, stored) = loaded?;
-    let Some(mut reading) = read? else { return Ok(None) };
-    let found = found?;
-    let settings = settings(&opened, view.allow_removals);
-    let directory = std::mem::take(&mut reading.directory);
-    let matter =
-        Matter { opened: &opened, reading: &reading, settings, organization_id: &id, started: view.started };
-    let decision = decide(&matter, Read { stored, directory, found }, &mut organization, view.look).await?;
-    let target = target(organization.api_url.clone(), id, decision.known.roster.kind);
-    let prepared = with_addresses(reading.prepared.clone(), &decision.known.ledger);
-    let whole = bwdc_core::plan(prepared, &opened[0].instance.rules, &target);
-    Ok(Some(Decided { opened, organization, ledgers, reading, started: view.started, decision, whole }))
+    match gathered(job, ready, view).await? {
+        Some(gathered) => Box::pin(gathered.decided()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+impl<'a> Gathered<'a> {
+    /// Time at which the run began.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.view.started
+    }
+
+    /// What follows from it.
+    pub(crate) async fn decided(self) -> Result<Decided<'a>> {
+        let Self { opened, mut organization, mut reading, settings, contents, ledger, view } = self;
+        let id = organization.account.organization_id.clone();
+        let (ledgers, stored) = match ledger {
+            Loaded::Ledger(ledgers, stored) => (ledgers, stored.map(|ledger| *ledger)),
+            Loaded::AtRest(ledgers, _) => LedgerFiles::load(ledgers.into_files(), &id).await?,
+        };
+        let Contents { digest: contents, found, .. } = contents;
+        let found = match found {
+            Undecoded::Found(found) => found,
+            Undecoded::Answer(answer) => answer.decoded().await?,
+        };
+        let directory = std::mem::take(&mut reading.directory);
+        let started = view.started;
+        let matter = Matter { opened: &opened, reading: &reading, settings, organization_id: &id, started };
+        let read = Read { stored, directory, found };
+        let decision = decide(&matter, read, &mut organization, view.look).await?;
+        let target = target(organization.api_url.clone(), id, decision.known.roster.kind);
+        let prepared = with_addresses(reading.prepared.clone(), &decision.known.ledger);
+        let whole = bwdc_core::plan(prepared, &opened[0].instance.rules, &target);
+        Ok(Decided { opened, organization, ledgers, reading, started, decision, contents, whole })
+    }
 }
 
 /// Whether any of these directories is read at all.
@@ -175,7 +263,7 @@ impl Decided<'_> {
             started: self.started,
         };
         let directory = self.decision.known.directory.clone();
-        let found = self.organization.look().await?;
+        let found = self.organization.look().await?.decoded().await?;
         let read = Read { stored: Some(ledger.clone()), directory, found };
         decide(&matter, read, &mut self.organization, Look::Due).await
     }

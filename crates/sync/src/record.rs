@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use crate::job::SyncJob;
 use crate::open::Opened;
-use crate::plan::Decided;
 use crate::read::SourceRead;
 
 /// Whether everything was done that was decided.
@@ -21,41 +20,56 @@ pub(crate) enum Done {
 }
 
 /// Stores what the next run needs. The ledger was stored before: should the machine stop in between, the next run reads the same again.
-pub(crate) fn commit(job: &SyncJob, decided: &Decided<'_>, done: Done) -> Result<()> {
+pub(crate) fn commit(job: &SyncJob, ended: &Ended<'_>) -> Result<()> {
     let merged_by = job.merged_by();
-    let record = Record { decided, done, merged_by: merged_by.as_deref() };
-    let pairs = decided.opened.iter().zip(&decided.reading.sources);
-    pairs.clone().try_for_each(|(opened, source)| record.keep(opened, source))?;
+    let pairs = ended.opened.iter().zip(ended.sources);
+    pairs.clone().try_for_each(|(opened, source)| ended.keep(opened, source, merged_by.as_deref()))?;
     pairs.map(|(opened, _)| opened).try_for_each(|opened| opened.context.file.forget_known_people())
 }
 
-struct Record<'a> {
-    decided: &'a Decided<'a>,
-    done: Done,
-    merged_by: Option<&'a str>,
+/// A run that has come to its end.
+pub(crate) struct Ended<'a> {
+    pub(crate) opened: &'a [Opened<'a>],
+    pub(crate) sources: &'a [SourceRead],
+    pub(crate) organization_id: &'a str,
+    /// Digest of everything as one import.
+    pub(crate) digest: Digest<'a>,
+    pub(crate) started: Timestamp,
+    pub(crate) done: Done,
 }
 
-impl Record<'_> {
-    fn keep(&self, opened: &Opened<'_>, source: &SourceRead) -> Result<()> {
-        let Decided { organization, whole, started, .. } = self.decided;
+/// Digest of everything as one import.
+#[derive(Clone, Copy)]
+pub(crate) enum Digest<'a> {
+    /// Computed in this run. None where there was nothing to say.
+    New(Option<&'a str>),
+    /// That of the last run, which had the same to say.
+    AsBefore,
+}
+
+impl Ended<'_> {
+    fn keep(&self, opened: &Opened<'_>, source: &SourceRead, merged_by: Option<&str>) -> Result<()> {
         let if_synced = |is_synced: fn(ReadScope) -> bool| {
-            opened.instance.scope.is_some_and(is_synced).then_some(*started)
+            opened.instance.scope.is_some_and(is_synced).then_some(self.started)
         };
         let nowhere = Cursor::default();
         let is_all = self.done == Done::All;
-        let read_settings = opened.read_settings();
         let full_read = match source.coverage {
-            Coverage::Full => Some(FullRead { at: *started, of: read_settings }),
+            Coverage::Full => Some(FullRead { at: self.started, of: opened.read_settings() }),
             Coverage::Changes => None,
         };
+        let digest = match self.digest {
+            Digest::New(digest) => digest,
+            Digest::AsBefore => opened.remembered.digest.as_deref(),
+        };
         opened.context.file.keep(&Success {
-            organization_id: &organization.account.organization_id,
-            digest: whole.digest_of_requests().filter(|_| is_all),
+            organization_id: self.organization_id,
+            digest: digest.filter(|_| is_all),
             cursor: if is_all { &source.cursor } else { &nowhere },
             users_synced: if_synced(ReadScope::has_users).filter(|_| is_all),
             groups_synced: if_synced(ReadScope::has_groups).filter(|_| is_all),
             full_read: full_read.filter(|_| is_all && opened.reads_changes()),
-            merged_by: self.merged_by,
+            merged_by,
         })
     }
 }

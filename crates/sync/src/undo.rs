@@ -188,7 +188,7 @@ async fn look(
     started: Timestamp,
 ) -> Result<Known> {
     let (now, directory) = (moment(started), DirectoryNow::default());
-    let mut roster = match organization.look().await? {
+    let mut roster = match organization.look().await?.decoded().await? {
         Found::Live(roster) => roster,
         Found::Unreadable(kind) => {
             let ledger = ledger.settled(None, now);

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 pub use self::edit::{EditEffect, EditOutcome, Invitation};
 pub use self::endpoints::Endpoints;
-pub use self::roster::{GroupMemberships, Offered, ServerDescription, Within};
+pub use self::roster::{GroupMemberships, Offered, RosterAnswer, ServerDescription, Within};
 pub use self::token::{ApiKey, Token};
 use crate::http::failure::UNCLEAR;
 use crate::http::{

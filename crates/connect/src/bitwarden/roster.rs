@@ -8,6 +8,7 @@ use bwdc_core::organization::roster::{
     Account, Group, GroupId, Held, Member, MemberId, Role, Seats, Staging, Status,
 };
 use bwdc_core::organization::{Basis, Kind as Rules, Roster};
+use bwdc_core::text::digest;
 use futures_util::{StreamExt as _, stream};
 use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
@@ -81,39 +82,31 @@ impl ServerKind {
 
 impl Client {
     /// Members and groups, without seats and memberships: two requests.
-    pub async fn roster(&self, token: &Token) -> Result<Offered<Roster>> {
-        let (members, groups) = futures_util::try_join!(self.members(token), self.groups(token))?;
-        let (Offered::Read(members), Offered::Read(groups)) = (members, groups) else {
-            return Ok(Offered::NotOffered);
-        };
-        let mut roster = Roster::new(Rules::Official, Basis::Live).with_members(members);
-        groups.into_iter().for_each(|group| roster.put_group(group));
-        Ok(Offered::Read(roster))
+    pub async fn roster(&self, token: &Token) -> Result<Offered<RosterAnswer>> {
+        let (members, groups) =
+            futures_util::try_join!(self.list(token, "members"), self.list(token, "groups"))?;
+        Ok(match (members, groups) {
+            (Offered::Read(members), Offered::Read(groups)) => {
+                Offered::Read(RosterAnswer { members, groups })
+            }
+            _ => Offered::NotOffered,
+        })
     }
 
     /// All members, whatever their status.
     pub async fn members(&self, token: &Token) -> Result<Offered<Vec<Member>>> {
-        self.list::<RawMember>(token, "members").await
+        Ok(match self.list(token, "members").await? {
+            Offered::Read(list) => Offered::Read(list.entries::<RawMember>().await?),
+            Offered::NotOffered => Offered::NotOffered,
+        })
     }
 
-    /// All groups; their members are requested group by group.
-    pub async fn groups(&self, token: &Token) -> Result<Offered<Vec<Group>>> {
-        self.list::<RawGroup>(token, "groups").await
-    }
-
-    async fn list<R: Raw + 'static>(&self, token: &Token, what: &str) -> Result<Offered<Vec<R::Entry>>> {
+    async fn list(&self, token: &Token, what: &str) -> Result<Offered<ListAnswer>> {
         let attempted = format!("Reading the {what} of the organization from {}", self.api_url());
         let response = self.read(token, &attempted, &[what]).await?;
         match response.status.as_u16() {
             404 => Ok(Offered::NotOffered),
-            200..=299 => {
-                // The lists of a large organization are decoded beside each other, and beside the directory's.
-                let about = attempted.clone();
-                let decoding = tokio::task::spawn_blocking(move || entries::<R>(&about, &response));
-                let decoded =
-                    decoding.await.map_err(|error| Error::new(ErrorKind::Data, attempted, error))?;
-                decoded.map(Offered::Read)
-            }
+            200..=299 => Ok(Offered::Read(ListAnswer { attempted, response })),
             _ => Err(not_done(CallPurpose::ToTell, attempted, &response)),
         }
     }
@@ -174,6 +167,51 @@ impl Client {
             kind: ServerKind::of(&config),
             staging: if is_on { Staging::On } else { Staging::Off },
         })
+    }
+}
+
+/// Lists of members and groups as the server wrote them.
+pub struct RosterAnswer {
+    members: ListAnswer,
+    groups: ListAnswer,
+}
+
+impl RosterAnswer {
+    /// Digest of both: equal answers hold the same.
+    pub fn digest(&self) -> String {
+        digest([&self.members.response.body, &self.groups.response.body])
+    }
+
+    /// Contents, without seats and memberships.
+    pub async fn decoded(self) -> Result<Roster> {
+        let Self { members, groups } = self;
+        let (members, groups) =
+            futures_util::try_join!(members.entries::<RawMember>(), groups.entries::<RawGroup>())?;
+        let mut roster = Roster::new(Rules::Official, Basis::Live).with_members(members);
+        groups.into_iter().for_each(|group| roster.put_group(group));
+        Ok(roster)
+    }
+}
+
+impl fmt::Debug for RosterAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RosterAnswer").field(&self.digest()).finish()
+    }
+}
+
+/// A list as the server wrote it.
+struct ListAnswer {
+    attempted: String,
+    response: Response,
+}
+
+impl ListAnswer {
+    /// The lists of a large organization are decoded beside each other, and beside the directory's.
+    async fn entries<R: Raw + 'static>(self) -> Result<Vec<R::Entry>> {
+        let Self { attempted, response } = self;
+        let about = attempted.clone();
+        let decoding = tokio::task::spawn_blocking(move || entries::<R>(&about, &response));
+        decoding.await.map_err(|error| Error::new(ErrorKind::Data, attempted, error))?
     }
 }
 

@@ -70,9 +70,8 @@ async fn seats_and_flags_are_read_if_reported() {
 #[tokio::test]
 async fn an_unreadable_server_is_reported_as_such() {
     let world = World::vaultwarden().await;
-    assert_eq!(world.client.roster(&world.token).await.unwrap(), Offered::NotOffered);
+    assert!(matches!(world.client.roster(&world.token).await.unwrap(), Offered::NotOffered));
     assert_eq!(world.client.members(&world.token).await.unwrap(), Offered::NotOffered);
-    assert_eq!(world.client.groups(&world.token).await.unwrap(), Offered::NotOffered);
     assert_eq!(world.client.seats(&world.token).await.unwrap(), None);
     let server = world.client.server(&world.token).await.unwrap();
     assert_eq!(server.kind.rules(), bwdc_core::organization::Kind::Vaultwarden);

@@ -97,9 +97,10 @@ impl World {
 
     /// Everything that the server contains, memberships included.
     pub(crate) async fn roster(&self) -> Roster {
-        let Offered::Read(mut roster) = self.client.roster(&self.token).await.unwrap() else {
+        let Offered::Read(answer) = self.client.roster(&self.token).await.unwrap() else {
             panic!("not offered")
         };
+        let mut roster = answer.decoded().await.unwrap();
         let groups: Vec<GroupId> = roster.groups().map(|group| group.id.clone()).collect();
         let read = self.client.memberships(&self.token, &groups).await.complete().unwrap();
         for (id, within) in read {

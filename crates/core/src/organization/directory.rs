@@ -1,6 +1,7 @@
 //! The directory as a sync finds it now: everybody who was met, whatever the filters say, and the groups to import.
 
 use std::collections::BTreeSet;
+use std::hash::Hash as _;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::prepare::{Fate, Prepared, PreparedGroup, fate, validate};
 use crate::rules::Rules;
 pub use crate::snapshot::Place;
 use crate::snapshot::{Coverage, Snapshot};
+use crate::text::ContentHasher;
 
 use super::moment::Moment;
 
@@ -29,7 +31,7 @@ pub struct DirectoryNow {
 }
 
 /// One account of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// The directory's id.
     pub id: ExternalId,
@@ -46,7 +48,7 @@ pub struct Entry {
 }
 
 /// Meaning of an entry for a membership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Alive, and among the people to import.
     Imported,
@@ -59,7 +61,7 @@ pub enum State {
 }
 
 /// Whether the filters match somebody who leaves for being switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// They do.
     Matched,
@@ -75,7 +77,7 @@ impl State {
 }
 
 /// Reasons why a living entry is not imported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeftOut {
     /// A filter does not match it, in a complete read.
     Filter,
@@ -98,7 +100,7 @@ pub struct Source {
 }
 
 /// Whether being absent from the groups means anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GroupsRead {
     /// They are not synced.
@@ -169,6 +171,17 @@ impl DirectoryNow {
             groups: prepared.groups.clone(),
             unusable_groups: unusable.collect(),
         }
+    }
+
+    /// Digest of everything that was read: equal ones decide alike. [`Source::covers`] is not in it, which follows from the ledger.
+    pub fn digest(&self) -> String {
+        let Self { people, sources, groups_read, groups, unusable_groups } = self;
+        let mut hasher = ContentHasher::default();
+        (people, groups_read, groups, unusable_groups).hash(&mut hasher);
+        for Source { place, covers: _, coverage, filters } in sources {
+            (place, coverage, filters).hash(&mut hasher);
+        }
+        hasher.digest()
     }
 
     /// Places that were read completely in this run.

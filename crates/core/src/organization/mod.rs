@@ -22,6 +22,7 @@ pub mod changes;
 pub mod directory;
 pub mod document;
 pub mod identity;
+pub mod in_step;
 pub mod leaving;
 pub mod ledger;
 pub mod limits;

@@ -52,7 +52,7 @@ pub enum Fate {
 }
 
 /// Group in the import, nested groups resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PreparedGroup {
     /// Id by which the organization knows the group.
     pub external_id: ExternalId,

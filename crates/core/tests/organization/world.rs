@@ -7,9 +7,11 @@ use bwdc_core::organization::changes::Changes;
 use bwdc_core::organization::directory::{
     DirectoryNow, Entry, GroupsRead, LeftOut, Place, Scope, Source, State,
 };
+use bwdc_core::organization::in_step::Evidence;
+use bwdc_core::organization::ledger::Times;
 use bwdc_core::organization::record::{Progress, RunRecord};
 use bwdc_core::organization::roster::{
-    Account, Basis, Group, Held, Kind, Member, MemberId, Role, Roster, Status,
+    Account, Basis, Group, GroupId, Held, Kind, Member, MemberId, Role, Roster, Status,
 };
 use bwdc_core::organization::server::carry_out;
 use bwdc_core::organization::settings::Settings;
@@ -17,6 +19,7 @@ use bwdc_core::organization::{Ledger, Moment, Question, Span, Step, changes, req
 use bwdc_core::prepare::PreparedGroup;
 use bwdc_core::rules::DisabledUsers;
 use bwdc_core::snapshot::Coverage;
+use bwdc_core::text::digest;
 
 use crate::made::owner;
 use crate::records;
@@ -69,6 +72,8 @@ pub(crate) struct World {
     /// Whether any run did not come to its end.
     pub(crate) has_failed: bool,
     pub(crate) last: Option<LastRun>,
+    /// What the last run leaves if it found nothing to do, with the ledger's print.
+    pub(crate) rest: Option<(u64, Evidence)>,
 }
 
 /// What happens to a request.
@@ -100,6 +105,7 @@ impl World {
             trace: Vec::new(),
             has_failed: false,
             last: None,
+            rest: None,
         }
     }
 
@@ -213,7 +219,9 @@ impl World {
     /// One run. What was computed, if it came to its end.
     pub(crate) fn sync(&mut self, fault: Fault) -> Option<Changes> {
         let server = self.server.clone();
+        let rested = self.at_rest();
         let (ledger, directory, roster, changes, steps) = self.compute(Reading::Due);
+        let print = self.ledger.print();
         let record = RunRecord::of(&self.question(&directory, &roster, &ledger), &changes);
         self.ledger = stored(&ledger);
         if !steps.is_empty() {
@@ -237,7 +245,16 @@ impl World {
         let question = self.question(&directory, &roster, &ledger);
         let after = stored(&self.ledger.clone().finished(&question, &changes));
         let before = std::mem::replace(&mut self.ledger, after);
-        assert_kept_by_times(before, &self.ledger);
+        assert_kept_by_times(before.clone(), &self.ledger);
+        if let Some((evidence, times)) = rested {
+            // Whoever does not decide anew misses nothing, tells the same, and leaves the same.
+            assert!(steps.is_empty() && changes.is_empty(), "{changes:#?}");
+            assert_eq!(evidence.warnings, changes.warnings);
+            assert_eq!(before.at(&times), self.ledger);
+        }
+        let evidence =
+            Evidence::of(|| self.seen(&directory), &roster, &self.ledger, &self.settings, &changes, self.now);
+        self.rest = evidence.filter(|_| self.ledger.print() == print).map(|evidence| (print, evidence));
         assert_eq!(record.clone().after(&progress(&steps, steps.len())), record.clone().all_made());
         let record = record.all_made();
         assert_eq!(record.counts().made, changes.summary());
@@ -246,6 +263,37 @@ impl World {
         }
         self.recorded(record, &roster, server);
         Some(changes)
+    }
+
+    /// What a run reads of directory and organization, but for the memberships.
+    fn seen(&self, directory: &DirectoryNow) -> String {
+        let mut lists = self.server.clone();
+        for group in self.server.groups() {
+            lists.put_group(Group { members: Held::Unread, ..group.clone() });
+        }
+        let lists = match self.server.kind {
+            Kind::Official => format!("{lists:?}"),
+            Kind::Vaultwarden => String::new(),
+        };
+        digest([directory.digest(), format!("{:?}", self.settings), lists])
+    }
+
+    /// Evidence of the last run and the times of this one, if it finds everything as it was.
+    fn at_rest(&self) -> Option<(Evidence, Times)> {
+        let (print, evidence) = self.rest.as_ref()?;
+        if *print != self.ledger.print() || !evidence.is_about(&self.seen(&self.directory()), self.now) {
+            return None;
+        }
+        let times = self.ledger.times();
+        let due = evidence.due(&times, &self.settings, self.now);
+        let is_as_left = |id: &GroupId, group| {
+            self.server.group(id).is_some_and(|now| evidence.is_as_left(group, &now.members))
+        };
+        if !due.iter().all(|(id, group)| is_as_left(id, group)) {
+            return None;
+        }
+        let read: Vec<ExternalId> = due.into_iter().map(|(_, group)| group.clone()).collect();
+        Some((evidence.clone(), times.after(read, self.now)))
     }
 
     /// Compares a record with what was known before, and with what is there now.

@@ -1,5 +1,6 @@
 //! Harms of the past, each by name, from the command line to what the organization holds, on both kinds of server.
 
+mod at_rest;
 mod changed_by_hand;
 mod leaving;
 mod upgrade;

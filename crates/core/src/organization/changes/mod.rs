@@ -18,6 +18,7 @@ pub use self::compute::{Question, changes};
 pub(super) use self::people::in_order;
 pub(super) use self::protected::protected as named_protected;
 pub use self::summary::Summary;
+pub(super) use self::warnings::INVITATION;
 pub use self::warnings::{Code, Warning};
 use super::document::{self, Document, Moved};
 use super::identity::Identities;

@@ -83,7 +83,7 @@ pub struct Warning {
 const NAMED: usize = 20;
 
 /// Time for which the official server takes an invitation.
-const INVITATION: Span = Span::days(5);
+pub(in crate::organization) const INVITATION: Span = Span::days(5);
 
 pub(super) fn warnings(
     question: &Question<'_>,

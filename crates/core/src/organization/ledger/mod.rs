@@ -20,6 +20,7 @@ pub use self::effect::{Afterwards, Effect};
 pub use self::ids::Ids;
 pub use self::migrate::{LastImport, Legacy, LegacyDirectory};
 pub use self::times::Times;
+pub(super) use self::view::turns;
 use super::changes::Cause;
 use super::directory::Place;
 use super::limits::{Deed, LimitName};

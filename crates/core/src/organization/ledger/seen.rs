@@ -183,6 +183,12 @@ impl Ledger {
             let record = GroupRecord { name, members, verified, unsure: false };
             self.groups.insert(group.external_id.clone(), record);
         }
+        // Those that the directory does not have any more are read in turn like the others.
+        for vanished in changes.vanished.iter().filter(|group| read.contains(&group.external_id)) {
+            if let Some(record) = self.groups.get_mut(&vanished.external_id) {
+                record.verified = Some(*now);
+            }
+        }
         self.see_changed_groups(question, changes);
     }
 

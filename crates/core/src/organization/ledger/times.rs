@@ -20,6 +20,26 @@ pub struct Times {
     verified: BTreeMap<ExternalId, Moment>,
 }
 
+impl Times {
+    /// Time at which a run last came to its end.
+    pub(in crate::organization) fn ran(&self) -> Option<Moment> {
+        self.ran
+    }
+
+    /// Time at which the memberships of a group were last read.
+    pub(in crate::organization) fn verified(&self, group: &ExternalId) -> Option<Moment> {
+        self.verified.get(group).copied()
+    }
+
+    /// The times after a run that found everything as it was, and has read the memberships of these groups.
+    #[must_use]
+    pub fn after(mut self, groups: impl IntoIterator<Item = ExternalId>, now: Moment) -> Self {
+        self.ran = Some(now);
+        self.verified.extend(groups.into_iter().map(|group| (group, now)));
+        self
+    }
+}
+
 impl Ledger {
     /// The times alone: with [`Ledger::at`] they make this ledger of every one with the same [`Ledger::print`].
     pub fn times(&self) -> Times {

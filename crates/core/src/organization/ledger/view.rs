@@ -5,11 +5,11 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use super::{Afterwards, Doubt, Due, Ledger, RevokedBy, Standing};
 use crate::entry::ExternalId;
 use crate::organization::changes::{Changes, Question};
-use crate::organization::moment::Span;
+use crate::organization::moment::{Moment, Span};
 use crate::organization::roster::{
     Account, Basis, Former, Group, GroupId, Held, Kind, Member, MemberId, Role, Roster, Status,
 };
-use crate::organization::settings::VanishedGroups;
+use crate::organization::settings::{Settings, VanishedGroups};
 use crate::rules::ExistingMembers;
 
 impl Ledger {
@@ -117,17 +117,25 @@ impl Question<'_> {
     }
 }
 
-/// The longest not read, as many as the time since the last run asks for.
 fn in_turn(question: &Question<'_>) -> Vec<GroupId> {
     let Question { roster, ledger, settings, now, .. } = question;
-    let Some(every) = settings.verify_every else { return Vec::new() };
     let groups = roster.groups().filter_map(|group| {
         let record = ledger.groups.get(group.external_id.as_ref()?)?;
         Some((record.verified, &group.id))
     });
-    let mut groups: Vec<_> = groups.collect();
+    turns(groups.collect(), ledger.ran, settings, *now).into_iter().cloned().collect()
+}
+
+/// Of groups with the time at which each was last read: the longest not read, as many as the time since the last run asks for.
+pub(in crate::organization) fn turns<T: Ord>(
+    mut groups: Vec<(Option<Moment>, T)>,
+    ran: Option<Moment>,
+    settings: &Settings,
+    now: Moment,
+) -> Vec<T> {
+    let Some(every) = settings.verify_every else { return Vec::new() };
     groups.sort_unstable();
-    let since = ledger.ran.map_or(every, |ran| now.since(ran)).min(every);
+    let since = ran.map_or(every, |ran| now.since(ran)).min(every);
     let quota = match every {
         Span(0) => groups.len(),
         Span(every) => {
@@ -136,8 +144,8 @@ fn in_turn(question: &Question<'_>) -> Vec<GroupId> {
         }
     };
     let overdue = |verified: &Option<_>| verified.is_none_or(|verified| now.since(verified) >= every);
-    let due = groups.iter().enumerate().filter(|(at, (verified, _))| *at < quota || overdue(verified));
-    due.map(|(_, (_, id))| (*id).clone()).collect()
+    let due = groups.into_iter().enumerate().filter(|(at, (verified, _))| *at < quota || overdue(verified));
+    due.map(|(_, (_, group))| group).collect()
 }
 
 /// None of those whom the server does not have any more.
