@@ -11,8 +11,10 @@ use crate::plan::BATCH_SIZE;
 use crate::rules::{ExistingMembers, ImportSize, Newcomers};
 
 use self::effects::{Lines, Purpose};
-use super::changes::{Action, Basing, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped};
-use super::identity::{Wanted, left};
+use super::changes::{
+    Action, Basing, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped, to_be_listed,
+};
+use super::identity::{Wanted, left, named};
 use super::ledger::{Doubt, Due, Effect, Standing};
 use super::roster::{Basis, Kind};
 use super::server::Call;
@@ -208,6 +210,7 @@ impl Writing<'_> {
     fn everything(&self) -> Vec<Step> {
         let mut people = self.everybody();
         self.doubtful(&mut people);
+        self.protected(&mut people);
         self.departed(&mut people);
         let people = people.sorted();
         let groups = self.all_groups();
@@ -284,6 +287,15 @@ impl Writing<'_> {
                 let (id, email, directory_id) = (id.clone(), record.email.clone(), id.clone());
                 lines.add(line, vec![Effect::In { action: Action::Relink, id, email, directory_id }]);
             }
+        }
+    }
+
+    /// Those whom an import that replaces everybody would remove, and whom nothing but `sync.protect` names. The ledger does not know them
+    /// afterwards either: they are nobody of the directory.
+    fn protected(&self, lines: &mut Lines) {
+        let (_, addresses) = lines.ids_and_addresses();
+        for email in to_be_listed(self.question).into_iter().filter(|email| !addresses.contains(email)) {
+            lines.add(member(&email, &named(&email), Fate::Stays), Vec::new());
         }
     }
 

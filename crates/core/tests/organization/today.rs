@@ -2,12 +2,13 @@
 
 use bwdc_core::organization::changes::{Action, Cause, Changes, Code, GroupAction, Hold, Stopped};
 use bwdc_core::organization::limits::{LimitName, Outcome};
-use bwdc_core::organization::roster::{Kind, Seats};
+use bwdc_core::organization::roster::{Kind, Seats, Status};
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::settings::{Absent, Limit, OnLimit, Protect, Relink, Settings, VanishedGroups};
 use bwdc_core::organization::{Span, Step};
 use bwdc_core::rules::{DisabledUsers, ExistingMembers, Newcomers};
 
+use crate::made::{email, member};
 use crate::ops::Op::{self, *};
 use crate::stateful;
 use crate::world::{Fault, Reading, Soul, World};
@@ -188,6 +189,35 @@ fn overwriting_spares_the_protected_and_tells_what_would_fail() {
     world.play(&Sync(Fault::None));
     world.play(&Vanish(4));
     assert!(codes(&plan(&world).0).contains(&Code::OverwriteWouldFail));
+}
+
+/// A Vaultwarden deletes every member with an external id who is not in an import that replaces everybody, also one of whom nobody but
+/// `sync.protect` knows.
+#[test]
+fn overwriting_spares_whom_only_the_protection_knows() {
+    let protect = Protect::parse("guest@x.org, a1@x.org, a7@x.org, id-of-nobody");
+    let mut world = company(Kind::Vaultwarden, 3, Settings { protect, ..settings() });
+    world.settings.existing = ExistingMembers::Overwrite;
+    for name in ["guest", "stranger"] {
+        world.server.put_member(member(name, &format!("elsewhere-{name}"), Status::Confirmed));
+    }
+    world.play(&Hire(7));
+    let told: Vec<_> =
+        plan(&world).0.warnings.into_iter().filter(|it| it.code == Code::ProtectedKept).collect();
+    assert_eq!(told.iter().map(|warning| warning.subject.as_str()).collect::<Vec<_>>(), ["guest@x.org"]);
+    let status = |world: &World, name: &str| {
+        let email = email(&format!("{name}@x.org"));
+        world.server.members().find(|member| member.email == email).map(|member| member.status)
+    };
+    for _ in 0..2 {
+        world.play(&Sync(Fault::None));
+        assert_eq!(status(&world, "guest"), Some(Status::Confirmed));
+        assert_eq!(status(&world, "stranger"), None);
+        assert_eq!(in_organization(&world), 5);
+        // The next import names everybody again.
+        world.play(&Quit(0, 1));
+    }
+    assert!(world.ledger.people().all(|(_, record)| record.email != email("guest@x.org")));
 }
 
 #[test]

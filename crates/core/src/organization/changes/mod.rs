@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::compute::held;
 pub use self::compute::{Question, changes};
 pub(super) use self::people::in_order;
-pub(super) use self::protected::protected as named_protected;
+pub(super) use self::protected::{protected as named_protected, to_be_listed};
 pub use self::summary::Summary;
 pub(super) use self::warnings::INVITATION;
 pub use self::warnings::{Code, Warning};

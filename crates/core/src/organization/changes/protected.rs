@@ -2,12 +2,14 @@
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
+use super::compute::Question;
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::DirectoryNow;
 use crate::organization::ledger::Ledger;
 use crate::organization::moment::Moment;
-use crate::organization::roster::{Basis, Member, MemberId, Roster};
+use crate::organization::roster::{Basis, Kind, Member, MemberId, Roster};
 use crate::organization::settings::Protect;
+use crate::rules::ExistingMembers;
 
 /// Members by address, by an id that they have or had, and by a group of the directory or of the organization.
 pub(in crate::organization) fn protected(
@@ -92,6 +94,18 @@ pub(super) fn unmatched(
         protect.people.iter().filter(can_be_known).filter(|person| !people.contains(*person)).cloned();
     let groups = protect.groups.iter().filter(|group| !groups.contains(*group));
     people.chain(groups.map(|group| format!("group:{group}"))).collect()
+}
+
+/// Addresses of `sync.protect` that an import must have, since it replaces everybody, and that no import before has brought: a Vaultwarden
+/// may have such a member, and would delete whoever has an external id that is not in the import.
+pub(in crate::organization) fn to_be_listed(question: &Question<'_>) -> Vec<Email> {
+    let Question { roster, settings, .. } = question;
+    if roster.kind != Kind::Vaultwarden || settings.existing != ExistingMembers::Overwrite {
+        return Vec::new();
+    }
+    let known: FastSet<&Email> = roster.members().map(|member| &member.email).collect();
+    let addresses = settings.protect.people.iter().filter(|person| person.contains('@'));
+    addresses.filter_map(|person| Email::parse(person)).filter(|email| !known.contains(email)).collect()
 }
 
 /// Members whom an undo has brought back, and who are protected for a while; none of `named`, whom `sync.protect` names.

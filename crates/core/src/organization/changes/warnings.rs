@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::compute::{MOST_INVITATIONS, Question};
 use super::groups::Groups;
 use super::people::People;
-use super::protected::unmatched;
+use super::protected::{to_be_listed, unmatched};
 use super::{Action, Changes, Edge, GroupChange, Hold, KeptBy, SlotId, Vanished};
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::{GroupsRead, LeftOut, State};
@@ -226,6 +226,20 @@ impl List<'_> {
                 "sync.protect names {entry}, which matches nobody: it protects nobody. Correct it, for example after a group was renamed."
             );
             self.add(Code::ProtectsNobody, &entry, text);
+        }
+        self.listed();
+    }
+
+    /// Those whom an import carries since they are protected, and of whom nobody knows whether they are members.
+    fn listed(&mut self) {
+        let imported = self.question.directory.people.iter().filter(|entry| entry.state == State::Imported);
+        let imported: FastSet<&Email> = imported.filter_map(|entry| entry.email.as_ref()).collect();
+        for email in to_be_listed(self.question).into_iter().filter(|email| !imported.contains(email)) {
+            let text = format!(
+                "sync.protect names {email}, and no import has brought the person before: with sync.overwriteExisting every import has the \
+                 address, so that Vaultwarden keeps the member. If there is none, the person is invited."
+            );
+            self.add(Code::ProtectedKept, &email, text);
         }
     }
 

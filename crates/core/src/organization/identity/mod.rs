@@ -7,7 +7,7 @@ mod vaultwarden;
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 pub use self::humans::{Human, Wanted, humans};
-pub(super) use self::vaultwarden::{LEFT, is_left, left};
+pub(super) use self::vaultwarden::{LEFT, is_left, left, named};
 use super::directory::{DirectoryNow, Entry, Place};
 use super::ledger::Ledger;
 use super::moment::Moment;

@@ -1,11 +1,14 @@
 //! Vaultwarden knows a member by the address.
 
 use super::{By, Identities, Match, Search, Wanted};
-use crate::entry::ExternalId;
+use crate::entry::{Email, ExternalId};
 use crate::organization::roster::Member;
 
 /// Prefix of the external ids of those who have left an address, so that their id is free for another address.
 pub(in crate::organization) const LEFT: &str = "left:";
+
+/// Prefix of the external ids of those who are imported since `sync.protect` names their address.
+const PROTECTED: &str = "protected:";
 
 pub(super) fn identify(mut search: Search<'_>) -> Identities {
     by_address(&mut search);
@@ -19,7 +22,12 @@ pub(in crate::organization) fn left(member: &Member) -> ExternalId {
     ExternalId::from(format!("{LEFT}{}", member.email))
 }
 
-/// Whether an external id is such a one.
+/// The external id by which somebody is imported of whom nothing but the address is known.
+pub(in crate::organization) fn named(email: &Email) -> ExternalId {
+    ExternalId::from(format!("{PROTECTED}{email}"))
+}
+
+/// Whether an external id is that of somebody who has left an address.
 pub(in crate::organization) fn is_left(id: &ExternalId) -> bool {
     id.as_str().starts_with(LEFT)
 }
