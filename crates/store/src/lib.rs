@@ -14,6 +14,7 @@ mod people;
 pub mod privileges;
 pub mod report;
 pub mod runs;
+mod snapshot_key;
 mod time;
 pub mod tokens;
 

@@ -27,7 +27,7 @@ use crate::open::{Opened, files};
 use crate::organization::{FailedCall, OpenOrganization};
 use crate::outcome::{SyncOutcome, Tense, held, notes};
 use crate::plan::{Decided, Gathered, Loaded, View, gathered, permitted, ready};
-use crate::read::ReadPurpose;
+use crate::read::{Keep, ReadPurpose};
 use crate::record::{Digest, Done, Ended, commit};
 use crate::under_way::{self, ImportEnd};
 
@@ -45,7 +45,8 @@ pub(crate) async fn sync(
     let account = permitted(job).await?;
     let _locks = locks(job, history, started)?;
     let ready = ready(job, account).await?;
-    let view = View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started };
+    let view =
+        View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started, keep: Keep::Nothing };
     let Some(mut gathered) = Box::pin(gathered(job, ready, view)).await? else {
         return Ok(SyncOutcome::nothing());
     };

@@ -22,7 +22,7 @@ use crate::merge::not_merged;
 use crate::open::{Opened, files, of_one_organization, of_people, open};
 use crate::organization::{Answer, Found, OpenOrganization, account, limits};
 use crate::outcome::{Tense, blocked, held, left_out, nothing_read, protects_nobody};
-use crate::read::{DecidedRead, ReadPurpose, read};
+use crate::read::{DecidedRead, Keep, ReadPurpose, Wanted, read};
 use crate::session::OrganizationLogin;
 use crate::under_way;
 
@@ -80,6 +80,7 @@ pub(crate) struct View {
     pub(crate) look: Look,
     pub(crate) allow_removals: Option<usize>,
     pub(crate) started: Timestamp,
+    pub(crate) keep: Keep,
 }
 
 /// What was read of the directories of a job and of its organization.
@@ -151,7 +152,8 @@ pub(crate) async fn gathered<'a>(
         Ok::<_, Error>(Contents { kind, digest, found })
     };
     // Side by side. What is wrong with our own files is told first, then what is wrong with the directory.
-    let (ledger, read, contents) = futures_util::join!(loading, read(job, &opened, purpose, &id), looking);
+    let (ledger, read, contents) =
+        futures_util::join!(loading, read(job, &opened, Wanted { purpose, keep: view.keep }, &id), looking);
     let ledger = ledger?;
     let Some(reading) = read? else { return Ok(None) };
     let contents = contents?;
@@ -222,7 +224,7 @@ fn is_anything_read(opened: &[Opened<'_>]) -> bool {
 }
 
 /// Gives leavers whose entry has no address any more the one that was imported.
-fn with_addresses(mut prepared: Prepared, ledger: &Ledger) -> Prepared {
+pub(crate) fn with_addresses(mut prepared: Prepared, ledger: &Ledger) -> Prepared {
     let mut unknown: Vec<&mut Person> =
         prepared.people.iter_mut().filter(|person| person.email.is_none()).collect();
     if unknown.is_empty() {
@@ -291,7 +293,13 @@ pub async fn rehearse(
 ) -> Result<Prepared> {
     let (first, data) = leading(job)?;
     let ready = assembled(job, account(first, &data).await?).await?;
-    let view = View { purpose, look: Look::Remembered, allow_removals, started: Timestamp::now() };
+    let view = View {
+        purpose,
+        look: Look::Remembered,
+        allow_removals,
+        started: Timestamp::now(),
+        keep: Keep::Nothing,
+    };
     let Some(decided) = Box::pin(decided(job, ready, view)).await? else {
         return Ok(nothing_read());
     };

@@ -15,7 +15,7 @@ use crate::history::RunHistory;
 use crate::job::SyncJob;
 use crate::outcome::{SyncOutcome, left_out, named};
 use crate::plan::{Decided, View, decided, permitted, ready};
-use crate::read::ReadPurpose;
+use crate::read::{Keep, ReadPurpose};
 
 /// Next step with a plan that is of no use any more.
 const ANOTHER: &str = "Make another one: bwdc plan --out FILE. Nothing was sent.";
@@ -46,7 +46,7 @@ pub struct Approved {
 /// Something could not be read whole, or a sync would be refused.
 pub async fn plan(job: &SyncJob, expires: Span) -> Result<Planned> {
     let started = Timestamp::now();
-    let decided = everything(job, started).await?;
+    let decided = everything(job, started, Keep::Nothing).await?;
     decided.check()?;
     let document = document(&decided, expires);
     let pending = decided.decision.pending();
@@ -61,7 +61,7 @@ pub async fn plan(job: &SyncJob, expires: Span) -> Result<Planned> {
 pub async fn approve(job: &SyncJob, seen: &Pending) -> Result<Approved> {
     let started = Timestamp::now();
     let _locks = only_locks(job, started)?;
-    let mut decided = everything(job, started).await?;
+    let mut decided = everything(job, started, Keep::Nothing).await?;
     let pending = decided.decision.pending();
     if !seen.has_shown(&pending) {
         return Err(Error::new("What is held back has changed since it was shown. Nothing was approved.")
@@ -84,7 +84,7 @@ pub(crate) async fn apply(
     let started = Timestamp::now();
     still_good(planned, started)?;
     let _locks = locks(job, history, started)?;
-    let decided = everything(job, started).await?;
+    let decided = everything(job, started, Keep::Nothing).await?;
     let fresh = document(&decided, Span::NONE);
     is_of_this(planned, &fresh)?;
     let Decision { known, changes } = decided.decision;
@@ -129,10 +129,15 @@ fn is_of_this(planned: &Document, now: &Document) -> Result<()> {
 }
 
 /// Reads all directories and the organization completely.
-async fn everything(job: &SyncJob, started: Timestamp) -> Result<Decided<'_>> {
+pub(crate) async fn everything(job: &SyncJob, started: Timestamp, keep: Keep) -> Result<Decided<'_>> {
     let ready = ready(job, permitted(job).await?).await?;
-    let view =
-        View { purpose: ReadPurpose::Everything, look: Look::Everything, allow_removals: None, started };
+    let view = View {
+        purpose: ReadPurpose::Everything,
+        look: Look::Everything,
+        allow_removals: None,
+        started,
+        keep,
+    };
     let nothing = || {
         Error::new("Neither sync.users nor sync.groups is on, so there is nothing to plan.")
             .hint("Switch on what is to be synced: bwdc config sync.users true.")

@@ -43,6 +43,29 @@ impl ReadPurpose {
     }
 }
 
+/// Whether the entries are kept as they were read. They take as much room again as everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Nothing,
+    Snapshots,
+}
+
+impl Keep {
+    fn of(self, snapshot: &Snapshot) -> Option<Snapshot> {
+        match self {
+            Self::Nothing => None,
+            Self::Snapshots => Some(snapshot.clone()),
+        }
+    }
+}
+
+/// How directories are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) purpose: ReadPurpose,
+    pub(crate) keep: Keep,
+}
+
 /// What was read, decided.
 pub(crate) struct DecidedRead {
     pub(crate) prepared: Prepared,
@@ -52,6 +75,8 @@ pub(crate) struct DecidedRead {
     pub(crate) sources: Vec<SourceRead>,
     /// What each directory of a merge has to do with the import.
     pub(crate) parts: Vec<MergePart>,
+    /// The entries of each directory, where they are kept.
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 /// One directory as it was read, without its entries.
@@ -75,12 +100,12 @@ impl SourceRead {
 pub(crate) async fn read(
     job: &SyncJob,
     opened: &[Opened<'_>],
-    purpose: ReadPurpose,
+    wanted: Wanted,
     organization_id: &str,
 ) -> Result<Option<DecidedRead>> {
     match (job, opened) {
-        (SyncJob::Merged(merge), opened) => read_merged(opened, merge.at_once).await.map(Some),
-        (SyncJob::Usual(_) | SyncJob::One(_), [alone]) => read_alone(alone, purpose, organization_id).await,
+        (SyncJob::Merged(merge), opened) => read_merged(opened, merge.at_once, wanted.keep).await.map(Some),
+        (SyncJob::Usual(_) | SyncJob::One(_), [alone]) => read_alone(alone, wanted, organization_id).await,
         _ => Ok(None),
     }
 }
@@ -88,7 +113,7 @@ pub(crate) async fn read(
 /// One directory, from which only what changed may be read, and which is asked for others only when it matters.
 async fn read_alone(
     opened: &Opened<'_>,
-    purpose: ReadPurpose,
+    Wanted { purpose, keep }: Wanted,
     organization_id: &str,
 ) -> Result<Option<DecidedRead>> {
     let Opened { context, instance, remembered, .. } = opened;
@@ -106,10 +131,11 @@ async fn read_alone(
         (true, Coverage::Changes) => GroupsRead::Changes,
     };
     let sources = vec![SourceRead::of(directory, &snapshot)];
+    let snapshots = keep.of(&snapshot).into_iter().collect();
     let entries = snapshot.without_memberships();
     let prepared = bwdc_core::prepare(snapshot, &instance.rules);
     let directory = DirectoryNow::of(&[part(opened, &entries)], &prepared, groups_read);
-    Ok(Some(DecidedRead { prepared, directory, sources, parts: Vec::new() }))
+    Ok(Some(DecidedRead { prepared, directory, sources, parts: Vec::new(), snapshots }))
 }
 
 /// Input of [`DirectoryNow::of`].
@@ -123,19 +149,26 @@ fn part<'a>(opened: &'a Opened<'_>, snapshot: &'a Snapshot) -> Part<'a> {
             coverage: snapshot.coverage,
             filters: opened.filters(),
         },
-        people: if opened.has_users() { PeopleRead::Imported } else { PeopleRead::NotImported },
+        people: people_read(opened),
         created: snapshot.created.clone(),
     }
 }
 
+/// Whether people are imported from a directory.
+pub(crate) fn people_read(opened: &Opened<'_>) -> PeopleRead {
+    if opened.has_users() { PeopleRead::Imported } else { PeopleRead::NotImported }
+}
+
 /// Reads all side by side. One that fails does not cut the others short: what is wrong with each is worth knowing.
-async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRead> {
+async fn read_merged(opened: &[Opened<'_>], at_once: usize, keep: Keep) -> Result<DecidedRead> {
     let reads: Vec<_> = opened.iter().map(whole).collect();
     let read: Vec<Result<(AnyDirectory, Snapshot)>> = stream::iter(reads).buffered(at_once).collect().await;
     let (mut sources, mut entries, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    let mut snapshots = Vec::new();
     for (opened, (directory, snapshot)) in opened.iter().zip(all(read)?) {
         let name = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
         sources.push(SourceRead::of(directory, &snapshot));
+        snapshots.extend(keep.of(&snapshot));
         entries.push(snapshot.without_memberships());
         shares.push(Share::of(name, snapshot, &opened.instance.rules));
     }
@@ -145,7 +178,7 @@ async fn read_merged(opened: &[Opened<'_>], at_once: usize) -> Result<DecidedRea
     let of_all: Vec<Part<'_>> =
         opened.iter().zip(&entries).map(|(opened, snapshot)| part(opened, snapshot)).collect();
     let directory = DirectoryNow::of(&of_all, &prepared, groups_read);
-    Ok(DecidedRead { prepared, directory, sources, parts })
+    Ok(DecidedRead { prepared, directory, sources, parts, snapshots })
 }
 
 /// One directory of a merge: everything, so that "who else has this address" has an answer; but with the cursor, by which some

@@ -22,11 +22,13 @@ mod plan;
 mod planning;
 #[cfg(test)]
 mod reference;
+mod replay;
 mod root;
 mod sandbox;
 mod schedule;
 mod scheduled;
 mod several;
+mod snapshot;
 mod status;
 mod sync;
 mod test;
@@ -126,6 +128,10 @@ enum Command {
     Pending(pending::Arguments),
     /// Let the next sync carry out what a limit holds back, once and within 24 hours.
     Approve(approve::Arguments),
+    /// Save what decides a plan, with addresses, names and ids replaced, to report a fault.
+    Snapshot(snapshot::Arguments),
+    /// Show the plan that follows from a saved snapshot, without a login or a directory.
+    Replay(replay::Arguments),
     /// Show when users or groups were last synced.
     LastSync(last_sync::Arguments),
     /// Show and change settings.
@@ -309,6 +315,11 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Sync(arguments) => sync::run(&invocation()?, arguments).await,
         Command::Plan(arguments) => plan::run(&invocation()?, arguments).await,
         Command::Apply(arguments) => apply::run(&invocation()?, arguments).await,
+        Command::Snapshot(arguments) => snapshot::run(&invocation()?, arguments).await.map(done),
+        Command::Replay(arguments) => {
+            crate::log::start(&environment, style, None);
+            replay::run(&arguments, style).map(done)
+        }
         Command::Pending(arguments) => pending::run(&invocation()?, arguments).await,
         Command::Approve(arguments) => approve::run(&invocation()?, arguments, interaction).await,
         Command::Undo(arguments) => undo::run(&invocation()?, arguments, interaction).await,

@@ -79,7 +79,7 @@ impl Arguments {
     }
 }
 
-fn value(document: &Document) -> Result<Value> {
+pub(super) fn value(document: &Document) -> Result<Value> {
     serde_json::to_value(document).map_err(|error| Error::new(format!("Writing the plan as JSON: {error}")))
 }
 

@@ -55,6 +55,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         Command::Sync(arguments) => arguments.which.all_contexts(invocation),
         Command::Plan(arguments) => arguments.which.all_contexts(invocation),
         Command::Apply(arguments) => arguments.which.all_contexts(invocation),
+        Command::Snapshot(arguments) => arguments.which.all_contexts(invocation),
         Command::Pending(arguments) => arguments.which.all_contexts(invocation),
         Command::Approve(arguments) => arguments.which.all_contexts(invocation),
         Command::History(arguments) => arguments.which.all_contexts(invocation),
@@ -69,6 +70,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         | Command::Log(_)
         | Command::Schedule(_)
         | Command::Update
+        | Command::Replay(_)
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Sandbox(_)

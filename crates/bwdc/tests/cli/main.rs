@@ -43,6 +43,7 @@ mod schedule_systemd;
 mod schedule_times;
 mod secrets;
 mod server;
+mod snapshot;
 mod state;
 mod status;
 mod undo;

@@ -236,7 +236,7 @@ fn planted(kind: Kind) -> Capture {
         )),
         ..Rules::default()
     };
-    let mut directory = directory("pLantEd", "pLantEd prefix ", snapshot, rules);
+    let mut directory = directory("pLantEd", "", snapshot, rules);
     directory.source.filters = "pLantEd".to_owned();
     directory.source.covers = vec!["ou=pLantEd".into(), "ou=pLantEd below".into()];
     let confirmed = bwdc_core::organization::roster::Status::Confirmed;

@@ -49,6 +49,11 @@ fn one_fault_at_every_request() {
 }
 
 #[test]
+fn snapshots_replay() {
+    super::snapshots_replay(&PlayedGoogle);
+}
+
+#[test]
 fn faults_that_stay() {
     super::faults_that_stay(&PlayedGoogle);
 }

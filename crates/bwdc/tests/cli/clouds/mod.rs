@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Instance, Organization, Ran};
+use crate::snapshot::{FLAVOURS, organization, replays_the_plan};
 
 /// Vendor, for the shared tests.
 pub trait Played: Sync {
@@ -257,4 +258,20 @@ pub fn the_limit_is_never_exceeded(played: &dyn Played, most: u64) {
     let (people, groups) = contents(&organization);
     assert_eq!((people.len(), groups.len()), (40, 25));
     assert!(groups.iter().all(|(_, members)| members.len() == 2));
+}
+
+/// Snapshots of it replay the plan, before and after a sync, and have nobody's data.
+pub fn snapshots_replay(played: &dyn Played) {
+    let runtime = runtime();
+    let cloud = played.start(&runtime, &Company::sample(), small_pages(HashMap::new()));
+    for flavour in FLAVOURS {
+        let organization = organization(flavour);
+        let instance = instance(played, &cloud, &organization);
+        let planted = ["example.org", "engineering", "platform", "@example", "127.0.0.1"];
+        let run = |arguments: &[&str]| instance.run(arguments);
+        let replayed = replays_the_plan(run, &instance.data_folder(), &planted);
+        assert_eq!(replayed["summary"]["groupsCreated"], 5, "{replayed}");
+        run(&["sync"]).ok();
+        replays_the_plan(run, &instance.data_folder(), &planted);
+    }
 }

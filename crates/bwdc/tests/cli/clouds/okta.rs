@@ -73,6 +73,11 @@ fn one_fault_at_every_request() {
 }
 
 #[test]
+fn snapshots_replay() {
+    super::snapshots_replay(&PlayedOkta);
+}
+
+#[test]
 fn one_fault_at_every_request_of_an_application() {
     super::one_fault_at_every_request(&PlayedForApplication::new());
 }

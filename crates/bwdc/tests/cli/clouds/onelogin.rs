@@ -63,6 +63,11 @@ fn one_fault_at_every_request() {
 }
 
 #[test]
+fn snapshots_replay() {
+    super::snapshots_replay(&PlayedOneLogin);
+}
+
+#[test]
 fn one_fault_at_every_request_by_cursor() {
     super::one_fault_at_every_request(&Untelling);
 }

@@ -16,7 +16,7 @@ use super::roster::Roster;
 use super::settings::Settings;
 use crate::check::ServerLimits;
 use crate::merge::{MergePart, MergeSource, Merged, Share, merge};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, prepare};
 use crate::rules::Rules;
 use crate::snapshot::Snapshot;
 
@@ -69,7 +69,7 @@ pub struct CapturedDirectory {
 pub struct Replayed {
     /// People and groups to import.
     pub prepared: Prepared,
-    /// Part of each directory in it.
+    /// Part of each directory in it, if there are several.
     pub parts: Vec<MergePart>,
     /// The directory, joined.
     pub directory: DirectoryNow,
@@ -80,16 +80,20 @@ pub struct Replayed {
 impl Capture {
     /// Decides again, by the functions that every run uses.
     pub fn replay(&self) -> Replayed {
-        let share = |directory: &CapturedDirectory| {
-            let CapturedDirectory { name, prefix, snapshot, rules, source: _, people: _ } = directory;
-            let source = MergeSource { name: name.clone(), prefix: prefix.clone() };
-            Share::of(source, snapshot.clone(), rules)
-        };
-        let Merged { prepared, parts } = merge(self.directories.iter().map(share).collect());
+        let Merged { prepared, parts } = self.prepared();
         let read: Vec<Part<'_>> = self.directories.iter().map(CapturedDirectory::part).collect();
         let directory = DirectoryNow::of(&read, &prepared, self.groups_read);
         let changes = changes(&self.question(&directory));
         Replayed { prepared, parts, directory, changes }
+    }
+
+    /// One directory alone is prepared, and several are merged, as they are by every run.
+    fn prepared(&self) -> Merged {
+        if let [alone] = self.directories.as_slice() {
+            let prepared = prepare(alone.snapshot.clone(), &alone.rules);
+            return Merged { prepared, parts: Vec::new() };
+        }
+        merge(self.directories.iter().map(CapturedDirectory::share).collect())
     }
 
     /// The question that was answered, about this directory.
@@ -100,6 +104,12 @@ impl Capture {
 }
 
 impl CapturedDirectory {
+    fn share(&self) -> Share {
+        let Self { name, prefix, snapshot, rules, source: _, people: _ } = self;
+        let source = MergeSource { name: name.clone(), prefix: prefix.clone() };
+        Share::of(source, snapshot.clone(), rules)
+    }
+
     fn part(&self) -> Part<'_> {
         let Self { snapshot, rules, source, people, .. } = self;
         let (source, created) = (source.clone(), snapshot.created.clone());

@@ -52,6 +52,11 @@ fn one_fault_at_every_request() {
 }
 
 #[test]
+fn snapshots_replay() {
+    super::snapshots_replay(&PlayedEntra);
+}
+
+#[test]
 fn faults_that_stay() {
     super::faults_that_stay(&PlayedEntra);
 }

@@ -1,0 +1,46 @@
+//! `bwdc snapshot`
+
+use std::path::PathBuf;
+
+use bwdc_core::error::{Error, Result};
+use bwdc_core::organization::capture::Pseudonyms;
+use bwdc_store::files;
+use clap::Args;
+
+use super::Invocation;
+use super::which::{Jobs, Which, Wish};
+use crate::ui::Answer;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// File to write, readable by its owner only.
+    file: PathBuf,
+    #[command(flatten)]
+    pub(super) which: Which,
+}
+
+pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result<Answer> {
+    let Jobs::One(job) = arguments.which.jobs(invocation, Wish::Sync)? else {
+        return Err(Error::new("A snapshot is of one instance, and several were named.").hint("Name one."));
+    };
+    job.check_folders()?;
+    let file = arguments.file;
+    let path = std::path::absolute(&file)
+        .map_err(|error| Error::new(format!("Finding {}: {error}", file.display())))?;
+    let contexts = job.contexts();
+    let first = contexts.first().ok_or_else(|| Error::new("There is no instance to take a snapshot of."))?;
+    let key = first.file.snapshot_key()?;
+    let capture = Box::pin(bwdc_sync::capture(&job)).await?;
+    let text = capture
+        .written(&Pseudonyms::by(&key))
+        .map_err(|error| Error::new(format!("Writing the snapshot as JSON: {error}")))?;
+    files::write_atomically(&path, text.as_bytes())?;
+    files::make_private(&path)?;
+    Ok(Answer::Message {
+        title: format!("Saved: {}.", capture.holds()),
+        message: Some(format!(
+            "Addresses, names and ids are replaced. To see the plan that follows: bwdc replay {}",
+            file.display()
+        )),
+    })
+}
