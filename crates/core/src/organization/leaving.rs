@@ -214,6 +214,8 @@ impl<'a> Search<'a> {
         match cause {
             Some(Cause::IdReused) => return Some(Departure::Goes(Cause::IdReused)),
             None if identities.by_member.contains_key(&member.id) => return None,
+            // An administrator has given access back, and nothing says any more that the person has left.
+            None if !member.status.is_revoked() => return None,
             _ => {}
         }
         let is_wished = cause.is_some()

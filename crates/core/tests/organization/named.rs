@@ -75,6 +75,14 @@ fn a_relink_that_nobody_heard_of_and_then_the_person_vanishes() {
     ]);
 }
 
+/// Given access back by hand, and gone from the directory without a word: nobody is removed for a grace that has been taken back.
+#[test]
+fn restored_by_hand_and_the_tombstone_is_gone_when_the_grace_ends() {
+    let ops =
+        [Grace(1), Hire(5), Sync(None), Delete(5), Sync(None), Hire(0), HandRestore(5), Vanish(5), Pass(24)];
+    play(Kind::Official, &ops).unwrap();
+}
+
 #[test]
 fn a_used_id() {
     both(&[Hire(0), Hire(5), Sync(None), Hire(3), Vanish(5), Hire(3), UsedId(1, 5)]);
