@@ -100,6 +100,7 @@ pub(crate) async fn decide(
         Some(ledger) => ledger.settled(live, now),
         None => migrated(matter, live, now)?,
     };
+    let ledger = ledger.about(&organization.api_url, live);
     let roster = match found {
         Found::Live(roster) => ledger.sharing(roster),
         Found::Unreadable(kind) => ledger.roster(kind),

@@ -59,7 +59,9 @@ impl<'a> Opened<'a> {
     /// All settings that decide what is read, as a digest: a change of any of them asks for a complete read.
     pub(crate) fn read_settings(&self) -> String {
         let text = |setting: &Setting| setting.stored_text(&self.data).unwrap_or_default();
-        digest(settings::of_reads().map(text))
+        let server =
+            server::endpoints(&self.data).map(|found| found.api_url().to_owned()).unwrap_or_default();
+        digest(settings::of_reads().map(text).chain([server]))
     }
 
     /// One of a merge, to which it has to add something.

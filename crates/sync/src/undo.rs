@@ -191,11 +191,11 @@ async fn look(
     let mut roster = match organization.look().await?.decoded().await? {
         Found::Live(roster) => roster,
         Found::Unreadable(kind) => {
-            let ledger = ledger.settled(None, now);
+            let ledger = ledger.settled(None, now).about(&organization.api_url, None);
             return Ok(Known { directory, roster: ledger.roster(kind), ledger, settings, now });
         }
     };
-    let ledger = ledger.settled(Some(&roster), now);
+    let ledger = ledger.settled(Some(&roster), now).about(&organization.api_url, Some(&roster));
     let wanted = to_read(record, &roster, &settings);
     organization.read_memberships(&mut roster, &wanted).await?;
     if needs_staging(record) {

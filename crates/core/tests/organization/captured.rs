@@ -271,6 +271,8 @@ fn planted_ledger() -> Ledger {
         } },
         "groups": { "cn=group pLantEd": { "name": "pLantEd Staff", "members": ["cn=jane pLantEd,ou=pLantEd"] } },
         "strangers": { "cn=pLantEd": 5 },
+        "server": "https://pLantEd.example/api",
+        "movedFrom": "https://old.pLantEd.example/api",
         "removals": counted("cn=jane pLantEd,ou=pLantEd planted@x.org"),
         "leaves": counted("cn=group pLantEd\nmember:m-pLantEd"),
         "repairs": counted("cn=group pLantEd"),

@@ -1,6 +1,7 @@
 //! Rows of "what goes wrong today", each as a test that fails without what is here.
 
 use bwdc_core::organization::changes::{Action, Cause, Changes, Code, GroupAction, Hold, Stopped};
+use bwdc_core::organization::ledger::Due;
 use bwdc_core::organization::limits::{LimitName, Outcome};
 use bwdc_core::organization::roster::{Kind, Seats, Status};
 use bwdc_core::organization::server::Call;
@@ -522,4 +523,53 @@ fn newcomers_who_are_held_make_up_for_nobody() {
     world.play(&Hire(9));
     let (changes, _) = plan(&world);
     assert_eq!(outcome(&changes, LimitName::Removals), Outcome::Tripped);
+}
+
+/// What was imported into another server is not known to be in one that cannot be read: everything is due, until it has been imported.
+#[test]
+fn another_server_that_cannot_be_read_gets_everything() {
+    let mut world = company(Kind::Vaultwarden, 3, settings());
+    let about = |world: &mut World, server: &str| world.ledger = world.ledger.clone().about(server, None);
+    about(&mut world, "https://a.example/api");
+    assert!(plan(&world).1.is_empty());
+    world.play(&Sync(Fault::None));
+    world.server = World::new(Kind::Vaultwarden, settings()).server;
+    about(&mut world, "https://b.example/api");
+    let is_told = |world: &World| codes(&plan(world).0).contains(&Code::ServerChanged);
+    assert!(is_told(&world) && plan(&world).1.len() == 1);
+    world.play(&Sync(Fault::Lost(0)));
+    about(&mut world, "https://b.example/api");
+    assert!(is_told(&world));
+    world.play(&Sync(Fault::None));
+    about(&mut world, "https://b.example/api");
+    assert_eq!((in_organization(&world), is_told(&world), plan(&world).1.len()), (3, false, 0));
+    // And back.
+    about(&mut world, "https://a.example/api");
+    assert!(is_told(&world));
+}
+
+/// What can be read is compared: on another server, with the members of every group.
+#[test]
+fn another_server_that_can_be_read_is_compared() {
+    let mut world = company(Kind::Official, 3, Settings { verify_every: None, ..settings() });
+    world.ledger = world.ledger.clone().about("https://a.example/api", Some(&world.server));
+    world.play(&Sync(Fault::None));
+    world.play(&HandQuit(0, 1));
+    let due = |world: &World| world.compute(Reading::Due).3.groups.len();
+    assert_eq!(due(&world), 0);
+    world.ledger = world.ledger.clone().about("https://b.example/api", Some(&world.server));
+    assert_eq!((due(&world), world.ledger.due), (1, Due::Changes));
+    assert!(!codes(&plan(&world).0).contains(&Code::ServerChanged));
+}
+
+/// Folders of a merge that were synced apart, into two servers.
+#[test]
+fn copies_about_two_servers_are_about_neither() {
+    let world = company(Kind::Vaultwarden, 1, settings());
+    let [here, there] =
+        ["https://a.example/api", "https://b.example/api"].map(|at| world.ledger.clone().about(at, None));
+    let joined = here.clone().joined(there).about("https://a.example/api", None);
+    assert_eq!((joined.moved_from(), joined.due), (Some("https://b.example/api"), Due::Everything));
+    let joined = world.ledger.clone().joined(here).about("https://a.example/api", None);
+    assert_eq!((joined.moved_from(), joined.due), (None, Due::Changes));
 }

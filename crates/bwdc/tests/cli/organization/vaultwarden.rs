@@ -1,8 +1,9 @@
 //! Vaultwarden, which can only be imported into and knows people by address.
 
-use bwdc_sandbox::{Counted, Edit, Fault, Flavour, Injection, Status};
+use bwdc_sandbox::{Counted, Edit, Fault, Flavour, Identity, Injection, Options, Status};
 
-use super::{directory, scene, set};
+use super::{BOTH, directory, people, scene, set, teams};
+use crate::harness::{Instance, Organization};
 
 /// The leaver has another address in the directory by now: sent with it, nobody would be found.
 #[test]
@@ -88,5 +89,30 @@ fn a_refusal_leaves_nothing_to_send_again() {
         let revoked = organization.member("b@x.org").unwrap().status == Status::Revoked;
         assert_eq!(revoked, is_revoked, "{fault:?}");
         assert!(organization.active().contains(&"c@x.org".to_owned()), "{fault:?}");
+    }
+}
+
+/// The same login at another server, as after a move: what was imported into the one is not known to be in the other.
+#[test]
+fn another_server_with_the_same_login_is_not_in_step() {
+    let organization = "5c1f0e6a-8a36-4f6e-9a53-0d1c2b3a4f50".to_owned();
+    let identity = Identity::Given { organization, key: "a key of both servers".to_owned() };
+    for flavour in BOTH {
+        let start =
+            || Organization::start(Options { flavour, identity: identity.clone(), ..Options::default() });
+        let (before, after) = (start(), start());
+        let instance = Instance::files(&people("1,a@x.org,\n2,b@x.org,\n"), &teams("g,All,1;2\n"), &before);
+        for _ in 0..3 {
+            let ran = instance.run(&["sync"]).ok();
+            assert!(!ran.err.contains("server has changed"), "{}", ran.err);
+        }
+        set(&instance, "server", &after.sandbox.url());
+        let is_told = flavour == Flavour::Vaultwarden;
+        let (planned, ran) = (instance.run(&["plan"]), instance.run(&["sync"]).ok());
+        assert_eq!(planned.out.contains("The server has changed"), is_told, "{}{}", planned.out, planned.err);
+        assert_eq!(ran.err.contains("The server has changed"), is_told, "{}", ran.err);
+        assert_eq!(after.active_in("All"), ["a@x.org", "b@x.org"], "{flavour:?}");
+        let again = after.changes_of(|| drop(instance.run(&["sync"]).ok()));
+        assert!(again.is_empty(), "{flavour:?}: {again:?}");
     }
 }

@@ -337,6 +337,8 @@ impl<'a> Redaction<'a> {
             invites,
             approvals,
             journal,
+            server,
+            moved_from,
         } = ledger;
         let counted = |list: &[Counted]| list.iter().map(|counted| self.counted(counted)).collect();
         Ledger {
@@ -353,6 +355,8 @@ impl<'a> Redaction<'a> {
             invites: counted(invites),
             approvals: approvals.iter().map(|approval| self.approval(approval)).collect(),
             journal: journal.as_ref().map(|journal| self.journal(journal)),
+            server: server.as_ref().map(|server| self.pseudonyms.opaque(server).into()),
+            moved_from: moved_from.as_ref().map(|server| self.pseudonyms.opaque(server).into()),
         }
     }
 

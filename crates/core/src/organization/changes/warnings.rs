@@ -64,6 +64,8 @@ pub enum Code {
     MailsSent,
     /// An invitation has expired without an answer.
     InviteExpired,
+    /// The server is another one than before, and cannot be read.
+    ServerChanged,
     /// The organization cannot be read: what it holds is known from the imports before.
     NotVerified,
 }
@@ -402,6 +404,12 @@ impl List<'_> {
             let text =
                 "The server cannot be read: what the organization holds is known from the imports before.";
             self.add(Code::NotVerified, "", text);
+        }
+        if let Some(before) = self.question.ledger.moved_from() {
+            let text = format!(
+                "The server has changed: the imports before went to {before}. This one cannot be read, so everything is imported."
+            );
+            self.add(Code::ServerChanged, "", text);
         }
         let is_complete = directory.sources.iter().any(|source| source.coverage == Coverage::Full);
         if is_complete && identities.humans.is_empty() && self.question.ledger.people().next().is_some() {

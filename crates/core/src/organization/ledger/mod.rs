@@ -6,6 +6,7 @@ mod effect;
 mod ids;
 mod migrate;
 mod seen;
+mod server;
 mod settle;
 mod stored;
 mod times;
@@ -63,6 +64,10 @@ pub struct Ledger {
     pub(super) approvals: Vec<Approval>,
     /// Effects of a run that has not come to its end.
     pub(super) journal: Option<Journal>,
+    /// Base URL of the API of the server that it is about. None of those that were stored before this was known.
+    pub(super) server: Option<Arc<str>>,
+    /// That of another server, which it was about until lately: what it says has not been imported here yet.
+    pub(super) moved_from: Option<Arc<str>>,
 }
 
 /// Content of the next import.
@@ -276,6 +281,8 @@ impl Default for Ledger {
             invites: Vec::new(),
             approvals: Vec::new(),
             journal: None,
+            server: None,
+            moved_from: None,
         }
     }
 }
@@ -355,6 +362,7 @@ impl Ledger {
         add_counts(&mut self.repairs, older.repairs);
         add_counts(&mut self.invites, older.invites);
         self.journal = joined_journals(self.journal, older.journal, self.ran);
+        self.is_of_both(older.server, older.moved_from);
         self
     }
 

@@ -226,6 +226,7 @@ impl Ledger {
         self.ran = Some(now);
         if changes.stopped == Stopped::No {
             self.due = Due::Changes;
+            self.moved_from = None;
         }
     }
 }

@@ -52,6 +52,10 @@ struct Read {
     approvals: Vec<Approval>,
     #[serde(default)]
     journal: Option<Journal>,
+    #[serde(default)]
+    server: Option<Arc<str>>,
+    #[serde(default)]
+    moved_from: Option<Arc<str>>,
 }
 
 /// Form of a ledger, to be written.
@@ -80,6 +84,10 @@ struct Written<'a> {
     approvals: &'a [Approval],
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<&'a Journal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_from: Option<&'a str>,
 }
 
 /// Where people were found, and by which filters.
@@ -356,6 +364,8 @@ impl Serialize for Ledger {
             invites,
             approvals,
             journal,
+            server,
+            moved_from,
         } = self;
         let (origins, of_people) = origins(people);
         Written {
@@ -373,6 +383,8 @@ impl Serialize for Ledger {
             invites,
             approvals,
             journal: journal.as_ref(),
+            server: server.as_deref(),
+            moved_from: moved_from.as_deref(),
         }
         .serialize(serializer)
     }
@@ -409,6 +421,8 @@ impl<'de> Deserialize<'de> for Ledger {
             invites,
             approvals,
             journal,
+            server,
+            moved_from,
         } = Read::deserialize(deserializer)?;
         let mut ledger = Self {
             version,
@@ -424,6 +438,8 @@ impl<'de> Deserialize<'de> for Ledger {
             invites,
             approvals,
             journal,
+            server,
+            moved_from,
         };
         // In the order in which they were read.
         for (record, origin) in ledger.people.values_mut().zip(people.origins) {
@@ -471,9 +487,12 @@ impl Ledger {
             invites,
             approvals,
             journal,
+            server,
+            moved_from,
         } = self;
         let mut state = FixedState::with_seed(0).build_hasher();
         (version, due, strangers, removals, leaves, repairs, invites, approvals, journal).hash(&mut state);
+        (server, moved_from).hash(&mut state);
         for (place, at) in places {
             (place, Some(at).filter(|at| Some(**at) != *ran)).hash(&mut state);
         }
