@@ -28,6 +28,30 @@ impl SetFilter {
     }
 }
 
+impl SetFilter {
+    /// The clause that decides about an entry with this value, in words: the first that leaves it out, else all that let it in.
+    pub fn clause(&self, value: &str) -> String {
+        let normal = normalise(value);
+        match self {
+            Self::Include(set) if set.contains(&normal) => format!("`include:` names {normal}"),
+            Self::Include(set) => format!("`include:{}` does not name {normal}", listed(set)),
+            Self::Exclude(set) if set.contains(&normal) => format!("`exclude:` names {normal}"),
+            Self::Exclude(set) => format!("`exclude:{}` does not name {normal}", listed(set)),
+            Self::All(filters) => match filters.iter().find(|filter| !filter.keeps(value)) {
+                Some(filter) => filter.clause(value),
+                None => filters.iter().map(|filter| filter.clause(value)).collect::<Vec<_>>().join(", and "),
+            },
+        }
+    }
+}
+
+/// The first values of a clause.
+fn listed(values: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 3;
+    let shown = values.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(",");
+    if values.len() > SHOWN { format!("{shown},...") } else { shown }
+}
+
 /// Parsed filter setting: `keyword:value,value|native query`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

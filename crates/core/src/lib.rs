@@ -13,6 +13,7 @@ pub mod changes;
 pub mod check;
 pub mod entry;
 pub mod error;
+pub mod explain;
 pub mod filter;
 pub mod import;
 pub mod known;
@@ -28,6 +29,7 @@ pub mod text;
 
 pub use check::check;
 pub use error::{Error, Exit, Result};
+pub use explain::explain;
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};
 pub use rules::Rules;

@@ -11,6 +11,8 @@
 mod captured;
 #[path = "organization/documents.rs"]
 mod documents;
+#[path = "organization/explained.rs"]
+mod explained;
 #[path = "organization/facts.rs"]
 mod facts;
 #[path = "organization/joined.rs"]

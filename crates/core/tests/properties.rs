@@ -7,6 +7,8 @@
     reason = "tests say what they expect by panicking"
 )]
 
+#[path = "properties/explained.rs"]
+mod explained;
 #[path = "properties/merge.rs"]
 mod merge_of_directories;
 

@@ -8,7 +8,8 @@ use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
 
 use self::count::Counts;
-pub(super) use self::count::{is_loss, key_of, key_of_edge, limit_of_member, person_key};
+pub(crate) use self::count::limit_of_member;
+pub(super) use self::count::{is_loss, key_of, key_of_edge, person_key};
 use super::changes::{
     Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, Question, Resend, SlotId, Stopped, Way,
 };

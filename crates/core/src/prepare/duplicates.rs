@@ -22,14 +22,8 @@ pub(super) fn addresses_in_use(users: &[User], others: &[User], rules: &Rules) -
         .collect()
 }
 
-/// Leaves out accounts with the same address, identical copies, and leavers whose address an active account has.
-pub(super) fn resolve(draft: Draft, taken: &HashSet<Email>) -> Draft {
-    let draft = spare_the_living(draft, taken);
-    let draft = one_per_external_id(draft);
-    one_per_address(draft)
-}
-
-fn spare_the_living(mut draft: Draft, taken: &HashSet<Email>) -> Draft {
+/// Leaves out leavers whose address an active account has.
+pub(super) fn spare_the_living(mut draft: Draft, taken: &HashSet<Email>) -> Draft {
     let is_spared = |person: &Person| {
         person.fate == Fate::Leaves && person.email.as_ref().is_some_and(|email| taken.contains(email))
     };
@@ -46,7 +40,7 @@ fn spare_the_living(mut draft: Draft, taken: &HashSet<Email>) -> Draft {
 
 /// Merges identical copies; of an active account and a tombstone with the same id, the active one counts; two active
 /// accounts with the same id and different data contradict each other.
-fn one_per_external_id(mut draft: Draft) -> Draft {
+pub(super) fn one_per_external_id(mut draft: Draft) -> Draft {
     draft.people.sort_by(|a, b| (&a.external_id, a.fate).cmp(&(&b.external_id, b.fate)));
     draft.people.dedup();
     let mut people: Vec<Person> = Vec::with_capacity(draft.people.len());
@@ -80,7 +74,8 @@ fn one_per_external_id(mut draft: Draft) -> Draft {
     Draft { people, ..draft }
 }
 
-fn one_per_address(mut draft: Draft) -> Draft {
+/// Leaves out accounts with the same address, unless one of them is in use and the others are disabled.
+pub(super) fn one_per_address(mut draft: Draft) -> Draft {
     if addresses_are_unique(&draft.people) {
         return draft;
     }

@@ -1,6 +1,6 @@
 //! Groups to keep, and their members.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashMapExt as _};
@@ -10,6 +10,7 @@ use super::{Draft, PreparedGroup};
 use crate::entry::{ExternalId, Group, ReferenceId, Status, User};
 use crate::note::{Note, Step};
 use crate::rules::{Nesting, Rules};
+use crate::snapshot::Snapshot;
 
 /// Applies the group filter and resolves nested membership. Members are the people of the directory, even those who are
 /// not in this import: a person known to the organization must not lose a group because this import is about others.
@@ -23,12 +24,9 @@ pub(super) fn resolve(
     rules: &Rules,
 ) -> Draft {
     let people = living(users, others);
-    let is_kept = |group: &Group| rules.group_filter.as_ref().is_none_or(|filter| filter.keeps(&group.name));
-    let mut roles: Vec<Role> =
-        groups.iter().map(|group| if is_kept(group) { Role::Synced } else { Role::LeftOut }).collect();
+    let roles = roles(&groups, other_groups.len(), rules);
     groups.extend(other_groups);
-    roles.resize(groups.len(), Role::Outside);
-    let direct = direct_members(&people, &groups, &mut draft.notes);
+    let direct = direct_members(&people, groups.iter(), &mut draft.notes);
     let members = match rules.nesting {
         Nesting::AllGroups => flatten(&direct, people.len()),
         Nesting::KeptGroups => through_kept_groups(direct, &roles, &groups, people.len(), &mut draft.notes),
@@ -55,15 +53,94 @@ pub(super) fn resolve(
     draft
 }
 
+/// Roles of the groups that were requested, then of so many others.
+fn roles(groups: &[Group], others: usize, rules: &Rules) -> Vec<Role> {
+    let is_kept = |group: &Group| rules.group_filter.as_ref().is_none_or(|filter| filter.keeps(&group.name));
+    let mut roles: Vec<Role> =
+        groups.iter().map(|group| if is_kept(group) { Role::Synced } else { Role::LeftOut }).collect();
+    roles.resize(groups.len() + others, Role::Outside);
+    roles
+}
+
 /// Role of a group in this import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub(crate) enum Role {
     /// Imported.
     Synced,
     /// Left out by the group filter.
     LeftOut,
     /// Read only for its members.
     Outside,
+}
+
+/// A group that somebody is in, with the way there.
+pub(crate) struct Reached<'a> {
+    pub(crate) group: &'a Group,
+    pub(crate) role: Role,
+    /// Groups from this one down to the one that lists the person.
+    pub(crate) path: Vec<&'a Group>,
+    pub(crate) through: Through,
+}
+
+/// Whether nesting counts on the way from a group to a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    /// It counts.
+    Open,
+    /// Every way leads through a group that the filter leaves out.
+    LeftOutGroup,
+}
+
+/// All groups that people with this id are in, directly or through others, by the shortest way to each.
+pub(crate) fn reached<'a>(snapshot: &'a Snapshot, rules: &Rules, id: &ExternalId) -> Vec<Reached<'a>> {
+    let groups: Vec<&Group> = snapshot.groups.iter().chain(&snapshot.other_groups).collect();
+    let roles = roles(&snapshot.groups, snapshot.other_groups.len(), rules);
+    let people = living(&snapshot.users, &snapshot.others);
+    let direct = direct_members(&people, groups.iter().copied(), &mut Vec::new());
+    let is_meant = |at: &u32| people[*at as usize].external_id == *id;
+    let lists = |group: &Direct| group.people.iter().any(is_meant);
+    let first: Vec<usize> = (0..groups.len()).filter(|at| lists(&direct[*at])).collect();
+    let passes = |at: usize| rules.nesting == Nesting::AllGroups || roles[at] != Role::LeftOut;
+    let open = ways(&direct, &first, passes);
+    let all = ways(&direct, &first, |_| true);
+    let mut found = Vec::new();
+    for at in 0..groups.len() {
+        let (way, through) = match (&open[at], &all[at]) {
+            (Some(way), _) => (way, Through::Open),
+            (None, Some(way)) => (way, Through::LeftOutGroup),
+            (None, None) => continue,
+        };
+        let path = way.iter().map(|at| groups[*at]).collect();
+        found.push(Reached { group: groups[at], role: roles[at], path, through });
+    }
+    found
+}
+
+/// The shortest way down from each group to one of the first, itself included; through those that pass.
+fn ways(direct: &[Direct], first: &[usize], passes: impl Fn(usize) -> bool) -> Vec<Option<Vec<usize>>> {
+    let mut parents: Vec<Vec<usize>> = vec![Vec::new(); direct.len()];
+    for (parent, group) in direct.iter().enumerate() {
+        group.groups.iter().for_each(|child| parents[*child as usize].push(parent));
+    }
+    let mut ways: Vec<Option<Vec<usize>>> = vec![None; direct.len()];
+    let mut todo: VecDeque<usize> = VecDeque::new();
+    for &at in first {
+        ways[at] = Some(vec![at]);
+        todo.push_back(at);
+    }
+    while let Some(at) = todo.pop_front() {
+        if !passes(at) {
+            continue;
+        }
+        let Some(way) = ways[at].clone() else { continue };
+        for &parent in parents[at].iter().filter(|parent| !first.contains(*parent)) {
+            if ways[parent].is_none() {
+                ways[parent] = Some(std::iter::once(parent).chain(way.iter().copied()).collect());
+                todo.push_back(parent);
+            }
+        }
+    }
+    ways
 }
 
 /// Everybody who can be a member, sorted by external id, so that sorted numbers give sorted ids.
@@ -79,13 +156,16 @@ enum Target {
     Group(u32),
 }
 
-fn direct_members(people: &[&User], groups: &[Group], notes: &mut Vec<Note>) -> Vec<Direct> {
+fn direct_members<'a>(
+    people: &[&User],
+    groups: impl ExactSizeIterator<Item = &'a Group> + Clone,
+    notes: &mut Vec<Note>,
+) -> Vec<Direct> {
     let mut index: FastMap<&ReferenceId, Target> = FastMap::with_capacity(people.len() + groups.len());
-    index.extend(groups.iter().zip(0..).map(|(group, at)| (&group.reference_id, Target::Group(at))));
+    index.extend(groups.clone().zip(0..).map(|(group, at)| (&group.reference_id, Target::Group(at))));
     // A person takes precedence over a group with the same reference.
     index.extend(people.iter().zip(0..).map(|(user, at)| (&user.reference_id, Target::Person(at))));
     groups
-        .iter()
         .map(|group| {
             let mut direct = Direct::default();
             let mut unknown = 0_usize;

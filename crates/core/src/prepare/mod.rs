@@ -4,10 +4,13 @@ mod duplicates;
 mod emails;
 mod filters;
 pub mod flatten;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod validate;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::entry::{Email, ExternalId, FoundAs, Group, Status, User};
 use crate::note::Note;
@@ -89,17 +92,73 @@ pub fn prepare(snapshot: Snapshot, rules: &Rules) -> Prepared {
 
 /// Runs every step, on a single directory.
 pub(crate) fn decide(snapshot: Snapshot, rules: &Rules) -> Draft {
+    let (draft, given) = begun(snapshot, rules);
+    Stage::ALL.into_iter().fold(draft, |draft, stage| stage.run(draft, &given))
+}
+
+/// Steps on people and groups, in their order. Each can be run alone, so that [`crate::explain()`] looks at an entry before and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// Drops addresses of leavers that the server would not accept.
+    LeaversAddress,
+    /// `sync.userFilter`, where it is a set filter.
+    UserFilter,
+    /// `sync.groupFilter`: only people in the kept groups.
+    GroupFilter,
+    /// Leaves out people without a usable address.
+    Email,
+    /// Keeps active people from leaving by a tombstone with their address.
+    Leavers,
+    /// Lists each external id once.
+    ExternalIds,
+    /// Lists each address once.
+    Addresses,
+    /// Takes out entries that the server would refuse.
+    Validate,
+}
+
+/// Facts that the steps go by besides the draft.
+pub(crate) struct Given<'a> {
+    rules: &'a Rules,
+    /// Addresses of active accounts.
+    taken: HashSet<Email>,
+}
+
+impl Stage {
+    /// All steps, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::LeaversAddress,
+        Self::UserFilter,
+        Self::GroupFilter,
+        Self::Email,
+        Self::Leavers,
+        Self::ExternalIds,
+        Self::Addresses,
+        Self::Validate,
+    ];
+
+    pub(crate) fn run(self, draft: Draft, given: &Given<'_>) -> Draft {
+        match self {
+            Self::LeaversAddress => emails::drop_unusable(draft),
+            Self::UserFilter => filters::people(draft, given.rules),
+            Self::GroupFilter => filters::only_group_members(draft, given.rules),
+            Self::Email => emails::require(draft),
+            Self::Leavers => duplicates::spare_the_living(draft, &given.taken),
+            Self::ExternalIds => duplicates::one_per_external_id(draft),
+            Self::Addresses => duplicates::one_per_address(draft),
+            Self::Validate => validate::refuse(draft),
+        }
+    }
+}
+
+/// Draft before the first step: the groups with their members, and everybody who was requested.
+pub(crate) fn begun(snapshot: Snapshot, rules: &Rules) -> (Draft, Given<'_>) {
     let Snapshot { users, others, groups, other_groups, notes, .. } = snapshot;
     let taken = duplicates::addresses_in_use(&users, &others, rules);
     let draft = Draft { notes, ..Draft::default() };
     let draft = groups::resolve(draft, &users, &others, groups, other_groups, rules);
-    let draft = Draft { people: people(users, rules), ..draft };
-    let draft = emails::drop_unusable(draft);
-    let draft = filters::people(draft, rules);
-    let draft = filters::only_group_members(draft, rules);
-    let draft = emails::require(draft);
-    let draft = duplicates::resolve(draft, &taken);
-    validate::refuse(draft)
+    (Draft { people: people(users, rules), ..draft }, Given { rules, taken })
 }
 
 impl From<Draft> for Prepared {
@@ -153,7 +212,7 @@ impl Person {
 
 impl PreparedGroup {
     /// Name of the group as an administrator would look for it.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match self.found_as.as_str() {
             Some(place) => format!("{place} ({})", group_label(&self.name, &self.external_id)),
             None => group_label(&self.name, &self.external_id),

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::compute::held;
 pub use self::compute::{Question, changes};
 pub(super) use self::people::in_order;
-pub(super) use self::protected::{protected as named_protected, to_be_listed};
+pub(crate) use self::protected::protected as named_protected;
+pub(super) use self::protected::to_be_listed;
 pub use self::summary::Summary;
 pub(super) use self::warnings::INVITATION;
 pub use self::warnings::{Code, Warning};
@@ -337,9 +338,9 @@ pub struct Changes {
     pub stopped: Stopped,
     /// Protection that those who come back get.
     pub(super) protections: BTreeMap<SlotId, Arc<Protection>>,
-    pub(super) identities: Identities,
+    pub(crate) identities: Identities,
     /// Which slot each human has, if any.
-    pub(super) human_slots: Vec<Option<SlotId>>,
+    pub(crate) human_slots: Vec<Option<SlotId>>,
     /// Groups of the directory that stay as they are, with their members: needed where everything is sent.
     pub(super) unchanged_groups: Vec<UnchangedGroup>,
     /// Members whom an import that replaces everybody must list, although the directory does not have them.

@@ -12,7 +12,7 @@ use crate::organization::settings::Protect;
 use crate::rules::ExistingMembers;
 
 /// Members by address, by an id that they have or had, and by a group of the directory or of the organization.
-pub(in crate::organization) fn protected(
+pub(crate) fn protected(
     protect: &Protect,
     directory: &DirectoryNow,
     roster: &Roster,

@@ -49,7 +49,7 @@ pub struct Ledger {
     /// Living people of the directory whom the organization does not know, since when each is.
     pub(super) strangers: BTreeMap<ExternalId, Moment>,
     /// Time at which a run last came to its end.
-    pub(super) ran: Option<Moment>,
+    pub(crate) ran: Option<Moment>,
     /// Times at which each place was last read completely.
     pub(super) places: BTreeMap<Place, Moment>,
     /// Removals of late.

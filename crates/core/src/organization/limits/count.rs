@@ -69,7 +69,7 @@ pub(in crate::organization) fn is_loss(edge: &Edge, leaving: &FastSet<SlotId>) -
 }
 
 /// Limit towards which a change counts.
-pub(in crate::organization) fn limit_of_member(change: &MemberChange) -> Option<LimitName> {
+pub(crate) fn limit_of_member(change: &MemberChange) -> Option<LimitName> {
     if change.cause == Cause::Drift {
         return Some(LimitName::Repairs);
     }

@@ -1,0 +1,186 @@
+//! The answer in one sentence.
+
+use serde::Serialize;
+
+use super::find::Subject;
+use super::trace::{Effect, TracedStep};
+use super::{Facts, HeldGroup, HeldMember, InDirectory, Next, SentGroup, SentMember};
+use crate::organization::settings::Absent;
+
+/// Kinds of answers, for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VerdictCode {
+    /// A sync would send nothing at all.
+    Refused,
+    /// The next sync changes something.
+    Changes,
+    /// A limit holds the change back.
+    Held,
+    /// Stays although there is a reason to leave.
+    Kept,
+    /// Has left, and is removed later.
+    Waits,
+    /// In, and stays so.
+    Stays,
+    /// A step leaves it out.
+    LeftOut,
+    /// A rule of the server leaves it out.
+    ServerRule,
+    /// The directory does not have it.
+    NotInDirectory,
+    /// Only the organization knows it: no sync touches it.
+    NotManaged,
+    /// Known from our own records.
+    Recorded,
+}
+
+/// Answer in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// For machines.
+    pub code: VerdictCode,
+    /// For people.
+    pub text: String,
+}
+
+pub(super) struct Known<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) subject: &'a Subject,
+    pub(super) directories: &'a [InDirectory],
+    pub(super) next: &'a Next,
+    pub(super) members: &'a [HeldMember],
+    pub(super) groups: &'a [HeldGroup],
+}
+
+fn said(code: VerdictCode, text: impl Into<String>) -> Verdict {
+    Verdict { code, text: text.into() }
+}
+
+pub(super) fn verdict(known: &Known<'_>) -> Verdict {
+    let all = [refused(known), changes(known), left_out(known), held_by_server(known)];
+    let first = all.into_iter().flatten().next();
+    first.unwrap_or_else(|| match known.subject {
+        Subject::Person(_) => still_person(known),
+        Subject::Group(_) => still_group(known),
+    })
+}
+
+/// Nothing is sent; a bad record of its own is told by the step.
+fn refused(known: &Known<'_>) -> Option<Verdict> {
+    let reasons = known.next.refused.join(" ");
+    let is_own = left_out(known).is_some();
+    (!reasons.is_empty() && !is_own)
+        .then(|| said(VerdictCode::Refused, format!("The next sync would send nothing: {reasons}")))
+}
+
+fn changes(known: &Known<'_>) -> Option<Verdict> {
+    let next = known.next;
+    let texts: Vec<&str> = next
+        .members
+        .iter()
+        .map(|member| member.text.as_str())
+        .chain(next.groups.iter().map(|group| group.text.as_str()))
+        .collect();
+    if texts.is_empty() {
+        return None;
+    }
+    let is_kept = next.members.iter().any(|member| member.kept_by.is_some());
+    let waits = next.members.iter().any(|member| member.until.is_some() && member.action.is_none());
+    let is_held = next.members.iter().any(|member| member.held) || next.groups.iter().any(|group| group.held);
+    let code = match (is_held, is_kept, waits) {
+        (true, _, _) => VerdictCode::Held,
+        (_, true, _) => VerdictCode::Kept,
+        (_, _, true) => VerdictCode::Waits,
+        _ => VerdictCode::Changes,
+    };
+    Some(said(code, format!("Next sync: {}.", texts.join("; "))))
+}
+
+/// The step that leaves out every entry of it.
+fn left_out(known: &Known<'_>) -> Option<Verdict> {
+    let entries: Vec<_> = known.directories.iter().flat_map(|directory| &directory.entries).collect();
+    let out = |steps: &[TracedStep]| {
+        steps.last().filter(|step| step.effect == Effect::LeftOut).map(|step| step.text.clone())
+    };
+    let reasons: Vec<String> = entries.iter().filter_map(|entry| out(&entry.steps)).collect();
+    if entries.is_empty() || reasons.len() < entries.len() {
+        return None;
+    }
+    let mut reasons = reasons;
+    reasons.dedup();
+    let stays = match (known.members.is_empty(), known.groups.is_empty()) {
+        (true, true) => "Not imported",
+        _ => "Not imported, and stays in the organization as it is",
+    };
+    Some(said(VerdictCode::LeftOut, format!("{stays}: {}.", reasons.join("; "))))
+}
+
+/// To be imported, and not a member afterwards: the server's rules have told why.
+fn held_by_server(known: &Known<'_>) -> Option<Verdict> {
+    let is_in_directory = known.directories.iter().any(|directory| !directory.entries.is_empty());
+    let is_absent = known.members.is_empty() && known.groups.is_empty();
+    let texts: Vec<&str> = known.next.warnings.iter().map(|warning| warning.text.as_str()).collect();
+    (is_in_directory && is_absent && !texts.is_empty())
+        .then(|| said(VerdictCode::ServerRule, texts.join(" ")))
+}
+
+fn still_person(known: &Known<'_>) -> Verdict {
+    let is_in_directory = known.directories.iter().any(|directory| !directory.entries.is_empty());
+    let warnings: Vec<&str> = known.next.warnings.iter().map(|warning| warning.text.as_str()).collect();
+    let more = if warnings.is_empty() { String::new() } else { format!(" {}", warnings.join(" ")) };
+    match (known.members, is_in_directory) {
+        ([], true) => {
+            said(VerdictCode::NotInDirectory, format!("Not a member, and nothing is to be done.{more}"))
+        }
+        ([], false) => said(
+            VerdictCode::NotInDirectory,
+            "Neither in the directory nor a member any more; known from earlier imports.",
+        ),
+        (_, true) => said(VerdictCode::Stays, format!("A member, and the next sync changes nothing.{more}")),
+        ([member, ..], false) if member.external_id.is_none() => said(
+            VerdictCode::NotManaged,
+            "A member without an external id, and in no directory: added by hand, and no sync changes it.",
+        ),
+        (_, false) => said(VerdictCode::NotInDirectory, format!("{}{more}", absent(known))),
+    }
+}
+
+/// Why somebody stays whom the directory does not have.
+fn absent(known: &Known<'_>) -> &'static str {
+    let Subject::Person(person) = known.subject else { return "" };
+    let is_known = known.facts.question.ledger.people().any(|(id, _)| person.ids.contains(id));
+    match (is_known, known.facts.question.settings.absent) {
+        (false, _) => {
+            "A member with an external id that no directory has and no import of this program gave: it stays as it is."
+        }
+        (true, Absent::Keep) => {
+            "In no directory any more, and stays: sync.removeMissing is false, so that only deleted people leave."
+        }
+        (true, Absent::Missing | Absent::OutOfScope) => {
+            "Not found in what was read, and stays: not every place where the person was seen was read completely."
+        }
+    }
+}
+
+fn still_group(known: &Known<'_>) -> Verdict {
+    let is_in_directory = known.directories.iter().any(|directory| !directory.entries.is_empty());
+    match (known.groups, is_in_directory) {
+        ([_, ..], true) => {
+            said(VerdictCode::Stays, "A group of the organization, and the next sync changes nothing.")
+        }
+        ([], true) => said(VerdictCode::Stays, "In the directory, and nothing is to be done about it."),
+        ([group, ..], false) if group.external_id.is_none() => {
+            said(VerdictCode::NotManaged, "A group made by hand in the organization: no sync changes it.")
+        }
+        (_, false) => said(VerdictCode::NotInDirectory, "Not among the groups of the directory."),
+    }
+}
+
+pub(super) fn offline(sent: &[SentMember], groups: &[SentGroup]) -> Verdict {
+    let people = sent.iter().map(|sent| format!("{}: {}", sent.email, sent.standing));
+    let groups =
+        groups.iter().map(|group| format!("{}: imported with {} members", group.name, group.members));
+    let all: Vec<String> = people.chain(groups).collect();
+    said(VerdictCode::Recorded, format!("From our own records alone. {}.", all.join("; ")))
+}
