@@ -5,6 +5,7 @@ pub mod file;
 pub mod google;
 pub mod ldap;
 mod lists;
+mod lookup;
 pub mod okta;
 pub mod onelogin;
 
@@ -16,6 +17,7 @@ use bwdc_core::organization::Moment;
 use bwdc_core::snapshot::{Cursor, Place, Snapshot};
 use jiff::Timestamp;
 
+pub use self::lookup::{ClauseCheck, ClauseOutcome, RawAttribute, Sighting};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
 
@@ -200,6 +202,9 @@ pub trait Directory {
 
     /// Reads what was requested, completely.
     fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> impl Future<Output = Result<Snapshot>> + Send;
+
+    /// Looks one person or group up by address, id, name or DN, whatever the administrator's filter says.
+    fn look_up(&self, text: &str) -> impl Future<Output = Result<Vec<Sighting>>> + Send;
 }
 
 /// Error with the sentence of the existing connector; the setting's name is in the next step.
@@ -252,6 +257,12 @@ macro_rules! directories {
             async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
                 match self {
                     $(Self::$variant(directory) => Box::pin(directory.read(ask, progress)).await,)+
+                }
+            }
+
+            async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+                match self {
+                    $(Self::$variant(directory) => Box::pin(directory.look_up(text)).await,)+
                 }
             }
         }

@@ -25,6 +25,7 @@ use self::convert::People;
 pub use self::filter::EntraFilter;
 use self::filter::{Circles, Memberships};
 use super::lists::{ByName, Members, SizeInMemory};
+use super::lookup::{self, Sighting, Wanted, attribute};
 use super::{Abilities, Ask, Directory, Progress, ReadExtent, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -393,4 +394,26 @@ impl Directory for Entra {
         };
         Ok(snapshot.in_canonical_order())
     }
+
+    async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+        let wanted = Wanted::of(text);
+        let records = self.users(&Progress::default()).await?;
+        let is_wanted = |record: &&UserRecord| {
+            let UserRecord { id, mail, user_principal_name, .. } = record;
+            wanted.is_any(&[Some(id), mail.as_deref(), user_principal_name.as_deref()])
+        };
+        Ok(records.iter().filter(is_wanted).map(sighting).collect())
+    }
+}
+
+fn sighting(record: &UserRecord) -> Sighting {
+    let UserRecord { id, mail, user_principal_name, account_enabled, .. } = record;
+    let attributes = vec![
+        attribute("id", Some(id)),
+        attribute("mail", mail.as_ref()),
+        attribute("userPrincipalName", user_principal_name.as_ref()),
+        attribute("accountEnabled", account_enabled.as_ref()),
+    ];
+    let is_disabled = *account_enabled == Some(false);
+    lookup::person(id, attributes, is_disabled.then(|| "accountEnabled=false".to_owned()))
 }

@@ -121,6 +121,12 @@ fn status(record: &UserRecord) -> Result<Status> {
     })
 }
 
+/// Whether a word in the status column says that somebody is not in use.
+pub(super) fn is_marked(word: &str) -> bool {
+    let word = word.to_lowercase();
+    STATUSES.iter().any(|(known, status)| *known == word && *status != Status::Active)
+}
+
 fn person_reference(id: &str) -> ReferenceId {
     ReferenceId::from(format!("user:{id}"))
 }

@@ -14,6 +14,7 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 pub use self::config::Config;
+use super::lookup::{RawAttribute, Sighting, Wanted, attribute};
 use super::{Abilities, Ask, CreationTimes, Directory, Progress, ReadScope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -159,4 +160,48 @@ impl Directory for Files {
     async fn read(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Snapshot> {
         self.snapshot(ask, progress)
     }
+
+    async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+        let records = client::read(&self.config.path)?;
+        Ok(sightings(&records, &Wanted::of(text)))
+    }
+}
+
+/// Rows with this address, id or name.
+fn sightings(records: &client::Records, wanted: &Wanted) -> Vec<Sighting> {
+    let at = |place: &client::RecordPosition| format!("{}, {}", place.file.display(), place.at);
+    let sighting = |id: &str, place, attributes| Sighting {
+        id: Some(id.into()),
+        at: at(place),
+        attributes,
+        clauses: Vec::new(),
+        disabled_by: Vec::new(),
+    };
+    let people = records.users.iter().filter(|user| wanted.is_any(&[Some(&user.id), Some(&user.email)]));
+    let people = people.map(|user| {
+        let (email, status) = (Some(&user.email), Some(&user.status).filter(|status| !status.is_empty()));
+        let groups = RawAttribute { name: "groups".to_owned(), values: user.groups.clone() };
+        let attributes = vec![
+            attribute("id", Some(&user.id)),
+            attribute("email", email),
+            attribute("status", status),
+            groups,
+        ];
+        let is_marked = status.is_some() && convert::is_marked(&user.status);
+        let disabled_by = status.filter(|_| is_marked).map(|status| format!("status={status}"));
+        Sighting {
+            disabled_by: disabled_by.into_iter().collect(),
+            ..sighting(&user.id, &user.place, attributes)
+        }
+    });
+    let groups = records.groups.iter().filter(|group| wanted.is_any(&[Some(&group.id), Some(&group.name)]));
+    let groups = groups.map(|group| {
+        let attributes = vec![
+            attribute("id", Some(&group.id)),
+            attribute("name", Some(&group.name)),
+            attribute("number of members", Some(group.members.len())),
+        ];
+        sighting(&group.id, &group.place, attributes)
+    });
+    people.chain(groups).collect()
 }

@@ -17,6 +17,7 @@ pub use self::config::{Config, KeyFile, ServiceAccount, Tenancy};
 use self::convert::Listing;
 use self::login::SCOPES;
 use super::lists::{ByName, Listed, Lists, Members, People};
+use super::lookup::{self, Sighting, Wanted, attribute};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -254,6 +255,30 @@ impl Directory for Google {
         };
         Ok(snapshot.in_canonical_order())
     }
+
+    async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+        let wanted = Wanted::of(text);
+        let records: Vec<UserRecord> = self.all("users", &self.query(None), &Progress::default()).await?;
+        let is_wanted =
+            |record: &&UserRecord| wanted.is_any(&[Some(&record.id), record.primary_email.as_deref()]);
+        Ok(records.iter().filter(is_wanted).map(sighting).collect())
+    }
+}
+
+fn sighting(record: &UserRecord) -> Sighting {
+    let UserRecord { id, primary_email, suspended, archived, .. } = record;
+    let attributes = vec![
+        attribute("id", Some(id)),
+        attribute("primaryEmail", primary_email.as_ref()),
+        attribute("suspended", Some(suspended)),
+        attribute("archived", Some(archived)),
+    ];
+    let mark = match (suspended, archived) {
+        (true, _) => Some("suspended=true".to_owned()),
+        (false, true) => Some("archived=true".to_owned()),
+        (false, false) => None,
+    };
+    lookup::person(id, attributes, mark)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod failure;
 mod filter;
 mod generalized_time;
 mod groups;
+mod lookup;
 mod paging;
 mod place;
 mod probe;
@@ -41,7 +42,9 @@ use self::referral::SearchTargets;
 use self::request::SearchRequest;
 pub use self::root_dse::{Product, RootDse, root_dse};
 use self::wire::Depth;
-use super::{Abilities, Ask, CreationTimes, Directory, Others, Progress, ReadExtent, ReadScope, Tombstones};
+use super::{
+    Abilities, Ask, CreationTimes, Directory, Others, Progress, ReadExtent, ReadScope, Sighting, Tombstones,
+};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
 
@@ -384,6 +387,10 @@ impl Directory for Ldap {
             notes,
         };
         Ok(snapshot.in_canonical_order())
+    }
+
+    async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+        self.sightings(text).await
     }
 }
 

@@ -18,6 +18,7 @@ use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
 use super::lists::{ByName, Listed, Lists, Members, People, SizeInMemory};
+use super::lookup::{self, Sighting, Wanted, attribute};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -201,4 +202,30 @@ impl Directory for Okta {
         };
         Ok(snapshot.in_canonical_order())
     }
+
+    async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+        let wanted = Wanted::of(text);
+        let progress = Progress::default();
+        let query = [("limit", USERS_PAGE)];
+        let left = [("limit", USERS_PAGE), ("filter", DEPROVISIONED)];
+        let mut records: Vec<UserRecord> = self.all("users", &["users"], &query, &progress).await?;
+        records.extend(self.all("deprovisioned users", &["users"], &left, &progress).await?);
+        let is_wanted = |record: &&UserRecord| {
+            let profile = &record.profile;
+            wanted.is_any(&[Some(&record.id), profile.email.as_deref(), profile.login.as_deref()])
+        };
+        Ok(records.iter().filter(is_wanted).map(sighting).collect())
+    }
+}
+
+fn sighting(record: &UserRecord) -> Sighting {
+    let UserRecord { id, status, profile, .. } = record;
+    let attributes = vec![
+        attribute("id", Some(id)),
+        attribute("email", profile.email.as_ref()),
+        attribute("login", profile.login.as_ref()),
+        attribute("status", Some(status)),
+    ];
+    let is_marked = convert::user(record).status != bwdc_core::entry::Status::Active;
+    lookup::person(id, attributes, is_marked.then(|| format!("status={status}")))
 }

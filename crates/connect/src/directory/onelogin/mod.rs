@@ -19,6 +19,7 @@ use self::client::{At, Client, List, Page};
 pub use self::config::{Config, Region};
 use self::record::{Holder, Record, RoleRecord, UserRecord};
 use super::lists::{ByName, Listed, Members, People};
+use super::lookup::{self, Sighting, Wanted, attribute};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::http::RateLimit;
 use crate::probe::Check;
@@ -216,4 +217,29 @@ impl Directory for OneLogin {
         };
         Ok(snapshot.in_canonical_order())
     }
+
+    async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
+        let wanted = Wanted::of(text);
+        let suffix = self.config.email_suffix.as_deref();
+        let records = self.users(&Progress::default()).await?;
+        let is_wanted = |record: &&UserRecord| {
+            let (id, made) = (record.id.to_string(), convert::user(record, suffix).email);
+            let made = made.as_ref().map(bwdc_core::entry::Email::as_str);
+            wanted.is_any(&[Some(&id), record.email.as_deref(), record.username.as_deref(), made])
+        };
+        Ok(records.iter().filter(is_wanted).map(|record| sighting(record, suffix)).collect())
+    }
+}
+
+fn sighting(record: &UserRecord, suffix: Option<&str>) -> Sighting {
+    let UserRecord { id, email, username, status, .. } = record;
+    let attributes = vec![
+        attribute("id", Some(id)),
+        attribute("email", email.as_ref()),
+        attribute("username", username.as_ref()),
+        attribute("status", status.as_ref()),
+    ];
+    let is_marked = convert::user(record, suffix).status != bwdc_core::entry::Status::Active;
+    let mark = status.filter(|_| is_marked).map(|status| format!("status={status}"));
+    lookup::person(&id.to_string(), attributes, mark)
 }
