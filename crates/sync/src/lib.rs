@@ -10,6 +10,7 @@
 mod apply;
 mod context;
 mod decide;
+mod explained;
 mod history;
 mod in_step;
 mod job;
@@ -32,6 +33,7 @@ mod undo;
 mod watch;
 
 pub use context::Context;
+pub use explained::{ExplainFrom, Explained, Findings, Lookup, Nowhere, RunAbout, explain};
 pub use job::{SyncJob, of_errand};
 pub use lines::ENTRIES;
 pub use merge::{Merge, MergeMember, not_alone};

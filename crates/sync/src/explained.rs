@@ -1,0 +1,257 @@
+//! Explanation of one person or group: reads as a plan does, sends and keeps nothing.
+
+use std::collections::BTreeSet;
+
+use bwdc_connect::directory::{Directory as _, Sighting};
+use bwdc_core::entry::ExternalId;
+use bwdc_core::error::{Error, Result};
+use bwdc_core::explain::{Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, explain_from_ledger};
+use bwdc_core::organization::directory::PeopleRead;
+use bwdc_store::history::{self, Entry, Filter, Head, History};
+use bwdc_store::{DataFile, Memory as _};
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::decide::{moment, written};
+use crate::job::SyncJob;
+use crate::ledger::LedgerFiles;
+use crate::plan::Decided;
+use crate::planned::everything;
+use crate::read::Keep;
+
+/// Number of runs that are told.
+const RUNS: usize = 10;
+
+/// Source of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplainFrom {
+    /// Directory and organization are read.
+    Live,
+    /// Nothing is read but what earlier runs have kept.
+    Offline,
+}
+
+/// Answer to "who is this?".
+#[derive(Clone, Debug)]
+pub enum Explained {
+    /// This one.
+    Found(Box<Findings>),
+    /// Several have the name.
+    Ambiguous(Vec<Candidate>),
+    /// Nobody has it.
+    Nowhere(Nowhere),
+}
+
+/// Explanation, with what the directories and the history say besides.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// Explanation. None for an entry that no search of the administrator finds.
+    pub explanation: Option<Explanation>,
+    /// Entries as the directories have them.
+    pub lookups: Vec<Lookup>,
+    /// Runs that were about it, the latest first.
+    pub runs: Vec<RunAbout>,
+}
+
+/// ExplainFrom-up in one directory.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// Name of the instance.
+    pub directory: String,
+    /// What was found; or why nothing could be looked for.
+    pub found: std::result::Result<Vec<Sighting>, String>,
+}
+
+/// Run that was about somebody.
+#[derive(Clone, Debug)]
+pub struct RunAbout {
+    /// Head of its record.
+    pub head: Head,
+    /// Changes that were about it.
+    pub entries: Vec<Entry>,
+}
+
+/// Places where nobody was found.
+#[derive(Clone, Debug, Default)]
+pub struct Nowhere {
+    /// In words, one for each.
+    pub places: Vec<String>,
+}
+
+/// Explains a person or a group.
+///
+/// # Errors
+/// Directory or organization cannot be read whole.
+pub async fn explain(job: &SyncJob, who: &str, look: ExplainFrom) -> Result<Explained> {
+    match look {
+        ExplainFrom::Live => live(job, who).await,
+        ExplainFrom::Offline => offline(job, who).await,
+    }
+}
+
+async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
+    let decided = everything(job, Timestamp::now(), Keep::Snapshots).await?;
+    let lookups = lookups(&decided, who).await;
+    let found = lookups.iter().filter_map(|lookup| lookup.found.as_ref().ok()).flatten();
+    let ids: Vec<ExternalId> = found.filter_map(|sighting| sighting.id.clone()).collect();
+    let sought = Sought { text: who.to_owned(), ids };
+    let refused: Vec<String> = decided.check().err().map(|error| error.to_string()).into_iter().collect();
+    let directories = directories(&decided);
+    let decision = &decided.decision;
+    let facts = Facts {
+        directories: &directories,
+        prepared: &decided.reading.prepared,
+        question: decision.known.question(),
+        changes: &decision.changes,
+        refused: &refused,
+        written,
+    };
+    match bwdc_core::explain(&facts, &sought) {
+        Answer::Found(explanation) => {
+            let lookups = of_entries(&decided, lookups, &explanation).await;
+            let runs = runs(job, &names(who, &explanation))?;
+            Ok(Explained::Found(Box::new(Findings { explanation: Some(*explanation), lookups, runs })))
+        }
+        Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
+        Answer::Nowhere
+            if lookups.iter().any(|lookup| lookup.found.as_ref().is_ok_and(|all| !all.is_empty())) =>
+        {
+            let runs = runs(job, &BTreeSet::from([who.to_owned()]))?;
+            Ok(Explained::Found(Box::new(Findings { explanation: None, lookups, runs })))
+        }
+        Answer::Nowhere => Ok(Explained::Nowhere(nowhere(&decided))),
+    }
+}
+
+fn directories<'a>(decided: &'a Decided<'_>) -> Vec<DirectoryRead<'a>> {
+    let each = decided.opened.iter().zip(&decided.reading.snapshots);
+    let read = each.map(|(opened, snapshot)| DirectoryRead {
+        name: &opened.context.name,
+        prefix: opened.prefix,
+        snapshot,
+        rules: &opened.instance.rules,
+        people: if opened.has_users() { PeopleRead::Imported } else { PeopleRead::NotImported },
+    });
+    read.collect()
+}
+
+/// Looks the text up in every directory. One that refuses is told; the rest stands without it.
+async fn lookups(decided: &Decided<'_>, who: &str) -> Vec<Lookup> {
+    let mut lookups = Vec::new();
+    for (opened, source) in decided.opened.iter().zip(&decided.reading.sources) {
+        let found = source.directory.look_up(who).await.map_err(|error| error.to_string());
+        lookups.push(Lookup { directory: opened.context.name.clone(), found });
+    }
+    lookups
+}
+
+/// The same for an entry that is known by something that no directory has, such as a member's id.
+async fn of_entries(decided: &Decided<'_>, lookups: Vec<Lookup>, explanation: &Explanation) -> Vec<Lookup> {
+    let mut all = Vec::new();
+    let each = lookups.into_iter().zip(&decided.reading.sources).zip(&explanation.directories);
+    for ((lookup, source), known) in each {
+        let is_found = lookup.found.as_ref().is_ok_and(|found| !found.is_empty());
+        let entry = known.entries.first().filter(|_| !is_found && lookup.found.is_ok());
+        let found = match entry {
+            None => lookup.found,
+            Some(entry) => {
+                source.directory.look_up(&entry.external_id).await.map_err(|error| error.to_string())
+            }
+        };
+        all.push(Lookup { found, ..lookup });
+    }
+    all
+}
+
+fn nowhere(decided: &Decided<'_>) -> Nowhere {
+    let each = decided.opened.iter().zip(&decided.reading.snapshots);
+    let in_directories = each.map(|(opened, snapshot)| {
+        let place = snapshot.place.as_ref().map_or("the directory", |place| place.as_str());
+        format!(
+            "{}: {} people and {} groups ({place})",
+            opened.context.name,
+            snapshot.users.len() + snapshot.others.len(),
+            snapshot.groups.len() + snapshot.other_groups.len()
+        )
+    });
+    let known = &decided.decision.known;
+    let in_organization = format!(
+        "the organization: {} members and {} groups",
+        known.roster.members().count(),
+        known.roster.groups().count()
+    );
+    let in_ledger = format!("earlier imports: {} people", known.ledger.people().count());
+    Nowhere { places: in_directories.chain([in_organization, in_ledger]).collect() }
+}
+
+async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
+    let contexts = job.contexts();
+    let Some(first) = contexts.first() else { return Err(job.has_nothing()) };
+    let Some(id) = first.file.recall()?.organization_id else {
+        return Err(Error::new("Nothing is known from earlier runs: none has come to its end here.")
+            .hint("Leave out --offline, or run a sync first."));
+    };
+    let files: Vec<&DataFile> = contexts.iter().map(|context| &context.file).collect();
+    let (_, ledger) = LedgerFiles::load(files, &id).await?;
+    let ledger = ledger.unwrap_or_default();
+    let sought = Sought { text: who.to_owned(), ids: Vec::new() };
+    match explain_from_ledger(&ledger, &sought, moment(Timestamp::now()), written) {
+        Answer::Found(explanation) => {
+            let runs = runs(job, &names(who, &explanation))?;
+            let report = Findings { explanation: Some(*explanation), lookups: Vec::new(), runs };
+            Ok(Explained::Found(Box::new(report)))
+        }
+        Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
+        Answer::Nowhere => {
+            let runs = runs(job, &BTreeSet::from([who.to_owned()]))?;
+            if runs.is_empty() {
+                let places = vec![
+                    format!("earlier imports: {} people", ledger.people().count()),
+                    "the history of runs".to_owned(),
+                ];
+                return Ok(Explained::Nowhere(Nowhere { places }));
+            }
+            Ok(Explained::Found(Box::new(Findings { explanation: None, lookups: Vec::new(), runs })))
+        }
+    }
+}
+
+/// Everything by which the history may name it.
+fn names(who: &str, explanation: &Explanation) -> BTreeSet<String> {
+    let Explanation { sent, sent_groups, members, groups, directories, .. } = explanation;
+    let sent = sent.iter().flat_map(|sent| [&sent.email, &sent.external_id]);
+    let members = members.iter().map(|member| &member.email);
+    let entries = directories.iter().flat_map(|directory| &directory.entries).map(|entry| &entry.external_id);
+    let groups =
+        sent_groups.iter().map(|group| &group.external_id).chain(groups.iter().map(|group| &group.name));
+    let all = sent.chain(members).chain(entries).chain(groups).cloned();
+    all.chain([who.to_owned()]).collect()
+}
+
+/// The latest runs that were about any of these names, each once.
+fn runs(job: &SyncJob, names: &BTreeSet<String>) -> Result<Vec<RunAbout>> {
+    let Some(first) = job.contexts().into_iter().next() else { return Ok(Vec::new()) };
+    let mut runs: Vec<RunAbout> = Vec::new();
+    for name in names {
+        for (head, entries) in about(first, name)? {
+            match runs.iter_mut().find(|known| known.head.run == head.run) {
+                None => runs.push(RunAbout { head, entries }),
+                Some(known) => {
+                    let more = entries.into_iter().filter(|entry| !known.entries.contains(entry));
+                    let more: Vec<Entry> = more.collect();
+                    known.entries.extend(more);
+                }
+            }
+        }
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.head.at));
+    runs.truncate(RUNS);
+    Ok(runs)
+}
+
+fn about(context: &Context, name: &str) -> Result<Vec<(Head, Vec<Entry>)>> {
+    let found = History::of(&context.file)
+        .about(&history::Sought::new(name), &Filter { most: Some(RUNS), ..Filter::default() })?;
+    found.skipped.iter().for_each(|skipped| context.warn(&skipped.to_string()));
+    Ok(found.runs)
+}
