@@ -9,6 +9,7 @@ mod daemon;
 mod data_file;
 mod demo;
 mod doctor;
+mod explain;
 mod history;
 mod init;
 mod last_sync;
@@ -132,6 +133,8 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Show the plan that follows from a saved snapshot, without a login or a directory.
     Replay(replay::Arguments),
+    /// Explain why a person or group is, or is not, in the organization, and what the next sync does.
+    Explain(explain::Arguments),
     /// Show when users or groups were last synced.
     LastSync(last_sync::Arguments),
     /// Show and change settings.
@@ -323,6 +326,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Pending(arguments) => pending::run(&invocation()?, arguments).await,
         Command::Approve(arguments) => approve::run(&invocation()?, arguments, interaction).await,
         Command::Undo(arguments) => undo::run(&invocation()?, arguments, interaction).await,
+        Command::Explain(arguments) => explain::run(&invocation()?, arguments).await,
         Command::LastSync(arguments) => last_sync::run(&invocation()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
         Command::Config(arguments) => config::run(&invocation()?, &arguments, interaction).await.map(done),

@@ -60,6 +60,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         Command::Approve(arguments) => arguments.which.all_contexts(invocation),
         Command::History(arguments) => arguments.which.all_contexts(invocation),
         Command::Undo(arguments) => arguments.which.all_contexts(invocation),
+        Command::Explain(arguments) => arguments.which.all_contexts(invocation),
         Command::LastSync(arguments) => arguments.which.all_contexts(invocation),
         Command::Doctor(arguments) => arguments.which.all_contexts(invocation),
         Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(invocation),

@@ -1,5 +1,6 @@
 //! Plans, what waits for an administrator, and what earlier runs did, laid out for people: a value first, then text or Markdown.
 
+mod explain;
 mod history;
 mod markdown;
 mod pending;

@@ -18,6 +18,7 @@ mod daemon;
 mod directory_server_389;
 mod doctor;
 mod elsewhere;
+mod explain;
 mod failures;
 mod harness;
 mod history;

@@ -1,0 +1,197 @@
+//! `explain`: why somebody is in or out, asked of real directories and a real organization.
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::{Slapd, ldif};
+use serde_json::{Value, json};
+
+use crate::harness::{Instance, Organization, Ran};
+
+const PASSWORD_OF_ADA: &str = "kept-to-herself-4711";
+
+fn company() -> (Organization, Instance) {
+    let users =
+        "id,email,status\nu1,ada@example.org,\nu2,bob@example.org,\nu3,,\nu4,eve@example.org,suspended\n";
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files(users, "id,name,members\ng1,Staff,u1;Sales\ng2,Sales,u2\n", &organization);
+    instance.run(&["login"]).ok();
+    instance.run(&["sync"]).ok();
+    (organization, instance)
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+#[track_caller]
+fn has(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing: {text}");
+    }
+}
+
+#[test]
+fn a_person_a_group_and_a_member_of_the_organization_are_explained() {
+    let (organization, instance) = company();
+    let (before, imports) = (instance.text(), organization.imports());
+    let bob = instance.run(&["explain", "BOB@example.org"]).ok().out;
+    has(
+        &bob,
+        &[
+            "BOB@example.org (person)",
+            "A member, and the next sync changes nothing.",
+            "Steps in",
+            "external id u2",
+            "Staff > Sales",
+            "users.csv, line 3",
+            "Imported so far",
+            "In the organization",
+            "Runs",
+        ],
+    );
+    let sales = json(&instance.run(&["explain", "sales", "--json"]).ok());
+    assert_eq!(
+        (&sales["object"], &sales["subject"], &sales["found"]),
+        (&json!("explanation"), &json!("group"), &json!(true))
+    );
+    assert_eq!(
+        (&sales["groups"][0]["members"], &sales["groups"][0]["externalId"]),
+        (&json!(1), &json!("g2"))
+    );
+    assert_eq!(sales["history"][0]["entries"][0]["group"]["action"], "create");
+    let nameless = instance.run(&["explain", "u3"]).ok().out;
+    has(&nameless, &["Not imported: no e-mail address."]);
+    let eve = instance.run(&["explain", "u4"]).ok().out;
+    has(&eve, &["disabled, and stays: sync.removeDisabled is false", "status=suspended"]);
+    let owner =
+        organization.sandbox.members().unwrap().into_iter().find(|member| member.email.starts_with("owner@"));
+    let by_hand = instance.run(&["explain", &owner.unwrap().email]).ok().out;
+    has(&by_hand, &["A member without an external id, and in no directory", "Not in the directory"]);
+    assert_eq!((instance.text(), organization.imports()), (before, imports), "nothing is sent or kept");
+}
+
+#[test]
+fn the_next_sync_is_told_and_what_holds_it() {
+    let (_organization, instance) = company();
+    instance.change(|data| data["sync"]["limitRemovals"] = "0".into());
+    instance.company(
+        "id,email,status\nu1,ada@example.org,left\nu2,bob@example.org,\nu5,new@example.org,\n",
+        "id,name,members\n",
+    );
+    has(
+        &instance.run(&["explain", "ada@example.org"]).ok().out,
+        &["removed: deleted in the directory; held back by sync.limitRemovals: bwdc approve lets it through"],
+    );
+    let new = json(&instance.run(&["explain", "u5", "--json"]).ok());
+    assert_eq!(
+        (&new["verdict"]["code"], &new["next"]["members"][0]["cause"]),
+        (&json!("changes"), &json!("new"))
+    );
+    has(
+        &instance.run(&["explain", "Sales"]).ok().out,
+        &["not among the directory's groups any more", "(sync.vanishedGroups)"],
+    );
+    // Two people with one address stop a sync; the explanation says so all the same.
+    instance.company(
+        "id,email\nu1,ada@example.org\nu2,bob@example.org\nu9,bob@example.org\n",
+        "id,name,members\n",
+    );
+    has(
+        &instance.run(&["explain", "bob@example.org"]).ok().out,
+        &["2 accounts have the e-mail address bob@example.org: u2; u9", "nothing is sent"],
+    );
+    has(&instance.run(&["explain", "u1"]).ok().out, &["The next sync would send nothing"]);
+}
+
+#[test]
+fn nobody_and_several_are_told_with_exit_1() {
+    let (_organization, instance) = company();
+    let nobody = instance.run(&["explain", "nobody@example.org"]);
+    assert_eq!(nobody.code, 1);
+    has(
+        &nobody.out,
+        &["nobody@example.org was not found.", "4 people and 2 groups", "the organization: 4 members"],
+    );
+    let value = instance.run(&["explain", "nobody@example.org", "--json"]);
+    assert_eq!((value.code, &json(&value)["found"]), (1, &json!(false)));
+    instance.company("id,email\nu1,ada@example.org\n", "id,name,members\ng1,Team,u1\ng2,Team,\n");
+    let several = instance.run(&["explain", "team"]);
+    assert_eq!(several.code, 1);
+    has(&several.out, &["Several have the name team.", "g1", "g2"]);
+    instance.run(&["explain", " "]).fails(1, &["WHO is empty"]);
+}
+
+#[test]
+fn offline_nothing_is_asked() {
+    let (organization, instance) = company();
+    std::fs::remove_dir_all(instance.data_folder().join("company")).unwrap();
+    let requests = organization.requests_of(|| {
+        let ada = instance.run(&["explain", "--offline", "ada@example.org"]).ok().out;
+        has(&ada, &["From our own records alone.", "imported, and not left since", "Runs", "Staff"]);
+        let nobody = instance.run(&["explain", "--offline", "nobody@example.org"]);
+        assert_eq!(nobody.code, 1);
+        has(&nobody.out, &["earlier imports: 3 people"]);
+    });
+    assert_eq!(requests, Vec::<String>::new());
+    Instance::empty().run(&["explain", "--offline", "x"]).fails(1, &["Nothing is known from earlier runs"]);
+}
+
+fn directory() -> Slapd {
+    let mut head = Vec::new();
+    ldif::head(&mut head).unwrap();
+    let person = |uid: &str, more: &str| {
+        format!(
+            "dn: uid={uid},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid} (x) Doe\nsn: Doe\n\
+             mail: {uid}@example.org\nuserPassword: {PASSWORD_OF_ADA}\n{more}\n"
+        )
+    };
+    let people = [
+        person("ada", "employeeType: staff\n"),
+        person("eve", "employeeType: guest\n"),
+        person("bob", "employeeType: staff\n"),
+    ];
+    let groups = "dn: cn=sales,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: sales\n\
+                  member: uid=ada,ou=people,dc=example,dc=org\n\n";
+    Slapd::with(&format!("{}{}{groups}", String::from_utf8(head).unwrap(), people.concat()))
+}
+
+#[test]
+fn an_ldap_directory_names_the_clause_and_the_attributes_and_never_a_password() {
+    let slapd = directory();
+    let organization = Organization::start(Options::default());
+    let instance = Instance::ldap(&slapd, &organization);
+    instance.change(|data| data["sync"]["userFilter"] = "(&(employeeType=staff)(mail=*))".into());
+    instance.run(&["sync"]).ok();
+    let eve = instance.run(&["explain", "eve@example.org"]).ok().out;
+    has(
+        &eve,
+        &[
+            "not matched by the search for people (sync.userFilter)",
+            "uid=eve,ou=people,dc=example,dc=org",
+            "(employeeType=staff)",
+            "does not match",
+        ],
+    );
+    let value = json(&instance.run(&["explain", "eve@example.org", "--json"]).ok());
+    let clauses = value["lookups"][0]["entries"][0]["clauses"].as_array().unwrap();
+    let failing: Vec<&Value> =
+        clauses.iter().filter(|clause| clause["matches"] == json!(false)).map(|c| &c["clause"]).collect();
+    assert_eq!(failing, [&json!("(employeeType=staff)"), &json!("(&(objectClass=groupOfNames))")]);
+    assert_eq!(value["lookups"][0]["entries"][0]["attributes"]["mail"], json!(["eve@example.org"]));
+    // By its name with brackets, by its DN, and the group.
+    let by_name = instance.run(&["explain", "ada (x) Doe"]).ok().out;
+    has(&by_name, &["ada@example.org", "A member, and the next sync changes nothing.", "sales"]);
+    has(&instance.run(&["explain", "UID=Ada, OU=people,DC=example,DC=org"]).ok().out, &["ada@example.org"]);
+    has(&instance.run(&["explain", "sales"]).ok().out, &["sales (group)", "1 member"]);
+    for who in ["ada@example.org", "eve@example.org", "sales"] {
+        for form in [&["explain", who][..], &["explain", who, "--json"]] {
+            let ran = instance.run(form).ok();
+            let told = format!("{}{}", ran.out, ran.err);
+            assert!(
+                !told.contains(PASSWORD_OF_ADA) && !told.to_lowercase().contains("userpassword"),
+                "{told}"
+            );
+        }
+    }
+    // An asterisk stands for itself.
+    assert_eq!(instance.run(&["explain", "*"]).code, 1);
+}
