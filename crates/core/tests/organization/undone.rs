@@ -15,8 +15,11 @@ use bwdc_testkit::few;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use crate::made::email;
 use crate::model::{Shape, shape};
-use crate::ops::Op::{Absent as SetAbsent, Confirm, Delete, Hire, Join, MakeGroup, Own, Quit, Sync, Vanish};
+use crate::ops::Op::{
+    Absent as SetAbsent, Confirm, Delete, Grace, Hire, Join, MakeGroup, Own, Quit, Sync, Vanish,
+};
 use crate::ops::{Op, op};
 use crate::stateful::{fail, no_limits, without_swaps_of_others};
 use crate::world::{Fault, LastRun, World, stored};
@@ -419,6 +422,48 @@ fn owners_and_administrators_who_came_with_the_run_stay() {
     let (Computed { undo, .. }, _) = world.undo(&record, Fault::None);
     assert_eq!(subjects(&undo.left, &Left::Owner), ["a1@x.org"]);
     assert_eq!(subjects(&undo.left, &Left::OtherRole), ["a2@x.org"]);
+    assert_eq!(shape(&world.server), before);
+}
+
+/// A newcomer whose account has another address since, and one who was given another id by hand, are not undone already.
+#[test]
+fn newcomers_whom_others_have_changed_are_named_with_their_groups() {
+    let ops = [MakeGroup(0), Hire(1), Hire(2), Join(0, 1), Join(0, 2), Sync(Fault::None)];
+    let mut world = played(Kind::Official, no_limits(), &ops);
+    let record = last_record(&world);
+    world.confirm(1);
+    world.by_soul_mut(1, |member| member.email = email("married@x.org"));
+    world.by_soul_mut(2, |member| member.external_id = Some("by-hand".into()));
+    let members = shape(&world.server).members;
+    let (Computed { undo, .. }, _) = world.undo(&record, Fault::None);
+    assert_eq!(subjects(&undo.left, &Left::OtherAddress), ["a1@x.org", "a1@x.org in Group 0"]);
+    assert_eq!(subjects(&undo.left, &Left::OtherId), ["a2@x.org", "a2@x.org in Group 0"]);
+    assert_eq!((undo.back, shape(&world.server).members), (0, members));
+}
+
+/// Whoever is revoked by an undo gets the groups back, too: a revoked member of the official server keeps them.
+#[test]
+fn somebody_who_is_revoked_again_is_in_the_groups_of_before() {
+    let ops = [
+        MakeGroup(0),
+        Hire(1),
+        Join(0, 1),
+        SetAbsent(Absent::Missing),
+        Grace(2),
+        Sync(Fault::None),
+        Confirm(1),
+        Vanish(1),
+        Sync(Fault::None),
+    ];
+    let mut world = played(Kind::Official, no_limits(), &ops);
+    let before = shape(&world.server);
+    assert!(before.members["a1@x.org"].1, "revoked: {before:?}");
+    world.play(&Hire(1));
+    world.play(&Quit(0, 1));
+    world.sync(Fault::None).unwrap();
+    assert!(shape(&world.server).groups.values().all(|(_, members)| members.is_empty()));
+    let record = last_record(&world);
+    world.undo(&record, Fault::None);
     assert_eq!(shape(&world.server), before);
 }
 

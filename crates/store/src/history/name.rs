@@ -68,7 +68,8 @@ impl RunFile {
 
     /// Whether the id is this one or begins so.
     pub(super) fn has_id(&self, id: &str) -> bool {
-        self.id.get(..id.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(id))
+        // Every id begins with nothing.
+        !id.is_empty() && self.id.get(..id.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(id))
     }
 
     /// Whether both are of the same run.

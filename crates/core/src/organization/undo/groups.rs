@@ -113,7 +113,7 @@ impl<'a> Building<'a, '_> {
 
     /// Somebody by what the record says, as the organization knows the person now.
     fn slot(&self, who: &GroupMember) -> Option<SlotId> {
-        let known = (who.email.clone(), who.external_id.clone());
+        let known = known(who);
         let former = || self.former.get(&known).and_then(|former| self.people.slot_of(former));
         self.people.slot_of(&known).or_else(former)
     }
@@ -123,9 +123,13 @@ impl<'a> Building<'a, '_> {
         let mut join = self.take_returning(&before.external_id);
         for who in &entry.leave {
             match self.slot(who) {
-                Some(slot) if !self.people.leaving.contains(&slot) => join.push(slot),
+                // Whoever is only revoked keeps the groups.
+                Some(slot) if !self.people.gives_up(slot) => join.push(slot),
                 Some(_) => {}
-                None => self.people.notes.leave(Left::Gone, format!("{} in {}", who.email, before.name)),
+                None => {
+                    let why = self.people.changed_since(&known(who)).unwrap_or(Left::Gone);
+                    self.people.notes.leave(why, format!("{} in {}", who.email, before.name));
+                }
             }
         }
         in_order(join)
@@ -140,7 +144,16 @@ impl<'a> Building<'a, '_> {
     }
 
     /// Those who joined the group in that run, are in it still, and are not removed.
-    fn leaving(&self, entry: &GroupEntry, current: &[SlotId]) -> Vec<SlotId> {
+    fn leaving(&mut self, entry: &GroupEntry, current: &[SlotId]) -> Vec<SlotId> {
+        let name = entry.after.as_ref().map_or("", |after| after.name.as_str());
+        for who in &entry.join {
+            // Whoever is no member any more is in no group.
+            if self.slot(who).is_none()
+                && let Some(why) = self.people.changed_since(&known(who))
+            {
+                self.people.notes.leave(why, format!("{} in {name}", who.email));
+            }
+        }
         let joined = entry.join.iter().filter_map(|who| self.slot(who));
         let there =
             |slot: &SlotId| current.binary_search(slot).is_ok() && !self.people.removed.contains(slot);
@@ -154,9 +167,10 @@ impl<'a> Building<'a, '_> {
         };
         let current = self.current(group);
         let join = self.joining(entry, before);
+        let leave = self.leaving(entry, &current);
         let edges = Edges {
             join: self.edges(join.into_iter().filter(|slot| current.binary_search(slot).is_err())),
-            leave: self.edges(self.leaving(entry, &current)),
+            leave: self.edges(leave),
         };
         let name = self.former_name(entry, before, group);
         let id = self.former_id(entry, before, group, &now);
@@ -304,6 +318,10 @@ impl<'a> Building<'a, '_> {
             }
         }
     }
+}
+
+fn known(who: &GroupMember) -> Known {
+    (who.email.clone(), who.external_id.clone())
 }
 
 fn in_order(mut slots: Vec<SlotId>) -> Vec<SlotId> {

@@ -18,6 +18,8 @@ pub enum Left {
     Gone,
     /// A member has another external id.
     OtherId,
+    /// A member has another address.
+    OtherAddress,
     /// A member was revoked or restored.
     OtherStatus,
     /// A member has another role.
@@ -44,6 +46,7 @@ impl Left {
         match self {
             Self::Gone => "no longer a member",
             Self::OtherId => "has another external id by now",
+            Self::OtherAddress => "has another address by now",
             Self::OtherStatus => "was revoked or restored since",
             Self::OtherRole => "has another role by now",
             Self::Taken => "another member has the external id or the address by now",

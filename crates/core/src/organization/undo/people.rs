@@ -129,6 +129,16 @@ impl<'a> People<'a> {
         self.by_known.get(known).copied()
     }
 
+    /// What others have changed in somebody of whom only the address or the external id is as the run left it.
+    pub(super) fn changed_since(&self, (email, id): &Known) -> Option<Left> {
+        if self.by_email(email).is_some() {
+            return Some(Left::OtherId);
+        }
+        let id = id.as_deref()?;
+        let has_id = |slot: &Slot| slot.before.as_ref().is_some_and(|before| before.as_str() == id);
+        self.slots.iter().any(has_id).then_some(Left::OtherAddress)
+    }
+
     fn by_email(&self, email: &str) -> Option<SlotId> {
         (0..).zip(&self.slots).find(|(_, slot)| slot.email.as_str() == email).map(|(at, _)| at)
     }
@@ -163,8 +173,8 @@ impl<'a> People<'a> {
     /// Has somebody leave who joined in that run.
     fn joined(&mut self, after: &MemberState) {
         let Some(slot) = self.slot_of(&after.known()).or_else(|| self.left_behind(&after.email)) else {
-            return match self.by_email(&after.email) {
-                Some(_) => self.notes.leave(Left::OtherId, &after.email),
+            return match self.changed_since(&after.known()) {
+                Some(why) => self.notes.leave(why, &after.email),
                 None => self.gone(after),
             };
         };
@@ -321,7 +331,7 @@ impl<'a> People<'a> {
     }
 
     /// Whether somebody leaves in such a way that the external id is free afterwards.
-    fn gives_up(&self, slot: SlotId) -> bool {
+    pub(super) fn gives_up(&self, slot: SlotId) -> bool {
         if self.is_vaultwarden() { self.leaving.contains(&slot) } else { self.removed.contains(&slot) }
     }
 
