@@ -76,18 +76,19 @@ fn refused(known: &Known<'_>) -> Option<Verdict> {
 
 fn changes(known: &Known<'_>) -> Option<Verdict> {
     let next = known.next;
-    let texts: Vec<&str> = next
-        .members
-        .iter()
-        .map(|member| member.text.as_str())
-        .chain(next.groups.iter().map(|group| group.text.as_str()))
-        .collect();
+    let memberships: Vec<&str> = next.memberships.iter().map(|membership| membership.text.as_str()).collect();
+    let own = next.members.iter().map(|member| member.text.as_str());
+    let own: Vec<&str> = own.chain(next.groups.iter().map(|group| group.text.as_str())).collect();
+    // Whoever comes or leaves does so in the groups, too.
+    let texts = if own.is_empty() { memberships } else { own };
     if texts.is_empty() {
         return None;
     }
     let is_kept = next.members.iter().any(|member| member.kept_by.is_some());
     let waits = next.members.iter().any(|member| member.until.is_some() && member.action.is_none());
-    let is_held = next.members.iter().any(|member| member.held) || next.groups.iter().any(|group| group.held);
+    let is_held = next.members.iter().any(|member| member.held)
+        || next.groups.iter().any(|group| group.held)
+        || next.memberships.iter().any(|membership| membership.held);
     let code = match (is_held, is_kept, waits) {
         (true, _, _) => VerdictCode::Held,
         (_, true, _) => VerdictCode::Kept,
