@@ -26,6 +26,7 @@ mod identity;
 mod init;
 mod ldap;
 mod ldap_hostile;
+mod life;
 mod log;
 mod machine;
 mod machine_faults;
