@@ -359,8 +359,12 @@ fn the_hardened_service_syncs_and_leaves_no_trace() {
     let [error] = of(3)[..] else { panic!("{journal:?}") };
     assert!(error.starts_with("bwdc: sync failed instance=bwdc run=") && error.contains("exit=1"), "{error}");
     assert!(error.contains("A systemd service may see neither homes nor /tmp"), "{error}");
-    let [left_out, done] = of(4)[..] else { panic!("{journal:?}") };
+    let [left_out, missing, done] = of(4)[..] else { panic!("{journal:?}") };
     assert!(left_out.starts_with("bwdc: 1 x left out: ") && left_out.contains(" run="), "{left_out}");
+    assert!(
+        missing.starts_with("bwdc: No longer in the directory: 1 member (bob@example.org)."),
+        "{missing}"
+    );
     assert!(done.starts_with("bwdc: sync ok ") && done.contains("left_out=1"), "{done}");
     let secret = machine.sh(&format!("cat {SECRET}"));
     assert!(!machine.sh("journalctl --no-pager -o export").contains(secret.trim()));
