@@ -34,8 +34,7 @@ pub(crate) fn protected(
     for group in roster.groups() {
         let name = group.external_id.as_ref().and_then(|id| in_directory.get(id));
         let list = if name.is_some() { &mut by_import } else { &mut by_hand };
-        // Until the organization's group has its new name, the old one protects, too.
-        if protect.has_group(name.copied().unwrap_or(&group.name)) || protect.has_group(&group.name) {
+        if protect.has_group(name.copied().unwrap_or(&group.name)) {
             list.extend(group.members.known());
         }
     }
