@@ -1,14 +1,13 @@
 //! `bwdc approve`
 
-use std::io::IsTerminal as _;
-
-use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::error::{Exit, Result};
 use bwdc_core::organization::Span;
 use bwdc_core::organization::pending::Pending;
 use bwdc_sync::SyncJob;
 use clap::Args;
 use serde_json::json;
 
+use super::consent::{Judge, Question};
 use super::planning::{self, Among, Told, Wanted};
 use super::which::{Which, Wish};
 use super::{Interaction, Invocation, pending};
@@ -24,16 +23,6 @@ pub(super) struct Arguments {
     yes: bool,
 }
 
-/// Who decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judge {
-    /// Whoever typed `--yes`.
-    Decided,
-    /// Somebody at a terminal.
-    Asked,
-    Nobody,
-}
-
 pub(super) async fn run(
     invocation: &Invocation,
     arguments: Arguments,
@@ -41,7 +30,7 @@ pub(super) async fn run(
 ) -> Result<(Answer, Exit)> {
     let style = invocation.style;
     let jobs = arguments.which.jobs(invocation, Wish::Sync)?;
-    let judge = judge(&arguments, interaction, style);
+    let judge = Judge::of(arguments.yes, interaction, style);
     planning::each(jobs, invocation, Wanted::json_or_text(false, style), async |job: &SyncJob, among| {
         let seen = planning::planned(job, Span::DAY).await?.pending;
         if !seen.held.is_empty() {
@@ -50,18 +39,6 @@ pub(super) async fn run(
         approve(job, &seen, judge).await
     })
     .await
-}
-
-fn judge(arguments: &Arguments, interaction: Interaction, style: Style) -> Judge {
-    let can_ask = interaction == Interaction::Terminal
-        && !style.response
-        && !style.quiet
-        && std::io::stdin().is_terminal();
-    match (arguments.yes, can_ask) {
-        (true, _) => Judge::Decided,
-        (false, true) => Judge::Asked,
-        (false, false) => Judge::Nobody,
-    }
 }
 
 /// Shows what is held back before anybody decides.
@@ -91,15 +68,10 @@ async fn approve(job: &SyncJob, seen: &Pending, judge: Judge) -> Result<Told> {
 }
 
 fn decide(judge: Judge) -> Result<()> {
-    let is_wanted = match judge {
-        Judge::Decided => true,
-        Judge::Asked => ui::confirm_no("Let exactly this through in the next sync?")
-            .map_err(|error| Error::new(format!("Asking for approval: {error}")))?,
-        Judge::Nobody => {
-            return Err(Error::new("Nothing was approved: there is no terminal to ask at.")
-                .hint("Check what is held back, then run: bwdc approve --yes")
-                .exit(Exit::Blocked));
-        }
-    };
-    if is_wanted { Ok(()) } else { Err(Error::new("Nothing was approved.").exit(Exit::Blocked)) }
+    judge.decide(&Question {
+        question: "Let exactly this through in the next sync?",
+        what: "approval",
+        not_done: "Nothing was approved",
+        next_step: "Check what is held back, then run: bwdc approve --yes",
+    })
 }

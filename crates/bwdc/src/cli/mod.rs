@@ -5,6 +5,7 @@ mod approve;
 mod clear_cache;
 mod completions;
 mod config;
+mod consent;
 mod daemon;
 mod data_file;
 mod demo;

@@ -1,7 +1,6 @@
 //! `bwdc undo`
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
 
 use bwdc_config::settings;
 use bwdc_core::error::{Error, Exit, Result};
@@ -14,10 +13,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::consent::{Judge, Question};
 use super::which::{Jobs, Which, Wish};
 use super::{Interaction, Invocation, several, sync};
 use crate::overview::{Overview, time as local};
-use crate::ui::{self, Answer, Style};
+use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -48,16 +48,6 @@ fn protection(text: &str) -> std::result::Result<Span, String> {
     }
     let time = settings::length(text).map(|length| Span(length.as_secs()));
     time.ok_or_else(|| "it must be a time such as 12h or 7d, or 0".to_owned())
-}
-
-/// Who decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judge {
-    /// Whoever typed `--yes`.
-    Decided,
-    /// Somebody at a terminal.
-    Asked,
-    Nobody,
 }
 
 pub(super) async fn run(
@@ -91,7 +81,7 @@ pub(super) async fn run(
         let title = "Nothing was undone: there is nothing left to do.".to_owned();
         return Ok((Answer::Message { title, message: None }, Exit::Success));
     }
-    decide(judge(&arguments, interaction, style), &planned)?;
+    decide(Judge::of(arguments.yes, interaction, style), &planned)?;
     undo(invocation, &job, &order, &planned).await
 }
 
@@ -134,30 +124,13 @@ fn afterwards(PlannedUndo { protected_until, .. }: &PlannedUndo, run: &str) -> S
     )
 }
 
-fn judge(arguments: &Arguments, interaction: Interaction, style: Style) -> Judge {
-    let can_ask = interaction == Interaction::Terminal
-        && !style.response
-        && !style.quiet
-        && std::io::stdin().is_terminal();
-    match (arguments.yes, can_ask) {
-        (true, _) => Judge::Decided,
-        (false, true) => Judge::Asked,
-        (false, false) => Judge::Nobody,
-    }
-}
-
 fn decide(judge: Judge, planned: &PlannedUndo) -> Result<()> {
-    let is_wanted = match judge {
-        Judge::Decided => true,
-        Judge::Asked => ui::confirm_no("Undo the run?")
-            .map_err(|error| Error::new(format!("Asking for consent: {error}")))?,
-        Judge::Nobody => {
-            return Err(Error::new("Nothing was undone: there is no terminal to ask at.")
-                .hint(format!("Check what would be done, then run: bwdc undo {} --yes", planned.head.run))
-                .exit(Exit::Blocked));
-        }
-    };
-    if is_wanted { Ok(()) } else { Err(Error::new("Nothing was undone.").exit(Exit::Blocked)) }
+    judge.decide(&Question {
+        question: "Undo the run?",
+        what: "consent",
+        not_done: "Nothing was undone",
+        next_step: &format!("Check what would be done, then run: bwdc undo {} --yes", planned.head.run),
+    })
 }
 
 /// A plan, with what is an undo's own under `undo`.
