@@ -373,16 +373,18 @@ pub(crate) fn groups(db: &Connection) -> Db<Vec<Group>> {
 pub(crate) fn listed_groups(db: &Connection) -> Db<Vec<Group>> {
     let mut query =
         db.prepare_cached("SELECT id, name, external_id, collections FROM groups ORDER BY name, id")?;
-    let rows = query.query_map([], |row| {
-        Ok(Group {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            external_id: row.get(2)?,
-            members: Vec::new(),
-            collections: json(row, 3)?.unwrap_or_default(),
-        })
-    })?;
-    rows.collect()
+    query.query_map([], listed_group)?.collect()
+}
+
+/// Id, name, external id and collections as a group without the addresses of its members.
+fn listed_group(row: &Row<'_>) -> Db<Group> {
+    Ok(Group {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        external_id: row.get(2)?,
+        members: Vec::new(),
+        collections: json(row, 3)?.unwrap_or_default(),
+    })
 }
 
 pub(crate) fn member_ids(db: &Connection, group: &str) -> Db<Vec<String>> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Collection, Db, Group, Kind, event, group_ids, json};
+use super::{Collection, Db, Group, Kind, event, group_ids, listed_group};
 
 /// Role, external id and access of a member.
 pub(crate) struct Standing<'a> {
@@ -69,17 +69,7 @@ pub(crate) fn other_owners(db: &Connection, id: &str) -> Db<u32> {
 /// Group, without the addresses of its members.
 pub(crate) fn group(db: &Connection, id: &str) -> Db<Option<Group>> {
     let sql = "SELECT id, name, external_id, collections FROM groups WHERE id = ?";
-    let mut query = db.prepare_cached(sql)?;
-    let row = query.query_row([id], |row| {
-        Ok(Group {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            external_id: row.get(2)?,
-            members: Vec::new(),
-            collections: json(row, 3)?.unwrap_or_default(),
-        })
-    });
-    row.optional()
+    db.prepare_cached(sql)?.query_row([id], listed_group).optional()
 }
 
 /// Creates a group and returns its id.
