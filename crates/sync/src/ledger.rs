@@ -63,15 +63,20 @@ impl<'a> LedgerFiles<'a> {
     /// Stores the ledger that a run leaves in all folders; of one in which nothing but times has changed, the times, with the evidence
     /// that there was nothing to do. On the disk when it returns.
     pub(crate) fn finish(&mut self, ledger: Ledger, evidence: Option<Evidence>) -> Result<()> {
-        if self.print == Some(ledger.print()) {
+        let print = ledger.print();
+        if self.print == Some(print) {
             return self.keep_times(ledger.times(), evidence);
         }
-        self.store(ledger).map(drop)
+        self.keep(ledger, print).map(drop)
     }
 
     /// Stores the ledger in all folders. On the disk when it returns.
     pub(crate) fn store(&mut self, ledger: Ledger) -> Result<Ledger> {
         let print = ledger.print();
+        self.keep(ledger, print)
+    }
+
+    fn keep(&mut self, ledger: Ledger, print: u64) -> Result<Ledger> {
         self.revision += 1;
         let kept = KeptLedger { revision: self.revision, ledger };
         self.print = None;

@@ -48,8 +48,8 @@ struct GroupEvidence {
 }
 
 impl Evidence {
-    /// Evidence of a run that found nothing to do; `of` is the digest of what was read and is set, `ledger` what the run leaves. None where there was something to do, something waits for
-    /// an approval, or time alone may bring something to do.
+    /// Evidence of a run that found nothing to do; `of` is the digest of what was read and is set, `ledger` what the run leaves. None where
+    /// there was something to do, something waits for an approval, or time alone may bring something to do.
     pub fn of(
         of: impl FnOnce() -> String,
         roster: &Roster,
@@ -97,8 +97,8 @@ fn members_digest(members: &[MemberId]) -> String {
 }
 
 fn is_at_rest(changes: &Changes) -> bool {
-    changes.is_empty()
-        && changes.members.is_empty()
+    changes.members.is_empty()
+        && changes.groups.is_empty()
         && changes.reinvites.is_empty()
         && changes.waiting.is_empty()
         && changes.stopped == Stopped::No
