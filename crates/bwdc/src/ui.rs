@@ -10,6 +10,7 @@ use bwdc_connect::mask::masked;
 use bwdc_core::note::{NoteGroup, Severity};
 use bwdc_sync::Watch;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::log::journal::{Priority, with_priority};
@@ -51,6 +52,11 @@ impl Style {
     pub(crate) fn is_in_log(self) -> bool {
         matches!(self.stderr, StderrTarget::Log(_)) && !self.response
     }
+}
+
+/// A value as JSON; `what` names it in the error.
+pub(crate) fn as_json(what: &str, value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| Error::new(format!("Writing {what} as JSON: {error}")))
 }
 
 /// What a command has to say.

@@ -11,7 +11,7 @@ use super::Invocation;
 use super::planning::{self, Told, Wanted};
 use super::which::{Which, Wish};
 use crate::overview::Overview;
-use crate::ui::Answer;
+use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -58,8 +58,7 @@ fn told(who: &str, explained: &Explained) -> Result<Told> {
 }
 
 fn written(value: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(value)
-        .map_err(|error| Error::new(format!("Writing the explanation as JSON: {error}")))
+    ui::as_json("the explanation", value)
 }
 
 fn ambiguous(who: &str, candidates: &[Candidate]) -> Result<Value> {

@@ -177,7 +177,7 @@ fn told(overview: Overview, value: Value) -> Told {
 }
 
 fn value(head: &Head) -> Result<Value> {
-    serde_json::to_value(head).map_err(|error| unwritten(&error))
+    ui::as_json("the history", head)
 }
 
 fn entries(KeptRun { record, .. }: &KeptRun) -> Vec<Entry> {
@@ -190,21 +190,13 @@ fn add_entries(value: &mut Value, entries: Vec<Entry>) -> Result<()> {
     let (mut members, mut groups) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry {
-            Entry::Member(entry) => {
-                members.push(serde_json::to_value(entry).map_err(|error| unwritten(&error))?)
-            }
-            Entry::Group(entry) => {
-                groups.push(serde_json::to_value(entry).map_err(|error| unwritten(&error))?)
-            }
+            Entry::Member(entry) => members.push(ui::as_json("the history", &entry)?),
+            Entry::Group(entry) => groups.push(ui::as_json("the history", &entry)?),
         }
     }
     value["members"] = members.into();
     value["groups"] = groups.into();
     Ok(())
-}
-
-fn unwritten(error: &serde_json::Error) -> Error {
-    Error::new(format!("Writing the history as JSON: {error}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `bwdc pending`
 
-use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::error::{Exit, Result};
 use bwdc_core::organization::Span;
 use bwdc_core::organization::pending::Pending;
 use bwdc_sync::SyncJob;
@@ -11,7 +11,7 @@ use super::Invocation;
 use super::planning::{self, Told, Wanted};
 use super::which::{Which, Wish};
 use crate::overview::Overview;
-use crate::ui::Answer;
+use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -33,6 +33,5 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
 }
 
 pub(super) fn value(pending: &Pending) -> Result<Value> {
-    serde_json::to_value(pending)
-        .map_err(|error| Error::new(format!("Writing what is pending as JSON: {error}")))
+    ui::as_json("what is pending", pending)
 }

@@ -80,7 +80,7 @@ impl Arguments {
 }
 
 pub(super) fn value(document: &Document) -> Result<Value> {
-    serde_json::to_value(document).map_err(|error| Error::new(format!("Writing the plan as JSON: {error}")))
+    ui::as_json("the plan", document)
 }
 
 fn save(path: &Path, plan: &Value) -> Result<()> {

@@ -136,8 +136,7 @@ fn decide(judge: Judge, planned: &PlannedUndo) -> Result<()> {
 /// A plan, with what is an undo's own under `undo`.
 fn value(planned: &PlannedUndo) -> Result<Value> {
     let PlannedUndo { head, document, left, lost, back, protected_until } = planned;
-    let plan = serde_json::to_value(document);
-    let mut value = plan.map_err(|error| Error::new(format!("Writing the undo as JSON: {error}")))?;
+    let mut value = ui::as_json("the undo", document)?;
     value["undo"] = json!({
         "run": head.run,
         "back": back,

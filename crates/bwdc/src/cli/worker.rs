@@ -7,7 +7,7 @@ use bwdc_daemon::worker::{Order, WorkerResult};
 use bwdc_store::tokens::TokenMemory;
 
 use crate::log;
-use crate::ui::{Answer, Style};
+use crate::ui::{self, Answer, Style};
 use bwdc_config::{Environment, setup};
 use bwdc_core::error::{Error, Result};
 use bwdc_sync::rivals;
@@ -39,7 +39,5 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
         Err(error) => (error.exit, error.to_string()),
     };
     let done = WorkerResult { exit: exit as u8, message, token: tokens.kept() };
-    let value = serde_json::to_value(done)
-        .map_err(|error| Error::new(format!("Writing what became of the sync as JSON: {error}")))?;
-    Ok(Answer::Object(value))
+    Ok(Answer::Object(ui::as_json("what became of the sync", &done)?))
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{length, shown};
-use bwdc_core::error::{Error, Result};
+use crate::ui;
+use bwdc_core::error::Result;
 use bwdc_daemon::status::{DaemonStatus, InstanceStatus};
 
 /// As the daemon tells it, with the names of the instances in them, too.
@@ -35,7 +36,7 @@ fn name(instances: &mut Map<String, Value>) {
 }
 
 fn json(status: &DaemonStatus) -> Result<Value> {
-    serde_json::to_value(status).map_err(|error| Error::new(format!("Writing the status as JSON: {error}")))
+    ui::as_json("the status", status)
 }
 
 pub(super) fn described(status: &DaemonStatus, now: Timestamp) -> String {
