@@ -8,7 +8,7 @@ use bwdc_core::changes::{ImportChange, LeftOut, Subject};
 use bwdc_core::error::{Error, Result};
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_core::organization::changes::Stopped;
-use bwdc_core::organization::ledger::Effect;
+use bwdc_core::organization::record::Deeds;
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::{Ledger, Moment, Step, requests};
@@ -133,7 +133,8 @@ pub(crate) async fn carry_out(
             let clear = outcome_of(&mut decided, unsent).await;
             let ledger = clear.inspect_err(|_| {
                 // No later run tells them: for it they are done.
-                done.retain(|change| is_among(change, acknowledged));
+                let acknowledged = Deeds::of(acknowledged);
+                done.retain(|change| is_among(change, &acknowledged));
                 lines::changes(&done);
             })?;
             history.acknowledged(steps.len());
@@ -280,22 +281,17 @@ async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger>
     Err(error)
 }
 
-/// Whether a change is done by these requests.
-fn is_among(change: &ImportChange, steps: &[Step]) -> bool {
-    let is_leaving = change.kind.is_leaving();
-    let is_it = |effect: &Effect| match (&change.subject, effect) {
-        (Subject::Person { email, .. }, Effect::Out { email: of, .. } | Effect::Grace { email: of, .. }) => {
-            is_leaving && email == of.as_str()
+/// Whether a change is among what was done.
+fn is_among(change: &ImportChange, done: &Deeds<'_>) -> bool {
+    match &change.subject {
+        Subject::Person { email, external_id } => {
+            let has_moved =
+                if change.kind.is_leaving() { done.has_left(email) } else { done.has_come(email) };
+            has_moved || external_id.as_ref().is_some_and(|id| done.has_renamed(id.as_str()))
         }
-        (Subject::Person { email, .. }, Effect::In { email: of, .. }) => !is_leaving && email == of.as_str(),
-        (Subject::Person { external_id, .. }, Effect::Renamed { to, .. }) => external_id.as_ref() == Some(to),
-        (
-            Subject::Group { external_id, .. },
-            Effect::Group { id, .. } | Effect::GroupRenamed { to: id, .. } | Effect::NoGroup(id),
-        ) => external_id == id,
-        _ => false,
-    };
-    steps.iter().flat_map(|step| &step.effects).any(is_it)
+        Subject::Group { external_id, .. } => done.has_changed_group(external_id.as_str()),
+        Subject::Entry(_) => false,
+    }
 }
 
 /// Size of what was sent.

@@ -205,8 +205,8 @@ impl RunRecord {
     #[must_use]
     pub fn after(mut self, progress: &Progress<'_>) -> Self {
         let [acknowledged, doubtful, unsent] =
-            [progress.acknowledged, progress.doubtful, progress.unsent].map(Done::of);
-        let made = |is_in: &dyn Fn(&Done<'_>) -> bool| match (is_in(&acknowledged), is_in(&unsent)) {
+            [progress.acknowledged, progress.doubtful, progress.unsent].map(Deeds::of);
+        let made = |is_in: &dyn Fn(&Deeds<'_>) -> bool| match (is_in(&acknowledged), is_in(&unsent)) {
             _ if is_in(&doubtful) => Made::Unclear,
             (true, false) => Made::Yes,
             // A part of it.
@@ -448,9 +448,9 @@ fn after(action: Action, slot: &Slot, member: Option<&Member>) -> Option<MemberS
     })
 }
 
-/// What acknowledged requests have done.
+/// What requests do, by address and external id.
 #[derive(Default)]
-struct Done<'a> {
+pub struct Deeds<'a> {
     came: FastSet<&'a str>,
     left: FastSet<&'a str>,
     renamed: FastSet<&'a str>,
@@ -458,41 +458,62 @@ struct Done<'a> {
     groups: FastSet<&'a str>,
 }
 
-impl<'a> Done<'a> {
-    fn of(steps: &'a [Step]) -> Self {
-        let mut done = Self::default();
+impl<'a> Deeds<'a> {
+    /// What these requests do.
+    pub fn of(steps: &'a [Step]) -> Self {
+        let mut deeds = Self::default();
         for effect in steps.iter().flat_map(|step| &step.effects) {
             let (set, key) = match effect {
-                Effect::In { email, .. } => (&mut done.came, email.as_str()),
-                Effect::Out { email, .. } | Effect::Grace { email, .. } => (&mut done.left, email.as_str()),
-                Effect::Renamed { to, .. } => (&mut done.renamed, to.as_str()),
+                Effect::In { email, .. } => (&mut deeds.came, email.as_str()),
+                Effect::Out { email, .. } | Effect::Grace { email, .. } => (&mut deeds.left, email.as_str()),
+                Effect::Renamed { to, .. } => (&mut deeds.renamed, to.as_str()),
                 Effect::Group { id, .. } | Effect::GroupRenamed { to: id, .. } | Effect::NoGroup(id) => {
-                    (&mut done.groups, id.as_str())
+                    (&mut deeds.groups, id.as_str())
                 }
-                Effect::Released(id) => (&mut done.released, id.as_str()),
+                Effect::Released(id) => (&mut deeds.released, id.as_str()),
                 Effect::Reinvited(_) | Effect::Protected { .. } | Effect::Counts { .. } => continue,
             };
             set.insert(key);
         }
-        done
+        deeds
+    }
+
+    /// Whether somebody with this address comes, or is a member again.
+    pub fn has_come(&self, email: &str) -> bool {
+        self.came.contains(email)
+    }
+
+    /// Whether somebody with this address leaves.
+    pub fn has_left(&self, email: &str) -> bool {
+        self.left.contains(email)
+    }
+
+    /// Whether a member is given this external id.
+    pub fn has_renamed(&self, id: &str) -> bool {
+        self.renamed.contains(id)
+    }
+
+    /// Whether a group with this external id is made, changed or deleted.
+    pub fn has_changed_group(&self, id: &str) -> bool {
+        self.groups.contains(id)
     }
 
     fn has_member(&self, entry: &MemberEntry) -> bool {
         let email = |state: &Option<MemberState>| state.as_ref().map(|state| state.email.clone());
         let email = email(&entry.after).or_else(|| email(&entry.before)).unwrap_or_default();
         let id = entry.after.as_ref().and_then(|after| after.external_id.as_deref());
-        let is_renamed = || id.is_some_and(|id| self.renamed.contains(id));
+        let is_renamed = || id.is_some_and(|id| self.has_renamed(id));
         let before = entry.before.as_ref().and_then(|before| before.external_id.as_deref());
         let is_released = || id.is_none() && before.is_some_and(|before| self.released.contains(before));
         if entry.action.is_leaving() {
-            self.left.contains(email.as_str())
+            self.has_left(&email)
         } else {
-            self.came.contains(email.as_str()) || is_renamed() || is_released()
+            self.has_come(&email) || is_renamed() || is_released()
         }
     }
 
     fn has_group(&self, entry: &GroupEntry) -> bool {
         let state = entry.after.as_ref().or(entry.before.as_ref());
-        state.is_some_and(|state| self.groups.contains(state.external_id.as_str()))
+        state.is_some_and(|state| self.has_changed_group(&state.external_id))
     }
 }
