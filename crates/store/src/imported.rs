@@ -1,12 +1,11 @@
 //! Who was left out of the last import, beside `data.json`: by it a run tells who is newly left out.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use bwdc_core::changes::LeftOut;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{read_whole, write_json};
+use crate::files::{read_if_there, write_json};
 use bwdc_core::error::Result;
 
 const FILE: &str = "last-import.json";
@@ -25,9 +24,9 @@ pub struct LastImport {
 /// Last import of a folder; `None` if there is none. It only serves to tell: one that cannot be read is as good as none.
 pub(crate) fn load(folder: &Path) -> Option<LastImport> {
     let path = folder.join(FILE);
-    let read = match read_whole(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+    let read = match read_if_there(&path) {
+        Ok(Some(bytes)) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
+        Ok(None) => Ok(None),
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|why| {

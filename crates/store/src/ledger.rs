@@ -3,8 +3,8 @@
 //!
 //! A run that finds nothing new only writes the times beside it, in a file of their own.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bwdc_core::error::{Error, Result};
@@ -14,7 +14,7 @@ use bwdc_core::organization::ledger::{Times, VERSION};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::files::{cannot, read_whole, write_json};
+use crate::files::{cannot, read_if_there, remove_if_there, write_json};
 
 /// A ledger as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,11 +87,7 @@ pub(crate) fn load(folder: &Path, organization_id: &str) -> Result<Option<KeptLe
 }
 
 fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    match read_whole(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot("Reading", path, &error)),
-    }
+    read_if_there(path).map_err(|error| cannot("Reading", path, &error))
 }
 
 fn times_understood(path: &Path, bytes: &[u8]) -> Result<KeptTimes> {
@@ -128,11 +124,7 @@ fn newer(path: &Path, version: u32) -> Error {
 
 /// Keeps a ledger in a folder, and forgets the times beside the one before. On the disk when it returns.
 pub(crate) fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> Result<()> {
-    let times = times_path(folder, organization_id);
-    match fs::remove_file(&times) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(cannot("Removing", &times, &error)),
-        _ => {}
-    }
+    remove_if_there(&times_path(folder, organization_id))?;
     write_json(&path(folder, organization_id), kept)
 }
 

@@ -1,12 +1,11 @@
 //! Who was in the directory at the last complete read, as releases without a ledger kept it beside `data.json`: the first ledger is
 //! made of it.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bwdc_core::known::KnownPeople;
 
-use crate::files::{cannot, read_whole};
+use crate::files::{cannot, read_if_there, remove_if_there};
 use bwdc_core::error::{Error, Result};
 
 const FILE: &str = "known-people.json";
@@ -18,12 +17,10 @@ fn path(folder: &Path) -> PathBuf {
 /// People known in a folder; empty if there is no such file yet.
 pub(crate) fn load(folder: &Path) -> Result<KnownPeople> {
     let path = path(folder);
-    let bytes = match read_whole(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(KnownPeople::default()),
-        Err(error) => return Err(cannot("Reading", &path, &error)),
-    };
-    understood(&path, &bytes)
+    match read_if_there(&path).map_err(|error| cannot("Reading", &path, &error))? {
+        Some(bytes) => understood(&path, &bytes),
+        None => Ok(KnownPeople::default()),
+    }
 }
 
 fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
@@ -35,11 +32,7 @@ fn understood(path: &Path, bytes: &[u8]) -> Result<KnownPeople> {
 
 /// Removes the file.
 pub(crate) fn forget(folder: &Path) -> Result<()> {
-    let path = path(folder);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("Removing", &path, &error)),
-        _ => Ok(()),
-    }
+    remove_if_there(&path(folder))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The key by which snapshots of a folder are redacted: made once, so that two of them can be compared, and never given away.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use bwdc_core::error::{Error, Result};
@@ -8,7 +7,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::data::DataFile;
-use crate::files::{cannot, make_private, read_whole, write_atomically};
+use crate::files::{cannot, make_private, read_if_there, write_atomically};
 
 /// Name of the file.
 const NAME: &str = "snapshot.key";
@@ -20,9 +19,9 @@ impl DataFile {
     /// It cannot be read, is damaged, or cannot be kept.
     pub fn snapshot_key(&self) -> Result<Zeroizing<[u8; 32]>> {
         let path = self.folder().join(NAME);
-        match read_whole(&path) {
-            Ok(text) => parse(&text).ok_or_else(|| damaged(&path)),
-            Err(error) if error.kind() == ErrorKind::NotFound => made(&path),
+        match read_if_there(&path) {
+            Ok(Some(text)) => parse(&text).ok_or_else(|| damaged(&path)),
+            Ok(None) => made(&path),
             Err(error) => Err(cannot("Reading the key of the snapshots in", &path, &error)),
         }
     }

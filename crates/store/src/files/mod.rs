@@ -62,6 +62,23 @@ pub fn read_whole(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
+/// The same; `None` if there is no such file.
+pub(crate) fn read_if_there(path: &Path) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
+    match read_whole(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file, if there is one.
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("Removing", path, &error)),
+        _ => Ok(()),
+    }
+}
+
 /// Opens a file to read. A pipe or a device is refused at once.
 pub fn open_regular(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();

@@ -4,9 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::name::RunFile;
 use super::{Head, History};
-use crate::files::cannot;
+use crate::files::remove_if_there;
 use bwdc_core::error::Result;
-use std::io::ErrorKind;
 
 /// Time for which a run is kept.
 const LONGEST: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -23,11 +22,7 @@ impl History {
     }
 
     fn forget(&self, file: &RunFile) -> Result<()> {
-        let path = self.folder.join(file.name());
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("Removing", &path, &error)),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.folder.join(file.name()))
     }
 }
 

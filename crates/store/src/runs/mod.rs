@@ -3,14 +3,13 @@
 pub mod health;
 
 use std::borrow::Cow;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::DataFile;
-use crate::files::{read_whole, write_atomically};
+use crate::files::{read_if_there, write_atomically};
 use crate::history::History;
 use bwdc_core::error::{Error, Exit, Result};
 
@@ -235,11 +234,11 @@ impl Runs {
         let attempted = |error: &dyn std::fmt::Display| {
             Error::new(format!("Reading how the last run went, {}: {error}", path.display()))
         };
-        match read_whole(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
+        match read_if_there(&path) {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes)
                 .map(|runs: Self| runs.with_history(folder))
                 .map_err(|error| attempted(&error).hint("The next run creates it again.")),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Ok(None) => Ok(Self::default()),
             Err(error) => Err(attempted(&error)),
         }
     }
