@@ -10,15 +10,14 @@ use serde_json::Value;
 
 use crate::harness::{Instance, Organization};
 use crate::machine::Machine;
+use crate::organization::{BOTH, directory, scene, set};
 
-const BOTH: [Flavour; 2] = [Flavour::Official, Flavour::Vaultwarden];
 const USERS: &str = "1,a@x.org,\n2,b@x.org,\n3,c@x.org,\n4,d@x.org,\n";
 const GROUPS: &str = "g1,All,1;2;3\ng2,Few,1;2\n";
 
 /// A company in step, with no limits, in which who is missing leaves.
 fn company(flavour: Flavour) -> (Organization, Instance) {
-    let organization = Organization::start(Options { flavour, ..Options::default() });
-    let instance = Instance::files(&people(USERS), &teams(GROUPS), &organization);
+    let (organization, instance) = scene(flavour, USERS, GROUPS);
     for (name, value) in [
         ("removeMissing", "true"),
         ("limitRemovals", "off"),
@@ -34,22 +33,6 @@ fn company(flavour: Flavour) -> (Organization, Instance) {
         organization.sandbox.edit(Edit::Confirm(email.to_owned())).unwrap();
     }
     (organization, instance)
-}
-
-fn people(lines: &str) -> String {
-    format!("id,email,status\n{lines}")
-}
-
-fn teams(lines: &str) -> String {
-    format!("id,name,members\n{lines}")
-}
-
-fn directory(instance: &Instance, users: &str, groups: &str) {
-    instance.company(&people(users), &teams(groups));
-}
-
-fn set(instance: &Instance, name: &str, value: &str) {
-    instance.run(&["config", name, value]).ok();
 }
 
 /// External id and whether access is revoked, by address; external id and members, by name.

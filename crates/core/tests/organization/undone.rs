@@ -147,13 +147,8 @@ fn unnamed(before: &Shape, after: &Shape, named: &BTreeSet<String>) -> Vec<Strin
     all
 }
 
-/// What a server that cannot be read has done of an unfinished run, nobody knows.
-fn of_faults(kind: Kind, op: &Op) -> bool {
-    kind == Kind::Vaultwarden && matches!(op, Op::Sync(fault) if *fault != Fault::None)
-}
-
-/// Plays, and undoes the last run at once.
-fn undone(kind: Kind, ops: &[Op], last: Fault) -> Result<(), TestCaseError> {
+/// A world after these edits and a last run, which may fail. None if nothing was ever run.
+fn lived(kind: Kind, ops: &[Op], last: Fault) -> Option<(World, LastRun)> {
     let mut world = World::new(kind, no_limits());
     for op in ops.iter().filter(|op| !of_faults(kind, op)) {
         world.play(op);
@@ -161,7 +156,18 @@ fn undone(kind: Kind, ops: &[Op], last: Fault) -> Result<(), TestCaseError> {
     world.trace.push("last".to_owned());
     world.sync(last);
     world.pass(Span(60));
-    let Some(LastRun { record, before }) = world.last.clone() else { return Ok(()) };
+    let run = world.last.clone()?;
+    Some((world, run))
+}
+
+/// What a server that cannot be read has done of an unfinished run, nobody knows.
+fn of_faults(kind: Kind, op: &Op) -> bool {
+    kind == Kind::Vaultwarden && matches!(op, Op::Sync(fault) if *fault != Fault::None)
+}
+
+/// Plays, and undoes the last run at once.
+fn undone(kind: Kind, ops: &[Op], last: Fault) -> Result<(), TestCaseError> {
+    let Some((mut world, LastRun { record, before })) = lived(kind, ops, last) else { return Ok(()) };
     let (Computed { undo, .. }, _) = world.undo(&record, Fault::None);
     let differences = unnamed(&shape(&before), &shape(&world.server), &named(&undo));
     if !differences.is_empty() {
@@ -177,13 +183,7 @@ fn undone(kind: Kind, ops: &[Op], last: Fault) -> Result<(), TestCaseError> {
 
 /// Undoes a run and then the undo: the organization is as the run left it, or what differs was named.
 fn undone_and_done_again(kind: Kind, ops: &[Op]) -> Result<(), TestCaseError> {
-    let mut world = World::new(kind, no_limits());
-    for op in ops.iter().filter(|op| !of_faults(kind, op)) {
-        world.play(op);
-    }
-    world.sync(Fault::None);
-    world.pass(Span(60));
-    let Some(LastRun { record, .. }) = world.last.clone() else { return Ok(()) };
+    let Some((mut world, LastRun { record, .. })) = lived(kind, ops, Fault::None) else { return Ok(()) };
     let before = shape(&world.server);
     let (first, _) = world.undo(&record, Fault::None);
     world.pass(Span(60));
@@ -237,13 +237,7 @@ fn kept(mut world: World, undo: &Undo) -> Result<(), TestCaseError> {
 
 /// Undoes a run with a fault and then again: the same comes of it as without the fault.
 fn undone_in_the_end(kind: Kind, ops: &[Op], fault: Fault) -> Result<(), TestCaseError> {
-    let mut world = World::new(kind, no_limits());
-    for op in ops.iter().filter(|op| !of_faults(kind, op)) {
-        world.play(op);
-    }
-    world.sync(Fault::None);
-    world.pass(Span(60));
-    let Some(LastRun { record, .. }) = world.last.clone() else { return Ok(()) };
+    let Some((mut world, LastRun { record, .. })) = lived(kind, ops, Fault::None) else { return Ok(()) };
     let mut straight = world.clone();
     let (_, is_done) = straight.undo(&record, Fault::None);
     assert!(is_done);
@@ -262,13 +256,7 @@ fn undone_in_the_end(kind: Kind, ops: &[Op], fault: Fault) -> Result<(), TestCas
 
 /// Undoes a run long after it, when others have changed things: nothing but what the run changed is touched, and no owner leaves.
 fn undone_late(kind: Kind, ops: &[Op], later: &[Op]) -> Result<(), TestCaseError> {
-    let mut world = World::new(kind, no_limits());
-    for op in ops.iter().filter(|op| !of_faults(kind, op)) {
-        world.play(op);
-    }
-    world.sync(Fault::None);
-    world.pass(Span(60));
-    let Some(LastRun { record, .. }) = world.last.clone() else { return Ok(()) };
+    let Some((mut world, LastRun { record, .. })) = lived(kind, ops, Fault::None) else { return Ok(()) };
     for op in later.iter().filter(|op| !of_faults(kind, op)) {
         world.play(op);
     }

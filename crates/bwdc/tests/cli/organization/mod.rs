@@ -11,10 +11,10 @@ use bwdc_sandbox::{Flavour, Options};
 
 use crate::harness::{Instance, Organization};
 
-const BOTH: [Flavour; 2] = [Flavour::Official, Flavour::Vaultwarden];
+pub const BOTH: [Flavour; 2] = [Flavour::Official, Flavour::Vaultwarden];
 
 /// Users `ID,EMAIL[,STATUS]` and groups `ID,NAME,MEMBERS`, as lines.
-fn scene(flavour: Flavour, users: &str, groups: &str) -> (Organization, Instance) {
+pub fn scene(flavour: Flavour, users: &str, groups: &str) -> (Organization, Instance) {
     let organization = Organization::start(Options { flavour, ..Options::default() });
     let instance = Instance::files(&people(users), &teams(groups), &organization);
     (organization, instance)
@@ -28,11 +28,11 @@ fn teams(lines: &str) -> String {
     format!("id,name,members\n{lines}")
 }
 
-fn directory(instance: &Instance, users: &str, groups: &str) {
+pub fn directory(instance: &Instance, users: &str, groups: &str) {
     instance.company(&people(users), &teams(groups));
 }
 
-fn set(instance: &Instance, name: &str, value: &str) {
+pub fn set(instance: &Instance, name: &str, value: &str) {
     instance.run(&["config", name, value]).ok();
 }
 
