@@ -71,7 +71,8 @@ fn decide(judge: Judge) -> Result<()> {
     judge.decide(&Question {
         question: "Let exactly this through in the next sync?",
         what: "approval",
-        not_done: "Nothing was approved",
+        refused: "Nothing was approved.",
+        nobody_to_ask: "Nothing was approved: there is no terminal to ask at.",
         next_step: "Check what is held back, then run: bwdc approve --yes",
     })
 }

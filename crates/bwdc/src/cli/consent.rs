@@ -22,8 +22,10 @@ pub(super) struct Question<'a> {
     pub(super) question: &'a str,
     /// What it asks for, as in "Asking for approval".
     pub(super) what: &'a str,
-    /// "Nothing was approved", without a full stop.
-    pub(super) not_done: &'a str,
+    /// What is said to whoever answers no.
+    pub(super) refused: &'a str,
+    /// What is said where nobody can be asked.
+    pub(super) nobody_to_ask: &'a str,
     /// Next step where nobody can be asked.
     pub(super) next_step: &'a str,
 }
@@ -47,18 +49,16 @@ impl Judge {
     /// # Errors
     /// It may not, or nobody can be asked.
     pub(super) fn decide(self, asked: &Question<'_>) -> Result<()> {
-        let Question { question, what, not_done, next_step } = asked;
+        let Question { question, what, refused, nobody_to_ask, next_step } = asked;
         let is_wanted = match self {
             Self::Decided => true,
             Self::Asked => {
                 ui::confirm_no(question).map_err(|error| Error::new(format!("Asking for {what}: {error}")))?
             }
             Self::Nobody => {
-                return Err(Error::new(format!("{not_done}: there is no terminal to ask at."))
-                    .hint(*next_step)
-                    .exit(Exit::Blocked));
+                return Err(Error::new(*nobody_to_ask).hint(*next_step).exit(Exit::Blocked));
             }
         };
-        if is_wanted { Ok(()) } else { Err(Error::new(format!("{not_done}.")).exit(Exit::Blocked)) }
+        if is_wanted { Ok(()) } else { Err(Error::new(*refused).exit(Exit::Blocked)) }
     }
 }

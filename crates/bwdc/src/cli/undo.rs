@@ -128,7 +128,8 @@ fn decide(judge: Judge, planned: &PlannedUndo) -> Result<()> {
     judge.decide(&Question {
         question: "Undo the run?",
         what: "consent",
-        not_done: "Nothing was undone",
+        refused: "Nothing was undone.",
+        nobody_to_ask: "Nothing was undone: there is no terminal to ask at.",
         next_step: &format!("Check what would be done, then run: bwdc undo {} --yes", planned.head.run),
     })
 }
