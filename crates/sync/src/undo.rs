@@ -11,10 +11,10 @@ use bwdc_core::organization::document::{Document, Heading};
 use bwdc_core::organization::pending::Pending;
 use bwdc_core::organization::record::{Made, RunRecord};
 use bwdc_core::organization::roster::Basis;
-use bwdc_core::organization::undo::{Left, Lost, Named, Protecting, needs_staging, to_read};
+use bwdc_core::organization::undo::{Left, Lost, Named, Protecting, Unclear, needs_staging, to_read};
 use bwdc_core::organization::{Ledger, Question, Settings, Span, Step, Undo, requests};
 use bwdc_core::snapshot::Coverage;
-use bwdc_store::history::{Head, History, KeptRun};
+use bwdc_store::history::{Found as Records, Head, History, KeptRun};
 use bwdc_store::runs::Ending;
 use bwdc_store::{Memory as _, iso};
 use jiff::Timestamp;
@@ -55,6 +55,8 @@ pub struct PlannedUndo {
     pub lost: Named<Lost>,
     /// Number of changes that are undone already.
     pub back: usize,
+    /// Changes of which nobody knows whether the run made them; `None` if its end is known.
+    pub unclear: Option<Unclear>,
     /// Time until which those who come back are protected, as RFC 3339 in UTC. `None`: nobody is.
     pub protected_until: Option<String>,
 }
@@ -119,6 +121,24 @@ fn kept(job: &SyncJob, run: &str) -> Result<KeptRun> {
     }
 }
 
+/// Records of the runs that came after this one, to the same organization.
+fn later(job: &SyncJob, head: &Head) -> Result<Vec<RunRecord>> {
+    let mut records = Vec::new();
+    let Some(context) = job.contexts().into_iter().next() else { return Ok(records) };
+    let Records { runs, skipped } = History::of(&context.file).later(head)?;
+    for file in skipped {
+        context.warn(&format!("{file} What it did may be undone with this run."));
+    }
+    let is_same = |run: &KeptRun| match (&run.head.target, &head.target) {
+        (Some(one), Some(other)) => (&one.organization, &one.server) == (&other.organization, &other.server),
+        _ => false,
+    };
+    // An undo of this run that failed is finished by this one.
+    let is_undo = |run: &KeptRun| run.head.undoes.as_ref() == Some(&head.run);
+    records.extend(runs.into_iter().filter(|run| is_same(run) && !is_undo(run)).filter_map(|run| run.record));
+    Ok(records)
+}
+
 fn refused(head: &Head, why: &str) -> Error {
     Error::new(format!("The run {} cannot be undone: {why}.", head.run))
 }
@@ -132,6 +152,8 @@ struct Undoing<'a> {
     undo: Undo,
     head: Head,
     record: RunRecord,
+    /// Records of later runs; none if the end of this one is known.
+    later: Vec<RunRecord>,
     protecting: Protecting,
     started: Timestamp,
 }
@@ -161,8 +183,9 @@ async fn decided<'a>(
         Span::NONE => Protecting::Nobody,
         time => Protecting::Until(known.now.plus(time)),
     };
-    let undo = Undo::of(&known.question(), &record, protecting);
-    Ok(Undoing { opened, organization, ledgers, known, undo, head, record, protecting, started })
+    let later = if record.has(Made::Unclear) { later(job, &head)? } else { Vec::new() };
+    let undo = Undo::of(&known.question(), &record, &later, protecting);
+    Ok(Undoing { opened, organization, ledgers, known, undo, head, record, later, protecting, started })
 }
 
 /// A run of another organization, or on another server, says nothing about this one.
@@ -219,7 +242,7 @@ impl Undoing<'_> {
     }
 
     fn planned(&self) -> PlannedUndo {
-        let Undo { left, lost, back, .. } = self.undo.clone();
+        let Undo { left, lost, back, unclear, .. } = self.undo.clone();
         let has_protected = self.undo.protects_anybody();
         PlannedUndo {
             head: self.head.clone(),
@@ -227,6 +250,7 @@ impl Undoing<'_> {
             left,
             lost,
             back,
+            unclear,
             protected_until: match self.protecting {
                 Protecting::Until(until) if has_protected => Some(written(until)),
                 Protecting::Until(_) | Protecting::Nobody => None,
@@ -317,7 +341,7 @@ impl Undoing<'_> {
             // A server that is still busy may not answer: it is asked again.
             let Ok(known) = known.await else { continue };
             let question: Question<'_> = known.question();
-            let undo = Undo::of(&question, &self.record, self.protecting);
+            let undo = Undo::of(&question, &self.record, &self.later, self.protecting);
             if requests(&question, &undo.changes).is_empty() {
                 let ledger = known.ledger.clone();
                 (self.known, self.undo) = (known, undo);

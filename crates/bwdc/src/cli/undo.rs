@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bwdc_config::settings;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::organization::Span;
-use bwdc_core::organization::undo::Named;
+use bwdc_core::organization::undo::{Named, Unclear};
 use bwdc_core::plan::ImportSummary;
 use bwdc_store::report;
 use bwdc_sync::{PlannedUndo, SyncJob, UndoOrder, plan_undo};
@@ -126,7 +126,10 @@ fn afterwards(PlannedUndo { protected_until, .. }: &PlannedUndo, run: &str) -> S
 
 fn decide(judge: Judge, planned: &PlannedUndo) -> Result<()> {
     judge.decide(&Question {
-        question: "Undo the run?",
+        question: match planned.unclear {
+            Some(_) => "Undo the run, of which it is not known how it ended?",
+            None => "Undo the run?",
+        },
         what: "consent",
         refused: "Nothing was undone.",
         nobody_to_ask: "Nothing was undone: there is no terminal to ask at.",
@@ -136,11 +139,12 @@ fn decide(judge: Judge, planned: &PlannedUndo) -> Result<()> {
 
 /// A plan, with what is an undo's own under `undo`.
 fn value(planned: &PlannedUndo) -> Result<Value> {
-    let PlannedUndo { head, document, left, lost, back, protected_until } = planned;
+    let PlannedUndo { head, document, left, lost, back, unclear, protected_until } = planned;
     let mut value = ui::as_json("the undo", document)?;
     value["undo"] = json!({
         "run": head.run,
         "back": back,
+        "unclear": unclear.map(|Unclear { count, back, acknowledged }| json!({ "count": count, "back": back, "acknowledged": acknowledged })),
         "left": listed(left, |why| why.text()),
         "lost": listed(lost, |what| what.text()),
         "protectedUntil": protected_until,

@@ -1,7 +1,10 @@
 //! An undo, laid out: what it would change as in a plan, what stays as it is, and what cannot come back.
 
+use bwdc_core::organization::roster::Basis;
+use bwdc_core::organization::undo::Unclear;
 use bwdc_sync::PlannedUndo;
 
+use super::words::counted;
 use super::{Overview, Section, Tone, words};
 
 impl From<&PlannedUndo> for Overview {
@@ -29,11 +32,13 @@ fn title(PlannedUndo { head, document, .. }: &PlannedUndo) -> String {
 fn facts(undo: &PlannedUndo) -> Vec<String> {
     let PlannedUndo { head, document, back, protected_until, .. } = undo;
     let time = words::time(&head.at.to_string());
-    let mut facts = vec![format!(
+    let mut facts: Vec<String> =
+        undo.unclear.iter().map(|unclear| uncertain(unclear, document.basis)).collect();
+    facts.push(format!(
         "{} The run of {time} was `bwdc {}`.",
         words::basis(document.basis),
         head.command.word()
-    )];
+    ));
     match back {
         0 => {}
         1 => facts.push("One change of the run is undone already.".to_owned()),
@@ -46,6 +51,27 @@ fn facts(undo: &PlannedUndo) -> Vec<String> {
         facts.push("Nothing to do.".to_owned());
     }
     facts
+}
+
+/// What is not known of a run, and what is.
+fn uncertain(Unclear { count, back, acknowledged }: &Unclear, basis: Basis) -> String {
+    let changes = counted(*count, "change", "changes");
+    let may_be = match acknowledged {
+        0 => format!(
+            "It is not known how this run ended. Perhaps it did nothing: nothing confirms any of its {changes}."
+        ),
+        _ => format!(
+            "It is not known how this run ended: nothing confirms {changes}, {acknowledged} others were made."
+        ),
+    };
+    let known = match basis {
+        Basis::Live => format!(
+            "In the organization, {back} of the unconfirmed ones are as before the run: not made, or undone already. What a later run made is \
+             not undone."
+        ),
+        Basis::Ledger => "The server cannot be read: what may have been sent is taken for done. What a later run made is not undone.".to_owned(),
+    };
+    format!("{may_be} {known}")
 }
 
 fn section<'a>(

@@ -489,3 +489,49 @@ fn a_run_that_is_still_going_is_not_undone() {
     instance.run(&["undo", &run, "--yes"]).ok();
     assert!(organization.member("a@x.org").is_some());
 }
+
+/// A run whose only request was lost, and whose end it did not hear.
+fn lost(organization: &Organization, instance: &Instance) -> String {
+    let users = format!("{USERS}5,e@x.org,\n");
+    directory(instance, &users, "g1,All,1;2;3;5\ng2,Few,1;2\n");
+    organization.sandbox.inject(Injection { at: 1, counted: Counted::Changes, fault: Fault::Lost });
+    assert_eq!(instance.run(&["sync"]).code, 1);
+    organization.sandbox.clear_faults();
+    last_run(instance)
+}
+
+#[test]
+fn what_is_not_known_of_a_run_is_said_first_and_what_a_later_run_did_stays() {
+    for flavour in BOTH {
+        let (organization, instance) = company(flavour);
+        let before = state(&organization);
+        let run = lost(&organization, &instance);
+        let shown = instance.run(&["undo", &run, "--dry-run"]).ok();
+        let first = shown.out.lines().find(|line| line.contains("It is not known how this run ended"));
+        let said = shown.out.find("It is not known how this run ended").unwrap();
+        assert!(first.unwrap().contains("Perhaps it did nothing"), "{}", shown.out);
+        assert!(shown.out.find("bwdc sync").is_some_and(|at| said < at), "{}", shown.out);
+        let plan = dry(&instance, &run);
+        let (unclear, members) = (&plan["undo"]["unclear"], plan["members"].as_array().unwrap());
+        if flavour == Flavour::Official {
+            assert!(shown.out.contains("2 of the unconfirmed ones are as before the run"), "{}", shown.out);
+            assert_eq!((unclear["back"].as_u64(), members.len()), (Some(2), 0), "{plan}");
+        } else {
+            assert!(shown.out.contains("The server cannot be read"), "{}", shown.out);
+        }
+        assert_eq!((&unclear["count"], &unclear["acknowledged"]), (&2.into(), &0.into()), "{plan}");
+        instance.run(&["sync"]).ok();
+        let done = state(&organization);
+        assert_ne!(done, before);
+        let later = last_run(&instance);
+        assert_ne!(later, run);
+        let undone = instance.run(&["undo", &run, "--yes"]).ok();
+        for words in ["done by a later run", "e@x.org", "there is nothing left to do"] {
+            assert!(undone.out.contains(words), "{flavour:?}, {words}: {}", undone.out);
+        }
+        assert_eq!(state(&organization), done, "{flavour:?}");
+        instance.run(&["undo", &later, "--yes"]).ok();
+        let e = organization.member("e@x.org");
+        assert!(e.is_none_or(|member| member.status == Status::Revoked), "{flavour:?}");
+    }
+}

@@ -238,8 +238,13 @@ impl RunRecord {
 
     /// Whether there is a change of which this is true.
     pub fn has(&self, made: Made) -> bool {
+        self.number(made) > 0
+    }
+
+    /// Number of members and groups of which this is true.
+    pub fn number(&self, made: Made) -> usize {
         let members = self.members.iter().map(|entry| entry.made);
-        members.chain(self.groups.iter().map(|entry| entry.made)).any(|other| other == made)
+        members.chain(self.groups.iter().map(|entry| entry.made)).filter(|other| *other == made).count()
     }
 
     /// The record in numbers.
@@ -341,7 +346,8 @@ impl Recording<'_> {
             member_id: member
                 .filter(|_| self.changes.basis == Basis::Live)
                 .map(|member| member.id.to_string()),
-            before: member.map(|member| self.before(member)),
+            // Whoever is invited as a member may have come in an unfinished run, and nobody can look: this one brings the person.
+            before: member.filter(|_| !is_invitation(change.action)).map(|member| self.before(member)),
             after: after(
                 if self.restored.contains(&change.slot) { Action::Restore } else { change.action },
                 slot,
@@ -417,6 +423,10 @@ impl Recording<'_> {
         all.sort();
         all
     }
+}
+
+pub(super) fn is_invitation(action: Action) -> bool {
+    matches!(action, Action::Invite | Action::Stage)
 }
 
 fn made(hold: Hold) -> Made {

@@ -44,7 +44,7 @@ impl Computed {
 }
 
 impl World {
-    fn to_undo(&self, record: &RunRecord) -> Computed {
+    fn to_undo(&self, record: &RunRecord, later: &[RunRecord]) -> Computed {
         let live = (self.server.kind == Kind::Official).then_some(&self.server);
         let ledger = self.ledger.clone().settled(live, self.now);
         let settings = self.settings.clone().for_undo();
@@ -67,14 +67,19 @@ impl World {
             settings: &settings,
             now: self.now,
         };
-        let undo = Undo::of(&question, record, Protecting::Until(self.now.plus(Span::days(7))));
+        let undo = Undo::of(&question, record, later, Protecting::Until(self.now.plus(Span::days(7))));
         let steps = requests(&question, &undo.changes);
         Computed { ledger, roster, settings, undo, steps }
     }
 
-    /// Undoes a run. What was computed, and whether it came to its end.
+    /// Undoes the last run. What was computed, and whether it came to its end.
     fn undo(&mut self, record: &RunRecord, fault: Fault) -> (Computed, bool) {
-        let computed = self.to_undo(record);
+        self.undo_before(record, &[], fault)
+    }
+
+    /// Undoes a run that others followed.
+    fn undo_before(&mut self, record: &RunRecord, later: &[RunRecord], fault: Fault) -> (Computed, bool) {
+        let computed = self.to_undo(record, later);
         self.ledger = stored(&computed.ledger);
         if !computed.steps.is_empty() {
             self.ledger = stored(&self.ledger.clone().begun(&computed.steps, self.now));
@@ -200,7 +205,7 @@ fn undone_and_done_again(kind: Kind, ops: &[Op]) -> Result<(), TestCaseError> {
 
 /// Undone a second time, nothing changes.
 fn again(world: &World, record: &RunRecord) -> Result<(), TestCaseError> {
-    let Computed { undo, steps, .. } = world.to_undo(record);
+    let Computed { undo, steps, .. } = world.to_undo(record, &[]);
     if steps.is_empty() && undo.changes.is_empty() {
         return Ok(());
     }
@@ -282,6 +287,31 @@ fn undone_late(kind: Kind, ops: &[Op], later: &[Op]) -> Result<(), TestCaseError
     again(&world, &record)
 }
 
+/// A run of which nothing was done is followed by one that does it: an undo of the first takes nothing from the second.
+fn undone_before_a_later_one(kind: Kind, ops: &[Op]) -> Result<(), TestCaseError> {
+    let Some((mut world, LastRun { record, .. })) = lived(kind, ops, Fault::Lost(0)) else { return Ok(()) };
+    world.sync(Fault::None);
+    world.pass(Span(60));
+    let later = last_record(&world);
+    let before = shape(&world.server);
+    if later == record {
+        return Ok(());
+    }
+    let (Computed { undo, .. }, _) = world.undo_before(&record, std::slice::from_ref(&later), Fault::None);
+    let mut differences = unnamed(&before, &shape(&world.server), &BTreeSet::new());
+    if kind == Kind::Vaultwarden {
+        // Who left, and groups, are only sent again, and not listed.
+        let invited = later.members.iter().filter(|entry| entry.before.is_none());
+        let invited: Vec<&str> =
+            invited.filter_map(|entry| Some(entry.after.as_ref()?.email.as_str())).collect();
+        differences.retain(|text| invited.iter().any(|email| text.starts_with(email)));
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(fail(&world, &format!("{differences:#?}\n{record:#?}\n{later:#?}\n{:#?}", undo.changes)))
+}
+
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![(0..5_usize).prop_map(Fault::Lost), (0..5_usize).prop_map(Fault::Unheard)]
 }
@@ -317,6 +347,12 @@ proptest! {
     fn an_undo_is_undone(ops in ops()) {
         undone_and_done_again(Kind::Official, &ops)?;
         undone_and_done_again(Kind::Vaultwarden, &without_swaps_of_others(ops))?;
+    }
+
+    #[test]
+    fn what_a_later_run_did_is_not_undone_with_one_that_was_cut_off(ops in ops()) {
+        undone_before_a_later_one(Kind::Official, &ops)?;
+        undone_before_a_later_one(Kind::Vaultwarden, &without_swaps_of_others(ops))?;
     }
 
     #[test]
@@ -411,6 +447,41 @@ fn owners_and_administrators_who_came_with_the_run_stay() {
     assert_eq!(subjects(&undo.left, &Left::Owner), ["a1@x.org"]);
     assert_eq!(subjects(&undo.left, &Left::OtherRole), ["a2@x.org"]);
     assert_eq!(shape(&world.server), before);
+}
+
+/// A run that did one of two things, nobody heard of it, and a later one did the other.
+#[test]
+fn of_a_run_that_was_cut_off_only_what_no_later_run_did_is_undone() {
+    let mut world = played(Kind::Official, no_limits(), &[Hire(1), MakeGroup(0), Join(0, 1)]);
+    world.sync(Fault::Unheard(0));
+    let record = last_record(&world);
+    assert!(shape(&world.server).members.contains_key("a1@x.org"), "{record:#?}");
+    world.pass(Span(60));
+    let Computed { undo, .. } = world.to_undo(&record, &[]);
+    let unclear = undo.unclear.unwrap();
+    assert_eq!((unclear.count, unclear.back, unclear.acknowledged), (2, 0, 0));
+    world.play(&Hire(2));
+    world.sync(Fault::None);
+    let later = last_record(&world);
+    world.pass(Span(60));
+    world.undo_before(&record, std::slice::from_ref(&later), Fault::None);
+    let after = shape(&world.server);
+    assert!(!after.members.contains_key("a1@x.org") && after.members.contains_key("a2@x.org"), "{after:?}");
+    // Of a second one that did nothing, everything is as before.
+    world.play(&Hire(3));
+    world.sync(Fault::Lost(0));
+    let record = last_record(&world);
+    let undo = world.to_undo(&record, &[]).undo;
+    assert!(undo.changes.is_empty(), "{:#?}", undo.changes);
+    let unclear = undo.unclear.unwrap();
+    assert_eq!(
+        (unclear.count, unclear.back, unclear.acknowledged),
+        (record.members.len() + record.groups.len(), unclear.count, 0)
+    );
+    world.sync(Fault::None);
+    let later = last_record(&world);
+    let undo = world.to_undo(&record, &[later]).undo;
+    assert!(subjects(&undo.left, &Left::LaterRun).contains(&"a3@x.org".to_owned()), "{:?}", undo.left);
 }
 
 /// A newcomer whose account has another address since, and one who was given another id by hand, are not undone already.

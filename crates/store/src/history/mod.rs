@@ -314,6 +314,17 @@ impl History {
         }
     }
 
+    /// Whole records of the runs that began after this one.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn later(&self, than: &Head) -> Result<Found<KeptRun>> {
+        let filter = Filter { since: Some(than.at), ..Filter::default() };
+        self.each(&filter, file::whole, |head, run: KeptRun| {
+            (head.at > than.at).then_some(KeptRun { head, ..run })
+        })
+    }
+
     /// The end of a run, if it was kept.
     pub(crate) fn end_of(instance: &Path, id: &str) -> Option<Run> {
         let history = Self::in_folder(instance);
@@ -431,6 +442,12 @@ trait AsHead {
 impl AsHead for Head {
     fn head(&self) -> &Head {
         self
+    }
+}
+
+impl AsHead for KeptRun {
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

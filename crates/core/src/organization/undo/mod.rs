@@ -5,6 +5,7 @@
 //! makes, so limits, plan, requests, journal and ledger are those of a sync.
 
 mod groups;
+mod later;
 mod notes;
 mod people;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use foldhash::HashSet as FastSet;
 
 use self::groups::Groups;
+pub use self::later::Unclear;
 pub use self::notes::{Left, Lost, Named, Subjects};
 use self::people::People;
 use super::changes::{Basing, Changes, Question, SeatsNeeded, SlotId, Stopped, held};
@@ -37,6 +39,8 @@ pub struct Undo {
     pub lost: Named<Lost>,
     /// Number of changes of the run that are undone already.
     pub back: usize,
+    /// Changes of which nobody knows whether the run made them; `None` if its end is known.
+    pub unclear: Option<Unclear>,
 }
 
 /// Protection of those who come back.
@@ -49,9 +53,31 @@ pub enum Protecting {
 }
 
 impl Undo {
-    /// What undoes a run. The question needs no directory; its settings are [`Settings::for_undo`], and the memberships of
-    /// [`to_read`] are in its roster.
-    pub fn of(question: &Question<'_>, record: &RunRecord, protecting: Protecting) -> Self {
+    /// What undoes a run, after which there were the later ones. The question needs no directory; its settings are
+    /// [`Settings::for_undo`], and the memberships of [`to_read`] are in its roster.
+    pub fn of(
+        question: &Question<'_>,
+        record: &RunRecord,
+        later: &[RunRecord],
+        protecting: Protecting,
+    ) -> Self {
+        if !record.has(Made::Unclear) {
+            return Self::computed(question, record, protecting);
+        }
+        let (rest, subjects) = record.clone().without(later);
+        let mut undo = Self::computed(question, &rest, protecting);
+        undo.unclear = Some(Unclear {
+            count: record.number(Made::Unclear),
+            back: Self::computed(question, &rest.unclear(), protecting).back,
+            acknowledged: record.number(Made::Yes),
+        });
+        if !subjects.is_empty() {
+            undo.left.insert(Left::LaterRun, subjects);
+        }
+        undo
+    }
+
+    fn computed(question: &Question<'_>, record: &RunRecord, protecting: Protecting) -> Self {
         let mut people = People::of(question, record);
         let groups = Groups::of(question, record, &mut people);
         let protections = protections(&people, &groups, protecting);
@@ -79,7 +105,8 @@ impl Undo {
             unchanged_groups: Vec::new(),
             listed: BTreeSet::new(),
         };
-        Self { changes: held(changes, question), left: notes.left, lost: notes.lost, back: notes.back }
+        let changes = held(changes, question);
+        Self { changes, left: notes.left, lost: notes.lost, back: notes.back, unclear: None }
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Left {
     GroupOtherId,
     /// A group that the run made has members who came otherwise.
     GroupInUse,
+    /// A later run did the same, or may have: it is not known whether this one did.
+    LaterRun,
 }
 
 impl Left {
@@ -58,6 +60,7 @@ impl Left {
                 "the group has another external id by now, or another group has its former one"
             }
             Self::GroupInUse => "the group was renamed or has other members by now, and stays",
+            Self::LaterRun => "done by a later run, or perhaps by it: undo that run",
         }
     }
 }

@@ -59,7 +59,7 @@ impl MemberState {
         (self.email.clone(), self.external_id.clone())
     }
 
-    fn is_revoked(&self) -> bool {
+    pub(super) fn is_revoked(&self) -> bool {
         self.status == StatusWord::Revoked
     }
 
