@@ -199,16 +199,25 @@ pub(crate) fn exceeded(pending: &Pending, stopped: Stopped, tense: Tense) -> Err
     Error::new(format!("{}\n{rest}", tripped.join("\n"))).exit(Exit::Blocked)
 }
 
+/// Name of a limit's setting.
+pub(crate) fn setting(limit: LimitName) -> &'static str {
+    match limit {
+        LimitName::Removals => sync::LIMIT_REMOVALS.name,
+        LimitName::Leaves => sync::LIMIT_LEAVES.name,
+        LimitName::Repairs => sync::LIMIT_REPAIRS.name,
+        LimitName::Invites => sync::LIMIT_INVITES.name,
+    }
+}
+
 fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String {
     let allowed = allowed.unwrap_or_default();
-    let (setting, [one, several], none_left) = match limit {
+    let setting = setting(*limit);
+    let ([one, several], none_left) = match limit {
         LimitName::Removals => (
-            sync::LIMIT_REMOVALS.name,
             ["person would leave the organization", "people would leave the organization"],
             "nobody would be left in the organization, or in a directory of the merge",
         ),
         LimitName::Leaves => (
-            sync::LIMIT_LEAVES.name,
             [
                 "membership in a group would be lost by somebody who stays",
                 "memberships in groups would be lost by people who stay",
@@ -216,13 +225,10 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
             "none would be left",
         ),
         LimitName::Repairs => (
-            sync::LIMIT_REPAIRS.name,
             ["change made by somebody else would be undone", "changes made by somebody else would be undone"],
             "",
         ),
-        LimitName::Invites => {
-            (sync::LIMIT_INVITES.name, ["person would be invited", "people would be invited"], "")
-        }
+        LimitName::Invites => (["person would be invited", "people would be invited"], ""),
     };
     let people = held.people.iter().map(|person| shown(&person.person.email));
     let groups = held.groups.iter().map(|group| format!("the group {}", shown(&group.name)));

@@ -9,7 +9,6 @@ use bwdc_core::organization::document::Document;
 use bwdc_store::history::RunCommand;
 use bwdc_store::runs::Run;
 use bwdc_store::{Data, Memory as _, report, runs};
-use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::history::RunHistory;
@@ -60,8 +59,8 @@ impl SyncJob {
             tokio::select! {
                 // Whoever asks it to end is heard from the first step on.
                 biased;
-                error = cut_off => Err(self.ended_early(error, history.at)),
-                error = self.timeout() => Err(error),
+                error = cut_off => Err(self.ended_early(error, history)),
+                error = self.timeout(history.command) => Err(error),
                 result = Box::pin(whole) => result,
             }
         };
@@ -96,24 +95,36 @@ impl SyncJob {
     }
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.
-    fn ended_early(&self, error: Error, at: Timestamp) -> Error {
+    fn ended_early(&self, error: Error, history: &RunHistory<'_>) -> Error {
         let begun = |context: &&Context| {
             let remembered = context.file.recall().ok();
-            remembered.and_then(|remembered| remembered.import_begun).is_some_and(|begun| begun >= at)
+            remembered.and_then(|remembered| remembered.import_begun).is_some_and(|begun| begun >= history.at)
         };
-        if self.contexts().iter().any(begun) {
-            return error.also("The import had begun, and the server may still be working on it.");
-        }
-        error.also("The import had not begun.")
+        let what = match history.command {
+            RunCommand::Sync | RunCommand::Apply => "The import",
+            RunCommand::Undo => "The undo",
+        };
+        error.also(&match self.contexts().iter().any(begun) {
+            true => format!("{what} had begun, and the server may still be working on it."),
+            false => format!("{what} had not begun."),
+        })
     }
 
     /// Comes when it has taken as long as it may, by the settings of the one that speaks for all.
-    async fn timeout(&self) -> Error {
+    async fn timeout(&self, command: RunCommand) -> Error {
         let longest = self.longest();
         tokio::time::sleep(longest).await;
-        Error::new(format!("The sync took longer than {} s (sync.timeout) and was aborted.", longest.as_secs())).hint(
-            "`bwdc log` shows how far it got: a server may hang. If the directory really is that large, raise sync.timeout.",
-        )
+        let seconds = longest.as_secs();
+        let (what, hint) = match command {
+            RunCommand::Sync => ("sync", "If the directory really is that large, raise sync.timeout."),
+            RunCommand::Apply => ("apply", "If the directory really is that large, raise sync.timeout."),
+            RunCommand::Undo => (
+                "undo",
+                "Run it again: what is undone already is not done twice. If that is not enough, raise sync.timeout.",
+            ),
+        };
+        Error::new(format!("The {what} took longer than {seconds} s (sync.timeout) and was aborted."))
+            .hint(format!("`bwdc log` shows how far it got: a server may hang. {hint}"))
     }
 
     fn longest(&self) -> Duration {
@@ -142,7 +153,7 @@ impl SyncJob {
         let work = async {
             tokio::select! {
                 result = Box::pin(work) => result,
-                error = self.timeout() => Err(error),
+                error = self.timeout(RunCommand::Sync) => Err(error),
             }
         };
         logged(self.name(), report::new_run(), "test", Box::pin(work)).await

@@ -8,7 +8,8 @@ use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_core::organization::changes::Stopped;
 use bwdc_core::organization::directory::DirectoryNow;
 use bwdc_core::organization::document::{Document, Heading};
-use bwdc_core::organization::pending::Pending;
+use bwdc_core::organization::limits::LimitName;
+use bwdc_core::organization::pending::{HeldByLimit, Pending};
 use bwdc_core::organization::record::{Made, RunRecord};
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::undo::{Left, Lost, Named, Protecting, Unclear, needs_staging, to_read};
@@ -27,7 +28,7 @@ use crate::ledger::LedgerFiles;
 use crate::lines;
 use crate::open::{Opened, files};
 use crate::organization::{FailedCall, Found, OpenOrganization};
-use crate::outcome::{SyncOutcome, Tense, exceeded, named};
+use crate::outcome::{SyncOutcome, Tense, exceeded, named, setting};
 use crate::plan::{Ready, permitted, ready, settings};
 use crate::under_way::{self, ImportEnd};
 
@@ -57,6 +58,8 @@ pub struct PlannedUndo {
     pub back: usize,
     /// Changes of which nobody knows whether the run made them; `None` if its end is known.
     pub unclear: Option<Unclear>,
+    /// What the limits would hold back, by name, and the way out.
+    pub held: Option<Error>,
     /// Time until which those who come back are protected, as RFC 3339 in UTC. `None`: nobody is.
     pub protected_until: Option<String>,
 }
@@ -251,6 +254,7 @@ impl Undoing<'_> {
             lost,
             back,
             unclear,
+            held: self.held(Tense::Rehearsed),
             protected_until: match self.protecting {
                 Protecting::Until(until) if has_protected => Some(written(until)),
                 Protecting::Until(_) | Protecting::Nobody => None,
@@ -262,7 +266,7 @@ impl Undoing<'_> {
     async fn carry_out(mut self, history: &RunHistory<'_>) -> Result<SyncOutcome> {
         let steps: Arc<[Step]> = requests(&self.known.question(), &self.undo.changes).into();
         history.is_about(&self.organization, RunRecord::of(&self.known.question(), &self.undo.changes));
-        let held = self.held();
+        let held = self.held(Tense::Done);
         if let (Some(held), Stopped::Yes) = (&held, self.undo.changes.stopped) {
             return Err(held.clone());
         }
@@ -300,17 +304,13 @@ impl Undoing<'_> {
     }
 
     /// What the limits hold back, and the way out.
-    fn held(&self) -> Option<Error> {
+    fn held(&self, tense: Tense) -> Option<Error> {
         let Undo { changes, .. } = &self.undo;
         if !changes.is_held() {
             return None;
         }
         let pending = Pending::of(&self.known.question(), changes, written);
-        Some(exceeded(&pending, changes.stopped, Tense::Done).hint(format!(
-            "If this is right, raise the limit (bwdc config SETTING VALUE), or let the people leave by --allow-removals NUMBER, and undo the \
-             rest: bwdc undo {}",
-            self.head.run
-        )))
+        Some(exceeded(&pending, changes.stopped, tense).hint(way_out(&pending, &self.head.run)))
     }
 
     /// What became of a request that failed, and what was done before it, by name. The ledger, if all turns out to be done.
@@ -351,6 +351,21 @@ impl Undoing<'_> {
         under_way::failed(&files(&self.opened), ImportEnd::Surely)?;
         Ok(None)
     }
+}
+
+/// How to let through what the limits hold back of an undo. An approval is for syncs.
+fn way_out(pending: &Pending, run: &str) -> String {
+    let of = |held: &HeldByLimit| match held.limit {
+        LimitName::Removals => {
+            let number = held.held.people.len();
+            format!("let the people leave: bwdc undo {run} --allow-removals {number}")
+        }
+        limit => {
+            format!("raise {0} or switch it off (bwdc config {0} off), then: bwdc undo {run}", setting(limit))
+        }
+    };
+    let ways: Vec<String> = pending.held.iter().map(of).collect();
+    format!("If this is right, {}. `bwdc approve` is for syncs only.", ways.join(". And "))
 }
 
 /// What an undo that failed has done and what not, by name.

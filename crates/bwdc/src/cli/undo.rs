@@ -139,12 +139,13 @@ fn decide(judge: Judge, planned: &PlannedUndo) -> Result<()> {
 
 /// A plan, with what is an undo's own under `undo`.
 fn value(planned: &PlannedUndo) -> Result<Value> {
-    let PlannedUndo { head, document, left, lost, back, unclear, protected_until } = planned;
+    let PlannedUndo { head, document, left, lost, back, unclear, held, protected_until } = planned;
     let mut value = ui::as_json("the undo", document)?;
     value["undo"] = json!({
         "run": head.run,
         "back": back,
         "unclear": unclear.map(|Unclear { count, back, acknowledged }| json!({ "count": count, "back": back, "acknowledged": acknowledged })),
+        "held": held.as_ref().map(|held| json!({ "text": held.message, "wayOut": held.next_step })),
         "left": listed(left, |why| why.text()),
         "lost": listed(lost, |what| what.text()),
         "protectedUntil": protected_until,

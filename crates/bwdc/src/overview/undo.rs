@@ -1,5 +1,6 @@
 //! An undo, laid out: what it would change as in a plan, what stays as it is, and what cannot come back.
 
+use bwdc_core::error::Error;
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::undo::Unclear;
 use bwdc_sync::PlannedUndo;
@@ -11,9 +12,9 @@ impl From<&PlannedUndo> for Overview {
     fn from(undo: &PlannedUndo) -> Self {
         let plan = Self::from(&undo.document);
         let mut overview = Self { title: title(undo), facts: facts(undo), ..plan };
-        for section in &mut overview.sections {
-            // An approval is for a sync.
-            section.lead = None;
+        // What a plan says there is about an approval, which is for a sync.
+        for section in overview.sections.iter_mut().filter(|section| section.lead.is_some()) {
+            section.lead = undo.held.as_ref().map(held);
         }
         let left = undo.left.iter().flat_map(|(why, subjects)| subjects.iter().map(|one| (one, why.text())));
         overview.add(section("Left as it is", &["Who or what", "Reason"], left));
@@ -51,6 +52,13 @@ fn facts(undo: &PlannedUndo) -> Vec<String> {
         facts.push("Nothing to do.".to_owned());
     }
     facts
+}
+
+/// What would become of the rest, and the way out.
+fn held(error: &Error) -> String {
+    let rest = error.message.lines().last().unwrap_or_default();
+    let hint = error.next_step.as_deref().unwrap_or_default();
+    format!("Changes that count towards them are held back. {rest} {hint}")
 }
 
 /// What is not known of a run, and what is.

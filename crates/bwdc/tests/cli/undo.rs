@@ -312,9 +312,23 @@ fn an_undo_keeps_within_the_limits() {
     instance.run(&["sync"]).ok();
     let run = last_run(&instance);
     set(&instance, "sync.limitRemovals", "1");
+    let shown = instance.run(&["undo", &run, "--dry-run"]).ok().out;
+    let way_out = format!("bwdc undo {run} --allow-removals 2");
+    for words in ["Everything else would be done.", way_out.as_str(), "`bwdc approve` is for syncs only"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("was done"), "{shown}");
+    assert!(dry(&instance, &run)["undo"]["held"]["wayOut"].as_str().unwrap().contains(&way_out));
     let held = instance.run(&["undo", &run, "--yes"]).fails(
         5,
-        &["e@x.org", "f@x.org", "sync.limitRemovals", "Everything else was done", "--allow-removals"],
+        &[
+            "e@x.org",
+            "f@x.org",
+            "sync.limitRemovals",
+            "Everything else was done",
+            &way_out,
+            "`bwdc approve` is for syncs only",
+        ],
     );
     assert!(held.out.contains("Limits exceeded"), "{}", held.out);
     let partly = state(&organization);
@@ -327,6 +341,8 @@ fn an_undo_keeps_within_the_limits() {
     instance.run(&["sync"]).ok();
     let (run, there) = (last_run(&instance), state(&organization));
     set(&instance, "sync.limitRemovals", "1");
+    let shown = instance.run(&["undo", &run, "--dry-run"]).ok().out;
+    assert!(shown.contains("Nothing would be sent."), "{shown}");
     instance.run(&["undo", &run, "--yes"]).fails(5, &["Nothing was sent"]);
     assert_eq!(state(&organization), there);
 }
@@ -534,4 +550,18 @@ fn what_is_not_known_of_a_run_is_said_first_and_what_a_later_run_did_stays() {
         let e = organization.member("e@x.org");
         assert!(e.is_none_or(|member| member.status == Status::Revoked), "{flavour:?}");
     }
+}
+
+#[test]
+fn an_undo_that_takes_too_long_says_so_of_itself() {
+    let (organization, instance) = company(Flavour::Official);
+    directory(&instance, "2,b@x.org,\n3,c@x.org,\n4,d@x.org,\n", GROUPS);
+    instance.run(&["sync"]).ok();
+    let run = last_run(&instance);
+    set(&instance, "sync.timeout", "1s");
+    let fault = Fault::AnsweredLater(8000);
+    organization.sandbox.inject(Injection { at: 1, counted: Counted::Changes, fault });
+    let ran = instance.run(&["undo", &run, "--yes"]);
+    let ran = ran.fails(1, &["The undo took longer than 1 s (sync.timeout)", "is not done twice"]);
+    assert!(!ran.err.contains("sync took"), "{}", ran.err);
 }
