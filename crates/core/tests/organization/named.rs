@@ -1,7 +1,9 @@
 //! Sequences that the random worlds have found, each by its name.
 
 use bwdc_core::organization::roster::Kind;
-use bwdc_core::organization::settings::{Absent, OnLimit, Relink};
+use bwdc_core::organization::settings::{Absent, OnLimit, Relink, VanishedGroups};
+
+use bwdc_core::rules::DisabledUsers;
 
 use crate::limited;
 use crate::ops::Op::{self, *};
@@ -157,4 +159,33 @@ fn invited_by_hand_while_the_filter_left_the_person_out() {
 #[test]
 fn somebody_left_out_has_the_former_id_of_a_leaver() {
     both(&[Hire(0), Hire(2), Sync(None), Swap(2, 0), Exclude(0), Sync(None), Delete(2)]);
+}
+
+#[test]
+fn somebody_whose_id_is_used_comes_back_and_is_made_an_owner() {
+    both(&[Hire(2), Sync(None), Vanish(2), UsedId(0, 2), Hire(2), Own(2)]);
+}
+
+#[test]
+fn an_owner_changes_id_and_address_while_disabled() {
+    let ops =
+        [Hire(5), Sync(None), Disabled(DisabledUsers::Remove), NewId(5), Own(5), Disable(5), Sync(None)];
+    both(&[ops.as_slice(), &[NewAddress(5), Disabled(DisabledUsers::Keep)]].concat());
+}
+
+#[test]
+fn a_vanished_group_is_emptied_of_somebody_whose_lost_leaving_is_repeated() {
+    let empty = Vanished(VanishedGroups::Empty);
+    for gone in [DropGroup(2), NewGroupId(2)] {
+        both(&[
+            MakeGroup(2),
+            Hire(0),
+            Join(2, 0),
+            Sync(None),
+            gone,
+            NewAddress(0),
+            Sync(Lost(0)),
+            empty.clone(),
+        ]);
+    }
 }

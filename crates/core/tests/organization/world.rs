@@ -346,7 +346,13 @@ impl World {
         });
     }
 
+    /// Not somebody whose id another account has by now: an owner stays, and the id with him, so that the other is not imported.
     pub(crate) fn make_owner(&mut self, soul: Soul) {
+        let id = self.member(soul).and_then(|member| member.external_id.clone());
+        let others = self.accounts.iter().filter(|(other, _)| **other != soul);
+        if others.into_iter().any(|(_, account)| id.as_ref().is_some_and(|id| id.as_str() == account.id)) {
+            return;
+        }
         self.confirm(soul);
         self.by_soul_mut(soul, |member| member.role = Role::Owner);
     }

@@ -52,6 +52,7 @@ impl Ledger {
     /// Applies the effects of one request. Ids change at once: two people may have swapped theirs.
     pub(super) fn apply(&mut self, effects: &[Effect], now: Moment) {
         self.rename(effects, now);
+        self.rename_in_groups(effects);
         self.forget_counts(effects, now);
         effects.iter().for_each(|effect| self.apply_one(effect, now));
         self.forget_former(effects);
@@ -137,7 +138,8 @@ impl Ledger {
         let removed: HashSet<&ExternalId> = effects
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Out { id, member: Afterwards::Removed, .. } | Effect::Released(id) => Some(id),
+                Effect::Out { becomes, member: Afterwards::Removed, .. } => Some(becomes),
+                Effect::Released(id) => Some(id),
                 _ => None,
             })
             .collect();
@@ -203,6 +205,21 @@ impl Ledger {
                 record.ids.get_or_insert(to, Sight { first: now, last: now, created: None });
             }
             self.people.insert(to.clone(), record);
+        }
+    }
+
+    /// Has memberships in groups follow the ids of their members: also of one who leaves and gives the id away, to another human.
+    fn rename_in_groups(&mut self, effects: &[Effect]) {
+        let renamed: HashMap<&ExternalId, &ExternalId> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Renamed { from, to } => Some((from, to)),
+                Effect::Out { id, becomes, .. } if id != becomes => Some((id, becomes)),
+                _ => None,
+            })
+            .collect();
+        if renamed.is_empty() {
+            return;
         }
         for group in
             self.groups.values_mut().filter(|group| group.members.iter().any(|id| renamed.contains_key(id)))
