@@ -142,7 +142,7 @@ pub(crate) async fn carry_out(
         }
     };
     let Decision { known, changes } = &decided.decision;
-    let ledger = ledger.finished(&known.question(), changes);
+    let mut ledger = ledger.finished(&known.question(), changes);
     let organization_id = &decided.organization.account.organization_id;
     done.extend(newly_left_out(&decided.opened, organization_id, &decided.reading.prepared));
     lines::changes(&done);
@@ -159,7 +159,10 @@ pub(crate) async fn carry_out(
         done: if held.is_some() { Done::Partly } else { Done::All },
     };
     let evidence = decided_at_rest(&decided, &ledger);
-    let stored = decided.ledgers.finish(ledger, evidence).and_then(|()| commit(job, &ended));
+    let stored = history.with_room(|| {
+        decided.ledgers.finish(&mut ledger, evidence.as_ref())?;
+        commit(job, &ended)
+    });
     stored.map_err(|error| unrecorded(error, sent))?;
     let Plan { bad_records, notes, .. } = decided.whole;
     let left_out = bad_records.len();
@@ -235,22 +238,25 @@ impl Sending<'_, '_> {
         if steps.is_empty() {
             return Ok(ledger);
         }
-        let mut ledger = ledgers.store(ledger.begun(steps, now))?;
+        let mut ledger = ledger.begun(steps, now);
+        ledgers.store(&mut ledger)?;
         let mut stored = Instant::now();
         history.begins(steps);
-        under_way::begin(&files)?;
+        history.with_room(|| under_way::begin(&files))?;
         for (step, number) in steps.iter().zip(1..) {
             if let Err(failed) = organization.send(&step.call).await {
                 history.failed(&step.call, failed.ended);
-                let ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
-                let ledger = Some(ledgers.store(ledger)?);
-                under_way::failed(&files, failed.ended)?;
-                return Err(Unsent { failed, ledger, acknowledged: number - 1 });
+                let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
+                history.with_room(|| {
+                    ledgers.store(&mut ledger)?;
+                    under_way::failed(&files, failed.ended)
+                })?;
+                return Err(Unsent { failed, ledger: Some(ledger), acknowledged: number - 1 });
             }
             history.acknowledged(number);
             ledger = ledger.after(step, now);
             if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                ledger = ledgers.store(ledger)?;
+                history.with_room(|| ledgers.store(&mut ledger))?;
                 stored = Instant::now();
             }
         }

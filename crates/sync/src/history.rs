@@ -110,6 +110,15 @@ impl<'a> RunHistory<'a> {
         self.in_each_folder(record.as_ref(), |context| self.begun(context).cut_off(), History::begin);
     }
 
+    /// Does something that the next run depends on: once more without the record of this run, which is worth less, should the disk have
+    /// no room for both.
+    pub(crate) fn with_room<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        work().or_else(|_| {
+            self.in_each_folder(None, |context| self.begun(context).cut_off(), History::forget_begun);
+            work()
+        })
+    }
+
     /// Notes that so many requests were acknowledged.
     pub(crate) fn acknowledged(&self, number: usize) {
         self.state().acknowledged = number;

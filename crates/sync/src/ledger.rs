@@ -62,27 +62,29 @@ impl<'a> LedgerFiles<'a> {
 
     /// Stores the ledger that a run leaves in all folders; of one in which nothing but times has changed, the times, with the evidence
     /// that there was nothing to do. On the disk when it returns.
-    pub(crate) fn finish(&mut self, ledger: Ledger, evidence: Option<Evidence>) -> Result<()> {
+    pub(crate) fn finish(&mut self, ledger: &mut Ledger, evidence: Option<&Evidence>) -> Result<()> {
         let print = ledger.print();
         if self.print == Some(print) {
-            return self.keep_times(ledger.times(), evidence);
+            return self.keep_times(ledger.times(), evidence.cloned());
         }
-        self.keep(ledger, print).map(drop)
+        self.keep(ledger, print)
     }
 
     /// Stores the ledger in all folders. On the disk when it returns.
-    pub(crate) fn store(&mut self, ledger: Ledger) -> Result<Ledger> {
+    pub(crate) fn store(&mut self, ledger: &mut Ledger) -> Result<()> {
         let print = ledger.print();
         self.keep(ledger, print)
     }
 
-    fn keep(&mut self, ledger: Ledger, print: u64) -> Result<Ledger> {
+    fn keep(&mut self, ledger: &mut Ledger, print: u64) -> Result<()> {
         self.revision += 1;
-        let kept = KeptLedger { revision: self.revision, ledger };
+        let kept = KeptLedger { revision: self.revision, ledger: std::mem::take(ledger) };
         self.print = None;
-        self.files.iter().try_for_each(|file| file.keep_ledger(&self.organization_id, &kept))?;
+        let stored = self.files.iter().try_for_each(|file| file.keep_ledger(&self.organization_id, &kept));
+        *ledger = kept.ledger;
+        stored?;
         self.print = Some(print);
-        Ok(kept.ledger)
+        Ok(())
     }
 }
 

@@ -69,9 +69,9 @@ pub async fn approve(job: &SyncJob, seen: &Pending) -> Result<Approved> {
             .exit(Exit::Blocked));
     }
     let known = &decided.decision.known;
-    let ledger = known.ledger.clone().approved(&decided.decision.changes, known.now);
+    let mut ledger = known.ledger.clone().approved(&decided.decision.changes, known.now);
     let until = written(known.now.plus(WINDOW));
-    decided.ledgers.store(ledger)?;
+    decided.ledgers.store(&mut ledger)?;
     Ok(Approved { until })
 }
 

@@ -139,8 +139,8 @@ impl SyncJob {
         let end = runs::End { at: history.at, duration: *duration, run, result };
         let ended = |context: &Context| Run::of(&end, context.environment.started_by());
         span(self.name(), run).in_scope(|| {
-            history.ends(ended);
             self.contexts().into_iter().for_each(|context| runs::end(&context.file, ended(context)));
+            history.ends(ended);
         });
     }
 

@@ -284,7 +284,7 @@ impl Undoing<'_> {
             Err(unsent) => self.outcome_of(unsent, history, steps.len()).await?,
         };
         lines::changes(&done);
-        self.keep(ledger)?;
+        self.keep(ledger, history)?;
         match held {
             Some(held) => Err(held),
             None => Ok(SyncOutcome { sent: sent(&steps), notes: Vec::new(), left_out: 0, changes: done }),
@@ -292,10 +292,12 @@ impl Undoing<'_> {
     }
 
     /// Keeps the ledger, and that no import is under way. The next sync reads everything, since it does not know what it sent last.
-    fn keep(&mut self, ledger: Ledger) -> Result<()> {
-        let ledger = ledger.undone(&self.known.question(), &self.undo.changes);
-        let stored = self.ledgers.store(ledger);
-        let stored = stored.and_then(|_| files(&self.opened).iter().try_for_each(|file| file.import_ended()));
+    fn keep(&mut self, ledger: Ledger, history: &RunHistory<'_>) -> Result<()> {
+        let mut ledger = ledger.undone(&self.known.question(), &self.undo.changes);
+        let stored = history.with_room(|| {
+            self.ledgers.store(&mut ledger)?;
+            files(&self.opened).iter().try_for_each(|file| file.import_ended())
+        });
         stored.map_err(|error| {
             error.while_doing(
                 "The undo was done, but that could not be recorded (the next run compares, which is safe)",

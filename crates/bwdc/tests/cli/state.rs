@@ -187,6 +187,52 @@ fn a_full_disk_loses_nothing() {
     assert!(!list.contains(".tmp"), "{list}");
 }
 
+/// Room on the disk for the ledger and the import's own files, but not for the history as well: the import is worth more.
+#[test]
+fn a_disk_that_is_nearly_full_does_without_history() {
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    assert!(is_root || std::env::var_os("CI").is_none(), "CI runs as root");
+    if !is_root {
+        return;
+    }
+    let worked: Vec<bool> = (88..=136).step_by(6).map(sync_with_free_room).collect();
+    // Otherwise the sizes above are not those at which room is scarce.
+    assert!(worked.contains(&true) && worked.contains(&false), "{worked:?}");
+}
+
+/// Syncs 300 newcomers with so many KiB free. Whether that works, with a history as well as without.
+fn sync_with_free_room(free: usize) -> bool {
+    let script = "set -e
+        mount -t tmpfs -o size=1m tmpfs \"$DISK\"
+        cp -r \"$DATA\"/. \"$DISK\"
+        available=$(df -k --output=avail \"$DISK\" | tail -1)
+        head -c $(((available - FREE) * 1024)) /dev/zero > \"$DISK/filler\"
+        BITWARDENCLI_CONNECTOR_APPDATA_DIR=$DISK \"$BWDC\" sync";
+    let sync = |history: &str| -> Ran {
+        let organization = Organization::start(Options::default());
+        let users: String = (0..300).map(|at| format!("{at},user{at}@example.org\n")).collect();
+        let instance = Instance::files(&format!("id,email\n{users}"), "name,members\n", &organization);
+        instance.run(&["login"]).ok();
+        if history == "none" {
+            // No folder can be made where a file is.
+            fs::write(instance.data_folder().join("history"), "").unwrap();
+        }
+        let disk = instance.folder.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        let mut command = instance.command_of("unshare".as_ref(), &["-m", "sh", "-c", script]);
+        command
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("DISK", &disk)
+            .env("DATA", instance.data_folder())
+            .env("FREE", free.to_string())
+            .env("BWDC", env!("CARGO_BIN_EXE_bwdc"));
+        command.output().unwrap().into()
+    };
+    let (with, without) = (sync("kept"), sync("none"));
+    assert_eq!(with.code, without.code, "{free} KiB: {}\n{}", with.err, without.err);
+    with.code == 0
+}
+
 /// Tombstones without an address get the one that was imported.
 #[test]
 fn a_leaver_without_an_address_is_still_removed() {

@@ -23,7 +23,7 @@ use self::file::Unreadable;
 use self::name::{RunFile, Worth};
 pub use self::who::Sought;
 use crate::DataFile;
-use crate::files::{cannot, make_folder, remove_left_behind, write_atomically};
+use crate::files::{cannot, make_folder, remove_if_there, remove_left_behind, write_atomically};
 use crate::lock::RunLock;
 use crate::runs::{Ending, Run, RunCounts, RunStarter, Runs};
 
@@ -263,6 +263,14 @@ impl History {
             std::fs::rename(&begun, &ended).map_err(|error| cannot("Renaming", &begun, &error))?;
         }
         self.keep_within_bounds(&run.head)
+    }
+
+    /// Forgets that a run has begun, so that there is more room on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn forget_begun(&self, run: &KeptRun) -> Result<()> {
+        remove_if_there(&self.path(&run.head, Worth::Unclear))
     }
 
     fn path(&self, head: &Head, worth: Worth) -> PathBuf {
