@@ -28,7 +28,17 @@ pub(crate) struct Style {
     pub(crate) clean_exit: bool,
     pub(crate) quiet: bool,
     pub(crate) no_color: bool,
+    pub(crate) reader: Reader,
     pub(crate) stderr: StderrTarget,
+}
+
+/// Who reads what is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reader {
+    #[default]
+    Person,
+    /// A program that shows it to somebody: reports and errors are JSON lines on stdout, and progress is lines on stderr.
+    Program,
 }
 
 /// Where stderr leads.
@@ -168,7 +178,7 @@ fn text_of(answer: &Answer, style: Style) -> Option<String> {
 /// Prints an error on stderr, or as JSON on stdout where that was asked for. Returns how the program ends.
 pub(crate) fn error(error: &Error, style: Style) -> Exit {
     if !style.quiet {
-        if style.response {
+        if style.response || style.reader == Reader::Program {
             let mut whole = Map::from_iter([("success".to_owned(), false.into())]);
             whole.extend(error_fields(error));
             let _ = out(&render(&whole.into(), style));
@@ -275,10 +285,38 @@ impl Watch for Watcher {
     }
 
     fn reading(&self, progress: &Arc<Progress>) -> Box<dyn Send> {
-        if self.0.quiet || !std::io::stderr().is_terminal() {
+        if self.0.quiet {
+            return Box::new(());
+        }
+        if self.0.reader == Reader::Program {
+            return Box::new(CountingLines::of(Arc::clone(progress), self.0));
+        }
+        if !std::io::stderr().is_terminal() {
             return Box::new(());
         }
         Box::new(CountingLine::of(Arc::clone(progress)))
+    }
+}
+
+/// A line each second while a directory is read, for a program that shows it.
+struct CountingLines(tokio::task::AbortHandle);
+
+impl CountingLines {
+    fn of(progress: Arc<Progress>, style: Style) -> Self {
+        let count = async move {
+            let mut seconds = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                seconds.tick().await;
+                self::progress(&reading(progress.counts()), style);
+            }
+        };
+        Self(tokio::spawn(count).abort_handle())
+    }
+}
+
+impl Drop for CountingLines {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -352,6 +390,11 @@ pub(crate) fn confirm_no(question: &str) -> std::io::Result<bool> {
     Ok(answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")))
 }
 
+/// Whether answers are typed at a terminal.
+pub(crate) fn is_typed() -> bool {
+    std::io::stdin().is_terminal()
+}
+
 fn ask_line(question: &str, echo: Echo) -> std::io::Result<Option<String>> {
     let mut stderr = std::io::stderr();
     write!(stderr, "{question} ")?;
@@ -401,6 +444,9 @@ pub(crate) fn heading(text: &str, style: Style) -> String {
 
 /// How an overview is written on stdout.
 pub(crate) fn form(style: Style) -> Form {
+    if style.reader == Reader::Program {
+        return Form::Lines;
+    }
     if has_colours(&std::io::stdout(), style) { Form::Coloured } else { Form::Plain }
 }
 

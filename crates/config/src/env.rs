@@ -101,6 +101,9 @@ variables! {
     AZURE_FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE";
     /// The time zone of schedules and of the times that are shown, such as `Europe/Berlin`, where it is not to be the machine's.
     TZ = "TZ";
+    /// `true`: reports (`plan`, `pending`, `history`, `explain`, `undo --dry-run`) and errors are printed as JSON lines on stdout, a head, then
+    /// each section and its rows, and the progress of a read as lines on stderr. The page of `bwdc web` sets it for what it starts.
+    FOR_PROGRAM = "BWDC_FOR_PROGRAM";
     /// Anything: no colour.
     NO_COLOR = "NO_COLOR";
     /// Where `~/.config` is, if not there.

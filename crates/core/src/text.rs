@@ -6,6 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+/// A number with the noun for one, or for several.
+pub fn counted(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 /// The beginning of a text that is longer than this many characters, and how long it was.
 pub fn cut(text: String, longest: usize) -> String {
     match text.char_indices().nth(longest) {

@@ -34,7 +34,8 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
 /// The largest plan that is read: several times as large as one of 50,000 people in 2,000 groups.
 const LARGEST: u64 = 256 * 1024 * 1024;
 
-fn read(path: &Path) -> Result<Document> {
+/// Reads a plan that was saved.
+pub(super) fn read(path: &Path) -> Result<Document> {
     let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if size > LARGEST {
         return Err(Error::new(format!(

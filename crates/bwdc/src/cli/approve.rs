@@ -1,16 +1,19 @@
 //! `bwdc approve`
 
-use bwdc_core::error::{Exit, Result};
+use std::path::PathBuf;
+
+use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::organization::Span;
+use bwdc_core::organization::document::{Document, Moved};
 use bwdc_core::organization::pending::Pending;
-use bwdc_sync::SyncJob;
+use bwdc_sync::{Planned, SyncJob};
 use clap::Args;
 use serde_json::json;
 
 use super::consent::{Judge, Question};
 use super::planning::{self, Among, Told, Wanted};
 use super::which::{Which, Wish};
-use super::{Interaction, Invocation, pending};
+use super::{Interaction, Invocation, apply, pending};
 use crate::overview::Overview;
 use crate::ui::{self, Answer, Style};
 
@@ -21,6 +24,9 @@ pub(super) struct Arguments {
     /// Approve without asking. Without a terminal and without this option, nothing is approved and the exit code is 5.
     #[arg(long)]
     yes: bool,
+    /// Approve only if everything that is held back is held back in this plan, saved by `bwdc plan --out`, as well.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
 }
 
 pub(super) async fn run(
@@ -31,14 +37,34 @@ pub(super) async fn run(
     let style = invocation.style;
     let jobs = arguments.which.jobs(invocation, Wish::Sync)?;
     let judge = Judge::of(arguments.yes, interaction, style);
+    let shown = arguments.plan.as_deref().map(apply::read).transpose()?;
     planning::each(jobs, invocation, Wanted::json_or_text(false, style), async |job: &SyncJob, among| {
-        let seen = planning::planned(job, Span::DAY).await?.pending;
+        let Planned { document, pending: seen, .. } = planning::planned(job, Span::DAY).await?;
+        if let Some(shown) = &shown {
+            check_shown(shown, &document)?;
+        }
         if !seen.held.is_empty() {
             show(job, &seen, among, style);
         }
         approve(job, &seen, judge).await
     })
     .await
+}
+
+/// Refuses to approve what somebody has not seen.
+fn check_shown(shown: &Document, now: &Document) -> Result<()> {
+    let more = now.held_beyond(shown);
+    if more.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = more.iter().map(|Moved(name)| name.as_str()).take(10).collect();
+    Err(Error::new(format!(
+        "More is held back than in the plan, {} change(s), such as of {}. Nothing was approved.",
+        more.len(),
+        names.join(", ")
+    ))
+    .hint("Make another plan and look at it: bwdc plan --out FILE.")
+    .exit(Exit::Blocked))
 }
 
 /// Shows what is held back before anybody decides.

@@ -38,6 +38,7 @@ mod timetable;
 mod undo;
 mod update;
 mod usage;
+mod web;
 mod which;
 mod worker;
 
@@ -150,6 +151,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Run syncs continuously, without a scheduler.
     Daemon(daemon::Arguments),
+    /// Serve a page for the browser: state, plan, history, settings, schedule, log.
+    Web(web::Arguments),
     /// Show how the last sync of each instance went, and when the next is due.
     Status(status::Arguments),
     /// Show what earlier runs changed: all, one, or those about somebody or a group.
@@ -341,6 +344,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         }
         Command::Init(arguments) => init::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Daemon(arguments) => daemon::run(arguments, invocation()?).await.map(done),
+        Command::Web(arguments) => web::run(arguments, invocation()?, interaction).await.map(done),
         Command::Status(arguments) => status::run(arguments, &invocation()?).await,
         Command::History(arguments) => history::run(&invocation()?, arguments).await,
         Command::Log(arguments) => log::run(arguments, &invocation()?).await,
@@ -375,6 +379,7 @@ fn style(global: &Global, environment: &Environment) -> Style {
         clean_exit: global.cleanexit || environment.is_set(env::CLEAN_EXIT),
         quiet: global.quiet || environment.is_true(env::QUIET),
         no_color: environment.is_set(env::NO_COLOR),
+        reader: if environment.is_true(env::FOR_PROGRAM) { ui::Reader::Program } else { ui::Reader::Person },
         stderr: crate::log::stderr(environment, &global.setup()),
     }
 }

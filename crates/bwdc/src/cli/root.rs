@@ -63,6 +63,10 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         Command::Explain(arguments) => arguments.which.all_contexts(invocation),
         Command::LastSync(arguments) => arguments.which.all_contexts(invocation),
         Command::Doctor(arguments) => arguments.which.all_contexts(invocation),
+        Command::Web(arguments) => arguments
+            .which()
+            .map(|which| which.or_everything(invocation).all_contexts(invocation))
+            .unwrap_or_default(),
         Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(invocation),
         Command::Config(_)
         | Command::DataFile(_)

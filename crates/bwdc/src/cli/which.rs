@@ -1,6 +1,7 @@
 //! Which instances a command is about.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use bwdc_core::did_you_mean;
@@ -167,6 +168,15 @@ impl Which {
     /// The first of the folders that were named.
     pub(super) fn first_folder(&self) -> Option<&Path> {
         self.folders.first().map(PathBuf::as_path)
+    }
+
+    /// The arguments that select the same.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        let folders =
+            self.folders.iter().flat_map(|folder| ["--appdata".into(), absolute(folder).into_os_string()]);
+        let names = self.names.iter().flat_map(|name| ["--instance".into(), name.into()]);
+        folders.chain(names).chain(self.all.then(|| "--all".into())).collect()
     }
 
     /// What a daemon runs: what is named, else everything that `bwdc.toml` names, else the usual folder.

@@ -121,6 +121,7 @@ fn ours(level: LevelFilter) -> Targets {
         "bwdc_schedule",
         "bwdc_store",
         "bwdc_sync",
+        "bwdc_web",
     ]
     .into_iter()
     .fold(Targets::new(), |targets, name| targets.with_target(name, level))

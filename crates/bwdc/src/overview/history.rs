@@ -2,10 +2,10 @@
 
 use bwdc_core::organization::changes::{Action, Cause, GroupAction};
 use bwdc_core::organization::record::{
-    Counts, GroupEntry, GroupMember, GroupState, Made, MemberEntry, MemberState, RunRecord, StatusWord,
+    GroupEntry, GroupMember, GroupState, Made, MemberEntry, MemberState, RunRecord, StatusWord,
 };
 use bwdc_core::organization::roster::Basis;
-use bwdc_store::history::{Entry, Head, KeptRun, RunCommand, Sought};
+use bwdc_store::history::{Entry, Head, KeptRun, Sought};
 
 use super::words::{self, counted};
 use super::{Overview, Section, Tone, plan};
@@ -36,7 +36,7 @@ impl Overview {
                 words::local(head.at),
                 head.by.as_str().to_owned(),
                 head.result.word().to_owned(),
-                changes(head),
+                head.changes(),
             ]
         });
         let mut overview = Self::sentence("History, the latest run first");
@@ -81,51 +81,6 @@ impl From<&KeptRun> for Overview {
         overview.totals = plan::totals_of(&head.counts.made);
         overview
     }
-}
-
-/// Changes of a run in a line; the end of its message where there are none.
-fn changes(head: &Head) -> String {
-    let told = brief(&head.counts);
-    let what = match (told.is_empty(), head.result.is_success()) {
-        (false, _) => told,
-        (true, true) => "none".to_owned(),
-        (true, false) => head.message.lines().next().unwrap_or_default().to_owned(),
-    };
-    match &head.undoes {
-        Some(run) => format!("undo of {run}: {what}"),
-        None if head.command == RunCommand::Sync => what,
-        None => format!("{}: {what}", head.command.word()),
-    }
-}
-
-fn brief(Counts { made, unclear, not_made }: &Counts) -> String {
-    let people = [
-        (made.remove, "removed"),
-        (made.revoke, "revoked"),
-        (made.restore, "restored"),
-        (made.invite, "invited"),
-        (made.stage, "added without an invitation"),
-        (made.adopt, "given an external id"),
-        (made.relink, "given another external id"),
-    ];
-    let groups = [
-        (made.groups_deleted, "deleted"),
-        (made.groups_emptied, "emptied"),
-        (made.groups_created, "created"),
-        (made.groups_renamed, "renamed"),
-        (made.groups_updated, "updated"),
-    ];
-    let memberships = [(made.leave, "lost"), (made.join, "gained")];
-    let rest = [(made.held, "held back"), (*unclear, "unclear"), (*not_made, "not made")];
-    let people = people.iter().map(|(number, what)| (*number, format!("{number} {what}")));
-    let of = |(number, what): &(usize, &str), one, several| {
-        (*number, format!("{} {what}", counted(*number, one, several)))
-    };
-    let groups = groups.iter().map(|count| of(count, "group", "groups"));
-    let memberships = memberships.iter().map(|count| of(count, "membership", "memberships"));
-    let rest = rest.iter().map(|(number, what)| (*number, format!("{number} {what}")));
-    let told = people.chain(groups).chain(memberships).chain(rest).filter(|(number, _)| *number > 0);
-    told.map(|(_, text)| text).collect::<Vec<_>>().join(", ")
 }
 
 fn facts(head: &Head) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 mod explain;
 mod history;
+mod lines;
 mod markdown;
 mod pending;
 mod plan;
@@ -22,6 +23,8 @@ pub(crate) enum Form {
     Coloured,
     /// Markdown, for a ticket.
     Markdown,
+    /// JSON lines, for a program that shows it.
+    Lines,
 }
 
 /// Sections under a title, the most dangerous first, and totals.
@@ -100,6 +103,7 @@ impl Overview {
             Form::Plain => text::text(self, text::Paint::None),
             Form::Coloured => text::text(self, text::Paint::Ansi),
             Form::Markdown => markdown::markdown(self),
+            Form::Lines => lines::lines(self),
         }
     }
 }

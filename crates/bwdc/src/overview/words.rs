@@ -5,6 +5,7 @@ use bwdc_core::organization::changes::{Action, Cause, GroupAction, Way};
 use bwdc_core::organization::limits::{Deed, LimitName};
 use bwdc_core::organization::record::{Made, StatusWord};
 use bwdc_core::organization::roster::{Basis, Role};
+pub(super) use bwdc_core::text::counted;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -153,10 +154,6 @@ pub(super) fn exceeded(limit: LimitName, allowed: Option<usize>, wanted: usize) 
         (_, LimitName::Leaves) => format!("{what} would {rest}, and none would be left."),
         _ => format!("{what} would {rest}, and nobody would be left."),
     }
-}
-
-pub(super) fn counted(number: usize, one: &str, several: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 pub(super) fn basis(basis: Basis) -> &'static str {

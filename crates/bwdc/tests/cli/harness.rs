@@ -197,6 +197,11 @@ impl Instance {
         fs::set_permissions(self.data_file(), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
+    /// Writes a `bwdc.toml` beside `data.json`.
+    pub fn toml(&self, text: &str) {
+        fs::write(self.data_folder().join("bwdc.toml"), text).unwrap();
+    }
+
     pub fn change(&self, change: impl FnOnce(&mut Value)) {
         let mut data = self.data();
         change(&mut data);

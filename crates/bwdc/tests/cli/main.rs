@@ -49,5 +49,6 @@ mod snapshot;
 mod state;
 mod status;
 mod undo;
+mod web;
 mod which;
 mod worlds;

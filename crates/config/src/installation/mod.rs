@@ -18,7 +18,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 pub use self::read::{FILE, find};
-pub use self::values::{Age, AtOnce, Format, Keep, Level, Listen, ScheduleEntry, Size};
+pub use self::values::{Age, AtOnce, Format, Keep, Level, Listen, ScheduleEntry, Size, WebAddress, WebRole};
 
 /// What one machine runs: instances, organizations, schedules, the log and limits.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -38,6 +38,8 @@ pub(crate) struct Content {
     pub(crate) limits: LimitsEntry,
     /// The daemon.
     pub(crate) daemon: DaemonEntry,
+    /// The page in the browser.
+    pub(crate) web: WebEntry,
 }
 
 /// One folder with a `data.json`.
@@ -107,6 +109,58 @@ pub(crate) struct DaemonEntry {
     pub listen: Option<Listen>,
 }
 
+/// The page in the browser.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebEntry {
+    /// Where `bwdc web` serves it: an address and a port, or the path of a socket. An address that other machines can reach needs a
+    /// certificate and a password.
+    #[schemars(extend("default" = WebAddress::default().to_string()))]
+    pub listen: Option<WebAddress>,
+    /// Names by which browsers ask for it, besides the address: those of a proxy or of the DNS.
+    #[schemars(extend("default" = Vec::<String>::new()))]
+    pub hosts: Vec<String>,
+    /// The certificate and those that signed it, in PEM; a relative path starts at the folder of `bwdc.toml`.
+    #[schemars(with = "Option<String>")]
+    pub certificate: Option<Spanned<String>>,
+    /// The certificate's key, in PEM.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spanned<String>>,
+    /// Those who log in with a password, by name.
+    pub user: BTreeMap<String, WebUserEntry>,
+}
+
+/// Somebody who logs in to the page with a password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebUserEntry {
+    /// Hash of the password, as `bwdc web password` prints it.
+    pub hash: String,
+    /// Rights: `look` sees everything, `approve` also syncs, carries out plans, approves and undoes, `change` also changes settings and schedules.
+    #[serde(default = "look")]
+    pub role: WebRole,
+}
+
+/// Nobody is given rights by leaving something out.
+fn look() -> WebRole {
+    WebRole::Look
+}
+
+/// The page in the browser, understood.
+#[derive(Clone, Debug)]
+pub struct WebSection {
+    /// Address, if the file says so.
+    pub listen: Option<WebAddress>,
+    /// Further names.
+    pub hosts: Vec<String>,
+    /// Certificate, absolute.
+    pub certificate: Option<PathBuf>,
+    /// Its key, absolute.
+    pub key: Option<PathBuf>,
+    /// Name, hash and rights of those who have a password.
+    pub users: Vec<(String, String, WebRole)>,
+}
+
 /// The file, understood and checked.
 #[derive(Debug)]
 pub struct Installation {
@@ -119,6 +173,8 @@ pub struct Installation {
     pub(crate) log: LogEntry,
     pub(crate) limits: LimitsEntry,
     pub(crate) daemon: DaemonEntry,
+    /// The page in the browser.
+    pub web: WebSection,
 }
 
 /// An instance with a name.

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::{
     Content, Installation, InstanceEntry, MergedInstance, MergedOrganization, NamedInstance,
-    OrganizationEntry, ScheduleEntry,
+    OrganizationEntry, ScheduleEntry, WebAddress, WebEntry, WebSection, WebUserEntry,
 };
 use crate::env::{self, Environment};
 use bwdc_core::error::{Error, Result};
@@ -48,7 +48,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn understood(self) -> Result<Installation> {
         let content: Content = toml::from_str(self.text).map_err(|error| self.misread(&error))?;
-        let Content { instance, organization, schedule, log, limits, daemon } = content;
+        let Content { instance, organization, schedule, log, limits, daemon, web } = content;
         schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, None))?;
         if let Some(file) = &log.file {
             self.check_path(file)?;
@@ -67,7 +67,20 @@ impl Reader<'_> {
         for instance in instances.iter_mut().filter(|instance| !merged.contains(&instance.name)) {
             instance.schedule = instance.schedule.take().or_else(|| schedule.clone());
         }
-        Ok(Installation { path: self.path, instances, organizations, log, limits, daemon })
+        let web = self.web(web)?;
+        Ok(Installation { path: self.path, instances, organizations, log, limits, daemon, web })
+    }
+
+    fn web(&self, entry: WebEntry) -> Result<WebSection> {
+        let WebEntry { listen, hosts, certificate, key, user } = entry;
+        [&certificate, &key].into_iter().flatten().try_for_each(|file| self.check_path(file))?;
+        let absolute = |file: Option<Spanned<String>>| file.map(|file| resolve(&self.path, file.get_ref()));
+        let listen = listen.map(|listen| match listen {
+            WebAddress::Socket(path) => WebAddress::Socket(resolve(&self.path, &path.display().to_string())),
+            tcp @ WebAddress::Tcp(_) => tcp,
+        });
+        let users = user.into_iter().map(|(name, WebUserEntry { hash, role })| (name, hash, role)).collect();
+        Ok(WebSection { listen, hosts, certificate: absolute(certificate), key: absolute(key), users })
     }
 
     fn instances(

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use bwdc_core::error::{self, Error};
 use bwdc_schedule::times as expression;
@@ -258,6 +259,85 @@ impl FromStr for Listen {
     }
 }
 
+/// Where the page is served: an address and a port, such as `127.0.0.1:8444`, or the path of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub enum WebAddress {
+    /// Address and port.
+    Tcp(SocketAddr),
+    /// Path of a socket.
+    Socket(PathBuf),
+}
+
+impl Default for WebAddress {
+    fn default() -> Self {
+        Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 8444)))
+    }
+}
+
+impl FromStr for WebAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let port = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        if let Some(port) = port {
+            return Ok(Self::Tcp(SocketAddr::from(([127, 0, 0, 1], port))));
+        }
+        match text.parse() {
+            Ok(address) => Ok(Self::Tcp(address)),
+            Err(_) if text.contains('/') => Ok(Self::Socket(text.into())),
+            Err(_) => {
+                Err("write an address and a port, such as 127.0.0.1:8444, or the path of a socket".to_owned())
+            }
+        }
+    }
+}
+
+impl fmt::Display for WebAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Rights on the page, each with those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WebRole {
+    /// See everything, make plans, explain, check.
+    Look,
+    /// And sync, carry out plans, approve, undo.
+    Approve,
+    /// And change settings and schedules.
+    Change,
+}
+
+impl fmt::Display for WebRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Look => "look",
+            Self::Approve => "approve",
+            Self::Change => "change",
+        })
+    }
+}
+
+impl FromStr for WebRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "look" => Ok(Self::Look),
+            "approve" => Ok(Self::Approve),
+            "change" => Ok(Self::Change),
+            _ => Err("write `look`, `approve` or `change`".to_owned()),
+        }
+    }
+}
+
 macro_rules! of_strings {
     ($($name:ident)+) => {$(
         impl TryFrom<String> for $name {
@@ -270,7 +350,7 @@ macro_rules! of_strings {
     )+};
 }
 
-of_strings! { Size Age Listen }
+of_strings! { Size Age Listen WebAddress }
 
 /// When something is synced: one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -200,6 +200,19 @@ impl Document {
         if document.seal == seal(value) { Ok(document) } else { Err(Unusable::Edited) }
     }
 
+    /// What is held back in this plan and was not, or not in the same way, in an earlier one.
+    pub fn held_beyond(&self, shown: &Self) -> Vec<Moved> {
+        let held = |plan: &Self| -> FastSet<String> {
+            let members = plan.members.iter().filter(|member| member.held).map(text);
+            members.chain(plan.groups.iter().filter_map(Group::held_text)).collect()
+        };
+        let known = held(shown);
+        let members = self.members.iter().filter(|member| member.held && !known.contains(&text(*member)));
+        let is_new = |group: &&Group| group.held_text().is_some_and(|held| !known.contains(&held));
+        let members = members.map(|member| Moved(member.email.clone()));
+        members.chain(self.groups.iter().filter(is_new).map(|group| Moved(group.name.clone()))).collect()
+    }
+
     /// What this plan would change and a later one would not in the same way.
     pub(super) fn moved_in(&self, fresh: &Self) -> Vec<Moved> {
         let members: FastSet<String> = fresh.members.iter().map(text).collect();
@@ -208,6 +221,16 @@ impl Document {
         let groups = self.groups.iter().filter(|group| !group.held && !groups.contains(&text(*group)));
         let people = people.map(|member| Moved(member.email.clone()));
         people.chain(groups.map(|group| Moved(group.name.clone()))).collect()
+    }
+}
+
+impl Group {
+    /// What is held back of it, if anything is.
+    fn held_text(&self) -> Option<String> {
+        let join = self.held.then_some(&self.join);
+        let is_held = self.held || self.held_name.is_some() || !self.held_leave.is_empty();
+        let action = self.held.then_some(self.action);
+        is_held.then(|| text(&("group", action, &self.external_id, &self.held_name, &self.held_leave, join)))
     }
 }
 

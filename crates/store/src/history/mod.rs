@@ -7,6 +7,7 @@ mod bounds;
 mod file;
 mod name;
 mod who;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt;

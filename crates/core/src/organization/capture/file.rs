@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Capture, Pseudonyms};
 use crate::organization::roster::{Basis, Kind};
+use crate::text::counted;
 use crate::text::digest;
 
 /// The form of the file.
@@ -138,8 +139,4 @@ impl fmt::Display for Holds {
             counted(members, "member", "members"),
         )
     }
-}
-
-fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -1,0 +1,347 @@
+//! The page in the browser, by HTTP: who gets in, who may do what, and what each page shows and does.
+
+mod client;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use bwdc_sandbox::{Flavour, Options};
+
+use self::client::{Page, path_of};
+use crate::harness::{Instance, Organization};
+
+const USERS: &str = "id,email,name\n1,anna@x.org,Anna\n2,ben@x.org,Ben\n3,cleo@x.org,Cleo\n";
+const GROUPS: &str = "id,name,members\ng1,All,1;2;3\n";
+
+/// A planted secret that stands in no answer.
+const PLANTED: &str = "pl4nted-s3cret-of-nobody";
+
+fn scene() -> (Organization, Instance) {
+    let organization = Organization::start(Options { flavour: Flavour::Official, ..Options::default() });
+    let instance = Instance::files(USERS, GROUPS, &organization);
+    (organization, instance)
+}
+
+#[test]
+fn nobody_gets_in_without_a_log_in() {
+    let (_organization, instance) = scene();
+    let page = Page::start(&instance);
+    let mut stranger = page.browser();
+    for path in [
+        "/",
+        "/i/data",
+        "/i/data/plan",
+        "/i/data/history",
+        "/i/data/history/x",
+        "/i/data/people",
+        "/i/data/explain?who=anna",
+        "/i/data/log",
+        "/tasks/x",
+    ] {
+        let answer = stranger.get(path);
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{path}");
+    }
+    for path in [
+        "/i/data/plan",
+        "/i/data/apply",
+        "/i/data/approve",
+        "/i/data/sync",
+        "/i/data/check",
+        "/i/data/undo",
+        "/i/data/undo/now",
+        "/logout",
+    ] {
+        let answer = stranger.post(path, &[]);
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{path}");
+    }
+    assert_eq!(stranger.get("/login").has(&["bwdc web open"]).status, 200);
+    stranger.cookie = Some(format!("bwdc-{}={}", page.port, "0".repeat(64)));
+    assert_eq!(stranger.get("/").header("location"), Some("/login"));
+    let history = instance.data_folder().join("history");
+    assert!(!history.exists());
+}
+
+#[test]
+fn a_link_works_once_and_only_for_whoever_opens_it() {
+    let (_organization, instance) = scene();
+    let page = Page::start(&instance);
+    let link = instance.run(&["web", "open"]).ok().out;
+    let path = path_of(link.trim()).to_owned();
+    let mut preview = page.browser();
+    for headers in [vec![("Sec-Purpose", "prefetch")], vec![("Sec-Fetch-Site", "cross-site")]] {
+        let answer = preview.send("GET", &path, &headers, "");
+        assert_eq!((answer.status, answer.header("set-cookie")), (200, None));
+        answer.has(&["Log in", "The link works once."]);
+    }
+    assert_eq!(preview.send("HEAD", &path, &[], "").header("set-cookie"), None);
+    let mut browser = page.browser();
+    let answer = browser.get(&path);
+    let cookie = answer.header("set-cookie").unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
+    assert_eq!(browser.get("/").has(&["Overview", "data", "never"]).status, 200);
+    let again = page.browser().get(&path);
+    assert_eq!((again.status, again.header("set-cookie")), (403, None));
+    again.has(&["was used already", "bwdc web open"]);
+    assert_eq!(browser.submit("/", "/logout", &[]).header("location"), Some("/login"));
+    assert_eq!(browser.get("/").header("location"), Some("/login"));
+    let folder = instance.data_folder().join("web");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&folder.join("links"))), (0o700, 0o700));
+    assert_eq!(mode(&folder.join("served.json")), 0o600);
+    drop(page);
+    instance.run(&["web", "open"]).fails(1, &["No page is served", "bwdc web"]);
+}
+
+#[test]
+fn other_names_other_pages_and_forms_of_nobody_are_refused() {
+    let (organization, instance) = scene();
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "change");
+    for host in ["evil.example", "evil.example:80", "localhost.evil.example", "192.0.2.1", "", "a@localhost"]
+    {
+        let answer = browser.send("GET", "/", &[("Host", host)], "");
+        assert!(answer.status == 421, "{host}: {}", answer.status);
+    }
+    assert_eq!(browser.send("GET", "/", &[("Host", "localhost:9000")], "").status, 200);
+    let body = browser.get("/i/data").body;
+    let token = |action: &str| {
+        let form = body.split("<form ").find(|form| form.contains(&format!("action=\"{action}\""))).unwrap();
+        form.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let (sync, plan) = (token("/i/data/sync"), token("/i/data/plan"));
+    let good = format!("csrf={sync}");
+    for headers in [
+        vec![("Origin", "https://evil.example")],
+        vec![("Origin", "null")],
+        vec![("Sec-Fetch-Site", "cross-site")],
+        vec![("Sec-Fetch-Site", "same-site")],
+        vec![("Host", "evil.example")],
+    ] {
+        let answer = browser.send("POST", "/i/data/sync", &headers, &good);
+        assert!([403, 421].contains(&answer.status), "{headers:?}: {}", answer.status);
+    }
+    for body in [String::new(), "csrf=".to_owned(), "csrf=x".to_owned(), format!("csrf={plan}")] {
+        let answer = browser.send("POST", "/i/data/sync", &[], &body);
+        assert_eq!(answer.status, 403, "{body}");
+    }
+    let other = page.logged_in(&instance, "change").cookie;
+    let mine = std::mem::replace(&mut browser.cookie, other);
+    assert_eq!(browser.send("POST", "/i/data/sync", &[], &good).status, 403);
+    assert_eq!(organization.imports(), 0);
+    browser.cookie = mine;
+    let answer = browser.send("POST", "/i/data/sync", &[], &good);
+    browser.done(answer).has(&["Syncing complete."]);
+    assert_eq!(organization.imports(), 1);
+}
+
+#[test]
+fn guesses_are_refused_and_lock_nobody_out() {
+    let (_organization, instance) = scene();
+    let hash = password(&instance, "correct horse battery");
+    instance.toml(&format!("[web.user.anna]\nhash = \"{hash}\"\nrole = \"approve\"\n"));
+    let page = Page::start(&instance);
+    let mut guesser = page.browser();
+    let mut statuses = Vec::new();
+    for number in 0..200 {
+        let guess = format!("guess number {number}");
+        statuses.push(guesser.submit("/login", "/login", &[("name", "anna"), ("password", &guess)]).status);
+    }
+    assert!(statuses.iter().filter(|status| **status == 401).count() <= 10, "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429));
+    for number in 0..200 {
+        statuses.push(guesser.get(&format!("/open?token={number:064}")).status);
+    }
+    assert!(statuses[200..].iter().all(|status| *status == 429 || *status == 403), "{statuses:?}");
+    let right =
+        guesser.submit("/login", "/login", &[("name", "anna"), ("password", "correct horse battery")]);
+    assert_eq!((right.status, right.header("retry-after").is_some()), (429, true));
+    // Whoever has the machine gets in.
+    assert_eq!(page.logged_in(&instance, "change").get("/").status, 200);
+}
+
+#[test]
+fn a_password_gives_its_role() {
+    let (_organization, instance) = scene();
+    let hash = password(&instance, "correct horse battery");
+    instance.toml(&format!(
+        "[web.user.anna]\nhash = \"{hash}\"\nrole = \"approve\"\n\n[web.user.ben]\nhash = \"{hash}\"\n"
+    ));
+    let page = Page::start(&instance);
+    for (name, role) in [("anna", "(approve)"), ("ben", "(look)")] {
+        let mut browser = page.browser();
+        assert_eq!(browser.submit("/login", "/login", &[("name", name), ("password", "wrong")]).status, 401);
+        assert_eq!(
+            browser
+                .submit("/login", "/login", &[("name", "nobody"), ("password", "correct horse battery")])
+                .status,
+            401
+        );
+        let form = [("name", name), ("password", "correct horse battery")];
+        assert_eq!(browser.submit("/login", "/login", &form).header("location"), Some("/"));
+        browser.get("/").has(&[name, role]);
+    }
+}
+
+fn password(instance: &Instance, text: &str) -> String {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut command = instance.command(&["web", "password"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{text}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn each_role_may_do_what_it_is_for() {
+    let (organization, instance) = scene();
+    instance.run(&["sync"]).ok();
+    let imports = organization.imports();
+    let page = Page::start(&instance);
+    let mut looker = page.logged_in(&instance, "look");
+    let approver = page.logged_in(&instance, "approve").get("/i/data").body;
+    assert!(approver.contains("action=\"/i/data/sync\""));
+    let body = looker.get("/i/data").body;
+    assert!(!body.contains("action=\"/i/data/sync\"") && body.contains("action=\"/i/data/plan\""));
+    let plan = looker.submit("/i/data/plan", "/i/data/plan", &[]);
+    looker.done(plan).has(&["Nothing to do."]);
+    for action in ["sync", "apply", "approve", "undo", "undo/now"] {
+        let path = format!("/i/data/{action}");
+        let answer = looker.post(&path, &[]);
+        assert_eq!(answer.status, 403, "{path}");
+        answer.has(&["needs the role approve"]);
+    }
+    assert_eq!(organization.imports(), imports);
+}
+
+#[test]
+fn a_plan_is_carried_out_and_undone_and_no_secret_is_shown() {
+    let (organization, mut instance) = scene();
+    instance.set_env("BWDC_LDAP_PASSWORD", PLANTED);
+    instance.change(|data| {
+        data["directoryLdap"]["password"] = PLANTED.into();
+        data["sync"]["removeMissing"] = true.into();
+    });
+    let log = instance.folder.path().join("bwdc.log").display().to_string();
+    instance.set_env("BWDC_LOG_FILE", &log);
+    let secret = organization.sandbox.client_secret().to_owned();
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "change");
+    let answer = browser.submit("/i/data", "/i/data/plan", &[]);
+    browser.done(answer).has(&["People invited", "anna@x.org", "Groups created", "Carry out this plan"]);
+    browser.get("/i/data/plan?q=CLEO").has(&["cleo@x.org"]);
+    assert!(!browser.get("/i/data/plan?q=CLEO").body.contains("<td>anna@x.org"));
+    browser.get("/i/data/plan?section=0&page=0").has(&["ben@x.org"]);
+    browser.get("/i/data/plan?section=99&page=99999999999&q=%ff").has(&["Nobody and nothing matches"]);
+    let answer = browser.submit("/i/data/plan", "/i/data/apply", &[]);
+    browser.done(answer).has(&["Plan applied."]);
+    assert_eq!(organization.emails().len(), 3);
+    let again = browser.submit("/i/data/plan", "/i/data/apply", &[]);
+    browser.done(again).has(&["The plan is not carried out"]);
+    let history = browser.get("/i/data/history").has(&["3 invited", "web"]).body;
+    let run = history.split("/i/data/history/").nth(2).unwrap().split('"').next().unwrap().to_owned();
+    browser.get(&format!("/i/data/history/{run}")).has(&["People invited", "ben@x.org"]);
+    let preview = browser.submit(&format!("/i/data/history/{run}"), "/i/data/undo", &[]);
+    let preview_path = preview.header("location").unwrap().to_owned();
+    browser.done(preview).has(&["Undo the run", "anna@x.org"]);
+    assert_eq!(organization.emails().len(), 3);
+    let undone = browser.submit(&preview_path, "/i/data/undo/now", &[("removals", "3")]);
+    browser.done(undone).has(&["Undone."]);
+    assert_eq!(organization.emails(), Vec::<String>::new());
+    let explained = browser.get("/i/data/explain?who=anna%40x.org");
+    browser.done(explained).has(&["Steps in", "anna@x.org"]);
+    let nobody = browser.get("/i/data/explain?who=--all");
+    browser.done(nobody).has(&["--all was not found."]);
+    let check = browser.submit("/i/data", "/i/data/check", &[]);
+    browser.done(check).has(&["Checks", "accepts the API key"]);
+    browser.get("/i/data/log").has(&["the page: carried out a plan", "user=link", "role=change"]);
+    for wrong in [
+        "/i/nobody",
+        "/i/nobody/plan",
+        "/tasks/..",
+        "/static/x/..%2fpage.css",
+        "/i/data/history/%2e%2e",
+        "/nowhere",
+    ] {
+        let answer = browser.get(wrong);
+        assert!(answer.status == 404 || answer.body.contains("has no run"), "{wrong} {}", answer.status);
+    }
+    for answer in &browser.log {
+        assert!(!answer.contains(PLANTED) && !answer.contains(&secret), "{answer}");
+        let has = |header: &str| answer.to_lowercase().contains(header);
+        assert!(
+            has("content-security-policy: default-src 'none'") && has("x-frame-options: deny"),
+            "{answer}"
+        );
+        assert!(
+            has("referrer-policy: no-referrer") && (has("cache-control: no-store") || has("immutable")),
+            "{answer}"
+        );
+        assert!(
+            !answer.contains(" style=\"") && !answer.contains("<script>") && !answer.contains(" onclick"),
+            "{answer}"
+        );
+    }
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(!said.contains(PLANTED) && said.contains("logged in with a link"), "{said}");
+}
+
+#[test]
+fn what_is_held_back_is_approved_as_it_was_seen() {
+    let (organization, instance) = scene();
+    instance.change(|data| {
+        data["sync"]["removeMissing"] = true.into();
+        data["sync"]["limitRemovals"] = "0".into();
+    });
+    instance.run(&["sync"]).ok();
+    let (two, one) =
+        ("id,email,name\n1,anna@x.org,Anna\n2,ben@x.org,Ben\n", "id,email,name\n1,anna@x.org,Anna\n");
+    instance.company(two, GROUPS);
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "approve");
+    let plan = browser.submit("/i/data", "/i/data/plan", &[]);
+    browser.done(plan).has(&["Held back: people", "cleo@x.org", "Approve what is held back"]);
+    instance.company(one, GROUPS);
+    let more = browser.submit("/i/data/plan", "/i/data/approve", &[]);
+    browser.done(more).has(&["More is held back than in the plan", "ben@x.org"]);
+    instance.company(two, GROUPS);
+    let approved = browser.submit("/i/data/plan", "/i/data/approve", &[]);
+    let approved_path = approved.header("location").unwrap().to_owned();
+    browser.done(approved).has(&["Approved.", "Sync now"]);
+    let synced = browser.submit(&approved_path, "/i/data/sync", &[]);
+    browser.done(synced).has(&["Syncing complete."]);
+    assert_eq!(organization.emails(), ["anna@x.org", "ben@x.org"]);
+}
+
+/// Memory of the process beside its workers, in KiB.
+const MOST_MEMORY: u64 = 64 * 1024;
+
+#[test]
+fn many_instances_and_many_people_need_little_memory() {
+    let (_organization, instance) = scene();
+    let mut toml = String::from("[instance.data]\nfolder = \".\"\n");
+    for number in 0..500 {
+        let folder = instance.data_folder().join(format!("many/{number}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(instance.data_file(), folder.join("data.json")).unwrap();
+        toml += &format!("[instance.n{number}]\nfolder = \"many/{number}\"\n");
+    }
+    instance.toml(&toml);
+    let people: String = (0..20_000).map(|id| format!("{id},person{id}@x.org,Person {id}\n")).collect();
+    let everybody: Vec<String> = (0..20_000).map(|id| id.to_string()).collect();
+    instance.company(
+        &format!("id,email,name\n{people}"),
+        &format!("id,name,members\ng1,All,{}\n", everybody.join(";")),
+    );
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "change");
+    browser.get("/").has(&["<b>501</b> instances", "Page 1 of 6"]);
+    browser.get("/?q=n49&page=0").has(&["/i/n499"]);
+    let plan = browser.submit("/i/data", "/i/data/plan", &[]);
+    browser.done(plan).has(&["People invited", "All 20000"]);
+    browser.get("/i/data/plan?section=0&page=99").has(&["Page 100 of 100"]);
+    browser.get("/i/data/plan?q=person19999").has(&["person19999@x.org"]);
+    let peak = page.peak_memory();
+    assert!(peak < MOST_MEMORY, "{peak} KiB");
+}

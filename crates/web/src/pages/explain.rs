@@ -1,0 +1,65 @@
+//! People and groups: why somebody is in or out, and what was done about them.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::layout::{Frame, Place};
+use super::{of_instance, task};
+use crate::Site;
+use crate::commands::Order;
+use crate::tasks::Purpose;
+use crate::visit::{Answer, Refusal, Visitor};
+
+/// Longest name that is looked for.
+const LONGEST: usize = 500;
+
+pub(crate) async fn page(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let instance = site.instance(&name)?;
+    let frame = Frame::of(&visitor.0, &instance.name, Place::People);
+    Ok(frame.page("People and groups", &form(&name, "")))
+}
+
+fn form(name: &str, who: &str) -> Markup {
+    html! {
+        p { "Why a person or group is, or is not, in the organization, what earlier runs did about it, and what the next sync does." }
+        form.search role="search" method="get" action=(of_instance(name, "explain")) {
+            label for="who" { "Address, id, name or DN of a person, or name or id of a group" }
+            input #who type="search" name="who" value=(who) required maxlength=(LONGEST);
+            button.main { "Explain" }
+            label.inline { input type="checkbox" name="offline" value="on"; " From what earlier runs have kept, reading nothing" }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    who: String,
+    #[serde(default)]
+    offline: String,
+}
+
+pub(crate) async fn explain(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(Asked { who, offline }): Query<Asked>,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let who = who.trim();
+    if who.is_empty() || who.len() > LONGEST {
+        return Ok(crate::visit::see(&of_instance(&name, "people")));
+    }
+    visitor.did("asked about somebody", &name);
+    let arguments =
+        if offline == "on" { vec!["explain", "--offline", "--", who] } else { vec!["explain", "--", who] };
+    let order = Order::new(arguments).of_before(&instance.selection);
+    Ok(task::see(&site.tasks.start_report(&site.runner, &name, Purpose::Explain(who.to_owned()), order)))
+}

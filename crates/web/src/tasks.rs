@@ -1,0 +1,203 @@
+//! Commands under way and those that ended, for whoever comes back to look at them.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::commands::{Form, Order, Outcome, Runner};
+
+/// Ended tasks that are kept.
+const KEPT: usize = 60;
+/// Lines of progress that are kept of one.
+const LINES: usize = 200;
+
+/// What a command is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A plan, saved in this file so that it can be carried out.
+    Plan(PathBuf),
+    Apply,
+    Approve,
+    Sync,
+    Check,
+    /// A run's changes.
+    Run(String),
+    UndoPreview(String),
+    Undo(String),
+    Explain(String),
+}
+
+impl Purpose {
+    /// Heading.
+    pub(crate) fn title(&self) -> String {
+        match self {
+            Self::Plan(_) => "Plan".to_owned(),
+            Self::Apply => "Carry out the plan".to_owned(),
+            Self::Approve => "Approve".to_owned(),
+            Self::Sync => "Sync now".to_owned(),
+            Self::Check => "Check".to_owned(),
+            Self::Run(run) => format!("Run {run}"),
+            Self::UndoPreview(run) => format!("Undo of the run {run}: preview"),
+            Self::Undo(run) => format!("Undo of the run {run}"),
+            Self::Explain(who) => format!("Explain {who}"),
+        }
+    }
+}
+
+/// One command.
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) instance: String,
+    pub(crate) purpose: Purpose,
+    pub(crate) began: Timestamp,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<String>,
+    ended: Option<Arc<Ended>>,
+}
+
+/// End of a command.
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
+}
+
+impl Task {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ended(&self) -> Option<Arc<Ended>> {
+        self.lock().ended.clone()
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lock().lines.iter().cloned().collect()
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/tasks/{}", self.id)
+    }
+
+    /// Waits for the end, for as long as nobody minds.
+    pub(crate) async fn soon(&self) {
+        for _ in 0..40 {
+            if self.ended().is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A count of a read takes the place of the one before.
+    fn tell(&self, line: String) {
+        let is_count = |line: &str| line.starts_with("Reading the directory: ");
+        let mut state = self.lock();
+        if is_count(&line) && state.lines.back().is_some_and(|last| is_count(last)) {
+            state.lines.pop_back();
+        }
+        if state.lines.len() >= LINES {
+            state.lines.pop_front();
+        }
+        state.lines.push_back(line);
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Purpose::Plan(file) = &self.purpose {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// All of them, the latest last.
+pub(crate) struct Tasks {
+    reports: PathBuf,
+    all: Mutex<VecDeque<Arc<Task>>>,
+}
+
+impl Tasks {
+    pub(crate) fn new(reports: PathBuf) -> Self {
+        Self { reports, all: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Task>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file that nobody else has, for a report or a plan.
+    pub(crate) fn new_file(&self) -> PathBuf {
+        self.reports.join(Uuid::new_v4().simple().to_string())
+    }
+
+    pub(crate) fn of_id(&self, id: &str) -> Option<Arc<Task>> {
+        self.lock().iter().find(|task| task.id == id).cloned()
+    }
+
+    /// The latest of an instance for which this holds.
+    pub(crate) fn latest(&self, instance: &str, is_meant: impl Fn(&Purpose) -> bool) -> Option<Arc<Task>> {
+        let all = self.lock();
+        all.iter().rev().find(|task| task.instance == instance && is_meant(&task.purpose)).cloned()
+    }
+
+    /// Starts a command. The same, if it is under way already.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        runner: &Arc<Runner>,
+        instance: &str,
+        purpose: Purpose,
+        order: Order,
+    ) -> Arc<Task> {
+        let is_same = |task: &&Arc<Task>| {
+            let is_same = std::mem::discriminant(&task.purpose) == std::mem::discriminant(&purpose)
+                && task.purpose.title() == purpose.title();
+            task.instance == instance && is_same && task.ended().is_none()
+        };
+        let mut all = self.lock();
+        if let Some(running) = all.iter().find(is_same) {
+            return Arc::clone(running);
+        }
+        let task = Arc::new(Task {
+            id: Uuid::new_v4().simple().to_string(),
+            instance: instance.to_owned(),
+            purpose,
+            began: Timestamp::now(),
+            state: Mutex::default(),
+        });
+        all.push_back(Arc::clone(&task));
+        while all.len() > KEPT
+            && let Some(oldest) = all.iter().position(|task| task.ended().is_some())
+        {
+            all.remove(oldest);
+        }
+        drop(all);
+        let (started, runner) = (Arc::clone(&task), Arc::clone(runner));
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let outcome = runner.run(order, |line| started.tell(line)).await;
+            let ended = Arc::new(Ended { outcome, took: began.elapsed() });
+            started.lock().ended = Some(ended);
+        });
+        task
+    }
+
+    /// Starts a command whose answer is a report.
+    pub(crate) fn start_report(
+        self: &Arc<Self>,
+        runner: &Arc<Runner>,
+        instance: &str,
+        purpose: Purpose,
+        order: Order,
+    ) -> Arc<Task> {
+        let order = Order { form: Form::Report(self.new_file()), ..order };
+        self.start(runner, instance, purpose, order)
+    }
+}
