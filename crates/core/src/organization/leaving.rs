@@ -76,6 +76,15 @@ struct Search<'a> {
     living_addresses: OnceCell<FastSet<&'a Email>>,
 }
 
+/// When somebody was last seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sightings {
+    /// By an id whose entry is gone.
+    gone: Option<Moment>,
+    /// By any other.
+    other: Option<Moment>,
+}
+
 impl<'a> Search<'a> {
     fn new(facts: &'a Facts<'a>) -> Self {
         let directory = facts.directory;
@@ -142,16 +151,32 @@ impl<'a> Search<'a> {
         departure
     }
 
+    /// Whether somebody was seen by another id after those whose entries are gone, as after having been made again: their tombstones say
+    /// nothing of the other.
+    fn has_outlived(&self, record: &Record) -> bool {
+        let Sightings { gone, other } = self.sightings(record);
+        other.is_some_and(|other| gone.is_none_or(|gone| other > gone)) && !self.has_other_places(record)
+    }
+
     /// Whether somebody was last seen by another id, in a place that this read does not cover: an entry in one directory of a former
     /// merge is gone, and the one in another may be alive.
     fn may_live_elsewhere(&self, record: &Record) -> bool {
-        let is_gone = |id: &ExternalId| self.gone.contains_key(id);
-        let last = |gone: bool| {
-            let ids = record.ids.iter().filter(|(id, _)| is_gone(id) == gone);
-            ids.map(|(_, sight)| sight.last).max()
-        };
-        last(false).is_some_and(|other| last(true).is_some_and(|gone| other >= gone))
-            && record.places.iter().any(|place| !self.covered.contains(place))
+        let Sightings { gone, other } = self.sightings(record);
+        other.is_some_and(|other| gone.is_some_and(|gone| other >= gone)) && self.has_other_places(record)
+    }
+
+    /// Whether somebody was seen in a place that this read does not cover.
+    fn has_other_places(&self, record: &Record) -> bool {
+        record.places.iter().any(|place| !self.covered.contains(place))
+    }
+
+    fn sightings(&self, record: &Record) -> Sightings {
+        let mut sightings = Sightings::default();
+        for (id, sight) in record.ids.iter() {
+            let last = if self.gone.contains_key(id) { &mut sightings.gone } else { &mut sightings.other };
+            *last = (*last).max(Some(sight.last));
+        }
+        sightings
     }
 
     /// Reason why a member leaves now, if there is one.
@@ -166,7 +191,10 @@ impl<'a> Search<'a> {
         if ids().any(|id| self.facts.identities.by_id.contains_key(id)) {
             return None;
         }
-        let by_id = || ids().find_map(|id| self.gone.get(id));
+        let by_id = || {
+            let found = ids().find_map(|id| self.gone.get(id));
+            found.filter(|_| record.is_none_or(|record| !self.has_outlived(record)))
+        };
         let by_address = || {
             let imported = record.map(|record| &record.email);
             std::iter::once(&member.email).chain(imported).find_map(|email| self.unknown_gone.get(email))

@@ -189,3 +189,20 @@ fn a_vanished_group_is_emptied_of_somebody_whose_lost_leaving_is_repeated() {
         ]);
     }
 }
+
+/// The tombstone of an id says nothing of somebody who was made again with another one.
+#[test]
+fn somebody_made_again_is_not_in_the_directory_any_more() {
+    both(&[Hire(2), Sync(None), Delete(2), Hire(2), Sync(None), Vanish(2)]);
+    both(&[
+        Hire(2),
+        Sync(None),
+        Vanish(2),
+        Relink(Relink::Address),
+        UsedId(5, 2),
+        Hire(2),
+        Delete(5),
+        Sync(None),
+        Vanish(2),
+    ]);
+}
