@@ -36,9 +36,10 @@ impl Memory for DataFile {
 
     fn forget(&self) -> Result<()> {
         if let Some(id) = self.load()?.organization_id()
-            && let Some(KeptLedger { revision, ledger }) = self.ledger(id)?
+            && let Some(KeptLedger { revision, ledger, .. }) = self.ledger(id)?
         {
-            self.keep_ledger(id, &KeptLedger { revision: revision + 1, ledger: ledger.cleared() })?;
+            let ledger = ledger.cleared();
+            self.keep_ledger(id, &KeptLedger { revision: revision + 1, print: ledger.print(), ledger })?;
         }
         self.change(|data| {
             data.forget_cursors();

@@ -22,6 +22,9 @@ use crate::files::{cannot, read_if_there, remove_if_there, write_json};
 pub struct KeptLedger {
     /// Number of times that it was written: of several copies the highest is the latest.
     pub revision: u64,
+    /// [`Ledger::print`] of it: another one with the same revision, as from a backup, is told apart.
+    #[serde(default)]
+    pub print: u64,
     /// The ledger.
     pub ledger: Ledger,
 }
@@ -43,6 +46,9 @@ struct Versioned {
 pub struct KeptTimes {
     /// Revision of the ledger.
     pub revision: u64,
+    /// Print of the ledger.
+    #[serde(default)]
+    pub print: u64,
     /// Times of the last run.
     pub times: Times,
     /// Evidence that there was nothing to do.
@@ -74,16 +80,17 @@ pub(crate) fn is_there(folder: &Path, organization_id: &str) -> bool {
 pub(crate) fn load(folder: &Path, organization_id: &str) -> Result<Option<KeptLedger>> {
     let path = path(folder, organization_id);
     let Some(bytes) = read(&path)? else { return Ok(None) };
-    let KeptLedger { revision, ledger } = understood(&path, &bytes)?;
+    let KeptLedger { revision, print, ledger } = understood(&path, &bytes)?;
     drop(bytes);
     let path = times_path(folder, organization_id);
     let times = match read(&path)? {
         Some(bytes) => times_understood(&path, &bytes)?,
-        None => return Ok(Some(KeptLedger { revision, ledger })),
+        None => return Ok(Some(KeptLedger { revision, print, ledger })),
     };
     // Those of an earlier ledger have been outdone by the later one.
-    let ledger = if times.revision == revision { ledger.at(&times.times) } else { ledger };
-    Ok(Some(KeptLedger { revision, ledger }))
+    let is_beside = (times.revision, times.print) == (revision, print);
+    let ledger = if is_beside { ledger.at(&times.times) } else { ledger };
+    Ok(Some(KeptLedger { revision, print, ledger }))
 }
 
 fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
@@ -128,25 +135,27 @@ pub(crate) fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> 
     write_json(&path(folder, organization_id), kept)
 }
 
-/// Keeps the times of a run beside the ledger with their revision. On the disk when it returns.
+/// Keeps the times of a run beside their ledger. On the disk when it returns.
 pub(crate) fn store_times(folder: &Path, organization_id: &str, kept: &KeptTimes) -> Result<()> {
     write_json(&times_path(folder, organization_id), kept)
 }
 
-/// Times beside the ledger, which is not read; `None` if there are none, or they belong to another revision.
+/// Times beside the ledger, which is not read; `None` if there are none, or they belong to another one.
 pub(crate) fn load_times(folder: &Path, organization_id: &str) -> Result<Option<KeptTimes>> {
     let path = times_path(folder, organization_id);
     let Some(bytes) = read(&path)? else { return Ok(None) };
     let kept = times_understood(&path, &bytes)?;
-    Ok(Some(kept).filter(|kept| revision(folder, organization_id) == Some(kept.revision)))
+    Ok(Some(kept).filter(|kept| edition(folder, organization_id) == Some((kept.revision, kept.print))))
 }
 
-/// Revision of a ledger, with which the file begins.
-fn revision(folder: &Path, organization_id: &str) -> Option<u64> {
+/// Revision and print of a ledger, with which the file begins.
+fn edition(folder: &Path, organization_id: &str) -> Option<(u64, u64)> {
     let mut head = Vec::new();
-    File::open(path(folder, organization_id)).ok()?.take(40).read_to_end(&mut head).ok()?;
-    let (number, _) = std::str::from_utf8(&head).ok()?.strip_prefix("{\"revision\":")?.split_once(',')?;
-    number.parse().ok()
+    File::open(path(folder, organization_id)).ok()?.take(80).read_to_end(&mut head).ok()?;
+    let (revision, rest) =
+        std::str::from_utf8(&head).ok()?.strip_prefix("{\"revision\":")?.split_once(',')?;
+    let (print, _) = rest.strip_prefix("\"print\":")?.split_once(',')?;
+    Some((revision.parse().ok()?, print.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -160,7 +169,7 @@ mod tests {
     fn a_ledger_comes_back_and_a_later_form_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), None);
-        let kept = KeptLedger { revision: 3, ledger: Ledger::default() };
+        let kept = KeptLedger { revision: 3, print: 0, ledger: Ledger::default() };
         store(folder.path(), "o", &kept).unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), Some(kept));
         assert_eq!(load(folder.path(), "another").unwrap(), None);
@@ -184,7 +193,7 @@ mod tests {
         let (before, after) = (kept(5, 3), kept(9, 9));
         assert_eq!(before.ledger.print(), after.ledger.print());
         store(folder.path(), "o", &before).unwrap();
-        let times = KeptTimes { revision: 4, times: after.ledger.times(), evidence: None };
+        let times = KeptTimes { revision: 4, print: 0, times: after.ledger.times(), evidence: None };
         store_times(folder.path(), "o", &times).unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), Some(after));
         assert_eq!(load_times(folder.path(), "o").unwrap(), Some(times.clone()));
@@ -195,6 +204,12 @@ mod tests {
         // Those of another revision, as after a ledger came back from a backup.
         store_times(folder.path(), "o", &times).unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), Some(later));
+        assert_eq!(load_times(folder.path(), "o").unwrap(), None);
+        // Of another ledger with the same revision, as after two files came back from different backups.
+        let other = KeptLedger { print: 1, ..before };
+        store(folder.path(), "o", &other).unwrap();
+        store_times(folder.path(), "o", &times).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(other));
         assert_eq!(load_times(folder.path(), "o").unwrap(), None);
         std::fs::write(times_path(folder.path(), "o"), "{").unwrap();
         let error = load(folder.path(), "o").unwrap_err();

@@ -55,7 +55,7 @@ impl Matter<'_> {
 pub(crate) async fn still_at_rest(gathered: &mut Gathered<'_>) -> Result<Option<AtRest>> {
     let now = moment(gathered.started());
     let Gathered { opened, organization, reading, settings, contents, ledger, .. } = gathered;
-    let Loaded::AtRest(_, AtRest { times, evidence }) = ledger else { return Ok(None) };
+    let Loaded::AtRest(_, AtRest { print, times, evidence }) = ledger else { return Ok(None) };
     let matter = Matter {
         opened,
         organization,
@@ -81,7 +81,7 @@ pub(crate) async fn still_at_rest(gathered: &mut Gathered<'_>) -> Result<Option<
         }
     }
     let read: Vec<_> = due.into_values().cloned().collect();
-    Ok(Some(AtRest { times: times.clone().after(read, now), evidence: evidence.clone() }))
+    Ok(Some(AtRest { print: *print, times: times.clone().after(read, now), evidence: evidence.clone() }))
 }
 
 /// Evidence that a run has decided that there is nothing to do; `ledger` is what it leaves.

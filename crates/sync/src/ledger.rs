@@ -36,22 +36,23 @@ impl<'a> LedgerFiles<'a> {
         let kept = files.iter().map(|file| file.times(organization_id).ok().flatten());
         let kept: Vec<KeptTimes> = kept.collect::<Option<_>>()?;
         let is_one = kept.iter().skip(1).all(|other| Some(other) == kept.first());
-        let KeptTimes { revision, times, evidence } = kept.into_iter().next().filter(|_| is_one)?;
-        let ledgers = Self { files, organization_id: organization_id.to_owned(), revision, print: None };
-        Some((ledgers, AtRest { times, evidence: evidence? }))
+        let KeptTimes { revision, print, times, evidence } = kept.into_iter().next().filter(|_| is_one)?;
+        let organization_id = organization_id.to_owned();
+        let ledgers = Self { files, organization_id, revision, print: None };
+        Some((ledgers, AtRest { print, times, evidence: evidence? }))
     }
 
     /// Stores the times of a run that found everything at rest. On the disk when it returns.
-    pub(crate) fn keep_at_rest(&self, AtRest { times, evidence }: AtRest) -> Result<()> {
-        self.keep_times(times, Some(evidence))
+    pub(crate) fn keep_at_rest(&self, AtRest { print, times, evidence }: AtRest) -> Result<()> {
+        self.keep_times(print, times, Some(evidence))
     }
 
     pub(crate) fn into_files(self) -> Vec<&'a DataFile> {
         self.files
     }
 
-    fn keep_times(&self, times: Times, evidence: Option<Evidence>) -> Result<()> {
-        let kept = KeptTimes { revision: self.revision, times, evidence };
+    fn keep_times(&self, print: u64, times: Times, evidence: Option<Evidence>) -> Result<()> {
+        let kept = KeptTimes { revision: self.revision, print, times, evidence };
         self.files.iter().try_for_each(|file| file.keep_times(&self.organization_id, &kept))
     }
 
@@ -65,7 +66,7 @@ impl<'a> LedgerFiles<'a> {
     pub(crate) fn finish(&mut self, ledger: &mut Ledger, evidence: Option<&Evidence>) -> Result<()> {
         let print = ledger.print();
         if self.print == Some(print) {
-            return self.keep_times(ledger.times(), evidence.cloned());
+            return self.keep_times(print, ledger.times(), evidence.cloned());
         }
         self.keep(ledger, print)
     }
@@ -78,7 +79,7 @@ impl<'a> LedgerFiles<'a> {
 
     fn keep(&mut self, ledger: &mut Ledger, print: u64) -> Result<()> {
         self.revision += 1;
-        let kept = KeptLedger { revision: self.revision, ledger: std::mem::take(ledger) };
+        let kept = KeptLedger { revision: self.revision, print, ledger: std::mem::take(ledger) };
         self.print = None;
         let stored = self.files.iter().try_for_each(|file| file.keep_ledger(&self.organization_id, &kept));
         *ledger = kept.ledger;
@@ -90,6 +91,8 @@ impl<'a> LedgerFiles<'a> {
 
 /// A ledger at rest: the last run found nothing to do.
 pub(crate) struct AtRest {
+    /// [`Ledger::print`] of it.
+    pub(crate) print: u64,
     pub(crate) times: Times,
     pub(crate) evidence: Evidence,
 }
