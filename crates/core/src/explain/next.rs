@@ -216,6 +216,7 @@ fn member(facts: &Facts<'_>, change: &MemberChange) -> NextMember {
             "; nothing is sent, since a limit stops the run".to_owned()
         }
         (Hold::Held, None) => "; held back, since somebody who must leave before is".to_owned(),
+        (Hold::Unplanned, _) => "; not in the plan".to_owned(),
     };
     let text = format!("{what}: {}{hold}", change.cause.reason());
     NextMember {
@@ -253,6 +254,7 @@ fn memberships(group: &GroupChange, slots: &BTreeSet<SlotId>) -> Vec<NextMembers
             (Hold::Held, _, Cause::Drift) => "; held back (sync.limitRepairs)",
             (Hold::Held, Way::Leave, _) => "; held back (sync.limitLeaves)",
             (Hold::Held, Way::Join, _) => "; held back with the person or the group",
+            (Hold::Unplanned, _, _) => "; not in the plan",
         };
         let why = match edge.cause {
             Cause::Drift => "changed in the organization by somebody else",

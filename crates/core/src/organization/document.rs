@@ -261,12 +261,12 @@ fn member(changes: &Changes, change: &MemberChange) -> Option<Member> {
         external_id: id.as_ref().map(ToString::to_string),
         member_id: slot.member.as_ref().filter(|_| changes.basis == Basis::Live).map(ToString::to_string),
         cause: change.cause,
-        held: change.hold == Hold::Held,
+        held: change.hold != Hold::Free,
     })
 }
 
 fn group(changes: &Changes, group: &GroupChange) -> Group {
-    let is_held = group.hold == Hold::Held;
+    let is_held = group.hold != Hold::Free;
     let join = if is_held { &group.held_join } else { &group.join };
     let id = group.group.as_ref().filter(|_| changes.basis == Basis::Live);
     Group {
@@ -301,7 +301,7 @@ fn name_of(slot: &Slot) -> Option<String> {
 
 fn addresses(changes: &Changes) -> BTreeMap<String, String> {
     let edges = |group: &GroupChange| {
-        let join = if group.hold == Hold::Held { &group.held_join } else { &group.join };
+        let join = if group.hold != Hold::Free { &group.held_join } else { &group.join };
         let slots = join.iter().chain(&group.leave).chain(&group.held_leave).map(|edge| edge.slot);
         slots.collect::<Vec<SlotId>>()
     };

@@ -133,7 +133,7 @@ fn hold_members(changes: &mut Changes, is_held: impl Fn(&super::changes::MemberC
 }
 
 fn held_slots(changes: &Changes, is_meant: impl Fn(Action) -> bool) -> FastSet<SlotId> {
-    let held = changes.members.iter().filter(|change| change.hold == Hold::Held && is_meant(change.action));
+    let held = changes.members.iter().filter(|change| change.hold != Hold::Free && is_meant(change.action));
     held.map(|change| change.slot).collect()
 }
 

@@ -60,9 +60,9 @@ pub enum Made {
     Yes,
     /// It was about to be sent, or was sent and not answered, or the server may have done a part of it.
     Unclear,
-    /// The run ended before, or the server refused it.
+    /// The run ended before, the server refused it, or the plan that was applied does not have it.
     No,
-    /// A limit held it back, or the plan that was applied does not have it.
+    /// A limit held it back.
     Held,
 }
 
@@ -213,10 +213,10 @@ impl RunRecord {
             (true, true) => Made::Unclear,
             (false, _) => Made::No,
         };
-        for entry in self.members.iter_mut().filter(|entry| entry.made != Made::Held) {
+        for entry in self.members.iter_mut().filter(|entry| entry.made == Made::Unclear) {
             entry.made = made(&|done| done.has_member(entry));
         }
-        for entry in self.groups.iter_mut().filter(|entry| entry.made != Made::Held) {
+        for entry in self.groups.iter_mut().filter(|entry| entry.made == Made::Unclear) {
             entry.made = made(&|done| done.has_group(entry));
         }
         self
@@ -227,7 +227,7 @@ impl RunRecord {
     pub fn all_made(mut self) -> Self {
         let members = self.members.iter_mut().map(|entry| &mut entry.made);
         let all = members.chain(self.groups.iter_mut().map(|entry| &mut entry.made));
-        all.filter(|made| **made != Made::Held).for_each(|made| *made = Made::Yes);
+        all.filter(|made| **made == Made::Unclear).for_each(|made| *made = Made::Yes);
         self
     }
 
@@ -433,6 +433,7 @@ fn made(hold: Hold) -> Made {
     match hold {
         Hold::Free => Made::Unclear,
         Hold::Held => Made::Held,
+        Hold::Unplanned => Made::No,
     }
 }
 

@@ -261,7 +261,7 @@ impl Writing<'_> {
             let Some(slot) = self.changes.slot(at) else { continue };
             let changes = changed.get(&at).map_or(&[][..], Vec::as_slice);
             let is_out = changes.iter().any(|change| {
-                change.action.is_leaving() || (change.action.is_new() && change.hold == Hold::Held)
+                change.action.is_leaving() || (change.action.is_new() && change.hold != Hold::Free)
             });
             let Some(id) = slot.after.as_ref().filter(|_| !is_out) else { continue };
             let own = changes.iter().filter(|change| change.hold == Hold::Free && self.is_imported(change));

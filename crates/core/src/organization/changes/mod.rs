@@ -91,7 +91,7 @@ pub enum Cause {
     Undo,
 }
 
-/// Whether a limit holds something back.
+/// Whether something is done or held back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hold {
     /// It is done.
@@ -99,6 +99,8 @@ pub enum Hold {
     Free,
     /// It is held back.
     Held,
+    /// The plan that is carried out does not have it.
+    Unplanned,
 }
 
 /// A number of a [`Slot`].
@@ -431,13 +433,13 @@ impl Changes {
         };
         let unplanned: Vec<bool> = self.members.iter().map(|change| !is_planned(change)).collect();
         for (change, is_unplanned) in self.members.iter_mut().zip(unplanned) {
-            if is_unplanned {
-                change.hold = Hold::Held;
+            if is_unplanned && change.hold == Hold::Free {
+                change.hold = Hold::Unplanned;
             }
         }
         for group in &mut self.groups {
-            if !groups.contains(group.external_id.as_str()) {
-                group.hold = Hold::Held;
+            if !groups.contains(group.external_id.as_str()) && group.hold == Hold::Free {
+                group.hold = Hold::Unplanned;
             }
         }
         self.reinvites.clear();

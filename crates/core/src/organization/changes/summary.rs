@@ -62,13 +62,14 @@ impl Changes {
             match change.hold {
                 Hold::Held => sum.held += 1,
                 Hold::Free => sum.count(change.action),
+                Hold::Unplanned => {}
             }
         }
         for group in &self.groups {
             let held = group.held_leave.len() + group.held_join.len();
             sum.held += held;
-            if group.hold == Hold::Held {
-                sum.held += usize::from(held == 0);
+            if group.hold != Hold::Free {
+                sum.held += usize::from(group.hold == Hold::Held && held == 0);
                 continue;
             }
             sum.join += group.join.len();

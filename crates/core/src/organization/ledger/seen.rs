@@ -198,7 +198,7 @@ impl Ledger {
         for change in &changes.groups {
             if let Some(record) = self.groups.get_mut(&change.external_id) {
                 record.verified = (is_live && !change.is_partly_held()).then_some(question.now);
-                record.unsure &= change.hold == Hold::Held;
+                record.unsure &= change.hold != Hold::Free;
             }
         }
     }
@@ -303,6 +303,6 @@ impl Record {
 impl GroupChange {
     fn is_partly_held(&self) -> bool {
         let is_name_held = self.renamed.is_some() && self.free_name().is_none();
-        self.hold == Hold::Held || is_name_held || !self.held_join.is_empty() || !self.held_leave.is_empty()
+        self.hold != Hold::Free || is_name_held || !self.held_join.is_empty() || !self.held_leave.is_empty()
     }
 }
