@@ -7,12 +7,12 @@ use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Error, Result};
 use bwdc_core::explain::{Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, explain_from_ledger};
 use bwdc_core::organization::directory::PeopleRead;
-use bwdc_store::history::{self, Entry, Filter, Head, History};
+use bwdc_store::history::{self, Entry, Filter, Head};
 use bwdc_store::{DataFile, Memory as _};
 use jiff::Timestamp;
 
-use crate::context::Context;
 use crate::decide::{moment, written};
+use crate::history::warned;
 use crate::job::SyncJob;
 use crate::ledger::LedgerFiles;
 use crate::plan::Decided;
@@ -228,30 +228,11 @@ fn names(who: &str, explanation: &Explanation) -> BTreeSet<String> {
     all.chain([who.to_owned()]).collect()
 }
 
-/// The latest runs that were about any of these names, each once.
+/// The latest runs that were about any of these names.
 fn runs(job: &SyncJob, names: &BTreeSet<String>) -> Result<Vec<RunAbout>> {
-    let Some(first) = job.contexts().into_iter().next() else { return Ok(Vec::new()) };
-    let mut runs: Vec<RunAbout> = Vec::new();
-    for name in names {
-        for (head, entries) in about(first, name)? {
-            match runs.iter_mut().find(|known| known.head.run == head.run) {
-                None => runs.push(RunAbout { head, entries }),
-                Some(known) => {
-                    let more = entries.into_iter().filter(|entry| !known.entries.contains(entry));
-                    let more: Vec<Entry> = more.collect();
-                    known.entries.extend(more);
-                }
-            }
-        }
-    }
-    runs.sort_by_key(|run| std::cmp::Reverse(run.head.at));
-    runs.truncate(RUNS);
-    Ok(runs)
-}
-
-fn about(context: &Context, name: &str) -> Result<Vec<(Head, Vec<Entry>)>> {
-    let found = History::of(&context.file)
-        .about(&history::Sought::new(name), &Filter { most: Some(RUNS), ..Filter::default() })?;
-    found.skipped.iter().for_each(|skipped| context.warn(&skipped.to_string()));
-    Ok(found.runs)
+    let history = job.history();
+    let sought = history.follow(history::Sought::any(names.iter().map(String::as_str)))?;
+    let filter = Filter { most: Some(RUNS), ..Filter::default() };
+    let runs = warned(job, history.about(&sought, &filter)?);
+    Ok(runs.into_iter().map(|(head, entries)| RunAbout { head, entries }).collect())
 }

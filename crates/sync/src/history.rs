@@ -7,7 +7,7 @@ use bwdc_core::error::Result;
 use bwdc_core::organization::Step;
 use bwdc_core::organization::record::{Progress, RunRecord};
 use bwdc_core::organization::server::Call;
-use bwdc_store::history::{Head, History, KeptRun, RunCommand, RunTarget};
+use bwdc_store::history::{Found, Head, History, KeptRun, RunCommand, RunTarget};
 use bwdc_store::runs::{Begun, Run};
 use jiff::Timestamp;
 
@@ -67,6 +67,21 @@ enum Told {
     Yes,
 }
 
+impl SyncJob {
+    /// What earlier runs did. In a merge each folder has the same, and a damaged record is read in another one.
+    pub fn history(&self) -> History {
+        History::of_merged(self.contexts().into_iter().map(|context| &context.file))
+    }
+}
+
+/// Runs that were found; files that were skipped are told.
+pub(crate) fn warned<T>(job: &SyncJob, Found { runs, skipped }: Found<T>) -> Vec<T> {
+    if let Some(context) = job.contexts().first() {
+        skipped.iter().for_each(|file| context.warn(&file.to_string()));
+    }
+    runs
+}
+
 impl<'a> RunHistory<'a> {
     /// Nothing is known yet but that it begins now.
     pub(crate) fn new(job: &'a SyncJob, run: String, command: RunCommand) -> Self {
@@ -124,11 +139,12 @@ impl<'a> RunHistory<'a> {
         self.state().acknowledged = number;
     }
 
-    /// Notes that the next request failed. An import that the server gave up may have done a part.
+    /// Notes that the next request failed. An import that the server gave up may have done a part; one that it refused did nothing.
     pub(crate) fn failed(&self, call: &Call, ended: ImportEnd) {
         self.state().current = match (call, ended) {
+            (_, ImportEnd::Nothing) => Current::Refused,
             (Call::Import(_), _) | (_, ImportEnd::Unclear) => Current::Doubtful,
-            (_, ImportEnd::Surely | ImportEnd::Nothing) => Current::Refused,
+            (_, ImportEnd::Surely) => Current::Refused,
         };
     }
 

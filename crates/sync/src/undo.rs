@@ -15,14 +15,14 @@ use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::undo::{Left, Lost, Named, Protecting, Unclear, needs_staging, to_read};
 use bwdc_core::organization::{Ledger, Question, Settings, Span, Step, Undo, requests};
 use bwdc_core::snapshot::Coverage;
-use bwdc_store::history::{Found as Records, Head, History, KeptRun};
+use bwdc_store::history::{Head, KeptRun};
 use bwdc_store::runs::Ending;
 use bwdc_store::{Memory as _, iso};
 use jiff::Timestamp;
 
 use crate::apply::{Sending, Unsent, locks, sent};
 use crate::decide::{Known, moment, written};
-use crate::history::RunHistory;
+use crate::history::{RunHistory, warned};
 use crate::job::SyncJob;
 use crate::ledger::LedgerFiles;
 use crate::lines;
@@ -102,13 +102,7 @@ pub(crate) async fn undo(
 
 /// The record of a run that can be undone.
 fn kept(job: &SyncJob, run: &str) -> Result<KeptRun> {
-    let mut found = None;
-    for context in job.contexts() {
-        found = History::of(&context.file).run(run)?;
-        if found.is_some() {
-            break;
-        }
-    }
+    let found = warned(job, job.history().run(run)?).into_iter().next();
     let Some(kept) = found else {
         return Err(Error::new(format!("There is no run {} in the history of {}.", shown(run), job.name()))
             .hint("Look for its id: bwdc history. Runs that changed nothing are not kept."));
@@ -126,20 +120,15 @@ fn kept(job: &SyncJob, run: &str) -> Result<KeptRun> {
 
 /// Records of the runs that came after this one, to the same organization.
 fn later(job: &SyncJob, head: &Head) -> Result<Vec<RunRecord>> {
-    let mut records = Vec::new();
-    let Some(context) = job.contexts().into_iter().next() else { return Ok(records) };
-    let Records { runs, skipped } = History::of(&context.file).later(head)?;
-    for file in skipped {
-        context.warn(&format!("{file} What it did may be undone with this run."));
-    }
+    let runs = warned(job, job.history().later(head)?);
     let is_same = |run: &KeptRun| match (&run.head.target, &head.target) {
         (Some(one), Some(other)) => (&one.organization, &one.server) == (&other.organization, &other.server),
         _ => false,
     };
     // An undo of this run that failed is finished by this one.
     let is_undo = |run: &KeptRun| run.head.undoes.as_ref() == Some(&head.run);
-    records.extend(runs.into_iter().filter(|run| is_same(run) && !is_undo(run)).filter_map(|run| run.record));
-    Ok(records)
+    let runs = runs.into_iter().filter(|run| is_same(run) && !is_undo(run));
+    Ok(runs.filter_map(|run| run.record).collect())
 }
 
 fn refused(head: &Head, why: &str) -> Error {

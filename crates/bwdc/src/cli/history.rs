@@ -85,7 +85,7 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
         let context = leading(job)?;
         // One that seems to be cut off may just be about to tell its end.
         status::look(context.file.folder()).await?;
-        let reader = Reader { history: History::of(&context.file), job, among, style: invocation.style };
+        let reader = Reader { history: job.history(), job, among, style: invocation.style };
         match asked {
             Asked::Runs => reader.runs(&arguments.filter()),
             Asked::Run(id) => reader.run(id),
@@ -135,7 +135,7 @@ impl Reader<'_> {
     }
 
     fn run(&self, id: &str) -> Result<Told> {
-        let Some(run) = self.history.run(id)? else {
+        let Some(run) = self.warned(self.history.run(id)?).into_iter().next() else {
             return Err(Error::new(format!("The history of {} has no run {id}.", self.job.name()))
                 .hint("List the runs that are kept: bwdc history -n 1000"));
         };
@@ -146,17 +146,18 @@ impl Reader<'_> {
     }
 
     fn about(&self, who: &str, filter: &Filter) -> Result<Told> {
-        let runs = self.warned(self.history.about(&Sought::new(who), filter)?);
+        let sought = self.history.follow(Sought::new(who))?;
+        let runs = self.warned(self.history.about(&sought, filter)?);
         let mut values = Vec::new();
         for (head, entries) in &runs {
             let mut value = value(head)?;
             add_entries(&mut value, entries.clone())?;
             values.push(value);
         }
-        if runs.is_empty() && matches!(self.history.run(who), Ok(Some(_))) {
+        if runs.is_empty() && self.history.run(who).is_ok_and(|found| !found.runs.is_empty()) {
             ui::progress(&format!("To see the run {who}: bwdc history show {who}"), self.style);
         }
-        Ok(told(Overview::about(who, &runs), values.into()))
+        Ok(told(Overview::about(who, &sought, &runs), values.into()))
     }
 
     /// What was found; files that were skipped are told.

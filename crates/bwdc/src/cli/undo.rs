@@ -99,7 +99,13 @@ async fn undo(
         Ok(outcome) => outcome,
         Err(error) => return several::alone(error, style),
     };
-    ui::progress(&afterwards(planned, &report.run), style);
+    let is_kept = job.history().run(&report.run).is_ok_and(|found| !found.runs.is_empty());
+    let back = if is_kept {
+        format!("To take this back: bwdc undo {}", report.run)
+    } else {
+        "It is not in the history, so no undo can take it back.".to_owned()
+    };
+    ui::progress(&format!("{} {back}", afterwards(planned)), style);
     let ImportSummary { groups, users, .. } = outcome.sent;
     let message = format!("{groups} group(s) and {users} user(s) were sent.");
     Ok((Answer::Message { title: "Undone.".to_owned(), message: Some(message) }, Exit::Success))
@@ -114,13 +120,13 @@ async fn asked_to_end(run: &str) -> Error {
 }
 
 /// What the next sync will make of it.
-fn afterwards(PlannedUndo { protected_until, .. }: &PlannedUndo, run: &str) -> String {
+fn afterwards(PlannedUndo { protected_until, .. }: &PlannedUndo) -> String {
     let protected = protected_until.as_deref().map_or_else(String::new, |until| {
         format!("Whoever came back is protected until {}: no sync takes them away before. ", local(until))
     });
     format!(
         "{protected}Everything else is made again by the next sync, as the directory says: names, memberships of people who stayed, and \
-         newcomers. Correct the directory or the filters first. To take this back: bwdc undo {run}"
+         newcomers. Correct the directory or the filters first."
     )
 }
 

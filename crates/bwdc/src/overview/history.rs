@@ -46,12 +46,11 @@ impl Overview {
     }
 
     /// What is known of somebody or a group. `entries` are those that are about it.
-    pub(crate) fn about(who: &str, runs: &[(Head, Vec<Entry>)]) -> Self {
-        let sought = Sought::new(who);
+    pub(crate) fn about(who: &str, sought: &Sought, runs: &[(Head, Vec<Entry>)]) -> Self {
         let mut overview = Self::sentence(&format!("Changes to {who}, the latest first"));
         let columns = &["Began", "Run", "Change", "Cause", "Before", "After", "Made"];
         let rows = runs.iter().flat_map(|(head, entries)| {
-            let rows = entries.iter().flat_map(|entry| event(head, entry, &sought));
+            let rows = entries.iter().flat_map(|entry| event(head, entry, sought));
             rows.map(|row| [vec![words::local(head.at), head.run.clone()], row.into()].concat())
                 .collect::<Vec<_>>()
         });

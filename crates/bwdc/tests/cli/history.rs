@@ -104,7 +104,7 @@ fn runs_that_failed_or_were_held_back_are_kept() {
 /// A request that the server refuses, and one of which nobody heard.
 #[test]
 fn what_became_of_each_request_is_kept() {
-    for (fault, made) in [(Fault::Lost, "unclear"), (Fault::Refused(400), "unclear")] {
+    for (fault, made) in [(Fault::Lost, "unclear"), (Fault::Refused(400), "no")] {
         let organization =
             Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
         let instance = Instance::files(USERS, GROUPS, &organization);
@@ -124,6 +124,39 @@ fn what_became_of_each_request_is_kept() {
             (&json!("failed"), json!("yes"), json!(made))
         );
     }
+}
+
+/// What a plan does not have is not made when it is applied, and no limit holds it.
+#[test]
+fn what_an_applied_plan_does_not_have_is_not_made() {
+    let (organization, instance) = company();
+    instance.company("id,email,status\nu1,ann@example.org,deleted\nu2,bob@example.org,\n", GROUPS);
+    let file = instance.folder.path().join("plan.json");
+    instance.run(&["plan", "--out", file.to_str().unwrap()]).ok();
+    instance.company(
+        "id,email,status\nu1,ann@example.org,deleted\nu2,bob@example.org,\nu3,eve@example.org,\n",
+        "id,name,members\ng1,Staff,u2\ng2,New,u3\n",
+    );
+    instance.run(&["apply", file.to_str().unwrap()]).ok();
+    assert!(
+        organization.member("ann@example.org").is_none() && organization.member("eve@example.org").is_none()
+    );
+    let applied = last(&instance);
+    let made = |email: &str| {
+        let of = |line: &&Value| {
+            [&line["member"]["before"], &line["member"]["after"]].iter().any(|state| state["email"] == email)
+        };
+        applied.iter().find(of).unwrap()["member"]["made"].clone()
+    };
+    assert_eq!(
+        (made("ann@example.org"), made("eve@example.org")),
+        (json!("yes"), json!("no")),
+        "{applied:?}"
+    );
+    let group = applied.iter().find(|line| line["group"]["after"]["name"] == "New").unwrap();
+    assert_eq!(group["group"]["made"], "no", "{group}");
+    let counts = &applied[0]["counts"];
+    assert_eq!((&counts["held"], &counts["notMade"]), (&json!(0), &json!(2)), "{counts}");
 }
 
 #[test]
@@ -160,6 +193,37 @@ fn a_merge_keeps_the_same_in_each_folder() {
     let [hq, berlin] = ["hq", "berlin"].map(|name| kept(&machine.path(name)));
     assert_eq!((hq.len(), hq[0].len()), (1, 5));
     assert_eq!(hq, berlin);
+}
+
+/// A record that is damaged in one folder is read in another one, and that is said.
+#[test]
+fn a_merge_reads_the_good_copy() {
+    let organization = Organization::start(Options::default());
+    let mut machine = Machine::new();
+    machine.add("hq", &organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
+    machine.add("berlin", &organization, "b1,eva@example.org,\n", "bs,Team,b1\n");
+    machine.toml(
+        "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
+         [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n",
+    );
+    machine.run(&["sync", "--all"]).ok();
+    let run = kept(&machine.path("hq"))[0][0]["run"].as_str().unwrap().to_owned();
+    let file = fs::read_dir(machine.path("hq").join("history")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&file, "{").unwrap();
+    for arguments in [
+        &["history", "show", &run][..],
+        &["history"],
+        &["history", "eva@example.org"],
+        &["undo", &run, "--dry-run"],
+    ] {
+        let ran = machine.run(&[arguments, &["--instance", "acme"]].concat()).ok();
+        assert!(ran.out.contains(&run), "{arguments:?}: {}", ran.out);
+        assert!(
+            ran.err.contains("is damaged: line 1") && ran.err.contains("Its copy in"),
+            "{arguments:?}: {}",
+            ran.err
+        );
+    }
 }
 
 /// A history that cannot be written is a warning, and takes nothing from the import.
@@ -303,7 +367,7 @@ fn somebody_or_a_group_is_found_in_all_runs() {
     assert!(text.contains("join Staff"), "{text}");
     let found = |who: &str| json(&instance.run(&["history", who, "--json"]).ok()).as_array().unwrap().len();
     let counts = ["u1", "u3", "bob@example.org", "Staff", "everybody", "g1", "nobody@example.org"].map(found);
-    assert_eq!(counts, [2, 1, 1, 2, 1, 2, 0]);
+    assert_eq!(counts, [2, 1, 1, 2, 2, 2, 0]);
     let text = instance.run(&["history", "Everybody"]).ok().out;
     assert!(text.contains("update Everybody") && text.contains("Staff, 2 members"), "{text}");
     let listed = json(&instance.run(&["history", "--json"]).ok());

@@ -565,3 +565,43 @@ fn an_undo_that_takes_too_long_says_so_of_itself() {
     let ran = ran.fails(1, &["The undo took longer than 1 s (sync.timeout)", "is not done twice"]);
     assert!(!ran.err.contains("sync took"), "{}", ran.err);
 }
+
+/// Whoever can put a record there decides what an undo does.
+#[test]
+fn a_history_in_which_others_can_write_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (organization, instance) = company(Flavour::Official);
+    let run = last_run(&instance);
+    let folder = instance.data_folder().join("history");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let before = state(&organization);
+    instance.run(&["undo", &run, "--yes"]).fails(1, &["others can write there (mode 777)", "chmod 700"]);
+    assert_eq!(state(&organization), before);
+    directory(&instance, "2,b@x.org,\n3,c@x.org,\n4,d@x.org,\n", GROUPS);
+    let ran = instance.run(&["sync"]).ok();
+    assert!(ran.err.contains("The history of runs cannot be kept"), "{}", ran.err);
+    assert!(ran.err.contains("others can write there (mode 777)"), "{}", ran.err);
+}
+
+#[test]
+fn an_undo_that_is_in_no_history_does_not_name_its_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (organization, instance) = company(Flavour::Official);
+    directory(&instance, "2,b@x.org,\n3,c@x.org,\n4,d@x.org,\n", GROUPS);
+    instance.run(&["sync"]).ok();
+    let run = last_run(&instance);
+    let folder = instance.data_folder().join("history");
+    // The undo reads its run; then the answer takes long enough for the folder to be opened to others.
+    let fault = Fault::AnsweredLater(4000);
+    organization.sandbox.inject(Injection { at: 1, counted: Counted::Changes, fault });
+    let runs = heads(&instance).len();
+    let undo = instance.spawn(&["undo", &run, "--yes"]);
+    while heads(&instance).len() == runs {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = undo.wait_with_output().unwrap();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.success() && err.contains("no undo can take it back"), "{err}");
+    assert!(!err.contains("To take this back"), "{err}");
+}

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::name::RunFile;
-use super::{Head, History};
+use super::{Folder, Head};
 use crate::files::remove_if_there;
 use bwdc_core::error::Result;
 
@@ -12,7 +12,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// Number of runs that are kept.
 const MOST: usize = 1_000;
 
-impl History {
+impl Folder {
     /// Forgets runs that are too old or too many. The latest one stays in any case.
     pub(super) fn keep_within_bounds(&self, latest: &Head) -> Result<()> {
         let mut files = self.files()?.runs;
@@ -22,7 +22,7 @@ impl History {
     }
 
     fn forget(&self, file: &RunFile) -> Result<()> {
-        remove_if_there(&self.folder.join(file.name()))
+        remove_if_there(&self.path.join(file.name()))
     }
 }
 

@@ -160,6 +160,6 @@ impl Unreadable {
                 format!("it was written by a later version of bwdc (form {form}, this one knows {VERSION}).")
             }
         };
-        Skipped { path: path.to_owned(), why }
+        Skipped { path: path.to_owned(), why, instead: None }
     }
 }

@@ -4,6 +4,7 @@
 //! that whoever reads sees one or the other, and needs no lock.
 
 mod bounds;
+mod check;
 mod file;
 mod name;
 mod who;
@@ -30,13 +31,19 @@ use crate::runs::{Ending, Run, RunCounts, RunStarter, Runs};
 
 const FOLDER: &str = "history";
 
-/// History of an instance.
+/// History of an instance, or of several that are merged.
 #[derive(Clone, Debug)]
 pub struct History {
+    /// Folders that have the same.
+    copies: Vec<Folder>,
+}
+
+/// Folder of the records.
+#[derive(Clone, Debug)]
+struct Folder {
     /// Folder of the instance.
     instance: PathBuf,
-    /// Folder of the records.
-    folder: PathBuf,
+    path: PathBuf,
 }
 
 /// Command that a run carried out.
@@ -140,18 +147,30 @@ pub struct Found<T> {
     pub skipped: Vec<Skipped>,
 }
 
-/// File of the folder that is not the record of a run, or a damaged one.
+/// File of the folder that is not the record of a run, or a damaged one; or a folder that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// File.
     pub path: PathBuf,
     /// Reason.
     pub why: String,
+    /// Folder whose copy was read.
+    instead: Option<PathBuf>,
+}
+
+impl Skipped {
+    fn folder(path: &Path, error: &Error) -> Self {
+        Self { path: path.to_owned(), why: error.message.clone(), instead: None }
+    }
 }
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "The file {} is left out of the history: {}", self.path.display(), self.why)
+        write!(f, "The file {} is left out of the history: {}", self.path.display(), self.why)?;
+        match &self.instead {
+            Some(folder) => write!(f, " Its copy in {} is used.", folder.display()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -239,8 +258,13 @@ impl History {
         Self::in_folder(file.folder())
     }
 
+    /// History of instances that are merged: each has the same, and where one is damaged, another one's is read.
+    pub fn of_merged<'a>(files: impl IntoIterator<Item = &'a DataFile>) -> Self {
+        Self { copies: files.into_iter().map(|file| Folder::of(file.folder())).collect() }
+    }
+
     fn in_folder(instance: &Path) -> Self {
-        Self { instance: instance.to_owned(), folder: instance.join(FOLDER) }
+        Self { copies: vec![Folder::of(instance)] }
     }
 
     /// Keeps a run that is about to send its first request. On the disk when it returns.
@@ -248,9 +272,7 @@ impl History {
     /// # Errors
     /// The file cannot be written.
     pub fn begin(&self, run: &KeptRun) -> Result<()> {
-        make_folder(&self.folder)?;
-        remove_left_behind(&self.folder);
-        write_atomically(&self.path(&run.head, Worth::Unclear), &file::written(run)?)
+        self.copies.iter().try_for_each(|folder| folder.begin(run))
     }
 
     /// Keeps a run that is over, and forgets those that are too old or too many.
@@ -258,12 +280,7 @@ impl History {
     /// # Errors
     /// The file cannot be written, or an old one not be removed.
     pub fn end(&self, run: &KeptRun) -> Result<()> {
-        self.begin(run)?;
-        let (begun, ended) = (self.path(&run.head, Worth::Unclear), self.path(&run.head, run.worth()));
-        if begun != ended {
-            std::fs::rename(&begun, &ended).map_err(|error| cannot("Renaming", &begun, &error))?;
-        }
-        self.keep_within_bounds(&run.head)
+        self.copies.iter().try_for_each(|folder| folder.end(run))
     }
 
     /// Forgets that a run has begun, so that there is more room on the disk.
@@ -271,11 +288,7 @@ impl History {
     /// # Errors
     /// The file cannot be removed.
     pub fn forget_begun(&self, run: &KeptRun) -> Result<()> {
-        remove_if_there(&self.path(&run.head, Worth::Unclear))
-    }
-
-    fn path(&self, head: &Head, worth: Worth) -> PathBuf {
-        self.folder.join(RunFile::of(head, worth).name())
+        self.copies.iter().try_for_each(|folder| remove_if_there(&folder.file(&run.head, Worth::Unclear)))
     }
 
     /// Heads of runs.
@@ -301,25 +314,18 @@ impl History {
         )
     }
 
-    /// The run with this id, or with the only one that begins so.
+    /// The same person or group with every address, id and name that the runs have for it.
     ///
     /// # Errors
-    /// Several ids begin so, or the record is damaged.
-    pub fn run(&self, id: &str) -> Result<Option<KeptRun>> {
-        let files = self.files()?.runs;
-        let mut found: Vec<&RunFile> = files.iter().filter(|file| file.has_id(id)).collect();
-        if let Some(exact) = found.iter().find(|file| file.id.eq_ignore_ascii_case(id)) {
-            found = vec![exact];
-        }
-        let ids: BTreeSet<&str> = found.iter().map(|file| file.id.as_str()).collect();
-        match (found.as_slice(), ids.len()) {
-            ([], _) => Ok(None),
-            ([file, ..], 1) => {
-                let KeptRun { head, record } =
-                    self.read(file, file::whole).map_err(|skipped| damaged(&skipped))?;
-                Ok(Some(KeptRun { head: self.now()?.settled(head), record }))
+    /// The folder cannot be read.
+    pub fn follow(&self, mut sought: Sought) -> Result<Sought> {
+        loop {
+            let found = self.about(&sought, &Filter::default())?;
+            let more = sought.following(found.runs.iter().flat_map(|(_, entries)| entries));
+            if more.len() == sought.len() {
+                return Ok(sought);
             }
-            _ => Err(ambiguous(id, &ids)),
+            sought = more;
         }
     }
 
@@ -334,39 +340,147 @@ impl History {
         })
     }
 
+    /// The run with this id, or with the only one that begins so; at most one.
+    ///
+    /// # Errors
+    /// Several ids begin so, or the record is damaged.
+    pub fn run(&self, id: &str) -> Result<Found<KeptRun>> {
+        let Lists { read, skipped } = self.lists()?;
+        let all = read.iter().flat_map(|(folder, files)| files.iter().map(move |file| (*folder, file)));
+        let mut found: Vec<(&Folder, &RunFile)> = all.filter(|(_, file)| file.has_id(id)).collect();
+        if found.iter().any(|(_, file)| file.id.eq_ignore_ascii_case(id)) {
+            found.retain(|(_, file)| file.id.eq_ignore_ascii_case(id));
+        }
+        let ids: BTreeSet<&str> = found.iter().map(|(_, file)| file.id.as_str()).collect();
+        if ids.len() > 1 {
+            return Err(ambiguous(id, &ids));
+        }
+        let mut bad = Vec::new();
+        for (folder, file) in found {
+            match folder.read(file, file::whole) {
+                Ok(KeptRun { head, record }) => {
+                    let run = KeptRun { head: folder.now()?.settled(head), record };
+                    bad.extend(skipped);
+                    return Ok(Found { runs: vec![run], skipped: instead(bad, folder) });
+                }
+                Err(file) => bad.push(file),
+            }
+        }
+        match bad.first() {
+            Some(file) => Err(damaged(file)),
+            None => Ok(Found { runs: Vec::new(), skipped }),
+        }
+    }
+
     /// The end of a run, if it was kept.
     pub(crate) fn end_of(instance: &Path, id: &str) -> Option<Run> {
-        let history = Self::in_folder(instance);
-        let file = history.files().ok()?.runs.into_iter().find(|file| file.id == id)?;
-        let head = history.read(&file, file::head).ok()?;
+        let folder = Folder::of(instance);
+        let file = folder.files().ok()?.runs.into_iter().find(|file| file.id == id)?;
+        let head = folder.read(&file, file::head).ok()?;
         (head.result != Ending::CutOff).then(|| head.as_run())
     }
 
-    /// Reads files, the latest first, until there are enough.
+    /// The folders that can be read with their files, and those that cannot.
+    ///
+    /// # Errors
+    /// None can be read.
+    fn lists(&self) -> Result<Lists<'_>> {
+        let (mut read, mut skipped, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        for folder in &self.copies {
+            match folder.files() {
+                Ok(found) => read.push((folder, found.runs)),
+                Err(error) => {
+                    skipped.push(Skipped::folder(&folder.path, &error));
+                    errors.push(error);
+                }
+            }
+        }
+        match errors.into_iter().next() {
+            Some(error) if read.is_empty() => Err(error),
+            _ => Ok(Lists { read, skipped }),
+        }
+    }
+
+    /// Reads files, the latest first, until there are enough: of the first folder, and where one of them is damaged, its copy.
     fn each<R: AsHead, T>(
         &self,
         filter: &Filter,
         read: impl Fn(&Path) -> file::Reading<R>,
         chosen: impl Fn(Head, R) -> Option<T>,
     ) -> Result<Found<T>> {
-        let Found { runs: files, mut skipped } = self.files()?;
-        let now = self.now()?;
+        let Lists { read: lists, skipped: mut told } = self.lists()?;
+        let Some((first, _)) = lists.first() else { return Ok(Found { runs: Vec::new(), skipped: told }) };
+        told = instead(told, first);
+        let Found { runs: files, skipped } = first.files()?;
+        told.extend(skipped);
+        let now = first.now()?;
         let mut runs = Vec::new();
         for file in files.iter().filter(|file| filter.since.is_none_or(|since| file.is_since(since))) {
             if filter.most.is_some_and(|most| runs.len() >= most) {
                 break;
             }
-            match self.read(file, &read) {
+            let read = first.read(file, &read).or_else(|skipped| {
+                let copies = lists.iter().skip(1).filter_map(|(folder, files)| {
+                    let copy = files.iter().find(|other| other.is_same(file))?;
+                    Some((*folder, folder.read(copy, &read).ok()?))
+                });
+                match { copies }.next() {
+                    Some((folder, read)) => {
+                        told.extend(instead(vec![skipped], folder));
+                        Ok(read)
+                    }
+                    None => Err(skipped),
+                }
+            });
+            match read {
                 Ok(read) => {
                     let head = now.settled(read.head().clone());
                     if filter.has(&head) {
                         runs.extend(chosen(head, read));
                     }
                 }
-                Err(file) => skipped.push(file),
+                Err(file) => told.push(file),
             }
         }
-        Ok(Found { runs, skipped })
+        Ok(Found { runs, skipped: told })
+    }
+}
+
+/// Folders that can be read with their files, and those that cannot.
+struct Lists<'a> {
+    read: Vec<(&'a Folder, Vec<RunFile>)>,
+    skipped: Vec<Skipped>,
+}
+
+/// What was skipped, for which this folder has a copy.
+fn instead(mut skipped: Vec<Skipped>, folder: &Folder) -> Vec<Skipped> {
+    skipped.iter_mut().for_each(|file| file.instead = Some(folder.path.clone()));
+    skipped
+}
+
+impl Folder {
+    fn of(instance: &Path) -> Self {
+        Self { instance: instance.to_owned(), path: instance.join(FOLDER) }
+    }
+
+    fn begin(&self, run: &KeptRun) -> Result<()> {
+        make_folder(&self.path)?;
+        self.check()?;
+        remove_left_behind(&self.path);
+        write_atomically(&self.file(&run.head, Worth::Unclear), &file::written(run)?)
+    }
+
+    fn end(&self, run: &KeptRun) -> Result<()> {
+        self.begin(run)?;
+        let (begun, ended) = (self.file(&run.head, Worth::Unclear), self.file(&run.head, run.worth()));
+        if begun != ended {
+            std::fs::rename(&begun, &ended).map_err(|error| cannot("Renaming", &begun, &error))?;
+        }
+        self.keep_within_bounds(&run.head)
+    }
+
+    fn file(&self, head: &Head, worth: Worth) -> PathBuf {
+        self.path.join(RunFile::of(head, worth).name())
     }
 
     /// Reads a file, also if the run has just ended and given it another name.
@@ -375,7 +489,7 @@ impl History {
         file: &RunFile,
         read: impl Fn(&Path) -> file::Reading<T>,
     ) -> std::result::Result<T, Skipped> {
-        let path = self.folder.join(file.name());
+        let path = self.path.join(file.name());
         let first = match read(&path) {
             Err(Unreadable::Gone) => Unreadable::Gone,
             other => return other.map_err(|error| error.of(&path)),
@@ -383,29 +497,31 @@ impl History {
         let renamed =
             self.files().ok().and_then(|found| found.runs.into_iter().find(|other| other.is_same(file)));
         let Some(renamed) = renamed else { return Err(first.of(&path)) };
-        let path = self.folder.join(renamed.name());
+        let path = self.path.join(renamed.name());
         read(&path).map_err(|error| error.of(&path))
     }
 
     /// Names of the files, the latest first.
     fn files(&self) -> Result<Found<RunFile>> {
-        let entries = match std::fs::read_dir(&self.folder) {
+        self.check()?;
+        let entries = match std::fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Ok(Found { runs: Vec::new(), skipped: Vec::new() });
             }
-            Err(error) => return Err(cannot("Reading", &self.folder, &error)),
+            Err(error) => return Err(cannot("Reading", &self.path, &error)),
         };
         let (mut runs, mut skipped) = (Vec::new(), Vec::new());
         for entry in entries {
-            let name = entry.map_err(|error| cannot("Reading", &self.folder, &error))?.file_name();
+            let name = entry.map_err(|error| cannot("Reading", &self.path, &error))?.file_name();
             match name.to_str().and_then(RunFile::parse) {
                 Some(file) => runs.push(file),
                 // A new file on its way to its name.
                 None if name.to_string_lossy().starts_with('.') => {}
                 None => skipped.push(Skipped {
-                    path: self.folder.join(&name),
+                    path: self.path.join(&name),
                     why: "its name is not that of a run.".to_owned(),
+                    instead: None,
                 }),
             }
         }
@@ -466,7 +582,7 @@ impl AsHead for (Head, Vec<Entry>) {
     }
 }
 
-fn damaged(Skipped { path, why }: &Skipped) -> Error {
+fn damaged(Skipped { path, why, .. }: &Skipped) -> Error {
     Error::new(format!("Reading the record of the run, {}: {why}", path.display()))
         .hint("It was left as it is. The log has the run, too: bwdc log.")
 }

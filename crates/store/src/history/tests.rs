@@ -101,6 +101,11 @@ fn folder() -> (tempfile::TempDir, History) {
     (folder, history)
 }
 
+/// The run with this id.
+fn one(history: &History, id: &str) -> Option<KeptRun> {
+    history.run(id).unwrap().runs.pop()
+}
+
 fn ids(history: &History, filter: &Filter) -> Vec<String> {
     history.heads(filter).unwrap().runs.into_iter().map(|head| head.run).collect()
 }
@@ -108,18 +113,18 @@ fn ids(history: &History, filter: &Filter) -> Vec<String> {
 #[test]
 fn a_run_comes_back_as_it_was_kept() {
     let (_folder, history) = folder();
-    assert_eq!(history.run("5e").unwrap(), None);
+    assert_eq!(one(&history, "5e"), None);
     assert!(history.heads(&Filter::default()).unwrap().runs.is_empty());
     let run = kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)));
     history.end(&run).unwrap();
-    assert_eq!(history.run("5e0c").unwrap(), Some(run.clone()));
+    assert_eq!(one(&history, "5e0c"), Some(run.clone()));
     assert_eq!(history.heads(&Filter::default()).unwrap().runs, std::slice::from_ref(&run.head));
     let counts = run.head.counts;
     assert_eq!((counts.made.remove, counts.made.groups_updated, counts.made.groups_renamed), (1, 1, 1));
     assert_eq!((counts.made.join, counts.made.unchanged, counts.unclear), (1, 7, 0));
     let failed = kept("77aa", 1, Exit::Failure, None);
     history.end(&failed).unwrap();
-    assert_eq!(history.run("77").unwrap(), Some(failed));
+    assert_eq!(one(&history, "77"), Some(failed));
 }
 
 #[test]
@@ -127,7 +132,7 @@ fn a_run_that_never_told_its_end_is_cut_off_and_unclear() {
     let (folder, history) = folder();
     let file = DataFile::in_folder(folder.path().to_owned());
     history.begin(&begun("5e0c", 0)).unwrap();
-    let read = history.run("5e0c").unwrap().unwrap();
+    let read = one(&history, "5e0c").unwrap();
     assert_eq!((read.head.result, read.head.exit), (Ending::CutOff, None));
     assert!(read.record.unwrap().has(Made::Unclear));
     // While it runs it is not cut off.
@@ -152,7 +157,7 @@ fn status_and_history_tell_the_same_end() {
     // The other one was written alone, as on a full disk.
     history.begin(&begun("77aa", 1)).unwrap();
     runs::end(&file, run("77aa", 1, Exit::Success));
-    let head = history.run("77aa").unwrap().unwrap().head;
+    let head = one(&history, "77aa").unwrap().head;
     assert_eq!((head.result, head.as_run()), (Ending::Ok, last()));
 }
 
@@ -162,12 +167,12 @@ fn an_id_may_be_shortened_while_it_is_clear() {
     for (id, minute) in [("5e0c", 0), ("5e77", 1), ("5e", 2), ("5e78", 3)] {
         history.end(&kept(id, minute, Exit::Success, Some(record(Made::Yes)))).unwrap();
     }
-    assert_eq!(history.run("5E0").unwrap().unwrap().head.run, "5e0c");
-    assert_eq!(history.run("5e").unwrap().unwrap().head.run, "5e");
-    assert_eq!(history.run("6").unwrap(), None);
-    assert_eq!(history.run("ü").unwrap(), None);
+    assert_eq!(one(&history, "5E0").unwrap().head.run, "5e0c");
+    assert_eq!(one(&history, "5e").unwrap().head.run, "5e");
+    assert_eq!(one(&history, "6"), None);
+    assert_eq!(one(&history, "ü"), None);
     // As from a script's variable that is not set.
-    assert_eq!(history.run("").unwrap(), None);
+    assert_eq!(one(&history, ""), None);
     let error = history.run("5e7").unwrap_err();
     assert!(error.message.contains("5e77, 5e78"), "{error}");
 }
@@ -205,6 +210,46 @@ fn somebody_is_found_by_whatever_was_known_before_or_after() {
     for who in ["nn@x.org", "remove", "", "u"] {
         assert_eq!(found(who), [], "{who}");
     }
+}
+
+/// Where a run changed the address or the id of a member, the same person is followed.
+#[test]
+fn somebody_is_followed_through_other_addresses_and_ids() {
+    let (_folder, history) = folder();
+    let entry = |member: Option<&str>, before, after| MemberEntry {
+        member_id: member.map(str::to_owned),
+        before,
+        after,
+        ..removal(Made::Yes)
+    };
+    let runs = [
+        entry(None, None, Some(state("ann@x.org", "u1"))),
+        // Another id, by the run; another address, by somebody else.
+        entry(Some("m1"), Some(state("ann@x.org", "u1")), Some(state("ann@x.org", "u9"))),
+        entry(Some("m1"), Some(state("married@x.org", "u9")), None),
+        // The address is of somebody else by now.
+        entry(None, None, Some(state("ann@x.org", "u8"))),
+        entry(Some("m8"), Some(state("ann@x.org", "u8")), None),
+    ];
+    for (minute, entry) in (0..).zip(runs) {
+        let record = RunRecord { members: vec![entry], groups: Vec::new(), ..record(Made::Yes) };
+        history.end(&kept(&format!("r{minute}"), minute, Exit::Success, Some(record))).unwrap();
+    }
+    let runs = |who: &str| {
+        let sought = history.follow(Sought::new(who)).unwrap();
+        let found = history.about(&sought, &Filter::default()).unwrap().runs;
+        found.into_iter().map(|(head, _)| head.run).collect::<Vec<_>>()
+    };
+    // Nobody knows of the invitation in r3 that it was of another person.
+    assert_eq!(runs("married@x.org"), ["r3", "r2", "r1", "r0"]);
+    assert_eq!(runs("u9"), runs("married@x.org"));
+    assert_eq!(runs("ann@x.org"), ["r4", "r3", "r2", "r1", "r0"]);
+    assert_eq!(runs("m8"), ["r4"]);
+    // A group that was renamed.
+    let renamed = group(Made::Yes);
+    let record = RunRecord { members: Vec::new(), groups: vec![renamed], ..record(Made::Yes) };
+    history.end(&kept("g0", 20, Exit::Success, Some(record))).unwrap();
+    assert_eq!(runs("Verkauf"), ["g0"]);
 }
 
 #[test]
@@ -247,6 +292,95 @@ fn damaged_and_foreign_files_are_told_and_skipped() {
     // None of them keeps a run from being kept.
     history.end(&kept("r2", 2, Exit::Success, Some(record(Made::Yes)))).unwrap();
     assert!(place("notes.txt").exists() && !place(".bwdc-1.tmp").exists());
+}
+
+/// In a merge each folder has the same: what is damaged in one is read in another, and told.
+#[test]
+fn a_damaged_copy_is_read_in_another_folder() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let files = folders.each_ref().map(|folder| DataFile::in_folder(folder.path().to_owned()));
+    let history = History::of_merged(&files);
+    for minute in 0..3 {
+        let run = kept(&format!("r{minute}"), minute, Exit::Success, Some(record(Made::Yes)));
+        history.end(&run).unwrap();
+    }
+    let names = |folder: &tempfile::TempDir| {
+        let mut all: Vec<_> =
+            fs::read_dir(folder.path().join("history")).unwrap().map(|file| file.unwrap().path()).collect();
+        all.sort();
+        all
+    };
+    fs::write(&names(&folders[0])[1], "{").unwrap();
+    let found = history.run("r1").unwrap();
+    assert_eq!(found.runs, [kept("r1", 1, Exit::Success, Some(record(Made::Yes)))]);
+    let told = found.skipped[0].to_string();
+    let copy = format!("Its copy in {} is used.", folders[1].path().join("history").display());
+    assert!(told.contains("is damaged: line 1") && told.ends_with(&copy), "{told}");
+    assert_eq!(ids(&history, &Filter::default()), ["r2", "r1", "r0"]);
+    assert_eq!(ids(&history, &Filter { most: Some(2), ..Filter::default() }), ["r2", "r1"]);
+    let about = history.about(&Sought::new("u1"), &Filter::default()).unwrap();
+    assert_eq!((about.runs.len(), about.skipped.len()), (3, 1));
+    assert_eq!(history.later(&kept("r0", 0, Exit::Success, None).head).unwrap().runs.len(), 2);
+    // Nothing has it whole.
+    fs::write(&names(&folders[1])[1], "{").unwrap();
+    assert!(history.run("r1").unwrap_err().message.contains("is damaged: line 1"));
+    assert_eq!(ids(&history, &Filter::default()), ["r2", "r0"]);
+    // A folder that cannot be read at all.
+    fs::remove_dir_all(folders[0].path().join("history")).unwrap();
+    fs::write(folders[0].path().join("history"), "").unwrap();
+    let found = history.heads(&Filter::default()).unwrap();
+    assert_eq!((found.runs.len(), found.skipped.len()), (2, 2));
+    assert_eq!(history.run("r2").unwrap().runs.len(), 1);
+    assert!(History::of(&files[0]).heads(&Filter::default()).is_err());
+}
+
+/// Whoever can put a record there decides what an undo does.
+#[cfg(unix)]
+#[test]
+fn a_folder_in_which_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, history) = folder();
+    let run = kept("r0", 0, Exit::Success, Some(record(Made::Yes)));
+    history.end(&run).unwrap();
+    let place = folder.path().join("history");
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o777, 0o702, 0o770, 0o1777] {
+        set(&place, mode);
+        for error in [
+            history.heads(&Filter::default()).unwrap_err(),
+            history.run("r0").unwrap_err(),
+            history.end(&run).unwrap_err(),
+        ] {
+            assert!(error.message.contains("others can write there (mode"), "{error}");
+            assert!(error.next_step.as_ref().is_some_and(|hint| hint.contains("chmod 700")), "{error}");
+        }
+    }
+    // A group that may write to everything else may write here, too.
+    set(folder.path(), 0o770);
+    for mode in [0o700, 0o755, 0o770] {
+        set(&place, mode);
+        assert_eq!(one(&history, "r0").map(|run| run.head.run).as_deref(), Some("r0"), "{mode:o}");
+    }
+    set(folder.path(), 0o700);
+    fs::remove_dir_all(&place).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), &place).unwrap();
+    assert!(history.end(&run).unwrap_err().message.contains("it is no folder"));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_another_user_is_refused() {
+    let (folder, history) = folder();
+    history.end(&kept("r0", 0, Exit::Success, Some(record(Made::Yes)))).unwrap();
+    // Only root can give files away.
+    if std::os::unix::fs::chown(folder.path().join("history"), Some(4711), None).is_ok() {
+        let error = history.heads(&Filter::default()).unwrap_err();
+        assert!(error.message.contains("it belongs to another user (4711)"), "{error}");
+        std::os::unix::fs::chown(folder.path(), Some(4711), None).unwrap();
+        assert!(history.heads(&Filter::default()).is_ok());
+    }
 }
 
 #[cfg(unix)]
