@@ -95,7 +95,7 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
     let found = lookups.iter().filter_map(|lookup| lookup.found.as_ref().ok()).flatten();
     let ids: Vec<ExternalId> = found.filter_map(|sighting| sighting.id.clone()).collect();
     let sought = Sought { text: who.to_owned(), ids };
-    let refused: Vec<String> = decided.check().err().map(|error| error.to_string()).into_iter().collect();
+    let refused: Vec<String> = decided.check().err().map(|error| error.message).into_iter().collect();
     let directories = directories(&decided);
     let decision = &decided.decision;
     let facts = Facts {

@@ -241,9 +241,7 @@ fn tripped(HeldByLimit { limit, allowed, wanted, held }: &HeldByLimit) -> String
     let (number, why) = match wanted.saturating_sub(count) {
         _ if *wanted <= allowed => (count, format!("{none_left} ({setting})")),
         0 => (*wanted, format!("{setting} allows {allowed} within 24 hours")),
-        before => {
-            (*wanted, format!("{setting} allows {allowed} within 24 hours ({before} of them are done)"))
-        }
+        before => (*wanted, format!("{setting} allows {allowed} within 24 hours ({before} done already)")),
     };
     let what = if number == 1 { one } else { several };
     format!("{number} {what}, and {why}. Held back: {}.{}", named(names), causes(held))

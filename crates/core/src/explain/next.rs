@@ -11,6 +11,7 @@ use crate::organization::changes::{
     Warning, Way,
 };
 use crate::organization::limits::{LimitName, limit_of_member};
+use crate::text::counted;
 
 /// What the next sync does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -159,8 +160,8 @@ impl About {
                 join: 0,
                 leave: 0,
                 text: format!(
-                    "not among the directory's groups any more; stays with its {} members (sync.vanishedGroups)",
-                    group.members
+                    "not among the directory's groups any more; stays with {} (sync.vanishedGroups)",
+                    counted(group.members, "member", "members")
                 ),
             }));
         }

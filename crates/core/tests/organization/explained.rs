@@ -436,7 +436,7 @@ fn groups_that_vanish_lose_members_or_are_hand_made_are_told() {
     says(
         &explained(&site, &without, "staff"),
         VerdictCode::Changes,
-        "stays with its 2 members (sync.vanishedGroups)",
+        "stays with 2 members (sync.vanishedGroups)",
     );
     site.settings.vanished_groups = VanishedGroups::Empty;
     says(&explained(&site, &without, "staff"), VerdictCode::Changes, "emptied: 0 join, 2 leave");

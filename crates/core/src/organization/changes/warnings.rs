@@ -370,10 +370,16 @@ impl List<'_> {
     fn groups(&mut self, groups: &Groups) {
         for Vanished { name, members, .. } in &groups.vanished {
             let text = match self.question.settings.vanished_groups {
-                VanishedGroups::Keep => format!(
-                    "The group {name} is not among the directory's groups any more; its {members} members keep its collections. Set \
-                     sync.vanishedGroups to empty or delete it."
-                ),
+                VanishedGroups::Keep => {
+                    let who = match members {
+                        0 => "it has no members".to_owned(),
+                        1 => "its one member keeps its collections".to_owned(),
+                        _ => format!("its {members} members keep its collections"),
+                    };
+                    format!(
+                        "The group {name} is not among the directory's groups any more; {who}. Set sync.vanishedGroups to empty or delete it."
+                    )
+                }
                 VanishedGroups::Empty | VanishedGroups::Delete if *members == 0 => continue,
                 VanishedGroups::Empty | VanishedGroups::Delete => {
                     format!(
