@@ -77,6 +77,10 @@ impl Order {
         Self { arguments, ..self }
     }
 
+    pub(crate) fn with_stdin(self, stdin: Secret) -> Self {
+        Self { stdin: Some(stdin), ..self }
+    }
+
     /// The same where the arguments end with what somebody typed, behind `--`.
     pub(crate) fn of_before(mut self, selection: &[OsString]) -> Self {
         let end = self.arguments.iter().position(|argument| argument == "--").unwrap_or(self.arguments.len());

@@ -4,6 +4,7 @@
 //! ([why](../../../docs/decisions/0015-the-page-starts-commands.md)): it can do nothing that the command line cannot.
 
 mod commands;
+mod drafts;
 mod guesses;
 mod home;
 mod links;
@@ -120,6 +121,7 @@ pub(crate) struct Site {
     verifier: password::Verifier,
     home: home::Home,
     tasks: Arc<tasks::Tasks>,
+    drafts: drafts::Drafts,
     runner: Arc<commands::Runner>,
     status: pages::overview::StatusCache,
 }

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::commands::Runner;
+use crate::drafts::Drafts;
 use crate::guesses::{Guesses, Source};
 use crate::home::Home;
 use crate::pages::overview::StatusCache;
@@ -87,6 +88,7 @@ pub async fn listen(access: Access, machine: Machine) -> Result<Server> {
         verifier: Verifier::new()?,
         tasks: Arc::new(Tasks::new(home.reports())),
         home,
+        drafts: Drafts::default(),
         runner,
         status: StatusCache::default(),
         machine,

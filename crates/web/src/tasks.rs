@@ -29,6 +29,10 @@ pub(crate) enum Purpose {
     UndoPreview(String),
     Undo(String),
     Explain(String),
+    SetUp,
+    TrySetUp,
+    Try,
+    Schedule,
 }
 
 impl Purpose {
@@ -44,6 +48,9 @@ impl Purpose {
             Self::UndoPreview(run) => format!("Undo of the run {run}: preview"),
             Self::Undo(run) => format!("Undo of the run {run}"),
             Self::Explain(who) => format!("Explain {who}"),
+            Self::SetUp => "Set up".to_owned(),
+            Self::TrySetUp | Self::Try => "Try the connection".to_owned(),
+            Self::Schedule => "Schedule".to_owned(),
         }
     }
 }

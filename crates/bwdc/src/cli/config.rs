@@ -19,9 +19,9 @@ use bwdc_store::Data;
 use bwdc_sync::Context;
 
 #[derive(Debug, Args)]
-#[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config schema")]
+#[command(after_long_help = settings_help(), override_usage = "bwdc config <SETTING> [VALUE]\n       bwdc config list\n       bwdc config get <SETTING>\n       bwdc config unset <SETTING>\n       bwdc config import\n       bwdc config schema")]
 pub(super) struct Arguments {
-    /// The setting's name; or `list`, `get`, `unset` or `schema`.
+    /// The setting's name; or `list`, `get`, `unset`, `schema`, or `import`: settings as a JSON object on stdin, with null for one that is cleared, all or none.
     setting: String,
     /// The new value. Other users of this machine can see it on the command line: for a secret, use one of the options.
     #[arg(allow_hyphen_values = true)]
@@ -63,6 +63,7 @@ pub(super) async fn run(
         ("list", None) => list(context, &invocation.setup).await,
         ("get", Some(name)) => get(context, settings::find(name)?).await,
         ("unset", Some(name)) => unset(context, settings::find(name)?).await,
+        ("import", None) => import(context, arguments, interaction).await,
         ("get" | "unset", None) => Err(Error::new(format!("`config {name}` needs the name of a setting."))
             .hint("Give it as the next argument; `bwdc config list` shows all settings.")),
         _ => {
@@ -108,6 +109,35 @@ async fn set(
         }
         None => store(context, setting, parsed),
     }
+}
+
+/// Saves what stands on stdin: all of it, if each value is right.
+async fn import(context: &Context, arguments: &Arguments, interaction: Interaction) -> Result<Answer> {
+    let given = super::given::on_stdin()?;
+    let mut data = context.file.load()?;
+    let (mut values, mut kept) = (Vec::new(), Vec::new());
+    for (name, text) in &given {
+        let setting = settings::find(name).map_err(|error| error.while_doing(name))?;
+        let value = setting.parse(text.reveal(), &data)?;
+        match secrets::of_setting(setting.name) {
+            Some(declared) => kept.push((&declared.storage, Some(text).filter(|text| !text.is_empty()))),
+            None => {
+                if setting.name == IDENTITY && setting.stored(&data) != Some(&value) && !arguments.yes {
+                    confirm_other_ids(&data, interaction)?;
+                }
+                setting.store(&mut data, value.clone());
+                values.push((setting, value));
+            }
+        }
+    }
+    context.file.update(|data| {
+        values.into_iter().for_each(|(setting, value)| setting.store(data, value));
+        Ok(())
+    })?;
+    if !kept.is_empty() {
+        context.secrets.keep(&kept, |_| Ok(())).await?;
+    }
+    Ok(Answer::message(format!("Saved {} setting(s).", given.len())))
 }
 
 /// A server that is reached by plain http is refused by every sync, unless that is allowed.

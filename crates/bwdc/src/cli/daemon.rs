@@ -10,15 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Invocation;
 use super::timetable::{Times, last_run};
+use super::web;
 use super::which::{Which, Wish};
 use crate::log;
 use crate::ui::Answer;
-use bwdc_config::installation::AtOnce;
+use bwdc_config::installation::{AtOnce, WebAddress};
 use bwdc_config::settings;
 use bwdc_config::zone;
 use bwdc_core::error::{Error, Result};
+use bwdc_store::privileges::{self, Owner};
 use bwdc_sync::Context;
 use bwdc_sync::SyncJob;
+use bwdc_web::Server;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -38,6 +41,11 @@ pub(super) struct Arguments {
     /// daemon.listen in bwdc.toml.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Also serve the page of `bwdc web` here: an address and a port, such as 127.0.0.1:8444, or the path of a socket.
+    #[arg(long, value_name = "ADDRESS", value_parser = web::address)]
+    web: Option<WebAddress>,
+    #[command(flatten)]
+    page: web::AccessArguments,
 }
 
 pub(super) async fn run(arguments: Arguments, invocation: Invocation) -> Result<Answer> {
@@ -55,9 +63,34 @@ pub(super) async fn run(arguments: Arguments, invocation: Invocation) -> Result<
     // What happens is in the log; nobody waits for answers.
     let invocation = invocation.quietly();
     let home = home(&arguments.which, &invocation)?;
+    let page = page(&arguments, &invocation).await?;
     let load = |moment| configured(&arguments, invocation.again()?, moment);
-    bwdc_daemon::run(&home, workers, load).await?;
+    let daemon = Box::pin(bwdc_daemon::run(&home, workers, load));
+    match page {
+        None => daemon.await?,
+        Some(page) => tokio::select! {
+            result = daemon => result?,
+            () = page.run() => {}
+        },
+    }
     Ok(Answer::Nothing)
+}
+
+/// The page, if it is wanted. It reads what instances have kept, which root does for nobody else.
+async fn page(arguments: &Arguments, invocation: &Invocation) -> Result<Option<Server>> {
+    let Some(address) = &arguments.web else { return Ok(None) };
+    let contexts = arguments.which.or_everything(invocation).all_contexts(invocation);
+    let folders: Vec<_> = contexts.iter().map(|context| context.file.folder().to_owned()).collect();
+    if let Owner::Another(user) = privileges::owner_of_all(&folders)? {
+        return Err(Error::new(format!(
+            "The instances belong to {user}, and the daemon runs as root: it does not serve the page."
+        ))
+        .hint(format!(
+            "Run the daemon as {user} (in systemd: User={user}), or the page by itself: bwdc web."
+        )));
+    }
+    let again = invocation.again()?;
+    Box::pin(web::server(Some(address.clone()), &arguments.page, &arguments.which, again)).await.map(Some)
 }
 
 /// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.

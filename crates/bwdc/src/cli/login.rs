@@ -14,14 +14,14 @@ use bwdc_store::Data;
 use bwdc_sync::Context;
 use bwdc_sync::session;
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Arguments {
     /// The organization's client id: organization.<id>
     #[arg(value_name = "CLIENT_ID")]
-    client_id: Option<String>,
+    pub(super) client_id: Option<String>,
     /// The organization's API key. Other users of this machine can see it on the command line: set BW_CLIENTSECRET instead.
     #[arg(value_name = "CLIENT_SECRET")]
-    client_secret: Option<Secret>,
+    pub(super) client_secret: Option<Secret>,
     #[command(flatten)]
     pub(super) which: WhichOne,
 }
@@ -47,6 +47,9 @@ pub(super) async fn run(
     if is_logged_in(context, &data).await? {
         let organization = data.organization_id().unwrap_or("(unknown)");
         return Err(Error::new(format!("You are already logged in as organization.{organization}.")));
+    }
+    if arguments.client_secret.as_ref().is_some_and(|secret| !secret.is_empty()) {
+        warn_of_arguments(context);
     }
     let (credentials, origin) = credentials(context, &data, arguments, interaction).await?;
     let why_no_store = context.secrets.why_no_store(&data).await;
@@ -75,9 +78,6 @@ pub(super) async fn credentials(
         .await?
         .ok_or_else(|| Error::new("Client ID is required."))?;
     let secret = arguments.client_secret.filter(|secret| !secret.is_empty());
-    if secret.is_some() {
-        warn_of_arguments(context);
-    }
     let asked = || ask("client_secret:", Echo::Hidden, interaction);
     let (secret, origin) = obtain(context, data, &secrets::CLIENT_SECRET, secret, asked)
         .await?

@@ -11,6 +11,7 @@ mod data_file;
 mod demo;
 mod doctor;
 mod explain;
+mod given;
 mod history;
 mod init;
 mod last_sync;

@@ -11,6 +11,7 @@
 
 mod active_directory;
 mod bodies;
+mod browser;
 mod bwdc_toml;
 mod clouds;
 mod commands;

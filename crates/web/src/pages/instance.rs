@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use super::layout::{self, Frame, Place};
 use super::overview::{Status, runs, state};
 use super::when::{seconds, when};
-use super::{history, of_instance};
+use super::{history, of_instance, setup};
 use crate::Site;
 use crate::visit::{Answer, Visitor};
 
@@ -32,7 +32,14 @@ pub(crate) async fn page(
     let heads: Vec<&Head> = heads.iter().collect();
     let frame = Frame::of(&visitor.0, &instance.name, Place::Summary).refreshed(Some(10));
     let of = |page: &str| of_instance(&name, page);
+    let is_new = instance.parts.iter().any(setup::is_new);
     let main = html! {
+        @if is_new {
+            div.notice.caution {
+                p { "Nothing is set up here yet." }
+                p { a href=(of("setup")) { "Set it up" } }
+            }
+        }
         section #live data-live {
             @if let Some((what, next_step)) = status.concern() { (layout::trouble(&what, next_step.as_deref())) }
             (facts(&status))

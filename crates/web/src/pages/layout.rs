@@ -14,11 +14,14 @@ pub(crate) enum Place {
     Plan,
     History,
     People,
+    Settings,
+    Schedule,
     Log,
 }
 
 impl Place {
-    const ALL: [Self; 5] = [Self::Summary, Self::Plan, Self::History, Self::People, Self::Log];
+    const ALL: [Self; 7] =
+        [Self::Summary, Self::Plan, Self::History, Self::People, Self::Settings, Self::Schedule, Self::Log];
 
     fn of(self) -> (&'static str, &'static str) {
         match self {
@@ -26,6 +29,8 @@ impl Place {
             Self::Plan => ("plan", "Plan"),
             Self::History => ("history", "History"),
             Self::People => ("people", "People and groups"),
+            Self::Settings => ("settings", "Settings"),
+            Self::Schedule => ("schedule", "Schedule"),
             Self::Log => ("log", "Log"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod explain;
+mod fields;
 mod history;
 mod instance;
 pub(crate) mod layout;
@@ -9,6 +10,9 @@ mod log;
 mod login;
 pub(crate) mod overview;
 mod plan;
+mod schedule;
+mod settings;
+mod setup;
 mod spark;
 mod task;
 mod when;
@@ -48,6 +52,17 @@ pub(crate) fn routes(site: Arc<Site>) -> Router {
         .route("/i/{name}/undo/now", post(history::undo))
         .route("/i/{name}/people", get(explain::page))
         .route("/i/{name}/explain", get(explain::explain))
+        .route("/i/{name}/settings", get(settings::page).post(settings::review))
+        .route("/i/{name}/settings/check", get(settings::check))
+        .route("/i/{name}/settings/changes", get(settings::changes))
+        .route("/i/{name}/settings/save", post(settings::save))
+        .route("/i/{name}/settings/discard", post(settings::discard))
+        .route("/i/{name}/settings/try", post(settings::try_out))
+        .route("/i/{name}/setup", get(setup::page).post(setup::send))
+        .route("/i/{name}/schedule", get(schedule::page))
+        .route("/i/{name}/schedule/explain", get(schedule::explain_typed))
+        .route("/i/{name}/schedule/install", post(schedule::install))
+        .route("/i/{name}/schedule/remove", post(schedule::remove))
         .route("/i/{name}/log", get(log::page))
         .fallback(nowhere)
         .method_not_allowed_fallback(nowhere)

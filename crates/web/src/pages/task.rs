@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::layout::{self, Frame, Place};
 use super::when::{exact, seconds, when};
-use super::{escaped, of_instance, overview};
+use super::{escaped, of_instance, overview, setup};
 use crate::Site;
 use crate::report::{Report, Section, Tone};
 use crate::tasks::{Ended, Purpose, Task};
@@ -51,6 +51,8 @@ pub(crate) async fn page(
         Purpose::Plan(_) | Purpose::Apply | Purpose::Approve => Place::Plan,
         Purpose::Run(_) | Purpose::UndoPreview(_) | Purpose::Undo(_) => Place::History,
         Purpose::Explain(_) => Place::People,
+        Purpose::SetUp | Purpose::TrySetUp | Purpose::Try => Place::Settings,
+        Purpose::Schedule => Place::Schedule,
         _ => Place::Summary,
     };
     let frame = Frame::of(&visitor.0, &task.instance, place);
@@ -163,6 +165,10 @@ fn actions(frame: &Frame<'_>, visitor: &Visitor, task: &Task, ended: &Ended) -> 
         Purpose::Approve if ended.outcome.message.is_none() && may => html! {
             div.actions { (frame.form(&of("sync"), &html! { button.main { "Sync now" } })) }
         },
+        Purpose::SetUp if ended.outcome.message.is_none() => setup::afterwards(frame, &task.instance),
+        Purpose::SetUp | Purpose::TrySetUp => setup::tried(&task.instance, ended.outcome.message.is_none()),
+        Purpose::Try => html! { p.actions { a href=(of("settings/changes")) { "Back to the changes" } } },
+        Purpose::Schedule => html! { p.actions { a href=(of("schedule")) { "Schedule" } } },
         Purpose::Apply | Purpose::Sync | Purpose::Undo(_) => html! {
             p.actions { a href=(of("history")) { "History" } a href=(of("plan")) { "Plan" } }
         },

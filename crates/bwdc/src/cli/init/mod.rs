@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use self::questions::Direction;
 use self::saving::where_secrets_are;
-use super::login::KeyOrigin;
+use super::given;
+use super::login::{self, KeyOrigin};
 use super::which::WhichOne;
 use super::{Interaction, Invocation};
 use crate::ui::Answer;
@@ -34,6 +35,12 @@ pub(super) struct Arguments {
     /// Any other setting. May be repeated. See `bwdc config --help`. For secrets, see docs/secrets.md.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
+    /// Read further settings from stdin as a JSON object, secrets among them, and the API key as login.clientId and login.clientSecret.
+    #[arg(long)]
+    stdin: bool,
+    /// Test the directory and the login, and save nothing.
+    #[arg(long = "try", conflicts_with = "untested")]
+    try_only: bool,
     /// Save without testing the directory and the login.
     #[arg(long)]
     untested: bool,
@@ -55,6 +62,9 @@ pub(super) async fn run(
     let context = &arguments.which.new_context(invocation)?;
     let mut draft = Draft::new(context, interaction)?;
     draft.given(&arguments)?;
+    if arguments.stdin {
+        draft.given_on_stdin(given::on_stdin()?)?;
+    }
     draft.resume()?;
     loop {
         if draft.questions().await? == Direction::Back {
@@ -69,6 +79,10 @@ pub(super) async fn run(
         }
     }
     let login = if arguments.untested { None } else { draft.log_in().await? };
+    if arguments.try_only {
+        let message = Some("Nothing was saved.".to_owned());
+        return Ok(Answer::Message { title: "The directory and the login work.".to_owned(), message });
+    }
     draft.make_secrets_last(login.as_ref()).await?;
     draft.place_for_secrets(login.as_ref()).await?;
     draft.save(login).await?;
@@ -95,6 +109,8 @@ struct Draft<'a> {
     /// Whether nothing was configured before.
     is_new: bool,
     secrets: Vec<(&'static DeclaredSecret, Secret)>,
+    /// API key that was given on stdin.
+    key: login::Arguments,
 }
 
 /// An accepted API key.
@@ -110,7 +126,18 @@ impl<'a> Draft<'a> {
         data.make_app_id();
         let is_new = !context.file.path().exists();
         let (changes, secrets, asked) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { context, interaction, data, changes, answered: HashSet::new(), asked, is_new, secrets })
+        let key = login::Arguments::default();
+        Ok(Self {
+            context,
+            interaction,
+            data,
+            changes,
+            answered: HashSet::new(),
+            asked,
+            is_new,
+            secrets,
+            key,
+        })
     }
 
     fn given(&mut self, arguments: &Arguments) -> Result<()> {
@@ -134,6 +161,30 @@ impl<'a> Draft<'a> {
             }
             self.set(setting, value)?;
         }
+        Ok(())
+    }
+
+    fn given_on_stdin(&mut self, given: Vec<(String, Secret)>) -> Result<()> {
+        for (name, text) in given {
+            if name.eq_ignore_ascii_case(secrets::CLIENT_ID.name) {
+                self.key.client_id = Some(text.reveal().to_owned());
+            } else if name.eq_ignore_ascii_case(secrets::CLIENT_SECRET.name) {
+                self.key.client_secret = Some(text);
+            } else {
+                self.given_setting(settings::find(&name).map_err(|error| error.while_doing(&name))?, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn given_setting(&mut self, setting: &'static Setting, text: Secret) -> Result<()> {
+        let Some(declared) = secrets::of_setting(setting.name) else {
+            return self.set(setting, text.reveal());
+        };
+        setting.parse(text.reveal(), &self.data)?;
+        declared.storage.put(&mut self.data, &text);
+        self.secrets.push((declared, text));
+        self.answered.insert(setting.name);
         Ok(())
     }
 

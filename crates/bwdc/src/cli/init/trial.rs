@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::super::Interaction;
 use super::super::login::{self, KeyOrigin};
 use super::{Draft, Login};
+use crate::cli::which::WhichOne;
 use crate::ui;
 use bwdc_config::Instance;
 use bwdc_config::settings::general;
@@ -115,7 +116,8 @@ impl Draft<'_> {
 
     /// Tries the API key. Nothing to do if a login was kept before. One that was typed is asked again if it is wrong.
     pub(super) async fn log_in(&self) -> Result<Option<Login>> {
-        if login::is_logged_in(self.context, &self.data).await? {
+        let is_given = self.key.client_secret.is_some();
+        if !is_given && login::is_logged_in(self.context, &self.data).await? {
             return self.try_kept_login().await.map(|()| None);
         }
         if self.interaction == Interaction::Terminal {
@@ -124,14 +126,16 @@ impl Draft<'_> {
             );
         }
         let (credentials, origin, token) = loop {
-            let arguments = login::Arguments::default();
+            let arguments = login::Arguments { which: WhichOne::default(), ..self.key.clone() };
             let (credentials, origin) =
                 login::credentials(self.context, &self.data, arguments, self.interaction).await?;
             let client = bwdc_sync::client(&self.context.file, &self.data, &self.context.environment)?;
             match client.token(&credentials).await {
                 Ok(token) => break (credentials, origin, token),
                 Err(error)
-                    if origin == KeyOrigin::Once && error.kind() == bwdc_connect::ErrorKind::Credentials =>
+                    if !is_given
+                        && origin == KeyOrigin::Once
+                        && error.kind() == bwdc_connect::ErrorKind::Credentials =>
                 {
                     ui::hint(&self.context.secrets.refused(error).await.to_string());
                 }

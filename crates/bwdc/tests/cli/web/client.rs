@@ -29,6 +29,21 @@ impl Page {
         Self { child, port: port.unwrap_or_else(|| panic!("{line}")), _stdout: stdout }
     }
 
+    /// The page of a daemon, which prints nothing.
+    pub fn of_daemon(instance: &Instance, arguments: &[&str], port: u16) -> Self {
+        let mut child =
+            instance.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let page = Self { child, port, _stdout: stdout };
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        page
+    }
+
     /// Peak memory of the process in KiB.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -99,7 +114,9 @@ impl Browser {
     #[track_caller]
     pub fn submit(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
         let body = self.get(page).body;
-        let form = body.split("<form ").find(|form| form.contains(&format!("action=\"{action}\"")));
+        let form = body
+            .split("<form ")
+            .find(|form| form.contains("method=\"post\"") && form.contains(&format!("action=\"{action}\"")));
         let form = form.unwrap_or_else(|| panic!("no form {action} in {body}"));
         let mut all: Vec<(String, String)> = Vec::new();
         for input in form.split("</form>").next().unwrap().split("<input ").skip(1) {

@@ -1,6 +1,6 @@
 //! The page in the browser, by HTTP: who gets in, who may do what, and what each page shows and does.
 
-mod client;
+pub mod client;
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -275,7 +275,7 @@ fn a_plan_is_carried_out_and_undone_and_no_secret_is_shown() {
             "{answer}"
         );
         assert!(
-            has("referrer-policy: no-referrer") && (has("cache-control: no-store") || has("immutable")),
+            has("referrer-policy: same-origin") && (has("cache-control: no-store") || has("immutable")),
             "{answer}"
         );
         assert!(
@@ -344,4 +344,116 @@ fn many_instances_and_many_people_need_little_memory() {
     browser.get("/i/data/plan?q=person19999").has(&["person19999@x.org"]);
     let peak = page.peak_memory();
     assert!(peak < MOST_MEMORY, "{peak} KiB");
+}
+
+#[test]
+fn an_instance_is_set_up_from_nothing_and_changed() {
+    let organization = Organization::start(Options { flavour: Flavour::Official, ..Options::default() });
+    let instance = Instance::empty();
+    instance.company(USERS, GROUPS);
+    let company = instance.data_folder().join("company").display().to_string();
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "change");
+    browser.get("/i/data").has(&["Nothing is set up here yet.", "/i/data/setup"]);
+    browser.get("/i/data/setup").has(&["Type of the directory"]);
+    let form = "/i/data/setup?directory=file";
+    browser.get(form).has(&["file.path", "Client id"]);
+    let url = organization.sandbox.url();
+    let id = organization.sandbox.client_id();
+    let mut fields = vec![
+        ("set.file.path", company.as_str()),
+        ("set.sync.users", "true"),
+        ("set.sync.groups", "true"),
+        ("set.server", url.as_str()),
+        ("secret.login.clientId", id.as_str()),
+        ("secret.login.clientSecret", PLANTED),
+    ];
+    fields.push(("do", "try"));
+    let wrong = browser.submit(form, "/i/data/setup", &fields);
+    browser.done(wrong).has(&["Nothing was saved.", "Back, to correct it"]);
+    assert!(!instance.data_file().exists());
+    browser.get("/i/data/setup").has(&["You have typed it before.", &company]);
+    fields.retain(|(name, _)| *name != "secret.login.clientSecret" && *name != "do");
+    let secret = organization.sandbox.client_secret().to_owned();
+    let fault = [("set.file.path", company.as_str()), ("set.sync.users", "maybe"), ("do", "save")];
+    browser.submit(form, "/i/data/setup", &fault).has(&["Some of the values are not possible.", "true"]);
+    fields.extend([("secret.login.clientSecret", secret.as_str()), ("do", "try")]);
+    let tried = browser.submit(form, "/i/data/setup", &fields);
+    browser.done(tried).has(&["The directory and the login work.", "Back, to save"]);
+    assert!(!instance.data_file().exists());
+    fields.retain(|(name, _)| !name.starts_with("secret.") && *name != "do");
+    fields.push(("do", "save"));
+    let saved = browser.submit(form, "/i/data/setup", &fields);
+    browser.done(saved).has(&["bwdc is set up.", "Make a plan"]);
+    let synced = browser.submit("/i/data", "/i/data/sync", &[]);
+    browser.done(synced).has(&["Syncing complete."]);
+    assert_eq!(organization.emails().len(), 3);
+
+    browser.get("/i/data/settings").has(&["sync.removeMissing", "secretFile.login.clientSecret"]);
+    let wrong = browser.submit("/i/data/settings", "/i/data/settings", &[("set.sync.limitRemovals", "101%")]);
+    wrong.has(&["sync.limitRemovals", "percentage up to 100%"]);
+    browser.get("/i/data/settings/check?field=set.sync.grace&value=soon").has(&["units s, m, h, d and w"]);
+    assert_eq!(browser.get("/i/data/settings/check?field=set.sync.grace&value=7d").body, "");
+    let fields = [
+        ("set.sync.limitRemovals", "5%"),
+        ("set.sync.grace", "7d"),
+        ("set.sync.users", "true"),
+        ("set.sync.groups", "true"),
+        ("set.file.path", company.as_str()),
+        ("set.server", url.as_str()),
+        ("set.directory", "file"),
+    ];
+    let review = browser.submit("/i/data/settings", "/i/data/settings", &fields);
+    let changes = review.header("location").unwrap().to_owned();
+    let before = instance.text();
+    browser.get(&changes).has(&["sync.limitRemovals", "<ins>5%</ins>", "Try the connection"]);
+    let tried = browser.submit(&changes, "/i/data/settings/try", &[]);
+    browser.done(tried).has(&["The directory and the login work."]);
+    assert_eq!(instance.text(), before);
+    let saved = browser.submit(&changes, "/i/data/settings/save", &[]);
+    assert!(saved.header("location").unwrap().contains("saved=yes"), "{}", saved.body);
+    assert_eq!(instance.data()["sync"]["limitRemovals"], "5%");
+    browser.get(&changes).has(&["Nothing was changed."]);
+
+    browser.get("/i/data/schedule?expression=15m").has(&[
+        "Every 15 minutes",
+        "bwdc schedule install --every",
+        "Next runs",
+    ]);
+    browser.get("/i/data/schedule?expression=soon").has(&["soon"]);
+    browser.get("/i/data/schedule/explain?value=mon%4020:00").has(&["Monday"]);
+    for answer in &browser.log {
+        assert!(!answer.contains(PLANTED) && !answer.contains(&secret), "{answer}");
+    }
+}
+
+#[test]
+fn the_daemon_serves_the_same_page() {
+    let (organization, instance) = scene();
+    instance.change(|data| data["sync"]["interval"] = 5.into());
+    let port = bwdc_testkit::free_port();
+    let address = format!("127.0.0.1:{port}");
+    let page = Page::of_daemon(&instance, &["daemon", "--web", &address], port);
+    let mut browser = page.logged_in(&instance, "approve");
+    for _ in 0..200 {
+        if organization.imports() > 0 && browser.get("/").body.contains("mark good") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    browser.get("/").has(&["mark good", "in "]);
+    browser.get("/i/data").has(&["Next run"]);
+    let config = instance.run(&["daemon", "--web", "192.0.2.1:1"]);
+    config.fails(1, &["other machines can reach it"]);
+}
+
+#[test]
+fn other_machines_need_tls_and_a_password_to_reach_it() {
+    let (_organization, instance) = scene();
+    let refused = instance.run(&["web", "--listen", "0.0.0.0:0"]);
+    refused.fails(1, &["there is no TLS", "docs/web.md"]);
+    instance.toml("[web]\ncertificate = \"a.pem\"\n");
+    instance.run(&["web", "--listen", "127.0.0.1:0"]).fails(1, &["Only one of web.certificate and web.key"]);
+    instance.toml("[web.user.anna]\nhash = \"secret\"\n");
+    instance.run(&["web", "--listen", "127.0.0.1:0"]).fails(1, &["web.user.anna.hash", "bwdc web password"]);
 }

@@ -1,0 +1,358 @@
+//! Settings: all of an instance, checked as they are typed, looked at before they are saved.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use bwdc_config::directories;
+use bwdc_config::settings::{self, Setting, Type, general};
+use bwdc_core::Secret;
+use bwdc_store::{Data, DataFile};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::fields::{self, Filled, SECRET, VALUE, current};
+use super::layout::{self, Frame, Place};
+use super::{escaped, of_instance, task};
+use crate::commands::Order;
+use crate::drafts::Draft;
+use crate::tasks::Purpose;
+use crate::visit::{Answer, Fields, Posted, Refusal, Visitor, see};
+use crate::{Instance, Part, Site};
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    part: String,
+    #[serde(default)]
+    saved: String,
+}
+
+/// The folder of an instance that is meant.
+fn part<'a>(instance: &'a Instance, name: &str) -> Result<&'a Part, Refusal> {
+    let named = instance.parts.iter().find(|part| part.name == name);
+    named.or_else(|| instance.parts.first().filter(|_| name.is_empty())).ok_or_else(Refusal::not_found)
+}
+
+pub(crate) fn data(part: &Part) -> Result<Data, Refusal> {
+    Ok(DataFile::in_folder(part.folder.clone()).load()?)
+}
+
+/// Key of the draft of a part.
+fn draft_of(part: &Part) -> String {
+    format!("settings {}", part.folder.display())
+}
+
+pub(crate) async fn page(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(Asked { part: wanted, saved }): Query<Asked>,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let part = part(&instance, &wanted)?;
+    let places = places(&site, part).await?;
+    let before = html! { @if !saved.is_empty() { div.notice.good role="status" { p { "Saved." } } } };
+    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let form = Form {
+        name: &name,
+        part,
+        data: &data(part)?,
+        places: &places,
+        draft: &draft,
+        faults: &HashMap::new(),
+    };
+    Ok(form.page(&visitor, &instance, &before))
+}
+
+/// Where each secret is, as `bwdc config list` says it.
+async fn places(site: &Site, part: &Part) -> Result<HashMap<String, String>, Refusal> {
+    let list = site.runner.ask(Order::new(["config", "list"]).of(&part.selection)).await?;
+    let rows = list.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    let row = |row: &Value| {
+        let text = |key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some((text("name")?, text("source").filter(|source| source != "not set").unwrap_or_default()))
+    };
+    Ok(rows.iter().filter_map(row).collect())
+}
+
+struct Form<'a> {
+    name: &'a str,
+    part: &'a Part,
+    data: &'a Data,
+    places: &'a HashMap<String, String>,
+    draft: &'a Draft,
+    faults: &'a HashMap<&'static str, String>,
+}
+
+/// Settings under a title.
+type Group = (&'static str, Vec<&'static Setting>);
+
+fn groups(data: &Data) -> Vec<Group> {
+    let kind = directories::of(data).map(|kind| kind.name).unwrap_or_default();
+    let begins = |setting: &Setting, what: &str| setting.name.split('.').next() == Some(what);
+    let all = |is_in: &dyn Fn(&Setting) -> bool| {
+        settings::ALL.iter().filter(|setting| is_in(setting)).collect::<Vec<_>>()
+    };
+    let is_place = |setting: &Setting| {
+        begins(setting, "secretFile") || begins(setting, "exec") || begins(setting, "secrets")
+    };
+    let is_other_kind =
+        |setting: &Setting| directories::names().iter().any(|name| begins(setting, name) && *name != kind);
+    let is_azure = |setting: &Setting| begins(setting, "azure");
+    let of_other = |setting: &Setting| {
+        let of = setting.name.split('.').nth(1).unwrap_or_default();
+        directories::names().iter().any(|name| *name == of && *name != kind)
+    };
+    vec![
+        (
+            "Organization and directory",
+            all(&|setting| {
+                !begins(setting, "sync")
+                    && !is_place(setting)
+                    && !begins(setting, kind)
+                    && !is_other_kind(setting)
+                    && !is_azure(setting)
+            }),
+        ),
+        ("The directory", all(&|setting| begins(setting, kind))),
+        ("What is synced", all(&|setting| begins(setting, "sync"))),
+        ("Where secrets are", all(&|setting| is_place(setting) && !of_other(setting))),
+    ]
+}
+
+impl Form<'_> {
+    fn page(&self, visitor: &Visitor, instance: &Instance, before: &Markup) -> Response {
+        let frame = Frame::of(&visitor.0, &instance.name, Place::Settings);
+        let action = of_instance(self.name, "settings");
+        let check = of_instance(self.name, "settings/check");
+        let groups = groups(self.data);
+        let main = html! {
+            (before)
+            @if instance.parts.len() > 1 {
+                nav aria-label="Directories" { @for part in &instance.parts {
+                    a href=(format!("{action}?part={}", escaped(&part.name))) aria-current=[(part.name == self.part.name).then_some("page")] { (part.name) }
+                } }
+            }
+            @if !self.draft.is_empty() { div.notice.caution { p { "There are changes that have not been saved." } } }
+            (frame.form(&action, &html! {
+                input type="hidden" name="part" value=(self.part.name);
+                @for (title, settings) in &groups {
+                    details.section open {
+                        summary { h2 { (title) " " span.count { "(" (settings.len()) ")" } } }
+                        @for setting in settings { (self.field(setting, &check)) }
+                    }
+                }
+                div.actions.sticky { button.main { "Look at the changes" } }
+            }))
+        };
+        frame.page("Settings", &main)
+    }
+
+    fn field(&self, setting: &Setting, check: &str) -> Markup {
+        let value = self.draft.value(setting.name).map_or_else(|| current(setting, self.data), str::to_owned);
+        let secret = if self.draft.has_secret(setting.name) {
+            "what you have typed before"
+        } else {
+            self.places.get(setting.name).map_or("", String::as_str)
+        };
+        let fault = self.faults.get(setting.name).map(String::as_str);
+        fields::field(setting, &Filled { value, secret, fault, check })
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Typed {
+    field: String,
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    directory: String,
+}
+
+/// What is wrong with a value, if anything.
+pub(crate) async fn check(
+    State(site): State<Arc<Site>>,
+    _: Visitor,
+    Path(name): Path<String>,
+    Query(Typed { field, value, directory }): Query<Typed>,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let mut data = data(part(&instance, "")?)?;
+    choose(&mut data, &directory);
+    let setting = settings::find(field.strip_prefix(VALUE).unwrap_or(&field))?;
+    let fault = if setting.kind == Type::Secret { None } else { fault(setting, &value, &data) };
+    Ok(Html(html! { @if let Some(fault) = fault { (fields::wrong(&fault)) } }.into_string()).into_response())
+}
+
+/// Filters are checked in the language of the directory.
+pub(crate) fn choose(data: &mut Data, directory: &str) {
+    if let (false, Ok(value)) = (directory.is_empty(), general::DIRECTORY.parse(directory, data)) {
+        general::DIRECTORY.put(data, value);
+    }
+}
+
+pub(crate) fn fault(setting: &Setting, value: &str, data: &Data) -> Option<String> {
+    if value.is_empty() {
+        return None;
+    }
+    let told = setting.parse(value, data).err()?.to_string();
+    Some(told.replace(" Nothing was saved.", ""))
+}
+
+/// What was typed and differs from what is stored.
+fn typed(fields: &Fields, data: &Data, before: &Draft) -> Draft {
+    let known = |field: &str, prefix: &str| settings::find(field.strip_prefix(prefix)?).ok();
+    let values = fields.iter().filter_map(|(field, value)| {
+        let setting = known(field, VALUE).filter(|setting| setting.kind != Type::Secret)?;
+        (value != current(setting, data)).then(|| (setting.name.to_owned(), value.to_owned()))
+    });
+    let secrets = settings::ALL.iter().filter(|setting| setting.kind == Type::Secret).filter_map(|setting| {
+        let typed = Secret::from(fields.get(&format!("{SECRET}{}", setting.name)));
+        let kept =
+            before.secrets.iter().find(|(name, _)| name == setting.name).map(|(_, secret)| secret.clone());
+        Some((setting.name.to_owned(), Some(typed).filter(|typed| !typed.is_empty()).or(kept)?))
+    });
+    Draft { values: values.collect(), secrets: secrets.collect() }
+}
+
+/// Shows what would be saved; or the form again, with what is wrong.
+pub(crate) async fn review(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let part = part(&instance, fields.get("part"))?;
+    let stored = data(part)?;
+    let before = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let draft = typed(&fields, &stored, &before);
+    let mut data = stored.clone();
+    choose(&mut data, draft.value(general::DIRECTORY.name).unwrap_or_default());
+    let faulty = |(name, value): &(String, String)| {
+        let setting = settings::find(name).ok()?;
+        Some((setting.name, fault(setting, value, &data)?))
+    };
+    let faults: HashMap<&'static str, String> = draft.values.iter().filter_map(faulty).collect();
+    if !faults.is_empty() {
+        let places = places(&site, part).await?;
+        let told = format!(
+            "{} of the values cannot be saved: {}.",
+            faults.len(),
+            faults.keys().copied().collect::<Vec<_>>().join(", ")
+        );
+        let form = Form { name: &name, part, data: &stored, places: &places, draft: &draft, faults: &faults };
+        return Ok(form.page(&visitor, &instance, &layout::trouble(&told, None)));
+    }
+    site.drafts.keep(visitor.0.id, &draft_of(part), draft);
+    Ok(see(&format!("{}?part={}", of_instance(&name, "settings/changes"), escaped(&part.name))))
+}
+
+pub(crate) async fn changes(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(Asked { part: wanted, .. }): Query<Asked>,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let part = part(&instance, &wanted)?;
+    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let frame = Frame::of(&visitor.0, &instance.name, Place::Settings);
+    Ok(frame.page("Changed settings", &reviewed(&frame, &name, part, &data(part)?, &draft, None)))
+}
+
+fn reviewed(
+    frame: &Frame<'_>,
+    name: &str,
+    part: &Part,
+    data: &Data,
+    draft: &Draft,
+    trouble: Option<Markup>,
+) -> Markup {
+    let settings = of_instance(name, "settings");
+    let back = format!("{settings}?part={}", escaped(&part.name));
+    if draft.is_empty() {
+        return html! { p { "Nothing was changed." } p { a href=(back) { "Settings" } } };
+    }
+    let is_identity = draft.value("ldap.externalIdAttribute").is_some();
+    let rows = html! {
+        @for (name, value) in &draft.values {
+            @let before = settings::find(name).map(|setting| current(setting, data)).unwrap_or_default();
+            tr { th scope="row" { (name) } td.wrap { del { (before) } @if before.is_empty() { span.weak { "not set" } } }
+                td.wrap { ins { (value) } @if value.is_empty() { span.weak { "not set" } } } }
+        }
+        @for (name, _) in &draft.secrets { tr { th scope="row" { (name) } td { span.weak { "a secret" } } td { ins { "another secret" } } } }
+    };
+    let hidden = html! { input type="hidden" name="part" value=(part.name); };
+    html! {
+        @if let Some(trouble) = trouble { (trouble) }
+        (layout::table("Changed settings", &["Setting", "Before", "After"], &rows))
+        div.actions {
+            (frame.form(&format!("{settings}/save"), &html! {
+                (hidden)
+                @if is_identity {
+                    p { label.inline { input type="checkbox" name="yes" value="on"; " Change the ids of people and groups: after a sync, every group is created a second time, and people lose their old groups." } }
+                }
+                button.main { "Save" }
+            }))
+            (frame.form(&format!("{settings}/try"), &html! { (hidden) button { "Try the connection" } }))
+            (frame.form(&format!("{settings}/discard"), &html! { (hidden) button { "Discard" } }))
+            a href=(back) { "Change more" }
+        }
+        p.weak { "Trying reads the directory and logs in to the organization with these settings, and saves nothing." }
+    }
+}
+
+pub(crate) async fn save(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let part = part(&instance, fields.get("part"))?;
+    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let arguments = ["config", "import"].into_iter().chain((fields.get("yes") == "on").then_some("--yes"));
+    let order = Order::new(arguments).of(&part.selection).with_stdin(draft.written());
+    let names = draft.values.iter().map(|(name, _)| name).chain(draft.secrets.iter().map(|(name, _)| name));
+    visitor.did(&format!("saved {}", names.map(String::as_str).collect::<Vec<_>>().join(", ")), &name);
+    match site.runner.ask(order).await {
+        Ok(_) => {
+            site.drafts.forget(visitor.0.id, &draft_of(part));
+            Ok(see(&format!("{}?part={}&saved=yes", of_instance(&name, "settings"), escaped(&part.name))))
+        }
+        Err(error) => {
+            let frame = Frame::of(&visitor.0, &instance.name, Place::Settings);
+            let trouble = layout::trouble(&error.message, error.next_step.as_deref());
+            Ok(frame.page(
+                "Changed settings",
+                &reviewed(&frame, &name, part, &data(part)?, &draft, Some(trouble)),
+            ))
+        }
+    }
+}
+
+pub(crate) async fn discard(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let part = part(&instance, fields.get("part"))?;
+    site.drafts.forget(visitor.0.id, &draft_of(part));
+    Ok(see(&format!("{}?part={}", of_instance(&name, "settings"), escaped(&part.name))))
+}
+
+pub(crate) async fn try_out(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    let part = part(&instance, fields.get("part"))?;
+    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    visitor.did("tried the connection", &name);
+    let order = Order::new(["init", "--try", "--stdin"]).of(&part.selection).with_stdin(draft.written());
+    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Try, order)))
+}
