@@ -25,8 +25,11 @@ impl Page {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let port = line.split(':').nth(2).and_then(|rest| rest.split('.').next()?.parse().ok());
-        Self { child, port: port.unwrap_or_else(|| panic!("{line}")), _stdout: stdout }
+        assert!(line.starts_with("The page is served at "), "{line}");
+        // A socket has none.
+        let port =
+            line.split(':').nth(2).and_then(|rest| rest.split('.').next()?.parse().ok()).unwrap_or_default();
+        Self { child, port, _stdout: stdout }
     }
 
     /// The page of a daemon, which prints nothing.
@@ -36,7 +39,7 @@ impl Page {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let page = Self { child, port, _stdout: stdout };
         for _ in 0..200 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if instance.data_folder().join("web/served.json").exists() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

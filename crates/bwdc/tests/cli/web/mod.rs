@@ -433,7 +433,7 @@ fn the_daemon_serves_the_same_page() {
     instance.change(|data| data["sync"]["interval"] = 5.into());
     let port = bwdc_testkit::free_port();
     let address = format!("127.0.0.1:{port}");
-    let page = Page::of_daemon(&instance, &["daemon", "--web", &address], port);
+    let page = Page::of_daemon(&instance, &["daemon", "--spread", "0", "--web", &address], port);
     let mut browser = page.logged_in(&instance, "approve");
     for _ in 0..200 {
         if organization.imports() > 0 && browser.get("/").body.contains("mark good") {
@@ -456,4 +456,68 @@ fn other_machines_need_tls_and_a_password_to_reach_it() {
     instance.run(&["web", "--listen", "127.0.0.1:0"]).fails(1, &["Only one of web.certificate and web.key"]);
     instance.toml("[web.user.anna]\nhash = \"secret\"\n");
     instance.run(&["web", "--listen", "127.0.0.1:0"]).fails(1, &["web.user.anna.hash", "bwdc web password"]);
+}
+
+#[test]
+fn it_is_served_by_tls_and_on_a_socket_of_its_owner() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+    let (_organization, instance) = scene();
+    let folder = instance.data_folder();
+    let (certificate, key) = (folder.join("page.pem"), folder.join("page.key"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=bwdc.example.org",
+            "-keyout",
+        ])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is not installed: run scripts/install-test-tools").success());
+    let hash = password(&instance, "correct horse battery");
+    let web = "[web]\nhosts = [\"bwdc.example.org\"]\ncertificate = \"page.pem\"\nkey = \"page.key\"\n";
+    instance.toml(&format!("{web}[web.user.anna]\nhash = \"{hash}\"\n"));
+    let page = Page::start_with(&instance, &["web", "--listen", "0.0.0.0:0"]);
+    let link = instance.run(&["web", "open"]).ok().out;
+    assert!(link.starts_with(&format!("https://bwdc.example.org:{}/open?token=", page.port)), "{link}");
+    let by_tls = |host: &str, path: &str| {
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-quiet", "-connect"]).arg(format!("127.0.0.1:{}", page.port));
+        let mut client =
+            client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        client.stdin.as_mut().unwrap().write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
+        let _ = client.wait();
+        answer
+    };
+    assert!(by_tls("evil.example", "/login").starts_with("HTTP/1.1 421"));
+    let answer = by_tls("bwdc.example.org", path_of(link.trim()));
+    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("set-cookie: __Host-bwdc="), "{answer}");
+    assert!(answer.contains("; Secure") && answer.contains("strict-transport-security"), "{answer}");
+    drop(page);
+
+    instance.toml("");
+    let socket = folder.join("page.sock");
+    let page = Page::start_with(&instance, &["web", "--listen", &socket.display().to_string()]);
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let link = instance.run(&["web", "open"]).ok().out;
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    write!(stream, "GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path_of(link.trim()))
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("set-cookie: bwdc="), "{answer}");
+    drop(page);
 }
