@@ -9,6 +9,7 @@ use std::time::Duration;
 use bwdc_connect::http::Network;
 use bwdc_core::Secret;
 
+use crate::installation::ALERT_VARIABLES;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::runs::RunStarter;
 
@@ -110,6 +111,8 @@ variables! {
     XDG_CONFIG_HOME = "XDG_CONFIG_HOME";
     /// The user's folder.
     HOME = "HOME";
+    /// Name of a machine with Windows, for alerts.
+    COMPUTERNAME = "COMPUTERNAME";
     /// The user's folder for settings on Windows.
     APPDATA = "APPDATA";
 }
@@ -126,7 +129,26 @@ impl Environment {
     pub fn of_process(secrets: impl Iterator<Item = String>) -> Self {
         let read = |name: String| std::env::var_os(&name).map(|value| (name, value));
         let names = ALL.iter().map(|(name, _)| (*name).to_owned()).chain(secrets);
-        Self(names.filter_map(read).filter(|(_, value)| !value.is_empty()).collect())
+        let known = names.filter_map(read);
+        // Their names have the names of channels in them.
+        let of_alerts =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let of_alerts = of_alerts.filter(|(name, _)| name.starts_with(ALERT_VARIABLES));
+        Self(known.chain(of_alerts).filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// Name of this machine.
+    pub fn host(&self) -> String {
+        #[cfg(unix)]
+        let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
+        #[cfg(not(unix))]
+        let name = self.text(COMPUTERNAME);
+        name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    /// Names of the variables that begin so.
+    pub(crate) fn names_with(&self, beginning: &'static str) -> impl Iterator<Item = String> {
+        self.0.keys().filter(move |name| name.starts_with(beginning)).cloned()
     }
 
     /// The environment of the demo: its secrets are the sandbox's and may stand in `data.json`.

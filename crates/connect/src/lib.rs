@@ -3,6 +3,7 @@
 //! No state, no terminal and no environment of its own: the input arrives as configuration values, and results
 //! are returned. (The HTTP library reads the standard proxy variables and the system's trust store by itself.)
 
+pub mod alert;
 pub mod bitwarden;
 pub mod directory;
 pub mod error;

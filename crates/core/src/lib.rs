@@ -9,6 +9,7 @@
 //! each. [`plan()`] lays out the requests. [`check()`] has the final say. Everything here takes values and returns
 //! values: no IO, no async, no clock, no environment.
 
+pub mod alert;
 pub mod changes;
 pub mod check;
 pub mod entry;

@@ -29,7 +29,7 @@ use bwdc_core::error::{Error, Exit, Result};
 pub use bwdc_schedule::times::engine::Timetable;
 use bwdc_schedule::times::engine::{ConfiguredRun, Engine, RunEnd, Spread};
 use bwdc_store::RunLock;
-use bwdc_store::errand::Errand;
+use bwdc_store::errand::{Errand, InstallationText};
 use bwdc_store::report;
 use bwdc_store::runs::{Run as KeptRun, Runs as KeptRuns};
 use bwdc_store::tokens::KeptToken;
@@ -49,6 +49,8 @@ pub struct Configured<T> {
     pub instances: BTreeMap<String, Configuration<T>>,
     /// What else is configured on this machine, and not run by this daemon.
     pub others: Vec<Errand>,
+    /// The `bwdc.toml` that says who is told when something is wrong.
+    pub alerts: Option<InstallationText>,
 }
 
 /// When the configuration is read.
@@ -130,6 +132,7 @@ struct Daemon<T> {
     engine: Engine<T>,
     jobs: BTreeMap<String, Standing>,
     others: Vec<Errand>,
+    alerts: Option<InstallationText>,
     workers: Workers,
     runs: Runs,
     shared: Arc<Shared>,
@@ -149,6 +152,7 @@ impl<T: Timetable> Daemon<T> {
             engine: Engine::new(1, Spread::seeded(seed, spread), now),
             jobs: BTreeMap::new(),
             others: Vec::new(),
+            alerts: None,
             workers,
             runs: Runs::default(),
             shared: Arc::new(Shared(Mutex::new(status))),
@@ -158,6 +162,7 @@ impl<T: Timetable> Daemon<T> {
     fn configure(&mut self, configured: Configured<T>) {
         let mut wanted = BTreeMap::new();
         self.others = configured.others;
+        self.alerts = configured.alerts;
         let mut before = std::mem::take(&mut self.jobs);
         for (name, Configuration { timetable, last, errand }) in configured.instances {
             let same = before.remove(&name).filter(|standing| standing.errand == errand);
@@ -199,7 +204,7 @@ impl<T: Timetable> Daemon<T> {
             let beside =
                 self.jobs.iter().filter(|(other, _)| **other != name).map(|(_, other)| &other.errand);
             let others = beside.chain(&self.others).cloned().collect();
-            let order = self.workers.order(errand.clone(), others, token.clone());
+            let order = self.workers.order(errand.clone(), others, token.clone(), self.alerts.clone());
             let run = Run {
                 name: name.clone(),
                 id: order.run.clone(),

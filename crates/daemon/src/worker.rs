@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_schedule::variables::STARTED_BY;
-use bwdc_store::errand::Errand;
+use bwdc_store::errand::{Errand, InstallationText};
 use bwdc_store::report;
 use bwdc_store::tokens::KeptToken;
 
@@ -40,6 +40,9 @@ pub struct Order {
     pub others: Vec<Errand>,
     /// The access token of an earlier run.
     pub token: Option<KeptToken>,
+    /// The `bwdc.toml` that says who is told when something is wrong.
+    #[serde(default)]
+    pub alerts: Option<InstallationText>,
     /// Whether the daemon was told to print nothing.
     pub quiet: bool,
 }
@@ -68,13 +71,20 @@ pub struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn order(&self, errand: Errand, others: Vec<Errand>, token: Option<KeptToken>) -> Order {
+    pub(crate) fn order(
+        &self,
+        errand: Errand,
+        others: Vec<Errand>,
+        token: Option<KeptToken>,
+        alerts: Option<InstallationText>,
+    ) -> Order {
         Order {
             version: VERSION.to_owned(),
             run: report::new_run(),
             errand,
             others,
             token,
+            alerts,
             quiet: self.quiet,
         }
     }

@@ -44,6 +44,22 @@ impl Errand {
     }
 }
 
+/// A `bwdc.toml` as a process has read it: the file may say something else by now.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InstallationText {
+    /// Path of the file.
+    pub path: OsString,
+    /// The file's text. The address of a webhook may stand in it.
+    pub text: String,
+}
+
+impl std::fmt::Debug for InstallationText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InstallationText").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// An instance: its folder, and what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! What an instance remembers: [`Memory`] from run to run, how runs went, and the lock of the one that is under way. A folder has it:
 //! `data.json` (settings and memory), the ledgers, the last import, the history. Nothing here talks on a network or decides what is imported.
 
+pub mod alerts;
 mod data;
 pub mod errand;
 pub mod files;

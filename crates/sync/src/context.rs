@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bwdc_config::installation::AlertSetup;
 use bwdc_config::{Environment, Secrets};
 use bwdc_connect::directory::Progress;
 use bwdc_core::error::{Error, Result};
@@ -27,6 +28,7 @@ pub struct Context {
     /// By which the log and summaries know the instance.
     pub name: String,
     pub(crate) company: Company,
+    pub(crate) alerts: Arc<AlertSetup>,
 }
 
 impl Context {
@@ -35,7 +37,7 @@ impl Context {
         let secrets = Secrets::new(environment.clone(), file.clone());
         let name =
             file.folder().file_name().unwrap_or(file.folder().as_os_str()).to_string_lossy().into_owned();
-        Self { file, environment, secrets, watch, name, company: Company::Alone }
+        Self { file, environment, secrets, watch, name, company: Company::Alone, alerts: Arc::default() }
     }
 
     /// The one in this place.
@@ -100,6 +102,12 @@ impl Context {
             Company::Alone => Some(self.watch.reading(progress)),
             Company::AmongOthers => None,
         }
+    }
+
+    /// One about which these channels are told.
+    #[must_use]
+    pub fn alerting(self, alerts: &Arc<AlertSetup>) -> Self {
+        Self { alerts: Arc::clone(alerts), ..self }
     }
 
     /// With the tokens of earlier runs of the same program.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bwdc_config::Environment;
+use bwdc_config::installation::AlertSetup;
 use bwdc_core::error::{Error, Result};
 use bwdc_store::errand::Errand;
 use bwdc_store::tokens::TokenMemory;
@@ -63,6 +64,16 @@ impl SyncJob {
             Self::Usual(context) => Self::Usual(Box::new(context.with_tokens(tokens.clone()))),
             Self::One(context) => Self::One(Box::new(context.with_tokens(tokens.clone()))),
             Self::Merged(merge) => Self::Merged(merge.with_tokens(tokens)),
+        }
+    }
+
+    /// A job about which these channels are told.
+    #[must_use]
+    pub fn alerting(self, alerts: &Arc<AlertSetup>) -> Self {
+        match self {
+            Self::Usual(context) => Self::Usual(Box::new(context.alerting(alerts))),
+            Self::One(context) => Self::One(Box::new(context.alerting(alerts))),
+            Self::Merged(merge) => Self::Merged(merge.alerting(alerts)),
         }
     }
 

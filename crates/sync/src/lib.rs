@@ -7,6 +7,7 @@
 //! Nothing here prints, knows a terminal, a command line or the environment: what a run has to say goes to a [`Watch`] or into the
 //! log.
 
+mod alerts;
 mod apply;
 mod context;
 mod decide;
@@ -32,6 +33,7 @@ mod under_way;
 mod undo;
 mod watch;
 
+pub use alerts::{Tried, overdue, try_channels};
 pub use context::Context;
 pub use explained::{ExplainFrom, Explained, Findings, Lookup, Nowhere, RunAbout, explain};
 pub use job::{SyncJob, of_errand};

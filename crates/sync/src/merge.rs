@@ -6,7 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use bwdc_config::installation;
+use std::sync::Arc;
+
+use bwdc_config::installation::{self, AlertSetup};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::tokens::TokenMemory;
 
@@ -35,6 +37,13 @@ pub struct MergeMember {
 }
 
 impl Merge {
+    /// A merge about which these channels are told.
+    #[must_use]
+    pub(crate) fn alerting(self, alerts: &Arc<AlertSetup>) -> Self {
+        let with = |member: MergeMember| MergeMember { context: member.context.alerting(alerts), ..member };
+        Self { members: self.members.into_iter().map(with).collect(), ..self }
+    }
+
     /// With the tokens of earlier runs of the same program.
     #[must_use]
     pub fn with_tokens(self, tokens: &TokenMemory) -> Self {

@@ -9,7 +9,9 @@ use bwdc_core::organization::document::Document;
 use bwdc_store::history::RunCommand;
 use bwdc_store::runs::Run;
 use bwdc_store::{Data, Memory as _, report, runs};
+use tracing::Instrument as _;
 
+use crate::alerts::Telling;
 use crate::context::Context;
 use crate::history::RunHistory;
 use crate::job::SyncJob;
@@ -50,12 +52,13 @@ impl SyncJob {
         work: impl Future<Output = Result<SyncOutcome>>,
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
+        let work = Box::pin(work);
         let whole = async {
             permit?;
             self.check_folders()?;
-            Box::pin(work).await
+            work.await
         };
-        let work = async {
+        let work = Box::pin(async {
             tokio::select! {
                 // Whoever asks it to end is heard from the first step on.
                 biased;
@@ -63,9 +66,14 @@ impl SyncJob {
                 error = self.timeout(history.command) => Err(error),
                 result = Box::pin(whole) => result,
             }
-        };
-        let report = logged(self.name(), history.run.clone(), history.command.word(), Box::pin(work)).await;
+        });
+        let telling = Box::pin(Telling::begin(self, history)).await;
+        let report = logged(self.name(), history.run.clone(), history.command.word(), work).await;
         self.keep(&report, history);
+        if let Some(telling) = telling {
+            let span = span(self.name(), &report.run);
+            Box::pin(telling.end(&report, history)).instrument(span).await;
+        }
         report
     }
 

@@ -21,11 +21,13 @@ pub mod ds389;
 pub mod keyring;
 pub mod ldif;
 pub mod proxy;
+pub mod receiver;
 pub mod rsa;
 pub mod samba;
 mod samples;
 pub mod scripted;
 pub mod slapd;
+pub mod smtp;
 
 pub use capped::Capped;
 pub use certificates::Certificates;
@@ -33,11 +35,13 @@ pub use damage::{damaged, damaged_text, few, harmless, line_in, plain};
 pub use ds389::Ds389;
 pub use keyring::Keyring;
 pub use proxy::{Cut, CutProxy};
+pub use receiver::{Received, Receiver};
 pub use rsa::RsaKey;
 pub use samba::Samba;
 pub use samples::DATA_FILES;
 pub use scripted::Scripted;
 pub use slapd::Slapd;
+pub use smtp::{Smtp, SmtpTls};
 
 use std::net::TcpListener;
 

@@ -18,6 +18,7 @@ use bwdc_config::installation::{AtOnce, WebAddress};
 use bwdc_config::settings;
 use bwdc_config::zone;
 use bwdc_core::error::{Error, Result};
+use bwdc_store::errand::InstallationText;
 use bwdc_store::privileges::{self, Owner};
 use bwdc_sync::Context;
 use bwdc_sync::SyncJob;
@@ -119,6 +120,10 @@ fn configured(
         metrics: arguments.metrics.or(invocation.setup.listen.map(|listen| listen.value.0)),
         instances: instances?,
         others,
+        alerts: invocation.setup.installation.as_ref().map(|found| InstallationText {
+            path: found.path.clone().into(),
+            text: found.text().reveal().to_owned(),
+        }),
     })
 }
 

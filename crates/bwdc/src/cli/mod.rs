@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod alert;
 mod apply;
 mod approve;
 mod clear_cache;
@@ -52,6 +53,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::which::Which;
 use crate::ui::{self, Answer, Style};
+use bwdc_config::installation::{AlertSetup, Installation};
 use bwdc_config::{Environment, Setup, env, place, secrets, setup};
 use bwdc_core::error::{Exit, Result};
 use bwdc_store::DataFile;
@@ -144,6 +146,8 @@ enum Command {
     Config(config::Arguments),
     /// Show where data.json is.
     DataFile(Which),
+    /// Try the channels by which alerts are told, or check that no success is missed.
+    Alert(alert::Arguments),
     /// Forget what was synced, so that the next sync reads and sends everything.
     ClearCache(Which),
     /// Set up an instance: ask for what is needed, test it, and save it.
@@ -261,6 +265,13 @@ struct Invocation {
     setup: Setup,
     /// Where data.json is, unless a command names others.
     folder: PathBuf,
+    /// Who is told when something is wrong.
+    alerts: Arc<AlertSetup>,
+}
+
+/// Who is told when something is wrong, by `bwdc.toml`.
+fn alerts(setup: &Setup) -> Arc<AlertSetup> {
+    Arc::new(setup.installation.as_ref().map(Installation::alert_setup).unwrap_or_default())
 }
 
 impl Invocation {
@@ -269,7 +280,8 @@ impl Invocation {
         let folder = place::folder(&environment)?;
         let options = global.setup();
         let setup = Setup::of(&options, &environment, &folder)?;
-        Ok(Self { environment, style, options, setup, folder })
+        let alerts = alerts(&setup);
+        Ok(Self { environment, style, options, setup, folder, alerts })
     }
 
     fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
@@ -287,7 +299,8 @@ impl Invocation {
         let Self { environment, style, options, folder, .. } = self;
         let setup = Setup::of(options, environment, folder)?;
         let (environment, options, folder) = (environment.clone(), options.clone(), folder.clone());
-        Ok(Self { environment, style: *style, options, setup, folder })
+        let alerts = alerts(&setup);
+        Ok(Self { environment, style: *style, options, setup, folder, alerts })
     }
 
     /// The same, with nothing on stdout and stderr.
@@ -302,7 +315,9 @@ impl Invocation {
     fn context_in(&self, folder: PathBuf) -> Context {
         let installation = self.setup.installation.as_ref().map(|found| found.path.clone());
         let watch = Arc::new(ui::Watcher(self.style));
-        Context::new(DataFile::in_folder(folder), self.environment.clone(), watch).found_by(installation)
+        Context::new(DataFile::in_folder(folder), self.environment.clone(), watch)
+            .found_by(installation)
+            .alerting(&self.alerts)
     }
 }
 
@@ -343,6 +358,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
             several::each(which.contexts(&invocation()?)?, style, async |context| clear_cache::run(context))
                 .await
         }
+        Command::Alert(arguments) => alert::run(&invocation()?, arguments).await,
         Command::Init(arguments) => init::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Daemon(arguments) => daemon::run(arguments, invocation()?).await.map(done),
         Command::Web(arguments) => web::run(arguments, invocation()?, interaction).await.map(done),

@@ -68,6 +68,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
             .map(|which| which.or_everything(invocation).all_contexts(invocation))
             .unwrap_or_default(),
         Command::Logout(which) | Command::ClearCache(which) => which.all_contexts(invocation),
+        Command::Alert(arguments) => arguments.contexts(invocation),
         Command::Config(_)
         | Command::DataFile(_)
         | Command::Daemon(_)

@@ -3,7 +3,9 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
+use bwdc_config::installation::of_text;
 use bwdc_daemon::worker::{Order, WorkerResult};
+use bwdc_store::errand::InstallationText;
 use bwdc_store::tokens::TokenMemory;
 
 use crate::log;
@@ -19,7 +21,7 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     std::io::stdin()
         .read_to_end(&mut order)
         .map_err(|error| Error::new(format!("Reading the daemon's order from stdin: {error}")))?;
-    let Order { run, errand, others, token, quiet, .. } = Order::read(&order)?;
+    let Order { run, errand, others, token, alerts, quiet, .. } = Order::read(&order)?;
     let log = setup::Log::of_variables(environment)?;
     log::start(environment, Style { quiet, ..style }, Some(&log));
     if !quiet {
@@ -28,7 +30,9 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     let tokens = TokenMemory::with(token);
     // What happens is in the log; the daemon tells the rest.
     let watch: Arc<dyn Watch> = Arc::new(Nobody);
-    let job = of_errand(errand, environment, &watch).with_tokens(&tokens);
+    let alerts = alerts.map(|InstallationText { path, text }| of_text(path.into(), &text)).transpose()?;
+    let alerts = Arc::new(alerts.map(|found| found.alert_setup()).unwrap_or_default());
+    let job = of_errand(errand, environment, &watch).with_tokens(&tokens).alerting(&alerts);
     let others: Vec<SyncJob> =
         others.into_iter().map(|errand| of_errand(errand, environment, &watch)).collect();
     let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;

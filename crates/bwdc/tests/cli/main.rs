@@ -10,6 +10,7 @@
 )]
 
 mod active_directory;
+mod alerts;
 mod bodies;
 mod browser;
 mod bwdc_toml;

@@ -3,13 +3,17 @@
 //! The types here are the one description of the file: the reader, the editors' schema and the reference page are made of
 //! them, doc comments included.
 
+mod alerts;
 mod read;
 mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bwdc_core::Secret;
+use bwdc_schedule::times::Schedule;
 use bwdc_store::files::real_path;
+use jiff::Timestamp;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
@@ -17,7 +21,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-pub use self::read::{FILE, find};
+use crate::zone;
+
+use self::alerts::AlertsEntry;
+pub use self::alerts::{Alerts, VARIABLES as ALERT_VARIABLES, WantedChannel};
+pub use self::read::{FILE, find, of_text};
 pub use self::values::{Age, AtOnce, Format, Keep, Level, Listen, ScheduleEntry, Size, WebAddress, WebRole};
 
 /// What one machine runs: instances, organizations, schedules, the log and limits.
@@ -40,6 +48,8 @@ pub(crate) struct Content {
     pub(crate) daemon: DaemonEntry,
     /// The page in the browser.
     pub(crate) web: WebEntry,
+    /// Who is told when something is wrong: [alerts.md](alerts.md).
+    pub(crate) alerts: AlertsEntry,
 }
 
 /// One folder with a `data.json`.
@@ -175,6 +185,44 @@ pub struct Installation {
     pub(crate) daemon: DaemonEntry,
     /// The page in the browser.
     pub web: WebSection,
+    /// Who is told when something is wrong.
+    pub alerts: Alerts,
+    /// The file as it is. The address of a webhook may stand in it.
+    text: Secret,
+}
+
+/// Who is told what, and who else is to be watched.
+#[derive(Clone, Debug, Default)]
+pub struct AlertSetup {
+    /// Channels, and what they want.
+    pub alerts: Alerts,
+    /// Instances and organizations of the same file.
+    pub watched: Vec<Watched>,
+}
+
+/// Instance or organization whose successes are not to be missed.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Name in the file.
+    pub name: String,
+    /// Folder with its memory; of a merge that of the first.
+    pub folder: PathBuf,
+    schedule: Option<Schedule>,
+}
+
+/// Number of intervals that may pass without a success.
+const INTERVALS: usize = 3;
+
+impl Watched {
+    /// Time from which on a success is missed, by the schedule in the file, if it has one.
+    pub fn overdue_at(&self, since: Timestamp) -> Option<Timestamp> {
+        let schedule = self.schedule.as_ref()?;
+        let next = |time: Timestamp| {
+            let local = time.to_zoned_datetime(zone::local());
+            schedule.next_after(&local).map(|next| next.timestamp())
+        };
+        (0..INTERVALS).try_fold(since, |time, _| next(time))
+    }
 }
 
 /// An instance with a name.
@@ -211,6 +259,29 @@ pub struct MergedInstance {
 }
 
 impl Installation {
+    /// The file's text, for another process.
+    pub fn text(&self) -> &Secret {
+        &self.text
+    }
+
+    /// Who is told what, and who is watched.
+    pub fn alert_setup(&self) -> AlertSetup {
+        let times = |schedule: &Option<ScheduleEntry>| schedule.as_ref().and_then(|entry| entry.times().ok());
+        let alone = self.alone().map(|instance| Watched {
+            name: instance.name.clone(),
+            folder: instance.folder.clone(),
+            schedule: times(&instance.schedule),
+        });
+        let merged = self.organizations.iter().filter_map(|organization| {
+            Some(Watched {
+                name: organization.name.clone(),
+                folder: organization.members.first()?.folder.clone(),
+                schedule: times(&organization.schedule),
+            })
+        });
+        AlertSetup { alerts: self.alerts.clone(), watched: alone.chain(merged).collect() }
+    }
+
     /// The instance that has this folder, by whatever path it is reached: through a link, or with `..` in it.
     pub fn instance_in(&self, folder: &Path) -> Option<&NamedInstance> {
         let named = self.instances.iter().find(|instance| instance.folder == folder);
@@ -247,6 +318,17 @@ impl Installation {
     /// Keys and values as in the file: folders absolute, a schedule also where it is the whole file's.
     pub fn listing(&self) -> Vec<(String, String)> {
         let mut rows = Vec::new();
+        if !self.alerts.channels.is_empty() {
+            rows.push(("alerts.after".to_owned(), self.alerts.after.to_string()));
+            let redact = self.alerts.privacy == bwdc_core::alert::Privacy::Redacted;
+            rows.push(("alerts.redact".to_owned(), redact.to_string()));
+        }
+        for channel in &self.alerts.channels {
+            let events: Vec<&str> = channel.events.iter().map(|event| event.word()).collect();
+            let key = format!("alerts.channel.{}", channel.name);
+            rows.push((format!("{key}.type"), channel.kind().to_owned()));
+            rows.push((format!("{key}.events"), events.join(", ")));
+        }
         let scheduled = |of: &str, schedule: &Option<ScheduleEntry>| {
             schedule.as_ref().map(|schedule| {
                 let (key, text) = schedule.written();

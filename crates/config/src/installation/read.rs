@@ -34,6 +34,14 @@ pub fn find(option: Option<&Path>, environment: &Environment, folder: &Path) -> 
     Reader { path, text: &text }.understood().map(Some)
 }
 
+/// The file as another process has read it.
+///
+/// # Errors
+/// It cannot be understood.
+pub fn of_text(path: PathBuf, text: &str) -> Result<Installation> {
+    Reader { path, text }.understood()
+}
+
 /// A path from the file; a relative one starts at the file's folder.
 pub(super) fn resolve(file: &Path, path: &str) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -48,7 +56,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn understood(self) -> Result<Installation> {
         let content: Content = toml::from_str(self.text).map_err(|error| self.misread(&error))?;
-        let Content { instance, organization, schedule, log, limits, daemon, web } = content;
+        let Content { instance, organization, schedule, log, limits, daemon, web, alerts } = content;
         schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, None))?;
         if let Some(file) = &log.file {
             self.check_path(file)?;
@@ -68,7 +76,9 @@ impl Reader<'_> {
             instance.schedule = instance.schedule.take().or_else(|| schedule.clone());
         }
         let web = self.web(web)?;
-        Ok(Installation { path: self.path, instances, organizations, log, limits, daemon, web })
+        let alerts = alerts.understood(&self.path).map_err(|wrong| self.wrong(wrong.at, wrong.why))?;
+        let text = self.text.into();
+        Ok(Installation { path: self.path, instances, organizations, log, limits, daemon, web, alerts, text })
     }
 
     fn web(&self, entry: WebEntry) -> Result<WebSection> {
@@ -389,7 +399,58 @@ mod tests {
         assert_eq!("48h".parse::<Age>().unwrap().to_string(), "2d");
     }
 
-    const SAMPLES: [&str; 3] = [
+    #[test]
+    fn channels_are_understood() {
+        let read = read(
+            "[alerts]\nafter = 3\nredact = true\n\
+             [alerts.channel.ops]\ntype = \"webhook\"\nurl = \"https://hooks.example.org/S3cr3t\"\nevents = [\"failed\", \"recovered\"]\n\
+             [alerts.channel.it]\ntype = \"mail\"\nserver = \"smtp://mail.example.org:587\"\nfrom = \"bwdc <bwdc@example.org>\"\nto = [\"it@example.org\"]\n\
+             [alerts.channel.hc]\ntype = \"ping\"\nurl_file = \"hc.url\"\n",
+        )
+        .unwrap();
+        let channels: Vec<_> =
+            read.alerts.channels.iter().map(|one| (one.name.as_str(), one.events.len())).collect();
+        assert_eq!((read.alerts.after, channels), (3, vec![("hc", 0), ("it", 5), ("ops", 2)]));
+        assert!(!format!("{read:?}").contains("S3cr3t"));
+        let shown = format!("{:?}", read.listing());
+        assert!(shown.contains("alerts.channel.ops.type") && !shown.contains("S3cr3t"), "{shown}");
+    }
+
+    #[test]
+    fn wrong_channels_are_told_with_line_and_without_their_address() {
+        let channel = |text: &str| format!("[alerts.channel.x]\n{text}");
+        for (text, words) in [
+            ("type = \"webhook\"\nurl = \"http://example.org/S3cr3t\"", &["line 3", "this machine only"][..]),
+            ("type = \"webhook\"\nurl = \"S3cr3t\"", &["line 3", "must be a URL"]),
+            ("type = \"webhook\"\nurl = 5", &["line 3", "a string"]),
+            ("type = \"pigeon\"", &["line 2", "pigeon"]),
+            ("type = \"mail\"\nserver = \"smtp://h:25\"\nfrom = \"a@b.org\"", &["line 2", "`to` is missing"]),
+            (
+                "type = \"mail\"\nserver = \"smtp://h:25?tls=off\"\nfrom = \"a@b.org\"\nto = [\"c@d.org\"]",
+                &["line 3", "this machine only"],
+            ),
+            (
+                "type = \"mail\"\nserver = \"smtp://h:25\"\nfrom = \"nobody\"\nto = [\"c@d.org\"]",
+                &["line 4", "`nobody` is no mail address"],
+            ),
+            (
+                "type = \"ping\"\nurl = \"https://x/S3cr3t\"\nto = [\"a\"]",
+                &["line 2", "has `to`, which its type does not have"],
+            ),
+            ("type = \"webhook\"\nevents = [\"faild\"]", &["line 3", "faild"]),
+            ("type = \"command\"\ncommand = \"a 'b\"", &["line 3", "a quote in it is not closed"]),
+            ("type = \"mail\"\npassword = \"S3cr3t\"", &["line 3", "Secrets do not belong in this file"]),
+        ] {
+            refused(&channel(text), words);
+            assert!(!read(&channel(text)).unwrap_err().to_string().contains("S3cr3t"), "{text}");
+        }
+        refused("[alerts]\nafter = 0", &["line 2", "from 1 to 1000"]);
+    }
+
+    const SAMPLES: [&str; 4] = [
+        "[alerts]\nafter = 2\nredact = true\n[alerts.channel.ops]\ntype = \"webhook\"\nurl = \"https://hooks.example.org/T0\"\npreset = \"slack\"\nevents = [\"failed\"]\n\
+         [alerts.channel.it]\ntype = \"mail\"\nserver = \"smtps://mail.example.org\"\nfrom = \"a@example.org\"\nto = [\"b@example.org\"]\n\
+         [alerts.channel.c]\ntype = \"command\"\ncommand = \"logger -t bwdc\"\n",
         "schedule = { every = \"15m\" }\n[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"/srv/berlin\"\n\
          [instance.lone]\nfolder = \"../lone\"\nschedule.cron = \"0 12 * * 1\"\n\
          [organization.acme]\nmerge = [\"hq\", \"berlin\"]\nprefix = { berlin = \"Berlin / \" }\n",

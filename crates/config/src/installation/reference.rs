@@ -60,6 +60,15 @@ keep = 4
 
 [limits]
 at_once = 2
+
+[alerts]
+after = 2
+
+[alerts.channel.admins]
+type = "mail"
+server = "smtp://mail.example.org:587"
+from = "bwdc@example.org"
+to = ["it@example.org"]
 "#;
 
 fn page() -> String {
@@ -73,7 +82,8 @@ fn page() -> String {
          - It is looked for beside `data.json`; `--config FILE` or `BWDC_CONFIG` name another one, which must be there then.\n\
          - Relative paths start at the file's folder. `~` is not understood.\n\
          - An unknown key or a wrong value is an error that names the line; nothing is synced then.\n\
-         - It holds no secrets: a key that looks like one is refused. Secrets are each instance's: [secrets.md](secrets.md).\n\
+         - It holds no secrets: a key that looks like one is refused. Secrets are each instance's: [secrets.md](secrets.md). The address of\n  \
+         a webhook is one as well: `url_file`, or its variable ([alerts.md](alerts.md)).\n\
          - Let nobody else write to it: it decides which folders are synced, and a `data.json` may name commands. bwdc warns, and\n  \
          root runs no command for a secret then.\n\
          - Options come before variables, variables before the file; `bwdc config list` shows what applies, and from where.\n\
@@ -101,6 +111,7 @@ fn rows(page: &mut String, table: &str, schema: &Value) {
             let default = match &schema["default"] {
                 Value::String(text) => format!("`{text}`"),
                 Value::Number(number) => format!("`{number}`"),
+                Value::Bool(is_on) => format!("`{is_on}`"),
                 _ => String::new(),
             };
             let (takes, variable) = (takes(schema), variable(&path));
@@ -131,6 +142,10 @@ fn takes(schema: &Value) -> String {
         ("string", Some(_)) => "a time such as `12h`, `30d`, `2w`".to_owned(),
         ("string", None) => "text".to_owned(),
         ("integer", _) => format!("a number from {} to {}", schema["minimum"], schema["maximum"]),
+        ("boolean", _) => "`true` or `false`".to_owned(),
+        ("array", _) if schema["items"]["oneOf"].is_array() => {
+            format!("a list of {}", takes(&schema["items"]))
+        }
         ("array", _) => "a list of text".to_owned(),
         ("object", _) => "a table of text".to_owned(),
         (other, _) => panic!("{other} has no words yet"),

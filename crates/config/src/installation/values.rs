@@ -198,18 +198,25 @@ impl Default for AtOnce {
     }
 }
 
-fn number(number: i64, range: std::ops::RangeInclusive<i64>) -> Result<usize, String> {
-    let (first, last) = (*range.start(), *range.end());
-    let number =
-        Some(number).filter(|number| range.contains(number)).and_then(|number| number.try_into().ok());
-    number.ok_or_else(|| format!("write a number from {first} to {last}"))
+/// Whole numbers.
+pub(super) mod numbers {
+    /// A number of this range.
+    pub(in crate::installation) fn within(
+        number: i64,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Result<usize, String> {
+        let (first, last) = (*range.start(), *range.end());
+        let number =
+            Some(number).filter(|number| range.contains(number)).and_then(|number| number.try_into().ok());
+        number.ok_or_else(|| format!("write a number from {first} to {last}"))
+    }
 }
 
 impl TryFrom<i64> for Keep {
     type Error = String;
 
     fn try_from(value: i64) -> Result<Self, String> {
-        number(value, 0..=1000).map(Self)
+        numbers::within(value, 0..=1000).map(Self)
     }
 }
 
@@ -217,7 +224,7 @@ impl TryFrom<i64> for AtOnce {
     type Error = String;
 
     fn try_from(value: i64) -> Result<Self, String> {
-        number(value, 1..=1000).map(Self)
+        numbers::within(value, 1..=1000).map(Self)
     }
 }
 

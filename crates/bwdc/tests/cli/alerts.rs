@@ -1,0 +1,419 @@
+//! Alerts: who is told of which incident, by real receivers.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bwdc_sandbox::Options;
+use bwdc_testkit::proxy::mute_server;
+use bwdc_testkit::smtp::LOGIN;
+use bwdc_testkit::{Certificates, Receiver, Smtp, SmtpTls};
+use serde_json::Value;
+
+use crate::harness::{Instance, Organization, Ran};
+
+const PEOPLE: &str = "id,email\n1,ada@x.org\n2,bo@x.org\n3,cy@x.org\n";
+const GROUPS: &str = "id,name,members\ng,Staff,1;2;3\n";
+const EVERYTHING: &str = r#"["failed", "recovered", "held", "missed", "expiring", "leavers", "weekly"]"#;
+
+/// A company that is in step, and a `bwdc.toml` beside it.
+fn scene(toml: &str) -> (Organization, Instance) {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files(PEOPLE, GROUPS, &organization);
+    configure(&instance, toml);
+    (organization, instance)
+}
+
+fn configure(instance: &Instance, toml: &str) {
+    let path = instance.data_folder().join("bwdc.toml");
+    fs::write(&path, toml).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn webhook(receiver: &Receiver, more: &str) -> String {
+    format!(
+        "[alerts.channel.ops]\ntype = \"webhook\"\nurl = \"{}\"\nevents = {EVERYTHING}\n{more}",
+        receiver.url("/hooks/S3cr3tPartOfTheAddress")
+    )
+}
+
+/// Makes the directory unreadable, or readable again.
+fn lose_the_directory(instance: &Instance) {
+    fs::remove_file(instance.data_folder().join("company/users.csv")).unwrap();
+}
+
+fn failing(instance: &Instance) -> Ran {
+    instance.run(&["sync"]).fails(1, &["users.csv"])
+}
+
+fn events(receiver: &Receiver) -> Vec<String> {
+    let documents = documents(receiver);
+    documents.iter().map(|document| document["event"].as_str().unwrap().to_owned()).collect()
+}
+
+fn documents(receiver: &Receiver) -> Vec<Value> {
+    receiver.take().iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect()
+}
+
+fn memory(instance: &Instance) -> Value {
+    serde_json::from_str(&fs::read_to_string(instance.data_folder().join("alerts.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn failures_are_told_once_and_so_is_their_end() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    lose_the_directory(&instance);
+    failing(&instance);
+    assert_eq!(events(&receiver), [""; 0]);
+    failing(&instance);
+    let told = documents(&receiver);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (&told[0]["event"], &told[0]["version"], &told[0]["failures"]),
+        (&"failed".into(), &1.into(), &2.into())
+    );
+    assert_eq!((&told[0]["object"], &told[0]["run"]["exit"]), (&"alert".into(), &1.into()));
+    assert!(told[0]["text"].as_str().unwrap().contains("users.csv"), "{}", told[0]);
+    failing(&instance);
+    // Neither plan nor test tell anybody, whatever they find.
+    instance.run(&["plan"]).fails(1, &["users.csv"]);
+    instance.run(&["test"]).fails(1, &["users.csv"]);
+    assert_eq!(events(&receiver), [""; 0]);
+    instance.company(PEOPLE, GROUPS);
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0]["event"], &told[0]["ended"][0]), (&"recovered".into(), &"failed".into()));
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    assert_eq!(
+        fs::metadata(instance.data_folder().join("alerts.json")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn leavers_and_what_is_held_are_told() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    instance.run(&["sync"]).ok();
+    instance.company("id,email\n1,ada@x.org\n2,bo@x.org\n", GROUPS);
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"], &told[0]["left"]), (1, &"leavers".into(), &1.into()));
+    assert_eq!(told[0]["people"][0], "cy@x.org");
+    instance.run(&["config", "sync.limitRemovals", "0"]).ok();
+    instance.company("id,email\n1,ada@x.org\n", GROUPS);
+    for expected in [&["held"][..], &[]] {
+        instance.run(&["sync"]).fails(5, &["bo@x.org"]);
+        assert_eq!(events(&receiver), expected);
+    }
+    instance.run(&["approve", "--yes"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), ["recovered", "leavers"]);
+}
+
+#[test]
+fn what_was_not_delivered_is_told_by_the_next_run() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&format!("[alerts]\nafter = 1\n{}", webhook(&receiver, "")));
+    lose_the_directory(&instance);
+    receiver.answer(500, "no room for S3cr3tPartOfTheAddress");
+    let ran = failing(&instance);
+    assert!(ran.err.contains("The channel ops was not told") && ran.err.contains("HTTP 500"), "{}", ran.err);
+    assert!(!ran.err.contains("S3cr3tPart") && ran.err.contains("no room for [secret]"), "{}", ran.err);
+    receiver.take();
+    receiver.answer(200, "ok");
+    failing(&instance);
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"]), (1, &"failed".into()));
+    assert_eq!(memory(&instance)["outbox"], Value::Array(Vec::new()));
+    failing(&instance);
+    assert_eq!(events(&receiver), [""; 0]);
+}
+
+#[test]
+fn a_run_that_was_killed_is_told_by_the_next() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&format!("[alerts]\nafter = 1\n{}", webhook(&receiver, "")));
+    instance.run(&["sync"]).ok();
+    let path = instance.data_folder().join("last-run.json");
+    let mut runs: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    runs["running"] =
+        serde_json::json!({ "at": "2026-01-01T00:00:00Z", "by": "cron", "process": 1, "run": "killed" });
+    fs::write(&path, runs.to_string()).unwrap();
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    let of = |at: usize| (told[at]["event"].as_str().unwrap(), told[at]["run"]["id"].as_str().unwrap());
+    assert_eq!((told.len(), of(0), of(1).0), (2, ("failed", "killed"), "recovered"));
+}
+
+/// One that hangs delays neither the others nor the run beyond the limit, and changes no exit code.
+#[test]
+fn a_channel_that_hangs_delays_no_other() {
+    let receiver = Receiver::start();
+    let hanging = format!(
+        "[alerts.channel.hanging]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n",
+        mute_server()
+    );
+    let (_organization, instance) =
+        scene(&format!("[alerts]\nafter = 1\n{}{hanging}", webhook(&receiver, "")));
+    lose_the_directory(&instance);
+    let began = Instant::now();
+    let ran = failing(&instance);
+    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(ran.err.contains("The channel hanging was not told"), "{}", ran.err);
+    assert_eq!(events(&receiver), ["failed"]);
+}
+
+#[test]
+fn a_damaged_memory_is_no_silence_and_no_failure() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["sync"]).ok();
+    fs::write(instance.data_folder().join("alerts.json"), "{").unwrap();
+    lose_the_directory(&instance);
+    failing(&instance);
+    assert_eq!(events(&receiver), ["failed"]);
+    failing(&instance);
+    assert_eq!(events(&receiver), [""; 0]);
+}
+
+#[test]
+fn names_are_redacted_where_that_is_wanted() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&format!("[alerts]\nredact = true\n{}", webhook(&receiver, "")));
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    instance.run(&["sync"]).ok();
+    instance.company("id,email\n1,ada@x.org\n2,bo@x.org\n", GROUPS);
+    instance.run(&["sync"]).ok();
+    instance.run(&["config", "sync.limitRemovals", "0"]).ok();
+    instance.company("id,email\n1,ada@x.org\n", GROUPS);
+    instance.run(&["sync"]).fails(5, &["bo@x.org"]);
+    let bodies: Vec<String> = receiver.take().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies.len(), 2);
+    assert!(bodies.iter().all(|body| !body.contains("x.org")), "{bodies:?}");
+}
+
+/// The signature is what `openssl` makes of the body, as the guide says.
+#[test]
+fn bodies_are_signed_and_secrets_come_from_files_and_variables() {
+    let receiver = Receiver::start();
+    let toml = "[alerts.channel.ops]\ntype = \"webhook\"\nurl_file = \"ops.url\"\nhmac_key_file = \"ops.key\"\n\
+                [alerts.channel.other-one]\ntype = \"webhook\"\n";
+    let (_organization, mut instance) = scene(toml);
+    let folder = instance.data_folder();
+    fs::write(folder.join("ops.url"), format!("{}\n", receiver.url("/from-a-file"))).unwrap();
+    fs::write(folder.join("ops.key"), "S3cr3t-key\n").unwrap();
+    instance.run(&["alert", "test"]).fails_with("other-one (webhook): failed", "BWDC_ALERT_OTHER_ONE_URL");
+    receiver.take();
+    instance.set_env("BWDC_ALERT_OTHER_ONE_URL", &receiver.url("/from-a-variable"));
+    let ran = instance.run(&["alert", "test"]).ok();
+    assert_eq!(ran.out.matches("sent, HTTP 200").count(), 2, "{}", ran.out);
+    let mut requests = receiver.take();
+    requests.sort_by(|a, b| a.path.cmp(&b.path));
+    let paths: Vec<_> = requests.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, ["/from-a-file", "/from-a-variable"]);
+    let body = folder.join("body");
+    fs::write(&body, &requests[0].body).unwrap();
+    let line = format!("openssl dgst -sha256 -hmac S3cr3t-key -r < {}", body.display());
+    let made = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let expected = format!("sha256={}", made.split_whitespace().next().unwrap());
+    assert_eq!(requests[0].headers["x-bwdc-signature"], expected);
+    assert!(!requests[1].headers.contains_key("x-bwdc-signature"));
+}
+
+impl Ran {
+    #[track_caller]
+    fn fails_with(self, line: &str, more: &str) {
+        assert_eq!(self.code, 1, "{}\n{}", self.out, self.err);
+        let all = format!("{}\n{}", self.out, self.err);
+        assert!(all.contains(line) && all.contains(more), "{all}");
+    }
+}
+
+fn mail(server: &str, more: &str) -> String {
+    format!(
+        "[alerts]\nafter = 1\n[alerts.channel.it]\ntype = \"mail\"\nserver = \"{server}\"\nfrom = \"bwdc <bwdc@example.org>\"\n\
+         to = [\"it@example.org\", \"Zoë <zoe@example.org>\"]\n{more}"
+    )
+}
+
+#[test]
+fn mail_is_sent_by_each_kind_of_protection() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    let (nothing, starttls, wrapped) =
+        (SmtpTls::Nothing, SmtpTls::StartTls(&certificates.server), SmtpTls::Wrapped(&certificates.server));
+    for (tls, scheme, protected) in
+        [(nothing, "smtp", "False"), (starttls, "smtp", "True"), (wrapped, "smtps", "True")]
+    {
+        let Some(smtp) = Smtp::start(tls) else {
+            crate::harness::skipped("python3-aiosmtpd is missing");
+            return;
+        };
+        let (_organization, mut instance) =
+            scene(&mail(&format!("{scheme}://127.0.0.1:{}", smtp.port()), ""));
+        instance.set_env("BWDC_CA_FILE", certificates.ca.to_str().unwrap());
+        instance.run(&["alert", "test"]).ok();
+        lose_the_directory(&instance);
+        failing(&instance);
+        let mails = smtp.mails();
+        assert_eq!(mails.len(), 2, "{tls:?}");
+        let mail = &mails[1];
+        assert!(
+            mail.contains(&format!("TLS: {protected}"))
+                && mail.contains("To: it@example.org,zoe@example.org"),
+            "{mail}"
+        );
+        assert!(
+            mail.contains("Subject: [bwdc] Sync of") && mail.contains("Auto-Submitted: auto-generated"),
+            "{mail}"
+        );
+        assert!(mail.contains("Reading people from"), "{mail}");
+    }
+}
+
+#[test]
+fn a_mail_server_is_not_trusted_blindly_and_its_password_is_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    let Some(smtp) = Smtp::start(SmtpTls::StartTls(&certificates.server)) else {
+        crate::harness::skipped("python3-aiosmtpd is missing");
+        return;
+    };
+    let login = format!("user = \"{}\"\npassword_file = \"mail.password\"\n", LOGIN.0);
+    let (_organization, mut instance) = scene(&mail(&format!("smtp://localhost:{}", smtp.port()), &login));
+    fs::write(instance.data_folder().join("mail.password"), LOGIN.1).unwrap();
+    instance.run(&["alert", "test"]).fails_with("it (mail): failed", "BWDC_CA_FILE");
+    instance.set_env("BWDC_CA_FILE", certificates.ca.to_str().unwrap());
+    instance.run(&["alert", "test"]).ok();
+    assert!(smtp.mails()[0].contains("Login: True"), "{}", smtp.mails()[0]);
+    let wrong = "Wr0ng-of-the-mail-server";
+    fs::write(instance.data_folder().join("mail.password"), wrong).unwrap();
+    let ran = instance.run(&["alert", "test"]);
+    assert!(ran.code == 1 && ran.out.contains("535") && !ran.out.contains(wrong), "{}", ran.out);
+}
+
+#[test]
+fn pings_follow_each_run() {
+    let receiver = Receiver::start();
+    let toml =
+        format!("[alerts.channel.hc]\ntype = \"ping\"\nurl = \"{}\"\n", receiver.url("/6fb62fc0-uuid"));
+    let (_organization, instance) = scene(&toml);
+    let paths = || receiver.take().into_iter().map(|request| request.path).collect::<Vec<_>>();
+    instance.run(&["sync"]).ok();
+    assert_eq!(paths(), ["/6fb62fc0-uuid/start", "/6fb62fc0-uuid"]);
+    lose_the_directory(&instance);
+    failing(&instance);
+    assert_eq!(paths(), ["/6fb62fc0-uuid/start", "/6fb62fc0-uuid/fail"]);
+    instance.run(&["alert", "test", "--channel", "hc"]).ok();
+    assert_eq!(paths(), ["/6fb62fc0-uuid/log"]);
+}
+
+fn script(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_command_gets_the_document_and_no_secret() {
+    let (_organization, instance) = scene("");
+    let folder = instance.data_folder();
+    script(&folder.join("tell"), "#!/bin/sh\ncat > \"$1.json\"\nenv > \"$1.env\"\n");
+    let toml = format!(
+        "[alerts]\nafter = 1\n[alerts.channel.c]\ntype = \"command\"\ncommand = \"{0}/tell '{0}/told; true'\"\n",
+        folder.display()
+    );
+    configure(&instance, &toml);
+    lose_the_directory(&instance);
+    failing(&instance);
+    let told: Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("told; true.json")).unwrap()).unwrap();
+    assert_eq!(told["event"], "failed");
+    let variables = fs::read_to_string(folder.join("told; true.env")).unwrap();
+    assert!(
+        variables.contains("BWDC_ALERT_EVENT=failed") && !variables.contains("BW_CLIENTSECRET"),
+        "{variables}"
+    );
+    script(&folder.join("tell"), "#!/bin/sh\necho 'no such room' >&2\nexit 3\n");
+    instance.run(&["alert", "test"]).fails_with("c (command): failed", "no such room");
+}
+
+/// The secret part of an address is in no output, no log at any level, and no file but the one that has it.
+#[test]
+fn a_secret_is_nowhere() {
+    let receiver = Receiver::start();
+    let (_organization, mut instance) = scene(&format!("[alerts]\nafter = 1\n{}", webhook(&receiver, "")));
+    let log = instance.data_folder().join("bwdc.log");
+    instance.set_env("BWDC_LOG_LEVEL", "debug");
+    instance.set_env("BWDC_LOG_FILE", log.to_str().unwrap());
+    lose_the_directory(&instance);
+    let mut outputs = Vec::new();
+    for status in [500, 404, 200] {
+        receiver.answer(status, "S3cr3tPartOfTheAddress");
+        for command in [
+            &["sync"][..],
+            &["alert", "test"],
+            &["--response", "alert", "test"],
+            &["config", "list"],
+            &["status"],
+        ] {
+            let ran = instance.run(command);
+            outputs.extend([ran.out, ran.err]);
+        }
+    }
+    assert!(outputs.iter().all(|text| !text.contains("S3cr3tPart")), "{outputs:?}");
+    for entry in
+        fs::read_dir(instance.data_folder()).unwrap().flatten().filter(|entry| entry.path().is_file())
+    {
+        let text = fs::read_to_string(entry.path()).unwrap();
+        assert!(
+            entry.file_name() == "bwdc.toml" || !text.contains("S3cr3tPart"),
+            "{:?}: {text}",
+            entry.path()
+        );
+    }
+    assert!(fs::read_to_string(log).unwrap().contains("alert sent"));
+}
+
+/// A scheduler that has stopped is noticed by the runs of another instance, and by `bwdc alert check`.
+#[test]
+fn a_success_that_is_missed_is_told_once() {
+    let receiver = Receiver::start();
+    let (organization, instance) = scene("");
+    let toml = format!(
+        "[instance.usual]\nfolder = \".\"\n[instance.silent]\nfolder = \"silent\"\nschedule.every = \"1h\"\n{}",
+        webhook(&receiver, "")
+    );
+    configure(&instance, &toml);
+    let silent = instance.data_folder().join("silent");
+    fs::create_dir(&silent).unwrap();
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    instance.run(&["alert", "check"]).ok();
+    fs::write(
+        silent.join("last-run.json"),
+        r#"{"last":null,"lastSuccess":{"at":"2026-01-01T00:00:00Z","by":"cron","result":"ok","exit":0,"durationSeconds":1.0,"users":1,"groups":0,"removed":0,"leftOut":0,"message":"Synced."}}"#,
+    )
+    .unwrap();
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!(
+        (told.len(), &told[0]["event"], &told[0]["instance"]),
+        (1, &"missed".into(), &"silent".into())
+    );
+    instance.run(&["sync"]).ok();
+    instance.run(&["alert", "check"]).fails_with("No success for three intervals: silent", "");
+    assert_eq!(events(&receiver), [""; 0]);
+    fs::remove_file(silent.join("alerts.json")).unwrap();
+    instance.run(&["alert", "check"]).fails_with("silent", "");
+    assert_eq!(events(&receiver), ["missed"]);
+    drop(organization);
+}

@@ -1,0 +1,292 @@
+//! Mail: by SMTP with TLS (RFC 8314) or STARTTLS (RFC 3207), or by the machine's own sendmail.
+
+use std::fmt;
+use std::time::Duration;
+
+use bwdc_core::Secret;
+use bwdc_core::alert::{Alert, Severity};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::{AsyncSendmailTransport, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use reqwest::Url;
+
+use crate::http::{Network, is_local};
+use crate::{Error, ErrorKind, Result, mask, tls};
+
+/// The usual place, which a scheduler's PATH does not have.
+const SENDMAIL: &str = "/usr/sbin/sendmail";
+
+/// How long one step of the conversation may take. After a failed handshake the library still says goodbye, and waits that long for an
+/// answer before it tells why.
+const STEP: Duration = Duration::from_secs(3);
+
+/// Mail, understood.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// Server that takes it.
+    pub server: MailServer,
+    /// Sender.
+    from: Mailbox,
+    /// Receivers.
+    to: Vec<Mailbox>,
+    /// Login, where the server asks for one.
+    login: Option<MailLogin>,
+}
+
+/// Login to a mail server.
+#[derive(Clone, Debug)]
+pub struct MailLogin {
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// Server that takes mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailServer {
+    /// A server on the network.
+    Smtp {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// How the connection is protected.
+        protection: Protection,
+    },
+    /// The machine's own program.
+    Sendmail,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// TLS from the start.
+    Tls,
+    /// STARTTLS, or no mail.
+    StartTls,
+    /// STARTTLS if the server, on this machine, has it.
+    IfOffered,
+    /// Nothing, on this machine.
+    Nothing,
+}
+
+impl MailServer {
+    /// Reads `smtp://host:port`, `smtps://host:port` or `sendmail`.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
+        const FORM: &str = "it must be `smtp://host:port`, `smtps://host:port` or `sendmail`";
+        if text == "sendmail" {
+            return Ok(Self::Sendmail);
+        }
+        let url = Url::parse(text.trim()).map_err(|_| FORM)?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("it must not have a login in it: use `user` and `password_file`");
+        }
+        if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
+            return Err(FORM);
+        }
+        // Hosts of schemes that are unknown to the library are not told from addresses.
+        let is_here = url::Host::parse(host).is_ok_and(|host| is_loopback(&host));
+        let protection = match (url.scheme(), url.query(), is_here) {
+            ("smtps", None, _) => Protection::Tls,
+            ("smtp", None, true) => Protection::IfOffered,
+            ("smtp", None, false) => Protection::StartTls,
+            ("smtp", Some("tls=off"), true) => Protection::Nothing,
+            ("smtp", Some("tls=off"), false) => {
+                return Err("mail without TLS is for a server on this machine only");
+            }
+            _ => return Err(FORM),
+        };
+        let usual = if protection == Protection::Tls { 465 } else { 587 };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self::Smtp { host, port: url.port().unwrap_or(usual), protection })
+    }
+}
+
+fn is_loopback(host: &url::Host) -> bool {
+    let url = Url::parse(&format!("http://{host}/"));
+    url.is_ok_and(|url| is_local(&url))
+}
+
+impl fmt::Display for MailServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Smtp { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Sendmail => f.write_str(SENDMAIL),
+        }
+    }
+}
+
+impl Mail {
+    /// Mail from one address to others.
+    ///
+    /// # Errors
+    /// An address is not one; it is named.
+    pub fn new(server: MailServer, from: &str, to: &[String]) -> std::result::Result<Self, String> {
+        let mailbox = |text: &str| {
+            text.parse::<Mailbox>().map_err(|error| format!("`{text}` is no mail address: {error}"))
+        };
+        let to = to.iter().map(|text| mailbox(text)).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Self { server, from: mailbox(from)?, to, login: None })
+    }
+
+    /// With a login, where the server asks for one.
+    #[must_use]
+    pub fn with_login(self, login: Option<MailLogin>) -> Self {
+        Self { login, ..self }
+    }
+
+    pub(super) async fn tell(&self, attempted: &str, alert: &Alert, network: &Network) -> Result<String> {
+        let message = self.message(attempted, alert)?;
+        match &self.server {
+            MailServer::Sendmail => {
+                let sendmail = AsyncSendmailTransport::<Tokio1Executor>::new_with_command(SENDMAIL);
+                sendmail.send(message).await.map_err(|error| {
+                    Error::new(ErrorKind::Refused, attempted, innermost(&error))
+                        .hint("Install a mail server that has /usr/sbin/sendmail, or name an SMTP server.")
+                })?;
+                Ok("handed to sendmail".to_owned())
+            }
+            MailServer::Smtp { host, port, protection } => {
+                let transport = self.transport(host, *port, *protection, network)?;
+                let answer = transport.send(message).await.map_err(|error| refusal(attempted, &error))?;
+                let said = answer.first_line().unwrap_or_default().to_owned();
+                Ok(format!("{} {said}", answer.code()))
+            }
+        }
+    }
+
+    fn message(&self, attempted: &str, alert: &Alert) -> Result<Message> {
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .subject(format!("[bwdc] {}", alert.title))
+            .message_id(Some(format!("<{}.{}@bwdc>", id_safe(&alert.id), id_safe(&alert.host))))
+            .header(ContentType::TEXT_PLAIN)
+            // RFC 3834: no answer of an absent person comes back.
+            .raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str("Auto-Submitted"),
+                "auto-generated".to_owned(),
+            ));
+        if alert.severity == Severity::Error {
+            let name = HeaderName::new_from_ascii_str("Importance");
+            builder = builder.raw_header(HeaderValue::new(name, "high".to_owned()));
+        }
+        for to in &self.to {
+            builder = builder.to(to.clone());
+        }
+        let body = format!(
+            "{}\n\n-- \nbwdc on {}, instance {}, {}\n",
+            alert.body(),
+            alert.host,
+            alert.instance,
+            alert.at
+        );
+        builder.body(body).map_err(|error| Error::new(ErrorKind::Configuration, attempted, error))
+    }
+
+    fn transport(
+        &self,
+        host: &str,
+        port: u16,
+        protection: Protection,
+        network: &Network,
+    ) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
+        let tls = match protection {
+            Protection::Tls => Tls::Wrapper(parameters(host, network)?),
+            Protection::StartTls => Tls::Required(parameters(host, network)?),
+            Protection::IfOffered => Tls::Opportunistic(parameters(host, network)?),
+            Protection::Nothing => Tls::None,
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+            .port(port)
+            .tls(tls)
+            .timeout(Some(STEP));
+        if let Some(MailLogin { user, password }) = &self.login {
+            mask::sent(password.reveal());
+            builder = builder.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
+        }
+        Ok(builder.build())
+    }
+}
+
+/// The system's authorities, and those of the CA file.
+fn parameters(host: &str, network: &Network) -> Result<TlsParameters> {
+    let mut builder = TlsParameters::builder(host.to_owned());
+    if let Some(path) = &network.extra_ca {
+        for certificate in tls::certificates(path)? {
+            let certificate = Certificate::from_der(certificate.to_vec())
+                .map_err(|error| Error::new(ErrorKind::Tls, format!("Trusting {}", path.display()), error))?;
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    builder
+        .build_rustls()
+        .map_err(|error| Error::new(ErrorKind::Tls, "Setting up TLS for mail", innermost(&error)))
+}
+
+fn refusal(attempted: &str, error: &lettre::transport::smtp::Error) -> Error {
+    let kind = if error.is_tls() { ErrorKind::Tls } else { ErrorKind::Refused };
+    let code = error.status().map_or_else(String::new, |code| format!("{code} "));
+    let why = format!("{code}{}", innermost(error));
+    let is_of_certificate = why.contains("certificate");
+    let told = Error::new(kind, attempted, why);
+    if is_of_certificate {
+        return told.hint(
+            "Set BWDC_CA_FILE to the authority's PEM file. For a server on this machine, `smtp://localhost:25?tls=off` does without TLS.",
+        );
+    }
+    if error.is_client() {
+        return told.hint("Mail without STARTTLS is for a server on this machine only: use smtps://, or a server that has STARTTLS.");
+    }
+    told
+}
+
+/// Last cause in the chain: the words of the server or of the system.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Letters, digits, hyphens, dots.
+fn id_safe(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_without_tls_stays_on_this_machine() {
+        let protection = |text: &str| match MailServer::parse(text) {
+            Ok(MailServer::Smtp { protection, .. }) => protection,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(protection("smtp://mail.example.org:25"), Protection::StartTls);
+        assert_eq!(protection("smtps://mail.example.org"), Protection::Tls);
+        for here in ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"] {
+            assert_eq!(protection(&format!("smtp://{here}:25")), Protection::IfOffered, "{here}");
+            assert_eq!(protection(&format!("smtp://{here}:25?tls=off")), Protection::Nothing);
+        }
+        for (wrong, why) in [
+            ("smtp://mail.example.org?tls=off", "on this machine only"),
+            ("smtp://localhost.example.org?tls=off", "on this machine only"),
+            ("smtp://me:hunter2@mail.example.org", "password_file"),
+            ("mail.example.org", "smtp://host:port"),
+            ("http://mail.example.org", "smtp://host:port"),
+        ] {
+            let told = MailServer::parse(wrong).unwrap_err();
+            assert!(told.contains(why) && !told.contains("hunter2"), "{told}");
+        }
+        assert_eq!(MailServer::parse("sendmail"), Ok(MailServer::Sendmail));
+    }
+}

@@ -1,0 +1,384 @@
+//! What a run tells, and whom: what was decided in `core`, remembered by `store` and sent by `connect`, around a run.
+//!
+//! Nothing here fails or delays a run beyond [`LIMIT`]: what cannot be delivered by then is tried again by the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bwdc_config::Environment;
+use bwdc_config::installation::{AlertSetup, Alerts, WantedChannel, Watched};
+use bwdc_connect::alert::{ChannelKind, Signal};
+use bwdc_core::alert::{Alert, End, Incidents, Iso, Outcome, Rules, RunFacts, Said, Sender, Verdict};
+use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::organization::Moment;
+use bwdc_core::organization::changes::Action;
+use bwdc_core::organization::record::Made;
+use bwdc_store::alerts::AlertMemory;
+use bwdc_store::runs::health::Evidence;
+use bwdc_store::runs::{Run, Runs};
+use bwdc_store::{DataFile, RunLock};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use crate::context::Context;
+use crate::history::RunHistory;
+use crate::job::SyncJob;
+use crate::outcome::{Report, SyncOutcome};
+
+/// How long everything that is told after a run may take together.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a run tells, while it is under way.
+pub(crate) struct Telling {
+    teller: Arc<Teller>,
+    /// What is sent beside the run: the beginning to pings, and what earlier runs could not deliver. A task for each channel.
+    beside: Vec<(String, tokio::task::JoinHandle<()>)>,
+}
+
+/// Everything by which an instance's alerts are decided and sent.
+struct Teller {
+    setup: Arc<AlertSetup>,
+    environment: Environment,
+    /// Folder with the memory; of a merge that of the first.
+    context: Context,
+    instance: String,
+    host: String,
+}
+
+impl Teller {
+    /// Of a job, if there is anybody to be told.
+    fn of(job: &SyncJob) -> Option<Self> {
+        let context = *job.contexts().first()?;
+        let setup = Arc::clone(&context.alerts);
+        if setup.alerts.channels.is_empty() {
+            return None;
+        }
+        let environment = context.environment.clone();
+        let host = environment.host();
+        Some(Self { setup, environment, context: context.clone(), instance: job.name().to_owned(), host })
+    }
+
+    fn alerts(&self) -> &Alerts {
+        &self.setup.alerts
+    }
+
+    fn file(&self) -> &DataFile {
+        &self.context.file
+    }
+
+    fn sender<'a>(&'a self, instance: &'a str) -> Sender<'a> {
+        Sender { instance, host: &self.host, privacy: self.alerts().privacy, now: now() }
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules { after: self.alerts().after, sender: self.sender(&self.instance) }
+    }
+
+    /// Decides, and keeps what is to be told with what was.
+    fn decide(&self, decide: impl Fn(Incidents) -> Verdict) {
+        AlertMemory::change(self.file(), |memory| {
+            let verdict = decide(std::mem::take(&mut memory.incidents));
+            memory.incidents = verdict.incidents;
+            self.enqueue(memory, &verdict.alerts);
+        });
+    }
+
+    fn enqueue(&self, memory: &mut AlertMemory, alerts: &[Alert]) {
+        let channels = &self.alerts().channels;
+        for alert in alerts {
+            let wanting = channels.iter().filter(|channel| channel.wants(alert.event));
+            memory.outbox.add(alert, wanting.map(|channel| channel.name.as_str()), now());
+        }
+        let is_there = |name: &str| channels.iter().any(|channel| channel.name == name);
+        let dropped = memory.outbox.prune(is_there, now());
+        if dropped > 0 {
+            tracing::warn!(dropped, "alerts that could not be delivered for long are given up");
+        }
+    }
+
+    /// Delivers what waits for a channel, in its order, after a signal about the run.
+    async fn deliver(&self, channel: &WantedChannel, signal: Option<(Signal, String)>) {
+        let name = &channel.name;
+        if let Err(error) = self.delivered(channel, signal).await {
+            self.context.warn(&format!("The channel {name} was not told; the next run tries again: {error}"));
+        }
+    }
+
+    async fn delivered(&self, channel: &WantedChannel, signal: Option<(Signal, String)>) -> Result<()> {
+        let waiting: Vec<Alert> =
+            AlertMemory::of(self.file()).outbox.for_channel(&channel.name).cloned().collect();
+        if waiting.is_empty() && signal.is_none() {
+            return Ok(());
+        }
+        let (open, network) = (channel.open(&self.environment)?, self.environment.network()?);
+        if let (Some((signal, text)), ChannelKind::Ping(ping)) = (&signal, &open.kind) {
+            ping.send(&format!("Pinging {}", channel.name), *signal, text, &network).await?;
+        }
+        for alert in &waiting {
+            let back = open.tell(alert, &network).await?;
+            AlertMemory::change(self.file(), |memory| memory.outbox.delivered(&channel.name, &alert.id));
+            tracing::info!(channel = channel.name, alert = alert.event.word(), "alert sent: {back}");
+        }
+        Ok(())
+    }
+
+    /// What is told beside the run that begins.
+    fn starts(self: &Arc<Self>) -> Vec<(String, tokio::task::JoinHandle<()>)> {
+        let memory = AlertMemory::of(self.file());
+        let has_work = |channel: &&WantedChannel| {
+            channel.is_ping() || memory.outbox.for_channel(&channel.name).next().is_some()
+        };
+        let start = |channel: &WantedChannel| {
+            let (teller, channel) = (Arc::clone(self), channel.clone());
+            let name = channel.name.clone();
+            let signal = channel.is_ping().then(|| (Signal::Start, String::new()));
+            let work = async move {
+                if tokio::time::timeout(LIMIT, teller.deliver(&channel, signal)).await.is_err() {
+                    tracing::warn!(channel = channel.name, "the channel did not answer in time");
+                }
+            };
+            (name, tokio::spawn(work.in_current_span()))
+        };
+        self.alerts().channels.iter().filter(has_work).map(start).collect()
+    }
+
+    /// Decides about other instances of the same file, whose runs may have stopped altogether.
+    fn watch_others(&self) {
+        for watched in self.setup.watched.iter().filter(|watched| watched.name != self.instance) {
+            let file = DataFile::in_folder(watched.folder.clone());
+            let Some(overdue) = overdue_at(watched, &file).filter(|overdue| *overdue < now()) else {
+                continue;
+            };
+            if AlertMemory::of(&file).incidents.open.contains_key(&bwdc_core::alert::Trouble::Missed) {
+                continue;
+            }
+            let sender = self.sender(&watched.name);
+            let alerts = AlertMemory::change(&file, |memory| {
+                let mut incidents = std::mem::take(&mut memory.incidents);
+                incidents.last_success = incidents.last_success.max(last_success(&file));
+                let verdict = incidents.checked(Some(overdue), &sender);
+                memory.incidents = verdict.incidents;
+                verdict.alerts
+            });
+            // This run delivers it: the other one may never come.
+            AlertMemory::change(self.file(), |memory| self.enqueue(memory, &alerts));
+        }
+    }
+
+    /// Time from which on this instance misses a success.
+    fn own_overdue(&self, incidents: &Incidents) -> Option<Moment> {
+        let watched = self.setup.watched.iter().find(|watched| watched.name == self.instance);
+        let since = incidents.last_success.or(incidents.first_seen)?;
+        watched.and_then(|watched| scheduled(watched, since)).or_else(|| incidents.overdue_at())
+    }
+}
+
+impl Telling {
+    /// Tells that a run begins, and what the one before could not tell since it was killed. What takes time goes on beside the run.
+    pub(crate) async fn begin(job: &SyncJob, history: &RunHistory<'_>) -> Option<Self> {
+        let teller = Arc::new(Teller::of(job)?);
+        if let Some(cut_off) = cut_off(teller.file()).await {
+            let said = Said { message: cut_off.message.clone(), next_step: cut_off.hint.clone() };
+            let outcome = Outcome {
+                run: facts(&cut_off, history.command.word()),
+                end: End::Failed(said),
+                leavers: Vec::new(),
+            };
+            teller.decide(|incidents| incidents.after_cut_off(&outcome, &teller.rules()));
+        }
+        let beside = teller.starts();
+        Some(Self { teller, beside })
+    }
+
+    /// Tells how the run ended, within [`LIMIT`].
+    pub(crate) async fn end(self, report: &Report<SyncOutcome>, history: &RunHistory<'_>) {
+        let Self { teller, beside } = self;
+        let outcome = outcome(report, history, &teller.environment);
+        if outcome.end == End::Busy {
+            return;
+        }
+        teller.decide(|incidents| {
+            let verdict = incidents.after(&outcome, &teller.rules());
+            if outcome.end == End::Done {
+                return verdict;
+            }
+            let sender = teller.sender(&teller.instance);
+            verdict.and(|incidents| {
+                let overdue = teller.own_overdue(&incidents);
+                incidents.checked(overdue, &sender)
+            })
+        });
+        teller.watch_others();
+        let mut tasks = JoinSet::new();
+        let mut beside = beside;
+        for channel in teller.alerts().channels.clone() {
+            let before = beside.iter().position(|(name, _)| *name == channel.name);
+            let before = before.map(|index| beside.swap_remove(index).1);
+            let signal = channel.is_ping().then(|| signal(&outcome, teller.alerts()));
+            let teller = Arc::clone(&teller);
+            let work = async move {
+                if let Some(before) = before {
+                    let _ = before.await;
+                }
+                teller.deliver(&channel, signal).await;
+            };
+            tasks.spawn(work.in_current_span());
+        }
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LIMIT, all).await.is_err() {
+            let seconds = LIMIT.as_secs();
+            teller
+                .context
+                .warn(&format!("Not every channel was told within {seconds} s; the next run tries again."));
+        }
+    }
+}
+
+/// A run that never told its end, as the next one finds it. One that seems to be so may just be about to tell it.
+async fn cut_off(file: &DataFile) -> Option<Run> {
+    const TIMES: usize = 5;
+    const MEANWHILE: Duration = Duration::from_millis(100);
+    let look = || {
+        let lock = RunLock::holder(file.folder());
+        let runs = Runs::load(file.folder()).ok()?;
+        (lock.is_none() && runs.has_begun()).then(|| runs.last(None)).flatten()
+    };
+    for _ in 1..TIMES {
+        look()?;
+        tokio::time::sleep(MEANWHILE).await;
+    }
+    look()
+}
+
+fn facts(run: &Run, command: &str) -> RunFacts {
+    RunFacts {
+        id: run.run.clone().unwrap_or_default(),
+        command: command.to_owned(),
+        by: run.by.as_str().to_owned(),
+        at: Iso(Moment(run.at.as_second())),
+        seconds: run.duration_seconds,
+        exit: run.exit,
+    }
+}
+
+fn outcome(report: &Report<SyncOutcome>, history: &RunHistory<'_>, environment: &Environment) -> Outcome {
+    let exit = report.result.as_ref().map_or_else(|error| error.exit, SyncOutcome::exit);
+    let run = RunFacts {
+        id: report.run.clone(),
+        command: history.command.word().to_owned(),
+        by: environment.started_by().as_str().to_owned(),
+        at: Iso(Moment(history.at.as_second())),
+        seconds: Some(report.duration),
+        exit: Some(exit as u8),
+    };
+    let said = |error: &Error| Said { message: error.message.clone(), next_step: error.next_step.clone() };
+    let end = match &report.result {
+        Ok(_) => End::Done,
+        Err(error) if error.exit == Exit::Locked => End::Busy,
+        Err(error) if error.exit == Exit::Blocked => End::Held(said(error)),
+        Err(error) => End::Failed(said(error)),
+    };
+    Outcome { run, end, leavers: leavers(history) }
+}
+
+/// Addresses of the people whom the run removed or revoked.
+fn leavers(history: &RunHistory<'_>) -> Vec<String> {
+    let Some(record) = history.record() else { return Vec::new() };
+    let left = record
+        .members
+        .into_iter()
+        .filter(|entry| entry.made == Made::Yes && matches!(entry.action, Action::Remove | Action::Revoke));
+    left.filter_map(|entry| entry.before).map(|before| before.email).collect()
+}
+
+/// What a ping is told of a run.
+fn signal(outcome: &Outcome, alerts: &Alerts) -> (Signal, String) {
+    let is_named = alerts.privacy == bwdc_core::alert::Privacy::Named;
+    let text = |said: &Said| if is_named { said.message.clone() } else { String::new() };
+    match &outcome.end {
+        End::Done | End::Busy => (Signal::Success, String::new()),
+        End::Held(said) | End::Failed(said) => (Signal::Fail, text(said)),
+    }
+}
+
+fn now() -> Moment {
+    Moment(Timestamp::now().as_second())
+}
+
+fn scheduled(watched: &Watched, since: Moment) -> Option<Moment> {
+    let since = Timestamp::from_second(since.0).ok()?;
+    watched.overdue_at(since).map(|time| Moment(time.as_second()))
+}
+
+/// The last success, by the record of runs.
+fn last_success(file: &DataFile) -> Option<Moment> {
+    let runs = Runs::load(file.folder()).ok()?;
+    let evidence =
+        Evidence { runs: &runs, lock: None, earlier_success: None, times: None, now: Timestamp::now() };
+    evidence.last_success().map(|time| Moment(time.as_second()))
+}
+
+/// Time from which on an instance misses a success: by its schedule in `bwdc.toml`, else by what was learned of its runs.
+fn overdue_at(watched: &Watched, file: &DataFile) -> Option<Moment> {
+    let mut incidents = AlertMemory::of(file).incidents;
+    incidents.last_success = incidents.last_success.max(last_success(file));
+    let since = incidents.last_success.or(incidents.first_seen)?;
+    scheduled(watched, since).or_else(|| incidents.overdue_at())
+}
+
+/// Instances that miss a success, each with the last one. Tells the channels of those that are not told yet.
+pub async fn overdue(setup: &Arc<AlertSetup>, context: &Context) -> Vec<(String, Option<Timestamp>)> {
+    let mut missed = Vec::new();
+    for watched in &setup.watched {
+        let file = DataFile::in_folder(watched.folder.clone());
+        let Some(overdue) = overdue_at(watched, &file).filter(|overdue| *overdue < now()) else { continue };
+        let last = last_success(&file).and_then(|last| Timestamp::from_second(last.0).ok());
+        missed.push((watched.name.clone(), last));
+        let teller = Arc::new(Teller {
+            setup: Arc::clone(setup),
+            environment: context.environment.clone(),
+            context: Context { file: file.clone(), ..context.clone() },
+            instance: watched.name.clone(),
+            host: context.environment.host(),
+        });
+        teller.decide(|mut incidents| {
+            incidents.last_success = incidents.last_success.max(last_success(&file));
+            incidents.checked(Some(overdue), &teller.sender(&watched.name))
+        });
+        let deliver = async {
+            for channel in &teller.alerts().channels {
+                teller.deliver(channel, None).await;
+            }
+        };
+        let _ = tokio::time::timeout(LIMIT, deliver).await;
+    }
+    missed
+}
+
+/// A channel that was tried.
+#[derive(Debug)]
+pub struct Tried {
+    /// Name of the channel.
+    pub channel: String,
+    /// Kind of the channel, in a word.
+    pub kind: &'static str,
+    /// What came back.
+    pub result: Result<String>,
+}
+
+/// Sends a test through these channels, side by side.
+pub async fn try_channels(context: &Context, instance: &str, channels: &[&WantedChannel]) -> Vec<Tried> {
+    let host = context.environment.host();
+    let sender = Sender { instance, host: &host, privacy: context.alerts.alerts.privacy, now: now() };
+    let alert = sender.trial(&bwdc_store::report::new_run());
+    let tries = channels.iter().map(|channel| async {
+        let tried = async {
+            let open = channel.open(&context.environment)?;
+            Ok(open.tell(&alert, &context.environment.network()?).await?)
+        };
+        let result = tried.await;
+        Tried { channel: channel.name.clone(), kind: channel.kind(), result }
+    });
+    futures_util::future::join_all(tries).await
+}
