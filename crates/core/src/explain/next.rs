@@ -293,7 +293,7 @@ fn group(group: &GroupChange) -> NextGroup {
     let hold = match (is_held, held) {
         (true, _) => "; held back by a limit".to_owned(),
         (false, 0) => String::new(),
-        (false, held) => format!("; {held} memberships are held back"),
+        (false, held) => format!("; held back: {}", counted(held, "membership", "memberships")),
     };
     let (join, leave) = (group.join.len(), group.leave.len());
     NextGroup {

@@ -223,8 +223,7 @@ impl Looked<'_> {
     fn unfiltered(&self) -> &'static str {
         match self.rules().user_filter {
             None => "sync.userFilter has no `include:` or `exclude:`",
-            Some(_) if self.is_leaver() => "a leaver without an address cannot be checked, and is kept",
-            Some(_) => "no address to be checked",
+            Some(_) => "a leaver without an address cannot be checked, and is kept",
         }
     }
 
@@ -240,7 +239,7 @@ impl Looked<'_> {
     /// What the reason of the step does not name.
     fn detail(&self) -> Option<String> {
         match self.stage {
-            Stage::UserFilter => self.clause(),
+            Stage::UserFilter => Some(self.clause().unwrap_or_else(|| "no address to be checked".to_owned())),
             Stage::Leavers => Some(listed("accounts with the address", &self.living())),
             Stage::Addresses => {
                 Some(listed("account with the address", self.rivals)).filter(|_| !self.rivals.is_empty())

@@ -5,6 +5,8 @@ use serde::Serialize;
 use super::find::Subject;
 use super::trace::{Effect, TracedStep};
 use super::{Facts, HeldGroup, HeldMember, InDirectory, Next, SentGroup, SentMember};
+use crate::organization::record::StatusWord;
+use crate::organization::roster::Kind;
 use crate::organization::settings::Absent;
 
 /// Kinds of answers, for machines.
@@ -130,7 +132,14 @@ fn still_person(known: &Known<'_>) -> Verdict {
     let is_in_directory = known.directories.iter().any(|directory| !directory.entries.is_empty());
     let warnings: Vec<&str> = known.next.warnings.iter().map(|warning| warning.text.as_str()).collect();
     let more = if warnings.is_empty() { String::new() } else { format!(" {}", warnings.join(" ")) };
+    let is_vaultwarden = known.facts.question.roster.kind == Kind::Vaultwarden;
     match (known.members, is_in_directory) {
+        ([member, ..], _) if is_vaultwarden && member.status == StatusWord::Revoked => said(
+            VerdictCode::Stays,
+            format!(
+                "Has left. Vaultwarden keeps the member, revoked, and the next sync changes nothing.{more}"
+            ),
+        ),
         ([], true) => {
             said(VerdictCode::NotInDirectory, format!("Not a member, and nothing is to be done.{more}"))
         }
@@ -165,6 +174,15 @@ fn absent(known: &Known<'_>) -> &'static str {
 }
 
 fn still_group(known: &Known<'_>) -> Verdict {
+    if let Some((group, name)) =
+        known.groups.first().and_then(|group| Some((group, other_name(known, group)?)))
+    {
+        let text = format!(
+            "The directory has the name {name}, and {} stays: Vaultwarden renames no group.",
+            group.name
+        );
+        return said(VerdictCode::ServerRule, text);
+    }
     let is_in_directory = known.directories.iter().any(|directory| !directory.entries.is_empty());
     match (known.groups, is_in_directory) {
         ([_, ..], true) => {
@@ -176,6 +194,14 @@ fn still_group(known: &Known<'_>) -> Verdict {
         }
         (_, false) => said(VerdictCode::NotInDirectory, "Not among the groups of the directory."),
     }
+}
+
+/// Name that the import has for a group, and that a Vaultwarden does not take over.
+fn other_name<'a>(known: &Known<'a>, group: &HeldGroup) -> Option<&'a str> {
+    let id =
+        group.external_id.as_deref().filter(|_| known.facts.question.roster.kind == Kind::Vaultwarden)?;
+    let prepared = known.facts.prepared.groups.iter().find(|prepared| prepared.external_id.as_str() == id)?;
+    Some(prepared.name.as_str()).filter(|name| *name != group.name)
 }
 
 pub(super) fn offline(sent: &[SentMember], groups: &[SentGroup]) -> Verdict {

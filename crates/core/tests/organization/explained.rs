@@ -2,7 +2,7 @@
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status as Life, User};
 use bwdc_core::explain::{
-    Answer, DirectoryRead, Effect, Explanation, Facts, MembershipState, Sought, VerdictCode,
+    Answer, DirectoryRead, Effect, Explanation, Facts, MembershipState, Sought, StepName, VerdictCode,
     explain_from_ledger,
 };
 use bwdc_core::filter::SetFilter;
@@ -10,10 +10,14 @@ use bwdc_core::merge::{MergeSource, Share, merge};
 use bwdc_core::organization::changes::{Action, Cause, KeptBy};
 use bwdc_core::organization::directory::{DirectoryNow, GroupsRead, Part, PeopleRead};
 use bwdc_core::organization::limits::LimitName;
-use bwdc_core::organization::roster::{Kind, Status};
-use bwdc_core::organization::settings::{Absent, Limit, Protect, Settings, VanishedGroups};
-use bwdc_core::organization::{Moment, Span, changes};
-use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, Rules};
+use bwdc_core::organization::record::RunRecord;
+use bwdc_core::organization::roster::{Held, Kind, Member, Staging, Status};
+use bwdc_core::organization::server::carry_out;
+use bwdc_core::organization::settings::{Absent, Limit, OnLimit, Protect, Relink, Settings, VanishedGroups};
+use bwdc_core::organization::undo::Protecting;
+use bwdc_core::organization::{Moment, Span, Undo, changes, requests};
+use bwdc_core::prepare::Stage;
+use bwdc_core::rules::{BadRecords, DisabledUsers, ExistingMembers, Newcomers, Rules};
 use bwdc_core::snapshot::{Coverage, Cursor, Snapshot};
 use bwdc_core::{Prepared, explain, prepare};
 
@@ -77,12 +81,13 @@ struct Read {
     prefix: &'static str,
     snapshot: Snapshot,
     rules: Rules,
+    people: PeopleRead,
 }
 
 impl Read {
     fn of(users: &[User]) -> Self {
         let rules = Rules { bad_records: BadRecords::Skip, ..Rules::default() };
-        Self { name: "one", prefix: "", snapshot: read(users), rules }
+        Self { name: "one", prefix: "", snapshot: read(users), rules, people: PeopleRead::Imported }
     }
 
     fn groups(mut self, groups: &[Group]) -> Self {
@@ -97,6 +102,11 @@ impl Read {
 
     fn rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
         change(&mut self.rules);
+        self
+    }
+
+    fn without_people(mut self) -> Self {
+        self.people = PeopleRead::NotImported;
         self
     }
 
@@ -123,7 +133,7 @@ fn decided(directories: &[Read]) -> (Prepared, DirectoryNow) {
             snapshot: &read.snapshot,
             rules: &read.rules,
             source,
-            people: PeopleRead::Imported,
+            people: read.people,
             created: read.snapshot.created.clone(),
         })
         .collect();
@@ -134,7 +144,28 @@ fn decided(directories: &[Read]) -> (Prepared, DirectoryNow) {
 type Source_ = bwdc_core::organization::directory::Source;
 
 fn site(settings: Settings) -> Site {
-    Site::new(Kind::Official, Settings { limit_removals: Limit::Off, limit_leaves: Limit::Off, ..settings })
+    site_of(Kind::Official, settings)
+}
+
+fn site_of(kind: Kind, settings: Settings) -> Site {
+    Site::new(kind, Settings { limit_removals: Limit::Off, limit_leaves: Limit::Off, ..settings })
+}
+
+/// Undoes the sync of these directories, with protection for a week.
+fn undone(site: &mut Site, directories: &[Read]) {
+    let (now, before) = (decided(directories).1, site.roster());
+    let record = RunRecord::of(&site.question(&now, &before), &site.plan(&now)).all_made();
+    site.sync(&now);
+    let (nothing, roster) = (DirectoryNow::default(), site.roster());
+    let question = site.question(&nothing, &roster);
+    let undo = Undo::of(&question, &record, &[], Protecting::Until(site.now.plus(Span::days(7))));
+    let mut ledger = site.ledger.clone();
+    for step in requests(&question, &undo.changes) {
+        carry_out(&mut site.server, &step.call).unwrap();
+        ledger = ledger.after(&step, site.now);
+    }
+    site.ledger = ledger;
+    site.now = site.now.plus(Span(60));
 }
 
 /// Syncs these directories as they are.
@@ -143,6 +174,11 @@ fn synced(site: &mut Site, directories: &[Read]) {
 }
 
 fn answer(site: &Site, directories: &[Read], who: &str) -> Answer {
+    answer_of(site, directories, who, &[])
+}
+
+/// `refused` has the reasons for which a sync would send nothing.
+fn answer_of(site: &Site, directories: &[Read], who: &str, refused: &[String]) -> Answer {
     let (prepared, now) = decided(directories);
     let roster = site.roster();
     let question = site.question(&now, &roster);
@@ -154,7 +190,7 @@ fn answer(site: &Site, directories: &[Read], who: &str) -> Answer {
             prefix: read.prefix,
             snapshot: &read.snapshot,
             rules: &read.rules,
-            people: PeopleRead::Imported,
+            people: read.people,
         })
         .collect();
     let facts = Facts {
@@ -162,7 +198,7 @@ fn answer(site: &Site, directories: &[Read], who: &str) -> Answer {
         prepared: &prepared,
         question,
         changes: &changes,
-        refused: &[],
+        refused,
         written: |moment: Moment| moment.0.to_string(),
     };
     explain(&facts, &Sought { text: who.to_owned(), ids: Vec::new() })
@@ -484,6 +520,464 @@ fn a_merge_names_the_directory_that_counts() {
     assert!(last.text.contains("the person is in another directory under the same external id"), "{last:?}");
 }
 
+/// The verdict that somebody is kept, by this and in these words.
+#[track_caller]
+fn kept(explanation: &Explanation, by: KeptBy, words: &str) {
+    says(explanation, VerdictCode::Kept, words);
+    assert_eq!(explanation.next.members[0].kept_by, Some(by));
+}
+
+#[test]
+fn an_address_of_a_leaver_that_is_not_sent_is_told() {
+    let leaver = User { email: with_address("ada", "no address").email, ..gone("ada", Life::Deleted) };
+    let explanation = explained(&site(Settings::default()), &[Read::of(&[leaver, user("bob")])], "u-ada");
+    let step = &explanation.directories[0].entries[0].steps[2];
+    assert_eq!((step.step, step.effect), (StepName::Stage(Stage::LeaversAddress), Effect::Changed));
+    assert!(
+        step.text.contains("the server would not accept the address of this leaver, so it is not sent"),
+        "{step:?}"
+    );
+    let fine = explained(&site(Settings::default()), &[Read::of(&[gone("ada", Life::Deleted)])], "u-ada");
+    let texts: Vec<&str> =
+        fine.directories[0].entries[0].steps.iter().map(|step| step.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "found by the search for people",
+            "deleted in the directory, and leaves",
+            "leaves, and the address can be sent",
+            "sync.userFilter has no `include:` or `exclude:`",
+            "sync.groupFilter has no `include:` or `exclude:`",
+            "a leaver needs no address",
+            "no active account has the same address",
+            "no other account has the external id",
+            "no other account to import has the address",
+            "the server accepts id and address",
+        ]
+    );
+}
+
+#[test]
+fn a_limit_that_stops_the_run_is_named() {
+    let mut site = site(Settings::default());
+    synced(&mut site, &[Read::of(&[user("ada"), user("bob")])]);
+    site.settings.limit_removals = Limit::Number(0);
+    let next = [Read::of(&[gone("ada", Life::Deleted), user("bob"), user("new")])];
+    says(
+        &explained(&site, &next, "new@x.org"),
+        VerdictCode::Changes,
+        "invited: new among the people to import.",
+    );
+    site.settings.on_limit = OnLimit::Stop;
+    says(
+        &explained(&site, &next, "new@x.org"),
+        VerdictCode::Held,
+        "invited: new among the people to import; nothing is sent, since a limit stops the run.",
+    );
+    says(&explained(&site, &next, "ada@x.org"), VerdictCode::Held, "held back by sync.limitRemovals");
+}
+
+#[test]
+fn whoever_an_undo_has_brought_back_or_another_directory_has_is_kept_by_name() {
+    let mut site = site(Settings::default());
+    let [both, left] =
+        [[Read::of(&[user("ada"), user("bob")])], [Read::of(&[gone("ada", Life::Deleted), user("bob")])]];
+    synced(&mut site, &both);
+    undone(&mut site, &left);
+    let words = "would leave (deleted in the directory), and stays: brought back by an undo, and protected for some days";
+    kept(&explained(&site, &left, "ada@x.org"), KeptBy::Undo, words);
+    site.now = site.now.plus(Span::days(8));
+    says(&explained(&site, &left, "ada@x.org"), VerdictCode::Changes, "removed: deleted in the directory");
+
+    // The merge has ended: each directory has the person by an id of its own.
+    let mut site = self::site(Settings::default());
+    let hr = |ada: User| Read::of(&[ada, user("bob")]).named("hr", "");
+    let lab = Read::of(&[with_address("eve", "ada@x.org")]).named("lab", "");
+    synced(&mut site, &[hr(user("ada")), lab.clone()]);
+    synced(&mut site, &[hr(gone("ada", Life::Deleted)), lab]);
+    let alone = [hr(gone("ada", Life::Deleted))];
+    let words = "stays: when last read, another directory had the person by another id";
+    kept(&explained(&site, &alone, "ada@x.org"), KeptBy::OtherDirectory, words);
+}
+
+#[test]
+fn people_who_are_read_for_the_groups_only_are_told() {
+    let read = Read::of(&[]).others(&[user("ada")]).groups(&[group("Staff", &["ada"])]).without_people();
+    let explanation = explained(&site(Settings::default()), &[read], "ada@x.org");
+    says(&explanation, VerdictCode::LeftOut, "sync.users is off: people are read as members of groups only");
+    assert_eq!(explanation.directories[0].entries[0].memberships[0].text, "imported");
+}
+
+#[test]
+fn rules_of_vaultwarden_are_named() {
+    let mut site = site_of(Kind::Vaultwarden, Settings::default());
+    let all = |ada: User, staff: &str| {
+        [Read::of(&[ada, user("bob")])
+            .groups(&[Group { name: staff.to_owned(), ..group("Staff", &["ada", "bob"]) }])]
+    };
+    synced(&mut site, &all(user("ada"), "Staff"));
+    assert_eq!(
+        explained(&site, &all(user("ada"), "Staff"), "ada@x.org").members[0].member_id,
+        None,
+        "known from the ledger"
+    );
+    // Nobody is removed, an owner is like everybody else, and a group keeps its name.
+    let left = all(gone("ada", Life::Deleted), "Staff");
+    says(&explained(&site, &left, "ada@x.org"), VerdictCode::Changes, "revoked: deleted in the directory");
+    says(
+        &explained(&site, &all(user("ada"), "Everybody"), "g-Staff"),
+        VerdictCode::ServerRule,
+        "The directory has the name Everybody, and Staff stays: Vaultwarden renames no group.",
+    );
+    says(
+        &explained(&site, &all(user("ada"), "Staff"), "Staff"),
+        VerdictCode::Stays,
+        "A group of the organization, and the next sync",
+    );
+    // It knows people by their addresses: the old one leaves, the new one comes.
+    let married = all(with_address("ada", "married@x.org"), "Staff");
+    let told = explained(&site, &married, "u-ada");
+    says(&told, VerdictCode::Changes, "the id or the address belongs to somebody else now");
+    says(&told, VerdictCode::Changes, "invited");
+    synced(&mut site, &left);
+    says(
+        &explained(&site, &left, "ada@x.org"),
+        VerdictCode::Stays,
+        "Has left. Vaultwarden keeps the member, revoked",
+    );
+    says(
+        &explained(&site, &all(user("ada"), "Staff"), "ada@x.org"),
+        VerdictCode::Changes,
+        "restored: in the directory again",
+    );
+    let mut replaced = site_of(Kind::Vaultwarden, Settings::default());
+    synced(&mut replaced, &all(user("ada"), "Staff"));
+    replaced.settings.existing = ExistingMembers::Overwrite;
+    let without = [Read::of(&[user("bob")])];
+    says(
+        &explained(&replaced, &without, "ada@x.org"),
+        VerdictCode::Changes,
+        "removed: not in the import, which replaces everybody (sync.overwriteExisting)",
+    );
+}
+
+#[test]
+fn other_ids_addresses_and_invitations_are_named() {
+    let mut site = site(Settings::default());
+    synced(&mut site, &[Read::of(&[user("ada"), user("bob")])]);
+    let other_id = [Read::of(&[with_address("new", "ada@x.org"), user("bob")])];
+    site.settings.relink = Relink::Address;
+    says(
+        &explained(&site, &other_id, "ada@x.org"),
+        VerdictCode::Changes,
+        "given another external id: new among",
+    );
+    site.settings.relink = Relink::Off;
+    let other_address = [Read::of(&[with_address("ada", "married@x.org"), user("bob")])];
+    says(
+        &explained(&site, &other_address, "u-ada"),
+        VerdictCode::Stays,
+        "The directory has the address married@x.org",
+    );
+    site.settings.reinvite = Some(Span::days(8));
+    site.now = site.now.plus(Span::days(9));
+    says(
+        &explained(&site, &[Read::of(&[user("ada"), user("bob")])], "ada@x.org"),
+        VerdictCode::Changes,
+        "the invitation is sent again (sync.reinvite)",
+    );
+    let staged = member("sam", "u-sam", Status::Staged);
+    site.settings.reinvite = None;
+    site.server.put_member(staged);
+    says(
+        &explained(&site, &[Read::of(&[user("sam")])], "u-sam"),
+        VerdictCode::Stays,
+        "no import invites a staged member",
+    );
+}
+
+#[test]
+fn groups_that_are_renamed_deleted_outside_or_refused_are_told() {
+    let mut site = site(Settings::default());
+    let named = |name: &str| {
+        let staff = Group { name: name.to_owned(), ..group("Staff", &["ada"]) };
+        Read::of(&[user("ada")]).groups(&[staff])
+    };
+    synced(&mut site, &[named("Staff")]);
+    says(
+        &explained(&site, &[named("Crew")], "g-Staff"),
+        VerdictCode::Changes,
+        "renamed from Staff to Crew: 0 join, 0 leave",
+    );
+    let two = [Read::of(&[user("ada"), user("bob")]).groups(&[group("Staff", &["ada", "bob"])])];
+    says(&explained(&site, &two, "Staff"), VerdictCode::Changes, "updated: 1 join, 0 leave");
+    assert_eq!(
+        explained(&site, &two, "bob@x.org").next.memberships[0].text,
+        "joins Staff: as in the directory"
+    );
+    site.settings.vanished_groups = VanishedGroups::Delete;
+    says(
+        &explained(&site, &[Read::of(&[user("ada")])], "Staff"),
+        VerdictCode::Changes,
+        "deleted: 0 join, 1 leave",
+    );
+    let mut outside = Read::of(&[user("ada")]).groups(&[group("Staff", &["#Outer"])]);
+    outside.snapshot.other_groups = vec![group("Outer", &["ada"])];
+    let told = explained(&site, std::slice::from_ref(&outside), "ada@x.org");
+    let texts: Vec<&str> =
+        told.directories[0].entries[0].memberships.iter().map(|one| one.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["imported; by nesting: Staff > Outer", "outside what is synced, read for its members"]
+    );
+    let outer = explained(&site, &[outside], "Outer");
+    says(&outer, VerdictCode::LeftOut, "outside the search for groups, read for its members only");
+    assert_eq!(
+        outer.directories[0].entries[0].memberships[0].text,
+        "its members are members of this group too"
+    );
+    let long = "x".repeat(101);
+    let refused = [Read::of(&[user("ada")]).groups(&[group(&long, &["ada"])])];
+    let told = explained(&site, &refused, "ada@x.org");
+    assert_eq!(told.directories[0].entries[0].memberships[0].text, "the group cannot be imported");
+}
+
+/// The texts of the steps of the first entry.
+fn steps(explanation: &Explanation) -> Vec<&str> {
+    explanation.directories[0].entries[0].steps.iter().map(|step| step.text.as_str()).collect()
+}
+
+#[test]
+fn steps_that_somebody_passes_say_why() {
+    let site = site(Settings::default());
+    let staff = || [group("Staff", &["ada", "bob"])];
+    let plain = explained(&site, &[Read::of(&[user("ada")])], "ada@x.org");
+    assert_eq!(
+        steps(&plain),
+        [
+            "found by the search for people",
+            "not a leaver",
+            "sync.userFilter has no `include:` or `exclude:`",
+            "sync.groupFilter has no `include:` or `exclude:`",
+            "has an address",
+            "not a leaver",
+            "no other account has the external id",
+            "no other account to import has the address",
+            "the server accepts id and address",
+        ]
+    );
+    let filtered = Read::of(&[
+        user("ada"),
+        gone("bob", Life::Deleted),
+        User { email: None, ..gone("old", Life::Deleted) },
+        with_address("bare", ""),
+    ])
+    .groups(&staff())
+    .rules(|rules| {
+        rules.group_filter = Some(SetFilter::Include(["staff".to_owned()].into()));
+        rules.user_filter = Some(SetFilter::Exclude(["other@x.org".to_owned()].into()));
+    });
+    let filtered = [filtered];
+    assert_eq!(steps(&explained(&site, &filtered, "u-ada"))[3], "in a group that the group filter keeps");
+    assert_eq!(steps(&explained(&site, &filtered, "u-bob"))[4], "a leaver is not looked for in groups");
+    assert_eq!(
+        steps(&explained(&site, &filtered, "u-old"))[3],
+        "a leaver without an address cannot be checked, and is kept"
+    );
+    assert_eq!(
+        steps(&explained(&site, &filtered, "u-bare"))[2],
+        "left out by the user filter; no address to be checked"
+    );
+    let twins = [Read::of(&[user("ada"), gone("ada", Life::Deleted)])];
+    let twins = explained(&site, &twins, "u-ada");
+    assert!(
+        steps(&twins).iter().any(|text| text.contains("one of several accounts with the external id counts")),
+        "{twins:#?}"
+    );
+    let disabled =
+        Read::of(&[gone("ada", Life::Disabled)]).rules(|rules| rules.disabled = DisabledUsers::Remove);
+    let disabled = explained(&site, &[disabled], "u-ada");
+    assert_eq!(steps(&disabled)[1], "disabled, and leaves: sync.removeDisabled is true");
+    let two = [Read::of(&[user("ada")]).named("hr", ""), Read::of(&[user("bob")]).named("lab", "")];
+    assert_eq!(steps(&explained(&site, &two, "u-ada")).last(), Some(&"no other directory contradicts"));
+    let group = explained(&site, &[Read::of(&[user("ada"), user("bob")]).groups(&staff())], "Staff");
+    assert_eq!(
+        steps(&group),
+        [
+            "found by the search for groups",
+            "sync.groupFilter has no `include:` or `exclude:`; members, nested ones included: 2",
+            "the server accepts id and name",
+        ]
+    );
+    assert_eq!(plain.object, "explanation");
+}
+
+#[test]
+fn memberships_that_do_not_count_say_why() {
+    let groups = [group("Guests", &["#Hidden"]), group("Hidden", &["ada", "#Inner"]), group("Inner", &[])];
+    let hidden = SetFilter::Exclude(["hidden".to_owned()].into());
+    let read = [Read::of(&[user("ada")]).groups(&groups).rules(|rules| rules.group_filter = Some(hidden))];
+    let site = site(Settings::default());
+    let of = |who: &str| {
+        let explanation = explained(&site, &read, who);
+        explanation.directories[0].entries[0]
+            .memberships
+            .iter()
+            .map(|one| one.text.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of("ada@x.org"),
+        [
+            "only through a group that the group filter leaves out (sync.nestedGroups); by nesting: Guests > Hidden",
+            "left out by the group filter: `exclude:` names hidden",
+        ]
+    );
+    assert_eq!(
+        of("Hidden"),
+        ["the group filter leaves it out, so its members do not count here (sync.nestedGroups)"]
+    );
+}
+
+#[test]
+fn what_is_held_with_others_is_told() {
+    let mut site = site(Settings::default());
+    let staff = |members: &[&str]| [group("Staff", members)];
+    let both = || Read::of(&[user("ada"), user("bob")]);
+    synced(&mut site, &[both().groups(&staff(&["ada", "bob"]))]);
+    // Somebody has an id that is not free.
+    site.settings.limit_removals = Limit::Number(0);
+    let mut reused = Read::of(&[with_address("ada", "grace@x.org"), user("bob")]);
+    reused.snapshot.created = [(ExternalId::from("u-ada"), Moment(5_000))].into_iter().collect();
+    says(
+        &explained(&site, &[reused], "u-ada"),
+        VerdictCode::Held,
+        "invited: new among the people to import; held back, since somebody who must leave before is",
+    );
+    site.settings.limit_removals = Limit::Off;
+    site.settings.limit_invites = Limit::Number(0);
+    let newcomer =
+        [Read::of(&[user("ada"), user("bob"), user("eve")]).groups(&staff(&["ada", "bob", "eve"]))];
+    assert_eq!(
+        explained(&site, &newcomer, "eve@x.org").next.memberships[0].text,
+        "joins Staff: as in the directory; held back with the person or the group"
+    );
+    site.settings.limit_leaves = Limit::Number(0);
+    site.settings.limit_invites = Limit::Off;
+    let other = [Read::of(&[user("ada"), user("bob"), user("eve")]).groups(&staff(&["bob", "eve"]))];
+    says(
+        &explained(&site, &other, "Staff"),
+        VerdictCode::Changes,
+        "updated: 1 join, 0 leave; held back: 1 membership.",
+    );
+    // By hand: out of the group, and another name for it.
+    let staff_now = || [both().groups(&staff(&["ada", "bob"]))];
+    let there = site.server.groups().next().unwrap().clone();
+    let bob = site.server.members().find(|member| member.email.as_str() == "bob@x.org").unwrap().id.clone();
+    site.server
+        .put_group(bwdc_core::organization::roster::Group { members: Held::of([bob]), ..there.clone() });
+    let joins = "joins Staff: changed in the organization by somebody else";
+    assert_eq!(explained(&site, &staff_now(), "ada@x.org").next.memberships[0].text, joins);
+    site.settings.limit_repairs = Limit::Number(0);
+    let held = format!("{joins}; held back (sync.limitRepairs)");
+    assert_eq!(explained(&site, &staff_now(), "ada@x.org").next.memberships[0].text, held);
+    site.server.put_group(bwdc_core::organization::roster::Group { name: "By hand".to_owned(), ..there });
+    says(
+        &explained(&site, &staff_now(), "g-Staff"),
+        VerdictCode::Held,
+        "renamed from By hand to Staff: 0 join, 0 leave; held back by a limit",
+    );
+}
+
+#[test]
+fn whoever_is_revoked_already_staged_or_long_gone_is_told() {
+    let mut site = site(Settings { grace: Span::DAY, ..Settings::default() });
+    let both = [Read::of(&[user("ada"), user("bob")])];
+    synced(&mut site, &both);
+    let ada = site.server.members().find(|member| member.email.as_str() == "ada@x.org").unwrap().clone();
+    site.server.put_member(Member { status: ada.status.revoked(), ..ada });
+    let left = [Read::of(&[gone("ada", Life::Deleted), user("bob")])];
+    let waits = explained(&site, &left, "ada@x.org");
+    assert!(
+        waits.next.members.is_empty()
+            || waits.next.members[0].text.contains("revoked already, and removed after"),
+        "{waits:#?}"
+    );
+    assert!(!waits.next.members.is_empty(), "{waits:#?}");
+    synced(&mut site, &left);
+    let standing = |site: &Site| explained(site, &left, "ada@x.org").sent[0].standing.clone();
+    assert_eq!(standing(&site), "left at 1060 (deleted in the directory); removed after 87460 (sync.grace)");
+    site.now = site.now.plus(Span::days(2));
+    synced(&mut site, &left);
+    assert!(standing(&site).starts_with("left at "), "{}", standing(&site));
+    // Nobody has her any more.
+    let without = [Read::of(&[user("bob")])];
+    says(&explained(&site, &without, "ada@x.org"), VerdictCode::NotInDirectory, "known from earlier imports");
+    says(
+        &explained(&site, &[Read::of(&[gone("eve", Life::Deleted)])], "u-eve"),
+        VerdictCode::NotInDirectory,
+        "Not a member, and nothing is to be done.",
+    );
+    let mut staging = self::site(Settings::default());
+    staging.settings.newcomers = Newcomers::Stage;
+    staging.server.staging = Staging::On;
+    says(&explained(&staging, &both, "ada@x.org"), VerdictCode::Changes, "added without an invitation: new");
+}
+
+#[test]
+fn whatever_stays_as_it_is_says_why() {
+    let mut site = site(Settings { absent: Absent::Missing, ..Settings::default() });
+    let staff = [group("Staff", &["ada"])];
+    let all = Read::of(&[user("ada"), user("bob")]).groups(&staff);
+    synced(&mut site, std::slice::from_ref(&all));
+    // Another place was read than the one where she was.
+    let elsewhere = [Read::of(&[user("bob")]).named("lab", "")];
+    says(
+        &explained(&site, &elsewhere, "ada@x.org"),
+        VerdictCode::NotInDirectory,
+        "not every place where the person was seen was read completely",
+    );
+    let refused = ["Two accounts have one address.".to_owned()];
+    let Answer::Found(told) = answer_of(&site, std::slice::from_ref(&all), "u-ada", &refused) else {
+        panic!()
+    };
+    says(&told, VerdictCode::Refused, "The next sync would send nothing: Two accounts have one address.");
+    let exclude = |who: &str| {
+        let filter = SetFilter::Exclude([who.to_owned()].into());
+        [Read::of(&[user("ada"), user("eve")]).rules(|rules| rules.user_filter = Some(filter))]
+    };
+    says(
+        &explained(&site, &exclude("ada@x.org"), "u-ada"),
+        VerdictCode::LeftOut,
+        "Not imported, and stays in the organization as it is: ",
+    );
+    says(&explained(&site, &exclude("eve@x.org"), "u-eve"), VerdictCode::LeftOut, "Not imported: ");
+    // A group that nobody has any more but the ledger.
+    let mut gone = Site::new(Kind::Official, site.settings.clone());
+    gone.ledger = site.ledger.clone();
+    says(
+        &explained(&gone, &[Read::of(&[user("ada"), user("bob")])], "Staff"),
+        VerdictCode::NotInDirectory,
+        "Not among the groups of the directory.",
+    );
+}
+
+/// A run on a server that cannot be read was cut off: what it did is not known.
+#[test]
+fn what_an_unfinished_run_has_left_open_is_told() {
+    let mut site = site_of(Kind::Vaultwarden, Settings::default());
+    let all = [Read::of(&[user("ada")])];
+    let (now, before) = (decided(&all).1, site.roster());
+    let steps = requests(&site.question(&now, &before), &site.plan(&now));
+    site.ledger = site.ledger.clone().begun(&steps, site.now).settled(None, site.now);
+    let sent = &explained(&site, &all, "ada@x.org").sent[0];
+    assert!(
+        sent.standing
+            .contains("; an unfinished run left it open what the server has done, so it is sent again"),
+        "{sent:?}"
+    );
+}
+
 #[test]
 fn a_name_that_several_have_lists_them_and_an_unknown_one_is_nowhere() {
     let site = site(Settings::default());
@@ -512,6 +1006,7 @@ fn the_ledger_alone_tells_what_was_imported() {
     };
     let Answer::Found(found) = ask("u-ADA") else { panic!() };
     says(&found, VerdictCode::Recorded, "ada@x.org: imported, and not left since");
+    assert_eq!(found.object, "explanation");
     assert_eq!(found.sent[0].groups, ["Staff"]);
     let Answer::Found(found) = ask("staff") else { panic!() };
     says(&found, VerdictCode::Recorded, "Staff: imported with 1 members");
