@@ -8,7 +8,7 @@ use crate::entry::ExternalId;
 use crate::note::{Note, Step};
 use crate::organization::Changes;
 use crate::organization::changes::{Action, Cause, GroupAction, GroupChange, Hold, MemberChange};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, reasons};
 use crate::text::digest;
 
 /// People who were left out at the last run, and why, as short hashes: those are not reported again.
@@ -196,6 +196,23 @@ impl LeftOut {
     /// Those of a run.
     pub fn of(prepared: &Prepared) -> Self {
         Self { left_out: left_out(prepared).map(|(entry, reason)| mark(entry, reason)).collect() }
+    }
+
+    /// Number of entries and reasons.
+    pub fn len(&self) -> usize {
+        self.left_out.len()
+    }
+
+    /// Whether nobody was left out.
+    pub fn is_empty(&self) -> bool {
+        self.left_out.is_empty()
+    }
+
+    /// Reasons for which an entry was left out that has one of these labels. Only what is the same for everybody can be known again.
+    pub fn reasons_of(&self, labels: &BTreeSet<String>) -> Vec<&'static str> {
+        let is_known =
+            |reason: &&str| labels.iter().any(|label| self.left_out.contains(&mark(label, reason)));
+        reasons::ALL.into_iter().filter(is_known).collect()
     }
 
     /// Those of a run who were not left out before for the same reason.

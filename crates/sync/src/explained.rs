@@ -51,6 +51,8 @@ pub struct Findings {
     pub lookups: Vec<Lookup>,
     /// Runs that were about it, the latest first.
     pub runs: Vec<RunAbout>,
+    /// Reasons for which the last import left it out, where nothing was read.
+    pub left_out: Vec<&'static str>,
 }
 
 /// ExplainFrom-up in one directory.
@@ -110,14 +112,24 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
         Answer::Found(explanation) => {
             let lookups = of_entries(&decided, lookups, &explanation).await;
             let runs = runs(job, &names(who, &explanation))?;
-            Ok(Explained::Found(Box::new(Findings { explanation: Some(*explanation), lookups, runs })))
+            Ok(Explained::Found(Box::new(Findings {
+                explanation: Some(*explanation),
+                lookups,
+                runs,
+                left_out: Vec::new(),
+            })))
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
         Answer::Nowhere
             if lookups.iter().any(|lookup| lookup.found.as_ref().is_ok_and(|all| !all.is_empty())) =>
         {
             let runs = runs(job, &BTreeSet::from([who.to_owned()]))?;
-            Ok(Explained::Found(Box::new(Findings { explanation: None, lookups, runs })))
+            Ok(Explained::Found(Box::new(Findings {
+                explanation: None,
+                lookups,
+                runs,
+                left_out: Vec::new(),
+            })))
         }
         Answer::Nowhere => Ok(Explained::Nowhere(nowhere(&decided))),
     }
@@ -195,25 +207,45 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
     let (_, ledger) = LedgerFiles::load(files, &id).await?;
     let ledger = ledger.unwrap_or_default();
     let sought = Sought { text: who.to_owned(), ids: Vec::new() };
+    let left_out = first.file.last_import().filter(|import| import.organization_id == id);
+    let left_out = left_out.map(|import| import.left_out).unwrap_or_default();
     match explain_from_ledger(&ledger, &sought, moment(Timestamp::now()), written) {
         Answer::Found(explanation) => {
             let runs = runs(job, &names(who, &explanation))?;
-            let report = Findings { explanation: Some(*explanation), lookups: Vec::new(), runs };
+            let labels = labelled(job, explanation.labels());
+            let left_out = left_out.reasons_of(&labels);
+            let report = Findings { explanation: Some(*explanation), lookups: Vec::new(), runs, left_out };
             Ok(Explained::Found(Box::new(report)))
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
         Answer::Nowhere => {
             let runs = runs(job, &BTreeSet::from([who.to_owned()]))?;
-            if runs.is_empty() {
+            let reasons = left_out.reasons_of(&labelled(job, BTreeSet::from([who.to_owned()])));
+            if runs.is_empty() && reasons.is_empty() {
                 let places = vec![
                     format!("earlier imports: {} people", ledger.people().count()),
                     "the history of runs".to_owned(),
+                    format!(
+                        "the entries that the last import left out: {}, by name only in the log (bwdc log)",
+                        left_out.len()
+                    ),
                 ];
                 return Ok(Explained::Nowhere(Nowhere { places }));
             }
-            Ok(Explained::Found(Box::new(Findings { explanation: None, lookups: Vec::new(), runs })))
+            let report = Findings { explanation: None, lookups: Vec::new(), runs, left_out: reasons };
+            Ok(Explained::Found(Box::new(report)))
         }
     }
+}
+
+/// Labels as the notes of a run have them: in a merge with the directory before.
+fn labelled(job: &SyncJob, labels: BTreeSet<String>) -> BTreeSet<String> {
+    let contexts = job.contexts();
+    let of = |label: &String| {
+        contexts.iter().map(|context| format!("{}: {label}", context.name)).collect::<Vec<_>>()
+    };
+    let merged: Vec<String> = labels.iter().flat_map(of).collect();
+    labels.into_iter().chain(merged).collect()
 }
 
 /// Everything by which the history may name it.

@@ -66,7 +66,7 @@ fn ambiguous(who: &str, candidates: &[Candidate]) -> Result<Value> {
     Ok(json!({ "object": "explanation", "who": who, "found": false, "candidates": candidates }))
 }
 
-fn found(who: &str, Findings { explanation, lookups, runs }: &Findings) -> Result<Value> {
+fn found(who: &str, Findings { explanation, lookups, runs, left_out }: &Findings) -> Result<Value> {
     let mut value = match explanation {
         Some(explanation) => written(explanation)?,
         None => json!({ "object": "explanation", "who": who }),
@@ -76,6 +76,7 @@ fn found(who: &str, Findings { explanation, lookups, runs }: &Findings) -> Resul
         map.insert("found".to_owned(), true.into());
         map.insert("lookups".to_owned(), lookups.iter().map(lookup_value).collect());
         map.insert("history".to_owned(), runs.into());
+        map.insert("leftOutLast".to_owned(), json!(left_out));
     }
     Ok(value)
 }

@@ -47,7 +47,7 @@ fn of_candidates(who: &str, candidates: &[Candidate]) -> Overview {
     overview
 }
 
-fn of_findings(who: &str, Findings { explanation, lookups, runs }: &Findings) -> Overview {
+fn of_findings(who: &str, Findings { explanation, lookups, runs, left_out }: &Findings) -> Overview {
     let mut overview = match explanation {
         Some(explanation) => of_explanation(explanation),
         None => Overview {
@@ -58,6 +58,7 @@ fn of_findings(who: &str, Findings { explanation, lookups, runs }: &Findings) ->
             ..Overview::default()
         },
     };
+    overview.facts.extend(left_out.iter().map(|reason| format!("The last import left it out: {reason}.")));
     let several = lookups.len() > 1;
     for Lookup { directory, found } in lookups {
         let of = if several { format!(" in {directory}") } else { String::new() };

@@ -5,6 +5,7 @@ use bwdc_testkit::{Slapd, ldif};
 use serde_json::{Value, json};
 
 use crate::harness::{Instance, Organization, Ran};
+use crate::machine::Machine;
 
 const PASSWORD_OF_ADA: &str = "kept-to-herself-4711";
 
@@ -133,6 +134,74 @@ fn offline_nothing_is_asked() {
     });
     assert_eq!(requests, Vec::<String>::new());
     Instance::empty().run(&["explain", "--offline", "x"]).fails(1, &["Nothing is known from earlier runs"]);
+}
+
+/// Whom the last import left out, and why, is known without reading anything.
+#[test]
+fn offline_the_last_import_says_whom_it_left_out() {
+    let (_organization, instance) = company();
+    let offline = |who: &str| instance.run(&["explain", "--offline", who]).ok().out;
+    assert!(!offline("ada@example.org").contains("The last import left it out"));
+    instance.change(|data| data["sync"]["userFilter"] = "exclude:ada@example.org".into());
+    instance.run(&["sync"]).ok();
+    std::fs::remove_dir_all(instance.data_folder().join("company")).unwrap();
+    has(&offline("ada@example.org"), &["The last import left it out: left out by the user filter."]);
+    assert!(!offline("bob@example.org").contains("The last import left it out"));
+    let value = json(&instance.run(&["explain", "--offline", "u1", "--json"]).ok());
+    assert_eq!(value["leftOutLast"], json!(["left out by the user filter"]));
+    let nobody = instance.run(&["explain", "--offline", "nobody@example.org"]);
+    assert_eq!(nobody.code, 1);
+    has(&nobody.out, &["the entries that the last import left out: 2, by name only in the log"]);
+    // It need not be there.
+    std::fs::remove_file(instance.data_folder().join("last-import.json")).unwrap();
+    assert!(!offline("ada@example.org").contains("The last import left it out"));
+}
+
+/// In a merge it is said which directory has somebody, and which one's entry is imported.
+#[test]
+fn a_merge_says_from_which_directory_somebody_comes() {
+    let organization = Organization::start(Options::default());
+    let mut machine = Machine::new();
+    machine.add("hq", &organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
+    machine.add("berlin", &organization, "b1,ann@example.org,\nb2,eva@example.org,\n", "bs,Team,b1;b2\n");
+    machine.toml(
+        "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
+         [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n",
+    );
+    let explained = |who: &str| machine.run(&["explain", who, "--instance", "acme"]).ok().out;
+    let eva = explained("eva@example.org");
+    has(
+        &eva,
+        &[
+            "Steps in berlin",
+            "Groups in berlin",
+            "Not in the directory hq",
+            "invited: new among the people to import",
+        ],
+    );
+    assert!(!eva.contains("Steps in hq"), "{eva}");
+    has(
+        &explained("ann@example.org"),
+        &[
+            "Steps in hq",
+            "Steps in berlin",
+            "ann@example.org is imported under the external id h1",
+            "Staff",
+            "Team",
+        ],
+    );
+    let ann = json(&machine.run(&["explain", "b1", "--instance", "acme", "--json"]).ok());
+    let last =
+        |at: usize| ann["directories"][at]["entries"][0]["steps"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (&ann["directories"][0]["directory"], &last(0)["effect"], &last(1)["step"], &last(1)["effect"]),
+        (&json!("hq"), &json!("passed"), &json!("merge"), &json!("leftOut")),
+        "{ann}"
+    );
+    assert_eq!(
+        machine.run(&["explain", "Team", "--instance", "acme"]).ok().out.matches("Steps in berlin").count(),
+        1
+    );
 }
 
 fn directory() -> Slapd {

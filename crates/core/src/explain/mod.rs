@@ -10,6 +10,8 @@ mod organization;
 mod trace;
 mod verdict;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use self::find::{Candidate, Sought, SubjectKind};
@@ -124,6 +126,18 @@ pub struct InEntry {
     /// Number of members of a group, nested ones included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member_count: Option<usize>,
+}
+
+impl Explanation {
+    /// Labels that the notes of a run may have had for it: by what was imported, and as it was asked for.
+    pub fn labels(&self) -> BTreeSet<String> {
+        let people = self.sent.iter().flat_map(|sent| {
+            let ids = sent.ids.iter().map(|seen| &seen.id).chain([&sent.external_id]);
+            ids.flat_map(|id| [format!("{} ({id})", sent.email), id.clone()])
+        });
+        let groups = self.sent_groups.iter().map(|group| format!("{} ({})", group.name, group.external_id));
+        people.chain(groups).chain([self.who.clone()]).collect()
+    }
 }
 
 /// Explains whom or what was asked for.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{BadRecord, Draft, Fate, Person, fate};
+use super::{BadRecord, Draft, Fate, Person, fate, reasons};
 use crate::entry::{Email, Status, User};
 use crate::note::{Note, Step};
 use crate::rules::Rules;
@@ -94,7 +94,7 @@ pub(super) fn one_per_address(mut draft: Draft) -> Draft {
                 draft.notes.push(Note::info(
                     Step::Duplicates,
                     draft.people[loser].label(),
-                    "disabled, and an active account has the same address",
+                    reasons::DISABLED_TWIN,
                 ));
                 dropped.insert(loser);
             }

@@ -1,6 +1,6 @@
 //! Addresses: nobody joins without one; somebody who leaves may have lost it.
 
-use super::{Draft, Fate, Person};
+use super::{Draft, Fate, Person, reasons};
 use crate::entry::Email;
 use crate::note::{Note, Step};
 use crate::text::control_character;
@@ -33,8 +33,8 @@ pub(super) fn require(mut draft: Draft) -> Draft {
 
 fn reason_to_drop(person: &Person) -> Option<&'static str> {
     match &person.email {
-        None => Some("no e-mail address"),
-        Some(email) if is_too_long(email) => Some("an e-mail address of more than 256 characters"),
+        None => Some(reasons::NO_ADDRESS),
+        Some(email) if is_too_long(email) => Some(reasons::LONG_ADDRESS),
         Some(_) => None,
     }
 }

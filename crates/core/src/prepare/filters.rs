@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Draft, Fate, Person};
+use super::{Draft, Fate, Person, reasons};
 use crate::note::{Note, Step};
 use crate::rules::Rules;
 
@@ -14,7 +14,7 @@ pub(super) fn people(draft: Draft, rules: &Rules) -> Draft {
         Some(email) => filter.keeps(email.as_str()),
         None => person.fate == Fate::Leaves,
     };
-    retain(draft, keeps, "left out by the user filter")
+    retain(draft, keeps, reasons::USER_FILTER)
 }
 
 /// With a group filter, leaves out people who are in none of the kept groups, except leavers.
@@ -24,7 +24,7 @@ pub(super) fn only_group_members(draft: Draft, rules: &Rules) -> Draft {
     }
     let members: HashSet<_> = draft.groups.iter().flat_map(|group| group.members.iter().cloned()).collect();
     let keeps = |person: &Person| person.fate == Fate::Leaves || members.contains(&person.external_id);
-    retain(draft, keeps, "not in any group that the group filter keeps")
+    retain(draft, keeps, reasons::NO_KEPT_GROUP)
 }
 
 fn retain(mut draft: Draft, keeps: impl Fn(&Person) -> bool, reason: &str) -> Draft {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::{HashMap as FastMap, HashMapExt as _};
 
 use super::flatten::{Direct, flatten};
-use super::{Draft, PreparedGroup};
+use super::{Draft, PreparedGroup, reasons};
 use crate::entry::{ExternalId, Group, ReferenceId, Status, User};
 use crate::note::{Note, Step};
 use crate::rules::{Nesting, Rules};
@@ -44,7 +44,7 @@ pub(super) fn resolve(
                 });
             }
             Role::LeftOut => {
-                draft.notes.push(Note::info(Step::Filter, group.label(), "left out by the group filter"));
+                draft.notes.push(Note::info(Step::Filter, group.label(), reasons::GROUP_FILTER));
             }
             Role::Outside => {}
         }

@@ -5,6 +5,7 @@ mod emails;
 mod filters;
 pub mod flatten;
 pub(crate) mod groups;
+pub(crate) mod reasons;
 pub(crate) mod validate;
 
 use std::collections::HashSet;
