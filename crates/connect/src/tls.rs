@@ -1,7 +1,8 @@
 //! Trust: certificates to accept, and certificates to present. One place for LDAP and HTTP.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,6 +13,53 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::{Error, ErrorKind, Result};
+
+/// Ends of the certificates that servers showed in this process, by the name of the server.
+static SEEN: Mutex<BTreeMap<String, i64>> = Mutex::new(BTreeMap::new());
+
+/// Ends of the chains that servers showed in this process, in seconds since 1970: of each chain the earliest.
+pub fn seen() -> Vec<(String, i64)> {
+    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.iter().map(|(name, ends)| (name.clone(), *ends)).collect()
+}
+
+/// Notes the end of an accepted chain.
+fn take_note(name: &ServerName<'_>, chain: &mut dyn Iterator<Item = &CertificateDer<'_>>) {
+    let ends = chain.filter_map(end_of).min();
+    let name = match name {
+        ServerName::DnsName(name) => name.as_ref().to_owned(),
+        ServerName::IpAddress(address) => std::net::IpAddr::from(*address).to_string(),
+        _ => return,
+    };
+    if let Some(ends) = ends {
+        SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(name, ends);
+    }
+}
+
+/// End of a certificate in seconds since 1970.
+fn end_of(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
+/// Purpose of a PEM file with certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFile {
+    /// Authorities to trust: it is of use until the last of them ends.
+    Authorities,
+    /// A certificate of our own, then those that signed it: it is of use until the first ends.
+    Own,
+}
+
+/// Time when a file's certificates end, in seconds since 1970, as far as it can be read.
+pub fn end_of_file(path: &Path, purpose: CertificateFile) -> Option<i64> {
+    let ends = certificates(path).ok()?;
+    let ends = ends.iter().filter_map(end_of);
+    match purpose {
+        CertificateFile::Authorities => ends.max(),
+        CertificateFile::Own => ends.min(),
+    }
+}
 
 /// Cryptography of all connections.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -214,10 +262,15 @@ impl ServerCertVerifier for PinOrChain {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
-            return Self::verify_pinned(end_entity, server_name, now);
+        let verified = if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
+            Self::verify_pinned(end_entity, server_name, now)
+        } else {
+            self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        if verified.is_ok() {
+            take_note(server_name, &mut std::iter::once(end_entity).chain(intermediates));
         }
-        self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        verified
     }
 
     fn verify_tls12_signature(

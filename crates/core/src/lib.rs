@@ -19,6 +19,7 @@ pub mod filter;
 pub mod import;
 pub mod known;
 pub mod merge;
+pub mod metrics;
 pub mod note;
 pub mod organization;
 pub mod plan;

@@ -13,10 +13,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -24,6 +20,8 @@ use tokio::time::timeout;
 use super::Shared;
 use super::status::{DaemonStatus, InstanceStatus};
 use bwdc_core::error::{Error, Result};
+use bwdc_core::metrics::{Dialect, LastRun, Metric, of_last_runs, text};
+use bwdc_store::runs::{Run as KeptRun, seconds};
 
 /// OpenMetrics, which Prometheus asks for first.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -119,68 +117,40 @@ fn healthz(status: &DaemonStatus) -> Response {
 }
 
 fn metrics_of(status: &DaemonStatus) -> Response {
-    match rendered(status) {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text(&rendered(status), Dialect::OpenMetrics)).into_response()
 }
 
-/// A label set: the instance.
-type ByInstance = Vec<(&'static str, String)>;
-
-/// What an instance's figure is called, what it means, and how it is found.
-type Figure = (&'static str, &'static str, fn(&InstanceStatus) -> Option<f64>);
-
-const FIGURES: [Figure; 6] = [
-    ("bwdc_sync_running", "Whether a sync is running", |instance| {
-        Some(if instance.running_since.is_some() { 1.0 } else { 0.0 })
-    }),
-    ("bwdc_sync_failures_in_a_row", "Failed syncs since the last good one", |instance| {
-        Some(f64::from(instance.failures_in_a_row))
-    }),
-    ("bwdc_sync_last_success_timestamp_seconds", "When a sync last ended well", |instance| {
-        instance.last_success.map(seconds)
-    }),
-    ("bwdc_sync_next_timestamp_seconds", "When the next sync starts", |instance| {
-        instance.next_run.map(seconds)
-    }),
-    ("bwdc_sync_last_duration_seconds", "How long the last sync took", |instance| {
-        instance.last.as_ref().map(|last| last.seconds)
-    }),
-    ("bwdc_sync_last_exit_code", "How the last sync ended: 0 is well", |instance| {
-        instance.last.as_ref().map(|last| f64::from(last.exit))
-    }),
-];
-
-fn seconds(time: Timestamp) -> f64 {
-    time.as_duration().as_secs_f64()
-}
-
-/// In the text format of OpenMetrics.
-fn rendered(status: &DaemonStatus) -> std::result::Result<String, std::fmt::Error> {
-    let mut registry = Registry::default();
-    for (name, help, figure) in FIGURES {
-        let family = Family::<ByInstance, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
-        for (instance, state) in &status.instances {
-            if let Some(value) = figure(state) {
-                family.get_or_create(&vec![("instance", instance.clone())]).set(value);
-            }
-        }
-        registry.register(name, help, family);
-    }
-    let runs = Family::<ByInstance, prometheus_client::metrics::counter::Counter>::default();
-    for (instance, state) in &status.instances {
+/// Metrics of the daemon's own, then those that a run writes as well.
+fn rendered(status: &DaemonStatus) -> Vec<Metric> {
+    let mut running = Metric::gauge("bwdc_sync_running", "Whether a sync is running");
+    let mut failures = Metric::gauge("bwdc_sync_failures_in_a_row", "Failed syncs since the last good one");
+    let mut next = Metric::gauge("bwdc_sync_next_timestamp_seconds", "When the next sync starts");
+    let mut runs = Metric::counter("bwdc_sync_runs", "Syncs since the daemon was started");
+    let mut started = Metric::gauge("process_start_time_seconds", "When the daemon was started");
+    started.add(&[], seconds(status.started));
+    for (name, state) in &status.instances {
+        let of = [("instance", name.as_str())];
+        running.add(&of, if state.running_since.is_some() { 1.0 } else { 0.0 });
+        failures.add(&of, f64::from(state.failures_in_a_row));
+        state.next_run.into_iter().for_each(|time| next.add(&of, seconds(time)));
         let good = state.runs - state.failed - state.busy;
         for (result, count) in [("success", good), ("failure", state.failed), ("busy", state.busy)] {
-            let labels = vec![("instance", instance.clone()), ("result", result.to_owned())];
-            runs.get_or_create(&labels).inc_by(count);
+            runs.add(&[("instance", name), ("result", result)], count as f64);
         }
     }
-    registry.register("bwdc_sync_runs", "Syncs since the daemon was started", runs);
-    let started = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
-    started.set(seconds(status.started));
-    registry.register("process_start_time_seconds", "When the daemon was started", started);
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+    let last: Vec<(&str, LastRun)> =
+        status.instances.iter().map(|(name, state)| (name.as_str(), last_run(state))).collect();
+    let last = of_last_runs(&status.version, last.iter().map(|(name, run)| (*name, run)));
+    [running, failures, next, runs, started].into_iter().chain(last).collect()
+}
+
+/// The last run, under this daemon or before it.
+fn last_run(state: &InstanceStatus) -> LastRun {
+    let kept = state.last_run.as_ref().map(KeptRun::as_metrics).unwrap_or_default();
+    LastRun {
+        success: state.last_success.map(seconds),
+        seconds: state.last.as_ref().map(|last| last.seconds).or(kept.seconds),
+        exit: state.last.as_ref().map(|last| last.exit).or(kept.exit),
+        ..kept
+    }
 }

@@ -7,17 +7,25 @@ use std::time::Duration;
 
 use bwdc_config::Environment;
 use bwdc_config::installation::{AlertSetup, Alerts, WantedChannel, Watched};
+use bwdc_config::settings::{certificate_files, is_named};
 use bwdc_connect::alert::{ChannelKind, Signal};
-use bwdc_core::alert::{Alert, End, Incidents, Iso, Outcome, Rules, RunFacts, Said, Sender, Verdict};
+use bwdc_connect::tls;
+use bwdc_core::alert::{
+    Alert, Credential, End, Event, Incidents, Iso, Outcome, Rules, RunFacts, Said, Sender, THRESHOLDS,
+    Verdict, Week,
+};
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_core::organization::Moment;
-use bwdc_core::organization::changes::Action;
+use bwdc_core::metrics::{Dialect, LastRun, of_last_runs, text};
+use bwdc_core::organization::changes::{Action, Summary};
 use bwdc_core::organization::record::Made;
+use bwdc_core::organization::{Moment, Span};
 use bwdc_store::alerts::AlertMemory;
+use bwdc_store::files::write_for_everybody;
+use bwdc_store::history::{Filter, History};
 use bwdc_store::runs::health::Evidence;
-use bwdc_store::runs::{Run, Runs};
+use bwdc_store::runs::{Ending, Run, Runs, seconds};
 use bwdc_store::{DataFile, RunLock};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
@@ -51,7 +59,7 @@ impl Teller {
     fn of(job: &SyncJob) -> Option<Self> {
         let context = *job.contexts().first()?;
         let setup = Arc::clone(&context.alerts);
-        if setup.alerts.channels.is_empty() {
+        if setup.alerts.channels.is_empty() && setup.alerts.textfile.is_none() {
             return None;
         }
         let environment = context.environment.clone();
@@ -143,6 +151,77 @@ impl Teller {
         self.alerts().channels.iter().filter(has_work).map(start).collect()
     }
 
+    /// Writes the text file of metrics: of this instance and of all others of the same file, as their folders have it.
+    fn write_metrics(&self) {
+        let Some(path) = &self.alerts().textfile else { return };
+        let own = self.setup.watched.iter().all(|watched| watched.name != self.instance);
+        let own = own.then(|| (self.instance.as_str(), self.file().clone()));
+        let others = self
+            .setup
+            .watched
+            .iter()
+            .map(|watched| (watched.name.as_str(), DataFile::in_folder(watched.folder.clone())));
+        let mut last: Vec<(&str, LastRun)> =
+            own.into_iter().chain(others).map(|(name, file)| (name, last_run(&file))).collect();
+        if let Some((_, run)) = last.iter_mut().find(|(name, _)| *name == self.instance) {
+            run.credentials = credentials(&self.context);
+        }
+        let metrics = of_last_runs(env!("CARGO_PKG_VERSION"), last.iter().map(|(name, run)| (*name, run)));
+        if let Err(error) = write_for_everybody(path, text(&metrics, Dialect::Prometheus).as_bytes()) {
+            self.context.warn(&format!("The metrics were not written: {error}"));
+        }
+    }
+
+    /// Whether any channel wants an event.
+    fn is_wanted(&self, event: Event) -> bool {
+        self.alerts().channels.iter().any(|channel| channel.wants(event))
+    }
+
+    /// Decides about what ends soon.
+    fn expiring(&self) {
+        let credentials = credentials(&self.context);
+        if self.alerts().textfile.is_some() {
+            AlertMemory::change(self.file(), |memory| memory.credentials.clone_from(&credentials));
+        }
+        if !self.is_wanted(Event::Expiring) {
+            return;
+        }
+        let sender = self.sender(&self.instance);
+        self.decide(|incidents| incidents.expiring(&credentials, &sender));
+    }
+
+    /// Decides about the week.
+    fn weekly(&self, history: &RunHistory<'_>) {
+        if !self.is_wanted(Event::Weekly) {
+            return;
+        }
+        let is_over = AlertMemory::of(self.file()).incidents.is_week_over(now());
+        let week = is_over.then(|| self.week(history));
+        let sender = self.sender(&self.instance);
+        self.decide(|incidents| incidents.weekly(week.clone(), &sender));
+    }
+
+    /// The last seven days, by the history.
+    fn week(&self, history: &RunHistory<'_>) -> Week {
+        let since = Timestamp::now().checked_sub(SignedDuration::from_hours(7 * 24)).ok();
+        let found = History::of(self.file()).heads(&Filter { since, ..Filter::default() });
+        let runs = found.map(|found| found.runs).unwrap_or_default();
+        let sum = |count: fn(&Summary) -> usize| runs.iter().map(|head| count(&head.counts.made)).sum();
+        let soon = now().plus(Span::days(THRESHOLDS[0]));
+        Week {
+            runs: runs.len(),
+            failed: runs.iter().filter(|head| matches!(head.result, Ending::Failed | Ending::CutOff)).count(),
+            joined: sum(|made| made.invite + made.stage + made.adopt + made.restore),
+            left: sum(|made| made.remove + made.revoke),
+            waiting: history.in_grace(),
+            held: history.record().map_or(0, |record| record.counts().made.held),
+            expiring: credentials(&self.context)
+                .into_iter()
+                .filter(|credential| credential.ends.0 <= soon)
+                .collect(),
+        }
+    }
+
     /// Decides about other instances of the same file, whose runs may have stopped altogether.
     fn watch_others(&self) {
         for watched in self.setup.watched.iter().filter(|watched| watched.name != self.instance) {
@@ -209,6 +288,9 @@ impl Telling {
                 incidents.checked(overdue, &sender)
             })
         });
+        teller.write_metrics();
+        teller.expiring();
+        teller.weekly(history);
         teller.watch_others();
         let mut tasks = JoinSet::new();
         let mut beside = beside;
@@ -302,6 +384,22 @@ fn signal(outcome: &Outcome, alerts: &Alerts) -> (Signal, String) {
     }
 }
 
+/// Certificates of an instance whose end is known: in files that its settings name, and of the servers that its settings name and that
+/// this process has seen.
+fn credentials(context: &Context) -> Vec<Credential> {
+    let data = context.file.load().unwrap_or_default();
+    let credential = |name: String, ends: i64| Credential { name, ends: Iso(Moment(ends)) };
+    let files = certificate_files(&data, &context.environment, context.file.folder());
+    let files = files.into_iter().filter_map(|(what, path, purpose)| {
+        let ends = tls::end_of_file(&path, purpose)?;
+        Some(credential(format!("{what} ({})", path.display()), ends))
+    });
+    // Of vendors' own clouds somebody else takes care.
+    let seen = tls::seen().into_iter().filter(|(host, _)| is_named(&data, host));
+    let servers = seen.map(|(host, ends)| credential(format!("certificate of {host}"), ends));
+    files.chain(servers).collect()
+}
+
 fn now() -> Moment {
     Moment(Timestamp::now().as_second())
 }
@@ -309,6 +407,15 @@ fn now() -> Moment {
 fn scheduled(watched: &Watched, since: Moment) -> Option<Moment> {
     let since = Timestamp::from_second(since.0).ok()?;
     watched.overdue_at(since).map(|time| Moment(time.as_second()))
+}
+
+/// What metrics tell of an instance.
+fn last_run(file: &DataFile) -> LastRun {
+    let Ok(runs) = Runs::load(file.folder()) else { return LastRun::default() };
+    let lock = RunLock::holder(file.folder());
+    let last = runs.last(lock.as_deref()).map(|run| run.as_metrics()).unwrap_or_default();
+    let success = runs.last_success().map(|run| seconds(run.ended()));
+    LastRun { success, credentials: AlertMemory::of(file).credentials, ..last }
 }
 
 /// The last success, by the record of runs.

@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bwdc_core::error::Result;
+use bwdc_core::metrics::Figures;
 use bwdc_core::organization::Step;
+use bwdc_core::organization::limits::LimitState;
 use bwdc_core::organization::record::{Progress, RunRecord};
 use bwdc_core::organization::server::Call;
 use bwdc_store::history::{Found, Head, History, KeptRun, RunCommand, RunTarget};
@@ -41,6 +43,10 @@ struct State {
     acknowledged: usize,
     /// How the one after them ended.
     current: Current,
+    /// Limits, once they are known.
+    limits: Vec<LimitState>,
+    /// Number of people whose grace runs, once that is known.
+    in_grace: Option<usize>,
     /// Whether somebody was told that the history cannot be written.
     told: Told,
 }
@@ -101,7 +107,20 @@ impl<'a> RunHistory<'a> {
     /// Notes what the run is about to change.
     pub(crate) fn decided(&self, decided: &Decided<'_>) {
         let Decided { decision, organization, .. } = decided;
+        self.state().limits = decision.changes.limits.clone();
+        self.state().in_grace = Some(decision.pending().in_grace.len());
         self.is_about(organization, RunRecord::of(&decision.known.question(), &decision.changes));
+    }
+
+    /// What was made and held back, in numbers, if the run came so far.
+    pub(crate) fn figures(&self) -> Option<Figures> {
+        let record = self.record()?;
+        Some(Figures::of(&record.counts().made, &self.state().limits))
+    }
+
+    /// Number of people whose grace runs, if the run came so far.
+    pub(crate) fn in_grace(&self) -> Option<usize> {
+        self.state().in_grace
     }
 
     /// Notes to which organization the run goes, and what it is about to change there.

@@ -145,7 +145,11 @@ impl SyncJob {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at: history.at, duration: *duration, run, result };
-        let ended = |context: &Context| Run::of(&end, context.environment.started_by());
+        let figures = history.figures();
+        let ended = |context: &Context| Run {
+            figures: figures.clone(),
+            ..Run::of(&end, context.environment.started_by())
+        };
         span(self.name(), run).in_scope(|| {
             self.contexts().into_iter().for_each(|context| runs::end(&context.file, ended(context)));
             history.ends(ended);

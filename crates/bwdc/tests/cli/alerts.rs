@@ -417,3 +417,111 @@ fn a_success_that_is_missed_is_told_once() {
     assert_eq!(events(&receiver), ["missed"]);
     drop(organization);
 }
+
+/// A program of the package `prometheus`, fed with a text.
+fn promtool(arguments: &[&str], text: &str) -> Option<(bool, String)> {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new("promtool");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        crate::harness::skipped("promtool is missing");
+        return None;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    Some((ended.status.success(), said))
+}
+
+#[test]
+fn each_run_writes_its_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    let textfile = folder.path().join("bwdc.prom");
+    let (_organization, mut instance) = scene(&format!("[alerts]\ntextfile = \"{}\"\n", textfile.display()));
+    instance.set_env("BWDC_CA_FILE", certificates.ca.to_str().unwrap());
+    instance.run(&["sync"]).ok();
+    let text = fs::read_to_string(&textfile).unwrap();
+    for line in [
+        "bwdc_sync_last_exit_code{instance=\"data\"} 0.0",
+        "bwdc_sync_objects{instance=\"data\",kind=\"user\"} 3.0",
+        "bwdc_sync_changes{instance=\"data\",action=\"invite\"} 3.0",
+        "bwdc_sync_held{instance=\"data\"} 0.0",
+        "bwdc_sync_limit_wanted{instance=\"data\",limit=\"removals\"} 0.0",
+        "bwdc_build_info{version=",
+        "bwdc_sync_last_success_timestamp_seconds{instance=\"data\"}",
+        "bwdc_credential_expiry_timestamp_seconds{instance=\"data\",credential=\"CA file of BWDC_CA_FILE",
+    ] {
+        assert!(text.contains(line), "no {line} in {text}");
+    }
+    assert_eq!(fs::metadata(&textfile).unwrap().permissions().mode() & 0o777, 0o644);
+    let Some((is_good, said)) = promtool(&["check", "metrics"], &text) else { return };
+    assert!(is_good, "{said}");
+    lose_the_directory(&instance);
+    failing(&instance);
+    let text = fs::read_to_string(&textfile).unwrap();
+    assert!(text.contains("bwdc_sync_last_exit_code{instance=\"data\"} 1.0"), "{text}");
+    assert!(text.contains("bwdc_sync_last_success_timestamp_seconds{"), "{text}");
+}
+
+/// The rules and the dashboard are about metrics that exist.
+#[test]
+fn contributed_rules_and_dashboard_fit() {
+    let contrib = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib");
+    let rules = contrib.join("prometheus-rules.yml");
+    let dashboard = fs::read_to_string(contrib.join("grafana-dashboard.json")).unwrap();
+    let parsed: Value = serde_json::from_str(&dashboard).unwrap();
+    assert!(parsed["panels"].as_array().unwrap().len() > 5);
+    let known =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/metrics.rs")).unwrap();
+    for text in [fs::read_to_string(&rules).unwrap(), dashboard] {
+        let names = text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("bwdc_"));
+        for name in names {
+            assert!(known.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+    let Some((is_good, said)) = promtool(&["check", "rules", rules.to_str().unwrap()], "") else { return };
+    assert!(is_good, "{said}");
+    let (is_good, said) =
+        promtool(&["test", "rules", contrib.join("prometheus-rules-test.yml").to_str().unwrap()], "")
+            .unwrap();
+    assert!(is_good, "{said}");
+}
+
+/// A certificate that ends soon is told by the run that sees it.
+#[test]
+fn what_ends_soon_is_told_once() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    let (_organization, mut instance) = scene(&webhook(&receiver, ""));
+    instance.set_env("BWDC_CA_FILE", certificates.expired.certificate.to_str().unwrap());
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"]), (1, &"expiring".into()));
+    assert_eq!(told[0]["credential"]["ends"], "2021-01-01T00:00:00Z");
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+}
+
+/// The first run of another week tells the last seven days, by the history.
+#[test]
+fn a_week_is_told_by_its_first_run() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["sync"]).ok();
+    let path = instance.data_folder().join("alerts.json");
+    let mut memory: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let week = memory["incidents"]["week"].as_i64().unwrap();
+    memory["incidents"]["week"] = (week - 1).into();
+    fs::write(&path, memory.to_string()).unwrap();
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"], &told[0]["week"]["joined"]), (1, &"weekly".into(), &3.into()));
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+}

@@ -29,6 +29,9 @@ pub(crate) struct AlertsEntry {
     /// Keeps people's names and addresses, and every text that may have them, out of alerts.
     #[schemars(extend("default" = false))]
     pub redact: Option<bool>,
+    /// Text file with metrics that is written after each run, for the textfile collector of node_exporter: `/path/bwdc.prom`.
+    #[schemars(with = "Option<String>")]
+    pub textfile: Option<Spanned<String>>,
     /// Channels by a name of your choice.
     #[schemars(with = "BTreeMap<String, ChannelEntry>")]
     pub channel: BTreeMap<Spanned<String>, ChannelEntry>,
@@ -200,6 +203,8 @@ pub struct Alerts {
     pub after: u32,
     /// Whether people may be named.
     pub privacy: Privacy,
+    /// Text file with metrics.
+    pub textfile: Option<PathBuf>,
     /// Channels in the order of their names.
     pub channels: Vec<WantedChannel>,
 }
@@ -392,7 +397,15 @@ impl AlertsEntry {
         }
         let After(after) = self.after.unwrap_or_default();
         let privacy = if self.redact.unwrap_or_default() { Privacy::Redacted } else { Privacy::Named };
-        Ok(Alerts { after: u32::try_from(after).unwrap_or(u32::MAX), privacy, channels })
+        let textfile = match &self.textfile {
+            Some(path) if !path.get_ref().ends_with(".prom") => {
+                return Err(Wrong::new(path.span(), "the text file of metrics must end with .prom"));
+            }
+            Some(path) => Some(super::read::resolve(file, path.get_ref())),
+            None => None,
+        };
+        let after = u32::try_from(after).unwrap_or(u32::MAX);
+        Ok(Alerts { after, privacy, textfile, channels })
     }
 }
 

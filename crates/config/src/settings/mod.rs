@@ -5,7 +5,10 @@ pub mod general;
 mod protected;
 pub mod sync;
 
+use std::path::{Path, PathBuf};
+
 use bwdc_connect::directory::ldap as ldap_names;
+use bwdc_connect::tls::CertificateFile;
 use bwdc_core::did_you_mean;
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::settings::Limit;
@@ -20,6 +23,7 @@ use crate::server::server_url;
 use crate::setting::StoredAt::{In, Top};
 use crate::setting::{Filtered, allowed_words, near, one_of};
 pub use crate::setting::{Setting, Shortest, StoredAt, Type, length, text};
+use crate::{Environment, place};
 
 /// How many settings there are.
 const fn count() -> usize {
@@ -69,6 +73,36 @@ pub const ALL: &[Setting] = &JOINED;
 /// Settings that decide what is read of a directory, and some that do not. No secrets.
 pub fn of_reads() -> impl Iterator<Item = &'static Setting> {
     sync::SETTINGS.iter().chain(directories::ALL.iter().flat_map(|kind| kind.settings))
+}
+
+/// PEM files with certificates that the settings and the environment name: what each is, where, and what for.
+pub fn certificate_files(
+    data: &Data,
+    environment: &Environment,
+    folder: &Path,
+) -> Vec<(&'static str, PathBuf, CertificateFile)> {
+    use crate::directories::{entra, ldap::settings as ldap};
+    use CertificateFile::{Authorities, Own};
+    const FILES: [(&str, Setting, CertificateFile); 4] = [
+        ("CA file of LDAPS", ldap::SSL_CA_PATH, Authorities),
+        ("CA file of StartTLS", ldap::TLS_CA_PATH, Authorities),
+        ("client certificate of LDAP", ldap::SSL_CERT_PATH, Own),
+        ("certificate of Entra ID", entra::CERTIFICATE_FILE, Own),
+    ];
+    let set = FILES.into_iter().filter_map(|(what, setting, purpose)| {
+        let path = setting.stored_text(data).filter(|path| !path.trim().is_empty())?;
+        Some((what, place::resolve(folder, &path), purpose))
+    });
+    let trusted = environment.extra_ca().map(|path| ("CA file of BWDC_CA_FILE", path, Authorities));
+    set.chain(trusted).collect()
+}
+
+/// Whether a setting names this host.
+pub fn is_named(data: &Data, host: &str) -> bool {
+    ALL.iter().any(|setting| {
+        let names_hosts = matches!(setting.kind, Type::Url | Type::Server | Type::Host | Type::Hosts);
+        names_hosts && setting.stored_text(data).is_some_and(|text| text.contains(host))
+    })
 }
 
 /// Finds a setting by name, whatever its case.

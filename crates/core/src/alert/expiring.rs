@@ -10,7 +10,7 @@ use crate::organization::{Moment, Span};
 /// Days before the end on which somebody is told, the earliest first.
 pub const THRESHOLDS: [u64; 3] = [30, 7, 1];
 
-/// How long what was told about a credential is remembered after its end.
+/// How long what was told about a credential that is gone is remembered after its end.
 const REMEMBERED: Span = Span::days(90);
 
 /// Something that ends at a known time.
@@ -48,7 +48,9 @@ pub(super) fn due(
     credentials: &[Credential],
     sender: &Sender<'_>,
 ) -> Vec<Alert> {
-    told.retain(|_, told| told.ends.plus(REMEMBERED) > sender.now);
+    // One that is still in use is remembered however long ago it ended.
+    let is_in_use = |name: &str| credentials.iter().any(|credential| credential.name == name);
+    told.retain(|name, told| told.ends.plus(REMEMBERED) > sender.now || is_in_use(name));
     let mut alerts = Vec::new();
     for credential in credentials {
         let ends = credential.ends.0;

@@ -137,6 +137,11 @@ fn a_credential_is_told_thirty_seven_and_one_day_before_its_end() {
         told.extend(verdict.alerts.iter().map(|_| today));
     }
     assert_eq!(told, [10, 33, 39, 40]);
+    // One that ended long ago and is still there is told once, too.
+    let told = incidents.expiring(&[credential(day(1))], &sender(day(500), Privacy::Named));
+    assert_eq!(told.alerts.len(), 1);
+    let again = told.incidents.expiring(&[credential(day(1))], &sender(day(501), Privacy::Named));
+    assert_eq!(again.alerts, []);
 }
 
 #[test]

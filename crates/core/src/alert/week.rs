@@ -23,8 +23,9 @@ pub struct Week {
     pub joined: usize,
     /// People who were removed or revoked.
     pub left: usize,
-    /// People who wait for a grace to end or an invitation to be accepted, as far as it is known.
-    pub waiting: usize,
+    /// People who wait for their grace to end, where the run that tells it knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<usize>,
     /// Changes that are held back.
     pub held: usize,
     /// What ends within 30 days.

@@ -10,6 +10,10 @@ const NAMED: usize = 50;
 /// Length of a text beyond which it is cut: what chat systems take.
 const LONGEST: usize = 2_500;
 
+fn waiting_words(waiting: Option<usize>) -> String {
+    waiting.map_or_else(String::new, |waiting| format!(", {waiting} in their grace"))
+}
+
 impl Sender<'_> {
     fn alert(&self, event: Event, id: &str, title: String, text: String) -> Alert {
         Alert {
@@ -191,7 +195,7 @@ impl Sender<'_> {
         let Week { runs, failed, joined, left, waiting, held, expiring } = &week;
         let mut lines = vec![
             format!("The last seven days of {instance} on {host}:"),
-            format!("{joined} joined, {left} left, {waiting} waiting, {held} held back."),
+            format!("{joined} joined, {left} left, {held} held back{}.", waiting_words(*waiting)),
             format!("{runs} runs changed something, were held or failed; {failed} of them failed."),
         ];
         let ends =

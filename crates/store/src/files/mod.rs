@@ -131,6 +131,28 @@ fn flags(flags: OFlags) -> i32 {
     i32::try_from(flags.bits()).unwrap_or_default()
 }
 
+/// Replaces a file that everybody may read in one step.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_for_everybody(path: &Path, content: &[u8]) -> Result<()> {
+    privileges::check_link(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let replace = || -> std::io::Result<()> {
+        let mut file = temporary::new_in(folder)?;
+        file.write_all(content)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        sync_folder(folder)
+    };
+    replace().map_err(|error| cannot("Writing", path, &error))
+}
+
 /// Replaces a file in one step: a new one beside it, written to the disk, then renamed. Whatever happens meanwhile,
 /// the file is as it was before or as it is after. It keeps its owner, its group and what its group may do; a new one is for the
 /// owner of its folder only.

@@ -221,7 +221,18 @@ impl Head {
     /// The run as `bwdc status` tells it.
     fn as_run(&self) -> Run {
         let Self { run, at, by, result, exit, duration_seconds, sent, message, hint, .. } = self.clone();
-        Run { at, by, result, exit, duration_seconds, counts: sent, message, hint, run: Some(run) }
+        Run {
+            at,
+            by,
+            result,
+            exit,
+            duration_seconds,
+            counts: sent,
+            message,
+            hint,
+            run: Some(run),
+            figures: None,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::DataFile;
 use crate::files::{read_if_there, write_atomically};
 use crate::history::History;
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::metrics::{Figures, LastRun};
 
 const FILE: &str = "last-run.json";
 
@@ -68,6 +69,9 @@ pub struct Run {
     /// Name of the run in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// What it changed, in numbers, if it came so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
 }
 
 /// How many entries a run was about.
@@ -195,6 +199,19 @@ impl Run {
             message,
             hint,
             run: Some(end.run.to_owned()),
+            figures: None,
+        }
+    }
+
+    /// What metrics tell of it, if it was the last.
+    pub fn as_metrics(&self) -> LastRun {
+        LastRun {
+            at: Some(seconds(self.at)),
+            seconds: self.duration_seconds,
+            exit: self.exit,
+            objects: self.counts.map(|counts| (counts.users, counts.groups)),
+            figures: self.figures.clone(),
+            ..LastRun::default()
         }
     }
 
@@ -223,6 +240,7 @@ impl Begun {
             message: "It was interrupted: it was killed, or the machine stopped.".to_owned(),
             hint: Some("The next run repeats it.".to_owned()),
             run: self.run.clone(),
+            figures: None,
         }
     }
 }
@@ -270,6 +288,11 @@ impl Runs {
     /// The one under way; `lock` is who has the lock.
     pub fn running(&self, lock: Option<&str>) -> Option<&Begun> {
         self.running.as_ref().filter(|_| lock.is_some())
+    }
+
+    /// The last one that succeeded.
+    pub fn last_success(&self) -> Option<&Run> {
+        self.last_success.as_ref()
     }
 
     /// The last one that is over, also where it could not tell so.
@@ -320,6 +343,11 @@ fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) {
             "the result of this run cannot be stored, so `bwdc status` shows an earlier one: {error}"
         );
     }
+}
+
+/// A time as metrics have it.
+pub fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
 }
 
 /// To milliseconds, as everywhere else.
