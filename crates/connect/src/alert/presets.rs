@@ -154,21 +154,13 @@ fn pagerduty(alert: &Alert, key: &str) -> Value {
         "payload": {
             "summary": cut(&alert.title, PAGERDUTY_SUMMARY),
             "source": alert.host,
-            "severity": severity(alert),
+            "severity": alert.severity,
             "timestamp": alert.at,
             "component": alert.instance,
             "class": alert.event,
             "custom_details": { "text": alert.text, "next_step": alert.next_step },
         },
     })
-}
-
-fn severity(alert: &Alert) -> &'static str {
-    match alert.severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
 }
 
 fn opsgenie(alert: &Alert) -> Value {

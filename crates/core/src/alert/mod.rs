@@ -14,7 +14,6 @@ mod week;
 mod words;
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,17 +49,6 @@ pub enum Event {
 }
 
 impl Event {
-    /// Events that a channel can ask for.
-    pub const ALL: [Self; 7] = [
-        Self::Failed,
-        Self::Recovered,
-        Self::Held,
-        Self::Missed,
-        Self::Expiring,
-        Self::Leavers,
-        Self::Weekly,
-    ];
-
     /// Events of a channel that names none: those that ask for action, and their end.
     pub const USUAL: [Self; 5] = [Self::Failed, Self::Recovered, Self::Held, Self::Missed, Self::Expiring];
 
@@ -91,17 +79,6 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
-    }
-}
-
-impl FromStr for Event {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|event| event.word() == text).ok_or_else(|| {
-            let words: Vec<&str> = Self::ALL.into_iter().map(Self::word).collect();
-            format!("it must be one of {}", words.join(", "))
-        })
     }
 }
 

@@ -61,9 +61,4 @@ impl Outbox {
     pub fn delivered(&mut self, channel: &str, id: &str) {
         self.0.retain(|out| out.channel != channel || out.alert.id != id);
     }
-
-    /// Whether everything was delivered.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
