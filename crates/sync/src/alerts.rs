@@ -17,7 +17,7 @@ use bwdc_core::alert::{
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::metrics::{Dialect, LastRun, of_last_runs, text};
 use bwdc_core::organization::changes::{Action, Summary};
-use bwdc_core::organization::record::Made;
+use bwdc_core::organization::record::{Made, RunRecord};
 use bwdc_core::organization::{Moment, Span};
 use bwdc_store::alerts::AlertMemory;
 use bwdc_store::files::write_for_everybody;
@@ -152,7 +152,7 @@ impl Teller {
     }
 
     /// Writes the text file of metrics: of this instance and of all others of the same file, as their folders have it.
-    fn write_metrics(&self) {
+    fn write_metrics(&self, credentials: &[Credential]) {
         let Some(path) = &self.alerts().textfile else { return };
         let own = self.setup.watched.iter().all(|watched| watched.name != self.instance);
         let own = own.then(|| (self.instance.as_str(), self.file().clone()));
@@ -164,7 +164,7 @@ impl Teller {
         let mut last: Vec<(&str, LastRun)> =
             own.into_iter().chain(others).map(|(name, file)| (name, last_run(&file))).collect();
         if let Some((_, run)) = last.iter_mut().find(|(name, _)| *name == self.instance) {
-            run.credentials = credentials(&self.context);
+            run.credentials = credentials.to_vec();
         }
         let metrics = of_last_runs(env!("CARGO_PKG_VERSION"), last.iter().map(|(name, run)| (*name, run)));
         if let Err(error) = write_for_everybody(path, text(&metrics, Dialect::Prometheus).as_bytes()) {
@@ -178,31 +178,30 @@ impl Teller {
     }
 
     /// Decides about what ends soon.
-    fn expiring(&self) {
-        let credentials = credentials(&self.context);
+    fn expiring(&self, credentials: &[Credential]) {
         if self.alerts().textfile.is_some() {
-            AlertMemory::change(self.file(), |memory| memory.credentials.clone_from(&credentials));
+            AlertMemory::change(self.file(), |memory| memory.credentials = credentials.to_vec());
         }
         if !self.is_wanted(Event::Expiring) {
             return;
         }
         let sender = self.sender(&self.instance);
-        self.decide(|incidents| incidents.expiring(&credentials, &sender));
+        self.decide(|incidents| incidents.expiring(credentials, &sender));
     }
 
     /// Decides about the week.
-    fn weekly(&self, history: &RunHistory<'_>) {
+    fn weekly(&self, history: &RunHistory<'_>, record: Option<&RunRecord>, credentials: &[Credential]) {
         if !self.is_wanted(Event::Weekly) {
             return;
         }
         let is_over = AlertMemory::of(self.file()).incidents.is_week_over(now());
-        let week = is_over.then(|| self.week(history));
+        let week = is_over.then(|| self.week(history, record, credentials));
         let sender = self.sender(&self.instance);
         self.decide(|incidents| incidents.weekly(week.clone(), &sender));
     }
 
     /// The last seven days, by the history.
-    fn week(&self, history: &RunHistory<'_>) -> Week {
+    fn week(&self, history: &RunHistory<'_>, record: Option<&RunRecord>, credentials: &[Credential]) -> Week {
         let since = Timestamp::now().checked_sub(SignedDuration::from_hours(7 * 24)).ok();
         let found = History::of(self.file()).heads(&Filter { since, ..Filter::default() });
         let runs = found.map(|found| found.runs).unwrap_or_default();
@@ -214,11 +213,8 @@ impl Teller {
             joined: sum(|made| made.invite + made.stage + made.adopt + made.restore),
             left: sum(|made| made.remove + made.revoke),
             waiting: history.in_grace(),
-            held: history.record().map_or(0, |record| record.counts().made.held),
-            expiring: credentials(&self.context)
-                .into_iter()
-                .filter(|credential| credential.ends.0 <= soon)
-                .collect(),
+            held: record.map_or(0, |record| record.counts().made.held),
+            expiring: credentials.iter().filter(|credential| credential.ends.0 <= soon).cloned().collect(),
         }
     }
 
@@ -271,9 +267,15 @@ impl Telling {
     }
 
     /// Tells how the run ended, within [`LIMIT`].
-    pub(crate) async fn end(self, report: &Report<SyncOutcome>, history: &RunHistory<'_>) {
+    pub(crate) async fn end(
+        self,
+        report: &Report<SyncOutcome>,
+        history: &RunHistory<'_>,
+        record: Option<&RunRecord>,
+    ) {
         let Self { teller, beside } = self;
-        let outcome = outcome(report, history, &teller.environment);
+        let leavers = record.map(leavers).unwrap_or_default();
+        let outcome = outcome(report, history, leavers, &teller.environment);
         if outcome.end == End::Busy {
             return;
         }
@@ -288,9 +290,10 @@ impl Telling {
                 incidents.checked(overdue, &sender)
             })
         });
-        teller.write_metrics();
-        teller.expiring();
-        teller.weekly(history);
+        let credentials = credentials(&teller.context);
+        teller.write_metrics(&credentials);
+        teller.expiring(&credentials);
+        teller.weekly(history, record, &credentials);
         teller.watch_others();
         let mut tasks = JoinSet::new();
         let mut beside = beside;
@@ -344,7 +347,12 @@ fn facts(run: &Run, command: &str) -> RunFacts {
     }
 }
 
-fn outcome(report: &Report<SyncOutcome>, history: &RunHistory<'_>, environment: &Environment) -> Outcome {
+fn outcome(
+    report: &Report<SyncOutcome>,
+    history: &RunHistory<'_>,
+    leavers: Vec<String>,
+    environment: &Environment,
+) -> Outcome {
     let exit = report.result.as_ref().map_or_else(|error| error.exit, SyncOutcome::exit);
     let run = RunFacts {
         id: report.run.clone(),
@@ -361,17 +369,16 @@ fn outcome(report: &Report<SyncOutcome>, history: &RunHistory<'_>, environment: 
         Err(error) if error.exit == Exit::Blocked => End::Held(said(error)),
         Err(error) => End::Failed(said(error)),
     };
-    Outcome { run, end, leavers: leavers(history) }
+    Outcome { run, end, leavers }
 }
 
 /// Addresses of the people whom the run removed or revoked.
-fn leavers(history: &RunHistory<'_>) -> Vec<String> {
-    let Some(record) = history.record() else { return Vec::new() };
+fn leavers(record: &RunRecord) -> Vec<String> {
     let left = record
         .members
-        .into_iter()
+        .iter()
         .filter(|entry| entry.made == Made::Yes && matches!(entry.action, Action::Remove | Action::Revoke));
-    left.filter_map(|entry| entry.before).map(|before| before.email).collect()
+    left.filter_map(|entry| entry.before.as_ref()).map(|before| before.email.clone()).collect()
 }
 
 /// What a ping is told of a run.

@@ -7,6 +7,7 @@ use bwdc_core::error::Result;
 use bwdc_core::metrics::Figures;
 use bwdc_core::organization::Step;
 use bwdc_core::organization::limits::LimitState;
+use bwdc_core::organization::pending::number_in_grace;
 use bwdc_core::organization::record::{Progress, RunRecord};
 use bwdc_core::organization::server::Call;
 use bwdc_store::history::{Found, Head, History, KeptRun, RunCommand, RunTarget};
@@ -108,14 +109,14 @@ impl<'a> RunHistory<'a> {
     pub(crate) fn decided(&self, decided: &Decided<'_>) {
         let Decided { decision, organization, .. } = decided;
         self.state().limits = decision.changes.limits.clone();
-        self.state().in_grace = Some(decision.pending().in_grace.len());
-        self.is_about(organization, RunRecord::of(&decision.known.question(), &decision.changes));
+        let question = decision.known.question();
+        self.state().in_grace = Some(number_in_grace(&question, &decision.changes));
+        self.is_about(organization, RunRecord::of(&question, &decision.changes));
     }
 
-    /// What was made and held back, in numbers, if the run came so far.
-    pub(crate) fn figures(&self) -> Option<Figures> {
-        let record = self.record()?;
-        Some(Figures::of(&record.counts().made, &self.state().limits))
+    /// What was made and held back, in numbers.
+    pub(crate) fn figures(&self, record: &RunRecord) -> Figures {
+        Figures::of(&record.counts().made, &self.state().limits)
     }
 
     /// Number of people whose grace runs, if the run came so far.
@@ -167,12 +168,15 @@ impl<'a> RunHistory<'a> {
         };
     }
 
-    /// Keeps the end of the run, where it is worth that. `run` is the end as each folder has it.
-    pub(crate) fn ends(&self, run: impl Fn(&Context) -> Run) {
-        let record = self.record();
-        self.in_each_folder(record.as_ref(), run, |history, run| {
-            if run.is_worth_keeping() { history.end(run) } else { Ok(()) }
-        });
+    /// Keeps the end of the run, where it is worth that: what it made, and its end as each folder has it.
+    pub(crate) fn ends(&self, record: Option<&RunRecord>, run: impl Fn(&Context) -> Run) {
+        self.in_each_folder(
+            record,
+            run,
+            |history, run| {
+                if run.is_worth_keeping() { history.end(run) } else { Ok(()) }
+            },
+        );
     }
 
     /// What was made by now.

@@ -6,6 +6,7 @@ use bwdc_config::settings;
 use bwdc_core::Prepared;
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::organization::document::Document;
+use bwdc_core::organization::record::RunRecord;
 use bwdc_store::history::RunCommand;
 use bwdc_store::runs::Run;
 use bwdc_store::{Data, Memory as _, report, runs};
@@ -69,10 +70,11 @@ impl SyncJob {
         });
         let telling = Box::pin(Telling::begin(self, history)).await;
         let report = logged(self.name(), history.run.clone(), history.command.word(), work).await;
-        self.keep(&report, history);
+        let record = history.record();
+        self.keep(&report, history, record.as_ref());
         if let Some(telling) = telling {
             let span = span(self.name(), &report.run);
-            Box::pin(telling.end(&report, history)).instrument(span).await;
+            Box::pin(telling.end(&report, history, record.as_ref())).instrument(span).await;
         }
         report
     }
@@ -141,18 +143,18 @@ impl SyncJob {
     }
 
     /// Keeps how it went in each of its folders: the same end in the history, and for `bwdc status`.
-    fn keep(&self, report: &Report<SyncOutcome>, history: &RunHistory<'_>) {
+    fn keep(&self, report: &Report<SyncOutcome>, history: &RunHistory<'_>, record: Option<&RunRecord>) {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at: history.at, duration: *duration, run, result };
-        let figures = history.figures();
+        let figures = record.map(|record| history.figures(record));
         let ended = |context: &Context| Run {
             figures: figures.clone(),
             ..Run::of(&end, context.environment.started_by())
         };
         span(self.name(), run).in_scope(|| {
             self.contexts().into_iter().for_each(|context| runs::end(&context.file, ended(context)));
-            history.ends(ended);
+            history.ends(record, ended);
         });
     }
 

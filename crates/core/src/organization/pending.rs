@@ -253,18 +253,29 @@ pub(super) fn person(changes: &Changes, slot: SlotId) -> Option<Person> {
     })
 }
 
-/// Those who wait, and those whose time has passed.
-fn in_grace(question: &Question<'_>, changes: &Changes, written: &impl Fn(Moment) -> String) -> Vec<InGrace> {
+/// Number of people in grace.
+pub fn number_in_grace(question: &Question<'_>, changes: &Changes) -> usize {
+    graces(question, changes).count()
+}
+
+/// Those who wait, and those whose time has passed, each with the grace.
+fn graces(question: &Question<'_>, changes: &Changes) -> impl Iterator<Item = (SlotId, Standing)> {
     let waiting = changes.waiting.iter().map(|waiting| waiting.slot);
     let over = changes.members.iter().filter(|change| change.cause == Cause::Grace);
     let slots: BTreeSet<SlotId> = waiting.chain(over.map(|change| change.slot)).collect();
-    let in_grace = |slot: SlotId| {
+    slots.into_iter().filter_map(|slot| {
         let record = question.ledger.person(changes.slot(slot)?.before.as_ref()?)?;
-        let Standing::Grace { since, until, cause, by } = record.standing else { return None };
+        matches!(record.standing, Standing::Grace { .. }).then_some((slot, record.standing))
+    })
+}
+
+fn in_grace(question: &Question<'_>, changes: &Changes, written: &impl Fn(Moment) -> String) -> Vec<InGrace> {
+    let in_grace = |(slot, standing)| {
+        let Standing::Grace { since, until, cause, by } = standing else { return None };
         let person = person(changes, slot)?;
         Some(InGrace { person, since: written(since), until: written(until), cause, revoked_by: by })
     };
-    let mut people: Vec<InGrace> = slots.into_iter().filter_map(in_grace).collect();
+    let mut people: Vec<InGrace> = graces(question, changes).filter_map(in_grace).collect();
     people.sort_by(|a, b| a.person.cmp(&b.person));
     people
 }
