@@ -14,7 +14,7 @@ use bwdc_core::error::{Error, Result};
 #[cfg(unix)]
 use rustix::fs::OFlags;
 use serde::Serialize;
-use tempfile::PersistError;
+use tempfile::{NamedTempFile, PersistError};
 use zeroize::Zeroizing;
 
 pub use self::in_place::{is_mounted, open_copy};
@@ -139,18 +139,30 @@ pub fn write_for_everybody(path: &Path, content: &[u8]) -> Result<()> {
     privileges::check_link(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {
-        let mut file = temporary::new_in(folder)?;
-        file.write_all(content)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        file.as_file().sync_all()?;
+        let file = written_beside(folder, content, |file| {
+            #[cfg(unix)]
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+            #[cfg(not(unix))]
+            let _ = file;
+            Ok(())
+        })?;
         file.persist(path).map_err(|error| error.error)?;
         sync_folder(folder)
     };
     replace().map_err(|error| cannot("Writing", path, &error))
+}
+
+/// A new file with this content, on the disk, that has not got its name yet. `protect` says who may use it.
+fn written_beside(
+    folder: &Path,
+    content: &[u8],
+    protect: impl FnOnce(&File) -> std::io::Result<()>,
+) -> std::io::Result<NamedTempFile> {
+    let mut file = temporary::new_in(folder)?;
+    file.write_all(content)?;
+    protect(file.as_file())?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 /// Replaces a file in one step: a new one beside it, written to the disk, then renamed. Whatever happens meanwhile,
@@ -162,10 +174,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let target = real_path(path);
     let folder = target.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {
-        let mut file = temporary::new_in(folder)?;
-        file.write_all(content)?;
-        ownership::like_the_one_before(file.as_file(), &target)?;
-        file.as_file().sync_all()?;
+        let file = written_beside(folder, content, |file| ownership::like_the_one_before(file, &target))?;
         match file.persist(&target) {
             Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder)),
             Err(PersistError { error, file }) if in_place::is_fixed(&error, &target) => {
