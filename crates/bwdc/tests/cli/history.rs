@@ -179,17 +179,23 @@ fn a_run_that_is_killed_has_left_what_it_was_about_to_do() {
     assert_eq!(cut[0]["counts"]["unclear"], 1);
 }
 
-#[test]
-fn a_merge_keeps_the_same_in_each_folder() {
-    let organization = Organization::start(Options::default());
+/// A machine that has synced two directories into one organization.
+fn merged(organization: &Organization) -> Machine {
     let mut machine = Machine::new();
-    machine.add("hq", &organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
-    machine.add("berlin", &organization, "b1,eva@example.org,\n", "bs,Team,b1\n");
+    machine.add("hq", organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
+    machine.add("berlin", organization, "b1,eva@example.org,\n", "bs,Team,b1\n");
     machine.toml(
         "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
          [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n",
     );
     machine.run(&["sync", "--all"]).ok();
+    machine
+}
+
+#[test]
+fn a_merge_keeps_the_same_in_each_folder() {
+    let organization = Organization::start(Options::default());
+    let machine = merged(&organization);
     let [hq, berlin] = ["hq", "berlin"].map(|name| kept(&machine.path(name)));
     assert_eq!((hq.len(), hq[0].len()), (1, 5));
     assert_eq!(hq, berlin);
@@ -199,14 +205,7 @@ fn a_merge_keeps_the_same_in_each_folder() {
 #[test]
 fn a_merge_reads_the_good_copy() {
     let organization = Organization::start(Options::default());
-    let mut machine = Machine::new();
-    machine.add("hq", &organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
-    machine.add("berlin", &organization, "b1,eva@example.org,\n", "bs,Team,b1\n");
-    machine.toml(
-        "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
-         [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n",
-    );
-    machine.run(&["sync", "--all"]).ok();
+    let machine = merged(&organization);
     let run = kept(&machine.path("hq"))[0][0]["run"].as_str().unwrap().to_owned();
     let file = fs::read_dir(machine.path("hq").join("history")).unwrap().next().unwrap().unwrap().path();
     fs::write(&file, "{").unwrap();

@@ -1,5 +1,6 @@
 //! `data.json` and its locks: either the old or the new state, never one in between.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -148,9 +149,7 @@ fn a_kill_at_any_moment_leaves_the_file_intact() {
 /// Needs root for a disk of its own.
 #[test]
 fn a_full_disk_loses_nothing() {
-    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    assert!(is_root || std::env::var_os("CI").is_none(), "CI runs as root");
-    if !is_root {
+    if !may_mount() {
         return;
     }
     let organization = Organization::start(Options::default());
@@ -169,17 +168,8 @@ fn a_full_disk_loses_nothing() {
         cp \"$DISK/data.json\" \"$AFTER\"
         ls -a \"$DISK\" > \"$AFTER.list\"
         exit $code";
-    let disk = instance.folder.path().join("disk");
     let after = instance.folder.path().join("after.json");
-    fs::create_dir(&disk).unwrap();
-    let mut command = instance.command_of("unshare".as_ref(), &["-m", "sh", "-c", script]);
-    command
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("DISK", &disk)
-        .env("DATA", instance.data_folder())
-        .env("AFTER", &after)
-        .env("BWDC", env!("CARGO_BIN_EXE_bwdc"));
-    let ran: Ran = command.output().unwrap().into();
+    let ran = on_a_small_disk(&instance, script, &[("AFTER", after.as_os_str())]);
     ran.fails(1, &["No space left on device"]);
     let left: Value = serde_json::from_str(&fs::read_to_string(&after).unwrap()).unwrap();
     assert_eq!(left, before);
@@ -187,12 +177,31 @@ fn a_full_disk_loses_nothing() {
     assert!(!list.contains(".tmp"), "{list}");
 }
 
+/// Whether this user may mount a disk; CI must.
+fn may_mount() -> bool {
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    assert!(is_root || std::env::var_os("CI").is_none(), "CI runs as root");
+    is_root
+}
+
+/// Runs a script in a mount namespace of its own: it mounts `$DISK` and fills it with what is in `$DATA`.
+fn on_a_small_disk(instance: &Instance, script: &str, variables: &[(&str, &OsStr)]) -> Ran {
+    let disk = instance.folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mut command = instance.command_of("unshare".as_ref(), &["-m", "sh", "-c", script]);
+    command
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("DISK", &disk)
+        .env("DATA", instance.data_folder())
+        .env("BWDC", env!("CARGO_BIN_EXE_bwdc"))
+        .envs(variables.iter().copied());
+    command.output().unwrap().into()
+}
+
 /// Room on the disk for the ledger and the import's own files, but not for the history as well: the import is worth more.
 #[test]
 fn a_disk_that_is_nearly_full_does_without_history() {
-    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    assert!(is_root || std::env::var_os("CI").is_none(), "CI runs as root");
-    if !is_root {
+    if !may_mount() {
         return;
     }
     let worked: Vec<bool> = (88..=136).step_by(6).map(sync_with_free_room).collect();
@@ -217,16 +226,7 @@ fn sync_with_free_room(free: usize) -> bool {
             // No folder can be made where a file is.
             fs::write(instance.data_folder().join("history"), "").unwrap();
         }
-        let disk = instance.folder.path().join("disk");
-        fs::create_dir(&disk).unwrap();
-        let mut command = instance.command_of("unshare".as_ref(), &["-m", "sh", "-c", script]);
-        command
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("DISK", &disk)
-            .env("DATA", instance.data_folder())
-            .env("FREE", free.to_string())
-            .env("BWDC", env!("CARGO_BIN_EXE_bwdc"));
-        command.output().unwrap().into()
+        on_a_small_disk(&instance, script, &[("FREE", free.to_string().as_ref())])
     };
     let (with, without) = (sync("kept"), sync("none"));
     assert_eq!(with.code, without.code, "{free} KiB: {}\n{}", with.err, without.err);
