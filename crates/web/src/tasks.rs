@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::commands::{Form, Order, Outcome, Runner};
@@ -14,6 +16,8 @@ use crate::commands::{Form, Order, Outcome, Runner};
 const KEPT: usize = 60;
 /// Lines of progress that are kept of one.
 const LINES: usize = 200;
+/// For how long nobody minds to wait for a page.
+const SOON: Duration = Duration::from_secs(2);
 
 /// What a command is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub(crate) struct Task {
     pub(crate) purpose: Purpose,
     pub(crate) began: Timestamp,
     state: Mutex<State>,
+    /// Wakes whoever waits for the end.
+    over: Notify,
 }
 
 #[derive(Default)]
@@ -95,11 +101,9 @@ impl Task {
 
     /// Waits for the end, for as long as nobody minds.
     pub(crate) async fn soon(&self) {
-        for _ in 0..40 {
-            if self.ended().is_some() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let over = self.over.notified();
+        if self.ended().is_none() {
+            let _ = timeout(SOON, over).await;
         }
     }
 
@@ -178,6 +182,7 @@ impl Tasks {
             purpose,
             began: Timestamp::now(),
             state: Mutex::default(),
+            over: Notify::new(),
         });
         all.push_back(Arc::clone(&task));
         while all.len() > KEPT
@@ -192,6 +197,7 @@ impl Tasks {
             let outcome = runner.run(order, |line| started.tell(line)).await;
             let ended = Arc::new(Ended { outcome, took: began.elapsed() });
             started.lock().ended = Some(ended);
+            started.over.notify_waiters();
         });
         task
     }
