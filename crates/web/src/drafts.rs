@@ -29,8 +29,8 @@ impl Draft {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn has_secret(&self, name: &str) -> bool {
-        self.secrets.iter().any(|(known, _)| known == name)
+    pub(crate) fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.iter().find(|(known, _)| known == name).map(|(_, secret)| secret)
     }
 
     /// For a command, on stdin.

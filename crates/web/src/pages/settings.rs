@@ -45,6 +45,16 @@ fn draft_of(part: &Part) -> String {
     format!("settings {}", part.folder.display())
 }
 
+/// What this visitor has typed and not saved.
+fn draft(site: &Site, visitor: &Visitor, part: &Part) -> Arc<Draft> {
+    site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default()
+}
+
+/// Address of a page about the settings of a part.
+fn address(name: &str, page: &str, part: &Part) -> String {
+    format!("{}?part={}", of_instance(name, page), escaped(&part.name))
+}
+
 pub(crate) async fn page(
     State(site): State<Arc<Site>>,
     visitor: Visitor,
@@ -55,7 +65,7 @@ pub(crate) async fn page(
     let part = part(&instance, &wanted)?;
     let places = places(&site, part).await?;
     let before = html! { @if !saved.is_empty() { div.notice.good role="status" { p { "Saved." } } } };
-    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let draft = draft(&site, &visitor, part);
     let form = Form {
         name: &name,
         part,
@@ -133,7 +143,7 @@ impl Form<'_> {
             (before)
             @if instance.parts.len() > 1 {
                 nav aria-label="Directories" { @for part in &instance.parts {
-                    a href=(format!("{action}?part={}", escaped(&part.name))) aria-current=[(part.name == self.part.name).then_some("page")] { (part.name) }
+                    a href=(address(self.name, "settings", part)) aria-current=[(part.name == self.part.name).then_some("page")] { (part.name) }
                 } }
             }
             @if !self.draft.is_empty() { div.notice.caution { p { "There are changes that have not been saved." } } }
@@ -153,7 +163,7 @@ impl Form<'_> {
 
     fn field(&self, setting: &Setting, check: &str) -> Markup {
         let value = self.draft.value(setting.name).map_or_else(|| current(setting, self.data), str::to_owned);
-        let secret = if self.draft.has_secret(setting.name) {
+        let secret = if self.draft.secret(setting.name).is_some() {
             "what you have typed before"
         } else {
             self.places.get(setting.name).map_or("", String::as_str)
@@ -194,7 +204,7 @@ pub(crate) fn choose(data: &mut Data, directory: &str) {
     }
 }
 
-pub(crate) fn fault(setting: &Setting, value: &str, data: &Data) -> Option<String> {
+fn fault(setting: &Setting, value: &str, data: &Data) -> Option<String> {
     if value.is_empty() {
         return None;
     }
@@ -209,13 +219,35 @@ fn typed(fields: &Fields, data: &Data, before: &Draft) -> Draft {
         let setting = known(field, VALUE).filter(|setting| setting.kind != Type::Secret)?;
         (value != current(setting, data)).then(|| (setting.name.to_owned(), value.to_owned()))
     });
-    let secrets = settings::ALL.iter().filter(|setting| setting.kind == Type::Secret).filter_map(|setting| {
-        let typed = Secret::from(fields.get(&format!("{SECRET}{}", setting.name)));
-        let kept =
-            before.secrets.iter().find(|(name, _)| name == setting.name).map(|(_, secret)| secret.clone());
-        Some((setting.name.to_owned(), Some(typed).filter(|typed| !typed.is_empty()).or(kept)?))
-    });
-    Draft { values: values.collect(), secrets: secrets.collect() }
+    Draft { values: values.collect(), secrets: secrets(fields, secret_settings(), before) }
+}
+
+/// Names of the settings that are secrets.
+pub(crate) fn secret_settings() -> impl Iterator<Item = &'static str> {
+    settings::ALL.iter().filter(|setting| setting.kind == Type::Secret).map(|setting| setting.name)
+}
+
+/// Secrets of these names: as they were typed now, else as they were typed before.
+pub(crate) fn secrets(
+    fields: &Fields,
+    names: impl Iterator<Item = &'static str>,
+    before: &Draft,
+) -> Vec<(String, Secret)> {
+    let secret = |name: &str| {
+        let typed = Secret::from(fields.get(&format!("{SECRET}{name}")));
+        let kept = || before.secret(name).cloned();
+        Some((name.to_owned(), Some(typed).filter(|typed| !typed.is_empty()).or_else(kept)?))
+    };
+    names.filter_map(secret).collect()
+}
+
+/// What is wrong with the values of a draft, by setting.
+pub(crate) fn faults(draft: &Draft, data: &Data) -> HashMap<&'static str, String> {
+    let faulty = |(name, value): &(String, String)| {
+        let setting = settings::find(name).ok()?;
+        Some((setting.name, fault(setting, value, data)?))
+    };
+    draft.values.iter().filter_map(faulty).collect()
 }
 
 /// Shows what would be saved; or the form again, with what is wrong.
@@ -227,15 +259,10 @@ pub(crate) async fn review(
     let instance = site.instance(&name)?;
     let part = part(&instance, fields.get("part"))?;
     let stored = data(part)?;
-    let before = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
-    let draft = typed(&fields, &stored, &before);
+    let draft = typed(&fields, &stored, &draft(&site, &visitor, part));
     let mut data = stored.clone();
     choose(&mut data, draft.value(general::DIRECTORY.name).unwrap_or_default());
-    let faulty = |(name, value): &(String, String)| {
-        let setting = settings::find(name).ok()?;
-        Some((setting.name, fault(setting, value, &data)?))
-    };
-    let faults: HashMap<&'static str, String> = draft.values.iter().filter_map(faulty).collect();
+    let faults = faults(&draft, &data);
     if !faults.is_empty() {
         let places = places(&site, part).await?;
         let told = format!(
@@ -247,7 +274,7 @@ pub(crate) async fn review(
         return Ok(form.page(&visitor, &instance, &layout::trouble(&told, None)));
     }
     site.drafts.keep(visitor.0.id, &draft_of(part), draft);
-    Ok(see(&format!("{}?part={}", of_instance(&name, "settings/changes"), escaped(&part.name))))
+    Ok(see(&address(&name, "settings/changes", part)))
 }
 
 pub(crate) async fn changes(
@@ -258,7 +285,7 @@ pub(crate) async fn changes(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let part = part(&instance, &wanted)?;
-    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let draft = draft(&site, &visitor, part);
     let frame = Frame::of(&visitor.0, &instance.name, Place::Settings);
     Ok(frame.page("Changed settings", &reviewed(&frame, &name, part, &data(part)?, &draft, None)))
 }
@@ -272,7 +299,7 @@ fn reviewed(
     trouble: Option<Markup>,
 ) -> Markup {
     let settings = of_instance(name, "settings");
-    let back = format!("{settings}?part={}", escaped(&part.name));
+    let back = address(name, "settings", part);
     if draft.is_empty() {
         return html! { p { "Nothing was changed." } p { a href=(back) { "Settings" } } };
     }
@@ -312,7 +339,7 @@ pub(crate) async fn save(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let part = part(&instance, fields.get("part"))?;
-    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let draft = draft(&site, &visitor, part);
     let arguments = ["config", "import"].into_iter().chain((fields.get("yes") == "on").then_some("--yes"));
     let order = Order::new(arguments).of(&part.selection).with_stdin(draft.written());
     let names = draft.values.iter().map(|(name, _)| name).chain(draft.secrets.iter().map(|(name, _)| name));
@@ -320,7 +347,7 @@ pub(crate) async fn save(
     match site.runner.ask(order).await {
         Ok(_) => {
             site.drafts.forget(visitor.0.id, &draft_of(part));
-            Ok(see(&format!("{}?part={}&saved=yes", of_instance(&name, "settings"), escaped(&part.name))))
+            Ok(see(&format!("{}&saved=yes", address(&name, "settings", part))))
         }
         Err(error) => {
             let frame = Frame::of(&visitor.0, &instance.name, Place::Settings);
@@ -341,7 +368,7 @@ pub(crate) async fn discard(
     let instance = site.instance(&name)?;
     let part = part(&instance, fields.get("part"))?;
     site.drafts.forget(visitor.0.id, &draft_of(part));
-    Ok(see(&format!("{}?part={}", of_instance(&name, "settings"), escaped(&part.name))))
+    Ok(see(&address(&name, "settings", part)))
 }
 
 pub(crate) async fn try_out(
@@ -351,7 +378,7 @@ pub(crate) async fn try_out(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let part = part(&instance, fields.get("part"))?;
-    let draft = site.drafts.get(visitor.0.id, &draft_of(part)).unwrap_or_default();
+    let draft = draft(&site, &visitor, part);
     visitor.did("tried the connection", &name);
     let order = Order::new(["init", "--try", "--stdin"]).of(&part.selection).with_stdin(draft.written());
     Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Try, order)))

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use bwdc_config::settings::{self, Setting, Type, general, sync};
 use bwdc_config::{Environment, directories, secrets};
-use bwdc_core::Secret;
 use bwdc_store::Data;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::fields::{self, Filled, SECRET, VALUE, current};
 use super::layout::{self, Frame, Place};
-use super::settings::{choose, data, fault};
+use super::settings::{choose, data, faults, secret_settings};
 use super::{of_instance, task};
 use crate::commands::Order;
 use crate::drafts::Draft;
@@ -105,7 +104,7 @@ fn form(
             .or(proposal)
             .or(usual)
             .unwrap_or_default();
-        let secret = if draft.has_secret(setting.name) { "what you have typed before" } else { "" };
+        let secret = if draft.secret(setting.name).is_some() { "what you have typed before" } else { "" };
         let fault = faults.get(setting.name).map(String::as_str);
         fields::field(setting, &Filled { value, secret, fault, check: &check })
     };
@@ -139,7 +138,7 @@ fn form(
 
 /// A part of the API key. The id is no secret, but belongs to one.
 fn key(name: &str, label: &str, help: &str, draft: &Draft) -> Markup {
-    let is_kept = draft.has_secret(name);
+    let is_kept = draft.secret(name).is_some();
     let is_id = name == secrets::CLIENT_ID.name;
     html! {
         div.setting {
@@ -157,15 +156,11 @@ fn typed(fields: &Fields, before: &Draft) -> Draft {
             settings::find(field.strip_prefix(VALUE)?).ok().filter(|setting| setting.kind != Type::Secret)?;
         (!value.is_empty()).then(|| (setting.name.to_owned(), value.to_owned()))
     };
-    let names =
-        settings::ALL.iter().filter(|setting| setting.kind == Type::Secret).map(|setting| setting.name);
-    let names = names.chain([secrets::CLIENT_ID.name, secrets::CLIENT_SECRET.name]);
-    let secret = |name: &str| {
-        let typed = Secret::from(fields.get(&format!("{SECRET}{name}")));
-        let kept = before.secrets.iter().find(|(known, _)| known == name).map(|(_, secret)| secret.clone());
-        Some((name.to_owned(), Some(typed).filter(|typed| !typed.is_empty()).or(kept)?))
-    };
-    Draft { values: fields.iter().filter_map(value).collect(), secrets: names.filter_map(secret).collect() }
+    let names = secret_settings().chain([secrets::CLIENT_ID.name, secrets::CLIENT_SECRET.name]);
+    Draft {
+        values: fields.iter().filter_map(value).collect(),
+        secrets: super::settings::secrets(fields, names, before),
+    }
 }
 
 pub(crate) async fn send(
@@ -179,11 +174,7 @@ pub(crate) async fn send(
     let draft = typed(&fields, &before);
     let mut data = data(part)?;
     choose(&mut data, draft.value(general::DIRECTORY.name).unwrap_or_default());
-    let faulty = |(name, value): &(String, String)| {
-        let setting = settings::find(name).ok()?;
-        Some((setting.name, fault(setting, value, &data)?))
-    };
-    let faults: HashMap<&'static str, String> = draft.values.iter().filter_map(faulty).collect();
+    let faults = faults(&draft, &data);
     let is_save = fields.get("do") == "save";
     let written = draft.written();
     if !faults.is_empty() {
