@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use foldhash::HashMap as FastMap;
+
 use super::notes::Subjects;
 use crate::organization::changes::Action;
 use crate::organization::record::{
@@ -25,7 +27,7 @@ impl RunRecord {
     /// The record without what later runs did, and what that is. Only what is unclear can be theirs.
     #[must_use]
     pub fn without(self, later: &[Self]) -> (Self, Subjects) {
-        let mut taken = Taken { later: later.iter().map(Later::of).collect(), subjects: BTreeSet::new() };
+        let mut taken = Taken { later: Later::of(later), subjects: BTreeSet::new() };
         let members = self.members.into_iter().filter_map(|entry| taken.member(entry)).collect();
         let groups = self.groups.into_iter().filter_map(|entry| taken.group(entry)).collect();
         (Self { members, groups, ..self }, taken.subjects)
@@ -40,45 +42,91 @@ impl RunRecord {
     }
 }
 
-/// Changes of a later run.
+/// What later runs made or may have made, found by whom and what it is about.
 struct Later<'a> {
-    basis: Basis,
-    members: Vec<&'a MemberEntry>,
-    groups: Vec<&'a GroupEntry>,
+    members: About<'a, MemberEntry>,
+    groups: About<'a, GroupEntry>,
+    /// Addresses of those whom a run invited that could not read the organization: with their groups, which it took for done.
+    invited: BTreeSet<&'a str>,
 }
 
 impl<'a> Later<'a> {
-    /// What a later run made or may have made. One that could read the organization found everything that it lists not done by then.
-    fn of(record: &'a RunRecord) -> Self {
-        let is_its = |made: Made| record.basis == Basis::Live || matches!(made, Made::Yes | Made::Unclear);
+    fn of(later: &'a [RunRecord]) -> Self {
+        let members = later.iter().flat_map(|run| run.members.iter().filter(|entry| is_its(run, entry.made)));
+        let groups = later.iter().flat_map(|run| run.groups.iter().filter(|entry| is_its(run, entry.made)));
+        let blind = later.iter().filter(|run| run.basis == Basis::Ledger);
+        let invited = blind
+            .flat_map(|run| run.members.iter().filter(|entry| is_its(run, entry.made)))
+            .filter(|entry| is_invitation(entry.action));
         Self {
-            basis: record.basis,
-            members: record.members.iter().filter(|entry| is_its(entry.made)).collect(),
-            groups: record.groups.iter().filter(|entry| is_its(entry.made)).collect(),
+            members: About::of(members, member_keys),
+            groups: About::of(groups, group_keys),
+            invited: invited.filter_map(|entry| Some(entry.after.as_ref()?.email.as_str())).collect(),
         }
     }
 }
 
+/// Whether a later run made it or may have made it. One that could read the organization found everything that it lists not done by then.
+fn is_its(run: &RunRecord, made: Made) -> bool {
+    run.basis == Basis::Live || matches!(made, Made::Yes | Made::Unclear)
+}
+
+/// Id on the server, or another name by which two entries are about the same member or group.
+type Key = (KeyKind, String);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum KeyKind {
+    Server,
+    Name,
+}
+
+/// Entries in their order, by what they are about.
+struct About<'a, E> {
+    entries: Vec<&'a E>,
+    keys: FastMap<Key, Vec<usize>>,
+    keys_of: fn(&E) -> Vec<Key>,
+}
+
+impl<'a, E> About<'a, E> {
+    fn of(entries: impl Iterator<Item = &'a E>, keys_of: fn(&E) -> Vec<Key>) -> Self {
+        let entries: Vec<&E> = entries.collect();
+        let mut keys: FastMap<Key, Vec<usize>> = FastMap::default();
+        for (number, entry) in entries.iter().enumerate() {
+            keys_of(entry).into_iter().for_each(|key| keys.entry(key).or_default().push(number));
+        }
+        Self { entries, keys, keys_of }
+    }
+
+    /// Those about the same member or group.
+    fn same(&self, entry: &E) -> Vec<&'a E> {
+        let numbers = (self.keys_of)(entry).into_iter().filter_map(|key| self.keys.get(&key)).flatten();
+        let numbers: BTreeSet<usize> = numbers.copied().collect();
+        numbers.into_iter().filter_map(|number| self.entries.get(number).copied()).collect()
+    }
+}
+
+fn member_keys(MemberEntry { member_id, before, after, .. }: &MemberEntry) -> Vec<Key> {
+    let emails = [before, after].into_iter().flatten().map(|state| (KeyKind::Name, state.email.clone()));
+    emails.chain(member_id.iter().map(|id| (KeyKind::Server, id.clone()))).collect()
+}
+
+fn group_keys(GroupEntry { group_id, before, after, .. }: &GroupEntry) -> Vec<Key> {
+    let ids = [before, after].into_iter().flatten().map(|state| (KeyKind::Name, state.external_id.clone()));
+    ids.chain(group_id.iter().map(|id| (KeyKind::Server, id.clone()))).collect()
+}
+
 struct Taken<'a> {
-    later: Vec<Later<'a>>,
+    later: Later<'a>,
     subjects: Subjects,
 }
 
-impl<'a> Taken<'a> {
-    /// Addresses of those whom a later run invited that could not read the organization: with their groups, which it took for done.
-    fn invited(&self) -> BTreeSet<&'a str> {
-        let blind = self.later.iter().filter(|run| run.basis == Basis::Ledger);
-        let invited = blind.flat_map(|run| &run.members).filter(|entry| is_invitation(entry.action));
-        invited.filter_map(|entry| Some(entry.after.as_ref()?.email.as_str())).collect()
-    }
-
+impl Taken<'_> {
     /// The entry without what a later run did; `None` if nothing is left of it.
     fn member(&mut self, entry: MemberEntry) -> Option<MemberEntry> {
         if entry.made != Made::Unclear {
             return Some(entry);
         }
-        let later: Vec<&MemberEntry> =
-            self.later.iter().flat_map(|run| run.members.iter().copied()).collect();
+        let later = self.later.members.same(&entry);
         let (email, rest) = match (&entry.before, &entry.after) {
             (Some(before), Some(after)) => (after.email.clone(), rest_of(&entry, before, after, &later)),
             (Some(state), None) | (None, Some(state)) => {
@@ -98,8 +146,7 @@ impl<'a> Taken<'a> {
         if entry.made != Made::Unclear {
             return Some(entry);
         }
-        let later = self.later.iter().flat_map(|run| run.groups.iter().copied());
-        let later: Vec<&GroupEntry> = later.filter(|other| is_same_group(&entry, other)).collect();
+        let later = self.later.groups.same(&entry);
         let state = entry.after.as_ref().or(entry.before.as_ref());
         let name = state.map(|state| state.name.clone()).unwrap_or_default();
         let is_new_or_gone = entry.before.is_none() || entry.after.is_none();
@@ -121,7 +168,7 @@ impl<'a> Taken<'a> {
             emails(&later, |other| [&other.leave, &other.held_leave]),
         ];
         let [came, left] = theirs;
-        let theirs = [came.into_iter().chain(self.invited()).collect(), left];
+        let theirs = [&came | &self.later.invited, left];
         for ((rest, all), theirs) in lists.into_iter().zip(theirs) {
             rest.retain(|member| !theirs.contains(member.email.as_str()));
             let taken = all.iter().filter(|member| theirs.contains(member.email.as_str()));
@@ -156,7 +203,7 @@ fn rest_of(
     later: &[&MemberEntry],
 ) -> Option<MemberEntry> {
     let mut rest = before.clone();
-    for other in later.iter().filter(|other| is_same_member(entry, other)) {
+    for other in later {
         let (Some(from), Some(to)) = (&other.before, &other.after) else { continue };
         let is_given_id =
             matches!(other.action, Action::Relink | Action::Adopt) || from.external_id != to.external_id;
@@ -174,27 +221,6 @@ fn rest_of(
     }
     let is_left = rest.external_id != after.external_id || rest.is_revoked() != after.is_revoked();
     is_left.then(|| MemberEntry { before: Some(rest), ..entry.clone() })
-}
-
-fn is_same_member(one: &MemberEntry, other: &MemberEntry) -> bool {
-    let emails = |entry: &MemberEntry| {
-        [&entry.before, &entry.after]
-            .into_iter()
-            .flatten()
-            .map(|state| state.email.clone())
-            .collect::<Vec<_>>()
-    };
-    let is_same_id = one.member_id.is_some() && one.member_id == other.member_id;
-    is_same_id || emails(one).iter().any(|email| emails(other).contains(email))
-}
-
-fn is_same_group(one: &GroupEntry, other: &GroupEntry) -> bool {
-    let ids = |entry: &GroupEntry| {
-        let states = [&entry.before, &entry.after].into_iter().flatten();
-        states.map(|state| state.external_id.clone()).collect::<Vec<_>>()
-    };
-    let is_same_id = one.group_id.is_some() && one.group_id == other.group_id;
-    is_same_id || ids(one).iter().any(|id| ids(other).contains(id))
 }
 
 /// Whether a later run gave a group the same name or the same id.
