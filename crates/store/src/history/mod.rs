@@ -357,7 +357,7 @@ impl History {
     /// Several ids begin so, or the record is damaged.
     pub fn run(&self, id: &str) -> Result<Found<KeptRun>> {
         let Lists { read, skipped } = self.lists()?;
-        let all = read.iter().flat_map(|(folder, files)| files.iter().map(move |file| (*folder, file)));
+        let all = read.iter().flat_map(|(folder, found)| found.runs.iter().map(move |file| (*folder, file)));
         let mut found: Vec<(&Folder, &RunFile)> = all.filter(|(_, file)| file.has_id(id)).collect();
         if found.iter().any(|(_, file)| file.id.eq_ignore_ascii_case(id)) {
             found.retain(|(_, file)| file.id.eq_ignore_ascii_case(id));
@@ -399,7 +399,7 @@ impl History {
         let (mut read, mut skipped, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for folder in &self.copies {
             match folder.files() {
-                Ok(found) => read.push((folder, found.runs)),
+                Ok(found) => read.push((folder, found)),
                 Err(error) => {
                     skipped.push(Skipped::folder(&folder.path, &error));
                     errors.push(error);
@@ -420,10 +420,11 @@ impl History {
         chosen: impl Fn(Head, R) -> Option<T>,
     ) -> Result<Found<T>> {
         let Lists { read: lists, skipped: mut told } = self.lists()?;
-        let Some((first, _)) = lists.first() else { return Ok(Found { runs: Vec::new(), skipped: told }) };
+        let Some(((first, Found { runs: files, skipped }), others)) = lists.split_first() else {
+            return Ok(Found { runs: Vec::new(), skipped: told });
+        };
         told = instead(told, first);
-        let Found { runs: files, skipped } = first.files()?;
-        told.extend(skipped);
+        told.extend(skipped.iter().cloned());
         let now = first.now()?;
         let mut runs = Vec::new();
         for file in files.iter().filter(|file| filter.since.is_none_or(|since| file.is_since(since))) {
@@ -431,11 +432,11 @@ impl History {
                 break;
             }
             let read = first.read(file, &read).or_else(|skipped| {
-                let copies = lists.iter().skip(1).filter_map(|(folder, files)| {
-                    let copy = files.iter().find(|other| other.is_same(file))?;
+                let mut copies = others.iter().filter_map(|(folder, found)| {
+                    let copy = found.runs.iter().find(|other| other.is_same(file))?;
                     Some((*folder, folder.read(copy, &read).ok()?))
                 });
-                match { copies }.next() {
+                match copies.next() {
                     Some((folder, read)) => {
                         told.extend(instead(vec![skipped], folder));
                         Ok(read)
@@ -459,7 +460,7 @@ impl History {
 
 /// Folders that can be read with their files, and those that cannot.
 struct Lists<'a> {
-    read: Vec<(&'a Folder, Vec<RunFile>)>,
+    read: Vec<(&'a Folder, Found<RunFile>)>,
     skipped: Vec<Skipped>,
 }
 
