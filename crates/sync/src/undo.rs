@@ -144,7 +144,7 @@ struct Undoing<'a> {
     undo: Undo,
     head: Head,
     record: RunRecord,
-    /// Records of later runs; none if the end of this one is known.
+    /// Records of later runs.
     later: Vec<RunRecord>,
     protecting: Protecting,
     started: Timestamp,
@@ -175,7 +175,7 @@ async fn decided<'a>(
         Span::NONE => Protecting::Nobody,
         time => Protecting::Until(known.now.plus(time)),
     };
-    let later = if record.has(Made::Unclear) { later(job, &head)? } else { Vec::new() };
+    let later = later(job, &head)?;
     let undo = Undo::of(&known.question(), &record, &later, protecting);
     Ok(Undoing { opened, organization, ledgers, known, undo, head, record, later, protecting, started })
 }

@@ -542,7 +542,7 @@ fn what_is_not_known_of_a_run_is_said_first_and_what_a_later_run_did_stays() {
         let later = last_run(&instance);
         assert_ne!(later, run);
         let undone = instance.run(&["undo", &run, "--yes"]).ok();
-        for words in ["done by a later run", "e@x.org", "there is nothing left to do"] {
+        for words in ["a later run did this too", "e@x.org", "there is nothing left to do"] {
             assert!(undone.out.contains(words), "{flavour:?}, {words}: {}", undone.out);
         }
         assert_eq!(state(&organization), done, "{flavour:?}");

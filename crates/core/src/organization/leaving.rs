@@ -185,7 +185,9 @@ impl<'a> Search<'a> {
             return Some(Cause::IdReused);
         }
         if let Some(human) = self.facts.identities.by_member.get(&member.id) {
-            return self.out_of_scope(self.facts.identities.humans.get(*human)?, record?);
+            let human = self.facts.identities.humans.get(*human)?;
+            let moves = self.has_new_address(member, human).then_some(Cause::IdReused);
+            return moves.or_else(|| self.out_of_scope(human, record?));
         }
         let ids = || std::iter::once(id).chain(record.iter().flat_map(|record| record.ids.keys()));
         if ids().any(|id| self.facts.identities.by_id.contains_key(id)) {
@@ -205,6 +207,13 @@ impl<'a> Search<'a> {
             Some(_) => Some(Cause::Deleted),
             None => self.missing(record?),
         }
+    }
+
+    /// Whether somebody is known to Vaultwarden by a former address, and is protected: the old address would leave, and the new one come.
+    fn has_new_address(&self, member: &Member, human: &Human) -> bool {
+        let has_other = human.email.as_ref().is_some_and(|email| *email != member.email);
+        let is_in = human.wanted == Wanted::Imported && !member.status.is_revoked();
+        self.is_vaultwarden() && has_other && is_in && self.facts.protected.contains(&member.id)
     }
 
     /// Seen once, and in no complete read of the same places any more.

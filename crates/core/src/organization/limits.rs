@@ -157,13 +157,15 @@ pub(super) fn hold_dependents(changes: &mut Changes) {
     }
 }
 
-/// Holds memberships: somebody who is not invited joins nothing, somebody whose leaving is held leaves nothing.
+/// Holds memberships: somebody who is not invited joins nothing, somebody whose leaving is held leaves nothing, and no group ends that
+/// such a person is in.
 fn hold_memberships(changes: &mut Changes) {
     let (staying, absent) = (held_slots(changes, Action::is_leaving), held_slots(changes, Action::is_new));
     for group in &mut changes.groups {
-        let ends = group.action.is_end();
-        if !ends {
+        if !group.action.is_end() {
             group.leave.retain(|edge| !staying.contains(&edge.slot));
+        } else if group.current.iter().any(|slot| staying.contains(slot)) {
+            hold_end(group);
         }
         let (held, free) =
             std::mem::take(&mut group.join).into_iter().partition(|edge| absent.contains(&edge.slot));
@@ -197,14 +199,18 @@ fn hold_leaves(group: &mut GroupChange, leaving: &FastSet<SlotId>) {
     let counts = |edge: &Edge| edge.cause != Cause::Drift && !leaving.contains(&edge.slot);
     if group.action.is_end() {
         if group.leave.iter().any(counts) {
-            group.held_leave.append(&mut group.leave);
-            group.hold = Hold::Held;
+            hold_end(group);
         }
         return;
     }
     let (held, free) = std::mem::take(&mut group.leave).into_iter().partition(counts);
     group.leave = free;
     group.held_leave.extend::<Vec<Edge>>(held);
+}
+
+fn hold_end(group: &mut GroupChange) {
+    group.held_leave.append(&mut group.leave);
+    group.hold = Hold::Held;
 }
 
 fn hold_everything(changes: &mut Changes) {

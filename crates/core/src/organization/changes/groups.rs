@@ -7,8 +7,8 @@ use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use super::compute::Question;
 use super::people::People;
 use super::{
-    Action, Cause, Edge, GroupAction, GroupChange, Hold, KeptBy, Renamed, Resend, SlotId, UnchangedGroup,
-    Vanished,
+    Action, Cause, Edge, GroupAction, GroupChange, Hold, Kept, KeptBy, Renamed, Resend, SlotId,
+    UnchangedGroup, Vanished,
 };
 use crate::entry::ExternalId;
 use crate::organization::directory::{DirectoryNow, GroupsRead};
@@ -101,6 +101,14 @@ struct Comparison<'a> {
     protected: FastMap<SlotId, &'a Protection>,
 }
 
+/// Protected people who would leave. Whoever would only leave an old address of Vaultwarden is in the groups of the directory.
+fn protected_without_entry(people: &People) -> impl Iterator<Item = SlotId> {
+    let with_entry: FastSet<SlotId> = people.human_slots.iter().flatten().copied().collect();
+    let protected = people.kept.iter().filter(|kept| matches!(kept.by, KeptBy::Protection | KeptBy::Undo));
+    let is_address = move |kept: &&Kept| kept.cause == Cause::IdReused && with_entry.contains(&kept.slot);
+    protected.filter(move |kept| !is_address(kept)).map(|kept| kept.slot)
+}
+
 impl<'a> Comparison<'a> {
     fn new(question: &'a Question<'a>, people: &'a People) -> Self {
         let Question { directory, roster, ledger, .. } = *question;
@@ -118,9 +126,7 @@ impl<'a> Comparison<'a> {
         let mut frozen: FastSet<SlotId> = people.waiting.iter().map(|waiting| waiting.slot).collect();
         frozen
             .extend(people.changes.iter().filter(|change| change.grace.is_some()).map(|change| change.slot));
-        let protected =
-            people.kept.iter().filter(|kept| matches!(kept.by, KeptBy::Protection | KeptBy::Undo));
-        frozen.extend(protected.map(|kept| kept.slot));
+        frozen.extend(protected_without_entry(people));
         Self {
             question,
             people,

@@ -1,10 +1,11 @@
-//! Changes of which nobody knows whether the run made them, and which a later run was about as well: those are the later run's, and are
-//! not undone with this one.
+//! Changes that a later run made again, as after having been undone or changed by hand in between, and those of which nobody knows
+//! whether this run made them or a later one: they are the later run's, and are not undone with this one.
 
 use std::collections::BTreeSet;
 
 use foldhash::HashMap as FastMap;
 
+use super::is_made;
 use super::notes::Subjects;
 use crate::organization::changes::Action;
 use crate::organization::record::{
@@ -24,7 +25,7 @@ pub struct Unclear {
 }
 
 impl RunRecord {
-    /// The record without what later runs did, and what that is. Only what is unclear can be theirs.
+    /// The record without what later runs did as well, and what that is.
     #[must_use]
     pub fn without(self, later: &[Self]) -> (Self, Subjects) {
         let mut taken = Taken { later: Later::of(later), subjects: BTreeSet::new() };
@@ -123,7 +124,7 @@ struct Taken<'a> {
 impl Taken<'_> {
     /// The entry without what a later run did; `None` if nothing is left of it.
     fn member(&mut self, entry: MemberEntry) -> Option<MemberEntry> {
-        if entry.made != Made::Unclear {
+        if !is_made(entry.made) {
             return Some(entry);
         }
         let later = self.later.members.same(&entry);
@@ -143,7 +144,7 @@ impl Taken<'_> {
     }
 
     fn group(&mut self, entry: GroupEntry) -> Option<GroupEntry> {
-        if entry.made != Made::Unclear {
+        if !is_made(entry.made) {
             return Some(entry);
         }
         let later = self.later.groups.same(&entry);
@@ -204,14 +205,14 @@ fn rest_of(
 ) -> Option<MemberEntry> {
     let mut rest = before.clone();
     for other in later {
-        let (Some(from), Some(to)) = (&other.before, &other.after) else { continue };
-        let is_given_id =
-            matches!(other.action, Action::Relink | Action::Adopt) || from.external_id != to.external_id;
+        let Some(to) = &other.after else { continue };
+        let is_about_id = matches!(other.action, Action::Relink | Action::Adopt);
+        let from = other.before.as_ref();
+        let is_given_id = is_about_id || from.is_none_or(|from| from.external_id != to.external_id);
         if is_given_id && to.external_id == after.external_id {
             rest.external_id.clone_from(&after.external_id);
         }
-        let is_moved =
-            !matches!(other.action, Action::Relink | Action::Adopt) || from.is_revoked() != to.is_revoked();
+        let is_moved = !is_about_id || from.is_some_and(|from| from.is_revoked() != to.is_revoked());
         if is_moved && to.is_revoked() == after.is_revoked() {
             rest.status = after.status;
         }
@@ -223,14 +224,13 @@ fn rest_of(
     is_left.then(|| MemberEntry { before: Some(rest), ..entry.clone() })
 }
 
-/// Whether a later run gave a group the same name or the same id.
+/// Whether a later run gave a group the same name or the same id, or made it anew with them.
 fn has_same_name(entry: &GroupEntry, other: &GroupEntry) -> bool {
-    let (Some(after), Some(from), Some(to)) = (&entry.after, &other.before, &other.after) else {
-        return false;
+    let (Some(after), Some(to)) = (&entry.after, &other.after) else { return false };
+    let is_given = |of: fn(&GroupState) -> &String| {
+        of(to) == of(after) && other.before.as_ref().is_none_or(|from| of(from) != of(to))
     };
-    has_other_identity(entry)
-        && (from.name != to.name && to.name == after.name
-            || from.external_id != to.external_id && to.external_id == after.external_id)
+    has_other_identity(entry) && (is_given(|state| &state.name) || is_given(|state| &state.external_id))
 }
 
 fn has_other_identity(GroupEntry { before, after, .. }: &GroupEntry) -> bool {

@@ -61,12 +61,9 @@ impl Undo {
         later: &[RunRecord],
         protecting: Protecting,
     ) -> Self {
-        if !record.has(Made::Unclear) {
-            return Self::computed(question, record, protecting);
-        }
         let (rest, subjects) = record.clone().without(later);
         let mut undo = Self::computed(question, &rest, protecting);
-        undo.unclear = Some(Unclear {
+        undo.unclear = record.has(Made::Unclear).then(|| Unclear {
             count: record.number(Made::Unclear),
             back: Self::computed(question, &rest.unclear(), protecting).back,
             acknowledged: record.number(Made::Yes),

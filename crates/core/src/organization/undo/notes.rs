@@ -38,7 +38,7 @@ pub enum Left {
     GroupOtherId,
     /// A group that the run made has members who came otherwise.
     GroupInUse,
-    /// A later run did the same, or may have: it is not known whether this one did.
+    /// A later run did the same again, or may have been the one that did it.
     LaterRun,
 }
 
@@ -60,7 +60,7 @@ impl Left {
                 "the group has another external id by now, or another group has its former one"
             }
             Self::GroupInUse => "the group was renamed or has other members by now, and stays",
-            Self::LaterRun => "done by a later run, or perhaps by it: undo that run",
+            Self::LaterRun => "a later run did this too: undo that run",
         }
     }
 }
