@@ -48,9 +48,11 @@ impl AlertMemory {
         read(file).unwrap_or_else(|_| Self::forgotten())
     }
 
-    /// Changes the memory under the lock of the folder, and keeps it. Returns what `change` returns, kept or not.
-    pub fn change<T>(file: &DataFile, mut change: impl FnMut(&mut Self) -> T) -> T {
+    /// Changes the memory under the lock of the folder, and keeps it. Where it cannot be kept, what was told is taken as forgotten, so that
+    /// trouble is told again rather than never.
+    pub fn change<T>(file: &DataFile, mut change: impl FnMut(&mut Self) -> T) -> Changed<T> {
         let mut changed = None;
+        let mut lost = Self::forgotten();
         if file.folder().is_dir() {
             let kept = file.beside(|folder| {
                 let mut memory = read(file).unwrap_or_else(|error| {
@@ -60,12 +62,14 @@ impl AlertMemory {
                     Self::forgotten()
                 });
                 let before = memory.clone();
-                changed = Some(change(&mut memory));
-                if memory == before {
-                    return Ok(());
+                let value = change(&mut memory);
+                if memory != before {
+                    lost.outbox = before.outbox;
+                    let text = serde_json::to_vec_pretty(&memory).map_err(Error::new)?;
+                    write_atomically(&folder.join(FILE), &text)?;
                 }
-                let text = serde_json::to_vec_pretty(&memory).map_err(Error::new)?;
-                write_atomically(&folder.join(FILE), &text)
+                changed = Some(value);
+                Ok(())
             });
             if let Err(error) = kept {
                 tracing::warn!(
@@ -74,8 +78,29 @@ impl AlertMemory {
             }
         }
         // A lock that cannot be had is no reason for silence either.
-        changed.unwrap_or_else(|| change(&mut Self::forgotten()))
+        match changed {
+            Some(value) => Changed { value, keeping: Keeping::Kept },
+            None => Changed { value: change(&mut lost), keeping: Keeping::Lost },
+        }
     }
+}
+
+/// Result of a change to the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// What the change returned.
+    pub value: T,
+    /// Whether the memory has it.
+    pub keeping: Keeping,
+}
+
+/// Whether a change is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is.
+    Kept,
+    /// It is not: whoever made it has the only copy.
+    Lost,
 }
 
 fn read(file: &DataFile) -> Result<AlertMemory, Error> {
@@ -128,7 +153,7 @@ mod tests {
                 memory.incidents.week = Some(1);
                 memory.incidents.failures
             });
-            assert!(failures > 1000, "{text}: {failures}");
+            assert!(failures.value > 1000 && failures.keeping == Keeping::Kept, "{text}: {failures:?}");
             assert_eq!(AlertMemory::of(&file).incidents.week, Some(1));
         }
     }
@@ -138,9 +163,16 @@ mod tests {
     fn a_memory_that_cannot_be_stored_is_changed_all_the_same() {
         let (folder, file) = folder();
         std::fs::create_dir(folder.path().join(FILE)).unwrap();
-        assert_eq!(AlertMemory::change(&file, |_| 7), 7);
+        let lost = |value| Changed { value, keeping: Keeping::Lost };
+        let change = |file| {
+            AlertMemory::change(file, |memory| {
+                memory.incidents.week = Some(7);
+                memory.incidents.failures > 1000
+            })
+        };
+        assert_eq!(change(&file), lost(true));
         let gone = DataFile::in_folder(folder.path().join("gone"));
-        assert_eq!(AlertMemory::change(&gone, |_| 7), 7);
+        assert_eq!(change(&gone), lost(true));
         assert!(!folder.path().join("gone").exists());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing here fails or delays a run beyond [`LIMIT`]: what cannot be delivered by then is tried again by the next one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bwdc_config::Environment;
@@ -11,15 +11,15 @@ use bwdc_config::settings::{certificate_files, is_named};
 use bwdc_connect::alert::{ChannelKind, Signal};
 use bwdc_connect::tls;
 use bwdc_core::alert::{
-    Alert, Credential, End, Event, Incidents, Iso, Outcome, Rules, RunFacts, Said, Sender, THRESHOLDS,
-    Verdict, Week,
+    Alert, Credential, End, Event, Incidents, Iso, Outbox, Outcome, Rules, RunFacts, Said, Sender,
+    THRESHOLDS, Verdict, Week,
 };
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::metrics::{Dialect, LastRun, of_last_runs, text};
 use bwdc_core::organization::changes::{Action, Summary};
 use bwdc_core::organization::record::{Made, RunRecord};
 use bwdc_core::organization::{Moment, Span};
-use bwdc_store::alerts::AlertMemory;
+use bwdc_store::alerts::{AlertMemory, Keeping};
 use bwdc_store::files::write_for_everybody;
 use bwdc_store::history::{Filter, History};
 use bwdc_store::runs::health::Evidence;
@@ -52,6 +52,10 @@ struct Teller {
     context: Context,
     instance: String,
     host: String,
+    /// Name by which it claims what it delivers.
+    claimant: String,
+    /// What is to be delivered and could not be kept on the disk.
+    unkept: Mutex<Outbox>,
 }
 
 impl Teller {
@@ -62,9 +66,20 @@ impl Teller {
         if setup.alerts.channels.is_empty() && setup.alerts.textfile.is_none() {
             return None;
         }
+        Some(Self::about(&setup, context.clone(), job.name()))
+    }
+
+    fn about(setup: &Arc<AlertSetup>, context: Context, instance: &str) -> Self {
         let environment = context.environment.clone();
-        let host = environment.host();
-        Some(Self { setup, environment, context: context.clone(), instance: job.name().to_owned(), host })
+        Self {
+            setup: Arc::clone(setup),
+            host: environment.host(),
+            environment,
+            context,
+            instance: instance.to_owned(),
+            claimant: bwdc_store::report::new_run(),
+            unkept: Mutex::default(),
+        }
     }
 
     fn alerts(&self) -> &Alerts {
@@ -85,24 +100,59 @@ impl Teller {
 
     /// Decides, and keeps what is to be told with what was.
     fn decide(&self, decide: impl Fn(Incidents) -> Verdict) {
-        AlertMemory::change(self.file(), |memory| {
+        self.enqueue(|memory| {
             let verdict = decide(std::mem::take(&mut memory.incidents));
             memory.incidents = verdict.incidents;
-            self.enqueue(memory, &verdict.alerts);
+            verdict.alerts
         });
     }
 
-    fn enqueue(&self, memory: &mut AlertMemory, alerts: &[Alert]) {
+    /// Changes the memory, and keeps what is to be delivered with it, or else at hand.
+    fn enqueue(&self, change: impl Fn(&mut AlertMemory) -> Vec<Alert>) {
+        let changed = AlertMemory::change(self.file(), |memory| {
+            let alerts = change(memory);
+            self.add(&mut memory.outbox, &alerts);
+            alerts
+        });
+        if changed.keeping == Keeping::Lost {
+            self.add(&mut self.unkept(), &changed.value);
+        }
+    }
+
+    fn add(&self, outbox: &mut Outbox, alerts: &[Alert]) {
         let channels = &self.alerts().channels;
         for alert in alerts {
             let wanting = channels.iter().filter(|channel| channel.wants(alert.event));
-            memory.outbox.add(alert, wanting.map(|channel| channel.name.as_str()), now());
+            outbox.add(alert, wanting.map(|channel| channel.name.as_str()), now());
         }
         let is_there = |name: &str| channels.iter().any(|channel| channel.name == name);
-        let dropped = memory.outbox.prune(is_there, now());
+        let dropped = outbox.prune(is_there, now());
         if dropped > 0 {
             tracing::warn!(dropped, "alerts that could not be delivered for long are given up");
         }
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Outbox> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims what waits for a channel.
+    fn claimed(&self, channel: &str) -> Vec<Alert> {
+        let claim = |outbox: &mut Outbox| outbox.claim(channel, &self.claimant, now());
+        let mut waiting = AlertMemory::change(self.file(), |memory| claim(&mut memory.outbox)).value;
+        waiting.extend(claim(&mut self.unkept()));
+        waiting
+    }
+
+    /// Forgets what was delivered.
+    fn told(&self, channel: &str, alert: &Alert) {
+        AlertMemory::change(self.file(), |memory| memory.outbox.delivered(channel, &alert.id));
+        self.unkept().delivered(channel, &alert.id);
+    }
+
+    /// Leaves what could not be delivered to the next run.
+    fn release(&self) {
+        AlertMemory::change(self.file(), |memory| memory.outbox.release(&self.claimant));
     }
 
     /// Delivers what waits for a channel, in its order, after a signal about the run.
@@ -114,8 +164,7 @@ impl Teller {
     }
 
     async fn delivered(&self, channel: &WantedChannel, signal: Option<(Signal, String)>) -> Result<()> {
-        let waiting: Vec<Alert> =
-            AlertMemory::of(self.file()).outbox.for_channel(&channel.name).cloned().collect();
+        let mut waiting = self.claimed(&channel.name);
         if waiting.is_empty() && signal.is_none() {
             return Ok(());
         }
@@ -123,10 +172,14 @@ impl Teller {
         if let (Some((signal, text)), ChannelKind::Ping(ping)) = (&signal, &open.kind) {
             ping.send(&format!("Pinging {}", channel.name), *signal, text, &network).await?;
         }
-        for alert in &waiting {
-            let back = open.tell(alert, &network).await?;
-            AlertMemory::change(self.file(), |memory| memory.outbox.delivered(&channel.name, &alert.id));
-            tracing::info!(channel = channel.name, alert = alert.event.word(), "alert sent: {back}");
+        // Whoever comes meanwhile leaves to us what it adds.
+        while !waiting.is_empty() {
+            for alert in &waiting {
+                let back = open.tell(alert, &network).await?;
+                self.told(&channel.name, alert);
+                tracing::info!(channel = channel.name, alert = alert.event.word(), "alert sent: {back}");
+            }
+            waiting = self.claimed(&channel.name);
         }
         Ok(())
     }
@@ -237,7 +290,7 @@ impl Teller {
                 verdict.alerts
             });
             // This run delivers it: the other one may never come.
-            AlertMemory::change(self.file(), |memory| self.enqueue(memory, &alerts));
+            self.enqueue(|_| alerts.value.clone());
         }
     }
 
@@ -317,6 +370,7 @@ impl Telling {
                 .context
                 .warn(&format!("Not every channel was told within {seconds} s; the next run tries again."));
         }
+        teller.release();
     }
 }
 
@@ -449,13 +503,8 @@ pub async fn overdue(setup: &Arc<AlertSetup>, context: &Context) -> Vec<(String,
         let Some(overdue) = overdue_at(watched, &file).filter(|overdue| *overdue < now()) else { continue };
         let last = last_success(&file).and_then(|last| Timestamp::from_second(last.0).ok());
         missed.push((watched.name.clone(), last));
-        let teller = Arc::new(Teller {
-            setup: Arc::clone(setup),
-            environment: context.environment.clone(),
-            context: Context { file: file.clone(), ..context.clone() },
-            instance: watched.name.clone(),
-            host: context.environment.host(),
-        });
+        let context = Context { file: file.clone(), ..context.clone() };
+        let teller = Teller::about(setup, context, &watched.name);
         teller.decide(|mut incidents| {
             incidents.last_success = incidents.last_success.max(last_success(&file));
             incidents.checked(Some(overdue), &teller.sender(&watched.name))
@@ -466,6 +515,7 @@ pub async fn overdue(setup: &Arc<AlertSetup>, context: &Context) -> Vec<(String,
             }
         };
         let _ = tokio::time::timeout(LIMIT, deliver).await;
+        teller.release();
     }
     missed
 }

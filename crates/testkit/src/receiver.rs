@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 /// Request that was received.
@@ -23,13 +23,27 @@ pub struct Received {
 struct State {
     received: Vec<Received>,
     answer: (u16, String),
+    answering: Answering,
+}
+
+/// Whether requests are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    AtOnce,
+    Held,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
 /// Running receiver. The thread ends with the process.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     port: u16,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
 }
 
 impl Receiver {
@@ -37,15 +51,17 @@ impl Receiver {
     pub fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("its address").port();
-        let state = Arc::new(Mutex::new(State { received: Vec::new(), answer: (200, "ok".to_owned()) }));
-        let shared = Arc::clone(&state);
+        let answering = Answering::AtOnce;
+        let state = State { received: Vec::new(), answer: (200, "ok".to_owned()), answering };
+        let kept = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::clone(&kept);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || serve(stream, &shared));
             }
         });
-        Self { port, state }
+        Self { port, shared: kept }
     }
 
     /// Address of this path.
@@ -63,12 +79,29 @@ impl Receiver {
         self.state().answer = (status, body.to_owned());
     }
 
+    /// Receives from now on, but answers only once it is released.
+    pub fn hold(&self) {
+        self.state().answering = Answering::Held;
+    }
+
+    /// Answers what is held.
+    pub fn release(&self) {
+        self.state().answering = Answering::AtOnce;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until this many requests are there.
+    pub fn wait_for(&self, count: usize) {
+        let waited = self.shared.changed.wait_while(self.state(), |state| state.received.len() < count);
+        drop(waited.expect("no thread has panicked with it"));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread has panicked with it")
+        self.shared.state.lock().expect("no thread has panicked with it")
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
+fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut line = String::new();
@@ -87,8 +120,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         reader.read_exact(&mut body).ok()?;
         let body = String::from_utf8_lossy(&body).into_owned();
         let (status, answer) = {
-            let mut state = state.lock().ok()?;
+            let mut state = shared.state.lock().ok()?;
             state.received.push(Received { method, path, headers, body });
+            shared.changed.notify_all();
+            let state = shared.changed.wait_while(state, |state| state.answering == Answering::Held).ok()?;
             state.answer.clone()
         };
         let head = format!("HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());

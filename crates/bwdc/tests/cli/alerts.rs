@@ -153,22 +153,42 @@ fn a_run_that_was_killed_is_told_by_the_next() {
     assert_eq!((told.len(), of(0), of(1).0), (2, ("failed", "killed"), "recovered"));
 }
 
-/// One that hangs delays neither the others nor the run beyond the limit, and changes no exit code.
+/// One of any kind that hangs delays neither the others nor the run beyond the limit, and changes no exit code.
 #[test]
 fn a_channel_that_hangs_delays_no_other() {
     let receiver = Receiver::start();
-    let hanging = format!(
-        "[alerts.channel.hanging]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n",
-        mute_server()
-    );
-    let (_organization, instance) =
-        scene(&format!("[alerts]\nafter = 1\n{}{hanging}", webhook(&receiver, "")));
+    let port = mute_server();
+    let folder = tempfile::tempdir().unwrap();
+    script(&folder.path().join("hang"), "#!/bin/sh\nsleep 600 & sleep 600\n");
+    let hang = folder.path().join("hang").display().to_string();
+    let mail = "from = \"bwdc@example.org\"\nto = [\"it@example.org\"]";
+    let kinds = [
+        ("h-webhook", format!("type = \"webhook\"\nurl = \"http://127.0.0.1:{port}/\"")),
+        ("h-ping", format!("type = \"ping\"\nurl = \"http://127.0.0.1:{port}/\"\nevents = [\"failed\"]")),
+        ("h-smtp", format!("type = \"mail\"\nserver = \"smtp://127.0.0.1:{port}\"\n{mail}")),
+        ("h-sendmail", format!("type = \"mail\"\nserver = \"sendmail:{hang}\"\n{mail}")),
+        ("h-command", format!("type = \"command\"\ncommand = \"{hang}\"")),
+    ];
+    let mut toml = format!("[alerts]\nafter = 1\n{}", webhook(&receiver, ""));
+    for (name, text) in &kinds {
+        toml.push_str(&format!("[alerts.channel.{name}]\n{text}\n"));
+    }
+    let (_organization, instance) = scene(&toml);
     lose_the_directory(&instance);
     let began = Instant::now();
     let ran = failing(&instance);
+    // The programs would go on for ten minutes.
     assert!(began.elapsed() < Duration::from_secs(60));
-    assert!(ran.err.contains("The channel hanging was not told"), "{}", ran.err);
+    for (name, _) in &kinds {
+        let is_told = ran.err.contains(&format!("The channel {name} was not told"))
+            || ran.err.contains("Not every channel");
+        assert!(is_told, "{name}: {}", ran.err);
+    }
     assert_eq!(events(&receiver), ["failed"]);
+    let processes = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&processes.stdout).contains(&hang), "the programs go on");
+    // The next run tries those again, and nobody else.
+    assert_eq!(memory(&instance)["outbox"].as_array().unwrap().len(), kinds.len());
 }
 
 #[test]
@@ -198,6 +218,275 @@ fn names_are_redacted_where_that_is_wanted() {
     let bodies: Vec<String> = receiver.take().into_iter().map(|request| request.body).collect();
     assert_eq!(bodies.len(), 2);
     assert!(bodies.iter().all(|body| !body.contains("x.org")), "{bodies:?}");
+}
+
+/// Everything that a channel of each kind was told, in the order of the channels.
+struct Audience {
+    http: Vec<(&'static str, Receiver)>,
+    smtp: Option<Smtp>,
+    folder: tempfile::TempDir,
+    /// How much of each was looked at before.
+    seen: std::collections::BTreeMap<String, usize>,
+}
+
+const PRESETS: [&str; 7] = ["json", "slack", "teams", "mattermost", "ntfy", "pagerduty", "opsgenie"];
+
+impl Audience {
+    fn gather() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Each text that a program is told is a file.
+        let keep = |name: &str, head: &str| {
+            let text = format!(
+                "#!/bin/sh\nd={}\nn=$(ls \"$d\" | grep -c '^{name}-')\n({head} cat) > \"$d/{name}-$(printf %03d $n)\"\n",
+                folder.path().display()
+            );
+            script(&folder.path().join(format!("tell-{name}")), &text);
+        };
+        keep("command", "");
+        keep("sendmail", "echo \"$@\"; ");
+        fs::write(folder.path().join("key"), "k3y").unwrap();
+        let http = PRESETS.into_iter().chain(["ping"]).map(|name| (name, Receiver::start())).collect();
+        Self { http, smtp: Smtp::start(SmtpTls::Nothing), folder, seen: std::collections::BTreeMap::new() }
+    }
+
+    fn toml(&self) -> String {
+        let here = self.folder.path().display();
+        let mut toml = format!("[alerts]\ntextfile = \"{here}/bwdc.prom\"\n");
+        let mut add = |name: &str, text: String| {
+            toml.push_str(&format!("[alerts.channel.{name}]\nevents = {EVERYTHING}\n{text}\n"));
+        };
+        for (name, receiver) in &self.http {
+            let key = if ["pagerduty", "opsgenie"].contains(name) {
+                format!("key_file = \"{here}/key\"\n")
+            } else {
+                String::new()
+            };
+            let url = receiver.url("/topic");
+            add(
+                name,
+                match *name {
+                    "ping" => format!("type = \"ping\"\nurl = \"{url}\""),
+                    preset => format!("type = \"webhook\"\nurl = \"{url}\"\npreset = \"{preset}\"\n{key}"),
+                },
+            );
+        }
+        let mail = "from = \"bwdc@example.org\"\nto = [\"it@example.org\"]";
+        if let Some(smtp) = &self.smtp {
+            add("smtp", format!("type = \"mail\"\nserver = \"smtp://127.0.0.1:{}\"\n{mail}", smtp.port()));
+        }
+        add("sendmail", format!("type = \"mail\"\nserver = \"sendmail:{here}/tell-sendmail\"\n{mail}"));
+        add("command", format!("type = \"command\"\ncommand = \"{here}/tell-command\""));
+        toml
+    }
+
+    /// What each channel was told since the last look.
+    fn told(&mut self) -> Vec<(String, Vec<String>)> {
+        let mut told = Vec::new();
+        for (name, receiver) in &self.http {
+            let events = receiver
+                .take()
+                .into_iter()
+                .filter(|request| *name != "ping" || request.path.ends_with("/log"));
+            told.push(((*name).to_owned(), events.map(|request| request.body).collect()));
+        }
+        let mut mails = self.smtp.iter().flat_map(Smtp::mails).collect::<Vec<_>>();
+        told.push(("smtp".to_owned(), mails.split_off(self.count("smtp", mails.len()))));
+        for name in ["sendmail", "command"] {
+            let entries = fs::read_dir(self.folder.path()).unwrap().flatten().map(|entry| entry.path());
+            let mut paths: Vec<_> = entries
+                .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")))
+                .collect();
+            paths.sort();
+            let paths = paths.split_off(self.count(name, paths.len()));
+            told.push((
+                name.to_owned(),
+                paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect(),
+            ));
+        }
+        told
+    }
+
+    fn count(&mut self, name: &str, now: usize) -> usize {
+        self.seen.insert(name.to_owned(), now).unwrap_or_default()
+    }
+
+    /// Each channel was told of these and of nothing else, each in words that belong to it alone.
+    #[track_caller]
+    fn was_told(&mut self, events: &[&str]) {
+        for (channel, texts) in self.told() {
+            if channel == "smtp" && self.smtp.is_none() {
+                continue;
+            }
+            assert_eq!(texts.len(), events.len(), "{channel}: {texts:?}");
+            for (text, event) in texts.iter().zip(events) {
+                assert!(is_about(text, event), "{channel} of {event}: {text}");
+            }
+        }
+    }
+
+    fn metrics(&self) -> String {
+        fs::read_to_string(self.folder.path().join("bwdc.prom")).unwrap()
+    }
+}
+
+/// Whether a text is about this event, and no other. Mail and JSON break and escape some characters, but not these words.
+fn is_about(text: &str, event: &str) -> bool {
+    let words = [
+        ("failed", "syncs of usual"),
+        ("recovered", "succeeded. "),
+        ("held", "A safety check held back"),
+        ("missed", "three intervals"),
+        ("expiring", "which the sync of usual"),
+        ("leavers", "left the organization by"),
+        ("weekly", "The last seven days"),
+    ];
+    let joined = text.replace("=\r\n", "").replace("=\n", "").replace("=20", " ");
+    words.iter().all(|(known, words)| {
+        joined.contains(words) == (*known == event) || (*known == "recovered" && event == "missed")
+    })
+}
+
+/// Each event comes once through each kind of channel, and not again; the text file follows.
+#[test]
+fn each_event_comes_once_through_each_channel() {
+    let mut audience = Audience::gather();
+    if audience.smtp.is_none() {
+        crate::harness::skipped("python3-aiosmtpd is missing");
+    }
+    let (_organization, mut instance) = scene("");
+    let instances =
+        "[instance.usual]\nfolder = \".\"\n[instance.silent]\nfolder = \"silent\"\nschedule.every = \"1h\"\n";
+    configure(&instance, &format!("{instances}{}", audience.toml()));
+    fs::create_dir(instance.data_folder().join("silent")).unwrap();
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    instance.run(&["sync"]).ok();
+    audience.was_told(&[]);
+    assert!(audience.metrics().contains("bwdc_sync_last_exit_code{instance=\"usual\"} 0.0"));
+    // Failures, and their end.
+    lose_the_directory(&instance);
+    for expected in [&[][..], &["failed"], &[]] {
+        failing(&instance);
+        audience.was_told(expected);
+    }
+    assert!(audience.metrics().contains("bwdc_sync_last_exit_code{instance=\"usual\"} 1.0"));
+    instance.company(PEOPLE, GROUPS);
+    for expected in [&["recovered"][..], &[]] {
+        instance.run(&["sync"]).ok();
+        audience.was_told(expected);
+    }
+    // Held back, and let through.
+    instance.run(&["config", "sync.limitRemovals", "0"]).ok();
+    instance.company("id,email\n1,ada@x.org\n2,bo@x.org\n", GROUPS);
+    for expected in [&["held"][..], &[]] {
+        instance.run(&["sync"]).fails(5, &["cy@x.org"]);
+        audience.was_told(expected);
+    }
+    assert!(audience.metrics().contains("bwdc_sync_held{instance=\"usual\"} 1.0"), "{}", audience.metrics());
+    instance.run(&["approve", "--yes"]).ok();
+    instance.run(&["sync"]).ok();
+    audience.was_told(&["recovered", "leavers"]);
+    assert!(audience.metrics().contains("bwdc_sync_changes{instance=\"usual\",action=\"remove\"} 1.0"));
+    // Another one that has stopped.
+    let last = instance.data_folder().join("silent/last-run.json");
+    fs::write(last, format!(r#"{{"last":null,"lastSuccess":{SUCCESS}}}"#)).unwrap();
+    for expected in [&["missed"][..], &[]] {
+        instance.run(&["sync"]).ok();
+        audience.was_told(expected);
+    }
+    assert!(
+        audience
+            .metrics()
+            .contains("bwdc_sync_last_success_timestamp_seconds{instance=\"silent\"} 1767225601.0"),
+        "{}",
+        audience.metrics()
+    );
+    // A certificate that has ended.
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    instance.set_env("BWDC_CA_FILE", certificates.expired.certificate.to_str().unwrap());
+    for expected in [&["expiring"][..], &[]] {
+        instance.run(&["sync"]).ok();
+        audience.was_told(expected);
+    }
+    assert!(
+        audience
+            .metrics()
+            .contains("bwdc_credential_expiry_timestamp_seconds{instance=\"usual\",credential=\"CA file")
+    );
+    // Another week.
+    let path = instance.data_folder().join("alerts.json");
+    let mut memory = memory(&instance);
+    memory["incidents"]["week"] = (memory["incidents"]["week"].as_i64().unwrap() - 1).into();
+    fs::write(&path, memory.to_string()).unwrap();
+    for expected in [&["weekly"][..], &[]] {
+        instance.run(&["sync"]).ok();
+        audience.was_told(expected);
+    }
+    assert_eq!(super::alerts::memory(&instance)["outbox"], Value::Array(Vec::new()));
+}
+
+/// What a folder keeps of a run that succeeded long ago.
+const SUCCESS: &str = r#"{"at":"2026-01-01T00:00:00Z","by":"cron","result":"ok","exit":0,"durationSeconds":1.0,"users":1,"groups":0,"removed":0,"leftOut":0,"message":"Synced."}"#;
+
+/// sendmail gets a mail as it stands, sender and receivers as arguments, and no secret.
+#[test]
+fn sendmail_is_handed_the_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    script(
+        &here.join("sendmail"),
+        &format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" > {0}/arguments\ncat > {0}/mail\nenv > {0}/env\n",
+            here.display()
+        ),
+    );
+    let (_organization, instance) = scene(&mail(&format!("sendmail:{}/sendmail", here.display()), ""));
+    let ran = instance.run(&["alert", "test"]).ok();
+    assert!(ran.out.contains("it (mail): sent, handed to sendmail"), "{}", ran.out);
+    let read = |name: &str| fs::read_to_string(here.join(name)).unwrap();
+    assert_eq!(read("arguments"), "-i\n-f\nbwdc@example.org\n--\nit@example.org\nzoe@example.org\n");
+    let text = read("mail");
+    assert!(text.contains("Subject: [bwdc] Test alert") && text.contains("To: it@example.org"), "{text}");
+    assert!(!read("env").contains("BW_CLIENTSECRET"));
+    script(&here.join("sendmail"), "#!/bin/sh\necho 'mailq full' >&2\nexit 75\n");
+    instance.run(&["alert", "test"]).fails_with("it (mail): failed", "75: mailq full");
+    fs::remove_file(here.join("sendmail")).unwrap();
+    instance.run(&["alert", "test"]).fails_with("it (mail): failed", "No such file");
+}
+
+/// Two runs at once: only one of them delivers what waits.
+#[test]
+fn what_two_processes_want_to_deliver_comes_once() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&format!("[alerts]\nafter = 1\n{}", webhook(&receiver, "")));
+    receiver.answer(500, "not now");
+    lose_the_directory(&instance);
+    failing(&instance);
+    receiver.take();
+    receiver.answer(200, "ok");
+    receiver.hold();
+    let mut first = instance.spawn(&["sync"]);
+    receiver.wait_for(1);
+    failing(&instance);
+    receiver.release();
+    assert_eq!(first.wait().unwrap().code(), Some(1));
+    assert_eq!(events(&receiver), ["failed"]);
+    assert_eq!(memory(&instance)["outbox"], Value::Array(Vec::new()));
+}
+
+/// Nowhere to keep what was told: trouble is told again rather than never.
+#[test]
+fn a_memory_that_cannot_be_written_is_no_silence() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    fs::create_dir(instance.data_folder().join("alerts.json")).unwrap();
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    lose_the_directory(&instance);
+    for _ in 0..2 {
+        failing(&instance);
+        assert_eq!(events(&receiver), ["failed"]);
+    }
 }
 
 /// The signature is what `openssl` makes of the body, as the guide says.
@@ -398,11 +687,7 @@ fn a_success_that_is_missed_is_told_once() {
     instance.run(&["sync"]).ok();
     assert_eq!(events(&receiver), [""; 0]);
     instance.run(&["alert", "check"]).ok();
-    fs::write(
-        silent.join("last-run.json"),
-        r#"{"last":null,"lastSuccess":{"at":"2026-01-01T00:00:00Z","by":"cron","result":"ok","exit":0,"durationSeconds":1.0,"users":1,"groups":0,"removed":0,"leftOut":0,"message":"Synced."}}"#,
-    )
-    .unwrap();
+    fs::write(silent.join("last-run.json"), format!(r#"{{"last":null,"lastSuccess":{SUCCESS}}}"#)).unwrap();
     instance.run(&["sync"]).ok();
     let told = documents(&receiver);
     assert_eq!(

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bwdc_connect::alert::{
-    Channel, ChannelKind, Mail, MailLogin, MailServer, Notifier, Ping, Preset, SecretUrl, Webhook,
+    Channel, ChannelKind, Mail, MailLogin, MailServer, Ping, Preset, Program, SecretUrl, Webhook,
 };
 use bwdc_core::Secret;
 use bwdc_core::alert::{Event, Privacy};
@@ -63,7 +63,7 @@ pub(crate) struct ChannelEntry {
     /// File with the key by which a webhook's body is signed (HMAC-SHA256).
     #[schemars(with = "Option<String>")]
     pub hmac_key_file: Option<Spanned<String>>,
-    /// Mail server: `smtp://host:port` (STARTTLS), `smtps://host:port` or `sendmail`.
+    /// Mail server: `smtp://host:port` (STARTTLS), `smtps://host:port`, `sendmail` or `sendmail:/path` of a program that takes mail like it.
     #[schemars(with = "Option<String>")]
     pub server: Option<Spanned<String>>,
     /// Sender of the mail.
@@ -268,6 +268,11 @@ fn variable(channel: &str, part: Part) -> String {
     format!("{VARIABLES}{name}_{}", part.word())
 }
 
+/// Variables that are kept from programs of channels.
+fn hidden(environment: &Environment) -> Vec<String> {
+    secrets::variables().chain(environment.names_with(VARIABLES)).collect()
+}
+
 impl WantedChannel {
     /// Whether the channel wants to be told of an event. All of them are told of a test.
     pub fn wants(&self, event: Event) -> bool {
@@ -326,21 +331,26 @@ impl WantedChannel {
                     }
                     (None, _) => None,
                 };
-                ChannelKind::Mail(mail.clone().with_login(login))
+                if let MailServer::Sendmail(program) = &mail.server {
+                    self.check_program(program)?;
+                }
+                ChannelKind::Mail(mail.clone().with_login(login).hiding(hidden(environment)))
             }
             WantedKind::Ping { url: place } => ChannelKind::Ping(Ping { url: url(place)? }),
-            WantedKind::Command(words) => ChannelKind::Command(self.notifier(words, environment)?),
+            WantedKind::Command(words) => ChannelKind::Command(self.program(words, environment)?),
         };
         Ok(Channel { name: self.name.clone(), kind })
     }
 
-    fn notifier(&self, words: &[String], environment: &Environment) -> Result<Notifier> {
+    fn program(&self, words: &[String], environment: &Environment) -> Result<Program> {
+        words.first().map_or(Ok(()), |program| self.check_program(program))?;
+        Program::new(words.to_vec(), hidden(environment)).ok_or_else(|| self.wrong("its command is empty"))
+    }
+
+    /// Root runs no program that somebody else could have named or written.
+    fn check_program(&self, program: &str) -> Result<()> {
         privileges::check_named(ReferredFile::Secret, &self.named_by, None)?;
-        if let Some(program) = words.first().and_then(|program| Environment::program(program)) {
-            privileges::check_program(&program)?;
-        }
-        let hidden = secrets::variables().chain(environment.names_with(VARIABLES)).collect();
-        Notifier::new(words.to_vec(), hidden).ok_or_else(|| self.wrong("its command is empty"))
+        Environment::program(program).map_or(Ok(()), |program| privileges::check_program(&program))
     }
 
     /// A secret: of its variable first, then of its file.

@@ -9,11 +9,14 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSendmailTransport, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use reqwest::Url;
 
 use crate::http::{Network, is_local};
 use crate::{Error, ErrorKind, Result, mask, tls};
+
+use super::event_variable;
+use super::process::Program;
 
 /// The usual place, which a scheduler's PATH does not have.
 const SENDMAIL: &str = "/usr/sbin/sendmail";
@@ -33,6 +36,8 @@ pub struct Mail {
     to: Vec<Mailbox>,
     /// Login, where the server asks for one.
     login: Option<MailLogin>,
+    /// Variables that are kept from sendmail, since they may have secrets.
+    hidden: Vec<String>,
 }
 
 /// Login to a mail server.
@@ -56,8 +61,8 @@ pub enum MailServer {
         /// How the connection is protected.
         protection: Protection,
     },
-    /// The machine's own program.
-    Sendmail,
+    /// A program of this machine that takes mail as sendmail does.
+    Sendmail(String),
 }
 
 /// How a connection to a mail server is protected.
@@ -74,14 +79,21 @@ pub enum Protection {
 }
 
 impl MailServer {
-    /// Reads `smtp://host:port`, `smtps://host:port` or `sendmail`.
+    /// Reads `smtp://host:port`, `smtps://host:port`, `sendmail` or `sendmail:/path`.
     ///
     /// # Errors
     /// Says what is wrong.
     pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
-        const FORM: &str = "it must be `smtp://host:port`, `smtps://host:port` or `sendmail`";
+        const FORM: &str =
+            "it must be `smtp://host:port`, `smtps://host:port`, `sendmail` or `sendmail:/path`";
         if text == "sendmail" {
-            return Ok(Self::Sendmail);
+            return Ok(Self::Sendmail(SENDMAIL.to_owned()));
+        }
+        if let Some(path) = text.strip_prefix("sendmail:") {
+            let is_absolute = std::path::Path::new(path).is_absolute();
+            return is_absolute
+                .then(|| Self::Sendmail(path.to_owned()))
+                .ok_or("the path of sendmail must be absolute");
         }
         let url = Url::parse(text.trim()).map_err(|_| FORM)?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?;
@@ -118,7 +130,7 @@ impl fmt::Display for MailServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Smtp { host, port, .. } => write!(f, "{host}:{port}"),
-            Self::Sendmail => f.write_str(SENDMAIL),
+            Self::Sendmail(program) => f.write_str(program),
         }
     }
 }
@@ -133,7 +145,7 @@ impl Mail {
             text.parse::<Mailbox>().map_err(|error| format!("`{text}` is no mail address: {error}"))
         };
         let to = to.iter().map(|text| mailbox(text)).collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(Self { server, from: mailbox(from)?, to, login: None })
+        Ok(Self { server, from: mailbox(from)?, to, login: None, hidden: Vec::new() })
     }
 
     /// With a login, where the server asks for one.
@@ -142,14 +154,21 @@ impl Mail {
         Self { login, ..self }
     }
 
+    /// With variables that are kept from sendmail.
+    #[must_use]
+    pub fn hiding(self, hidden: Vec<String>) -> Self {
+        Self { hidden, ..self }
+    }
+
     pub(super) async fn tell(&self, attempted: &str, alert: &Alert, network: &Network) -> Result<String> {
         let message = self.message(attempted, alert)?;
         match &self.server {
-            MailServer::Sendmail => {
-                let sendmail = AsyncSendmailTransport::<Tokio1Executor>::new_with_command(SENDMAIL);
-                sendmail.send(message).await.map_err(|error| {
-                    Error::new(ErrorKind::Refused, attempted, innermost(&error))
-                        .hint("Install a mail server that has /usr/sbin/sendmail, or name an SMTP server.")
+            MailServer::Sendmail(program) => {
+                let handed = self.hand_to(program, attempted, alert, &message).await;
+                handed.map_err(|error| {
+                    error.hint(
+                        "Install a mail server that has /usr/sbin/sendmail, name one as `sendmail:/path`, or name an SMTP server.",
+                    )
                 })?;
                 Ok("handed to sendmail".to_owned())
             }
@@ -160,6 +179,19 @@ impl Mail {
                 Ok(format!("{} {said}", answer.code()))
             }
         }
+    }
+
+    /// As every sendmail takes it: no end at a single dot, then sender and receivers.
+    async fn hand_to(&self, program: &str, attempted: &str, alert: &Alert, message: &Message) -> Result<()> {
+        let mut words: Vec<String> = vec![program.to_owned(), "-i".to_owned()];
+        if let Some(from) = message.envelope().from() {
+            words.extend(["-f".to_owned(), from.to_string()]);
+        }
+        let to = message.envelope().to().iter().map(ToString::to_string);
+        let arguments: Vec<String> = std::iter::once("--".to_owned()).chain(to).collect();
+        let no_program = || Error::new(ErrorKind::Configuration, attempted, "no program is named");
+        let program = Program::new(words, self.hidden.clone()).ok_or_else(no_program)?;
+        program.told(attempted, &arguments, event_variable(alert), &message.formatted()).await
     }
 
     fn message(&self, attempted: &str, alert: &Alert) -> Result<Message> {
@@ -287,6 +319,9 @@ mod tests {
             let told = MailServer::parse(wrong).unwrap_err();
             assert!(told.contains(why) && !told.contains("hunter2"), "{told}");
         }
-        assert_eq!(MailServer::parse("sendmail"), Ok(MailServer::Sendmail));
+        let at = |path: &str| Ok(MailServer::Sendmail(path.to_owned()));
+        assert_eq!(MailServer::parse("sendmail"), at("/usr/sbin/sendmail"));
+        assert_eq!(MailServer::parse("sendmail:/usr/bin/msmtp"), at("/usr/bin/msmtp"));
+        assert!(MailServer::parse("sendmail:msmtp").unwrap_err().contains("absolute"));
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Whoever knows the address of a webhook can use it, so addresses are secrets here: they stand in no error and no log.
 
-mod command;
 mod mail;
 mod ping;
 mod presets;
+mod process;
 mod webhook;
 
 use std::fmt;
@@ -15,10 +15,10 @@ use bwdc_core::alert::Alert;
 use reqwest::Url;
 use url::Position;
 
-pub use self::command::Notifier;
 pub use self::mail::{Mail, MailLogin, MailServer};
 pub use self::ping::{Ping, Signal};
 pub use self::presets::Preset;
+pub use self::process::Program;
 pub use self::webhook::{SIGNATURE_HEADER, Webhook, signature};
 use crate::http::{Http, HttpRequest, HttpSettings, Network, Response, is_local};
 use crate::{Error, ErrorKind, Result, mask};
@@ -49,7 +49,7 @@ pub enum ChannelKind {
     /// By a dead man's switch in the form of healthchecks.io.
     Ping(Ping),
     /// By a program.
-    Command(Notifier),
+    Command(Program),
 }
 
 impl Channel {
@@ -61,7 +61,7 @@ impl Channel {
                 ChannelKind::Webhook(webhook) => webhook.tell(&attempted, alert, network).await,
                 ChannelKind::Mail(mail) => mail.tell(&attempted, alert, network).await,
                 ChannelKind::Ping(ping) => ping.send(&attempted, Signal::Log, &alert.body(), network).await,
-                ChannelKind::Command(command) => command.tell(&attempted, alert).await,
+                ChannelKind::Command(program) => by_program(program, &attempted, alert).await,
             }
         };
         tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| {
@@ -82,7 +82,7 @@ impl fmt::Display for ChannelKind {
             Self::Webhook(webhook) => write!(f, "webhook at {}", webhook.url.host()),
             Self::Mail(mail) => write!(f, "mail by {}", mail.server),
             Self::Ping(ping) => write!(f, "ping of {}", ping.url.host()),
-            Self::Command(command) => write!(f, "command {}", command.program()),
+            Self::Command(program) => write!(f, "command {}", program.name()),
         }
     }
 }
@@ -135,6 +135,19 @@ impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/[secret]", self.host())
     }
+}
+
+/// Variable with the event for programs.
+fn event_variable(alert: &Alert) -> (&'static str, &'static str) {
+    ("BWDC_ALERT_EVENT", alert.event.word())
+}
+
+async fn by_program(program: &Program, attempted: &str, alert: &Alert) -> Result<String> {
+    let mut document =
+        serde_json::to_vec(alert).map_err(|error| Error::new(ErrorKind::Configuration, attempted, error))?;
+    document.push(b'\n');
+    program.told(attempted, &[], event_variable(alert), &document).await?;
+    Ok("exit 0".to_owned())
 }
 
 fn client(network: &Network) -> Result<Http> {

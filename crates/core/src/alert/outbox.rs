@@ -9,6 +9,8 @@ use crate::organization::{Moment, Span};
 const MOST: usize = 50;
 /// How long delivery is tried.
 const TRIED_FOR: Span = Span::days(14);
+/// How long a claim holds: longer than any delivery takes, and short enough that one of a process that was killed is soon forgotten.
+const CLAIMED_FOR: Span = Span(20);
 
 /// What is still to be delivered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,13 +27,35 @@ pub struct Outgoing {
     pub since: Moment,
     /// The alert.
     pub alert: Alert,
+    /// Claim of who delivers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim: Option<Claim>,
+}
+
+/// Claim of one who delivers an alert, so that nobody else does at the same time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claim {
+    by: String,
+    at: Moment,
+}
+
+impl Claim {
+    /// Whether it keeps others from delivering. One of the future is of a clock that was wrong.
+    fn holds_against(&self, other: &str, now: Moment) -> bool {
+        self.by != other && self.at <= now && now.since(self.at) <= CLAIMED_FOR
+    }
 }
 
 impl Outbox {
     /// Adds an alert for each of these channels.
     pub fn add<'a>(&mut self, alert: &Alert, channels: impl Iterator<Item = &'a str>, now: Moment) {
-        let outgoing =
-            |channel: &str| Outgoing { channel: channel.to_owned(), since: now, alert: alert.clone() };
+        let outgoing = |channel: &str| Outgoing {
+            channel: channel.to_owned(),
+            since: now,
+            alert: alert.clone(),
+            claim: None,
+        };
         self.0.extend(channels.map(outgoing));
     }
 
@@ -55,6 +79,30 @@ impl Outbox {
     /// Alerts for a channel, the oldest first.
     pub fn for_channel(&self, channel: &str) -> impl Iterator<Item = &Alert> {
         self.0.iter().filter(move |out| out.channel == channel).map(|out| &out.alert)
+    }
+
+    /// Claims what waits for a channel, so that only `by` delivers it, in its order. Nothing if somebody else is about to: whoever that is
+    /// looks again when it is done.
+    pub fn claim(&mut self, channel: &str, by: &str, now: Moment) -> Vec<Alert> {
+        let own = |out: &Outgoing| out.channel == channel;
+        let holds = |claim: &Claim| claim.holds_against(by, now);
+        if self.0.iter().any(|out| own(out) && out.claim.as_ref().is_some_and(holds)) {
+            return Vec::new();
+        }
+        let claimed = self.0.iter_mut().filter(|out| own(out));
+        claimed
+            .map(|out| {
+                out.claim = Some(Claim { by: by.to_owned(), at: now });
+                out.alert.clone()
+            })
+            .collect()
+    }
+
+    /// Lets go of what `by` has claimed and not delivered.
+    pub fn release(&mut self, by: &str) {
+        for out in &mut self.0 {
+            out.claim.take_if(|claim| claim.by == by);
+        }
     }
 
     /// Removes what a channel was told.

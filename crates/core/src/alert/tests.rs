@@ -217,6 +217,38 @@ proptest! {
         }
     }
 
+    /// However two deliver side by side, nothing is delivered twice, nothing is lost, and the order stays.
+    #[test]
+    fn what_is_claimed_is_delivered_once(steps in prop::collection::vec((any::<bool>(), 0_u8..4), 1..80)) {
+        let mut outbox = Outbox::default();
+        let (mut added, mut told) = (Vec::new(), Vec::new());
+        let mut hands: [Vec<Alert>; 2] = Default::default();
+        for (number, (who, step)) in steps.into_iter().enumerate() {
+            let (name, hand) = if who { ("one", &mut hands[0]) } else { ("two", &mut hands[1]) };
+            match step {
+                0 => {
+                    let alert = sender(0, Privacy::Named).trial(&number.to_string());
+                    outbox.add(&alert, ["a"].into_iter(), Moment(0));
+                    added.push(alert.id);
+                }
+                1 if hand.is_empty() => *hand = outbox.claim("a", name, Moment(0)),
+                2 => {
+                    outbox.release(name);
+                    hand.clear();
+                }
+                _ if !hand.is_empty() => {
+                    let alert = hand.remove(0);
+                    outbox.delivered("a", &alert.id);
+                    told.push(alert.id);
+                }
+                _ => {}
+            }
+        }
+        // What is in a hand of one that was killed is free again after a while.
+        told.extend(outbox.claim("a", "three", Moment(1_000)).into_iter().map(|alert| alert.id));
+        prop_assert_eq!(told, added);
+    }
+
     /// What is added stays until it is delivered, in its order.
     #[test]
     fn an_outbox_keeps_what_was_not_delivered(deliveries in prop::collection::vec(any::<bool>(), 1..40)) {
