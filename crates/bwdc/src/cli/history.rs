@@ -1,5 +1,7 @@
 //! `bwdc history`
 
+use std::num::NonZeroUsize;
+
 use bwdc_config::{settings, zone};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::organization::record::RunRecord;
@@ -29,12 +31,12 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) which: Which,
     /// Number of runs, the latest first. Default: 20.
-    #[arg(short = 'n', long = "number", value_name = "N", default_value_t = 20, hide_default_value = true)]
-    number: usize,
+    #[arg(short = 'n', long = "number", value_name = "N", default_value = "20", hide_default_value = true)]
+    number: NonZeroUsize,
     /// Only runs since then: 12h, 7d, 2026-03-04, 2026-03-04T05:00, or with a time zone.
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
-    /// Only runs with this result: ok, left-out, failed, held, cut-off, running. May be repeated.
+    /// Only runs with this result: ok, leftOut, failed, blocked, cutOff, running. May be repeated.
     #[arg(long = "result", value_name = "RESULT", value_parser = result, value_delimiter = ',')]
     results: Vec<Ending>,
     /// Print JSON.
@@ -72,7 +74,7 @@ fn result(text: &str) -> std::result::Result<Ending, String> {
         "held" | "blocked" => Ok(Ending::Blocked),
         "cutoff" => Ok(Ending::CutOff),
         "running" => Ok(Ending::Running),
-        _ => Err("it must be ok, left-out, failed, held, cut-off or running".to_owned()),
+        _ => Err("it must be ok, leftOut, failed, blocked, cutOff or running".to_owned()),
     }
 }
 
@@ -108,6 +110,10 @@ impl Arguments {
             (Some("show"), Some(run)) => Ok(Asked::Run(run)),
             (Some("show"), None) => Err(Error::new("error: missing required argument 'run'")
                 .hint("List the runs: bwdc history. Then: bwdc history show RUN")),
+            (Some(who), None) if who.trim().is_empty() => Err(Error::new("The name to look for is empty.")
+                .hint(
+                    "Give an address, an id or a name: bwdc history ann@example.org. All runs: bwdc history",
+                )),
             (Some(who), None) => Ok(Asked::About(who)),
             (Some(who), Some(more)) => Err(Error::new(format!("`{who} {more}` is more than one name."))
                 .hint("Put a name with blanks in quotes: bwdc history 'Human Resources'")),
@@ -115,7 +121,7 @@ impl Arguments {
     }
 
     fn filter(&self) -> Filter {
-        Filter { since: self.since, results: self.results.clone(), most: Some(self.number) }
+        Filter { since: self.since, results: self.results.clone(), most: Some(self.number.get()) }
     }
 }
 
@@ -131,7 +137,17 @@ impl Reader<'_> {
     fn runs(&self, filter: &Filter) -> Result<Told> {
         let heads = self.warned(self.history.heads(filter)?);
         let value = heads.iter().map(value).collect::<Result<Vec<_>>>()?;
-        Ok(told(Overview::of_runs(&heads), value.into()))
+        let overview = match heads.is_empty() && !self.is_empty()? {
+            true => Overview::sentence("No run that is kept matches."),
+            false => Overview::of_runs(&heads),
+        };
+        Ok(told(overview, value.into()))
+    }
+
+    /// Whether no runs are kept at all.
+    fn is_empty(&self) -> Result<bool> {
+        let one = Filter { most: Some(1), ..Filter::default() };
+        Ok(self.history.heads(&one)?.runs.is_empty())
     }
 
     fn run(&self, id: &str) -> Result<Told> {
@@ -177,8 +193,11 @@ fn told(overview: Overview, value: Value) -> Told {
     Told { overview, value, exit: Exit::Success }
 }
 
+/// A run as JSON, with what it sent apart: `groups` is the list of its changes to groups.
 fn value(head: &Head) -> Result<Value> {
-    ui::as_json("the history", head)
+    let mut value = ui::as_json("the history", &Head { sent: None, ..head.clone() })?;
+    value["sent"] = ui::as_json("the history", &head.sent)?;
+    Ok(value)
 }
 
 fn entries(KeptRun { record, .. }: &KeptRun) -> Vec<Entry> {

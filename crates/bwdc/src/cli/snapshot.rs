@@ -1,9 +1,10 @@
 //! `bwdc snapshot`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use bwdc_core::error::{Error, Result};
-use bwdc_core::organization::capture::Pseudonyms;
+use bwdc_core::organization::capture::{Capture, Pseudonyms};
 use bwdc_store::files;
 use clap::Args;
 
@@ -19,6 +20,20 @@ pub(super) struct Arguments {
     pub(super) which: Which,
 }
 
+/// Only an earlier snapshot, or an empty file, gives way.
+fn replaceable(path: &Path) -> Result<()> {
+    let refused = |why: &str| {
+        Error::new(format!("{} is there already: {why}. It is not overwritten.", path.display()))
+            .hint("Name another file, or remove this one.")
+    };
+    match fs::read_to_string(path) {
+        Ok(text) if text.is_empty() || Capture::parse(&text).is_ok() => Ok(()),
+        Ok(_) => Err(refused("it is no snapshot")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(&error.to_string())),
+    }
+}
+
 pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result<Answer> {
     let Jobs::One(job) = arguments.which.jobs(invocation, Wish::Sync)? else {
         return Err(Error::new("A snapshot is of one instance, and several were named.").hint("Name one."));
@@ -27,6 +42,7 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
     let file = arguments.file;
     let path = std::path::absolute(&file)
         .map_err(|error| Error::new(format!("Finding {}: {error}", file.display())))?;
+    replaceable(&path)?;
     let contexts = job.contexts();
     let first = contexts.first().ok_or_else(|| Error::new("There is no instance to take a snapshot of."))?;
     let key = first.file.snapshot_key()?;

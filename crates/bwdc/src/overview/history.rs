@@ -1,11 +1,13 @@
 //! What earlier runs did, laid out.
 
-use bwdc_core::organization::changes::{Action, Cause, GroupAction};
+use bwdc_core::organization::changes::{Action, GroupAction, Way};
+use bwdc_core::organization::limits::Deed;
 use bwdc_core::organization::record::{
     GroupEntry, GroupMember, GroupState, Made, MemberEntry, MemberState, RunRecord, StatusWord,
 };
 use bwdc_core::organization::roster::Basis;
 use bwdc_store::history::{Entry, Head, KeptRun, Sought};
+use bwdc_store::runs::RunStarter;
 
 use super::words::{self, counted};
 use super::{Overview, Section, Tone, plan};
@@ -72,10 +74,10 @@ impl From<&KeptRun> for Overview {
         }
         let (losses, rest) = ACTIONS.split_at(2);
         losses.iter().for_each(|action| overview.add(people(record, *action)));
-        overview.add(memberships(record, "Memberships lost", Tone::Danger, |group| &group.leave));
+        overview.add(memberships(record, Way::Leave));
         overview.add(groups_ended(record));
         rest.iter().for_each(|action| overview.add(people(record, *action)));
-        overview.add(memberships(record, "Memberships gained", Tone::Good, |group| &group.join));
+        overview.add(memberships(record, Way::Join));
         overview.add(groups_changed(record));
         overview.totals = plan::totals_of(&head.counts.made);
         overview
@@ -87,8 +89,9 @@ fn facts(head: &Head) -> Vec<String> {
     let exit = head.exit.map(|exit| format!(", exit {exit}")).unwrap_or_default();
     let command = head.command.word();
     let began = words::local(head.at);
-    let mut facts = vec![format!("bwdc {command} by {}, began {began}{duration}{exit}.", head.by.as_str())];
-    facts.extend(head.undoes.iter().map(|run| format!("It undid the run {run}.")));
+    let by = if head.by == RunStarter::UNKNOWN { String::new() } else { format!(" by {}", head.by.as_str()) };
+    let mut facts = vec![format!("bwdc {command}{by}, began {began}{duration}{exit}.")];
+    facts.extend(head.undoes.iter().map(|run| format!("An undo of the run {run}.")));
     if let Some(target) = &head.target {
         facts.push(format!("Organization {} on {}.", target.organization, target.server));
         if target.basis == Basis::Ledger {
@@ -125,7 +128,8 @@ fn rest(record: &RunRecord, made: Made, title: &str, overview: &mut Overview) {
     let columns = &["Group", "Action", "Cause", "External id"];
     let groups = record.groups.iter().filter(|entry| entry.made == made).map(|entry| {
         let action = words::group_action(entry.action).to_owned();
-        vec![name(entry), action, words::cause(entry.cause).to_owned(), external_id(entry)]
+        let cause = words::cause_of_group(entry.action, entry.cause).to_owned();
+        vec![name(entry), action, cause, external_id(entry)]
     });
     overview.add(section("groups", columns).rows(groups));
     let columns = &["Group", "Address", "Action"];
@@ -147,16 +151,18 @@ fn made(record: &RunRecord) -> impl Iterator<Item = &GroupEntry> {
     record.groups.iter().filter(|entry| entry.made == Made::Yes)
 }
 
-fn memberships(
-    record: &RunRecord,
-    title: &str,
-    tone: Tone,
-    list: impl Fn(&GroupEntry) -> &[GroupMember],
-) -> Section {
+fn memberships(record: &RunRecord, way: Way) -> Section {
+    let (title, tone) = match way {
+        Way::Join => ("Memberships gained", Tone::Good),
+        Way::Leave => ("Memberships lost", Tone::Danger),
+    };
     let rows = made(record).flat_map(|entry| {
-        let cause = words::cause(entry.cause).to_owned();
-        let row = |member: &GroupMember| vec![name(entry), member.email.clone(), cause.clone()];
-        list(entry).iter().map(row).collect::<Vec<_>>()
+        let cause = words::cause_of_membership(way, entry.cause).to_owned();
+        let list = match way {
+            Way::Join => &entry.join,
+            Way::Leave => &entry.leave,
+        };
+        list.iter().map(|member| vec![name(entry), member.email.clone(), cause.clone()]).collect::<Vec<_>>()
     });
     Section::new(title, tone, &["Group", "Address", "Cause"]).rows(rows)
 }
@@ -175,7 +181,7 @@ const GROUPS: &[&str] = &["Group", "Action", "Cause", "External id", "Before", "
 
 fn group_row(entry: &GroupEntry) -> Vec<String> {
     let action = words::group_action(entry.action).to_owned();
-    let cause = words::cause(entry.cause).to_owned();
+    let cause = words::cause_of_group(entry.action, entry.cause).to_owned();
     let [before, after] = group_states(entry);
     vec![name(entry), action, cause, external_id(entry), before, after]
 }
@@ -195,7 +201,7 @@ fn event(head: &Head, entry: &Entry, sought: &Sought) -> Vec<[String; 5]> {
             let what = format!("{} {}", words::group_action(entry.action), name(entry));
             vec![[
                 what,
-                words::cause(entry.cause).to_owned(),
+                words::cause_of_group(entry.action, entry.cause).to_owned(),
                 before,
                 after,
                 words::made(entry.made).to_owned(),
@@ -208,20 +214,18 @@ fn event(head: &Head, entry: &Entry, sought: &Sought) -> Vec<[String; 5]> {
 /// Memberships of somebody in a group that came or went.
 fn edges(entry: &GroupEntry, sought: &Sought) -> Vec<[String; 5]> {
     let lists = [
-        (&entry.leave, "leave", entry.made),
-        (&entry.join, "join", entry.made),
-        (&entry.held_leave, "leave", Made::Held),
-        (&entry.held_join, "join", Made::Held),
+        (&entry.leave, Way::Leave, entry.made),
+        (&entry.join, Way::Join, entry.made),
+        (&entry.held_leave, Way::Leave, Made::Held),
+        (&entry.held_join, Way::Join, Made::Held),
     ];
     let is_about = |members: &[GroupMember]| members.iter().any(|member| sought.is_member(member));
     let about = lists.into_iter().filter(|(members, ..)| is_about(members));
-    let row = |(_, action, made): (_, &str, Made)| {
-        let cause = match entry.cause {
-            Cause::New => String::new(),
-            cause => words::cause(cause).to_owned(),
-        };
+    let row = |(_, way, made): (_, Way, Made)| {
+        let cause = words::cause_of_membership(way, entry.cause).to_owned();
         let none = String::new;
-        [format!("{action} {}", name(entry)), cause, none(), none(), words::made(made).to_owned()]
+        let what = format!("{} {}", words::deed(Deed::Membership(way)), name(entry));
+        [what, cause, none(), none(), words::made(made).to_owned()]
     };
     about.map(row).collect()
 }

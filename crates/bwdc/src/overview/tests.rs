@@ -135,7 +135,7 @@ fn rows_are_aligned_and_name_people_before_ids() {
         [
             "  Address            Cause                       External id",
             "  a@x.org            deleted in the directory    1",
-            "  longer-name@x.org  missing from the directory  2",
+            "  longer-name@x.org  no longer in the directory  2",
         ]
     );
     assert_eq!(
@@ -272,7 +272,7 @@ Held back besides: memberships (1)
 
 In grace (1)
   Address  Since                 Removed after         Cause                       External id
-  c@x.org  2026-01-01 00:00 UTC  2026-01-08 00:00 UTC  missing from the directory  1
+  c@x.org  2026-01-01 00:00 UTC  2026-01-08 00:00 UTC  no longer in the directory  1
 
 Protected (1)
   Address  Protected by  Reason to leave            External id

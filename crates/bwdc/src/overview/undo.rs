@@ -42,8 +42,8 @@ fn facts(undo: &PlannedUndo) -> Vec<String> {
     ));
     match back {
         0 => {}
-        1 => facts.push("One change of the run is undone already.".to_owned()),
-        _ => facts.push(format!("{back} changes of the run are undone already.")),
+        1 => facts.push("One change of the run is back as it was before it.".to_owned()),
+        _ => facts.push(format!("{back} changes of the run are back as they were before it.")),
     }
     if let Some(until) = protected_until {
         facts.push(format!("Whoever comes back is protected until {}.", words::time(until)));

@@ -60,7 +60,7 @@ pub(super) fn role(role: Role) -> Option<&'static str> {
 
 pub(super) fn made(made: Made) -> &'static str {
     match made {
-        Made::Yes => "",
+        Made::Yes => "yes",
         Made::Unclear => "unclear",
         Made::No => "not made",
         Made::Held => "held back",
@@ -94,10 +94,10 @@ pub(super) fn cause(cause: Cause) -> &'static str {
         Cause::Drift => "organization was changed by hand",
         Cause::Deleted => "deleted in the directory",
         Cause::Disabled => "disabled in the directory",
-        Cause::Missing => "missing from the directory",
+        Cause::Missing => "no longer in the directory",
         Cause::OutOfScope => "no longer matched by the filters",
         Cause::Overwrite => "not in the import (sync.overwriteExisting)",
-        Cause::IdReused => "the id belongs to somebody else now",
+        Cause::IdReused => "the id has another address in the directory",
         Cause::Grace => "the grace period is over",
         Cause::Undo => "as before the run",
     }
@@ -116,7 +116,6 @@ pub(super) fn cause_of_membership(way: Way, cause: Cause) -> &'static str {
     match (way, cause) {
         (Way::Join, Cause::New) => "added to the group in the directory",
         (Way::Leave, Cause::New) => "no longer in the group in the directory",
-        (Way::Leave, Cause::Missing) => "no longer in the directory",
         _ => self::cause(cause),
     }
 }
@@ -125,7 +124,6 @@ pub(super) fn cause_of_membership(way: Way, cause: Cause) -> &'static str {
 pub(super) fn cause_of_group(action: GroupAction, cause: Cause) -> &'static str {
     match (action, cause) {
         (GroupAction::Create, Cause::New) => "new in the directory",
-        (_, Cause::Missing) => "no longer in the directory",
         _ => self::cause(cause),
     }
 }

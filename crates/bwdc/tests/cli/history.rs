@@ -297,6 +297,10 @@ fn runs_are_listed_the_latest_first() {
     assert_eq!(ids(&["--result", "held,failed"]), all[..1]);
     assert_eq!(ids(&["--since", "1h"]), all);
     assert!(ids(&["--since", "2999-01-01"]).is_empty());
+    let text = instance.run(&["history", "--result", "cutOff"]).ok().out;
+    assert_eq!(text.trim(), "No run that is kept matches.");
+    let sent = json!({"users": 2, "groups": 1, "removed": 1, "leftOut": 0});
+    assert_eq!((&listed[0]["sent"], &listed[1]["sent"]), (&Value::Null, &sent));
     let at = listed[1]["at"].as_str().unwrap();
     assert_eq!(ids(&["--since", at]), all[..2]);
     // It is the run that `status` and the log name.
@@ -327,13 +331,13 @@ fn a_run_is_shown_with_before_and_after() {
     let text = instance.run(&["history", "show", id]).ok().out;
     for words in [
         &format!("Run {id}: ok"),
-        "bwdc sync by unknown, began ",
+        "bwdc sync, began ",
         "People removed (1)",
         "  ann@example.org  deleted in the directory  u1           invited, in Staff",
         "People invited (1)",
         "  eve@example.org  new in the directory  u3                   invited",
         "Memberships gained (1)",
-        "  Everybody  eve@example.org  changed in the directory",
+        "  Everybody  eve@example.org  added to the group in the directory",
         "  Everybody  update  changed in the directory  g1           Staff, 2 members  Everybody, 2 members",
         "  People       1 removed, 1 invited, 1 unchanged",
     ] {
@@ -343,10 +347,12 @@ fn a_run_is_shown_with_before_and_after() {
     let text = instance.run(&["history", "show", failed]).ok().out;
     assert!(text.contains("exit 1.") && text.contains("company"), "{text}");
     instance.run(&["history", "show", "zzz"]).fails(1, &["has no run zzz", "bwdc history -n 1000"]);
+    instance.run(&["history", " "]).fails(1, &["The name to look for is empty."]);
+    instance.run(&["history", "-n", "0"]).fails(1, &["'0'"]);
     instance.run(&["history", "show"]).fails(1, &["missing required argument 'run'"]);
     instance.run(&["history", "Human", "Resources"]).fails(1, &["more than one name", "in quotes"]);
     instance.run(&["history", "--since", "soon"]).fails(1, &["it must be a time such as 12h, 7d"]);
-    instance.run(&["history", "--result", "bad"]).fails(1, &["it must be ok, left-out"]);
+    instance.run(&["history", "--result", "bad"]).fails(1, &["it must be ok, leftOut"]);
 }
 
 #[test]
@@ -356,7 +362,7 @@ fn somebody_or_a_group_is_found_in_all_runs() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "Changes to ANN@example.org, the latest first");
     assert!(
-        lines[4].contains("remove ann@example.org  deleted in the directory  invited, in Staff"),
+        lines[4].contains("remove ann@example.org  deleted in the directory             invited, in Staff"),
         "{text}"
     );
     assert!(

@@ -305,3 +305,20 @@ fn other_files_are_refused_with_the_reason() {
     }
     instance.run(&["replay", "nowhere.json"]).fails(1, &["Reading the snapshot nowhere.json"]);
 }
+
+#[test]
+fn no_other_file_is_overwritten() {
+    let organization = organization(Flavour::Official);
+    let instance = Instance::files("id,email\n1,a@x.org\n", "id,name,members\n", &organization);
+    let file = instance.data_folder().join("notes.json");
+    let path = file.to_str().unwrap();
+    fs::write(&file, "{}").unwrap();
+    instance.run(&["snapshot", path]).fails(
+        1,
+        &["notes.json is there already: it is no snapshot. It is not overwritten.", "Name another file"],
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+    fs::write(&file, "").unwrap();
+    instance.run(&["snapshot", path]).ok();
+    instance.run(&["snapshot", path]).ok();
+}

@@ -180,11 +180,7 @@ impl Pending {
             held,
             held_besides,
             in_grace: in_grace(question, changes, &written),
-            protected: changes
-                .kept
-                .iter()
-                .filter_map(|kept| protected(question, changes, kept, &written))
-                .collect(),
+            protected: all_protected(question, changes, &written),
             to_mend: changes.warnings.iter().filter(|warning| is_to_mend(warning.code)).cloned().collect(),
             vanished_groups: vanished_groups(changes),
             approved: approved::approved(question, changes, &written),
@@ -278,6 +274,18 @@ fn in_grace(question: &Question<'_>, changes: &Changes, written: &impl Fn(Moment
     let mut people: Vec<InGrace> = graces(question, changes).filter_map(in_grace).collect();
     people.sort_by(|a, b| a.person.cmp(&b.person));
     people
+}
+
+/// Everybody who stays although there is a reason to leave, in the order of addresses.
+fn all_protected(
+    question: &Question<'_>,
+    changes: &Changes,
+    written: &impl Fn(Moment) -> String,
+) -> Vec<Protected> {
+    let mut all: Vec<Protected> =
+        changes.kept.iter().filter_map(|kept| protected(question, changes, kept, written)).collect();
+    all.sort_by(|a, b| a.person.cmp(&b.person));
+    all
 }
 
 fn protected(

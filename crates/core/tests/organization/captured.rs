@@ -320,7 +320,7 @@ fn no_planted_text_is_in_the_file() {
         assert!(found.prepared.bad_records.len() >= 3, "{:?}", found.prepared.bad_records);
         assert_eq!(
             read.holds().to_string().split_once("members").unwrap().0,
-            "7 people, 1 group, 1 directory, 3 "
+            "7 people, 1 group, 1 directory, and 3 "
         );
     }
 }

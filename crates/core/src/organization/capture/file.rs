@@ -119,20 +119,17 @@ pub struct Holds {
 }
 
 impl fmt::Display for Holds {
-    /// 3 people, 2 groups, 1 directory, 4 members, official, live.
+    /// 3 people, 2 groups, 1 directory, and 4 members of an official server.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { people, groups, directories, members, kind, basis } = *self;
-        let kind = match kind {
-            Kind::Official => "official",
-            Kind::Vaultwarden => "Vaultwarden",
-        };
-        let basis = match basis {
-            Basis::Live => "live",
-            Basis::Ledger => "ledger",
+        let server = match (kind, basis) {
+            (Kind::Official, Basis::Live) => "of an official server",
+            (Kind::Official, Basis::Ledger) => "that the ledger knows of a server without a Public API",
+            (Kind::Vaultwarden, _) => "that the ledger knows of a Vaultwarden",
         };
         write!(
             f,
-            "{}, {}, {}, {}, {kind}, {basis}",
+            "{}, {}, {}, and {} {server}",
             counted(people, "person", "people"),
             counted(groups, "group", "groups"),
             counted(directories, "directory", "directories"),

@@ -19,6 +19,7 @@ use crate::organization::roster::{Account, Basis, Kind, Member, Status};
 use crate::organization::settings::VanishedGroups;
 use crate::rules::{ExistingMembers, Newcomers};
 use crate::snapshot::Coverage;
+use crate::text::counted;
 
 /// Kinds of warnings, for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -383,7 +384,8 @@ impl List<'_> {
                 VanishedGroups::Empty | VanishedGroups::Delete if *members == 0 => continue,
                 VanishedGroups::Empty | VanishedGroups::Delete => {
                     format!(
-                        "The group {name} with {members} members is not among the directory's groups any more."
+                        "The group {name} with {} is not among the directory's groups any more.",
+                        counted(*members, "member", "members")
                     )
                 }
             };
