@@ -149,7 +149,9 @@ pub(super) fn hold_dependents(changes: &mut Changes) {
         }
         hold_members(changes, |change| waits(change) || change.hold == Hold::Held);
     }
-    let held = held_slots(changes, |action| matches!(action, Action::Relink | Action::Restore));
+    // Whoever is held keeps the id, by which groups know the person.
+    let held =
+        held_slots(changes, |action| matches!(action, Action::Relink | Action::Restore | Action::Revoke));
     for slot in held {
         if let Some(slot) = changes.slots.get_mut(slot as usize) {
             slot.after.clone_from(&slot.before);

@@ -13,6 +13,8 @@ use bwdc_testkit::few;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use crate::model::shape;
+use crate::ops::Op::{Delete, Hire, Join, MakeGroup, NewAddress, Sync};
 use crate::ops::{Op, op};
 use crate::stateful::{end_well, fail};
 use crate::world::{Fault, World};
@@ -137,4 +139,30 @@ proptest! {
     fn stopped_official(ops in prop::collection::vec(op(), 1..60)) {
         play(Kind::Official, OnLimit::Stop, &ops)?;
     }
+}
+
+/// A group that is sent whole names those whose new address is held back by the id that they have.
+#[test]
+fn whoever_keeps_an_old_address_for_now_stays_in_a_group_that_changes() {
+    let mut world = World::new(Kind::Vaultwarden, settings(OnLimit::Hold));
+    let ops = [
+        Hire(1),
+        Hire(2),
+        Hire(3),
+        MakeGroup(0),
+        Join(0, 1),
+        Sync(Fault::None),
+        Delete(2),
+        Sync(Fault::None),
+    ];
+    for op in &ops {
+        world.play(op);
+    }
+    for op in [NewAddress(1), Join(0, 3), Sync(Fault::None)] {
+        world.play(&op);
+    }
+    let after = shape(&world.server);
+    let (_, members) = after.groups.values().next().unwrap();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    assert_eq!(members, ["a1@x.org", "a3@x.org"], "{after:?}");
 }
