@@ -23,8 +23,9 @@ use tokio::time::{Interval, timeout};
 
 use self::signals::Signals;
 use self::status::{DaemonStatus, Finished, RunVerdict};
-use self::worker::WorkerResult;
 pub use self::worker::Workers;
+use self::worker::{WorkerResult, WorkerTask};
+use bwdc_core::alert::LEAST_MISSED;
 use bwdc_core::error::{Error, Exit, Result};
 pub use bwdc_schedule::times::engine::Timetable;
 use bwdc_schedule::times::engine::{ConfiguredRun, Engine, RunEnd, Spread};
@@ -76,6 +77,8 @@ pub struct Configuration<T> {
 struct Standing {
     errand: Errand,
     token: Option<KeptToken>,
+    /// Success after which none came for three intervals, once that was told.
+    told: Option<Timestamp>,
 }
 
 /// What those who ask are told.
@@ -113,8 +116,10 @@ pub async fn run<T: Timetable>(
     notify::ready();
     loop {
         daemon.start();
+        daemon.watch();
         tokio::select! {
-            () = clock::until(daemon.engine.wake_at()) => {}
+            () = clock::until(daemon.wake_at()) => {}
+            Some(_) = daemon.tellers.join_next() => {}
             (id, result) = daemon.runs.ended() => daemon.ended(id, result),
             () = beat(&mut heartbeat) => notify::alive(),
             () = signals.reload.asked() => daemon.reload(&load),
@@ -135,6 +140,8 @@ struct Daemon<T> {
     alerts: Option<InstallationText>,
     workers: Workers,
     runs: Runs,
+    /// Workers that tell of missed successes.
+    tellers: JoinSet<()>,
     shared: Arc<Shared>,
 }
 
@@ -155,6 +162,7 @@ impl<T: Timetable> Daemon<T> {
             alerts: None,
             workers,
             runs: Runs::default(),
+            tellers: JoinSet::new(),
             shared: Arc::new(Shared(Mutex::new(status))),
         }
     }
@@ -166,8 +174,8 @@ impl<T: Timetable> Daemon<T> {
         let mut before = std::mem::take(&mut self.jobs);
         for (name, Configuration { timetable, last, errand }) in configured.instances {
             let same = before.remove(&name).filter(|standing| standing.errand == errand);
-            let token = same.and_then(|standing| standing.token);
-            self.jobs.insert(name.clone(), Standing { errand, token });
+            let (token, told) = same.map(|standing| (standing.token, standing.told)).unwrap_or_default();
+            self.jobs.insert(name.clone(), Standing { errand, token, told });
             wanted.insert(name, ConfiguredRun { timetable, last });
         }
         let mut status = self.shared.lock();
@@ -200,7 +208,7 @@ impl<T: Timetable> Daemon<T> {
     fn start(&mut self) {
         let now = Timestamp::now();
         for name in self.engine.start(now) {
-            let Some(Standing { errand, token }) = self.jobs.get(&name) else { continue };
+            let Some(Standing { errand, token, .. }) = self.jobs.get(&name) else { continue };
             let beside =
                 self.jobs.iter().filter(|(other, _)| **other != name).map(|(_, other)| &other.errand);
             let others = beside.chain(&self.others).cloned().collect();
@@ -215,6 +223,42 @@ impl<T: Timetable> Daemon<T> {
             self.shared.lock().instances.entry(name).or_default().running_since = Some(now);
         }
         self.tell();
+    }
+
+    /// When to look again, unless a run ends before.
+    fn wake_at(&self) -> Option<Timestamp> {
+        let missed = self.missed().map(|(_, _, since)| since).min();
+        self.engine.wake_at().into_iter().chain(missed).min()
+    }
+
+    /// Instances whose success will be missed, or is, and was not told: each with its last success, and the time.
+    fn missed(&self) -> impl Iterator<Item = (&str, Timestamp, Timestamp)> {
+        let status = self.shared.status();
+        // Without channels there is nobody to be told.
+        let watched = self.jobs.iter().filter(|_| self.alerts.is_some());
+        watched.filter_map(move |(name, standing)| {
+            let last = status.instances.get(name).and_then(|instance| instance.last_success);
+            let last = last.unwrap_or(status.started);
+            let least = SignedDuration::from_secs(i64::try_from(LEAST_MISSED.0).ok()?);
+            let since = self.engine.overdue_after(name, last)?.max(last.checked_add(least).ok()?);
+            (standing.told != Some(last)).then_some((name.as_str(), last, since))
+        })
+    }
+
+    /// Has those told who want to know that no sync of an instance has succeeded for three intervals: that it hangs, or was never started.
+    fn watch(&mut self) {
+        let now = Timestamp::now();
+        let missed: Vec<_> = self.missed().filter(|(_, _, since)| *since < now).collect();
+        let missed: Vec<_> =
+            missed.into_iter().map(|(name, last, since)| (name.to_owned(), last, since)).collect();
+        for (name, last, since) in missed {
+            let Some(standing) = self.jobs.get_mut(&name) else { continue };
+            standing.told = Some(last);
+            let mut order =
+                self.workers.order(standing.errand.clone(), Vec::new(), None, self.alerts.clone());
+            order.task = WorkerTask::TellMissed { last, since };
+            self.tellers.spawn(self.workers.clone().tell(order));
+        }
     }
 
     fn ended(&mut self, id: Id, result: std::result::Result<WorkerResult, JoinError>) {

@@ -20,11 +20,14 @@ use bwdc_schedule::variables::STARTED_BY;
 use bwdc_store::errand::{Errand, InstallationText};
 use bwdc_store::report;
 use bwdc_store::tokens::KeptToken;
+use jiff::Timestamp;
 
 /// The first argument of a worker.
 pub const COMMAND: &str = "worker";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long a worker may take to tell channels, which it does within 10 s.
+const TELLING: Duration = Duration::from_secs(60);
 
 /// What a worker is to do.
 #[derive(Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct Order {
     version: String,
     /// Names the run in the log.
     pub run: String,
+    /// What to do about the errand.
+    #[serde(default)]
+    pub task: WorkerTask,
     /// What to sync.
     pub errand: Errand,
     /// What else is configured, to see whether one removes the people of the other.
@@ -45,6 +51,22 @@ pub struct Order {
     pub alerts: Option<InstallationText>,
     /// Whether the daemon was told to print nothing.
     pub quiet: bool,
+}
+
+/// What a worker is to do about its errand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkerTask {
+    /// Sync.
+    #[default]
+    Sync,
+    /// Tell those who want to know that no sync has succeeded for three intervals.
+    TellMissed {
+        /// Last success that the daemon knows of, or its own beginning.
+        last: Timestamp,
+        /// Time when the third was over.
+        since: Timestamp,
+    },
 }
 
 /// What became of a sync.
@@ -81,11 +103,22 @@ impl Workers {
         Order {
             version: VERSION.to_owned(),
             run: report::new_run(),
+            task: WorkerTask::Sync,
             errand,
             others,
             token,
             alerts,
             quiet: self.quiet,
+        }
+    }
+
+    /// Has channels told, within their time.
+    pub(crate) async fn tell(self, order: Order) {
+        let name = order.errand.name();
+        match timeout(TELLING, self.done(&order)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(instance = name, "the missed success was not told: {error}"),
+            Err(_) => tracing::warn!(instance = name, "the missed success was not told in time"),
         }
     }
 
@@ -292,7 +325,7 @@ mod tests {
         ]
         .iter()
         .map(|errand| {
-            format!(r#"{{"version":"{VERSION}","run":"5e0c","errand":{errand},"others":[{errand}],"token":{{"clientId":"organization.x","token":"t","expiresAt":"2026-01-01T00:00:00Z"}},"quiet":true}}"#)
+            format!(r#"{{"version":"{VERSION}","run":"5e0c","errand":{errand},"others":[{errand}],"token":{{"clientId":"organization.x","token":"t","expiresAt":"2026-01-01T00:00:00Z"}},"task":{{"tellMissed":{{"last":"2026-01-01T00:00:00Z","since":"2026-01-01T00:00:00Z"}}}},"quiet":true}}"#)
         })
         .collect()
     }

@@ -11,8 +11,8 @@ use bwdc_config::settings::{certificate_files, is_named};
 use bwdc_connect::alert::{ChannelKind, Signal};
 use bwdc_connect::tls;
 use bwdc_core::alert::{
-    Alert, Credential, End, Event, Incidents, Iso, Outbox, Outcome, Rules, RunFacts, Said, Sender,
-    THRESHOLDS, Verdict, Week,
+    Alert, Credential, End, Event, Incidents, Iso, LEAST_MISSED, Outbox, Outcome, Rules, RunFacts, Said,
+    Sender, THRESHOLDS, Verdict, Week,
 };
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::metrics::{Dialect, LastRun, of_last_runs, text};
@@ -275,7 +275,8 @@ impl Teller {
     fn watch_others(&self) {
         for watched in self.setup.watched.iter().filter(|watched| watched.name != self.instance) {
             let file = DataFile::in_folder(watched.folder.clone());
-            let Some(overdue) = overdue_at(watched, &file).filter(|overdue| *overdue < now()) else {
+            let Some(overdue) = overdue_at(&self.setup, watched, &file).filter(|overdue| *overdue < now())
+            else {
                 continue;
             };
             if AlertMemory::of(&file).incidents.open.contains_key(&bwdc_core::alert::Trouble::Missed) {
@@ -294,11 +295,37 @@ impl Teller {
         }
     }
 
-    /// Time from which on this instance misses a success.
-    fn own_overdue(&self, incidents: &Incidents) -> Option<Moment> {
-        let watched = self.setup.watched.iter().find(|watched| watched.name == self.instance);
+    /// Time from which on this instance misses a success, by its schedule.
+    fn scheduled(&self, incidents: &Incidents) -> Option<Moment> {
         let since = incidents.last_success.or(incidents.first_seen)?;
-        watched.and_then(|watched| scheduled(watched, since)).or_else(|| incidents.overdue_at())
+        scheduled(&self.setup, &self.instance, self.file(), since)
+    }
+
+    /// Decides whether this instance has missed a success before the run that begins. What was learned of intervals does not count: nobody
+    /// knows whether runs were wanted in the meantime.
+    fn missed_before(&self) {
+        let incidents = known_incidents(self.file());
+        if let Some(overdue) = self.scheduled(&incidents).filter(|overdue| *overdue < now()) {
+            self.missed(overdue, None);
+        }
+    }
+
+    /// Decides about a success that is missed since then. `seen` is when somebody saw the instance first, if no run of it has come to an end.
+    fn missed(&self, overdue: Moment, seen: Option<Moment>) {
+        let last = last_success(self.file());
+        let sender = self.sender(&self.instance);
+        self.decide(|mut incidents| {
+            incidents.last_success = incidents.last_success.max(last);
+            incidents.first_seen = incidents.first_seen.or(seen);
+            incidents.checked(Some(overdue), &sender)
+        });
+    }
+
+    /// Delivers what waits for the channels, side by side, within [`LIMIT`].
+    async fn deliver_all(&self) {
+        let deliveries = self.alerts().channels.iter().map(|channel| self.deliver(channel, None));
+        let _ = tokio::time::timeout(LIMIT, futures_util::future::join_all(deliveries)).await;
+        self.release();
     }
 }
 
@@ -315,6 +342,7 @@ impl Telling {
             };
             teller.decide(|incidents| incidents.after_cut_off(&outcome, &teller.rules()));
         }
+        teller.missed_before();
         let beside = teller.starts();
         Some(Self { teller, beside })
     }
@@ -330,6 +358,9 @@ impl Telling {
         let leavers = record.map(leavers).unwrap_or_default();
         let outcome = outcome(report, history, leavers, &teller.environment);
         if outcome.end == End::Busy {
+            // What was found at the beginning is told all the same.
+            let all = futures_util::future::join_all(beside.into_iter().map(|(_, before)| before));
+            let _ = tokio::time::timeout(LIMIT, all).await;
             return;
         }
         teller.decide(|incidents| {
@@ -339,7 +370,7 @@ impl Telling {
             }
             let sender = teller.sender(&teller.instance);
             verdict.and(|incidents| {
-                let overdue = teller.own_overdue(&incidents);
+                let overdue = teller.scheduled(&incidents).or_else(|| incidents.overdue_at());
                 incidents.checked(overdue, &sender)
             })
         });
@@ -465,9 +496,15 @@ fn now() -> Moment {
     Moment(Timestamp::now().as_second())
 }
 
-fn scheduled(watched: &Watched, since: Moment) -> Option<Moment> {
+/// Time from which on an instance misses a success, by its schedule. Looked for only where that may be over.
+fn scheduled(setup: &AlertSetup, name: &str, file: &DataFile, since: Moment) -> Option<Moment> {
+    let least = since.plus(LEAST_MISSED);
+    if least >= now() {
+        return None;
+    }
     let since = Timestamp::from_second(since.0).ok()?;
-    watched.overdue_at(since).map(|time| Moment(time.as_second()))
+    let overdue = setup.overdue_at(name, file.folder(), since)?;
+    Some(Moment(overdue.as_second()).max(least))
 }
 
 /// What metrics tell of an instance.
@@ -479,45 +516,55 @@ fn last_run(file: &DataFile) -> LastRun {
     LastRun { success, credentials: AlertMemory::of(file).credentials, ..last }
 }
 
-/// The last success, by the record of runs.
+/// The last success, by the record of runs and by `data.json`.
 fn last_success(file: &DataFile) -> Option<Moment> {
     let runs = Runs::load(file.folder()).ok()?;
-    let evidence =
-        Evidence { runs: &runs, lock: None, earlier_success: None, times: None, now: Timestamp::now() };
+    let earlier_success = file.load().ok().and_then(|data| data.remembered().last_sync());
+    let evidence = Evidence { runs: &runs, lock: None, earlier_success, times: None, now: Timestamp::now() };
     evidence.last_success().map(|time| Moment(time.as_second()))
 }
 
-/// Time from which on an instance misses a success: by its schedule in `bwdc.toml`, else by what was learned of its runs.
-fn overdue_at(watched: &Watched, file: &DataFile) -> Option<Moment> {
-    let mut incidents = AlertMemory::of(file).incidents;
-    incidents.last_success = incidents.last_success.max(last_success(file));
+/// Incidents of an instance, with its last success by whatever has a record of it.
+fn known_incidents(file: &DataFile) -> Incidents {
+    let incidents = AlertMemory::of(file).incidents;
+    Incidents { last_success: incidents.last_success.max(last_success(file)), ..incidents }
+}
+
+/// Time from which on an instance misses a success: by its schedule, else by what was learned of its runs.
+fn overdue_at(setup: &AlertSetup, watched: &Watched, file: &DataFile) -> Option<Moment> {
+    let incidents = known_incidents(file);
     let since = incidents.last_success.or(incidents.first_seen)?;
-    scheduled(watched, since).or_else(|| incidents.overdue_at())
+    scheduled(setup, &watched.name, file, since).or_else(|| incidents.overdue_at())
 }
 
 /// Instances that miss a success, each with the last one. Tells the channels of those that are not told yet.
 pub async fn overdue(setup: &Arc<AlertSetup>, context: &Context) -> Vec<(String, Option<Timestamp>)> {
+    let own = || vec![Watched::alone(&context.name, context.file.folder())];
+    let watched = if setup.watched.is_empty() { own() } else { setup.watched.clone() };
     let mut missed = Vec::new();
-    for watched in &setup.watched {
+    for watched in &watched {
         let file = DataFile::in_folder(watched.folder.clone());
-        let Some(overdue) = overdue_at(watched, &file).filter(|overdue| *overdue < now()) else { continue };
+        let overdue = overdue_at(setup, watched, &file).filter(|overdue| *overdue < now());
+        let Some(overdue) = overdue else { continue };
         let last = last_success(&file).and_then(|last| Timestamp::from_second(last.0).ok());
         missed.push((watched.name.clone(), last));
-        let context = Context { file: file.clone(), ..context.clone() };
-        let teller = Teller::about(setup, context, &watched.name);
-        teller.decide(|mut incidents| {
-            incidents.last_success = incidents.last_success.max(last_success(&file));
-            incidents.checked(Some(overdue), &teller.sender(&watched.name))
-        });
-        let deliver = async {
-            for channel in &teller.alerts().channels {
-                teller.deliver(channel, None).await;
-            }
-        };
-        let _ = tokio::time::timeout(LIMIT, deliver).await;
-        teller.release();
+        let teller = Teller::about(setup, Context { file, ..context.clone() }, &watched.name);
+        teller.missed(overdue, None);
+        teller.deliver_all().await;
     }
     missed
+}
+
+/// Tells that a job has missed a success since then, for one who knows when it is due, and of a last success. If somebody else had another one
+/// later, nothing is told.
+pub async fn tell_missed(job: &SyncJob, last: Timestamp, overdue: Timestamp) {
+    let Some(teller) = Teller::of(job) else { return };
+    let last = Moment(last.as_second());
+    if known_incidents(teller.file()).last_success > Some(last) {
+        return;
+    }
+    teller.missed(Moment(overdue.as_second()), Some(last));
+    teller.deliver_all().await;
 }
 
 /// A channel that was tried.

@@ -33,7 +33,7 @@ mod under_way;
 mod undo;
 mod watch;
 
-pub use alerts::{Tried, overdue, try_channels};
+pub use alerts::{Tried, overdue, tell_missed, try_channels};
 pub use context::Context;
 pub use explained::{ExplainFrom, Explained, Findings, Lookup, Nowhere, RunAbout, explain};
 pub use job::{SyncJob, of_errand};

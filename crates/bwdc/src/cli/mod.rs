@@ -270,8 +270,11 @@ struct Invocation {
 }
 
 /// Who is told when something is wrong, by `bwdc.toml`.
-fn alerts(setup: &Setup) -> Arc<AlertSetup> {
-    Arc::new(setup.installation.as_ref().map(Installation::alert_setup).unwrap_or_default())
+fn alerts(setup: &Setup, environment: &Environment) -> Arc<AlertSetup> {
+    let installation = setup.installation.as_ref();
+    let installed = scheduled::installed(environment, installation);
+    let alerts = installation.map(Installation::alert_setup).unwrap_or_default();
+    Arc::new(AlertSetup { installed, ..alerts })
 }
 
 impl Invocation {
@@ -280,7 +283,7 @@ impl Invocation {
         let folder = place::folder(&environment)?;
         let options = global.setup();
         let setup = Setup::of(&options, &environment, &folder)?;
-        let alerts = alerts(&setup);
+        let alerts = alerts(&setup, &environment);
         Ok(Self { environment, style, options, setup, folder, alerts })
     }
 
@@ -299,7 +302,7 @@ impl Invocation {
         let Self { environment, style, options, folder, .. } = self;
         let setup = Setup::of(options, environment, folder)?;
         let (environment, options, folder) = (environment.clone(), options.clone(), folder.clone());
-        let alerts = alerts(&setup);
+        let alerts = alerts(&setup, &environment);
         Ok(Self { environment, style: *style, options, setup, folder, alerts })
     }
 

@@ -1,13 +1,14 @@
 //! The schedules that are installed for an instance, for those who ask about the instance.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 
 use super::Invocation;
 use crate::cli::timetable::Times;
-use bwdc_config::env;
-use bwdc_config::zone;
+use bwdc_config::installation::{Installation, InstalledSchedules};
+use bwdc_config::{Environment, env, zone};
 use bwdc_core::error::Result;
 use bwdc_schedule::schedulers::systemd::JournalUnit;
 use bwdc_schedule::times::Schedule;
@@ -29,13 +30,51 @@ pub(super) struct Scheduled {
 pub(super) fn of_folder(folder: &Path, invocation: &Invocation) -> Result<Vec<Scheduled>> {
     // What cannot be read is told by `schedule list`.
     let found = schedulers::list(&super::schedule::homes(&invocation.environment, None))?;
-    let theirs = found.installed.into_iter().filter(|installed| is_of(installed, folder, invocation));
+    let everything = Everything::of(invocation.setup.installation.as_ref());
+    let theirs =
+        found.installed.into_iter().filter(|installed| is_of(installed, folder, everything.as_ref()));
     let mut theirs: Vec<Scheduled> = theirs.map(scheduled).collect::<Result<_>>()?;
     theirs.sort_by_key(|scheduled| (scheduled.next.is_none(), scheduled.next));
     Ok(theirs)
 }
 
-fn is_of(installed: &Installed, folder: &Path, invocation: &Invocation) -> bool {
+/// Finds the schedule of a folder, for alerts about successes that are missed. The schedulers are asked once.
+pub(super) fn installed(
+    environment: &Environment,
+    installation: Option<&Installation>,
+) -> InstalledSchedules {
+    let (homes, everything) = (super::schedule::homes(environment, None), Everything::of(installation));
+    let found = OnceLock::new();
+    InstalledSchedules::by(move |folder| {
+        let found = found.get_or_init(|| match schedulers::list(&homes) {
+            Ok(found) => found.installed,
+            Err(error) => {
+                tracing::info!("the installed schedules cannot be listed: {error}");
+                Vec::new()
+            }
+        });
+        let theirs = found.iter().find(|installed| is_of(installed, folder, everything.as_ref()));
+        theirs.and_then(|installed| Schedule::parse(&installed.marker.schedule).ok())
+    })
+}
+
+/// What a job that syncs everything is about.
+struct Everything {
+    /// `bwdc.toml`.
+    file: PathBuf,
+    /// Folders of its instances.
+    folders: Vec<PathBuf>,
+}
+
+impl Everything {
+    fn of(installation: Option<&Installation>) -> Option<Self> {
+        let Installation { path, instances, .. } = installation?;
+        let folders = instances.iter().map(|instance| instance.folder.clone()).collect();
+        Some(Self { file: path.clone(), folders })
+    }
+}
+
+fn is_of(installed: &Installed, folder: &Path, everything: Option<&Everything>) -> bool {
     if !installed.is_in_use() {
         return false;
     }
@@ -45,9 +84,9 @@ fn is_of(installed: &Installed, folder: &Path, invocation: &Invocation) -> bool 
         Syncs::Everything => {
             let variable = installed.marker.variables.iter().find(|(name, _)| name == env::CONFIG);
             let file = variable.map_or_else(|| marked.join("bwdc.toml"), |(_, path)| PathBuf::from(path));
-            let installation = invocation.setup.installation.as_ref();
-            installation
-                .is_some_and(|found| is_same(&found.path, &file) && found.instance_in(folder).is_some())
+            everything.is_some_and(|Everything { file: own, folders }| {
+                is_same(own, &file) && folders.iter().any(|known| is_same(known, folder))
+            })
         }
     }
 }

@@ -4,16 +4,16 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use bwdc_config::installation::of_text;
-use bwdc_daemon::worker::{Order, WorkerResult};
+use bwdc_daemon::worker::{Order, WorkerResult, WorkerTask};
 use bwdc_store::errand::InstallationText;
 use bwdc_store::tokens::TokenMemory;
 
 use crate::log;
 use crate::ui::{self, Answer, Style};
 use bwdc_config::{Environment, setup};
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::{Error, Exit, Result};
 use bwdc_sync::rivals;
-use bwdc_sync::{Nobody, Reportable as _, SyncJob, Watch, of_errand};
+use bwdc_sync::{Nobody, Reportable as _, SyncJob, Watch, of_errand, tell_missed};
 
 /// Does what stands in the order, which the daemon hands over on stdin.
 pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answer> {
@@ -21,7 +21,7 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     std::io::stdin()
         .read_to_end(&mut order)
         .map_err(|error| Error::new(format!("Reading the daemon's order from stdin: {error}")))?;
-    let Order { run, errand, others, token, alerts, quiet, .. } = Order::read(&order)?;
+    let Order { run, task, errand, others, token, alerts, quiet, .. } = Order::read(&order)?;
     let log = setup::Log::of_variables(environment)?;
     log::start(environment, Style { quiet, ..style }, Some(&log));
     if !quiet {
@@ -33,6 +33,10 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     let alerts = alerts.map(|InstallationText { path, text }| of_text(path.into(), &text)).transpose()?;
     let alerts = Arc::new(alerts.map(|found| found.alert_setup()).unwrap_or_default());
     let job = of_errand(errand, environment, &watch).with_tokens(&tokens).alerting(&alerts);
+    if let WorkerTask::TellMissed { last, since } = task {
+        tell_missed(&job, last, since).await;
+        return done(&WorkerResult { exit: Exit::Success as u8, message: "Told.".to_owned(), token: None });
+    }
     let others: Vec<SyncJob> =
         others.into_iter().map(|errand| of_errand(errand, environment, &watch)).collect();
     let judgement = rivals::judgement(std::slice::from_ref(&job), &others).await;
@@ -42,6 +46,9 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
         Ok(outcome) => (outcome.exit(), outcome.facts().synced()),
         Err(error) => (error.exit, error.to_string()),
     };
-    let done = WorkerResult { exit: exit as u8, message, token: tokens.kept() };
-    Ok(Answer::Object(ui::as_json("what became of the sync", &done)?))
+    done(&WorkerResult { exit: exit as u8, message, token: tokens.kept() })
+}
+
+fn done(result: &WorkerResult) -> Result<Answer> {
+    Ok(Answer::Object(ui::as_json("what became of the sync", result)?))
 }

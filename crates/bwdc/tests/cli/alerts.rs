@@ -703,6 +703,67 @@ fn a_success_that_is_missed_is_told_once() {
     drop(organization);
 }
 
+/// The record of a success long ago, in place of that of the last run.
+fn succeeded_long_ago(instance: &Instance) {
+    let folder = instance.data_folder();
+    fs::write(folder.join("last-run.json"), format!(r#"{{"last":null,"lastSuccess":{SUCCESS}}}"#)).unwrap();
+    let _ = fs::remove_file(folder.join("alerts.json"));
+    instance.change(|data| {
+        for key in ["lastUserSync", "lastGroupSync"] {
+            data[key] = "2026-01-01T00:00:00Z".into();
+        }
+    });
+}
+
+/// A timer of the user, as `bwdc schedule install --user` leaves it.
+fn schedule_is_installed(instance: &Instance, schedule: &str) {
+    let units = instance.folder.path().join(".config/systemd/user");
+    fs::create_dir_all(&units).unwrap();
+    let folder = instance.data_folder();
+    let marker = serde_json::json!({ "schedule": schedule, "folder": folder, "user": "me", "program": "/usr/bin/bwdc" });
+    fs::write(units.join("bwdc-data.timer"), format!("# bwdc-schedule: {marker}\n[Timer]\n")).unwrap();
+}
+
+/// How often a sync is wanted is known from the schedule that is installed, without `bwdc.toml` and before anything was learned.
+#[test]
+fn a_success_that_is_missed_by_an_installed_schedule_is_told_by_whatever_runs_next() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["sync"]).ok();
+    // Nobody knows when it was to run.
+    succeeded_long_ago(&instance);
+    instance.run(&["alert", "check"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    // Next year.
+    schedule_is_installed(&instance, "0 0 1 1 *");
+    succeeded_long_ago(&instance);
+    instance.run(&["alert", "check"]).ok();
+    schedule_is_installed(&instance, "15m");
+    instance.run(&["alert", "check"]).fails_with("No success for three intervals: data", "");
+    instance.run(&["alert", "check"]).fails_with("No success for three intervals: data", "");
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"]), (1, &"missed".into()));
+    assert!(told[0]["text"].as_str().unwrap().contains("2026-01-01 00:00 UTC"), "{}", told[0]);
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), ["recovered"]);
+    // The run that comes at last tells both.
+    succeeded_long_ago(&instance);
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), ["missed", "recovered"]);
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    // Also one that finds another one running, which hangs.
+    let lock = fs::File::open(instance.data_folder().join("bwdc.lock")).unwrap();
+    lock.try_lock().unwrap();
+    succeeded_long_ago(&instance);
+    instance.run(&["sync"]).fails(3, &[]);
+    assert_eq!(events(&receiver), ["missed"]);
+    lock.unlock().unwrap();
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), ["recovered"]);
+}
+
 /// A program of the package `prometheus`, fed with a text.
 fn promtool(arguments: &[&str], text: &str) -> Option<(bool, String)> {
     use std::io::Write as _;

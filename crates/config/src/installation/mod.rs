@@ -9,6 +9,7 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bwdc_core::Secret;
 use bwdc_schedule::times::Schedule;
@@ -198,6 +199,45 @@ pub struct AlertSetup {
     pub alerts: Alerts,
     /// Instances and organizations of the same file.
     pub watched: Vec<Watched>,
+    /// Schedules that are installed on this machine.
+    pub installed: InstalledSchedules,
+}
+
+impl AlertSetup {
+    /// Time from which on a success is missed, by the schedule that is installed for the folder, else by that in the file.
+    pub fn overdue_at(&self, name: &str, folder: &Path, since: Timestamp) -> Option<Timestamp> {
+        let of_file = || self.watched.iter().find(|watched| watched.name == name)?.schedule.clone();
+        let schedule = self.installed.of(folder).or_else(of_file)?;
+        let next = |time: Timestamp| {
+            let local = time.to_zoned_datetime(zone::local());
+            schedule.next_after(&local).map(|next| next.timestamp())
+        };
+        (0..INTERVALS).try_fold(since, |time, _| next(time))
+    }
+}
+
+/// Schedules that are installed on this machine. They are looked for when somebody asks.
+#[derive(Clone, Default)]
+pub struct InstalledSchedules(Option<Arc<FindSchedule>>);
+
+/// Finds the schedule that is installed for a folder.
+type FindSchedule = dyn Fn(&Path) -> Option<Schedule> + Send + Sync;
+
+impl InstalledSchedules {
+    /// Schedules as this finds them.
+    pub fn by(find: impl Fn(&Path) -> Option<Schedule> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(find)))
+    }
+
+    fn of(&self, folder: &Path) -> Option<Schedule> {
+        self.0.as_ref().and_then(|find| find(folder))
+    }
+}
+
+impl std::fmt::Debug for InstalledSchedules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "InstalledSchedules" } else { "InstalledSchedules(none)" })
+    }
 }
 
 /// Instance or organization whose successes are not to be missed.
@@ -214,14 +254,9 @@ pub struct Watched {
 const INTERVALS: usize = 3;
 
 impl Watched {
-    /// Time from which on a success is missed, by the schedule in the file, if it has one.
-    pub fn overdue_at(&self, since: Timestamp) -> Option<Timestamp> {
-        let schedule = self.schedule.as_ref()?;
-        let next = |time: Timestamp| {
-            let local = time.to_zoned_datetime(zone::local());
-            schedule.next_after(&local).map(|next| next.timestamp())
-        };
-        (0..INTERVALS).try_fold(since, |time, _| next(time))
+    /// An instance that stands in no file.
+    pub fn alone(name: &str, folder: &Path) -> Self {
+        Self { name: name.to_owned(), folder: folder.to_owned(), schedule: None }
     }
 }
 
@@ -279,7 +314,11 @@ impl Installation {
                 schedule: times(&organization.schedule),
             })
         });
-        AlertSetup { alerts: self.alerts.clone(), watched: alone.chain(merged).collect() }
+        AlertSetup {
+            alerts: self.alerts.clone(),
+            watched: alone.chain(merged).collect(),
+            ..AlertSetup::default()
+        }
     }
 
     /// The instance that has this folder, by whatever path it is reached: through a link, or with `..` in it.

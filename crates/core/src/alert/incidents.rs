@@ -13,7 +13,7 @@ const STARTS: usize = 9;
 /// Number of intervals that may pass without a success.
 const INTERVALS: u64 = 3;
 /// Least time without a success that is worth an alert, however often runs begin.
-const LEAST: Span = Span(15 * 60);
+pub const LEAST_MISSED: Span = Span(15 * 60);
 
 /// What the administrator wants.
 #[derive(Clone, Copy, Debug)]
@@ -166,7 +166,7 @@ impl Incidents {
     pub fn overdue_at(&self) -> Option<Moment> {
         let interval = self.learned_interval()?;
         let since = self.last_success.or(self.first_seen)?;
-        Some(since.plus(Span(interval.0.saturating_mul(INTERVALS)).max(LEAST)))
+        Some(since.plus(Span(interval.0.saturating_mul(INTERVALS)).max(LEAST_MISSED)))
     }
 
     /// Decides whether a success is missed. `overdue_at` is the time from which on it is.

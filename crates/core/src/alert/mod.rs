@@ -18,7 +18,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::expiring::{Credential, THRESHOLDS};
-pub use self::incidents::{Incidents, Rules, Trouble, Verdict};
+pub use self::incidents::{Incidents, LEAST_MISSED, Rules, Trouble, Verdict};
 pub use self::outbox::{Outbox, Outgoing};
 pub use self::week::Week;
 use crate::organization::Moment;

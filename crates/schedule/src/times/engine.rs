@@ -21,10 +21,18 @@ const CATCH_UP: SignedDuration = SignedDuration::from_secs(30);
 /// A clock that goes back by more than this was set.
 const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
+/// Number of intervals that may pass without a success.
+const INTERVALS: usize = 3;
+
 /// When an instance is to run.
 pub trait Timetable {
     /// The first time after this one; `None` if there is none.
     fn next_after(&self, time: Timestamp) -> Option<Timestamp>;
+
+    /// Time when so many runs after this time were due that a success is missed; `None` if there are not so many.
+    fn overdue_after(&self, time: Timestamp) -> Option<Timestamp> {
+        (0..INTERVALS).try_fold(time, |time, _| self.next_after(time))
+    }
 
     /// Whether what never ran is due at once; else it has missed nothing, and waits for its time.
     fn is_due_at_first(&self) -> bool {
@@ -233,6 +241,11 @@ impl<T: Timetable> Engine<T> {
     /// When an instance runs next; `None` while it runs, and if it is will not run again.
     pub fn next_run(&self, name: &str) -> Option<Timestamp> {
         self.instances.get(name)?.due()
+    }
+
+    /// Time when a success is missed of an instance whose last one was then.
+    pub fn overdue_after(&self, name: &str, last: Timestamp) -> Option<Timestamp> {
+        self.instances.get(name)?.timetable.overdue_after(last)
     }
 
     /// How often it failed since its last good end.

@@ -202,6 +202,35 @@ fn a_sync_that_hangs_is_cut_off() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// The daemon sees by itself that none succeeds, also while one hangs; its workers tell.
+#[test]
+fn a_success_that_is_missed_is_told_while_a_sync_hangs() {
+    let organization = Organization::start(Options::default());
+    let mut company = Company::of(1, &organization);
+    let receiver = bwdc_testkit::Receiver::start();
+    let toml = company.instance.folder.path().join("alerts.toml");
+    let url = receiver.url("/");
+    fs::write(&toml, format!("[alerts.channel.ops]\ntype = \"webhook\"\nurl = \"{url}\"\n")).unwrap();
+    company.instance.set_env("BWDC_CONFIG", toml.to_str().unwrap());
+    let file = company.folder("i0").join("data.json");
+    let mut data: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    data["lastUserSync"] = "2026-01-01T00:00:00Z".into();
+    fs::write(&file, data.to_string()).unwrap();
+    let go = company.key_waits(&organization);
+    let daemon = company.start(&[]);
+    let event = |count: usize| {
+        receiver.wait_for(count);
+        let requests = receiver.take();
+        let event = |body: &str| serde_json::from_str::<Value>(body).unwrap()["event"].clone();
+        requests.iter().map(|request| event(&request.body)).collect::<Vec<_>>()
+    };
+    assert_eq!(event(1), [json!("missed")]);
+    fs::write(&go, "").unwrap();
+    assert_eq!(event(1), [json!("recovered")]);
+    assert_eq!(daemon.end(), 0);
+    assert_eq!(receiver.take().len(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn commands_of_a_sync_that_is_cut_off_end_with_it() {
