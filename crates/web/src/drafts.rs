@@ -18,11 +18,13 @@ const LASTS: Duration = Duration::from_secs(3600);
 pub(crate) struct Draft {
     pub(crate) values: Vec<(String, String)>,
     pub(crate) secrets: Vec<(String, Secret)>,
+    /// Secrets that are no longer to be stored.
+    pub(crate) cleared: Vec<String>,
 }
 
 impl Draft {
     pub(crate) fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.secrets.is_empty()
+        self.values.is_empty() && self.secrets.is_empty() && self.cleared.is_empty()
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
@@ -33,12 +35,17 @@ impl Draft {
         self.secrets.iter().find(|(known, _)| known == name).map(|(_, secret)| secret)
     }
 
+    pub(crate) fn is_cleared(&self, name: &str) -> bool {
+        self.cleared.iter().any(|known| known == name)
+    }
+
     /// For a command, on stdin.
     pub(crate) fn written(&self) -> Secret {
         let text = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
         let values = self.values.iter().map(|(name, value)| (name.clone(), text(value)));
         let mut all: Map<String, Value> = values.collect();
         all.extend(self.secrets.iter().map(|(name, secret)| (name.clone(), secret.reveal().into())));
+        all.extend(self.cleared.iter().map(|name| (name.clone(), Value::Null)));
         let written = Zeroizing::new(serde_json::to_string(&all).unwrap_or_default());
         Secret::from(written.as_str())
     }

@@ -157,7 +157,7 @@ impl Listener {
         if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
             fs::remove_file(path).map_err(attempted)?;
         }
-        let listener = tokio::net::UnixListener::bind(path).map_err(attempted)?;
+        let listener = bound_for_owner(path).map_err(attempted)?;
         let mode = match access {
             SocketAccess::Owner => 0o600,
             SocketAccess::Group => 0o660,
@@ -192,6 +192,17 @@ impl Listener {
             Self::Socket(listener, _) => Ok((Connection::Socket(listener.accept().await?.0), Source::Socket)),
         }
     }
+}
+
+/// A socket that nobody but its owner could connect to at any time.
+#[cfg(unix)]
+fn bound_for_owner(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+    let before = umask(Mode::RWXG | Mode::RWXO);
+    let bound = tokio::net::UnixListener::bind(path);
+    umask(before);
+    bound
 }
 
 enum Connection {

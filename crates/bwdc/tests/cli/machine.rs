@@ -71,6 +71,10 @@ impl Machine {
     pub fn run(&self, arguments: &[&str]) -> Ran {
         self.usual.run(arguments)
     }
+
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.usual.command(arguments)
+    }
 }
 
 fn private(path: &Path, text: &str) {

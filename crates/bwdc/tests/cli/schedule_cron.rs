@@ -14,6 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::{Organization, Ran};
+use crate::web::client::Page;
 
 const PROGRAM: &str = "/opt/bwdc";
 const FOLDER: &str = "/var/lib/bwdc/one";
@@ -550,4 +551,36 @@ fn leftovers_and_broken_crontabs() {
     namespace.run(&["crontab", "-u", "eve", evil.to_str().unwrap()]).ok();
     let listed = namespace.schedule(&["list"]).ok().out;
     assert!(!listed.contains(['\u{1b}', '\u{9b}']) && listed.contains("/x\\u{1b}[2J"), "{listed}");
+}
+
+/// The page installs and removes the schedule of whoever serves it.
+#[test]
+fn the_page_installs_and_removes_a_schedule() {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    namespace.sh("useradd --system --create-home --home-dir /var/lib/bwdc --shell /usr/sbin/nologin bwdc");
+    namespace.crontab_is(THEIRS);
+    namespace.sh(&format!("install -d -o bwdc -m 700 {FOLDER}"));
+    set_up(&namespace, &organization, "bwdc");
+    let as_bwdc = |more: &[&'static str]| {
+        [&["runuser", "-u", "bwdc", "--", PROGRAM, "web"], more, &["--appdata", FOLDER]].concat()
+    };
+    let page = Page::of(namespace.command(&as_bwdc(&["--listen", "127.0.0.1:0"])));
+    let link = namespace.run(&as_bwdc(&["open"])).ok().out;
+    let mut browser = page.opened(&link);
+    browser.get("/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule").has(&["No schedule is installed"]);
+    let offered = "/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule?expression=15m";
+    let installed = browser.submit(offered, "/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule/install", &[]);
+    browser.done(installed).has(&["The first run is at "]);
+    let crontab = namespace.crontab();
+    assert!(crontab.starts_with(THEIRS) && crontab.contains(FOLDER), "{crontab}");
+    browser.get("/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule").has(&["15m", "cron", "Remove"]);
+    let removed = browser.submit(
+        "/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule",
+        "/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule/remove",
+        &[],
+    );
+    browser.done(removed);
+    assert_eq!(namespace.crontab(), THEIRS);
+    browser.get("/i/%2Fvar%2Flib%2Fbwdc%2Fone/schedule").has(&["No schedule is installed"]);
 }

@@ -10,12 +10,41 @@ pub(crate) const VALUE: &str = "set.";
 /// The same of a secret, which is never shown.
 pub(crate) const SECRET: &str = "secret.";
 
+/// The same of a box that has a stored secret removed.
+pub(crate) const CLEAR: &str = "clear.";
+
+/// What is known of a secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Known<'a> {
+    /// It is no secret, or not set.
+    #[default]
+    Unset,
+    /// It is in this place.
+    In(&'a str),
+    /// It is in this place, and is to be removed from it.
+    Removed(&'a str),
+    /// It was typed, and not saved yet.
+    Typed,
+}
+
+impl Known<'_> {
+    fn text(self) -> Markup {
+        html! {
+            @match self {
+                Self::Unset => { b { "Not set." } }
+                Self::In(place) | Self::Removed(place) => { b { "It is in " (place) "." } }
+                Self::Typed => { b { "It is what you have typed before." } }
+            }
+        }
+    }
+}
+
 /// What is in a field.
 pub(crate) struct Filled<'a> {
     /// The value as it would be typed.
     pub(crate) value: String,
-    /// What is known of a secret: where it is.
-    pub(crate) secret: &'a str,
+    /// What is known of a secret.
+    pub(crate) secret: Known<'a>,
     /// What is wrong with the value.
     pub(crate) fault: Option<&'a str>,
     /// Address that checks a value as it is typed.
@@ -30,12 +59,23 @@ pub(crate) fn field(setting: &Setting, filled: &Filled<'_>) -> Markup {
         div.setting {
             label for=(id) { (name) }
             div { (input(setting, filled, &id, &shows, &help)) }
+            (removal(name, filled.secret))
             div.check id=(shows) aria-live="polite" { @if let Some(fault) = filled.fault { (wrong(fault)) } }
             p.help id=(help) {
                 (meaning)
-                @if kind == Type::Secret { " " @if filled.secret.is_empty() { b { "Not set." } } @else { b { "It is in " (filled.secret) "." } } }
+                @if kind == Type::Secret { " " (filled.secret.text()) }
                 @else if !default.is_empty() { " Default: " (default) "." }
             }
+        }
+    }
+}
+
+/// A box that has a stored secret removed.
+fn removal(name: &str, secret: Known<'_>) -> Markup {
+    let is_checked = matches!(secret, Known::Removed(_));
+    html! {
+        @if let Known::In(_) | Known::Removed(_) = secret {
+            label.inline { input type="checkbox" name=(format!("{CLEAR}{name}")) value="on" checked[is_checked]; " Remove what is stored" }
         }
     }
 }
@@ -52,7 +92,7 @@ fn input(setting: &Setting, filled: &Filled<'_>, id: &str, shows: &str, help: &s
     match words(kind) {
         _ if kind == Type::Secret => html! {
             input id=(id) type="password" name=(format!("{SECRET}{name}")) autocomplete="new-password" aria-describedby=(described)
-                placeholder=(if filled.secret.is_empty() { "" } else { "unchanged" });
+                placeholder=(if filled.secret == Known::Unset { "" } else { "unchanged" });
         },
         Some(words) => html! {
             select id=(id) name=(field) aria-describedby=(described) {

@@ -35,9 +35,9 @@ pub(crate) async fn page(
     Query(Listing { page }): Query<Listing>,
 ) -> Answer {
     let instance = site.instance(&name)?;
-    let folder = instance.parts.first().map(|part| part.folder.clone()).unwrap_or_default();
+    let of = instance.clone();
     let most = page.saturating_add(1).saturating_mul(ROWS).saturating_add(1);
-    let heads = tokio::task::spawn_blocking(move || runs(&folder, most)).await.unwrap_or_default();
+    let heads = tokio::task::spawn_blocking(move || runs(&of, most)).await.unwrap_or_default();
     let is_more = heads.len() >= most;
     let shown: Vec<&Head> = heads.iter().skip(page * ROWS).take(ROWS).collect();
     let frame = Frame::of(&visitor.0, &instance.name, Place::History).refreshed(Some(10));

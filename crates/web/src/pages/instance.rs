@@ -27,8 +27,8 @@ pub(crate) async fn page(
     let instance = site.instance(&name)?;
     let statuses = site.status.get(&site.runner).await?;
     let status = statuses.get(&name).cloned().unwrap_or_default();
-    let folder = instance.parts.first().map(|part| part.folder.clone()).unwrap_or_default();
-    let heads = tokio::task::spawn_blocking(move || runs(&folder, RUNS)).await.unwrap_or_default();
+    let of = instance.clone();
+    let heads = tokio::task::spawn_blocking(move || runs(&of, RUNS)).await.unwrap_or_default();
     let heads: Vec<&Head> = heads.iter().collect();
     let frame = Frame::of(&visitor.0, &instance.name, Place::Summary).refreshed(Some(10));
     let of = |page: &str| of_instance(&name, page);

@@ -1,7 +1,6 @@
 //! Overview: how each instance is, those first that somebody has to look at.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -148,7 +147,7 @@ fn rows(shown: &[(Instance, Status)]) -> Markup {
     let now = Timestamp::now();
     html! {
         @for (instance, status) in shown {
-            @let heads = instance.parts.first().map(|part| runs(&part.folder, RUNS)).unwrap_or_default();
+            @let heads = runs(instance, RUNS);
             tr {
                 th scope="row" { a href=(of_instance(&instance.name, "")) { (instance.name) } }
                 td { (state(status, now)) }
@@ -181,9 +180,11 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// The last runs that are kept, the latest first.
-pub(crate) fn runs(folder: &Path, most: usize) -> Vec<Head> {
-    let history = History::of(&DataFile::in_folder(folder.to_owned()));
+/// The last runs that are kept of an instance, the latest first. Each folder of a merge has the same, so that one of them may be damaged.
+pub(crate) fn runs(instance: &Instance, most: usize) -> Vec<Head> {
+    let files: Vec<DataFile> =
+        instance.parts.iter().map(|part| DataFile::in_folder(part.folder.clone())).collect();
+    let history = History::of_merged(&files);
     let filter = Filter { most: Some(most), ..Filter::default() };
     history.heads(&filter).map(|found| found.runs).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse as _, Response};
-use bwdc_config::directories;
+use bwdc_config::directories::{self, ldap};
 use bwdc_config::settings::{self, Setting, Type, general};
 use bwdc_core::Secret;
 use bwdc_store::{Data, DataFile};
@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fields::{self, Filled, SECRET, VALUE, current};
+use super::fields::{self, CLEAR, Filled, Known, SECRET, VALUE, current};
 use super::layout::{self, Frame, Place};
 use super::{escaped, of_instance, task};
 use crate::commands::Order;
@@ -116,6 +116,7 @@ fn groups(data: &Data) -> Vec<Group> {
         let of = setting.name.split('.').nth(1).unwrap_or_default();
         directories::names().iter().any(|name| *name == of && *name != kind)
     };
+    let is_of_ldap = |setting: &Setting| matches!(setting.kind, Type::Attribute | Type::Dns);
     vec![
         (
             "Organization and directory",
@@ -128,7 +129,13 @@ fn groups(data: &Data) -> Vec<Group> {
             }),
         ),
         ("The directory", all(&|setting| begins(setting, kind))),
-        ("What is synced", all(&|setting| begins(setting, "sync"))),
+        (
+            "What is synced",
+            all(&|setting| {
+                begins(setting, "sync")
+                    && (kind == ldap::KIND.name || kind.is_empty() || !is_of_ldap(setting))
+            }),
+        ),
         ("Where secrets are", all(&|setting| is_place(setting) && !of_other(setting))),
     ]
 }
@@ -163,10 +170,12 @@ impl Form<'_> {
 
     fn field(&self, setting: &Setting, check: &str) -> Markup {
         let value = self.draft.value(setting.name).map_or_else(|| current(setting, self.data), str::to_owned);
-        let secret = if self.draft.secret(setting.name).is_some() {
-            "what you have typed before"
-        } else {
-            self.places.get(setting.name).map_or("", String::as_str)
+        let place = self.places.get(setting.name).map(String::as_str).filter(|place| !place.is_empty());
+        let secret = match (self.draft.secret(setting.name), place) {
+            (Some(_), _) => Known::Typed,
+            (None, Some(place)) if self.draft.is_cleared(setting.name) => Known::Removed(place),
+            (None, Some(place)) => Known::In(place),
+            (None, None) => Known::Unset,
         };
         let fault = self.faults.get(setting.name).map(String::as_str);
         fields::field(setting, &Filled { value, secret, fault, check })
@@ -219,7 +228,16 @@ fn typed(fields: &Fields, data: &Data, before: &Draft) -> Draft {
         let setting = known(field, VALUE).filter(|setting| setting.kind != Type::Secret)?;
         (value != current(setting, data)).then(|| (setting.name.to_owned(), value.to_owned()))
     });
-    Draft { values: values.collect(), secrets: secrets(fields, secret_settings(), before) }
+    // What is ticked counts, whatever was typed before: it is what the page shows last.
+    let is_cleared = |name: &&str| fields.get(&format!("{CLEAR}{name}")) == "on" && !is_typed(fields, name);
+    let cleared: Vec<String> = secret_settings().filter(is_cleared).map(str::to_owned).collect();
+    let secrets = secrets(fields, secret_settings(), before);
+    let secrets = secrets.into_iter().filter(|(name, _)| !cleared.contains(name)).collect();
+    Draft { values: values.collect(), secrets, cleared }
+}
+
+fn is_typed(fields: &Fields, secret: &str) -> bool {
+    !fields.get(&format!("{SECRET}{secret}")).is_empty()
 }
 
 /// Names of the settings that are secrets.
@@ -310,6 +328,7 @@ fn reviewed(
             tr { th scope="row" { (name) } td.wrap { del { (before) } @if before.is_empty() { span.weak { "not set" } } }
                 td.wrap { ins { (value) } @if value.is_empty() { span.weak { "not set" } } } }
         }
+        @for name in &draft.cleared { tr { th scope="row" { (name) } td { span.weak { "a secret" } } td { span.weak { "removed" } } } }
         @for (name, _) in &draft.secrets { tr { th scope="row" { (name) } td { span.weak { "a secret" } } td { ins { "another secret" } } } }
     };
     let hidden = html! { input type="hidden" name="part" value=(part.name); };
@@ -342,7 +361,8 @@ pub(crate) async fn save(
     let draft = draft(&site, &visitor, part);
     let arguments = ["config", "import"].into_iter().chain((fields.get("yes") == "on").then_some("--yes"));
     let order = Order::new(arguments).of(&part.selection).with_stdin(draft.written());
-    let names = draft.values.iter().map(|(name, _)| name).chain(draft.secrets.iter().map(|(name, _)| name));
+    let secrets = draft.secrets.iter().map(|(name, _)| name).chain(&draft.cleared);
+    let names = draft.values.iter().map(|(name, _)| name).chain(secrets);
     visitor.did(&format!("saved {}", names.map(String::as_str).collect::<Vec<_>>().join(", ")), &name);
     match site.runner.ask(order).await {
         Ok(_) => {

@@ -10,7 +10,7 @@ use bwdc_store::Data;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::fields::{self, Filled, SECRET, VALUE, current};
+use super::fields::{self, Filled, Known, SECRET, VALUE, current};
 use super::layout::{self, Frame, Place};
 use super::settings::{choose, data, faults, secret_settings};
 use super::{of_instance, task};
@@ -104,7 +104,7 @@ fn form(
             .or(proposal)
             .or(usual)
             .unwrap_or_default();
-        let secret = if draft.secret(setting.name).is_some() { "what you have typed before" } else { "" };
+        let secret = if draft.secret(setting.name).is_some() { Known::Typed } else { Known::Unset };
         let fault = faults.get(setting.name).map(String::as_str);
         fields::field(setting, &Filled { value, secret, fault, check: &check })
     };
@@ -160,6 +160,7 @@ fn typed(fields: &Fields, before: &Draft) -> Draft {
     Draft {
         values: fields.iter().filter_map(value).collect(),
         secrets: super::settings::secrets(fields, names, before),
+        cleared: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::Instance;
@@ -20,8 +20,12 @@ impl Page {
     }
 
     pub fn start_with(instance: &Instance, arguments: &[&str]) -> Self {
-        let mut child =
-            instance.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::of(instance.command(arguments))
+    }
+
+    /// The page that a command serves.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -60,7 +64,11 @@ impl Page {
 
     /// A browser that has opened a one-time link of this role.
     pub fn logged_in(&self, instance: &Instance, role: &str) -> Browser {
-        let link = instance.run(&["web", "open", "--role", role]).ok().out;
+        self.opened(&instance.run(&["web", "open", "--role", role]).ok().out)
+    }
+
+    /// A browser that has opened this one-time link.
+    pub fn opened(&self, link: &str) -> Browser {
         let mut browser = self.browser();
         let answer = browser.get(path_of(link.trim()));
         assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{link}");

@@ -3,11 +3,13 @@
 pub mod client;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use bwdc_sandbox::{Flavour, Options};
 
 use self::client::{Page, path_of};
 use crate::harness::{Instance, Organization};
+use crate::machine::Machine;
 
 const USERS: &str = "id,email,name\n1,anna@x.org,Anna\n2,ben@x.org,Ben\n3,cleo@x.org,Cleo\n";
 const GROUPS: &str = "id,name,members\ng1,All,1;2;3\n";
@@ -141,16 +143,16 @@ fn guesses_are_refused_and_lock_nobody_out() {
     let page = Page::start(&instance);
     let mut guesser = page.browser();
     let mut statuses = Vec::new();
-    for number in 0..200 {
+    for number in 0..5_000 {
         let guess = format!("guess number {number}");
         statuses.push(guesser.submit("/login", "/login", &[("name", "anna"), ("password", &guess)]).status);
     }
     assert!(statuses.iter().filter(|status| **status == 401).count() <= 10, "{statuses:?}");
     assert_eq!(statuses.last(), Some(&429));
-    for number in 0..200 {
+    for number in 0..5_000 {
         statuses.push(guesser.get(&format!("/open?token={number:064}")).status);
     }
-    assert!(statuses[200..].iter().all(|status| *status == 429 || *status == 403), "{statuses:?}");
+    assert!(statuses[5_000..].iter().all(|status| *status == 429 || *status == 403), "{statuses:?}");
     let right =
         guesser.submit("/login", "/login", &[("name", "anna"), ("password", "correct horse battery")]);
     assert_eq!((right.status, right.header("retry-after").is_some()), (429, true));
@@ -428,6 +430,114 @@ fn an_instance_is_set_up_from_nothing_and_changed() {
 }
 
 #[test]
+fn a_stored_secret_is_removed_and_only_settings_of_the_directory_are_shown() {
+    let (_organization, instance) = scene();
+    instance.run(&["config", "directory", "ldap"]).ok();
+    instance.run(&["config", "ldap.password", PLANTED]).ok();
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "change");
+    browser.get("/i/data/settings").has(&[
+        "clear.ldap.password",
+        "Remove what is stored",
+        "set.sync.userObjectClass",
+    ]);
+    let settings = "/i/data/settings";
+    let typed = [("clear.ldap.password", "on"), ("secret.ldap.password", "another")];
+    let review = browser.submit(settings, settings, &typed);
+    let changes = review.header("location").unwrap().to_owned();
+    browser.get(&changes).has(&["another secret"]);
+    browser.submit(settings, settings, &[("clear.ldap.password", "on")]);
+    browser.get(&changes).has(&["ldap.password", "removed"]);
+    browser.get(settings).has(&["name=\"clear.ldap.password\" value=\"on\" checked"]);
+    assert!(stored(&instance));
+    let saved = browser.submit(&changes, "/i/data/settings/save", &[]);
+    assert!(saved.header("location").unwrap().contains("saved=yes"), "{}", saved.body);
+    assert!(!stored(&instance));
+    assert!(!browser.get(settings).body.contains("clear.ldap.password"));
+    instance.run(&["config", "directory", "file"]).ok();
+    let shown = browser.get(settings);
+    assert!(!shown.body.contains("sync.userObjectClass"), "{}", shown.body);
+    shown.has(&["set.sync.userFilter", "set.file.path"]);
+    for answer in &browser.log {
+        assert!(!answer.contains(PLANTED), "{answer}");
+    }
+}
+
+/// Whether the password for LDAP is set.
+fn stored(instance: &Instance) -> bool {
+    let list = instance.run(&["config", "list", "--response"]).ok().out;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let rows = list["data"]["data"].as_array().unwrap().clone();
+    let row = rows.into_iter().find(|row| row["name"] == "ldap.password").unwrap();
+    row["source"] != "not set"
+}
+
+/// Each folder of a merge has the history: what is shown does not hang on one of them.
+#[test]
+fn a_merge_shows_its_runs_although_a_folder_has_them_damaged() {
+    let organization = Organization::start(Options::default());
+    let mut machine = Machine::new();
+    machine.add("hq", &organization, "h1,ann@example.org,\n", "hs,Staff,h1\n");
+    machine.add("berlin", &organization, "b1,eva@example.org,\n", "bs,Staff,b1\n");
+    machine.toml(
+        "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n\
+         [organization.acme]\nmerge = [\"hq\", \"berlin\"]\n",
+    );
+    machine.run(&["sync", "--all"]).ok();
+    for file in std::fs::read_dir(machine.path("hq").join("history")).unwrap() {
+        std::fs::write(file.unwrap().path(), "damaged").unwrap();
+    }
+    let page = Page::of(machine.command(&["web", "--listen", "127.0.0.1:0"]));
+    let mut browser = page.opened(&machine.run(&["web", "open", "--role", "look"]).ok().out);
+    browser.get("/").has(&["/i/acme"]);
+    browser.get("/i/acme").has(&["2 invited"]);
+    browser.get("/i/acme/history").has(&["2 invited"]);
+}
+
+/// A certificate that was renewed is used for the next connection; one that cannot be used changes nothing.
+#[test]
+fn a_renewed_certificate_is_used_at_once() {
+    let (_organization, instance) = scene();
+    let folder = instance.data_folder();
+    certificate(&folder, "first.example.org");
+    let hash = password(&instance, "correct horse battery");
+    instance.toml(&format!(
+        "[web]\nhosts = [\"bwdc.example.org\"]\ncertificate = \"page.pem\"\nkey = \"page.key\"\n[web.user.anna]\nhash = \"{hash}\"\n"
+    ));
+    let page = Page::start_with(&instance, &["web", "--listen", "0.0.0.0:0"]);
+    assert!(subject(page.port).contains("first.example.org"));
+    certificate(&folder, "second.example.org");
+    assert!(subject(page.port).contains("second.example.org"));
+    std::fs::write(folder.join("page.pem"), "no certificate").unwrap();
+    assert!(subject(page.port).contains("second.example.org"));
+}
+
+/// Makes `page.pem` and `page.key` for a name.
+fn certificate(folder: &Path, name: &str) {
+    use std::process::{Command, Stdio};
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"])
+        .arg(format!("/CN={name}"))
+        .arg("-keyout")
+        .arg(folder.join("page.key"))
+        .arg("-out")
+        .arg(folder.join("page.pem"))
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is not installed: run scripts/install-test-tools").success());
+}
+
+/// The name in the certificate that a server shows.
+fn subject(port: u16) -> String {
+    use std::process::{Command, Stdio};
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-connect"]).arg(format!("127.0.0.1:{port}"));
+    let output = client.stdin(Stdio::null()).stderr(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find(|line| line.starts_with("subject=")).unwrap_or(&text).to_owned()
+}
+
+#[test]
 fn the_daemon_serves_the_same_page() {
     let (organization, instance) = scene();
     instance.change(|data| data["sync"]["interval"] = 5.into());
@@ -464,26 +574,7 @@ fn it_is_served_by_tls_and_on_a_socket_of_its_owner() {
     use std::process::{Command, Stdio};
     let (_organization, instance) = scene();
     let folder = instance.data_folder();
-    let (certificate, key) = (folder.join("page.pem"), folder.join("page.key"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=bwdc.example.org",
-            "-keyout",
-        ])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.expect("openssl is not installed: run scripts/install-test-tools").success());
+    certificate(&folder, "bwdc.example.org");
     let hash = password(&instance, "correct horse battery");
     let web = "[web]\nhosts = [\"bwdc.example.org\"]\ncertificate = \"page.pem\"\nkey = \"page.key\"\n";
     instance.toml(&format!("{web}[web.user.anna]\nhash = \"{hash}\"\n"));
