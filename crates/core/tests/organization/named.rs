@@ -126,6 +126,14 @@ fn a_lost_removal_counts_when_it_is_sent_again() {
     limited::play(Kind::Vaultwarden, OnLimit::Hold, &ops).unwrap();
 }
 
+/// The address of somebody who was known by an earlier id is a leaver's by now: the old membership ends.
+#[test]
+fn a_swap_with_a_leaver_after_a_new_id() {
+    let remove = Disabled(DisabledUsers::Remove);
+    let ops = [Hire(2), Sync(None), remove, Hire(5), NewId(2), Sync(None), Disable(5), Swap(5, 2)];
+    both(&ops);
+}
+
 #[test]
 fn a_swap_with_somebody_left_out_whose_leaving_is_held() {
     let ops =

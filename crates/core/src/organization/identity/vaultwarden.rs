@@ -68,15 +68,19 @@ fn has_protected(search: &Search<'_>, human: usize) -> bool {
     own.any(|member| !member.status.is_revoked() && search.facts.protected.contains(&member.id))
 }
 
+/// Members with an id of a human, then with one that the ledger has for it and nobody else has in the directory.
+fn of_ids<'s, 'a: 's>(search: &'s Search<'a>, human: usize) -> impl Iterator<Item = &'a Member> + 's {
+    let ids = &search.humans[human].ids;
+    let own = ids.iter().filter_map(|id| search.members_by_id.get(id).copied());
+    let known = ids.iter().filter_map(|id| search.imported_as.get(id).copied());
+    let known = known.filter(move |id| search.by_id.get(*id).is_none_or(|other| *other == human));
+    own.chain(known.filter_map(|id| search.members_by_id.get(id).copied()))
+}
+
 /// Finds people with a new address: the member of the old one leaves, unless it is protected or nobody comes in its place.
 fn by_id(search: &mut Search<'_>) {
     for human in search.open() {
-        let ids = &search.humans[human].ids;
-        let own = ids.iter().filter_map(|id| search.members_by_id.get(id).copied());
-        let known = ids.iter().filter_map(|id| search.imported_as.get(id).copied());
-        let known = known.filter(|id| search.by_id.get(*id).is_none_or(|other| *other == human));
-        let known = known.filter_map(|id| search.members_by_id.get(id).copied());
-        let found = own.chain(known).find(|member| !search.is_taken(member));
+        let found = of_ids(search, human).find(|member| !search.is_taken(member));
         let Some(member) = found else { continue };
         let is_imported = search.humans[human].wanted == Wanted::Imported;
         let is_another = search.is_another(human, member);
@@ -105,14 +109,14 @@ fn displace_old_addresses(search: &mut Search<'_>) {
         if search.humans[human].wanted != Wanted::Imported {
             continue;
         }
-        let old = search.humans[human].ids.iter().filter_map(|id| search.members_by_id.get(id).copied());
         let is_left = |member: &&Member| {
             member.id != *new
                 && !search.is_taken(member)
                 && !member.status.is_revoked()
                 && !search.facts.protected.contains(&member.id)
         };
-        let old: Vec<_> = old.filter(is_left).map(|member| member.id.clone()).collect();
+        let old: Vec<_> =
+            of_ids(search, human).filter(is_left).map(|member| member.id.clone()).collect();
         search.displaced.extend(old);
     }
 }
