@@ -115,8 +115,7 @@ fn displace_old_addresses(search: &mut Search<'_>) {
                 && !member.status.is_revoked()
                 && !search.facts.protected.contains(&member.id)
         };
-        let old: Vec<_> =
-            of_ids(search, human).filter(is_left).map(|member| member.id.clone()).collect();
+        let old: Vec<_> = of_ids(search, human).filter(is_left).map(|member| member.id.clone()).collect();
         search.displaced.extend(old);
     }
 }
