@@ -1,7 +1,7 @@
 //! The only place that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,11 +138,47 @@ pub(crate) fn answer(answer: &Answer, style: Style) -> Result<()> {
     }
 }
 
+/// Prints a large object on stdout as it is made, which needs no memory for the text.
+///
+/// # Errors
+/// It could not be written: a full disk, for example.
+pub(crate) fn object(object: &impl Serialize, style: Style) -> Result<()> {
+    #[derive(Serialize)]
+    struct Success<T> {
+        success: bool,
+        data: T,
+    }
+    if style.quiet {
+        return Ok(());
+    }
+    let written = match style.response {
+        true => streamed(&Success { success: true, data: object }, style),
+        false => streamed(object, style),
+    };
+    written.map_err(|error| not_written(&error))
+}
+
+fn streamed(object: &impl Serialize, style: Style) -> std::io::Result<()> {
+    let mut stdout = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
+    let written = match style.pretty {
+        true => serde_json::to_writer_pretty(&mut stdout, object),
+        false => serde_json::to_writer(&mut stdout, object),
+    };
+    written.map_err(std::io::Error::from).and_then(|()| ended(&mut stdout)).or_else(unless_closed)
+}
+
+fn ended(stdout: &mut impl Write) -> std::io::Result<()> {
+    stdout.write_all(b"\n")?;
+    stdout.flush()
+}
+
 fn printed(text: &str) -> Result<()> {
-    out(text).map_err(|error| {
-        Error::new(format!("Writing the answer to stdout: {error}"))
-            .hint("The command itself is done. Make room, or let the output lead elsewhere.")
-    })
+    out(text).map_err(|error| not_written(&error))
+}
+
+fn not_written(error: &std::io::Error) -> Error {
+    Error::new(format!("Writing the answer to stdout: {error}"))
+        .hint("The command itself is done. Make room, or let the output lead elsewhere.")
 }
 
 /// What is printed, if anything.
@@ -503,14 +539,14 @@ fn has_colours(target: &impl IsTerminal, style: Style) -> bool {
     !style.no_color && target.is_terminal()
 }
 
-/// A closed pipe ends the output, not the program.
-/// A reader who has seen enough, such as `head`, is no failure.
 fn out(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
+    stdout.write_all(text.as_bytes()).and_then(|()| ended(&mut stdout)).or_else(unless_closed)
+}
+
+/// A closed pipe ends the output, not the program.
+fn unless_closed(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 fn print_on_stderr(text: &str, priority: Priority, style: Style) {

@@ -1,11 +1,11 @@
 //! `bwdc test`
 
 use bwdc_core::Prepared;
-use bwdc_core::entry::Status;
+use bwdc_core::entry::{ExternalId, Status};
 use bwdc_core::note::by_cause;
-use bwdc_core::prepare::Person;
+use bwdc_core::prepare::{Person, PreparedGroup};
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::several;
 use super::sync::RemovalArguments;
@@ -37,7 +37,8 @@ pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) ->
                 Err(error) => return several::alone(error, invocation.style),
             };
             ui::notes(&by_cause(&prepared.notes), invocation.style);
-            Ok((Answer::Object(listing(&prepared)), Exit::Success))
+            ui::object(&Listing::from(&prepared), invocation.style)?;
+            Ok((Answer::Nothing, Exit::Success))
         }
         Jobs::Several(jobs) => {
             let lines =
@@ -53,7 +54,8 @@ fn line_for(report: Report<Prepared>, style: Style) -> several::Line {
     let mut value = serde_json::Map::new();
     if let Ok(prepared) = &result {
         ui::notes_of(&name, &by_cause(&prepared.notes), style);
-        value.insert("data".to_owned(), listing(prepared));
+        let listing = ui::as_json("what would be imported", &Listing::from(prepared));
+        value.extend(listing.ok().map(|listing| ("data".to_owned(), listing)));
     }
     several::Line {
         exit: result.as_ref().map_or_else(|error| error.exit, |_| Exit::Success),
@@ -66,29 +68,55 @@ fn line_for(report: Report<Prepared>, style: Style) -> several::Line {
     }
 }
 
-/// The JSON of the existing connector, keys in its order, lists by display name.
-pub(super) fn listing(prepared: &Prepared) -> Value {
-    let collation = Collation::new();
-    let groups = prepared.groups.iter().map(|group| {
-        let members: Vec<&str> = group.members.iter().map(|id| id.as_str()).collect();
-        let value = json!({ "externalId": group.external_id, "displayName": group.name, "userIds": members });
-        (group.name.as_str(), value)
-    });
-    let people = |status: Status| {
-        let people = prepared.people.iter().filter(move |person| person.status == status);
-        collation.sorted(people.map(|person| (display_name(person), person_value(person))).collect())
-    };
-    json!({
-        "groups": collation.sorted(groups.collect()),
-        "enabledUsers": people(Status::Active),
-        "disabledUsers": people(Status::Disabled),
-        "deletedUsers": people(Status::Deleted),
-        "object": "test",
-    })
+/// What would be imported, as the existing connector prints it: keys in its order, lists by display name.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listing<'a> {
+    groups: Vec<GroupRow<'a>>,
+    enabled_users: Vec<PersonRow<'a>>,
+    disabled_users: Vec<PersonRow<'a>>,
+    deleted_users: Vec<PersonRow<'a>>,
+    object: &'static str,
 }
 
-fn person_value(person: &Person) -> Value {
-    json!({ "externalId": person.external_id, "displayName": display_name(person) })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupRow<'a> {
+    external_id: &'a ExternalId,
+    display_name: &'a str,
+    user_ids: &'a [ExternalId],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PersonRow<'a> {
+    external_id: &'a ExternalId,
+    display_name: &'a str,
+}
+
+impl<'a> From<&'a Prepared> for Listing<'a> {
+    fn from(prepared: &'a Prepared) -> Self {
+        let collation = Collation::new();
+        let groups = prepared.groups.iter().map(|group| {
+            let PreparedGroup { external_id, name, members, .. } = group;
+            (name.as_str(), GroupRow { external_id, display_name: name, user_ids: members })
+        });
+        let people = |status: Status| {
+            let people = prepared.people.iter().filter(move |person| person.status == status);
+            let row = |person: &'a Person| PersonRow {
+                external_id: &person.external_id,
+                display_name: display_name(person),
+            };
+            collation.sorted(people.map(|person| (display_name(person), row(person))).collect())
+        };
+        Self {
+            groups: collation.sorted(groups.collect()),
+            enabled_users: people(Status::Active),
+            disabled_users: people(Status::Disabled),
+            deleted_users: people(Status::Deleted),
+            object: "test",
+        }
+    }
 }
 
 fn display_name(person: &Person) -> &str {
