@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     UndoPreview(String),
     Undo(String),
     Explain(String),
+    /// Everybody whom imports have brought.
+    People,
     SetUp,
     TrySetUp,
     Try,
@@ -52,6 +54,7 @@ impl Purpose {
             Self::UndoPreview(run) => format!("Undo of the run {run}: preview"),
             Self::Undo(run) => format!("Undo of the run {run}"),
             Self::Explain(who) => format!("Explain {who}"),
+            Self::People => "People and groups".to_owned(),
             Self::SetUp => "Set up".to_owned(),
             Self::TrySetUp | Self::Try => "Try the connection".to_owned(),
             Self::Schedule => "Schedule".to_owned(),

@@ -184,7 +184,7 @@ fn role_for(path: &str) -> WebRole {
     let action =
         path.strip_prefix("/i/").and_then(|path| path.split_once('/')).map_or(path, |(_, action)| action);
     match action {
-        "/logout" | "plan" | "check" => WebRole::Look,
+        "/logout" | "plan" | "check" | "people" => WebRole::Look,
         "sync" | "apply" | "approve" | "undo" | "undo/now" => WebRole::Approve,
         _ => WebRole::Change,
     }

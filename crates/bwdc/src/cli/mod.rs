@@ -22,6 +22,7 @@ mod logout;
 mod man;
 mod news;
 mod pending;
+mod people;
 mod plan;
 mod planning;
 #[cfg(test)]
@@ -140,6 +141,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Explain why a person or group is, or is not, in the organization, and what the next sync does.
     Explain(explain::Arguments),
+    /// List the people and groups that imports have brought, from what earlier runs have kept.
+    People(people::Arguments),
     /// Show when users or groups were last synced.
     LastSync(last_sync::Arguments),
     /// Show and change settings.
@@ -350,6 +353,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Approve(arguments) => approve::run(&invocation()?, arguments, interaction).await,
         Command::Undo(arguments) => undo::run(&invocation()?, arguments, interaction).await,
         Command::Explain(arguments) => explain::run(&invocation()?, arguments).await,
+        Command::People(arguments) => people::run(&invocation()?, arguments).await,
         Command::LastSync(arguments) => last_sync::run(&invocation()?, arguments).await,
         Command::Config(arguments) if arguments.is_schema() => Ok(done(config::schema())),
         Command::Config(arguments) => config::run(&invocation()?, &arguments, interaction).await.map(done),

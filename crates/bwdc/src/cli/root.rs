@@ -61,6 +61,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         Command::History(arguments) => arguments.which.all_contexts(invocation),
         Command::Undo(arguments) => arguments.which.all_contexts(invocation),
         Command::Explain(arguments) => arguments.which.all_contexts(invocation),
+        Command::People(arguments) => arguments.which.all_contexts(invocation),
         Command::LastSync(arguments) => arguments.which.all_contexts(invocation),
         Command::Doctor(arguments) => arguments.which.all_contexts(invocation),
         Command::Web(arguments) => arguments

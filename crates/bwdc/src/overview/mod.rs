@@ -5,6 +5,7 @@ mod history;
 mod lines;
 mod markdown;
 mod pending;
+mod people;
 mod plan;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,7 @@ mod migration;
 mod missing;
 mod organization;
 mod owner;
+mod people;
 mod plan;
 mod ranges;
 mod recordings;

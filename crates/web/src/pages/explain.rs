@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout::{Frame, Place};
-use super::{of_instance, task};
+use super::of_instance;
+use super::task::{self, Part};
 use crate::Site;
 use crate::commands::Order;
 use crate::tasks::Purpose;
-use crate::visit::{Answer, Refusal, Visitor};
+use crate::visit::{Answer, Posted, Visitor};
 
 /// Longest name that is looked for.
 const LONGEST: usize = 500;
@@ -21,16 +21,41 @@ pub(crate) async fn page(
     State(site): State<Arc<Site>>,
     visitor: Visitor,
     Path(name): Path<String>,
-) -> Result<Response, Refusal> {
+    Query(part): Query<Part>,
+) -> Answer {
     let instance = site.instance(&name)?;
     let frame = Frame::of(&visitor.0, &instance.name, Place::People);
-    Ok(frame.page("People and groups", &form(&name, "")))
+    let address = of_instance(&name, "people");
+    let latest = site.tasks.latest(&name, |purpose| *purpose == Purpose::People);
+    let label = if latest.is_some() { "List everybody anew" } else { "List everybody" };
+    let before = html! {
+        (form(&name, ""))
+        p { "Or choose from all whom imports have brought, as earlier runs have kept it:" }
+        div.actions { (frame.form(&address, &html! { button { (label) } })) }
+    };
+    match latest {
+        Some(task) => task::shown(frame, &visitor, task, address, part, before).await,
+        None => Ok(frame.page("People and groups", &before)),
+    }
+}
+
+/// Lists everybody.
+pub(crate) async fn list(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Posted { visitor, .. }: Posted,
+) -> Answer {
+    let instance = site.instance(&name)?;
+    visitor.did("listed the people", &name);
+    let order = Order::new(["people"]).of(&instance.selection);
+    site.tasks.start_report(&site.runner, &name, Purpose::People, order);
+    Ok(crate::visit::see(&of_instance(&name, "people")))
 }
 
 fn form(name: &str, who: &str) -> Markup {
     html! {
         p { "Why a person or group is, or is not, in the organization, what earlier runs did about it, and what the next sync does." }
-        form.search role="search" method="get" action=(of_instance(name, "explain")) {
+        form.search role="search" aria-label="Explain" method="get" action=(of_instance(name, "explain")) {
             label for="who" { "Address, id, name or DN of a person, or name or id of a group" }
             input #who type="search" name="who" value=(who) required maxlength=(LONGEST);
             button.main { "Explain" }

@@ -50,7 +50,7 @@ pub(crate) fn routes(site: Arc<Site>) -> Router {
         .route("/i/{name}/history/{run}", get(history::run))
         .route("/i/{name}/undo", post(history::preview_undo))
         .route("/i/{name}/undo/now", post(history::undo))
-        .route("/i/{name}/people", get(explain::page))
+        .route("/i/{name}/people", get(explain::page).post(explain::list))
         .route("/i/{name}/explain", get(explain::explain))
         .route("/i/{name}/settings", get(settings::page).post(settings::review))
         .route("/i/{name}/settings/check", get(settings::check))

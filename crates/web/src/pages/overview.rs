@@ -135,7 +135,7 @@ pub(crate) async fn page(
 /// A search field.
 pub(crate) fn search(address: &str, label: &str, text: &str) -> Markup {
     html! {
-        form.search role="search" method="get" action=(address) {
+        form.search role="search" aria-label=(label) method="get" action=(address) {
             label for="q" { (label) }
             input #q type="search" name="q" value=(text) maxlength="200";
             button { "Search" }

@@ -15,7 +15,7 @@ use super::layout::{self, Frame, Place};
 use super::when::{exact, seconds, when};
 use super::{escaped, of_instance, overview, setup};
 use crate::Site;
-use crate::report::{Report, Section, Tone};
+use crate::report::{Report, Rows, Section, Tone};
 use crate::tasks::{Ended, Purpose, Task};
 use crate::visit::{Answer, Refusal, Visitor};
 
@@ -50,7 +50,7 @@ pub(crate) async fn page(
     let place = match &task.purpose {
         Purpose::Plan(_) | Purpose::Apply | Purpose::Approve => Place::Plan,
         Purpose::Run(_) | Purpose::UndoPreview(_) | Purpose::Undo(_) => Place::History,
-        Purpose::Explain(_) => Place::People,
+        Purpose::Explain(_) | Purpose::People => Place::People,
         Purpose::SetUp | Purpose::TrySetUp | Purpose::Try => Place::Settings,
         Purpose::Schedule => Place::Schedule,
         _ => Place::Summary,
@@ -96,7 +96,15 @@ fn under_way(task: &Task) -> Markup {
 
 fn found(task: &Task, ended: &Ended, address: &str, part: &Part, actions: &Markup) -> Result<Markup> {
     let outcome = &ended.outcome;
-    let report = outcome.report.as_ref().map(|report| of_report(report, address, part)).transpose()?;
+    let leads = match task.purpose {
+        Purpose::People => Some(of_instance(&task.instance, "explain")),
+        _ => None,
+    };
+    let report = outcome
+        .report
+        .as_ref()
+        .map(|report| of_report(report, address, part, leads.as_deref()))
+        .transpose()?;
     Ok(html! {
         @if let Some(message) = &outcome.message { (layout::trouble(message, outcome.next_step.as_deref())) }
         (of_data(&outcome.data))
@@ -241,7 +249,8 @@ fn mark(status: &str) -> &'static str {
     }
 }
 
-fn of_report(report: &Report, address: &str, part: &Part) -> Result<Markup> {
+/// A report, or the part of it that is wanted. `explain` is the page to which each row leads, if it does.
+fn of_report(report: &Report, address: &str, part: &Part, explain: Option<&str>) -> Result<Markup> {
     let only = part.section.filter(|section| *section < report.sections.len());
     let sections =
         report.sections.iter().enumerate().filter(|(number, _)| only.is_none_or(|only| only == *number));
@@ -255,7 +264,7 @@ fn of_report(report: &Report, address: &str, part: &Part) -> Result<Markup> {
         let is_hidden = !part.q.is_empty() && rows.matching == 0;
         if !is_hidden {
             laid_out.push(html! {
-                (of_section(section, &rows.rows, rows.matching, &part.q))
+                (of_section(section, &rows, &part.q, explain))
                 @if only.is_some() { (layout::pager(&format!("Pages of {}", section.title), &link, part.page, pages)) }
                 @else if rows.matching > most { p { a href=(format!("{link}0")) { "All " (rows.matching) ": " (section.title) } } }
             });
@@ -277,14 +286,19 @@ fn of_report(report: &Report, address: &str, part: &Part) -> Result<Markup> {
     })
 }
 
-fn of_section(section: &Section, rows: &[Vec<String>], matching: usize, search: &str) -> Markup {
+fn of_section(
+    section: &Section,
+    Rows { rows, matching }: &Rows,
+    search: &str,
+    explain: Option<&str>,
+) -> Markup {
     let tone = match section.tone {
         Tone::Danger => "danger",
         Tone::Caution => "caution",
         Tone::Good => "good",
     };
     let columns: Vec<&str> = section.columns.iter().map(String::as_str).collect();
-    let cells = html! { @for row in rows { tr { @for cell in row { td { (cell) } } } } };
+    let cells = html! { @for row in rows { tr { (cells(row, section, explain)) } } };
     html! {
         details.section open {
             summary {
@@ -292,6 +306,20 @@ fn of_section(section: &Section, rows: &[Vec<String>], matching: usize, search: 
             }
             @if let Some(lead) = &section.lead { p { (lead) } }
             (layout::table(&section.title, &columns, &cells))
+        }
+    }
+}
+
+/// Cells of a row; the first leads to the explanation: of a person by the address, of a group by the id.
+fn cells(row: &[String], section: &Section, explain: Option<&str>) -> Markup {
+    let Some(explain) = explain else { return html! { @for cell in row { td { (cell) } } } };
+    let by = usize::from(section.columns.first().is_some_and(|column| column == "Group"));
+    let who = row.get(by).map(String::as_str).unwrap_or_default();
+    html! {
+        @for (column, cell) in row.iter().enumerate() {
+            @if column == 0 {
+                th scope="row" { a href=(format!("{explain}?who={}", escaped(who))) { (cell) } }
+            } @else { td { (cell) } }
         }
     }
 }

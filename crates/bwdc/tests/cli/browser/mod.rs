@@ -150,6 +150,13 @@ fn from_nothing_to_a_schedule() {
 
     session.go("/i/data/people");
     session.look("people");
+    driver.press("List everybody");
+    driver.waits_for("List everybody anew");
+    driver.waits_for("As of the last run.");
+    session.look("everybody");
+    driver.script("document.querySelector('tbody a').click()", json!([]));
+    driver.waits_for("the next sync changes nothing");
+    session.go("/i/data/people");
     driver.fill("who", &email);
     driver.press("Explain");
     driver.waits_for("Next sync");
