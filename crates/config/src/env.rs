@@ -6,8 +6,9 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bwdc_connect::http::Network;
+use bwdc_connect::http::{Network, Tally};
 use bwdc_core::Secret;
+use bwdc_core::metrics::RequestCount;
 
 use crate::installation::ALERT_VARIABLES;
 use bwdc_core::error::{Error, Result};
@@ -121,7 +122,7 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The environment as it was when the program started. An empty variable counts as absent.
 #[derive(Clone, Default)]
-pub struct Environment(HashMap<String, OsString>);
+pub struct Environment(HashMap<String, OsString>, Tally);
 
 impl Environment {
     /// Environment of this process, now: the variables listed here, and these of secrets.
@@ -134,7 +135,7 @@ impl Environment {
         let of_alerts =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let of_alerts = of_alerts.filter(|(name, _)| name.starts_with(ALERT_VARIABLES));
-        Self(known.chain(of_alerts).filter(|(_, value)| !value.is_empty()).collect())
+        Self(known.chain(of_alerts).filter(|(_, value)| !value.is_empty()).collect(), Tally::default())
     }
 
     /// Name of this machine.
@@ -153,7 +154,7 @@ impl Environment {
 
     /// The environment of the demo: its secrets are the sandbox's and may stand in `data.json`.
     pub fn for_demo() -> Self {
-        Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]))
+        Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]), Tally::default())
     }
 
     /// With a few seconds for what is tried again, unless somebody has said how many.
@@ -170,7 +171,19 @@ impl Environment {
                 .filter(|(name, _)| !names.contains(name))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+            self.1.clone(),
         )
+    }
+
+    /// Environment whose requests are counted apart.
+    #[must_use]
+    pub fn counting(self) -> Self {
+        Self(self.0, Tally::default())
+    }
+
+    /// Requests that were made with this environment.
+    pub fn requests(&self) -> Vec<RequestCount> {
+        self.1.counts()
     }
 
     /// Variable as text.
@@ -185,7 +198,11 @@ impl Environment {
 
     /// Trust and patience, for every vendor alike.
     pub fn network(&self) -> Result<Network> {
-        Ok(Network { extra_ca: self.extra_ca(), retry_for: self.seconds(RETRY_SECONDS)? })
+        Ok(Network {
+            extra_ca: self.extra_ca(),
+            retry_for: self.seconds(RETRY_SECONDS)?,
+            tally: self.1.clone(),
+        })
     }
 
     /// Variable as a path.

@@ -28,6 +28,8 @@ pub enum Type {
     Length,
     /// This word, or a length of time.
     LengthOr(&'static str, Shortest),
+    /// A day: `2027-01-31`.
+    Day,
     /// `off`, a number or a percentage.
     Limit,
     /// Addresses, ids and `group:NAME`, with commas in between.

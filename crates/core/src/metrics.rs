@@ -156,6 +156,28 @@ impl Figures {
     }
 }
 
+/// Requests to one peer with one answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCount {
+    /// Host.
+    pub peer: String,
+    /// Status code; none where no answer came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    /// Number of requests.
+    pub count: usize,
+}
+
+/// What a run saw of the other sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Observed {
+    /// Requests that it made.
+    pub requests: Vec<RequestCount>,
+    /// Certificates and secrets whose end is known.
+    pub credentials: Vec<Credential>,
+}
+
 /// What is told of the last run of an instance. Times are seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LastRun {
@@ -171,8 +193,8 @@ pub struct LastRun {
     pub objects: Option<(usize, usize)>,
     /// Figures of the last run.
     pub figures: Option<Figures>,
-    /// Credentials whose end is known.
-    pub credentials: Vec<Credential>,
+    /// What it saw of the other sides.
+    pub observed: Observed,
 }
 
 /// Metrics about the last run of each instance.
@@ -191,6 +213,7 @@ pub fn of_last_runs<'a>(version: &str, runs: impl Iterator<Item = (&'a str, &'a 
     let mut wanted = Metric::gauge("bwdc_sync_limit_wanted", "What counted towards a limit");
     let mut ends =
         Metric::gauge("bwdc_credential_expiry_timestamp_seconds", "When a certificate or credential ends");
+    let mut requests = Metric::gauge("bwdc_sync_requests", "HTTP requests that the last sync made");
     for (instance, run) in runs {
         let of = [("instance", instance)];
         run.success.into_iter().for_each(|value| success.add(&of, value));
@@ -212,11 +235,15 @@ pub fn of_last_runs<'a>(version: &str, runs: impl Iterator<Item = (&'a str, &'a 
                 wanted.add(&of, number(figure.wanted));
             }
         }
-        for Credential { name, ends: end } in &run.credentials {
+        for RequestCount { peer, code, count } in &run.observed.requests {
+            let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+            requests.add(&[("instance", instance), ("peer", peer), ("code", &code)], number(*count));
+        }
+        for Credential { name, ends: end } in &run.observed.credentials {
             ends.add(&[("instance", instance), ("credential", name)], number_of_seconds(end.0.0));
         }
     }
-    vec![build, success, at, seconds, exit, objects, changes, held, allowed, wanted, ends]
+    vec![build, success, at, seconds, exit, objects, changes, held, allowed, wanted, requests, ends]
 }
 
 fn number(count: usize) -> f64 {

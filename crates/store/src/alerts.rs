@@ -1,7 +1,7 @@
 //! Memory of alerts: what was told of an instance, and what is still to be delivered. A sync is worth more than it: a file that cannot be
 //! read or written is a warning. A damaged one is no reason for silence: the next failure is told at once.
 
-use bwdc_core::alert::{Credential, Incidents, Outbox};
+use bwdc_core::alert::{Incidents, Outbox};
 use bwdc_core::error::Error;
 use serde::{Deserialize, Serialize};
 
@@ -22,19 +22,11 @@ pub struct AlertMemory {
     /// What is still to be delivered.
     #[serde(default)]
     pub outbox: Outbox,
-    /// Credentials whose end the last runs saw.
-    #[serde(default)]
-    pub credentials: Vec<Credential>,
 }
 
 impl Default for AlertMemory {
     fn default() -> Self {
-        Self {
-            version: VERSION,
-            incidents: Incidents::default(),
-            outbox: Outbox::default(),
-            credentials: Vec::new(),
-        }
+        Self { version: VERSION, incidents: Incidents::default(), outbox: Outbox::default() }
     }
 }
 

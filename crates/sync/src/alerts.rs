@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bwdc_config::Environment;
 use bwdc_config::installation::{AlertSetup, Alerts, WantedChannel, Watched};
-use bwdc_config::settings::{certificate_files, is_named};
+use bwdc_config::settings::{certificate_files, is_named, secret_ends};
 use bwdc_connect::alert::{ChannelKind, Signal};
 use bwdc_connect::tls;
 use bwdc_core::alert::{
@@ -205,7 +205,7 @@ impl Teller {
     }
 
     /// Writes the text file of metrics: of this instance and of all others of the same file, as their folders have it.
-    fn write_metrics(&self, credentials: &[Credential]) {
+    fn write_metrics(&self) {
         let Some(path) = &self.alerts().textfile else { return };
         let own = self.setup.watched.iter().all(|watched| watched.name != self.instance);
         let own = own.then(|| (self.instance.as_str(), self.file().clone()));
@@ -214,11 +214,8 @@ impl Teller {
             .watched
             .iter()
             .map(|watched| (watched.name.as_str(), DataFile::in_folder(watched.folder.clone())));
-        let mut last: Vec<(&str, LastRun)> =
+        let last: Vec<(&str, LastRun)> =
             own.into_iter().chain(others).map(|(name, file)| (name, last_run(&file))).collect();
-        if let Some((_, run)) = last.iter_mut().find(|(name, _)| *name == self.instance) {
-            run.credentials = credentials.to_vec();
-        }
         let metrics = of_last_runs(env!("CARGO_PKG_VERSION"), last.iter().map(|(name, run)| (*name, run)));
         if let Err(error) = write_for_everybody(path, text(&metrics, Dialect::Prometheus).as_bytes()) {
             self.context.warn(&format!("The metrics were not written: {error}"));
@@ -230,16 +227,16 @@ impl Teller {
         self.alerts().channels.iter().any(|channel| channel.wants(event))
     }
 
-    /// Decides about what ends soon.
-    fn expiring(&self, credentials: &[Credential]) {
-        if self.alerts().textfile.is_some() {
-            AlertMemory::change(self.file(), |memory| memory.credentials = credentials.to_vec());
-        }
+    /// Decides about what ends soon: credentials, and invitations without an answer.
+    fn expiring(&self, credentials: &[Credential], invitations: &[(String, Moment)]) {
         if !self.is_wanted(Event::Expiring) {
             return;
         }
         let sender = self.sender(&self.instance);
-        self.decide(|incidents| incidents.expiring(credentials, &sender));
+        self.decide(|incidents| {
+            let verdict = incidents.expiring(credentials, &sender);
+            verdict.and(|incidents| incidents.invitations(invitations, &sender))
+        });
     }
 
     /// Decides about the week.
@@ -375,8 +372,8 @@ impl Telling {
             })
         });
         let credentials = credentials(&teller.context);
-        teller.write_metrics(&credentials);
-        teller.expiring(&credentials);
+        teller.write_metrics();
+        teller.expiring(&credentials, &history.invitations());
         teller.weekly(history, record, &credentials);
         teller.watch_others();
         let mut tasks = JoinSet::new();
@@ -476,9 +473,9 @@ fn signal(outcome: &Outcome, alerts: &Alerts) -> (Signal, String) {
     }
 }
 
-/// Certificates of an instance whose end is known: in files that its settings name, and of the servers that its settings name and that
-/// this process has seen.
-fn credentials(context: &Context) -> Vec<Credential> {
+/// Certificates and secrets of an instance whose end is known: in files that its settings name, of the servers that its settings name and that
+/// this process has seen, and by what the settings say.
+pub(crate) fn credentials(context: &Context) -> Vec<Credential> {
     let data = context.file.load().unwrap_or_default();
     let credential = |name: String, ends: i64| Credential { name, ends: Iso(Moment(ends)) };
     let files = certificate_files(&data, &context.environment, context.file.folder());
@@ -489,7 +486,10 @@ fn credentials(context: &Context) -> Vec<Credential> {
     // Of vendors' own clouds somebody else takes care.
     let seen = tls::seen().into_iter().filter(|(host, _)| is_named(&data, host));
     let servers = seen.map(|(host, ends)| credential(format!("certificate of {host}"), ends));
-    files.chain(servers).collect()
+    let secrets = secret_ends(&data);
+    let secrets =
+        secrets.into_iter().map(|(name, end)| credential(format!("secret {name}"), end.as_second()));
+    files.chain(servers).chain(secrets).collect()
 }
 
 fn now() -> Moment {
@@ -513,7 +513,7 @@ fn last_run(file: &DataFile) -> LastRun {
     let lock = RunLock::holder(file.folder());
     let last = runs.last(lock.as_deref()).map(|run| run.as_metrics()).unwrap_or_default();
     let success = runs.last_success().map(|run| seconds(run.ended()));
-    LastRun { success, credentials: AlertMemory::of(file).credentials, ..last }
+    LastRun { success, ..last }
 }
 
 /// The last success, by the record of runs and by `data.json`.

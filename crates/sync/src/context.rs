@@ -34,6 +34,7 @@ pub struct Context {
 impl Context {
     /// Of a folder without a name: its own.
     pub fn new(file: DataFile, environment: Environment, watch: Arc<dyn Watch>) -> Self {
+        let environment = environment.counting();
         let secrets = Secrets::new(environment.clone(), file.clone());
         let name =
             file.folder().file_name().unwrap_or(file.folder().as_os_str()).to_string_lossy().into_owned();

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bwdc_core::error::Result;
 use bwdc_core::metrics::Figures;
-use bwdc_core::organization::Step;
 use bwdc_core::organization::limits::LimitState;
-use bwdc_core::organization::pending::number_in_grace;
+use bwdc_core::organization::pending::{invitations, number_in_grace};
 use bwdc_core::organization::record::{Progress, RunRecord};
 use bwdc_core::organization::server::Call;
+use bwdc_core::organization::{Moment, Step};
 use bwdc_store::history::{Found, Head, History, KeptRun, RunCommand, RunTarget};
 use bwdc_store::runs::{Begun, Run};
 use jiff::Timestamp;
@@ -48,6 +48,8 @@ struct State {
     limits: Vec<LimitState>,
     /// Number of people whose grace runs, once that is known.
     in_grace: Option<usize>,
+    /// Invitations without an answer, each with its end, once they are known.
+    invitations: Vec<(String, Moment)>,
     /// Whether somebody was told that the history cannot be written.
     told: Told,
 }
@@ -111,7 +113,13 @@ impl<'a> RunHistory<'a> {
         self.state().limits = decision.changes.limits.clone();
         let question = decision.known.question();
         self.state().in_grace = Some(number_in_grace(&question, &decision.changes));
+        self.state().invitations = invitations(&question);
         self.is_about(organization, RunRecord::of(&question, &decision.changes));
+    }
+
+    /// Invitations without an answer, each with its end, if the run came so far.
+    pub(crate) fn invitations(&self) -> Vec<(String, Moment)> {
+        self.state().invitations.clone()
     }
 
     /// What was made and held back, in numbers.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bwdc_config::settings;
 use bwdc_core::Prepared;
 use bwdc_core::error::{Error, Exit, Result};
+use bwdc_core::metrics::Observed;
 use bwdc_core::organization::document::Document;
 use bwdc_core::organization::record::RunRecord;
 use bwdc_store::history::RunCommand;
@@ -12,7 +13,7 @@ use bwdc_store::runs::Run;
 use bwdc_store::{Data, Memory as _, report, runs};
 use tracing::Instrument as _;
 
-use crate::alerts::Telling;
+use crate::alerts::{Telling, credentials};
 use crate::context::Context;
 use crate::history::RunHistory;
 use crate::job::SyncJob;
@@ -152,8 +153,14 @@ impl SyncJob {
             figures: figures.clone(),
             ..Run::of(&end, context.environment.started_by())
         };
+        let observed = |context: &Context| Observed {
+            requests: context.environment.requests(),
+            credentials: credentials(context),
+        };
         span(self.name(), run).in_scope(|| {
-            self.contexts().into_iter().for_each(|context| runs::end(&context.file, ended(context)));
+            self.contexts().into_iter().for_each(|context| {
+                runs::end(&context.file, Run { observed: Some(observed(context)), ..ended(context) });
+            });
             history.ends(record, ended);
         });
     }

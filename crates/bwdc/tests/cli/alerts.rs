@@ -788,6 +788,7 @@ fn each_run_writes_its_metrics() {
     let textfile = folder.path().join("bwdc.prom");
     let (_organization, mut instance) = scene(&format!("[alerts]\ntextfile = \"{}\"\n", textfile.display()));
     instance.set_env("BWDC_CA_FILE", certificates.ca.to_str().unwrap());
+    instance.run(&["config", "secretEnd.entra.key", "3000-02-01"]).ok();
     instance.run(&["sync"]).ok();
     let text = fs::read_to_string(&textfile).unwrap();
     for line in [
@@ -799,6 +800,8 @@ fn each_run_writes_its_metrics() {
         "bwdc_build_info{version=",
         "bwdc_sync_last_success_timestamp_seconds{instance=\"data\"}",
         "bwdc_credential_expiry_timestamp_seconds{instance=\"data\",credential=\"CA file of BWDC_CA_FILE",
+        "bwdc_credential_expiry_timestamp_seconds{instance=\"data\",credential=\"secret entra.key\"} 32506358400.0",
+        "bwdc_sync_requests{instance=\"data\",peer=\"127.0.0.1\",code=\"200\"} ",
     ] {
         assert!(text.contains(line), "no {line} in {text}");
     }
@@ -850,6 +853,49 @@ fn what_ends_soon_is_told_once() {
     let told = documents(&receiver);
     assert_eq!((told.len(), &told[0]["event"]), (1, &"expiring".into()));
     assert_eq!(told[0]["credential"]["ends"], "2021-01-01T00:00:00Z");
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+}
+
+/// The last day of a secret stands in the settings: it is told as that of a certificate, and in both kinds of metrics.
+#[test]
+fn a_secret_whose_last_day_is_set_is_told() {
+    let receiver = Receiver::start();
+    let (_organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["config", "secretEnd.entra.key", "31.1.2027"]).fails(1, &["such as 2027-01-31"]);
+    instance.run(&["config", "secretEnd.login.clientSecret", "2026-02-03"]).ok();
+    instance.run(&["config", "secretEnd.entra.key", "2999-01-31"]).ok();
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"]), (1, &"expiring".into()));
+    assert_eq!(told[0]["credential"]["name"], "secret login.clientSecret");
+    assert_eq!(told[0]["credential"]["ends"], "2026-02-03T00:00:00Z");
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+}
+
+/// Invitations that nobody answers are told once, in one message.
+#[test]
+fn invitations_that_end_are_told_once() {
+    let receiver = Receiver::start();
+    let (organization, instance) = scene(&webhook(&receiver, ""));
+    instance.run(&["sync"]).ok();
+    instance.run(&["sync"]).ok();
+    assert_eq!(events(&receiver), [""; 0]);
+    let id = organization.sandbox.client_id().replace("organization.", "");
+    let path = instance.data_folder().join(format!("ledger-{id}.json"));
+    let mut ledger: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for (_, record) in ledger["ledger"]["people"].as_object_mut().unwrap() {
+        let first = record["invited"]["first"].as_i64().unwrap();
+        record["invited"]["first"] = (first - 6 * 86_400).into();
+    }
+    fs::write(&path, ledger.to_string()).unwrap();
+    // So that the run does not end early.
+    instance.run(&["config", "sync.removeMissing", "true"]).ok();
+    instance.run(&["sync"]).ok();
+    let told = documents(&receiver);
+    assert_eq!((told.len(), &told[0]["event"], &told[0]["invitations"]), (1, &"expiring".into(), &3.into()));
+    assert_eq!(told[0]["people"].as_array().unwrap().len(), 3, "{}", told[0]);
     instance.run(&["sync"]).ok();
     assert_eq!(events(&receiver), [""; 0]);
 }

@@ -15,6 +15,8 @@ pub struct DeclaredSecret {
     pub file: Setting,
     /// Setting that names a command that prints it.
     pub command: Setting,
+    /// Setting with its last day.
+    pub end: Setting,
 }
 
 impl DeclaredSecret {
@@ -92,6 +94,17 @@ macro_rules! secret {
                 $crate::setting::Type::Command,
                 "",
                 concat!("A command that prints ", $what, ", such as `pass show bwdc/", $name, "`."),
+            ),
+            end: $crate::setting::setting(
+                concat!("secretEnd.", $name),
+                $crate::setting::StoredAt::In(bwdc_store::key::SECRET_ENDS, $name),
+                $crate::setting::Type::Day,
+                "",
+                concat!(
+                    "Day on which ",
+                    $what,
+                    " ends, such as 2027-01-31: alerts tell it 30, 7 and 1 days before."
+                ),
             ),
         }
     };

@@ -13,6 +13,8 @@ use bwdc_core::did_you_mean;
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::settings::Limit;
 use bwdc_store::Data;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::directories::ldap::settings::{Preset, is_own_filter, preset_named};
@@ -28,7 +30,7 @@ use crate::{Environment, place};
 /// How many settings there are.
 const fn count() -> usize {
     let mut count =
-        general::SETTINGS.len() + sync::SETTINGS.len() + secrets::SETTINGS.len() + 2 * secrets::ALL.len();
+        general::SETTINGS.len() + sync::SETTINGS.len() + secrets::SETTINGS.len() + 3 * secrets::ALL.len();
     let mut at = 0;
     while at < directories::ALL.len() {
         count += directories::ALL[at].settings.len();
@@ -52,6 +54,7 @@ const JOINED: [Setting; count()] = {
     while at < secrets::ALL.len() {
         all[end + at] = secrets::ALL[at].file;
         all[end + at + secrets::ALL.len()] = secrets::ALL[at].command;
+        all[end + at + 2 * secrets::ALL.len()] = secrets::ALL[at].end;
         at += 1;
     }
     all
@@ -97,6 +100,19 @@ pub fn certificate_files(
     set.chain(trusted).collect()
 }
 
+/// Secrets whose last day is set: the name of each, and the beginning of that day (UTC).
+pub fn secret_ends(data: &Data) -> Vec<(&'static str, Timestamp)> {
+    let end = |declared: &secrets::DeclaredSecret| day(&declared.end.stored_text(data)?);
+    secrets::ALL.into_iter().filter_map(|declared| Some((declared.name, end(declared)?))).collect()
+}
+
+/// Beginning of a day that is written as `2027-01-31`, by UTC.
+fn day(text: &str) -> Option<Timestamp> {
+    let day: jiff::civil::Date =
+        text.trim().parse().ok().filter(|_| text.trim().len() == "2027-01-31".len())?;
+    TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
+}
+
 /// Whether a setting names this host.
 pub fn is_named(data: &Data, host: &str) -> bool {
     ALL.iter().any(|setting| {
@@ -129,6 +145,7 @@ impl Type {
             Self::Minutes => "minutes".to_owned(),
             Self::Length => "length of time".to_owned(),
             Self::LengthOr(word, _) => format!("{word} or length of time"),
+            Self::Day => "day".to_owned(),
             Self::Limit => "off, number or percentage".to_owned(),
             Self::Protected => "list".to_owned(),
             Self::Choice(words) | Self::Preset(words) => words.join(" or "),
@@ -166,6 +183,7 @@ impl Type {
             Self::LengthOr(word, Shortest::Day) => {
                 format!("{word}, or a duration such as 10d or 2w, at least 1d and at most a year")
             }
+            Self::Day => "a day such as 2027-01-31".to_owned(),
             Self::Limit => "off, a whole number such as 20, or a percentage such as 10%".to_owned(),
             Self::Protected => {
                 "e-mail addresses, external ids and group:NAME, separated by commas".to_owned()
@@ -231,6 +249,7 @@ impl Type {
                 Some(length) if length < shortest.length() => Err("it is too short".to_owned()),
                 Some(_) => Ok(trimmed.into()),
             },
+            Self::Day => kept(day(trimmed).is_some(), "it must be year, month and day, such as 2027-01-31"),
             Self::Limit => {
                 kept(Limit::parse(trimmed).is_some(), "it must be off, a number, or a percentage up to 100%")
             }
@@ -422,7 +441,7 @@ mod tests {
             Type::Flag | Type::FlagOr(_) => "maybe",
             Type::Port => "65536",
             Type::Minutes => "4",
-            Type::Length | Type::LengthOr(..) => "soon",
+            Type::Length | Type::LengthOr(..) | Type::Day => "soon",
             Type::Limit => "101%",
             Type::Protected => "boss@example.org, group:",
             Type::Choice(_) | Type::Preset(_) => "neither",

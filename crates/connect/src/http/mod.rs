@@ -11,6 +11,7 @@ mod jwk;
 mod pace;
 mod pages;
 mod retry;
+mod tally;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use self::concurrency::Went;
 pub use self::pace::{Cost, Pace};
 pub use self::pages::{PageRequest, Pages, Vendor};
 use self::retry::Next;
+pub use self::tally::Tally;
 use crate::tls::{self, Trust};
 use crate::{Error, ErrorKind, Result, mask};
 
@@ -51,6 +53,8 @@ pub struct Network {
     pub extra_ca: Option<PathBuf>,
     /// Time for which one request is tried again; 60 seconds if `None`.
     pub retry_for: Option<Duration>,
+    /// Where requests are counted.
+    pub tally: Tally,
 }
 
 /// Settings shared by all requests of one client.
@@ -89,6 +93,7 @@ pub struct Http {
     allowance: Allowance,
     concurrency: Concurrency,
     passing: Passing,
+    tally: Tally,
 }
 
 /// Request that may be sent more than once.
@@ -287,7 +292,7 @@ impl Http {
                 Error::new(ErrorKind::Configuration, "Setting up HTTP", failure::innermost(&error))
             })?;
         let retry_for = network.retry_for.unwrap_or(RETRY_FOR);
-        Ok(Self { client, retry_for, pace, allowance, concurrency, passing })
+        Ok(Self { client, retry_for, pace, allowance, concurrency, passing, tally: network.tally })
     }
 
     /// Client with a rate of its own that shares connections and reported limits.
@@ -329,6 +334,8 @@ impl Http {
             permit.end(self.went(&result));
             let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());
             log(request, &result, elapsed);
+            let status = result.as_ref().ok().map(|answer| answer.status.as_u16());
+            self.tally.count(request.url.host_str().unwrap_or_default(), status);
             let wait = match retry::judge(&result, self.passing, request.repeat, &mut backoff, elapsed) {
                 Next::Again(wait) => wait,
                 Next::Done => {

@@ -34,7 +34,7 @@ impl World {
         };
         let config = Config {
             endpoints: Endpoints::resolve(Some(&sandbox.url()), None, None).unwrap(),
-            network: Network { extra_ca: None, retry_for: Some(retry_for) },
+            network: Network { retry_for: Some(retry_for), ..Network::default() },
             client_version: "2026.1.0".into(),
             device_id: "00000000-0000-4000-8000-000000000001".into(),
         };

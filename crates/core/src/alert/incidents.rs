@@ -66,6 +66,8 @@ pub struct Incidents {
     pub cut_off: Option<String>,
     /// What was told of credentials, by name.
     pub expiring: BTreeMap<String, Told>,
+    /// End of the last invitation that was told to end.
+    pub invitations: Option<Moment>,
     /// Week of the last digest, counted from 1970.
     pub week: Option<i64>,
 }
@@ -187,6 +189,18 @@ impl Incidents {
     pub fn expiring(mut self, credentials: &[Credential], sender: &Sender<'_>) -> Verdict {
         let alerts = super::expiring::due(&mut self.expiring, credentials, sender);
         Verdict { incidents: self, alerts }
+    }
+
+    /// Decides which invitations are told to end: all that end within a day or have ended since, in one message.
+    #[must_use]
+    pub fn invitations(mut self, invitations: &[(String, Moment)], sender: &Sender<'_>) -> Verdict {
+        let until = sender.now.plus(Span::DAY);
+        let is_new = |ends: Moment| ends <= until && self.invitations.is_none_or(|told| ends > told);
+        let ending: Vec<&(String, Moment)> = invitations.iter().filter(|(_, ends)| is_new(*ends)).collect();
+        let last = ending.iter().map(|(_, ends)| *ends).max();
+        self.invitations = self.invitations.max(last);
+        let alert = last.map(|last| sender.invitations(&ending, last));
+        Verdict { incidents: self, alerts: alert.into_iter().collect() }
     }
 
     /// Whether the first run of a week has come. The very first run ever tells nothing.

@@ -203,6 +203,9 @@ pub struct Alert {
     /// Number of people who left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<usize>,
+    /// Number of invitations that end or have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitations: Option<usize>,
     /// Their addresses, at most 50. None where people are not to be named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<String>,

@@ -145,6 +145,31 @@ fn a_credential_is_told_thirty_seven_and_one_day_before_its_end() {
 }
 
 #[test]
+fn invitations_are_told_a_day_before_their_end_in_one_message() {
+    let day = |day: i64| Moment(day * 86_400);
+    let invitation = |name: &str, ends| (format!("{name}@example.org"), day(ends));
+    let all = [invitation("a", 5), invitation("b", 5), invitation("c", 8), invitation("d", 100)];
+    let play = |privacy| {
+        let mut incidents = Incidents::default();
+        let mut told = Vec::new();
+        for today in 0..20 {
+            let verdict = incidents.invitations(&all, &sender(day(today).0, privacy));
+            incidents = verdict.incidents;
+            told.extend(verdict.alerts.into_iter().map(|alert| (today, alert)));
+        }
+        told
+    };
+    let told = play(Privacy::Named);
+    let days: Vec<_> =
+        told.iter().map(|(day, alert)| (*day, alert.invitations, alert.people.len())).collect();
+    assert_eq!(days, [(4, Some(2), 2), (7, Some(1), 1)]);
+    assert_eq!(told[0].1.title, "hq: 2 invitations end without an answer");
+    assert_eq!(told[1].1.title, "hq: 1 invitation ends without an answer");
+    let redacted = serde_json::to_string(&play(Privacy::Redacted)[0].1).unwrap();
+    assert!(!redacted.contains("@example.org") && redacted.contains(r#""invitations":2"#), "{redacted}");
+}
+
+#[test]
 fn a_week_is_told_by_its_first_run_on_monday_or_later() {
     // 1970-01-05 was a Monday.
     let monday = 4 * 86_400;

@@ -34,6 +34,7 @@ impl Sender<'_> {
             ended: Vec::new(),
             credential: None,
             left: None,
+            invitations: None,
             people: Vec::new(),
             week: None,
         }
@@ -164,24 +165,45 @@ impl Sender<'_> {
         }
     }
 
+    /// Addresses that may be told, and the lines of a text with them.
+    fn named<'a>(&self, emails: impl ExactSizeIterator<Item = &'a String>) -> (Vec<String>, String) {
+        let count = emails.len();
+        let people: Vec<String> = match self.privacy {
+            Privacy::Named => emails.take(NAMED).map(|email| crate::text::escaped(email)).collect(),
+            Privacy::Redacted => Vec::new(),
+        };
+        let mut text: String = people.iter().map(|email| format!("\n{email}")).collect();
+        if count > people.len() && !people.is_empty() {
+            text.push_str(&format!("\nand {} more", count - people.len()));
+        }
+        (people, text)
+    }
+
+    pub(super) fn invitations(&self, ending: &[&(String, Moment)], last: Moment) -> Alert {
+        let Self { instance, .. } = self;
+        let count = ending.len();
+        let (people, lines) = self.named(ending.iter().map(|(email, _)| email));
+        let (noun, end, have) =
+            if count == 1 { ("invitation", "ends", "has") } else { ("invitations", "end", "have") };
+        Alert {
+            invitations: Some(count),
+            people,
+            next_step: Some("Ask them to accept. To send invitations again by themselves: `bwdc config sync.reinvite 7d`.".to_owned()),
+            ..self.alert(
+                Event::Expiring,
+                &format!("{instance}-invitations-{}", last.0),
+                format!("{instance}: {count} {noun} {end} without an answer"),
+                format!("{count} {noun} {end} within a day, or {have} ended, without an answer.{lines}"),
+            )
+        }
+    }
+
     pub(super) fn leavers(&self, outcome: &Outcome) -> Alert {
         let Self { instance, .. } = self;
         let left = outcome.leavers.len();
-        let people: Vec<String> = match self.privacy {
-            Privacy::Named => {
-                outcome.leavers.iter().take(NAMED).map(|email| crate::text::escaped(email)).collect()
-            }
-            Privacy::Redacted => Vec::new(),
-        };
         let noun = if left == 1 { "person" } else { "people" };
-        let mut text = format!("{left} {noun} left the organization by the sync of {instance}.");
-        for email in &people {
-            text.push('\n');
-            text.push_str(email);
-        }
-        if left > people.len() && !people.is_empty() {
-            text.push_str(&format!("\nand {} more", left - people.len()));
-        }
+        let (people, lines) = self.named(outcome.leavers.iter());
+        let text = format!("{left} {noun} left the organization by the sync of {instance}.{lines}");
         Alert {
             left: Some(left),
             people,

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 pub use super::changes::Way;
 use super::changes::{
-    Action, Cause, Changes, Code, GroupAction, Kept, KeptBy, Question, SlotId, Stopped, Warning,
+    Action, Cause, Changes, Code, GroupAction, INVITATION, Kept, KeptBy, Question, SlotId, Stopped, Warning,
 };
 use super::ledger::{RevokedBy, Standing};
 use super::limits::{Deed, LimitName};
 use super::moment::Moment;
-use super::roster::{Basis, Kind};
+use super::roster::{Basis, Kind, Member, Status};
 
 /// People, groups and memberships that wait for an administrator, or for time to pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,6 +247,20 @@ pub(super) fn person(changes: &Changes, slot: SlotId) -> Option<Person> {
         external_id: id.map(ToString::to_string),
         member_id: member.map(ToString::to_string),
     })
+}
+
+/// Invitations by us that nobody has answered: address and end of each. Known where the organization can be read.
+pub fn invitations(question: &Question<'_>) -> Vec<(String, Moment)> {
+    let Question { roster, ledger, .. } = question;
+    if roster.basis != Basis::Live {
+        return Vec::new();
+    }
+    let invited = roster.members().filter(|member| member.status == Status::Invited);
+    let end = |member: &Member| {
+        let record = ledger.person(member.external_id.as_ref()?)?;
+        Some((member.email.as_str().to_owned(), record.invited?.last.plus(INVITATION)))
+    };
+    invited.filter_map(end).collect()
 }
 
 /// Number of people in grace.

@@ -51,6 +51,8 @@ pub mod key {
     pub const SECRETS: &str = "secrets";
     /// Section with files of one secret each, by the secret's name. Ours.
     pub const SECRET_FILES: &str = "secretFiles";
+    /// Section with the last days of secrets, by the secret's name. Ours.
+    pub const SECRET_ENDS: &str = "secretEnds";
     /// Section with commands that print secrets, by the secret's name. Ours.
     pub const SECRET_COMMANDS: &str = "secretCommands";
     /// Access token of the login.

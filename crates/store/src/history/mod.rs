@@ -232,6 +232,7 @@ impl Head {
             hint,
             run: Some(run),
             figures: None,
+            observed: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::DataFile;
 use crate::files::{read_if_there, write_atomically};
 use crate::history::History;
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_core::metrics::{Figures, LastRun};
+use bwdc_core::metrics::{Figures, LastRun, Observed};
 
 const FILE: &str = "last-run.json";
 
@@ -72,6 +72,9 @@ pub struct Run {
     /// What it changed, in numbers, if it came so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
+    /// What it saw of the other sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
 }
 
 /// How many entries a run was about.
@@ -200,6 +203,7 @@ impl Run {
             hint,
             run: Some(end.run.to_owned()),
             figures: None,
+            observed: None,
         }
     }
 
@@ -211,6 +215,7 @@ impl Run {
             exit: self.exit,
             objects: self.counts.map(|counts| (counts.users, counts.groups)),
             figures: self.figures.clone(),
+            observed: self.observed.clone().unwrap_or_default(),
             ..LastRun::default()
         }
     }
@@ -241,6 +246,7 @@ impl Begun {
             hint: Some("The next run repeats it.".to_owned()),
             run: self.run.clone(),
             figures: None,
+            observed: None,
         }
     }
 }

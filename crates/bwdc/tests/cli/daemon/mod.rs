@@ -245,6 +245,7 @@ fn every_instance_runs_and_a_failing_one_delays_nobody() {
     let organization = Organization::start(Options::default());
     let company = Company::of(4, &organization);
     fs::remove_dir_all(company.folder("i2").join("company")).unwrap();
+    company.instance.run(&["config", "secretEnd.login.clientSecret", "3000-02-01", "--appdata", "i0"]).ok();
     let port = free_port();
     let daemon = company.start(&["--at-once", "2", "--metrics", &format!("127.0.0.1:{port}")]);
     let status = company.wait_for("runs of all", |status| company.all_ran(status));
@@ -280,6 +281,8 @@ fn every_instance_runs_and_a_failing_one_delays_nobody() {
     for line in [
         "bwdc_sync_runs_total{instance=\"{}\",result=\"success\"} 1",
         "bwdc_sync_failures_in_a_row{instance=\"{}\"} 0.0",
+        "bwdc_sync_requests{instance=\"{}\",peer=\"127.0.0.1\",code=\"200\"} ",
+        "bwdc_credential_expiry_timestamp_seconds{instance=\"{}\",credential=\"secret login.clientSecret\"} 32506358400.0",
     ] {
         let line = line.replace("{}", "i0");
         assert!(metrics.contains(&line), "no {line} in {metrics}");
