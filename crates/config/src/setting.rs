@@ -30,6 +30,8 @@ pub enum Type {
     LengthOr(&'static str, Shortest),
     /// A day: `2027-01-31`.
     Day,
+    /// A whole number from 1 to 1000.
+    Count,
     /// `off`, a number or a percentage.
     Limit,
     /// Addresses, ids and `group:NAME`, with commas in between.

@@ -234,9 +234,7 @@ impl<T: Timetable> Daemon<T> {
     /// Instances whose success will be missed, or is, and was not told: each with its last success, and the time.
     fn missed(&self) -> impl Iterator<Item = (&str, Timestamp, Timestamp)> {
         let status = self.shared.status();
-        // Without channels there is nobody to be told.
-        let watched = self.jobs.iter().filter(|_| self.alerts.is_some());
-        watched.filter_map(move |(name, standing)| {
+        self.jobs.iter().filter_map(move |(name, standing)| {
             let last = status.instances.get(name).and_then(|instance| instance.last_success);
             let last = last.unwrap_or(status.started);
             let least = SignedDuration::from_secs(i64::try_from(LEAST_MISSED.0).ok()?);

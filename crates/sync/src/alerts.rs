@@ -63,7 +63,10 @@ impl Teller {
     fn of(job: &SyncJob) -> Option<Self> {
         let context = *job.contexts().first()?;
         let setup = Arc::clone(&context.alerts);
-        if setup.alerts.channels.is_empty() && setup.alerts.textfile.is_none() {
+        if let Some(fault) = &setup.fault {
+            context.warn(&format!("Nobody is told how this run ends: {fault}"));
+        }
+        if setup.is_empty() {
             return None;
         }
         Some(Self::about(&setup, context.clone(), job.name()))

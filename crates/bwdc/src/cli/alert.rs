@@ -53,7 +53,11 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
 
 async fn test(invocation: &Invocation, arguments: &TestArguments) -> Result<(Answer, Exit)> {
     let context = arguments.which.new_context(invocation)?;
-    let channels = chosen(&invocation.alerts.alerts.channels, &arguments.channels)?;
+    let setup = invocation.alerts_in(&context.file);
+    if let Some(fault) = &setup.fault {
+        return Err(Error { next_step: fault.next_step.clone(), ..Error::new(fault.message.clone()) });
+    }
+    let channels = chosen(&setup.alerts.channels, &arguments.channels)?;
     let tried = try_channels(&context, &context.name, &channels).await;
     let failed: Vec<&str> =
         tried.iter().filter(|one| one.result.is_err()).map(|one| one.channel.as_str()).collect();
@@ -70,7 +74,7 @@ async fn test(invocation: &Invocation, arguments: &TestArguments) -> Result<(Ans
 fn chosen<'a>(all: &'a [WantedChannel], names: &[String]) -> Result<Vec<&'a WantedChannel>> {
     if all.is_empty() {
         return Err(Error::new("There are no channels to alert.")
-            .hint("Add one to bwdc.toml: [alerts.channel.NAME]. docs/alerts.md has examples of each kind."));
+            .hint("Add one to bwdc.toml: [alerts.channel.NAME], or by `bwdc config alerts.mail.server` and the like. docs/alerts.md has examples of each kind."));
     }
     if names.is_empty() {
         return Ok(all.iter().collect());
@@ -81,7 +85,7 @@ fn chosen<'a>(all: &'a [WantedChannel], names: &[String]) -> Result<Vec<&'a Want
             let error = Error::new(format!("There is no channel `{name}`."));
             error.hint(match did_you_mean(name, known.iter().copied()) {
                 Some(near) => format!("Did you mean {near}?"),
-                None => format!("Channels in bwdc.toml: {}.", known.join(", ")),
+                None => format!("Channels: {}.", known.join(", ")),
             })
         })
     };
@@ -109,7 +113,8 @@ fn value(Tried { channel, kind, result }: &Tried) -> Value {
 }
 
 async fn check(invocation: &Invocation) -> Result<(Answer, Exit)> {
-    let missed = overdue(&invocation.alerts, &invocation.context()).await;
+    let context = invocation.context();
+    let missed = overdue(&invocation.alerts_in(&context.file), &context).await;
     let names: Vec<&str> = missed.iter().map(|(name, _)| name.as_str()).collect();
     let value = json!({
         "object": "alertCheck",

@@ -318,12 +318,17 @@ impl Invocation {
         self.context_in(self.folder.clone())
     }
 
+    /// Who is told about an instance: by `bwdc.toml`, or else by its settings.
+    fn alerts_in(&self, file: &DataFile) -> Arc<AlertSetup> {
+        Arc::new(AlertSetup::clone(&self.alerts).or_of_settings(file, &self.environment))
+    }
+
     fn context_in(&self, folder: PathBuf) -> Context {
         let installation = self.setup.installation.as_ref().map(|found| found.path.clone());
         let watch = Arc::new(ui::Watcher(self.style));
-        Context::new(DataFile::in_folder(folder), self.environment.clone(), watch)
-            .found_by(installation)
-            .alerting(&self.alerts)
+        let file = DataFile::in_folder(folder);
+        let alerts = self.alerts_in(&file);
+        Context::new(file, self.environment.clone(), watch).found_by(installation).alerting(&alerts)
     }
 }
 

@@ -489,6 +489,50 @@ fn a_memory_that_cannot_be_written_is_no_silence() {
     }
 }
 
+/// One instance without `bwdc.toml`: channels by settings, by variables, or by both.
+#[test]
+fn channels_come_from_settings_and_variables() {
+    let receiver = Receiver::start();
+    let (_organization, mut instance) = scene("");
+    let folder = instance.data_folder();
+    fs::remove_file(folder.join("bwdc.toml")).unwrap();
+    instance.run(&["alert", "test"]).fails(1, &["no channels"]);
+    fs::write(folder.join("hook.url"), receiver.url("/from-a-setting")).unwrap();
+    instance.run(&["config", "alerts.webhook.preset", "nobody"]).fails(1, &["json, slack"]);
+    instance.run(&["config", "alerts.after", "0"]).fails(1, &["from 1 to 1000"]);
+    instance.run(&["config", "alerts.webhook.urlFile", "hook.url"]).ok();
+    instance.run(&["config", "alerts.events", "failed, leavers"]).ok();
+    instance.run(&["config", "alerts.after", "1"]).ok();
+    lose_the_directory(&instance);
+    failing(&instance);
+    let told = receiver.take();
+    assert_eq!((told.len(), told[0].path.as_str()), (1, "/from-a-setting"));
+    // A variable comes first, and its file before the setting's.
+    let file = folder.join("other.url");
+    fs::write(&file, receiver.url("/from-a-file-of-a-variable")).unwrap();
+    instance.set_env("BWDC_ALERT_WEBHOOK_URL_FILE", file.to_str().unwrap());
+    instance.set_env("BWDC_ALERT_COMMAND", "/bin/false");
+    instance.run(&["alert", "test"]).fails_with("webhook (webhook): sent", "command (command): failed");
+    assert_eq!(receiver.take()[0].path, "/from-a-file-of-a-variable");
+    instance.set_env("BWDC_ALERT_WEBHOOK_URL", &receiver.url("/from-a-variable"));
+    instance.unset_env("BWDC_ALERT_COMMAND");
+    instance.run(&["alert", "test"]).ok();
+    assert_eq!(receiver.take()[0].path, "/from-a-variable");
+    // What does not fit together delays no run, and is told.
+    instance.run(&["config", "alerts.mail.server", "sendmail"]).ok();
+    let ran = failing(&instance);
+    assert!(
+        ran.err.contains("Nobody is told how this run ends") && ran.err.contains("`from` is missing"),
+        "{}",
+        ran.err
+    );
+    instance.run(&["alert", "test"]).fails(1, &["`from` is missing"]);
+    // `[alerts]` of bwdc.toml takes the place of all settings.
+    configure(&instance, &webhook(&receiver, ""));
+    instance.run(&["alert", "test"]).ok();
+    assert_eq!(receiver.take()[0].path, "/hooks/S3cr3tPartOfTheAddress");
+}
+
 /// The signature is what `openssl` makes of the body, as the guide says.
 #[test]
 fn bodies_are_signed_and_secrets_come_from_files_and_variables() {

@@ -1,5 +1,6 @@
 //! `[alerts]`: who is told when something is wrong.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,12 @@ use bwdc_core::Secret;
 use bwdc_core::alert::{Event, Privacy};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::privileges::{self, ReferredFile};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::values::numbers;
-use crate::env::Environment;
+use crate::env::{self, Environment};
 use crate::secrets;
 
 /// Alerts: who is told when something is wrong.
@@ -96,73 +97,45 @@ pub(crate) enum ChannelType {
     Command,
 }
 
-/// Event by its word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum EventWord {
-    /// Several runs in a row failed.
-    Failed,
-    /// A run succeeded after trouble that was told.
-    Recovered,
-    /// A safety check held changes back.
-    Held,
-    /// No run has succeeded for three intervals.
-    Missed,
-    /// A credential or certificate ends soon.
-    Expiring,
-    /// People left the organization.
-    Leavers,
-    /// A week in numbers.
-    Weekly,
-}
+/// Makes a type of the words of another, as the file has them: read by the word, described by all of them.
+macro_rules! word {
+    ($(#[doc = $doc:literal])+ $name:ident($of:ty), $all:expr, $words:expr, $what:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(try_from = "String")]
+        pub(crate) struct $name($of);
 
-/// Form of a webhook's body by its word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum PresetWord {
-    /// Document of bwdc.
-    #[default]
-    Json,
-    /// Slack.
-    Slack,
-    /// Microsoft Teams.
-    Teams,
-    /// Mattermost.
-    Mattermost,
-    /// ntfy.
-    Ntfy,
-    /// PagerDuty.
-    Pagerduty,
-    /// Opsgenie.
-    Opsgenie,
-}
+        impl TryFrom<String> for $name {
+            type Error = String;
 
-impl From<EventWord> for Event {
-    fn from(word: EventWord) -> Self {
-        match word {
-            EventWord::Failed => Self::Failed,
-            EventWord::Recovered => Self::Recovered,
-            EventWord::Held => Self::Held,
-            EventWord::Missed => Self::Missed,
-            EventWord::Expiring => Self::Expiring,
-            EventWord::Leavers => Self::Leavers,
-            EventWord::Weekly => Self::Weekly,
+            fn try_from(text: String) -> std::result::Result<Self, String> {
+                let found = $all.into_iter().find(|one| one.word() == text);
+                let words = || format!(concat!("there is no ", $what, " `{}`; it must be one of: {}"), text.escape_debug(), $words.join(", "));
+                found.map(Self).ok_or_else(words)
+            }
         }
-    }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let words = $words.map(|word| json_schema!({ "type": "string", "const": word }));
+                json_schema!({ "oneOf": words })
+            }
+        }
+    };
 }
 
-impl From<PresetWord> for Preset {
-    fn from(word: PresetWord) -> Self {
-        match word {
-            PresetWord::Json => Self::Json,
-            PresetWord::Slack => Self::Slack,
-            PresetWord::Teams => Self::Teams,
-            PresetWord::Mattermost => Self::Mattermost,
-            PresetWord::Ntfy => Self::Ntfy,
-            PresetWord::Pagerduty => Self::Pagerduty,
-            PresetWord::Opsgenie => Self::Opsgenie,
-        }
-    }
+word! {
+    /// Event by its word.
+    EventWord(Event), Event::WANTED, Event::WORDS, "event"
+}
+
+word! {
+    /// Form of a webhook's body by its word.
+    PresetWord(Preset), Preset::ALL, Preset::WORDS, "preset"
 }
 
 /// Text that prints as `[secret]`.
@@ -306,7 +279,7 @@ impl WantedChannel {
         };
         let optional = |part, place: &Option<Place>| match place {
             Some(place) => find(part, place).map(Some),
-            None => Ok(environment.secret(&variable(&self.name, part))),
+            None => self.given(environment, part),
         };
         let kind = match &self.kind {
             WantedKind::Webhook { url: place, preset, key, hmac_key } => {
@@ -353,26 +326,49 @@ impl WantedChannel {
         Environment::program(program).map_or(Ok(()), |program| privileges::check_program(&program))
     }
 
-    /// A secret: of its variable first, then of its file.
+    /// A secret: of its variable first, then of the file that a variable names, of the key, of systemd's credentials.
     fn secret(&self, environment: &Environment, part: Part, place: &Place) -> Result<Secret> {
-        let variable = variable(&self.name, part);
-        if let Some(secret) = environment.secret(&variable) {
+        if let Some(secret) = self.given(environment, part)? {
             return Ok(secret);
         }
         match place {
             Place::Here(secret) => Ok(secret.clone()),
-            Place::Variable => Err(self.wrong(format!("the variable {variable} is not set"))),
+            Place::Variable => {
+                let variable = variable(&self.name, part);
+                Err(self
+                    .wrong(format!("the variable {variable} is not set"))
+                    .hint(format!("Or name a file with it: {variable}_FILE.")))
+            }
             Place::File(path) => {
                 privileges::check_named(ReferredFile::Secret, &self.named_by, None)?;
-                let text = bwdc_store::files::read_text(path)
-                    .map_err(|error| self.wrong(format!("reading {}: {error}", path.display())))?;
-                let text = text.trim_end_matches(['\r', '\n']);
-                if text.is_empty() {
-                    return Err(self.wrong(format!("the file {} is empty", path.display())));
-                }
-                Ok(Secret::from(text))
+                self.in_file(path)
             }
         }
+    }
+
+    /// A secret of whoever started this process: of its variable, of the file that its `_FILE` variable names, or of systemd's credentials.
+    fn given(&self, environment: &Environment, part: Part) -> Result<Option<Secret>> {
+        let variable = variable(&self.name, part);
+        if let Some(secret) = environment.secret(&variable) {
+            return Ok(Some(secret));
+        }
+        if let Some(path) = environment.path(&format!("{variable}_FILE")) {
+            return self.in_file(&path).map(Some);
+        }
+        let credential = format!("alert.{}.{}", self.name, part.word().to_lowercase());
+        let path = environment.path(env::CREDENTIALS_DIRECTORY).map(|folder| folder.join(credential));
+        path.filter(|path| path.exists()).map(|path| self.in_file(&path)).transpose()
+    }
+
+    /// Content of a file with one secret.
+    fn in_file(&self, path: &Path) -> Result<Secret> {
+        let text = bwdc_store::files::read_text(path)
+            .map_err(|error| self.wrong(format!("reading {}: {error}", path.display())))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return Err(self.wrong(format!("the file {} is empty", path.display())));
+        }
+        Ok(Secret::from(text))
     }
 
     fn wrong(&self, why: impl fmt::Display) -> Error {
@@ -381,7 +377,7 @@ impl WantedChannel {
 }
 
 /// What is wrong with a channel, and where: the key, or the whole.
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     pub(super) at: std::ops::Range<usize>,
     pub(super) why: String,
 }
@@ -428,7 +424,7 @@ impl ChannelEntry {
         let kind = match self.kind.get_ref() {
             ChannelType::Webhook => WantedKind::Webhook {
                 url: self.address(file)?,
-                preset: self.preset.unwrap_or_default().into(),
+                preset: self.preset.map(|PresetWord(preset)| preset).unwrap_or_default(),
                 key: place(&self.key_file),
                 hmac_key: place(&self.hmac_key_file),
             },
@@ -454,7 +450,7 @@ impl ChannelEntry {
             }
         };
         let usual: &[Event] = if matches!(kind, WantedKind::Ping { .. }) { &[] } else { &Event::USUAL };
-        let events = self.events.map(|words| words.into_iter().map(Event::from).collect());
+        let events = self.events.map(|words| words.into_iter().map(|EventWord(event)| event).collect());
         Ok(WantedChannel {
             name,
             events: events.unwrap_or_else(|| usual.to_vec()),

@@ -3,6 +3,7 @@
 //! The types here are the one description of the file: the reader, the editors' schema and the reference page are made of
 //! them, doc comments included.
 
+mod alert_settings;
 mod alerts;
 mod read;
 mod values;
@@ -12,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bwdc_core::Secret;
+use bwdc_core::error::Error;
 use bwdc_schedule::times::Schedule;
+use bwdc_store::DataFile;
 use bwdc_store::files::real_path;
 use jiff::Timestamp;
 use schemars::generate::SchemaSettings;
@@ -22,7 +25,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-use crate::zone;
+use crate::{Environment, zone};
 
 use self::alerts::AlertsEntry;
 pub use self::alerts::{Alerts, VARIABLES as ALERT_VARIABLES, WantedChannel};
@@ -201,9 +204,29 @@ pub struct AlertSetup {
     pub watched: Vec<Watched>,
     /// Schedules that are installed on this machine.
     pub installed: InstalledSchedules,
+    /// Reason why nobody can be told.
+    pub fault: Option<Error>,
 }
 
 impl AlertSetup {
+    /// Whether anybody is to be told anything.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.channels.is_empty() && self.alerts.textfile.is_none()
+    }
+
+    /// This setup; if it is empty, the one that the settings of an instance and the variables want.
+    #[must_use]
+    pub fn or_of_settings(self, file: &DataFile, environment: &Environment) -> Self {
+        if !self.is_empty() {
+            return self;
+        }
+        let data = file.load().unwrap_or_default();
+        match alert_settings::of_settings(file, &data, environment) {
+            Ok(alerts) => Self { alerts, ..self },
+            Err(error) => Self { fault: Some(error), ..self },
+        }
+    }
+
     /// Time from which on a success is missed, by the schedule that is installed for the folder, else by that in the file.
     pub fn overdue_at(&self, name: &str, folder: &Path, since: Timestamp) -> Option<Timestamp> {
         let of_file = || self.watched.iter().find(|watched| watched.name == name)?.schedule.clone();

@@ -1,6 +1,7 @@
 //! Every setting once: its name on the command line, where it stands in `data.json`, its type and its meaning.
 //! `bwdc config`, the reader of the configuration and the reference page use this table.
 
+pub mod alerts;
 pub mod general;
 mod protected;
 pub mod sync;
@@ -29,8 +30,11 @@ use crate::{Environment, place};
 
 /// How many settings there are.
 const fn count() -> usize {
-    let mut count =
-        general::SETTINGS.len() + sync::SETTINGS.len() + secrets::SETTINGS.len() + 3 * secrets::ALL.len();
+    let mut count = general::SETTINGS.len()
+        + sync::SETTINGS.len()
+        + alerts::SETTINGS.len()
+        + secrets::SETTINGS.len()
+        + 3 * secrets::ALL.len();
     let mut at = 0;
     while at < directories::ALL.len() {
         count += directories::ALL[at].settings.len();
@@ -49,6 +53,7 @@ const JOINED: [Setting; count()] = {
         at += 1;
     }
     end = put(&mut all, end, sync::SETTINGS);
+    end = put(&mut all, end, alerts::SETTINGS);
     end = put(&mut all, end, secrets::SETTINGS);
     at = 0;
     while at < secrets::ALL.len() {
@@ -146,6 +151,7 @@ impl Type {
             Self::Length => "length of time".to_owned(),
             Self::LengthOr(word, _) => format!("{word} or length of time"),
             Self::Day => "day".to_owned(),
+            Self::Count => "number".to_owned(),
             Self::Limit => "off, number or percentage".to_owned(),
             Self::Protected => "list".to_owned(),
             Self::Choice(words) | Self::Preset(words) => words.join(" or "),
@@ -184,6 +190,7 @@ impl Type {
                 format!("{word}, or a duration such as 10d or 2w, at least 1d and at most a year")
             }
             Self::Day => "a day such as 2027-01-31".to_owned(),
+            Self::Count => "a whole number from 1 to 1000".to_owned(),
             Self::Limit => "off, a whole number such as 20, or a percentage such as 10%".to_owned(),
             Self::Protected => {
                 "e-mail addresses, external ids and group:NAME, separated by commas".to_owned()
@@ -248,6 +255,10 @@ impl Type {
                 None => Err(format!("it must be {word}, or a number and one of the units s, m, h, d and w")),
                 Some(length) if length < shortest.length() => Err("it is too short".to_owned()),
                 Some(_) => Ok(trimmed.into()),
+            },
+            Self::Count => match trimmed.parse::<u32>() {
+                Ok(count) if (1..=1000).contains(&count) => Ok(count.into()),
+                _ => Err("it must be such a number".to_owned()),
             },
             Self::Day => kept(day(trimmed).is_some(), "it must be year, month and day, such as 2027-01-31"),
             Self::Limit => {
@@ -439,7 +450,7 @@ mod tests {
             Type::Secret => "a\u{7}bell",
             Type::Word => "two words",
             Type::Flag | Type::FlagOr(_) => "maybe",
-            Type::Port => "65536",
+            Type::Port | Type::Count => "65536",
             Type::Minutes => "4",
             Type::Length | Type::LengthOr(..) | Type::Day => "soon",
             Type::Limit => "101%",

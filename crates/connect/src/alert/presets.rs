@@ -31,6 +31,36 @@ pub enum Preset {
     Opsgenie,
 }
 
+impl Preset {
+    /// All forms.
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Slack, Self::Teams, Self::Mattermost, Self::Ntfy, Self::Pagerduty, Self::Opsgenie];
+
+    /// Words of all.
+    pub const WORDS: [&'static str; 7] = {
+        let mut words = [""; 7];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = Self::ALL[at].word();
+            at += 1;
+        }
+        words
+    };
+
+    /// Word of the form in settings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Slack => "slack",
+            Self::Teams => "teams",
+            Self::Mattermost => "mattermost",
+            Self::Ntfy => "ntfy",
+            Self::Pagerduty => "pagerduty",
+            Self::Opsgenie => "opsgenie",
+        }
+    }
+}
+
 /// Where the receiver's key belongs.
 pub(super) enum Authorization {
     Bearer,

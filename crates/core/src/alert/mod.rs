@@ -52,8 +52,30 @@ impl Event {
     /// Events of a channel that names none: those that ask for action, and their end.
     pub const USUAL: [Self; 5] = [Self::Failed, Self::Recovered, Self::Held, Self::Missed, Self::Expiring];
 
+    /// Events that a channel may want.
+    pub const WANTED: [Self; 7] = [
+        Self::Failed,
+        Self::Recovered,
+        Self::Held,
+        Self::Missed,
+        Self::Expiring,
+        Self::Leavers,
+        Self::Weekly,
+    ];
+
+    /// Words of those.
+    pub const WORDS: [&'static str; 7] = {
+        let mut words = [""; 7];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = Self::WANTED[at].word();
+            at += 1;
+        }
+        words
+    };
+
     /// Word of the event in settings and in JSON.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Recovered => "recovered",

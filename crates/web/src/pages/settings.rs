@@ -107,7 +107,10 @@ fn groups(data: &Data) -> Vec<Group> {
         settings::ALL.iter().filter(|setting| is_in(setting)).collect::<Vec<_>>()
     };
     let is_place = |setting: &Setting| {
-        begins(setting, "secretFile") || begins(setting, "exec") || begins(setting, "secrets")
+        begins(setting, "secretFile")
+            || begins(setting, "secretEnd")
+            || begins(setting, "exec")
+            || begins(setting, "secrets")
     };
     let is_other_kind =
         |setting: &Setting| directories::names().iter().any(|name| begins(setting, name) && *name != kind);
@@ -122,6 +125,7 @@ fn groups(data: &Data) -> Vec<Group> {
             "Organization and directory",
             all(&|setting| {
                 !begins(setting, "sync")
+                    && !begins(setting, "alerts")
                     && !is_place(setting)
                     && !begins(setting, kind)
                     && !is_other_kind(setting)
@@ -136,6 +140,7 @@ fn groups(data: &Data) -> Vec<Group> {
                     && (kind == ldap::KIND.name || kind.is_empty() || !is_of_ldap(setting))
             }),
         ),
+        ("Alerts", all(&|setting| begins(setting, "alerts"))),
         ("Where secrets are", all(&|setting| is_place(setting) && !of_other(setting))),
     ]
 }
