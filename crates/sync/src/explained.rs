@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bwdc_connect::directory::{Directory as _, Sighting};
+use bwdc_connect::directory::{Directory as _, Sighted, Sighting};
 use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Error, Result};
 use bwdc_core::explain::{Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, explain_from_ledger};
@@ -95,8 +95,15 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
     let decided = everything(job, Timestamp::now(), Keep::Snapshots).await?;
     let lookups = lookups(&decided, who).await;
     let found = lookups.iter().filter_map(|lookup| lookup.found.as_ref().ok()).flatten();
-    let ids: Vec<ExternalId> = found.filter_map(|sighting| sighting.id.clone()).collect();
-    let sought = Sought { text: who.to_owned(), ids };
+    let found: Vec<&Sighting> = found.collect();
+    let ids = |but: Sighted| -> Vec<ExternalId> {
+        found
+            .iter()
+            .filter(|sighting| sighting.kind != but)
+            .filter_map(|sighting| sighting.id.clone())
+            .collect()
+    };
+    let sought = Sought { text: who.to_owned(), people: ids(Sighted::Group), groups: ids(Sighted::Person) };
     let refused: Vec<String> = decided.check().err().map(|error| error.message).into_iter().collect();
     let directories = directories(&decided);
     let decision = &decided.decision;
@@ -206,7 +213,7 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
     let files: Vec<&DataFile> = contexts.iter().map(|context| &context.file).collect();
     let (_, ledger) = LedgerFiles::load(files, &id).await?;
     let ledger = ledger.unwrap_or_default();
-    let sought = Sought { text: who.to_owned(), ids: Vec::new() };
+    let sought = Sought { text: who.to_owned(), people: Vec::new(), groups: Vec::new() };
     let left_out = first.file.last_import().filter(|import| import.organization_id == id);
     let left_out = left_out.map(|import| import.left_out).unwrap_or_default();
     match explain_from_ledger(&ledger, &sought, moment(Timestamp::now()), written) {

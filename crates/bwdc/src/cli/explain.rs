@@ -91,7 +91,7 @@ fn lookup_value(Lookup { directory, found }: &Lookup) -> Value {
     }
 }
 
-fn sighting_value(Sighting { id, at, attributes, clauses, disabled_by }: &Sighting) -> Value {
+fn sighting_value(Sighting { id, at, attributes, clauses, disabled_by, .. }: &Sighting) -> Value {
     let attributes: serde_json::Map<String, Value> =
         attributes.iter().map(|attribute| (attribute.name.clone(), json!(attribute.values))).collect();
     let clauses: Vec<Value> = clauses

@@ -17,7 +17,7 @@ use bwdc_core::organization::Moment;
 use bwdc_core::snapshot::{Cursor, Place, Snapshot};
 use jiff::Timestamp;
 
-pub use self::lookup::{ClauseCheck, ClauseOutcome, RawAttribute, Sighting};
+pub use self::lookup::{ClauseCheck, ClauseOutcome, RawAttribute, Sighted, Sighting};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
 

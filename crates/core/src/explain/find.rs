@@ -16,8 +16,10 @@ use crate::organization::roster::{self, GroupId, Member, MemberId};
 pub struct Sought {
     /// As it was typed.
     pub text: String,
-    /// Ids of entries that a directory found by it.
-    pub ids: Vec<ExternalId>,
+    /// Ids of people that a directory found by it.
+    pub people: Vec<ExternalId>,
+    /// Ids of groups that a directory found by it.
+    pub groups: Vec<ExternalId>,
 }
 
 /// Kind of what was asked for.
@@ -274,7 +276,7 @@ impl Search<'_> {
     fn people_named(&self, sought: &Sought) -> Vec<Subject> {
         let mut people: Vec<Person> = Vec::new();
         let is_named = |user: &&User| {
-            sought.ids.contains(&user.external_id)
+            sought.people.contains(&user.external_id)
                 || self.text.is_name_in(user.reference_id.as_str())
                 || self.text.is_name_in(user.external_id.as_str())
         };
@@ -307,7 +309,7 @@ impl Search<'_> {
             AnyGroup::Directory(group, prefix) => {
                 search.text.is(&group.name)
                     || search.text.is(&format!("{prefix}{}", group.name))
-                    || sought.ids.contains(&group.external_id)
+                    || sought.groups.contains(&group.external_id)
             }
             AnyGroup::Organization(group) => search.text.is(&group.name),
             AnyGroup::Ledger(_, name) => search.text.is(name),

@@ -2,8 +2,8 @@
 
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Group, ReferenceId, Status as Life, User};
 use bwdc_core::explain::{
-    Answer, DirectoryRead, Effect, Explanation, Facts, MembershipState, Sought, StepName, VerdictCode,
-    explain_from_ledger,
+    Answer, DirectoryRead, Effect, Explanation, Facts, MembershipState, Sought, StepName, SubjectKind,
+    VerdictCode, explain_from_ledger,
 };
 use bwdc_core::filter::SetFilter;
 use bwdc_core::merge::{MergeSource, Share, merge};
@@ -179,6 +179,11 @@ fn answer(site: &Site, directories: &[Read], who: &str) -> Answer {
 
 /// `refused` has the reasons for which a sync would send nothing.
 fn answer_of(site: &Site, directories: &[Read], who: &str, refused: &[String]) -> Answer {
+    let sought = Sought { text: who.to_owned(), people: Vec::new(), groups: Vec::new() };
+    answer_to(site, directories, &sought, refused)
+}
+
+fn answer_to(site: &Site, directories: &[Read], sought: &Sought, refused: &[String]) -> Answer {
     let (prepared, now) = decided(directories);
     let roster = site.roster();
     let question = site.question(&now, &roster);
@@ -201,7 +206,7 @@ fn answer_of(site: &Site, directories: &[Read], who: &str, refused: &[String]) -
         refused,
         written: |moment: Moment| moment.0.to_string(),
     };
-    explain(&facts, &Sought { text: who.to_owned(), ids: Vec::new() })
+    explain(&facts, sought)
 }
 
 #[track_caller]
@@ -996,12 +1001,30 @@ fn a_name_that_several_have_lists_them_and_an_unknown_one_is_nowhere() {
     assert_eq!(answer(&site, &read, "nobody@x.org"), Answer::Nowhere);
 }
 
+/// People and groups may have the same ids: what a directory found by a name is the one or the other.
+#[test]
+fn a_group_that_a_directory_found_is_not_a_person_with_its_id() {
+    let site = site(Settings::default());
+    let group = Group { external_id: "u-ada".into(), ..group("Staff", &[]) };
+    let read = [Read::of(&[user("ada")]).groups(&[group])];
+    let sought = |people: &[&str], groups: &[&str]| {
+        let ids = |ids: &[&str]| ids.iter().map(|id| ExternalId::from(*id)).collect();
+        let sought = Sought { text: "by hand".to_owned(), people: ids(people), groups: ids(groups) };
+        match answer_to(&site, &read, &sought, &[]) {
+            Answer::Found(found) => found.subject,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(sought(&[], &["u-ada"]), SubjectKind::Group);
+    assert_eq!(sought(&["u-ada"], &[]), SubjectKind::Person);
+}
+
 #[test]
 fn the_ledger_alone_tells_what_was_imported() {
     let mut site = site(Settings::default());
     synced(&mut site, &[Read::of(&[user("ada")]).groups(&[group("Staff", &["ada"])])]);
     let ask = |who: &str| {
-        let sought = Sought { text: who.to_owned(), ids: Vec::new() };
+        let sought = Sought { text: who.to_owned(), people: Vec::new(), groups: Vec::new() };
         explain_from_ledger(&site.ledger, &sought, site.now, |moment| moment.0.to_string())
     };
     let Answer::Found(found) = ask("u-ADA") else { panic!() };

@@ -46,7 +46,7 @@ proptest! {
         };
         for user in snapshot.users.iter().chain(&snapshot.others) {
             let id = &user.external_id;
-            let sought = Sought { text: id.to_string(), ids: Vec::new() };
+            let sought = Sought { text: id.to_string(), people: Vec::new(), groups: Vec::new() };
             let Answer::Found(explanation) = bwdc_core::explain(&facts, &sought) else { panic!("{id}") };
             let entries = explanation.directories[0].entries.iter().filter(|entry| entry.external_id == id.as_str());
             let entries: Vec<_> = entries.collect();

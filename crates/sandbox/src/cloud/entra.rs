@@ -5,6 +5,7 @@
 //! responses and resource types", "Throttling limits" (identity and access service).
 
 mod changes;
+mod filter;
 mod login;
 mod tenant;
 
@@ -448,7 +449,8 @@ fn list<T>(
     shown: impl Fn(&T) -> Value,
 ) -> Response {
     let (State((_, engine)), Query(query), parts) = asked;
-    let refusal = denied(tenant, needs).or_else(|| unsupported(query, &["$select", "$top", "$skiptoken"]));
+    let refusal =
+        denied(tenant, needs).or_else(|| unsupported(query, &["$filter", "$select", "$top", "$skiptoken"]));
     if let Some(refusal) = refusal {
         return refusal;
     }
@@ -466,8 +468,17 @@ fn list<T>(
     }
     let size = engine.page(number("$top"), USUAL_PAGE, LARGEST_PAGE);
     let from = number("$skiptoken").unwrap_or(0);
+    let shown = entries.iter().map(shown);
+    let entries: Option<Vec<Value>> = match query.get("$filter") {
+        None => Some(shown.collect()),
+        Some(filter) => filter::parsed(filter, entity.known)
+            .map(|clauses| shown.filter(|entry| filter::matches(&clauses, entry)).collect()),
+    };
+    let Some(entries) = entries else {
+        return refused(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", "Unsupported Query.");
+    };
     let page: Vec<Value> =
-        entries.iter().skip(from).take(size).map(|entry| selected(&shown(entry), &names)).collect();
+        entries.iter().skip(from).take(size).map(|entry| selected(entry, &names)).collect();
     let mut body = json!({
         "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{}s({})", entity.name, names.join(",")),
         "value": page,

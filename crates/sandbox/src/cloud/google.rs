@@ -228,7 +228,9 @@ impl Vendor for Played {
         Router::new()
             .route("/token", post(login::token))
             .route("/admin/directory/v1/users", get(users))
+            .route("/admin/directory/v1/users/{key}", get(user))
             .route("/admin/directory/v1/groups", get(groups))
+            .route("/admin/directory/v1/groups/{key}", get(group))
             .route("/admin/directory/v1/groups/{key}/members", get(members))
             .with_state((Arc::clone(self), Arc::clone(engine)))
     }
@@ -351,6 +353,35 @@ async fn groups(asked: Asked) -> Result<Response, Trouble> {
         .iter()
         .filter(|group| is_asked_for(&group.email) && search.matches(|field| group.searched(field)));
     GROUPS.answer(&asked, found.collect(), Team::shown)
+}
+
+/// One person, by address or id.
+async fn user(Path(key): Path<String>, asked: Asked) -> Result<Response, Trouble> {
+    let (State((played, _)), ..) = &asked;
+    USERS.admits(&asked)?;
+    let is_meant = |user: &&Person| user.id == key || user.email.eq_ignore_ascii_case(&key);
+    let living = played.google.users.iter().filter(|user| user.account != Account::Deleted);
+    single(living.clone().find(is_meant).map(Person::shown), &asked, "userKey")
+}
+
+/// One group, by address or id.
+async fn group(Path(key): Path<String>, asked: Asked) -> Result<Response, Trouble> {
+    let (State((played, _)), ..) = &asked;
+    GROUPS.admits(&asked)?;
+    let is_meant = |group: &&Team| group.id == key || group.email.eq_ignore_ascii_case(&key);
+    single(played.google.groups.iter().find(is_meant).map(Team::shown), &asked, "groupKey")
+}
+
+fn single(shown: Option<Value>, (_, Query(query), _): &Asked, what: &str) -> Result<Response, Trouble> {
+    let Some(shown) = shown else {
+        return Err(Trouble::of(404, "notFound", format!("Resource Not Found: {what}")));
+    };
+    let Some(fields) = query.get("fields") else { return Ok(axum::Json(shown).into_response()) };
+    let wanted: Vec<&str> = fields.split(',').collect();
+    let all = shown.as_object().into_iter().flatten();
+    let kept = all.filter(|(name, _)| wanted.contains(&name.as_str()));
+    Ok(axum::Json(Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect()))
+        .into_response())
 }
 
 async fn members(Path(key): Path<String>, asked: Asked) -> Result<Response, Trouble> {
@@ -509,6 +540,7 @@ impl Person {
     fn searched(&self, field: &str) -> String {
         match field {
             "email" => self.email.clone(),
+            "name" => self.shown()["name"]["fullName"].as_str().unwrap_or_default().to_owned(),
             "orgUnitPath" => self.unit.to_owned(),
             "isSuspended" => (self.account == Account::Suspended).to_string(),
             _ => (self.account == Account::Archived).to_string(),

@@ -297,7 +297,16 @@ async fn users(asked: Asked) -> Response {
     let filter = query.get("filter").map(String::as_str);
     let wants_left = filter.is_some_and(|filter| filter.contains("DEPROVISIONED"));
     let is_asked_for = |user: &&Person| wants_left || user.status != "DEPROVISIONED";
-    let attributes = |user: &Person| [("status", user.status), ("profile.department", user.department)];
+    let attributes = |user: &Person| {
+        let email = user.email.clone().unwrap_or_default();
+        vec![
+            ("id", user.id.clone()),
+            ("status", user.status.to_owned()),
+            ("profile.department", user.department.to_owned()),
+            ("profile.login", email.clone()),
+            ("profile.email", email),
+        ]
+    };
     let found = okta.users.iter().filter(is_asked_for);
     list(&asked, matching(found, filter, attributes, Person::shown), 200, 200)
 }
@@ -305,7 +314,21 @@ async fn users(asked: Asked) -> Response {
 async fn groups(asked: Asked) -> Response {
     let (State((okta, _)), Query(query), _) = &asked;
     let filter = query.get("filter").map(String::as_str);
-    let found = matching(okta.groups.iter(), filter, |_| [("type", "OKTA_GROUP")], Team::shown);
+    let search = query.get("search").map(String::as_str);
+    let of_search = |group: &Team| {
+        vec![
+            ("id", group.id.clone()),
+            ("profile.name", group.name.clone()),
+            ("type", "OKTA_GROUP".to_owned()),
+        ]
+    };
+    // A filter knows fewer properties than a search.
+    let of_filter =
+        |group: &Team| of_search(group).into_iter().filter(|(name, _)| *name != "profile.name").collect();
+    let found = match search {
+        Some(_) => matching(okta.groups.iter(), search, of_search, Team::shown),
+        None => matching(okta.groups.iter(), filter, of_filter, Team::shown),
+    };
     list(&asked, found, 10_000, 10_000)
 }
 
@@ -324,11 +347,11 @@ async fn members(Path(id): Path<String>, asked: Asked) -> Response {
     list(&asked, Some(found), 1_000, 1_000)
 }
 
-/// People who match the filter; `None` if it cannot be parsed.
-fn matching<'a, T: 'a, const N: usize>(
+/// Entries that match the filter; `None` if it cannot be parsed.
+fn matching<'a, T: 'a>(
     entries: impl Iterator<Item = &'a T>,
     filter: Option<&str>,
-    attributes: impl Fn(&'a T) -> [(&'static str, &'static str); N],
+    attributes: impl Fn(&'a T) -> Vec<(&'static str, String)>,
     shown: impl Fn(&'a T) -> Value,
 ) -> Option<Vec<Value>> {
     let mut found = Vec::new();
@@ -340,15 +363,20 @@ fn matching<'a, T: 'a, const N: usize>(
     Some(found)
 }
 
-/// Parses `attribute eq "value"`, joined by `and`, optionally in brackets; `None` for anything else.
-fn matches(filter: &str, attributes: &[(&str, &str)]) -> Option<bool> {
+/// Parses `attribute eq "value"`, joined by `and`, each of which may be several of them joined by `or`, optionally in brackets; `None`
+/// for anything else.
+fn matches(filter: &str, attributes: &[(&str, String)]) -> Option<bool> {
     let mut is_match = true;
     for part in filter.split(" and ") {
-        let part = part.trim().trim_matches(['(', ')']);
-        let (name, value) = part.split_once(" eq ")?;
-        let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
-        let (_, own) = attributes.iter().find(|(known, _)| *known == name.trim())?;
-        is_match = is_match && *own == value;
+        let mut is_any = false;
+        for clause in part.trim().trim_matches(['(', ')']).split(" or ") {
+            let (name, value) = clause.split_once(" eq ")?;
+            let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
+            let value = value.replace("\\\"", "\"").replace("\\\\", "\\");
+            let (_, own) = attributes.iter().find(|(known, _)| *known == name.trim())?;
+            is_any |= own.eq_ignore_ascii_case(&value);
+        }
+        is_match &= is_any;
     }
     Some(is_match)
 }

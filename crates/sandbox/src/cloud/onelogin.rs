@@ -348,9 +348,16 @@ async fn users(asked: Asked) -> Response {
     if account.scope != Scope::ReadUsers {
         return refused(StatusCode::FORBIDDEN, "ForbiddenError", "Insufficient Permissions");
     }
-    let records = account.at_this_call();
+    let (Query(query), records) = (&asked.1, account.at_this_call());
     let told = account.roles_told;
-    list(&asked, records.people.values(), |person| person.shown(told), &PEOPLE)
+    let is_asked_for = |person: &&Person| {
+        let ids = query.get("user_ids").map(|ids| ids.split(',').any(|id| id == person.id.to_string()));
+        ids.unwrap_or(true)
+            && has(query, "email", person.email.as_deref())
+            && has(query, "username", person.username.as_deref())
+    };
+    let found: Vec<&Person> = records.people.values().filter(is_asked_for).collect();
+    list(&asked, found.into_iter(), |person| person.shown(told), &PEOPLE)
 }
 
 /// People with a role.
@@ -377,7 +384,21 @@ async fn roles(asked: Asked) -> Response {
         return described("Requests can only have cursor xor pagination arguments");
     }
     let records = account.at_this_call();
-    list(&asked, records.roles.iter(), role, &ROLES)
+    let found: Vec<_> =
+        records.roles.iter().filter(|(_, name)| has(query, "name", Some(name.as_str()))).collect();
+    list(&asked, found.into_iter(), role, &ROLES)
+}
+
+/// Whether an entry has what a query asks for; an asterisk stands for any text.
+fn has(query: &HashMap<String, String>, name: &str, own: Option<&str>) -> bool {
+    let Some(wanted) = query.get(name).map(|text| text.to_lowercase()) else { return true };
+    let own = own.unwrap_or_default().to_lowercase();
+    match wanted.split_once('*') {
+        None => own == wanted,
+        Some((begin, end)) => {
+            own.len() >= begin.len() + end.len() && own.starts_with(begin) && own.ends_with(end)
+        }
+    }
 }
 
 /// Default fields of a list, and its largest page.

@@ -60,6 +60,53 @@ pub fn small_pages(faults: HashMap<usize, Fault>) -> Behaviour {
     Behaviour { page: 3, faults, ..Behaviour::default() }
 }
 
+/// One person and one group are found by what an administrator types, without the list of everybody.
+pub fn one_is_looked_up(played: &dyn Played, of_groups: &str) {
+    let runtime = runtime();
+    let cloud = played.start(&runtime, &Company::of_size(40, 3, 2), small_pages(HashMap::new()));
+    let organization = Organization::start(Options::default());
+    let instance = instance(played, &cloud, &organization);
+    let found = |who: &str| -> Vec<Value> {
+        let ran = instance.run(&["explain", who, "--json"]);
+        let value: Value =
+            serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{who}: {} {}", ran.out, ran.err));
+        let lookup = &value["lookups"][0];
+        assert!(lookup["problem"].is_null(), "{who}: {lookup}");
+        lookup["entries"].as_array().cloned().unwrap_or_default()
+    };
+    let has = |entry: &Value, value: &str| {
+        let values =
+            entry["attributes"].as_object().unwrap().values().flat_map(|values| values.as_array().unwrap());
+        values.into_iter().any(|own| own.as_str().is_some_and(|own| own.eq_ignore_ascii_case(value)))
+    };
+    let by_mail = found("USER7@example.org");
+    assert!(by_mail.len() == 1 && has(&by_mail[0], "user7@example.org"), "{by_mail:?}");
+    let id = by_mail[0]["externalId"].as_str().unwrap();
+    assert_eq!(found(id), by_mail, "by the id {id}");
+    let group = found("group2");
+    assert!(group.len() == 1 && has(&group[0], of_groups), "{group:?}");
+    for nobody in [
+        "user777@example.org",
+        "user*",
+        "o'neill \"x\" or id eq 'x'",
+        "4711",
+        "user7@example.org' or mail eq 'user8@example.org",
+    ] {
+        let ran = instance.run(&["explain", nobody, "--json"]);
+        let value: Value =
+            serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{nobody}: {} {}", ran.out, ran.err));
+        assert_eq!((ran.code, &value["found"]), (1, &Value::Bool(false)), "{nobody}: {value}");
+    }
+    // A whole read, and a few requests: not the list once more, three entries a page.
+    let count = |arguments: &[&str]| {
+        let before = cloud.requests();
+        drop(instance.run(arguments));
+        cloud.requests() - before
+    };
+    let (plan, explain) = (count(&["plan"]), count(&["explain", "user7@example.org"]));
+    assert!(explain <= plan + 6, "{explain} requests after {plan}");
+}
+
 pub fn mails(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("{name}@example.org")).collect()
 }

@@ -88,6 +88,11 @@ fn permanent_faults_for_an_application() {
 }
 
 #[test]
+fn one_is_looked_up() {
+    super::one_is_looked_up(&PlayedOkta, "group2");
+}
+
+#[test]
 fn faults_that_stay() {
     super::faults_that_stay(&PlayedOkta);
 }

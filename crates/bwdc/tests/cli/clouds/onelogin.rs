@@ -73,6 +73,11 @@ fn one_fault_at_every_request_by_cursor() {
 }
 
 #[test]
+fn one_is_looked_up() {
+    super::one_is_looked_up(&PlayedOneLogin, "group2");
+}
+
+#[test]
 fn faults_that_stay() {
     super::faults_that_stay(&PlayedOneLogin);
 }

@@ -397,13 +397,50 @@ impl Directory for Entra {
 
     async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
         let wanted = Wanted::of(text);
-        let records = self.users(&Progress::default()).await?;
-        let is_wanted = |record: &&UserRecord| {
-            let UserRecord { id, mail, user_principal_name, .. } = record;
-            wanted.is_any(&[Some(id), mail.as_deref(), user_principal_name.as_deref()])
-        };
-        Ok(records.iter().filter(is_wanted).map(sighting).collect())
+        let people =
+            self.found::<UserRecord>(USERS, USER_FIELDS, &["mail", "userPrincipalName", "displayName"], text);
+        let groups = self.found::<GroupRecord>(GROUPS, GROUP_FIELDS, &["displayName"], text);
+        let (people, groups) = tokio::join!(people, groups);
+        let is_meant = |record: &&GroupRecord| wanted.is_any(&[Some(&record.id), Some(&record.display_name)]);
+        lookup::people_and_groups(
+            people.map(|records| records.iter().map(sighting).collect()),
+            groups.map(|records| records.iter().filter(is_meant).map(group_sighting).collect()),
+        )
     }
+}
+
+impl Entra {
+    /// Entries that have a text as their id or as one of these properties: Graph compares them, without regard to case.
+    async fn found<T: DeserializeOwned + SizeInMemory>(
+        &self,
+        list: ListRequest<'_>,
+        fields: (&str, &str),
+        properties: &[&str],
+        text: &str,
+    ) -> Result<Vec<T>> {
+        let quoted = lookup::quoted(text, '\'', &['\''], '\'');
+        // Graph refuses to compare an id with what is none.
+        let filter = match uuid::Uuid::parse_str(text.trim()) {
+            Ok(_) => format!("id eq {quoted}"),
+            Err(_) => {
+                let clauses: Vec<String> =
+                    properties.iter().map(|name| format!("{name} eq {quoted}")).collect();
+                clauses.join(" or ")
+            }
+        };
+        let query = [fields, TOP, ("$filter", filter.as_str())];
+        self.all(ListRequest { query: &query, ..list }, &Progress::default()).await
+    }
+}
+
+fn group_sighting(record: &GroupRecord) -> Sighting {
+    let GroupRecord { id, display_name, visibility } = record;
+    let attributes = vec![
+        attribute("id", Some(id)),
+        attribute("displayName", Some(display_name)),
+        attribute("visibility", visibility.as_ref()),
+    ];
+    lookup::group(id, attributes)
 }
 
 fn sighting(record: &UserRecord) -> Sighting {

@@ -14,7 +14,7 @@ use bwdc_core::note::{Note, Step};
 use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 
 pub use self::config::Config;
-use super::lookup::{RawAttribute, Sighting, Wanted, attribute};
+use super::lookup::{RawAttribute, Sighted, Sighting, Wanted, attribute};
 use super::{Abilities, Ask, CreationTimes, Directory, Progress, ReadScope, Tombstones};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -170,8 +170,9 @@ impl Directory for Files {
 /// Rows with this address, id or name.
 fn sightings(records: &client::Records, wanted: &Wanted) -> Vec<Sighting> {
     let at = |place: &client::RecordPosition| format!("{}, {}", place.file.display(), place.at);
-    let sighting = |id: &str, place, attributes| Sighting {
+    let sighting = |id: &str, kind, place, attributes| Sighting {
         id: Some(id.into()),
+        kind,
         at: at(place),
         attributes,
         clauses: Vec::new(),
@@ -191,7 +192,7 @@ fn sightings(records: &client::Records, wanted: &Wanted) -> Vec<Sighting> {
         let disabled_by = status.filter(|_| is_marked).map(|status| format!("status={status}"));
         Sighting {
             disabled_by: disabled_by.into_iter().collect(),
-            ..sighting(&user.id, &user.place, attributes)
+            ..sighting(&user.id, Sighted::Person, &user.place, attributes)
         }
     });
     let groups = records.groups.iter().filter(|group| wanted.is_any(&[Some(&group.id), Some(&group.name)]));
@@ -201,7 +202,7 @@ fn sightings(records: &client::Records, wanted: &Wanted) -> Vec<Sighting> {
             attribute("name", Some(&group.name)),
             attribute("number of members", Some(group.members.len())),
         ];
-        sighting(&group.id, &group.place, attributes)
+        sighting(&group.id, Sighted::Group, &group.place, attributes)
     });
     people.chain(groups).collect()
 }

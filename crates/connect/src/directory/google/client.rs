@@ -215,6 +215,19 @@ impl Client {
         Ok(Listed::All(entries))
     }
 
+    /// Reads one entry by its key; `None` if there is none.
+    pub(super) async fn entry<T: Record>(&self, what: &str, path: &[&str]) -> Result<Option<T>> {
+        let mut url = self.below(path)?;
+        url.query_pairs_mut().append_pair("fields", T::FIELDS);
+        let attempted = format!("Reading {what} from Google");
+        let response = self.api.send(&attempted, HttpRequest::get(url, TIMEOUT)).await?;
+        match response.status.as_u16() {
+            200 => GOOGLE.decode(&attempted, &response).map(Some),
+            404 if failure::is_googles(&response) => Ok(None),
+            _ => Err(self.refused(&attempted, &response)),
+        }
+    }
+
     /// Reads the first page of a list, to see whether it can be read.
     pub(super) async fn first_page<T: Record>(
         &self,
@@ -229,13 +242,13 @@ impl Client {
         }
     }
 
-    fn pages<T: Record>(&self, what: &str, path: &[&str], query: &[(&str, &str)]) -> Result<Pages> {
+    fn below(&self, path: &[&str]) -> Result<Url> {
         let path = ["admin", "directory", "v1"].iter().chain(path).copied();
-        let mut url = http::below(
-            &self.api_url,
-            path,
-            ("Reading from Google", "BWDC_GOOGLE_API_URL is not a base URL"),
-        )?;
+        http::below(&self.api_url, path, ("Reading from Google", "BWDC_GOOGLE_API_URL is not a base URL"))
+    }
+
+    fn pages<T: Record>(&self, what: &str, path: &[&str], query: &[(&str, &str)]) -> Result<Pages> {
+        let mut url = self.below(path)?;
         let fields = format!("kind,nextPageToken,{}({})", T::LIST, T::FIELDS);
         url.query_pairs_mut()
             .extend_pairs(query)

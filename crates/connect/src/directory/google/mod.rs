@@ -17,7 +17,7 @@ pub use self::config::{Config, KeyFile, ServiceAccount, Tenancy};
 use self::convert::Listing;
 use self::login::SCOPES;
 use super::lists::{ByName, Listed, Lists, Members, People};
-use super::lookup::{self, Sighting, Wanted, attribute};
+use super::lookup::{self, Sighting, attribute};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -257,12 +257,38 @@ impl Directory for Google {
     }
 
     async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
-        let wanted = Wanted::of(text);
-        let records: Vec<UserRecord> = self.all("users", &self.query(None), &Progress::default()).await?;
-        let is_wanted =
-            |record: &&UserRecord| wanted.is_any(&[Some(&record.id), record.primary_email.as_deref()]);
-        Ok(records.iter().filter(is_wanted).map(sighting).collect())
+        let (people, groups) = tokio::join!(self.found::<UserRecord>(text), self.found::<GroupRecord>(text));
+        lookup::people_and_groups(
+            people.map(|records| records.iter().map(sighting).collect()),
+            groups.map(|records| records.iter().map(group_sighting).collect()),
+        )
     }
+}
+
+impl Google {
+    /// Entries that have a text as their address, their name or their id.
+    async fn found<T: Record>(&self, text: &str) -> Result<Vec<T>> {
+        let text = text.trim();
+        let what = format!("{} by {text}", T::LIST);
+        let field = if text.contains('@') { "email" } else { "name" };
+        let query = format!("{field}={}", lookup::quoted(text, '\'', &['\''], '\\'));
+        let mut found: Vec<T> = self.all(&what, &self.query(Some(&query)), &Progress::default()).await?;
+        // No query has ids.
+        if found.is_empty() && !text.is_empty() && text.chars().all(is_of_id) {
+            found.extend(self.client.entry(&what, &[T::LIST, text]).await?);
+        }
+        Ok(found)
+    }
+}
+
+/// Letters, digits, and what joins them.
+fn is_of_id(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_')
+}
+
+fn group_sighting(record: &GroupRecord) -> Sighting {
+    let GroupRecord { id, name } = record;
+    lookup::group(id, vec![attribute("id", Some(id)), attribute("name", Some(name))])
 }
 
 fn sighting(record: &UserRecord) -> Sighting {

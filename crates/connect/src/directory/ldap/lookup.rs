@@ -10,7 +10,7 @@ use super::request::SearchRequest;
 use super::wire::{Depth, Entry};
 use super::{Ldap, unique};
 use crate::Result;
-use crate::directory::lookup::{ClauseCheck, ClauseOutcome, RawAttribute, Sighting};
+use crate::directory::lookup::{ClauseCheck, ClauseOutcome, RawAttribute, Sighted, Sighting};
 
 /// Names by which an administrator knows an entry.
 const NAMES: [&str; 5] = ["cn", "displayName", UID, "sAMAccountName", "userPrincipalName"];
@@ -195,6 +195,7 @@ fn sighting(record: &Entry<'_>, config: &Config, now: Timestamp) -> Sighting {
     });
     Sighting {
         id: person.map(|person| person.user.external_id),
+        kind: Sighted::Either,
         at: record.dn().into_owned(),
         attributes: attributes.collect(),
         clauses: Vec::new(),

@@ -18,7 +18,7 @@ use bwdc_core::snapshot::{Coverage, Cursor, Place, Snapshot};
 use self::client::{Client, GroupRecord, MemberRecord, UserRecord};
 pub use self::config::{Config, Credentials};
 use super::lists::{ByName, Listed, Lists, Members, People, SizeInMemory};
-use super::lookup::{self, Sighting, Wanted, attribute};
+use super::lookup::{self, Sighting, attribute};
 use super::{Abilities, Ask, Directory, Progress, ReadScope, Tombstones, lists};
 use crate::probe::Check;
 use crate::{Error, ErrorKind, Result};
@@ -204,18 +204,38 @@ impl Directory for Okta {
     }
 
     async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
-        let wanted = Wanted::of(text);
-        let progress = Progress::default();
-        let query = [("limit", USERS_PAGE)];
-        let left = [("limit", USERS_PAGE), ("filter", DEPROVISIONED)];
-        let mut records: Vec<UserRecord> = self.all("users", &["users"], &query, &progress).await?;
-        records.extend(self.all("deprovisioned users", &["users"], &left, &progress).await?);
-        let is_wanted = |record: &&UserRecord| {
-            let profile = &record.profile;
-            wanted.is_any(&[Some(&record.id), profile.email.as_deref(), profile.login.as_deref()])
-        };
-        Ok(records.iter().filter(is_wanted).map(sighting).collect())
+        let quoted = lookup::quoted(text, '"', &['"', '\\'], '\\');
+        let people = format!("id eq {quoted} or profile.email eq {quoted} or profile.login eq {quoted}");
+        let left = format!("{DEPROVISIONED} and ({people})");
+        let groups = format!("id eq {quoted} or profile.name eq {quoted}");
+        let (people, left, groups) = tokio::join!(
+            self.found::<UserRecord>("users", ("filter", &people)),
+            self.found::<UserRecord>("users", ("filter", &left)),
+            self.found::<GroupRecord>("groups", ("search", &groups)),
+        );
+        let mut records = people?;
+        let known: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
+        records.extend(left?.into_iter().filter(|record| !known.contains(&record.id)));
+        lookup::people_and_groups(
+            Ok(records.iter().map(sighting).collect()),
+            groups.map(|records| records.iter().map(group_sighting).collect()),
+        )
     }
+}
+
+impl Okta {
+    async fn found<T: serde::de::DeserializeOwned + SizeInMemory>(
+        &self,
+        list: &str,
+        filter: (&str, &str),
+    ) -> Result<Vec<T>> {
+        self.all(list, &[list], &[("limit", USERS_PAGE), filter], &Progress::default()).await
+    }
+}
+
+fn group_sighting(record: &GroupRecord) -> Sighting {
+    let GroupRecord { id, profile } = record;
+    lookup::group(id, vec![attribute("id", Some(id)), attribute("name", Some(&profile.name))])
 }
 
 fn sighting(record: &UserRecord) -> Sighting {

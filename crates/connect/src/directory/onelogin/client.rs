@@ -43,6 +43,8 @@ pub(super) struct List {
     /// Path below `/api/2`.
     path: Vec<String>,
     fields: Option<&'static str>,
+    /// Property that all of its entries have.
+    only: Option<(&'static str, String)>,
     /// Largest page.
     limit: &'static str,
     /// Whether its owner may be deleted before it is read.
@@ -57,6 +59,7 @@ impl List {
             what: "users".to_owned(),
             path: vec!["users".to_owned()],
             fields: Some("id,email,username,status,role_ids,created_at"),
+            only: None,
             limit: "100",
             may_go: false,
         }
@@ -68,9 +71,15 @@ impl List {
             what: "roles".to_owned(),
             path: vec!["roles".to_owned()],
             fields: Some("id,name"),
+            only: None,
             limit: "650",
             may_go: false,
         }
+    }
+
+    /// The part of a list that has this value of a property (OneLogin API 2, "List Users", "List Roles").
+    pub(super) fn of(self, property: &'static str, value: &str) -> Self {
+        Self { only: Some((property, value.to_owned())), ..self }
     }
 
     /// List of people with a role (OneLogin API 2, "Get Role Users").
@@ -79,6 +88,7 @@ impl List {
             what: format!("users of the role {} ({})", role.name, role.id),
             path: vec!["roles".to_owned(), role.id.to_string(), "users".to_owned()],
             fields: None,
+            only: None,
             limit: "100",
             may_go: true,
         }
@@ -241,6 +251,9 @@ impl Client {
         let mut url = below(&self.api_url, &path)?;
         if let Some(fields) = list.fields {
             url.query_pairs_mut().append_pair("fields", fields);
+        }
+        if let Some((property, value)) = &list.only {
+            url.query_pairs_mut().append_pair(property, value);
         }
         match at {
             At::Number(number) => {

@@ -219,16 +219,41 @@ impl Directory for OneLogin {
     }
 
     async fn look_up(&self, text: &str) -> Result<Vec<Sighting>> {
-        let wanted = Wanted::of(text);
+        let (wanted, text) = (Wanted::of(text), text.trim());
         let suffix = self.config.email_suffix.as_deref();
-        let records = self.users(&Progress::default()).await?;
+        // A list can be asked for one property at a time.
+        let mut lists = vec![List::users().of("email", text), List::users().of("username", text)];
+        if let Some(name) = suffix.and_then(|suffix| text.strip_suffix(suffix)) {
+            lists.push(List::users().of("username", name));
+        }
+        if text.parse::<u64>().is_ok() {
+            lists.push(List::users().of("user_ids", text));
+        }
+        let mut records: Vec<UserRecord> = Vec::new();
+        for list in &lists {
+            let more: Vec<UserRecord> = self.all(list, &Progress::default()).await?;
+            let is_new = |record: &UserRecord| records.iter().all(|known| known.id != record.id);
+            let more: Vec<UserRecord> = more.into_iter().filter(is_new).collect();
+            records.extend(more);
+        }
+        // OneLogin takes an asterisk for any text.
         let is_wanted = |record: &&UserRecord| {
             let (id, made) = (record.id.to_string(), convert::user(record, suffix).email);
             let made = made.as_ref().map(bwdc_core::entry::Email::as_str);
             wanted.is_any(&[Some(&id), record.email.as_deref(), record.username.as_deref(), made])
         };
-        Ok(records.iter().filter(is_wanted).map(|record| sighting(record, suffix)).collect())
+        let roles: Result<Vec<RoleRecord>> =
+            self.all(&List::roles().of("name", text), &Progress::default()).await;
+        let is_role = |role: &&RoleRecord| wanted.is(&role.name);
+        lookup::people_and_groups(
+            Ok(records.iter().filter(is_wanted).map(|record| sighting(record, suffix)).collect()),
+            roles.map(|roles| roles.iter().filter(is_role).map(role_sighting).collect()),
+        )
     }
+}
+
+fn role_sighting(RoleRecord { id, name, .. }: &RoleRecord) -> Sighting {
+    lookup::group(&id.to_string(), vec![attribute("id", Some(id)), attribute("name", Some(name))])
 }
 
 fn sighting(record: &UserRecord, suffix: Option<&str>) -> Sighting {

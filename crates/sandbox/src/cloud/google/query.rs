@@ -1,7 +1,7 @@
 //! Small part of Google's query language ("Search for users", "Search for groups"): `email:x*`, `email=x`,
 //! `orgUnitPath='/A b'`, `isSuspended=true`, joined by blanks.
 
-pub(super) const USER_FIELDS: &[&str] = &["email", "orgUnitPath", "isSuspended", "isArchived"];
+pub(super) const USER_FIELDS: &[&str] = &["email", "name", "orgUnitPath", "isSuspended", "isArchived"];
 pub(super) const GROUP_FIELDS: &[&str] = &["email", "name"];
 
 /// Parsed query; matches everything if empty.
@@ -59,8 +59,10 @@ impl Clause {
 /// Splits at blanks outside of quotes, and removes the quotes.
 fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
-    for letter in text.chars() {
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
         match letter {
+            '\\' if is_quoted => word.extend(letters.next()),
             '\'' => is_quoted = !is_quoted,
             ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
             _ => word.push(letter),

@@ -57,6 +57,11 @@ fn snapshots_replay() {
 }
 
 #[test]
+fn one_is_looked_up() {
+    super::one_is_looked_up(&PlayedEntra, "group2");
+}
+
+#[test]
 fn faults_that_stay() {
     super::faults_that_stay(&PlayedEntra);
 }
