@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::find::{GroupSubject, Person as PersonSubject, Subject};
 use super::{DirectoryRead, Facts, InDirectory, InEntry};
-use crate::entry::{ExternalId, FoundAs, Group, Status, User};
+use crate::entry::{Email, ExternalId, FoundAs, Group, Status, User};
 use crate::note::Note;
 use crate::organization::directory::PeopleRead;
 use crate::prepare::groups::{Reached, Role, Through, reached};
+use crate::prepare::validate::why_unacceptable;
 use crate::prepare::{BadRecord, Draft, Fate, Person, PreparedGroup, Stage, begun};
 use crate::rules::{DisabledUsers, Nesting, Rules};
 
@@ -166,7 +167,7 @@ impl Looked<'_> {
             after if after == self.before => Effect::Passed,
             _ => Effect::Changed,
         };
-        let mut parts = said;
+        let mut parts: Vec<String> = self.cause(effect).into_iter().chain(said).collect();
         match effect {
             Effect::Passed => parts.push(self.passed()),
             Effect::Changed => parts.push(self.changed().to_owned()),
@@ -184,7 +185,17 @@ impl Looked<'_> {
     }
 
     fn email(&self) -> Option<&str> {
-        self.before.iter().find_map(|person| person.email.as_ref()).map(|email| email.as_str())
+        self.address().map(Email::as_str)
+    }
+
+    fn address(&self) -> Option<&Email> {
+        self.before.iter().find_map(|person| person.email.as_ref())
+    }
+
+    /// What would keep somebody out whatever the filter says. No filter names what is no address.
+    fn cause(&self, effect: Effect) -> Option<String> {
+        let is_filtered = self.stage == Stage::UserFilter && effect == Effect::LeftOut && !self.is_leaver();
+        self.address().filter(|_| is_filtered).and_then(why_unacceptable)
     }
 
     /// Clause of the user filter that decides.
@@ -223,7 +234,8 @@ impl Looked<'_> {
     fn unfiltered(&self) -> &'static str {
         match self.rules().user_filter {
             None => "sync.userFilter has no `include:` or `exclude:`",
-            Some(_) => "a leaver without an address cannot be checked, and is kept",
+            Some(_) if self.is_leaver() => "a leaver without an address cannot be checked, and is kept",
+            Some(_) => "no address that the filter could check",
         }
     }
 
@@ -239,7 +251,7 @@ impl Looked<'_> {
     /// What the reason of the step does not name.
     fn detail(&self) -> Option<String> {
         match self.stage {
-            Stage::UserFilter => Some(self.clause().unwrap_or_else(|| "no address to be checked".to_owned())),
+            Stage::UserFilter => self.clause(),
             Stage::Leavers => Some(listed("accounts with the address", &self.living())),
             Stage::Addresses => {
                 Some(listed("account with the address", self.rivals)).filter(|_| !self.rivals.is_empty())

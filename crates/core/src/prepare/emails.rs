@@ -44,7 +44,12 @@ fn is_too_long(email: &Email) -> bool {
 }
 
 pub(super) fn is_usable(email: &Email) -> bool {
-    !is_too_long(email) && problem(email).is_none()
+    why_unusable(email).is_none()
+}
+
+/// Reason why nobody can be imported with an address.
+pub(super) fn why_unusable(email: &Email) -> Option<String> {
+    if is_too_long(email) { Some(reasons::LONG_ADDRESS.to_owned()) } else { problem(email) }
 }
 
 /// Reason why an address cannot be imported: the server's rule (.NET's `EmailAddressAttribute`: exactly one `@`, neither first nor

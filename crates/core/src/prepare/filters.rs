@@ -6,14 +6,11 @@ use super::{Draft, Fate, Person, reasons};
 use crate::note::{Note, Step};
 use crate::rules::Rules;
 
-/// Leaves out people whom `sync.userFilter` does not keep. A leaver whose address is unknown cannot be checked and is
-/// kept: the server ignores people it does not know.
+/// Leaves out people whom `sync.userFilter` does not keep. Whoever has no address cannot be checked, and is kept: the server ignores
+/// leavers it does not know, and anybody else is left out for want of an address.
 pub(super) fn people(draft: Draft, rules: &Rules) -> Draft {
     let Some(filter) = &rules.user_filter else { return draft };
-    let keeps = |person: &Person| match &person.email {
-        Some(email) => filter.keeps(email.as_str()),
-        None => person.fate == Fate::Leaves,
-    };
+    let keeps = |person: &Person| person.email.as_ref().is_none_or(|email| filter.keeps(email.as_str()));
     retain(draft, keeps, reasons::USER_FILTER)
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn is_acceptable(email: &Email) -> bool {
     emails::is_usable(email)
 }
 
+/// Reason why the server does not accept an address.
+pub(crate) fn why_unacceptable(email: &Email) -> Option<String> {
+    emails::why_unusable(email)
+}
+
 fn sort_out<T>(
     entries: Vec<T>,
     problem: impl Fn(&T) -> Option<String>,
