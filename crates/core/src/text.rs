@@ -11,6 +11,16 @@ pub fn counted(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
+/// The first of these names, and how many more there are.
+pub fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// The beginning of a text that is longer than this many characters, and how long it was.
 pub fn cut(text: String, longest: usize) -> String {
     match text.char_indices().nth(longest) {

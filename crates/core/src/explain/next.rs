@@ -11,7 +11,7 @@ use crate::organization::changes::{
     Warning, Way,
 };
 use crate::organization::limits::{LimitName, limit_of_member};
-use crate::text::counted;
+use crate::text::{counted, first_of};
 
 /// What the next sync does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -65,9 +65,15 @@ pub struct NextGroup {
     /// None for a group that the directory does not have any more, and that stays.
     pub action: Option<GroupAction>,
     pub cause: Option<Cause>,
+    /// Whether nothing of it is done.
     pub held: bool,
     pub join: usize,
     pub leave: usize,
+    /// Addresses of those whose joining or leaving is held back.
+    pub held_join: Vec<String>,
+    pub held_leave: Vec<String>,
+    /// Limits that hold anything of it back.
+    pub limits: Vec<LimitName>,
     pub text: String,
 }
 
@@ -135,7 +141,8 @@ impl About {
             .extend(again.map(|slot| {
                 still(changes, *slot, "the invitation is sent again (sync.reinvite)".to_owned())
             }));
-        let memberships = changes.groups.iter().flat_map(|group| memberships(group, &slots)).collect();
+        let memberships =
+            changes.groups.iter().flat_map(|group| memberships(changes, group, &slots)).collect();
         let emails = person.emails.iter().map(ToString::to_string);
         let names = emails.chain(person.ids.iter().map(|id| id.as_str().to_lowercase())).collect();
         Self { next: Next { members, memberships, ..Next::default() }, names }
@@ -148,7 +155,12 @@ impl About {
                 || group.relinked.as_ref().is_some_and(|id| known.ids.contains(id))
                 || group.group.as_ref().is_some_and(|id| known.groups.contains(id))
         };
-        let mut groups: Vec<NextGroup> = changes.groups.iter().filter(is_meant).map(group).collect();
+        let mut groups: Vec<NextGroup> = changes
+            .groups
+            .iter()
+            .filter(is_meant)
+            .map(|change| HeldBack::of(changes, change).group(change))
+            .collect();
         if groups.is_empty() {
             let vanished = changes.vanished.iter().filter(|group| known.ids.contains(&group.external_id));
             groups.extend(vanished.map(|group| NextGroup {
@@ -159,6 +171,9 @@ impl About {
                 held: false,
                 join: 0,
                 leave: 0,
+                held_join: Vec::new(),
+                held_leave: Vec::new(),
+                limits: Vec::new(),
                 text: format!(
                     "not among the directory's groups any more; stays with {} (sync.vanishedGroups)",
                     counted(group.members, "member", "members")
@@ -231,14 +246,118 @@ fn member(facts: &Facts<'_>, change: &MemberChange) -> NextMember {
 
 /// The limit that holds a change back.
 fn holding(changes: &Changes, change: &MemberChange) -> Option<LimitName> {
-    let is_tripped =
-        |limit: LimitName| changes.limits.iter().any(|state| state.limit == limit && state.is_holding());
     let own = limit_of_member(change);
     let limits = own.into_iter().chain(change.action.is_new().then_some(LimitName::Invites));
-    limits.filter(|_| change.hold == Hold::Held).find(|limit| is_tripped(*limit))
+    limits.filter(|_| change.hold == Hold::Held).find(|limit| is_tripped(changes, *limit))
 }
 
-fn memberships(group: &GroupChange, slots: &BTreeSet<SlotId>) -> Vec<NextMembership> {
+fn is_tripped(changes: &Changes, limit: LimitName) -> bool {
+    changes.limits.iter().any(|state| state.limit == limit && state.is_holding())
+}
+
+/// The limit that holds a membership of a group back: its own, or that of the person.
+fn holding_edge(changes: &Changes, edge: &Edge, way: Way) -> Option<LimitName> {
+    let own = match (edge.cause, way) {
+        (Cause::Drift, _) => Some(LimitName::Repairs),
+        (_, Way::Leave) => Some(LimitName::Leaves),
+        (_, Way::Join) => None,
+    };
+    let of_person = || {
+        let change = changes.members.iter().find(|change| change.slot == edge.slot)?;
+        holding(changes, change)
+    };
+    own.filter(|limit| is_tripped(changes, *limit)).or_else(of_person)
+}
+
+/// What is held back of a change to a group, and by which limits.
+struct HeldBack {
+    join: Vec<String>,
+    leave: Vec<String>,
+    limits: BTreeSet<LimitName>,
+}
+
+impl HeldBack {
+    fn of(changes: &Changes, group: &GroupChange) -> Self {
+        let emails = |edges: &[Edge]| -> Vec<String> {
+            edges
+                .iter()
+                .filter_map(|edge| changes.slot(edge.slot))
+                .map(|slot| slot.email.to_string())
+                .collect()
+        };
+        let joins = group.held_join.iter().map(|edge| (edge, Way::Join));
+        let edges = joins.chain(group.held_leave.iter().map(|edge| (edge, Way::Leave)));
+        let mut limits: BTreeSet<LimitName> =
+            edges.filter_map(|(edge, way)| holding_edge(changes, edge, way)).collect();
+        let is_held =
+            group.hold == Hold::Held || group.renamed.as_ref().is_some_and(|to| to.hold == Hold::Held);
+        // A name that is given back counts as a repair, and a run that stops holds everything.
+        if is_held && limits.is_empty() {
+            let tripped = changes.limits.iter().filter(|state| state.is_holding()).map(|state| state.limit);
+            limits = match changes.stopped {
+                Stopped::Yes => tripped.collect(),
+                Stopped::No => tripped.filter(|limit| *limit == LimitName::Repairs).collect(),
+            };
+        }
+        Self { join: emails(&group.held_join), leave: emails(&group.held_leave), limits }
+    }
+
+    /// Who would join and leave, by which limit that is held back, and the way out.
+    fn words(&self) -> String {
+        let limits: Vec<&str> = self.limits.iter().map(|limit| setting(*limit)).collect();
+        let by = if limits.is_empty() { String::new() } else { format!(" by {}", limits.join(" and ")) };
+        let moves = [(&self.join, "join"), (&self.leave, "leave")];
+        let moves: Vec<String> = moves
+            .into_iter()
+            .filter(|(people, _)| !people.is_empty())
+            .map(|(people, way)| format!("{} would {way} ({})", people.len(), first_of(people)))
+            .collect();
+        let moves = if moves.is_empty() { String::new() } else { format!(": {}", moves.join(", ")) };
+        let out = if limits.is_empty() { "" } else { "; bwdc approve lets it through" };
+        format!("held back{by}{moves}{out}")
+    }
+
+    fn group(self, group: &GroupChange) -> NextGroup {
+        let renamed = match &group.renamed {
+            Some(renamed) => format!(" from {} to {}", renamed.from, group.name),
+            None => String::new(),
+        };
+        let what = format!("{}{renamed}", done_to_group(group.action));
+        let (join, leave) = (group.join.len(), group.leave.len());
+        let is_held = group.hold == Hold::Held;
+        let is_free = self.join.is_empty() && self.leave.is_empty() && self.limits.is_empty();
+        let text = match (is_held, is_free) {
+            (true, _) => format!("not {what}: {}", self.words()),
+            (false, true) => format!("{what}: {join} join, {leave} leave"),
+            (false, false) => format!("{what}: {join} join, {leave} leave; {}", self.words()),
+        };
+        NextGroup {
+            name: group.name.clone(),
+            external_id: group.external_id.to_string(),
+            action: Some(group.action),
+            cause: Some(group.cause),
+            held: is_held,
+            join,
+            leave,
+            held_join: self.join,
+            held_leave: self.leave,
+            limits: self.limits.into_iter().collect(),
+            text,
+        }
+    }
+}
+
+fn done_to_group(action: GroupAction) -> &'static str {
+    match action {
+        GroupAction::Create => "created",
+        GroupAction::Rename => "renamed",
+        GroupAction::Update => "updated",
+        GroupAction::Empty => "emptied",
+        GroupAction::Delete => "deleted",
+    }
+}
+
+fn memberships(changes: &Changes, group: &GroupChange, slots: &BTreeSet<SlotId>) -> Vec<NextMembership> {
     let lists = [
         (&group.join, Way::Join, group.hold),
         (&group.leave, Way::Leave, group.hold),
@@ -250,12 +369,11 @@ fn memberships(group: &GroupChange, slots: &BTreeSet<SlotId>) -> Vec<NextMembers
             Way::Join => "joins",
             Way::Leave => "leaves",
         };
-        let limit = match (hold, way, edge.cause) {
-            (Hold::Free, _, _) => "",
-            (Hold::Held, _, Cause::Drift) => "; held back (sync.limitRepairs)",
-            (Hold::Held, Way::Leave, _) => "; held back (sync.limitLeaves)",
-            (Hold::Held, Way::Join, _) => "; held back with the person or the group",
-            (Hold::Unplanned, _, _) => "; not in the plan",
+        let limit = match (hold, holding_edge(changes, edge, way)) {
+            (Hold::Free, _) => String::new(),
+            (Hold::Held, Some(limit)) => format!("; held back ({})", setting(limit)),
+            (Hold::Held, None) => "; held back with the person or the group".to_owned(),
+            (Hold::Unplanned, _) => "; not in the plan".to_owned(),
         };
         let why = match edge.cause {
             Cause::Drift => "changed in the organization by somebody else",
@@ -274,38 +392,6 @@ fn memberships(group: &GroupChange, slots: &BTreeSet<SlotId>) -> Vec<NextMembers
         lists.into_iter().flat_map(|(edges, way, hold)| edges.iter().map(move |edge| (edge, way, hold)));
     let meant = all.filter(|(edge, _, _)| slots.contains(&edge.slot));
     meant.map(|(edge, way, hold)| membership(edge, way, hold)).collect()
-}
-
-fn group(group: &GroupChange) -> NextGroup {
-    let what = match group.action {
-        GroupAction::Create => "created",
-        GroupAction::Rename => "renamed",
-        GroupAction::Update => "updated",
-        GroupAction::Empty => "emptied",
-        GroupAction::Delete => "deleted",
-    };
-    let renamed = match &group.renamed {
-        Some(renamed) => format!(" from {} to {}", renamed.from, group.name),
-        None => String::new(),
-    };
-    let held = group.held_join.len() + group.held_leave.len();
-    let is_held = group.hold == Hold::Held;
-    let hold = match (is_held, held) {
-        (true, _) => "; held back by a limit".to_owned(),
-        (false, 0) => String::new(),
-        (false, held) => format!("; held back: {}", counted(held, "membership", "memberships")),
-    };
-    let (join, leave) = (group.join.len(), group.leave.len());
-    NextGroup {
-        name: group.name.clone(),
-        external_id: group.external_id.to_string(),
-        action: Some(group.action),
-        cause: Some(group.cause),
-        held: is_held,
-        join,
-        leave,
-        text: format!("{what}{renamed}: {join} join, {leave} leave{hold}"),
-    }
 }
 
 /// What becomes of somebody, in a word or two.

@@ -872,7 +872,7 @@ fn what_is_held_with_others_is_told() {
         [Read::of(&[user("ada"), user("bob"), user("eve")]).groups(&staff(&["ada", "bob", "eve"]))];
     assert_eq!(
         explained(&site, &newcomer, "eve@x.org").next.memberships[0].text,
-        "joins Staff: as in the directory; held back with the person or the group"
+        "joins Staff: as in the directory; held back (sync.limitInvites)"
     );
     site.settings.limit_leaves = Limit::Number(0);
     site.settings.limit_invites = Limit::Off;
@@ -880,8 +880,29 @@ fn what_is_held_with_others_is_told() {
     says(
         &explained(&site, &other, "Staff"),
         VerdictCode::Changes,
-        "updated: 1 join, 0 leave; held back: 1 membership.",
+        "updated: 1 join, 0 leave; held back by sync.limitLeaves: 1 would leave (ada@x.org); bwdc approve lets it through.",
     );
+    let alone = [both().groups(&staff(&["bob"]))];
+    let told = explained(&site, &alone, "Staff");
+    says(
+        &told,
+        VerdictCode::Held,
+        "Next sync: not updated: held back by sync.limitLeaves: 1 would leave (ada@x.org); bwdc approve lets it through.",
+    );
+    assert_eq!(
+        (told.next.groups[0].limits.as_slice(), told.next.groups[0].held),
+        (&[LimitName::Leaves][..], true)
+    );
+    // Whoever is not invited joins nothing.
+    site.settings.limit_invites = Limit::Number(0);
+    let told = explained(&site, &newcomer, "Staff");
+    says(
+        &told,
+        VerdictCode::Held,
+        "not updated: held back by sync.limitInvites: 1 would join (eve@x.org); bwdc approve lets it through.",
+    );
+    assert_eq!(told.next.groups[0].held_join, ["eve@x.org"]);
+    site.settings.limit_invites = Limit::Off;
     // By hand: out of the group, and another name for it.
     let staff_now = || [both().groups(&staff(&["ada", "bob"]))];
     let there = site.server.groups().next().unwrap().clone();
@@ -897,7 +918,7 @@ fn what_is_held_with_others_is_told() {
     says(
         &explained(&site, &staff_now(), "g-Staff"),
         VerdictCode::Held,
-        "renamed from By hand to Staff: 0 join, 0 leave; held back by a limit",
+        "not renamed from By hand to Staff: held back by sync.limitRepairs; bwdc approve lets it through",
     );
 }
 
