@@ -27,6 +27,8 @@ pub struct Certificates {
     pub expired: Pair,
     /// Self-signed certificate for them.
     pub self_signed: Pair,
+    /// The same, which says that it is an authority, as many tools make it.
+    pub own_authority: Pair,
     /// Certificate for a client.
     pub client: Pair,
 }
@@ -43,11 +45,15 @@ impl Certificates {
         client.distinguished_name.push(DnType::CommonName, "reader");
         let key = KeyPair::generate().unwrap();
         let own = server().self_signed(&key).unwrap();
+        let mut authority = server();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = authority.self_signed(&key).unwrap();
         Self {
             ca: ca_path,
             other_ca,
             server: signed(folder, "server", server(), &ca),
             expired: signed(folder, "expired", expired, &ca),
+            own_authority: save(folder, "own-authority", &authority.pem(), &key),
             self_signed: save(folder, "self-signed", &own.pem(), &key),
             client: signed(folder, "client", client, &ca),
         }

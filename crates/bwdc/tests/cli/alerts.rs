@@ -613,6 +613,28 @@ fn mail_is_sent_by_each_kind_of_protection() {
     }
 }
 
+/// A server's own certificate in BWDC_CA_FILE is its authority, as everywhere else: also one that says that it is an authority.
+#[test]
+fn a_mail_server_is_trusted_by_its_own_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    for pair in [&certificates.self_signed, &certificates.own_authority] {
+        for (tls, scheme) in [(SmtpTls::StartTls(pair), "smtp"), (SmtpTls::Wrapped(pair), "smtps")] {
+            let Some(smtp) = Smtp::start(tls) else {
+                crate::harness::skipped("python3-aiosmtpd is missing");
+                return;
+            };
+            let (_organization, mut instance) =
+                scene(&mail(&format!("{scheme}://localhost:{}", smtp.port()), ""));
+            instance.set_env("BWDC_CA_FILE", certificates.ca.to_str().unwrap());
+            instance.run(&["alert", "test"]).fails_with("it (mail): failed", "certificate");
+            instance.set_env("BWDC_CA_FILE", pair.certificate.to_str().unwrap());
+            instance.run(&["alert", "test"]).ok();
+            assert!(smtp.mails()[0].contains("TLS: True"));
+        }
+    }
+}
+
 #[test]
 fn a_mail_server_is_not_trusted_blindly_and_its_password_is_nowhere() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,29 +1,23 @@
 //! Mail: by SMTP with TLS (RFC 8314) or STARTTLS (RFC 3207), or by the machine's own sendmail.
 
 use std::fmt;
-use std::time::Duration;
 
 use bwdc_core::Secret;
 use bwdc_core::alert::{Alert, Severity};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use reqwest::Url;
 
 use crate::http::{Network, is_local};
-use crate::{Error, ErrorKind, Result, mask, tls};
+use crate::{Error, ErrorKind, Result, mask};
 
 use super::event_variable;
 use super::process::Program;
+use super::smtp::Server;
 
 /// The usual place, which a scheduler's PATH does not have.
 const SENDMAIL: &str = "/usr/sbin/sendmail";
-
-/// How long one step of the conversation may take. After a failed handshake the library still says goodbye, and waits that long for an
-/// answer before it tells why.
-const STEP: Duration = Duration::from_secs(3);
 
 /// Mail, understood.
 #[derive(Clone, Debug)]
@@ -173,8 +167,18 @@ impl Mail {
                 Ok("handed to sendmail".to_owned())
             }
             MailServer::Smtp { host, port, protection } => {
-                let transport = self.transport(host, *port, *protection, network)?;
-                let answer = transport.send(message).await.map_err(|error| refusal(attempted, &error))?;
+                let server = Server { host, port: *port, protection: *protection };
+                let mut connection = server.connect(attempted, network).await?;
+                let refused = |error| refusal(attempted, &error);
+                if let Some(MailLogin { user, password }) = &self.login {
+                    mask::sent(password.reveal());
+                    let login = Credentials::new(user.clone(), password.reveal().to_owned());
+                    connection.auth(&[Mechanism::Plain, Mechanism::Login], &login).await.map_err(refused)?;
+                }
+                let answer =
+                    connection.send(message.envelope(), &message.formatted()).await.map_err(refused)?;
+                // The mail is taken, however the server says goodbye.
+                let _ = connection.quit().await;
                 let said = answer.first_line().unwrap_or_default().to_owned();
                 Ok(format!("{} {said}", answer.code()))
             }
@@ -221,62 +225,12 @@ impl Mail {
         );
         builder.body(body).map_err(|error| Error::new(ErrorKind::Configuration, attempted, error))
     }
-
-    fn transport(
-        &self,
-        host: &str,
-        port: u16,
-        protection: Protection,
-        network: &Network,
-    ) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
-        let tls = match protection {
-            Protection::Tls => Tls::Wrapper(parameters(host, network)?),
-            Protection::StartTls => Tls::Required(parameters(host, network)?),
-            Protection::IfOffered => Tls::Opportunistic(parameters(host, network)?),
-            Protection::Nothing => Tls::None,
-        };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(port)
-            .tls(tls)
-            .timeout(Some(STEP));
-        if let Some(MailLogin { user, password }) = &self.login {
-            mask::sent(password.reveal());
-            builder = builder.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
-        }
-        Ok(builder.build())
-    }
 }
 
-/// The system's authorities, and those of the CA file.
-fn parameters(host: &str, network: &Network) -> Result<TlsParameters> {
-    let mut builder = TlsParameters::builder(host.to_owned());
-    if let Some(path) = &network.extra_ca {
-        for certificate in tls::certificates(path)? {
-            let certificate = Certificate::from_der(certificate.to_vec())
-                .map_err(|error| Error::new(ErrorKind::Tls, format!("Trusting {}", path.display()), error))?;
-            builder = builder.add_root_certificate(certificate);
-        }
-    }
-    builder
-        .build_rustls()
-        .map_err(|error| Error::new(ErrorKind::Tls, "Setting up TLS for mail", innermost(&error)))
-}
-
-fn refusal(attempted: &str, error: &lettre::transport::smtp::Error) -> Error {
-    let kind = if error.is_tls() { ErrorKind::Tls } else { ErrorKind::Refused };
+/// What the server refuses, in its words.
+pub(super) fn refusal(attempted: &str, error: &lettre::transport::smtp::Error) -> Error {
     let code = error.status().map_or_else(String::new, |code| format!("{code} "));
-    let why = format!("{code}{}", innermost(error));
-    let is_of_certificate = why.contains("certificate");
-    let told = Error::new(kind, attempted, why);
-    if is_of_certificate {
-        return told.hint(
-            "Set BWDC_CA_FILE to the authority's PEM file. For a server on this machine, `smtp://localhost:25?tls=off` does without TLS.",
-        );
-    }
-    if error.is_client() {
-        return told.hint("Mail without STARTTLS is for a server on this machine only: use smtps://, or a server that has STARTTLS.");
-    }
-    told
+    Error::new(ErrorKind::Refused, attempted, format!("{code}{}", innermost(error)))
 }
 
 /// Last cause in the chain: the words of the server or of the system.

@@ -6,6 +6,7 @@ mod mail;
 mod ping;
 mod presets;
 mod process;
+mod smtp;
 mod webhook;
 
 use std::fmt;
