@@ -7,13 +7,16 @@ use bwdc_core::explain::{
     VerdictCode,
 };
 use bwdc_core::organization::record::{GroupEntry, GroupMember, Made, MemberEntry};
-use bwdc_core::organization::roster::Role;
+use bwdc_core::organization::roster::Basis;
 use bwdc_core::prepare::Stage;
 use bwdc_store::history::Entry;
 use bwdc_sync::{Explained, Findings, Lookup, Nowhere, RunAbout};
 
 use super::words::{self, counted};
 use super::{Overview, Section, Tone, plan};
+
+/// Word for what a server that cannot be read does not tell.
+const NOT_KNOWN: &str = "not known";
 
 impl Overview {
     /// Lays out an explanation.
@@ -70,6 +73,9 @@ fn of_findings(who: &str, Findings { explanation, lookups, runs, left_out }: &Fi
         }
     }
     if let Some(explanation) = explanation {
+        if explanation.basis != Some(Basis::Live) {
+            overview.facts.extend(last_sent(runs));
+        }
         add_organization(&mut overview, explanation);
     }
     overview.add(
@@ -234,14 +240,18 @@ fn add_organization(overview: &mut Overview, explanation: &Explanation) {
             member.email.clone(),
             optional(&member.member_id),
             optional(&member.external_id),
-            words::word(&member.status),
-            role_word(member.role),
+            member.status.map_or(NOT_KNOWN, words::status).to_owned(),
+            member.role.map_or(NOT_KNOWN.to_owned(), |role| words::word(&role)),
             member.groups.join(", "),
             if member.protected { "sync.protect".to_owned() } else { String::new() },
         ]
     });
     let columns = &["Address", "Member id", "External id", "Status", "Role", "Groups", "Protected by"];
-    overview.add(Section::new("In the organization", Tone::Good, columns).rows(members));
+    let place = match explanation.basis {
+        Some(Basis::Live) => "In the organization",
+        Some(Basis::Ledger) | None => "In the organization, by earlier imports",
+    };
+    overview.add(Section::new(place, Tone::Good, columns).rows(members));
     let groups = explanation.groups.iter().map(|group| {
         let members = group.members.map(|count| counted(count, "member", "members"));
         vec![
@@ -256,10 +266,6 @@ fn add_organization(overview: &mut Overview, explanation: &Explanation) {
     add_next(overview, &explanation.next);
 }
 
-fn role_word(role: Role) -> String {
-    words::word(&role)
-}
-
 fn add_next(overview: &mut Overview, next: &Next) {
     let people = next.members.iter().map(|member| vec![member.email.clone(), member.text.clone()]);
     let memberships = next.memberships.iter().map(|change| vec![change.group.clone(), change.text.clone()]);
@@ -271,6 +277,25 @@ fn add_next(overview: &mut Overview, next: &Next) {
     let rows = refused.chain(people).chain(memberships).chain(groups);
     overview.add(Section::new("Next sync", tone, &["About", "What"]).rows(rows));
     overview.add(plan::warnings(&next.warnings));
+}
+
+/// What the latest run about somebody has sent, where the server does not say what became of it.
+fn last_sent(runs: &[RunAbout]) -> Option<String> {
+    let is_sent = |entry: &Entry| matches!(made(entry), Made::Yes | Made::Unclear);
+    let sent = |RunAbout { head, entries }: &RunAbout| {
+        let (what, made) = entry_words(entries.iter().find(|entry| is_sent(entry))?);
+        let doubt = if made == Made::Unclear { ", and the server did not confirm it" } else { "" };
+        let time = words::time(&head.at.to_string());
+        Some(format!("Last sent at {time} by the run {}: {what}{doubt}.", head.run))
+    };
+    runs.iter().find_map(sent)
+}
+
+fn made(entry: &Entry) -> Made {
+    match entry {
+        Entry::Member(entry) => entry.made,
+        Entry::Group(entry) => entry.made,
+    }
 }
 
 fn run_rows(RunAbout { head, entries }: &RunAbout) -> Vec<Vec<String>> {

@@ -1,6 +1,6 @@
 //! `explain`: why somebody is in or out, asked of real directories and a real organization.
 
-use bwdc_sandbox::Options;
+use bwdc_sandbox::{Flavour, Options};
 use bwdc_testkit::{Slapd, ldif};
 use serde_json::{Value, json};
 
@@ -101,6 +101,47 @@ fn the_next_sync_is_told_and_what_holds_it() {
         &["2 accounts have the e-mail address bob@example.org: u2; u9", "nothing is sent"],
     );
     has(&instance.run(&["explain", "u1"]).ok().out, &["The next sync would send nothing"]);
+}
+
+/// A server whose members nobody can read: what our own imports did is told, with when and why, and nothing is made up.
+#[test]
+fn on_vaultwarden_the_imports_are_told_and_nothing_is_invented() {
+    let organization = Organization::start(Options { flavour: Flavour::Vaultwarden, ..Options::default() });
+    let company = "id,name,members\ng1,Staff,u1;u2\n";
+    let instance =
+        Instance::files("id,email\nu1,ada@example.org\nu2,bob@example.org\n", company, &organization);
+    instance.change(|data| data["sync"]["removeMissing"] = true.into());
+    instance.run(&["sync"]).ok();
+    let bob = instance.run(&["explain", "bob@example.org"]).ok().out;
+    has(
+        &bob,
+        &[
+            "Imported, and not left since; the next sync changes nothing.",
+            "In the organization, by earlier imports",
+            "not known",
+            "by the run ",
+            ": bob@example.org invite: new in the directory.",
+        ],
+    );
+    assert!(!bob.contains("confirmed"), "{bob}");
+    instance.company("id,email\nu2,bob@example.org\n", company);
+    instance.run(&["sync"]).ok();
+    let ada = instance.run(&["explain", "ada@example.org"]).ok().out;
+    has(
+        &ada,
+        &[
+            "Has left at ",
+            " (no longer in the directory (sync.removeMissing)). Vaultwarden keeps the member, revoked",
+            ": ada@example.org revoke: no longer in the directory.",
+        ],
+    );
+    assert!(!ada.contains("not every place"), "{ada}");
+    let value = json(&instance.run(&["explain", "ada@example.org", "--json"]).ok());
+    let member = &value["members"][0];
+    assert_eq!((&member["status"], &member["role"]), (&json!("revoked"), &Value::Null), "{member}");
+    let value = json(&instance.run(&["explain", "u2", "--json"]).ok());
+    let member = &value["members"][0];
+    assert_eq!((&member["status"], &member["role"]), (&Value::Null, &Value::Null), "{member}");
 }
 
 #[test]

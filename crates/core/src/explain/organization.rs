@@ -20,8 +20,10 @@ pub struct HeldMember {
     /// None where the server cannot be read.
     pub member_id: Option<String>,
     pub external_id: Option<String>,
-    pub status: StatusWord,
-    pub role: Role,
+    /// None where the server cannot be read, but for those whom an import has revoked.
+    pub status: Option<StatusWord>,
+    /// None where the server cannot be read.
+    pub role: Option<Role>,
     /// Names of groups whose members were read.
     pub groups: Vec<String>,
     /// Whether `sync.protect` keeps the member in.
@@ -81,12 +83,13 @@ pub(super) fn members(facts: &Facts<'_>, subject: &Subject) -> Vec<HeldMember> {
     let Subject::Person(person) = subject else { return Vec::new() };
     let Question { directory, roster, ledger, settings, .. } = facts.question;
     let protected = named_protected(&settings.protect, directory, roster, ledger);
+    let is_live = roster.basis == Basis::Live;
     let held = |member: &Member| HeldMember {
         email: member.email.to_string(),
-        member_id: Some(member.id.to_string()).filter(|_| roster.basis == Basis::Live),
+        member_id: Some(member.id.to_string()).filter(|_| is_live),
         external_id: member.external_id.as_ref().map(ToString::to_string),
-        status: member.status.into(),
-        role: member.role,
+        status: Some(member.status.into()).filter(|status| is_live || *status == StatusWord::Revoked),
+        role: Some(member.role).filter(|_| is_live),
         groups: roster
             .groups()
             .filter(|group| group.members.known().contains(&member.id))

@@ -5,9 +5,12 @@ use serde::Serialize;
 use super::find::Subject;
 use super::trace::{Effect, TracedStep};
 use super::{Facts, HeldGroup, HeldMember, InDirectory, Next, SentGroup, SentMember};
-use crate::organization::record::StatusWord;
-use crate::organization::roster::Kind;
+use crate::organization::changes::Cause;
+use crate::organization::ledger::Standing;
+use crate::organization::roster::{Basis, Kind};
 use crate::organization::settings::Absent;
+use crate::organization::{Moment, Question};
+use crate::text::counted;
 
 /// Kinds of answers, for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -112,9 +115,10 @@ fn left_out(known: &Known<'_>) -> Option<Verdict> {
     }
     let mut reasons = reasons;
     reasons.dedup();
-    let stays = match (known.members.is_empty(), known.groups.is_empty()) {
-        (true, true) => "Not imported",
-        _ => "Not imported, and stays in the organization as it is",
+    let stays = match (left_by_import(known), known.members.is_empty() && known.groups.is_empty()) {
+        (Some(left), _) => format!("Not imported, and {left}"),
+        (None, true) => "Not imported".to_owned(),
+        (None, false) => "Not imported, and stays in the organization as it is".to_owned(),
     };
     Some(said(VerdictCode::LeftOut, format!("{stays}: {}.", reasons.join("; "))))
 }
@@ -132,20 +136,30 @@ fn still_person(known: &Known<'_>) -> Verdict {
     let is_in_directory = known.directories.iter().any(|directory| !directory.entries.is_empty());
     let warnings: Vec<&str> = known.next.warnings.iter().map(|warning| warning.text.as_str()).collect();
     let more = if warnings.is_empty() { String::new() } else { format!(" {}", warnings.join(" ")) };
-    let is_vaultwarden = known.facts.question.roster.kind == Kind::Vaultwarden;
-    match (known.members, is_in_directory) {
-        ([member, ..], _) if is_vaultwarden && member.status == StatusWord::Revoked => said(
+    let Question { roster, .. } = known.facts.question;
+    if let Some(left) = left_by_import(known) {
+        let kept = match (known.members, roster.kind) {
+            ([], _) => "The import removed the member",
+            (_, Kind::Vaultwarden) => "Vaultwarden keeps the member, revoked",
+            (_, Kind::Official) => "The import revoked the member",
+        };
+        return said(
             VerdictCode::Stays,
-            format!(
-                "Has left. Vaultwarden keeps the member, revoked, and the next sync changes nothing.{more}"
-            ),
-        ),
+            format!("Has {left}. {kept}, and the next sync changes nothing.{more}"),
+        );
+    }
+    match (known.members, is_in_directory) {
         ([], true) => {
             said(VerdictCode::NotInDirectory, format!("Not a member, and nothing is to be done.{more}"))
         }
-        ([], false) => said(
-            VerdictCode::NotInDirectory,
-            "Neither in the directory nor a member any more; known from earlier imports.",
+        ([], false) => {
+            let left = left(known).map(|left| format!(": {left}")).unwrap_or_default();
+            let text = "Neither in the directory nor a member any more; known from earlier imports";
+            said(VerdictCode::NotInDirectory, format!("{text}{left}."))
+        }
+        (_, true) if roster.basis == Basis::Ledger => said(
+            VerdictCode::Stays,
+            format!("Imported, and not left since; the next sync changes nothing.{more}"),
         ),
         (_, true) => said(VerdictCode::Stays, format!("A member, and the next sync changes nothing.{more}")),
         ([member, ..], false) if member.external_id.is_none() => said(
@@ -154,6 +168,29 @@ fn still_person(known: &Known<'_>) -> Verdict {
         ),
         (_, false) => said(VerdictCode::NotInDirectory, format!("{}{more}", absent(known))),
     }
+}
+
+/// The same, where our imports are all that is known of the organization.
+fn left_by_import(known: &Known<'_>) -> Option<String> {
+    left(known).filter(|_| known.facts.question.roster.basis == Basis::Ledger)
+}
+
+/// When and why somebody left by the latest import about it, unless an import has brought the person since.
+fn left(known: &Known<'_>) -> Option<String> {
+    let Subject::Person(person) = known.subject else { return None };
+    let records = known.facts.question.ledger.people().filter(|(id, _)| person.ids.contains(*id));
+    let mut latest: Option<(Moment, Cause)> = None;
+    for (_, record) in records {
+        let (at, cause) = match record.standing {
+            Standing::In => return None,
+            Standing::Grace { since, cause, .. } => (since, cause),
+            Standing::Left { at, cause, .. } => (at, cause),
+        };
+        if latest.is_none_or(|(before, _)| before <= at) {
+            latest = Some((at, cause));
+        }
+    }
+    latest.map(|(at, cause)| format!("left at {} ({})", (known.facts.written)(at), cause.reason()))
 }
 
 /// Why somebody stays whom the directory does not have.
@@ -206,8 +243,9 @@ fn other_name<'a>(known: &Known<'a>, group: &HeldGroup) -> Option<&'a str> {
 
 pub(super) fn offline(sent: &[SentMember], groups: &[SentGroup]) -> Verdict {
     let people = sent.iter().map(|sent| format!("{}: {}", sent.email, sent.standing));
-    let groups =
-        groups.iter().map(|group| format!("{}: imported with {} members", group.name, group.members));
+    let groups = groups.iter().map(|group| {
+        format!("{}: imported with {}", group.name, counted(group.members, "member", "members"))
+    });
     let all: Vec<String> = people.chain(groups).collect();
     said(VerdictCode::Recorded, format!("From our own records alone. {}.", all.join("; ")))
 }

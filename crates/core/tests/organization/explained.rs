@@ -10,7 +10,7 @@ use bwdc_core::merge::{MergeSource, Share, merge};
 use bwdc_core::organization::changes::{Action, Cause, KeptBy};
 use bwdc_core::organization::directory::{DirectoryNow, GroupsRead, Part, PeopleRead};
 use bwdc_core::organization::limits::LimitName;
-use bwdc_core::organization::record::RunRecord;
+use bwdc_core::organization::record::{RunRecord, StatusWord};
 use bwdc_core::organization::roster::{Held, Kind, Member, Staging, Status};
 use bwdc_core::organization::server::carry_out;
 use bwdc_core::organization::settings::{Absent, Limit, OnLimit, Protect, Relink, Settings, VanishedGroups};
@@ -658,8 +658,34 @@ fn rules_of_vaultwarden_are_named() {
     says(
         &explained(&site, &left, "ada@x.org"),
         VerdictCode::Stays,
-        "Has left. Vaultwarden keeps the member, revoked",
+        "Has left at 1060 (deleted in the directory). Vaultwarden keeps the member, revoked, and the next sync changes nothing.",
     );
+    // What nobody can know is not told, and what our own import did is.
+    let [of_bob, of_ada] =
+        ["bob@x.org", "ada@x.org"].map(|who| explained(&site, &left, who).members[0].clone());
+    assert_eq!((of_bob.status, of_bob.role), (None, None));
+    assert_eq!((of_ada.status, of_ada.role), (Some(StatusWord::Revoked), None));
+    says(
+        &explained(&site, &left, "bob@x.org"),
+        VerdictCode::Stays,
+        "Imported, and not left since; the next sync changes nothing.",
+    );
+    // Whoever has left is not missing, whatever was read.
+    site.settings.absent = Absent::Missing;
+    let elsewhere = [Read::of(&[user("bob")]).named("lab", "")];
+    says(
+        &explained(&site, &elsewhere, "ada@x.org"),
+        VerdictCode::Stays,
+        "Has left at 1060 (deleted in the directory).",
+    );
+    let filter = SetFilter::Exclude(["ada@x.org".to_owned()].into());
+    let filtered = [Read::of(&[user("ada"), user("bob")]).rules(|rules| rules.user_filter = Some(filter))];
+    says(
+        &explained(&site, &filtered, "ada@x.org"),
+        VerdictCode::LeftOut,
+        "Not imported, and left at 1060 (deleted in the directory): ",
+    );
+    site.settings.absent = Absent::Keep;
     says(
         &explained(&site, &all(user("ada"), "Staff"), "ada@x.org"),
         VerdictCode::Changes,
@@ -1060,6 +1086,6 @@ fn the_ledger_alone_tells_what_was_imported() {
     assert_eq!(found.object, "explanation");
     assert_eq!(found.sent[0].groups, ["Staff"]);
     let Answer::Found(found) = ask("staff") else { panic!() };
-    says(&found, VerdictCode::Recorded, "Staff: imported with 1 members");
+    says(&found, VerdictCode::Recorded, "Staff: imported with 1 member.");
     assert_eq!(ask("nobody"), Answer::Nowhere);
 }
