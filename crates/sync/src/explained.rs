@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use bwdc_connect::directory::{Directory as _, Sighted, Sighting};
 use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Error, Result};
-use bwdc_core::explain::{Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, explain_from_ledger};
+use bwdc_core::explain::{
+    Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, SubjectKind, explain_from_ledger,
+};
 use bwdc_core::organization::directory::PeopleRead;
+use bwdc_core::organization::record::GroupEntry;
 use bwdc_store::history::{self, Entry, Filter, Head};
 use bwdc_store::{DataFile, Memory as _};
 use jiff::Timestamp;
@@ -93,7 +96,8 @@ pub async fn explain(job: &SyncJob, who: &str, look: ExplainFrom) -> Result<Expl
 
 async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
     let decided = everything(job, Timestamp::now(), Keep::Snapshots).await?;
-    let lookups = lookups(&decided, who).await;
+    let asked = Sought::of(who);
+    let lookups = lookups(&decided, &asked).await;
     let found = lookups.iter().filter_map(|lookup| lookup.found.as_ref().ok()).flatten();
     let found: Vec<&Sighting> = found.collect();
     let ids = |but: Sighted| -> Vec<ExternalId> {
@@ -103,7 +107,7 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
             .filter_map(|sighting| sighting.id.clone())
             .collect()
     };
-    let sought = Sought { text: who.to_owned(), people: ids(Sighted::Group), groups: ids(Sighted::Person) };
+    let sought = Sought { people: ids(Sighted::Group), groups: ids(Sighted::Person), ..asked };
     let refused: Vec<String> = decided.check().err().map(|error| error.message).into_iter().collect();
     let directories = directories(&decided);
     let decision = &decided.decision;
@@ -118,7 +122,7 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
     match bwdc_core::explain(&facts, &sought) {
         Answer::Found(explanation) => {
             let lookups = of_entries(&decided, lookups, &explanation).await;
-            let runs = runs(job, &names(who, &explanation))?;
+            let runs = runs(job, &names(&sought.text, &explanation), Some(explanation.subject))?;
             Ok(Explained::Found(Box::new(Findings {
                 explanation: Some(*explanation),
                 lookups,
@@ -130,7 +134,7 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
         Answer::Nowhere
             if lookups.iter().any(|lookup| lookup.found.as_ref().is_ok_and(|all| !all.is_empty())) =>
         {
-            let runs = runs(job, &BTreeSet::from([who.to_owned()]))?;
+            let runs = runs(job, &BTreeSet::from([sought.text.clone()]), sought.kind)?;
             Ok(Explained::Found(Box::new(Findings {
                 explanation: None,
                 lookups,
@@ -155,26 +159,39 @@ fn directories<'a>(decided: &'a Decided<'_>) -> Vec<DirectoryRead<'a>> {
 }
 
 /// Looks the text up in every directory. One that refuses is told; the rest stands without it.
-async fn lookups(decided: &Decided<'_>, who: &str) -> Vec<Lookup> {
+async fn lookups(decided: &Decided<'_>, sought: &Sought) -> Vec<Lookup> {
     let mut lookups = Vec::new();
     for (opened, source) in decided.opened.iter().zip(&decided.reading.sources) {
-        let found = source.directory.look_up(who).await.map_err(|error| error.to_string());
+        let found = source.directory.look_up(&sought.text).await.map_err(|error| error.to_string());
+        let found = found.map(|found| of_kind(found, sought.kind));
         lookups.push(Lookup { directory: opened.context.name.clone(), found });
     }
     lookups
+}
+
+/// Entries that are of a kind, or may be.
+fn of_kind(found: Vec<Sighting>, kind: Option<SubjectKind>) -> Vec<Sighting> {
+    let other = kind.map(|kind| match kind {
+        SubjectKind::Person => Sighted::Group,
+        SubjectKind::Group => Sighted::Person,
+    });
+    found.into_iter().filter(|sighting| other != Some(sighting.kind)).collect()
 }
 
 /// The same for an entry that is known by something that no directory has, such as a member's id.
 async fn of_entries(decided: &Decided<'_>, lookups: Vec<Lookup>, explanation: &Explanation) -> Vec<Lookup> {
     let mut all = Vec::new();
     let each = lookups.into_iter().zip(&decided.reading.sources).zip(&explanation.directories);
+    let kind = Some(explanation.subject);
     for ((lookup, source), known) in each {
+        let lookup = Lookup { found: lookup.found.map(|found| of_kind(found, kind)), ..lookup };
         let is_found = lookup.found.as_ref().is_ok_and(|found| !found.is_empty());
         let entry = known.entries.first().filter(|_| !is_found && lookup.found.is_ok());
         let found = match entry {
             None => lookup.found,
             Some(entry) => {
-                source.directory.look_up(&entry.external_id).await.map_err(|error| error.to_string())
+                let found = source.directory.look_up(&entry.external_id).await;
+                found.map(|found| of_kind(found, kind)).map_err(|error| error.to_string())
             }
         };
         all.push(Lookup { found, ..lookup });
@@ -213,12 +230,12 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
     let files: Vec<&DataFile> = contexts.iter().map(|context| &context.file).collect();
     let (_, ledger) = LedgerFiles::load(files, &id).await?;
     let ledger = ledger.unwrap_or_default();
-    let sought = Sought { text: who.to_owned(), people: Vec::new(), groups: Vec::new() };
+    let sought = Sought::of(who);
     let left_out = first.file.last_import().filter(|import| import.organization_id == id);
     let left_out = left_out.map(|import| import.left_out).unwrap_or_default();
     match explain_from_ledger(&ledger, &sought, moment(Timestamp::now()), written) {
         Answer::Found(explanation) => {
-            let runs = runs(job, &names(who, &explanation))?;
+            let runs = runs(job, &names(&sought.text, &explanation), Some(explanation.subject))?;
             let labels = labelled(job, explanation.labels());
             let left_out = left_out.reasons_of(&labels);
             let report = Findings { explanation: Some(*explanation), lookups: Vec::new(), runs, left_out };
@@ -226,8 +243,9 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
         Answer::Nowhere => {
-            let runs = runs(job, &BTreeSet::from([who.to_owned()]))?;
-            let reasons = left_out.reasons_of(&labelled(job, BTreeSet::from([who.to_owned()])));
+            let names = BTreeSet::from([sought.text]);
+            let runs = runs(job, &names, sought.kind)?;
+            let reasons = left_out.reasons_of(&labelled(job, names));
             if runs.is_empty() && reasons.is_empty() {
                 let places = vec![
                     format!("earlier imports: {} people", ledger.people().count()),
@@ -267,11 +285,20 @@ fn names(who: &str, explanation: &Explanation) -> BTreeSet<String> {
     all.chain([who.to_owned()]).collect()
 }
 
-/// The latest runs that were about any of these names.
-fn runs(job: &SyncJob, names: &BTreeSet<String>) -> Result<Vec<RunAbout>> {
+/// The latest runs that were about any of these names. A person and a group may have the same.
+fn runs(job: &SyncJob, names: &BTreeSet<String>, kind: Option<SubjectKind>) -> Result<Vec<RunAbout>> {
     let history = job.history();
     let sought = history.follow(history::Sought::any(names.iter().map(String::as_str)))?;
-    let filter = Filter { most: Some(RUNS), ..Filter::default() };
-    let runs = warned(job, history.about(&sought, &filter)?);
-    Ok(runs.into_iter().map(|(head, entries)| RunAbout { head, entries }).collect())
+    let runs = warned(job, history.about(&sought, &Filter::default())?).into_iter();
+    let is_about = |entry: &Entry| match (entry, kind) {
+        (_, None) => true,
+        (Entry::Member(entry), Some(kind)) => (kind == SubjectKind::Person) == sought.is_person(entry),
+        (Entry::Group(entry), Some(SubjectKind::Group)) => sought.is_group(entry),
+        (Entry::Group(GroupEntry { join, leave, held_join, held_leave, .. }), Some(SubjectKind::Person)) => {
+            [join, leave, held_join, held_leave].into_iter().flatten().any(|member| sought.is_member(member))
+        }
+    };
+    let about = runs
+        .map(|(head, entries)| RunAbout { head, entries: entries.into_iter().filter(is_about).collect() });
+    Ok(about.filter(|run| !run.entries.is_empty()).take(RUNS).collect())
 }

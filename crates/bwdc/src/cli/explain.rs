@@ -15,7 +15,7 @@ use crate::ui::{self, Answer};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Address, external id, member id, name or DN of a person, or name or id of a group.
+    /// Address, external id, member id, name or DN of a person, or name or id of a group; user:ID or group:ID where both have one id.
     #[arg(value_name = "WHO")]
     who: String,
     #[command(flatten)]

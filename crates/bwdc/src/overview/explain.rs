@@ -43,7 +43,10 @@ fn of_candidates(who: &str, candidates: &[Candidate]) -> Overview {
     });
     let mut overview = Overview {
         title: format!("Several have the name {who}."),
-        facts: vec!["Name one of them by its address or id.".to_owned()],
+        facts: vec![
+            "Name one of them by its address or id; where a person and a group have the same, write user:ID or group:ID."
+                .to_owned(),
+        ],
         ..Overview::default()
     };
     overview.add(Section::new("Candidates", Tone::Caution, &["Kind", "Name", "Id"]).rows(rows));

@@ -162,6 +162,35 @@ fn nobody_and_several_are_told_with_exit_1() {
     instance.run(&["explain", " "]).fails(1, &["WHO is empty"]);
 }
 
+/// Neither rows of the directory nor runs of the one are told of the other.
+#[test]
+fn a_person_and_a_group_with_one_id_are_told_apart() {
+    let organization = Organization::start(Options::default());
+    let instance =
+        Instance::files("id,email\n7,ada@example.org\n", "id,name,members\n7,Board,7\n", &organization);
+    instance.run(&["sync"]).ok();
+    for form in [&["explain", "7"][..], &["explain", "--offline", "7"]] {
+        let both = instance.run(form);
+        assert_eq!(both.code, 1);
+        has(&both.out, &["person", "ada@example.org", "group", "Board", "user:ID or group:ID"]);
+    }
+    let of = |who: &str| json(&instance.run(&["explain", who, "--json"]).ok());
+    let ids = |value: &Value| -> Vec<Value> {
+        let entries = value["lookups"][0]["entries"].as_array().unwrap();
+        entries.iter().map(|entry| entry["attributes"].clone()).collect()
+    };
+    let runs = |value: &Value| value["history"][0]["entries"].as_array().unwrap().clone();
+    let (person, group) = (of("user:7"), of("group:7"));
+    assert_eq!((&person["subject"], ids(&person).len()), (&json!("person"), 1), "{person}");
+    assert_eq!(
+        (ids(&person)[0]["email"].clone(), ids(&group)[0]["name"].clone()),
+        (json!(["ada@example.org"]), json!(["Board"]))
+    );
+    assert_eq!((&group["subject"], ids(&group).len()), (&json!("group"), 1), "{group}");
+    assert!(runs(&person).iter().any(|entry| entry["member"].is_object()), "{person}");
+    assert!(runs(&group).iter().all(|entry| entry["group"].is_object()), "{group}");
+}
+
 #[test]
 fn offline_nothing_is_asked() {
     let (organization, instance) = company();

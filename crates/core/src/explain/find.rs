@@ -14,12 +14,37 @@ use crate::organization::roster::{self, GroupId, Member, MemberId};
 /// Text that was asked for, and ids that the directories gave for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sought {
-    /// As it was typed.
+    /// As it was typed, without the kind.
     pub text: String,
+    /// Whether a person or a group is meant. None if it may be either.
+    pub kind: Option<SubjectKind>,
     /// Ids of people that a directory found by it.
     pub people: Vec<ExternalId>,
     /// Ids of groups that a directory found by it.
     pub groups: Vec<ExternalId>,
+}
+
+impl Sought {
+    /// Reads what somebody typed: `user:ID` is a person, `group:ID` a group, anything else may be either.
+    pub fn of(typed: &str) -> Self {
+        let typed = typed.trim();
+        let narrowed = typed.split_once(':').and_then(|(word, text)| {
+            let kind = match word.to_ascii_lowercase().as_str() {
+                "user" => SubjectKind::Person,
+                "group" => SubjectKind::Group,
+                _ => return None,
+            };
+            Some((kind, text.trim())).filter(|(_, text)| !text.is_empty())
+        });
+        match narrowed {
+            Some((kind, text)) => Self { text: text.to_owned(), kind: Some(kind), ..Self::default() },
+            None => Self { text: typed.to_owned(), ..Self::default() },
+        }
+    }
+
+    fn means(&self, subject: &Subject) -> bool {
+        self.kind.is_none_or(|kind| kind == subject.kind())
+    }
 }
 
 /// Kind of what was asked for.
@@ -114,13 +139,13 @@ impl Found {
 pub(super) fn find(facts: &Facts<'_>, sought: &Sought) -> Found {
     let text = Text::of(&sought.text);
     let search = Search { facts, text: &text };
-    let exact: Vec<Subject> =
-        search.person().into_iter().chain(search.groups(Search::has_group_id)).collect();
+    let exact = search.person().into_iter().chain(search.groups(Search::has_group_id));
+    let exact: Vec<Subject> = exact.filter(|subject| sought.means(subject)).collect();
     if !exact.is_empty() {
         return Found::among(exact);
     }
-    let named = search.people_named(sought).into_iter();
-    Found::among(named.chain(search.groups_named(sought)).collect())
+    let named = search.people_named(sought).into_iter().chain(search.groups_named(sought));
+    Found::among(named.filter(|subject| sought.means(subject)).collect())
 }
 
 /// Looks in the ledger alone.
@@ -142,6 +167,7 @@ pub(super) fn in_ledger(ledger: &Ledger, sought: &Sought) -> Found {
             groups: BTreeSet::new(),
         })
     }));
+    subjects.retain(|subject| sought.means(subject));
     Found::among(subjects)
 }
 

@@ -179,7 +179,7 @@ fn answer(site: &Site, directories: &[Read], who: &str) -> Answer {
 
 /// `refused` has the reasons for which a sync would send nothing.
 fn answer_of(site: &Site, directories: &[Read], who: &str, refused: &[String]) -> Answer {
-    let sought = Sought { text: who.to_owned(), people: Vec::new(), groups: Vec::new() };
+    let sought = Sought::of(who);
     answer_to(site, directories, &sought, refused)
 }
 
@@ -1055,6 +1055,44 @@ fn a_name_that_several_have_lists_them_and_an_unknown_one_is_nowhere() {
     assert_eq!(answer(&site, &read, "nobody@x.org"), Answer::Nowhere);
 }
 
+/// Where a person and a group have one id, both are listed, and each is found by its kind: live and in the ledger.
+#[test]
+fn a_person_and_a_group_with_one_id_are_told_apart() {
+    let mut site = site(Settings::default());
+    let named = |id: &str| {
+        let ada = User { external_id: id.into(), ..user("ada") };
+        let staff = Group { external_id: id.into(), ..group("Staff", &["ada"]) };
+        [Read::of(&[ada]).groups(&[staff])]
+    };
+    let read = named("7");
+    synced(&mut site, &read);
+    let written = |moment: Moment| moment.0.to_string();
+    let answers = |who: &str| {
+        let offline = explain_from_ledger(&site.ledger, &Sought::of(who), site.now, written);
+        [answer(&site, &read, who), offline]
+    };
+    for answer in answers("7") {
+        let Answer::Ambiguous(candidates) = answer else { panic!("{answer:?}") };
+        let told: Vec<_> =
+            candidates.iter().map(|one| (one.subject, one.name.as_str(), one.id.as_str())).collect();
+        assert_eq!(told, [(SubjectKind::Person, "ada@x.org", "7"), (SubjectKind::Group, "Staff", "7")]);
+    }
+    for (who, subject) in [
+        ("user:7", SubjectKind::Person),
+        ("User: ada@x.org", SubjectKind::Person),
+        ("group:7", SubjectKind::Group),
+        ("GROUP:staff", SubjectKind::Group),
+    ] {
+        for answer in answers(who) {
+            let Answer::Found(found) = answer else { panic!("{who}: {answer:?}") };
+            assert_eq!(found.subject, subject, "{who}");
+        }
+    }
+    for nobody in ["group:ada@x.org", "user:staff", "other:7"] {
+        assert_eq!(answers(nobody), [Answer::Nowhere, Answer::Nowhere], "{nobody}");
+    }
+}
+
 /// People and groups may have the same ids: what a directory found by a name is the one or the other.
 #[test]
 fn a_group_that_a_directory_found_is_not_a_person_with_its_id() {
@@ -1063,7 +1101,7 @@ fn a_group_that_a_directory_found_is_not_a_person_with_its_id() {
     let read = [Read::of(&[user("ada")]).groups(&[group])];
     let sought = |people: &[&str], groups: &[&str]| {
         let ids = |ids: &[&str]| ids.iter().map(|id| ExternalId::from(*id)).collect();
-        let sought = Sought { text: "by hand".to_owned(), people: ids(people), groups: ids(groups) };
+        let sought = Sought { people: ids(people), groups: ids(groups), ..Sought::of("by hand") };
         match answer_to(&site, &read, &sought, &[]) {
             Answer::Found(found) => found.subject,
             other => panic!("{other:?}"),
@@ -1078,8 +1116,7 @@ fn the_ledger_alone_tells_what_was_imported() {
     let mut site = site(Settings::default());
     synced(&mut site, &[Read::of(&[user("ada")]).groups(&[group("Staff", &["ada"])])]);
     let ask = |who: &str| {
-        let sought = Sought { text: who.to_owned(), people: Vec::new(), groups: Vec::new() };
-        explain_from_ledger(&site.ledger, &sought, site.now, |moment| moment.0.to_string())
+        explain_from_ledger(&site.ledger, &Sought::of(who), site.now, |moment| moment.0.to_string())
     };
     let Answer::Found(found) = ask("u-ADA") else { panic!() };
     says(&found, VerdictCode::Recorded, "ada@x.org: imported, and not left since");

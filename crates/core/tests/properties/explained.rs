@@ -1,6 +1,6 @@
 //! An explanation says what the decision is.
 
-use bwdc_core::explain::{Answer, DirectoryRead, Effect, Facts, MembershipState, Sought};
+use bwdc_core::explain::{Answer, DirectoryRead, Effect, Facts, MembershipState, Sought, SubjectKind};
 use bwdc_core::organization::directory::{DirectoryNow, GroupsRead, Part, PeopleRead, Source};
 use bwdc_core::organization::roster::{Basis, Kind, Roster};
 use bwdc_core::organization::{Ledger, Moment, Question, Settings, changes};
@@ -46,7 +46,7 @@ proptest! {
         };
         for user in snapshot.users.iter().chain(&snapshot.others) {
             let id = &user.external_id;
-            let sought = Sought { text: id.to_string(), people: Vec::new(), groups: Vec::new() };
+            let sought = Sought { text: id.to_string(), kind: Some(SubjectKind::Person), ..Sought::default() };
             let Answer::Found(explanation) = bwdc_core::explain(&facts, &sought) else { panic!("{id}") };
             let entries = explanation.directories[0].entries.iter().filter(|entry| entry.external_id == id.as_str());
             let entries: Vec<_> = entries.collect();

@@ -94,7 +94,7 @@ impl Sought {
     }
 
     /// Whether a member is it, before or after.
-    fn is_person(&self, MemberEntry { member_id, before, after, .. }: &MemberEntry) -> bool {
+    pub fn is_person(&self, MemberEntry { member_id, before, after, .. }: &MemberEntry) -> bool {
         let is_in_state = |MemberState { email, external_id, .. }: &MemberState| {
             self.is(email) || self.is_some(external_id.as_ref())
         };
