@@ -25,6 +25,9 @@ use crate::read::Keep;
 /// Number of runs that are told.
 const RUNS: usize = 10;
 
+/// Next step where directory or organization cannot be read.
+const WITHOUT_READING: &str = "bwdc explain --offline WHO reads neither the directory nor the organization: it answers from the last run's record.";
+
 /// Source of an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExplainFrom {
@@ -95,7 +98,8 @@ pub async fn explain(job: &SyncJob, who: &str, look: ExplainFrom) -> Result<Expl
 }
 
 async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
-    let decided = everything(job, Timestamp::now(), Keep::Snapshots).await?;
+    let without = |error: Error| error.also(WITHOUT_READING);
+    let decided = everything(job, Timestamp::now(), Keep::Snapshots).await.map_err(without)?;
     let asked = Sought::of(who);
     let lookups = lookups(&decided, &asked).await;
     let found = lookups.iter().filter_map(|lookup| lookup.found.as_ref().ok()).flatten();

@@ -206,6 +206,19 @@ fn offline_nothing_is_asked() {
     Instance::empty().run(&["explain", "--offline", "x"]).fails(1, &["Nothing is known from earlier runs"]);
 }
 
+/// Where it cannot be read, the way that is left is told, besides what is wrong; and that way answers.
+#[test]
+fn an_organization_out_of_reach_leaves_the_records() {
+    let (organization, instance) = company();
+    drop(organization);
+    let words = ["bwdc explain --offline WHO", "answers from the last run's record"];
+    instance.run(&["explain", "ada@example.org"]).fails(1, &words);
+    has(
+        &instance.run(&["explain", "--offline", "ada@example.org"]).ok().out,
+        &["imported, and not left since"],
+    );
+}
+
 /// Whom the last import left out, and why, is known without reading anything.
 #[test]
 fn offline_the_last_import_says_whom_it_left_out() {
