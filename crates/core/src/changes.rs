@@ -148,7 +148,7 @@ impl Cause {
             Self::Missing => "no longer in the directory (sync.removeMissing)",
             Self::OutOfScope => "no longer matched by the filters (sync.removeMissing)",
             Self::Overwrite => "not in the import, which replaces everybody (sync.overwriteExisting)",
-            Self::IdReused => "the id or the address belongs to somebody else now",
+            Self::IdReused => "the id has another address in the directory",
             Self::Grace => "left, and the time of sync.grace has passed",
             Self::Undo => "a run is undone",
         }

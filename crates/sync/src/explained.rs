@@ -10,6 +10,7 @@ use bwdc_core::explain::{
 };
 use bwdc_core::organization::directory::PeopleRead;
 use bwdc_core::organization::record::GroupEntry;
+use bwdc_core::text::counted;
 use bwdc_store::history::{self, Entry, Filter, Head};
 use bwdc_store::{DataFile, Memory as _};
 use jiff::Timestamp;
@@ -208,19 +209,20 @@ fn nowhere(decided: &Decided<'_>) -> Nowhere {
     let in_directories = each.map(|(opened, snapshot)| {
         let place = snapshot.place.as_ref().map_or("the directory", |place| place.as_str());
         format!(
-            "{}: {} people and {} groups ({place})",
+            "{}: {} and {} ({place})",
             opened.context.name,
-            snapshot.users.len() + snapshot.others.len(),
-            snapshot.groups.len() + snapshot.other_groups.len()
+            counted(snapshot.users.len() + snapshot.others.len(), "person", "people"),
+            counted(snapshot.groups.len() + snapshot.other_groups.len(), "group", "groups")
         )
     });
     let known = &decided.decision.known;
     let in_organization = format!(
-        "the organization: {} members and {} groups",
-        known.roster.members().count(),
-        known.roster.groups().count()
+        "the organization: {} and {}",
+        counted(known.roster.members().count(), "member", "members"),
+        counted(known.roster.groups().count(), "group", "groups")
     );
-    let in_ledger = format!("earlier imports: {} people", known.ledger.people().count());
+    let in_ledger =
+        format!("earlier imports: {}", counted(known.ledger.people().count(), "person", "people"));
     Nowhere { places: in_directories.chain([in_organization, in_ledger]).collect() }
 }
 
@@ -252,7 +254,7 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
             let reasons = left_out.reasons_of(&labelled(job, names));
             if runs.is_empty() && reasons.is_empty() {
                 let places = vec![
-                    format!("earlier imports: {} people", ledger.people().count()),
+                    format!("earlier imports: {}", counted(ledger.people().count(), "person", "people")),
                     "the history of runs".to_owned(),
                     format!(
                         "the entries that the last import left out: {}, by name only in the log (bwdc log)",

@@ -69,7 +69,9 @@ fn of_findings(who: &str, Findings { explanation, lookups, runs, left_out }: &Fi
     for Lookup { directory, found } in lookups {
         let of = if several { format!(" in {directory}") } else { String::new() };
         match found {
-            Ok(found) => found.iter().for_each(|sighting| add_sighting(&mut overview, sighting, &of)),
+            Ok(found) => found.iter().for_each(|sighting| {
+                add_sighting(&mut overview, sighting, &of, status_of(explanation.as_ref(), sighting));
+            }),
             Err(problem) => {
                 overview.facts.push(format!("The attributes{of} could not be looked up: {problem}"))
             }
@@ -93,10 +95,10 @@ fn of_explanation(explanation: &Explanation) -> Overview {
         SubjectKind::Person => "person",
         SubjectKind::Group => "group",
     };
-    let mut facts = vec![explanation.verdict.text.clone()];
+    let mut facts = vec![words::with_times(&explanation.verdict.text)];
     facts.extend(explanation.basis.map(|basis| words::basis(basis).to_owned()));
     let mut overview = Overview {
-        title: format!("{} ({kind}), {}", explanation.who, words::time(&explanation.created_at)),
+        title: format!("{} ({kind}), {}", explanation.who, words::minute(&explanation.created_at)),
         ..Overview::default()
     };
     for directory in &explanation.directories {
@@ -197,10 +199,26 @@ fn state_word(state: MembershipState) -> &'static str {
     }
 }
 
-fn add_sighting(overview: &mut Overview, sighting: &Sighting, of: &str) {
+/// An attribute, as the directory has it, by which an account is disabled or deleted.
+fn counting(mark: &str, status: Option<Status>) -> String {
+    let word = if status == Some(Status::Deleted) { "deleted" } else { "disabled" };
+    match mark.split_once('=') {
+        Some((name, value)) => format!("{name} is \"{value}\" in the directory, which counts as {word}"),
+        None => format!("{mark}, which counts as {word}"),
+    }
+}
+
+/// Status of the entry with the id of one that a directory was asked for.
+fn status_of(explanation: Option<&Explanation>, sighting: &Sighting) -> Option<Status> {
+    let id = sighting.id.as_ref()?;
+    let mut entries = explanation?.directories.iter().flat_map(|directory| &directory.entries);
+    entries.find(|entry| entry.external_id == id.as_str()).and_then(|entry| entry.status)
+}
+
+fn add_sighting(overview: &mut Overview, sighting: &Sighting, of: &str, status: Option<Status>) {
     let rows = sighting.attributes.iter().filter(|attribute| !attribute.values.is_empty());
     let rows = rows.map(|attribute| vec![attribute.name.clone(), attribute.values.join(", ")]);
-    let marks = sighting.disabled_by.iter().map(|mark| vec!["disabled by".to_owned(), mark.clone()]);
+    let marks = sighting.disabled_by.iter().map(|mark| vec!["status".to_owned(), counting(mark, status)]);
     overview.add(
         Section::new(format!("Attributes{of}"), Tone::Good, &["Attribute", "Value"])
             .led(sighting.at.clone())
@@ -221,11 +239,11 @@ fn add_sighting(overview: &mut Overview, sighting: &Sighting, of: &str) {
 fn add_organization(overview: &mut Overview, explanation: &Explanation) {
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();
     let sent = explanation.sent.iter().map(|sent| {
-        let seen = sent.ids.iter().map(|seen| format!("{} until {}", seen.id, words::time(&seen.last)));
+        let seen = sent.ids.iter().map(|seen| format!("{} until {}", seen.id, words::minute(&seen.last)));
         vec![
             sent.email.clone(),
             sent.external_id.clone(),
-            sent.standing.clone(),
+            words::with_times(&sent.standing),
             sent.groups.join(", "),
             seen.collect::<Vec<_>>().join(", "),
         ]
@@ -270,7 +288,8 @@ fn add_organization(overview: &mut Overview, explanation: &Explanation) {
 }
 
 fn add_next(overview: &mut Overview, next: &Next) {
-    let people = next.members.iter().map(|member| vec![member.email.clone(), member.text.clone()]);
+    let people =
+        next.members.iter().map(|member| vec![member.email.clone(), words::with_times(&member.text)]);
     let memberships = next.memberships.iter().map(|change| vec![change.group.clone(), change.text.clone()]);
     let groups = next.groups.iter().map(|group| vec![group.name.clone(), group.text.clone()]);
     let refused =
@@ -288,7 +307,7 @@ fn last_sent(runs: &[RunAbout]) -> Option<String> {
     let sent = |RunAbout { head, entries }: &RunAbout| {
         let (what, made) = entry_words(entries.iter().find(|entry| is_sent(entry))?);
         let doubt = if made == Made::Unclear { ", and the server did not confirm it" } else { "" };
-        let time = words::time(&head.at.to_string());
+        let time = words::minute(&head.at.to_string());
         Some(format!("Last sent at {time} by the run {}: {what}{doubt}.", head.run))
     };
     runs.iter().find_map(sent)
@@ -303,7 +322,7 @@ fn made(entry: &Entry) -> Made {
 
 fn run_rows(RunAbout { head, entries }: &RunAbout) -> Vec<Vec<String>> {
     let row = |(what, made): (String, Made)| {
-        vec![words::time(&head.at.to_string()), head.run.clone(), what, words::made(made).to_owned()]
+        vec![words::minute(&head.at.to_string()), head.run.clone(), what, words::made(made).to_owned()]
     };
     entries.iter().map(|entry| row(entry_words(entry))).collect()
 }

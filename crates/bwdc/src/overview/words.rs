@@ -7,6 +7,7 @@ use bwdc_core::organization::record::{Made, StatusWord};
 use bwdc_core::organization::roster::{Basis, Role};
 pub(super) use bwdc_core::text::counted;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Tone;
@@ -176,8 +177,52 @@ pub(crate) fn time(text: &str) -> String {
     }
 }
 
+/// A time in the zone of this machine, to the minute.
+pub(super) fn minute(text: &str) -> String {
+    minute_in(text, &zone::local())
+}
+
+/// A text with the times in it, which machines read as well, in the zone of this machine.
+pub(super) fn with_times(text: &str) -> String {
+    with_times_in(text, &zone::local())
+}
+
+fn minute_in(text: &str, zone: &TimeZone) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(time) => time.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+fn with_times_in(text: &str, zone: &TimeZone) -> String {
+    let written = |word: &str| {
+        let bare = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        match bare.parse::<Timestamp>() {
+            Ok(_) => word.replace(bare, &minute_in(bare, zone)),
+            Err(_) => word.to_owned(),
+        }
+    };
+    text.split(' ').map(written).collect::<Vec<_>>().join(" ")
+}
+
 /// The word that JSON has for it.
 pub(super) fn word(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_within_a_text_are_told_in_the_zone_of_the_machine() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let text =
+            "left at 2026-03-04T22:59:30Z (deleted); removed after 2026-03-05T00:00:00Z, by u-2026 and 4711";
+        assert_eq!(
+            with_times_in(text, &zone),
+            "left at 2026-03-05 00:59 +02 (deleted); removed after 2026-03-05 02:00 +02, by u-2026 and 4711"
+        );
+    }
 }

@@ -62,7 +62,13 @@ fn a_person_a_group_and_a_member_of_the_organization_are_explained() {
     let nameless = instance.run(&["explain", "u3"]).ok().out;
     has(&nameless, &["Not imported: no e-mail address."]);
     let eve = instance.run(&["explain", "u4"]).ok().out;
-    has(&eve, &["disabled, and stays: sync.removeDisabled is false", "status=suspended"]);
+    has(
+        &eve,
+        &[
+            "disabled, and stays: sync.removeDisabled is false",
+            "status is \"suspended\" in the directory, which counts as disabled",
+        ],
+    );
     let owner =
         organization.sandbox.members().unwrap().into_iter().find(|member| member.email.starts_with("owner@"));
     let by_hand = instance.run(&["explain", &owner.unwrap().email]).ok().out;
@@ -136,9 +142,12 @@ fn on_vaultwarden_the_imports_are_told_and_nothing_is_invented() {
         ],
     );
     assert!(!ada.contains("not every place"), "{ada}");
+    // People read the time of this machine, machines ISO 8601.
+    assert!(!ada.contains("Z ("), "{ada}");
     let value = json(&instance.run(&["explain", "ada@example.org", "--json"]).ok());
     let member = &value["members"][0];
     assert_eq!((&member["status"], &member["role"]), (&json!("revoked"), &Value::Null), "{member}");
+    assert!(value["verdict"]["text"].as_str().unwrap().contains("Z (no longer in the directory"), "{value}");
     let value = json(&instance.run(&["explain", "u2", "--json"]).ok());
     let member = &value["members"][0];
     assert_eq!((&member["status"], &member["role"]), (&Value::Null, &Value::Null), "{member}");

@@ -7,7 +7,7 @@ use bwdc_core::explain::{
 };
 use bwdc_core::filter::SetFilter;
 use bwdc_core::merge::{MergeSource, Share, merge};
-use bwdc_core::organization::changes::{Action, Cause, KeptBy};
+use bwdc_core::organization::changes::{Action, Cause, Code, KeptBy};
 use bwdc_core::organization::directory::{DirectoryNow, GroupsRead, Part, PeopleRead};
 use bwdc_core::organization::limits::LimitName;
 use bwdc_core::organization::record::{RunRecord, StatusWord};
@@ -444,7 +444,7 @@ fn an_import_that_replaces_everybody_and_a_used_id_are_named() {
     let mut reused = Read::of(&[with_address("ada", "grace@x.org")]);
     reused.snapshot.created = [(ExternalId::from("u-ada"), Moment(5_000))].into_iter().collect();
     let told = explained(&site, &[reused], "ada@x.org");
-    says(&told, VerdictCode::Changes, "the id or the address belongs to somebody else now");
+    says(&told, VerdictCode::Changes, "the id has another address in the directory");
 }
 
 #[test]
@@ -652,7 +652,7 @@ fn rules_of_vaultwarden_are_named() {
     // It knows people by their addresses: the old one leaves, the new one comes.
     let married = all(with_address("ada", "married@x.org"), "Staff");
     let told = explained(&site, &married, "u-ada");
-    says(&told, VerdictCode::Changes, "the id or the address belongs to somebody else now");
+    says(&told, VerdictCode::Changes, "the id has another address in the directory");
     says(&told, VerdictCode::Changes, "invited");
     synced(&mut site, &left);
     says(
@@ -1018,6 +1018,26 @@ fn whatever_stays_as_it_is_says_why() {
         &explained(&gone, &[Read::of(&[user("ada"), user("bob")])], "Staff"),
         VerdictCode::NotInDirectory,
         "Not among the groups of the directory.",
+    );
+}
+
+#[test]
+fn people_in_groups_whom_the_organization_does_not_have_are_named() {
+    let people = ["ada", "eve", "bob"];
+    let filter =
+        |left_out: &[&str]| SetFilter::Exclude(left_out.iter().map(|name| format!("{name}@x.org")).collect());
+    let told = |left_out: &[&str]| {
+        let read = Read::of(&people.map(user)).groups(&[group("Staff", &people)]);
+        let read = read.rules(|rules| rules.user_filter = Some(filter(left_out)));
+        let plan = site(Settings::default()).plan(&decided(&[read]).1);
+        let texts = plan.warnings.into_iter().filter(|warning| warning.code == Code::UnknownMembers);
+        texts.map(|warning| warning.text).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["nobody"]), Vec::<String>::new());
+    assert_eq!(told(&["eve"]), ["One person in a group is not in the organization: eve@x.org."]);
+    assert_eq!(
+        told(&["eve", "bob"]),
+        ["2 people in groups are not in the organization: bob@x.org, eve@x.org."]
     );
 }
 

@@ -26,8 +26,8 @@ pub(super) struct Groups {
     pub(super) unchanged: Vec<UnchangedGroup>,
     /// Names of groups that are made although there is one of the same name.
     pub(super) twins: Vec<String>,
-    /// Number of people in groups who are not in the organization.
-    pub(super) unknown: usize,
+    /// People in groups who are not in the organization, by the directory's id, in order.
+    pub(super) unknown: Vec<ExternalId>,
     /// Memberships that stay because an undo has given them back, by the group's name.
     pub(super) protected: Vec<(String, SlotId)>,
 }
@@ -57,12 +57,12 @@ fn slots_by_directory_id<'a>(
     humans.filter_map(|(id, human)| Some((id, human_slots.get(*human).copied().flatten()?))).collect()
 }
 
-/// Lists the wanted members of each group of the directory, and counts people in groups whom the organization does not know. Groups that
+/// Lists the wanted members of each group of the directory, and people in groups whom the organization does not know. Groups that
 /// share a list share the new one.
 fn wanted_lists(
     directory: &DirectoryNow,
     by_id: &FastMap<&ExternalId, SlotId>,
-) -> (Vec<Arc<[SlotId]>>, usize) {
+) -> (Vec<Arc<[SlotId]>>, Vec<ExternalId>) {
     let gone: FastSet<&ExternalId> =
         directory.people.iter().filter(|entry| !entry.state.is_living()).map(|entry| &entry.id).collect();
     let mut unknown: FastSet<&ExternalId> = FastSet::default();
@@ -75,7 +75,9 @@ fn wanted_lists(
         });
         lists.push(Arc::clone(list));
     }
-    (lists, unknown.len())
+    let mut unknown: Vec<ExternalId> = unknown.into_iter().cloned().collect();
+    unknown.sort_unstable();
+    (lists, unknown)
 }
 
 fn in_order(slots: impl Iterator<Item = SlotId>) -> Arc<[SlotId]> {

@@ -19,7 +19,7 @@ use crate::organization::roster::{Account, Basis, Kind, Member, Status};
 use crate::organization::settings::VanishedGroups;
 use crate::rules::{ExistingMembers, Newcomers};
 use crate::snapshot::Coverage;
-use crate::text::counted;
+use crate::text::{counted, first_of};
 
 /// Kinds of warnings, for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -396,14 +396,22 @@ impl List<'_> {
                 format!("There is a group {name} without an external id: a second one of that name is made.");
             self.add(Code::GroupTwin, name, text);
         }
-        match groups.unknown {
-            0 => {}
-            1 => self.add(Code::UnknownMembers, "", "One person in a group is not in the organization."),
-            unknown => {
-                let text = format!("{unknown} people in groups are not in the organization.");
-                self.add(Code::UnknownMembers, "", text);
-            }
-        }
+        let what = match groups.unknown.len() {
+            0 => return,
+            1 => "One person in a group is not in the organization".to_owned(),
+            unknown => format!("{unknown} people in groups are not in the organization"),
+        };
+        self.add(Code::UnknownMembers, "", format!("{what}: {}.", first_of(&self.named(&groups.unknown))));
+    }
+
+    /// People of the directory by their addresses, or ids where they have none.
+    fn named(&self, ids: &[ExternalId]) -> Vec<String> {
+        let wanted: FastSet<&ExternalId> = ids.iter().collect();
+        let people = self.question.directory.people.iter().filter(|entry| wanted.contains(&entry.id));
+        let emails: FastMap<&ExternalId, &Email> =
+            people.filter_map(|entry| Some((&entry.id, entry.email.as_ref()?))).collect();
+        let name = |id: &ExternalId| emails.get(id).map_or_else(|| id.to_string(), ToString::to_string);
+        ids.iter().map(name).collect()
     }
 
     fn reads(&mut self, identities: &Identities) {
