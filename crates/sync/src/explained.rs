@@ -9,7 +9,7 @@ use bwdc_core::explain::{
     Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, SubjectKind, explain_from_ledger,
 };
 use bwdc_core::organization::directory::PeopleRead;
-use bwdc_core::organization::record::GroupEntry;
+use bwdc_core::organization::record::{GroupEntry, MemberEntry, MemberState};
 use bwdc_core::text::counted;
 use bwdc_store::history::{self, Entry, Filter, Head};
 use bwdc_store::{DataFile, Memory as _};
@@ -60,6 +60,23 @@ pub struct Findings {
     pub runs: Vec<RunAbout>,
     /// Reasons for which the last import left it out, where nothing was read.
     pub left_out: Vec<&'static str>,
+    /// What the history says of an address that nobody has any more.
+    pub former: Option<Former>,
+}
+
+/// Address that a person had.
+#[derive(Clone, Debug)]
+pub struct Former {
+    /// The former address.
+    pub address: String,
+    /// External id of the person.
+    pub external_id: String,
+    /// Last run that knew the person by it.
+    pub last: Head,
+    /// First run that knew the person by another one, if any has changed anything since.
+    pub since: Option<Timestamp>,
+    /// Address that the person has now.
+    pub now: Option<String>,
 }
 
 /// ExplainFrom-up in one directory.
@@ -133,6 +150,7 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
                 lookups,
                 runs,
                 left_out: Vec::new(),
+                former: None,
             })))
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
@@ -145,9 +163,22 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
                 lookups,
                 runs,
                 left_out: Vec::new(),
+                former: None,
             })))
         }
-        Answer::Nowhere => Ok(Explained::Nowhere(nowhere(&decided))),
+        Answer::Nowhere => {
+            let runs = runs(job, &BTreeSet::from([sought.text.clone()]), sought.kind)?;
+            let known = known_by(&sought, &runs, |sought| bwdc_core::explain(&facts, sought));
+            let found = match known {
+                Some((explanation, former)) => {
+                    let lookups = of_entries(&decided, lookups, &explanation).await;
+                    former_findings(job, explanation, former)?.with(lookups)
+                }
+                None if runs.is_empty() => return Ok(Explained::Nowhere(nowhere(&decided))),
+                None => Findings { explanation: None, lookups, runs, left_out: Vec::new(), former: None },
+            };
+            Ok(Explained::Found(Box::new(found)))
+        }
     }
 }
 
@@ -244,14 +275,25 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
             let runs = runs(job, &names(&sought.text, &explanation), Some(explanation.subject))?;
             let labels = labelled(job, explanation.labels());
             let left_out = left_out.reasons_of(&labels);
-            let report = Findings { explanation: Some(*explanation), lookups: Vec::new(), runs, left_out };
+            let report = Findings {
+                explanation: Some(*explanation),
+                lookups: Vec::new(),
+                runs,
+                left_out,
+                former: None,
+            };
             Ok(Explained::Found(Box::new(report)))
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
         Answer::Nowhere => {
-            let names = BTreeSet::from([sought.text]);
+            let (asked, names) = (sought.clone(), BTreeSet::from([sought.text]));
             let runs = runs(job, &names, sought.kind)?;
             let reasons = left_out.reasons_of(&labelled(job, names));
+            let explain =
+                |sought: &Sought| explain_from_ledger(&ledger, sought, moment(Timestamp::now()), written);
+            if let Some((explanation, former)) = known_by(&asked, &runs, explain) {
+                return Ok(Explained::Found(Box::new(former_findings(job, explanation, former)?)));
+            }
             if runs.is_empty() && reasons.is_empty() {
                 let places = vec![
                     format!("earlier imports: {}", counted(ledger.people().count(), "person", "people")),
@@ -263,9 +305,60 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
                 ];
                 return Ok(Explained::Nowhere(Nowhere { places }));
             }
-            let report = Findings { explanation: None, lookups: Vec::new(), runs, left_out: reasons };
+            let report =
+                Findings { explanation: None, lookups: Vec::new(), runs, left_out: reasons, former: None };
             Ok(Explained::Found(Box::new(report)))
         }
+    }
+}
+
+/// Somebody whom only the history knows by an address: explained by the external id that the person had with it.
+fn known_by(
+    sought: &Sought,
+    runs: &[RunAbout],
+    explain: impl Fn(&Sought) -> Answer,
+) -> Option<(Explanation, Former)> {
+    let address = &sought.text;
+    let has = |state: &&MemberState| state.email.eq_ignore_ascii_case(address);
+    let (last, id) = runs.iter().find_map(|run| {
+        let id = run.states().filter(has).find_map(|state| state.external_id.clone())?;
+        Some((run.head.clone(), id))
+    })?;
+    let by_id = Sought { text: id.clone(), kind: Some(SubjectKind::Person), ..Sought::default() };
+    let Answer::Found(explanation) = explain(&by_id) else { return None };
+    let Explanation { members, sent, directories, .. } = &*explanation;
+    let entries = directories.iter().flat_map(|directory| &directory.entries);
+    let now =
+        members.iter().map(|member| &member.email).chain(entries.filter_map(|entry| entry.name.as_ref()));
+    let mut now = now.chain(sent.iter().map(|sent| &sent.email));
+    let now = now.find(|email| !email.eq_ignore_ascii_case(address)).cloned();
+    let former = Former { address: address.clone(), external_id: id, last, since: None, now };
+    Some((Explanation { who: address.clone(), ..*explanation }, former))
+}
+
+fn former_findings(job: &SyncJob, explanation: Explanation, former: Former) -> Result<Findings> {
+    let runs = runs(job, &names(&former.address, &explanation), Some(SubjectKind::Person))?;
+    let is_another = |state: MemberState| !state.email.eq_ignore_ascii_case(&former.address);
+    let later = runs.iter().rev().filter(|run| run.head.at > former.last.at);
+    let since = later.filter(|run| run.states().cloned().any(is_another)).map(|run| run.head.at).next();
+    let former = Some(Former { since, ..former });
+    Ok(Findings { explanation: Some(explanation), lookups: Vec::new(), runs, left_out: Vec::new(), former })
+}
+
+impl Findings {
+    fn with(self, lookups: Vec<Lookup>) -> Self {
+        Self { lookups, ..self }
+    }
+}
+
+impl RunAbout {
+    /// States of members before and after.
+    fn states(&self) -> impl Iterator<Item = &MemberState> {
+        let states = self.entries.iter().flat_map(|entry| match entry {
+            Entry::Member(MemberEntry { before, after, .. }) => [after.as_ref(), before.as_ref()],
+            Entry::Group(_) => [None, None],
+        });
+        states.flatten()
     }
 }
 

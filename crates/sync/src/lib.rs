@@ -36,7 +36,7 @@ mod watch;
 
 pub use alerts::{Tried, overdue, tell_missed, try_channels};
 pub use context::Context;
-pub use explained::{ExplainFrom, Explained, Findings, Lookup, Nowhere, RunAbout, explain};
+pub use explained::{ExplainFrom, Explained, Findings, Former, Lookup, Nowhere, RunAbout, explain};
 pub use job::{SyncJob, of_errand};
 pub use lines::ENTRIES;
 pub use merge::{Merge, MergeMember, not_alone};

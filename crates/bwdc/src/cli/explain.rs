@@ -3,7 +3,7 @@
 use bwdc_connect::directory::{ClauseOutcome, Sighting};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_core::explain::Candidate;
-use bwdc_sync::{ExplainFrom, Explained, Findings, Lookup, Nowhere, RunAbout, SyncJob};
+use bwdc_sync::{ExplainFrom, Explained, Findings, Former, Lookup, Nowhere, RunAbout, SyncJob};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -66,7 +66,8 @@ fn ambiguous(who: &str, candidates: &[Candidate]) -> Result<Value> {
     Ok(json!({ "object": "explanation", "who": who, "found": false, "candidates": candidates }))
 }
 
-fn found(who: &str, Findings { explanation, lookups, runs, left_out }: &Findings) -> Result<Value> {
+fn found(who: &str, findings: &Findings) -> Result<Value> {
+    let Findings { explanation, lookups, runs, left_out, former } = findings;
     let mut value = match explanation {
         Some(explanation) => written(explanation)?,
         None => json!({ "object": "explanation", "who": who }),
@@ -77,8 +78,20 @@ fn found(who: &str, Findings { explanation, lookups, runs, left_out }: &Findings
         map.insert("lookups".to_owned(), lookups.iter().map(lookup_value).collect());
         map.insert("history".to_owned(), runs.into());
         map.insert("leftOutLast".to_owned(), json!(left_out));
+        map.insert("former".to_owned(), former.as_ref().map(former_value).into());
     }
     Ok(value)
+}
+
+fn former_value(Former { address, external_id, last, since, now }: &Former) -> Value {
+    json!({
+        "email": address,
+        "externalId": external_id,
+        "lastRun": last.run,
+        "lastAt": last.at.to_string(),
+        "since": since.map(|since| since.to_string()),
+        "now": now,
+    })
 }
 
 fn lookup_value(Lookup { directory, found }: &Lookup) -> Value {

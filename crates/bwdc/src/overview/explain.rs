@@ -10,7 +10,8 @@ use bwdc_core::organization::record::{GroupEntry, GroupMember, Made, MemberEntry
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::prepare::Stage;
 use bwdc_store::history::Entry;
-use bwdc_sync::{Explained, Findings, Lookup, Nowhere, RunAbout};
+use bwdc_sync::{Explained, Findings, Former, Lookup, Nowhere, RunAbout};
+use jiff::Timestamp;
 
 use super::words::{self, counted};
 use super::{Overview, Section, Tone, plan};
@@ -53,7 +54,8 @@ fn of_candidates(who: &str, candidates: &[Candidate]) -> Overview {
     overview
 }
 
-fn of_findings(who: &str, Findings { explanation, lookups, runs, left_out }: &Findings) -> Overview {
+fn of_findings(who: &str, findings: &Findings) -> Overview {
+    let Findings { explanation, lookups, runs, left_out, former } = findings;
     let mut overview = match explanation {
         Some(explanation) => of_explanation(explanation),
         None => Overview {
@@ -64,6 +66,7 @@ fn of_findings(who: &str, Findings { explanation, lookups, runs, left_out }: &Fi
             ..Overview::default()
         },
     };
+    overview.facts.extend(former.iter().map(former_words));
     overview.facts.extend(left_out.iter().map(|reason| format!("The last import left it out: {reason}.")));
     let several = lookups.len() > 1;
     for Lookup { directory, found } in lookups {
@@ -299,6 +302,21 @@ fn add_next(overview: &mut Overview, next: &Next) {
     let rows = refused.chain(people).chain(memberships).chain(groups);
     overview.add(Section::new("Next sync", tone, &["About", "What"]).rows(rows));
     overview.add(plan::warnings(&next.warnings));
+}
+
+/// Since when the address of somebody is another one, as far as the history says.
+fn former_words(Former { address, last, since, now, .. }: &Former) -> String {
+    let time = |time: &Timestamp| words::minute(&time.to_string());
+    let now = now.as_ref().map(|now| format!(": it is {now} now")).unwrap_or_default();
+    let known = format!(
+        "{address} is a former address{now}. The run {} at {} was the last",
+        last.run,
+        time(&last.at)
+    );
+    match since {
+        Some(since) => format!("{known} that knew it; since {} at the latest it is another.", time(since)),
+        None => format!("{known} that knew it; it is another since."),
+    }
 }
 
 /// What the latest run about somebody has sent, where the server does not say what became of it.

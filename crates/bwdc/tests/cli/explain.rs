@@ -1,6 +1,6 @@
 //! `explain`: why somebody is in or out, asked of real directories and a real organization.
 
-use bwdc_sandbox::{Flavour, Options};
+use bwdc_sandbox::{Edit, Flavour, Options};
 use bwdc_testkit::{Slapd, ldif};
 use serde_json::{Value, json};
 
@@ -213,6 +213,44 @@ fn offline_nothing_is_asked() {
     });
     assert_eq!(requests, Vec::<String>::new());
     Instance::empty().run(&["explain", "--offline", "x"]).fails(1, &["Nothing is known from earlier runs"]);
+}
+
+/// An address that somebody had is found by the record of the runs, live and offline: with the one of today, and since when.
+#[test]
+fn a_former_address_leads_to_the_person() {
+    let (organization, instance) = company();
+    let edit =
+        Edit::SetEmail { member: "ada@example.org".to_owned(), email: "married@example.org".to_owned() };
+    organization.sandbox.edit(edit).unwrap();
+    instance.company(
+        "id,email\nu1,married@example.org\nu2,bob@example.org\n",
+        "id,name,members\ng1,Staff,u1;u2\n",
+    );
+    instance.run(&["sync"]).ok();
+    for form in [&["explain", "ADA@example.org"][..], &["explain", "--offline", "ADA@example.org"]] {
+        let told = instance.run(form).ok().out;
+        let words = "ADA@example.org is a former address: it is married@example.org now. The run ";
+        has(
+            &told,
+            &["ADA@example.org (person)", words, "was the last that knew it; it is another since.", "Runs"],
+        );
+    }
+    // A later run knew her by the other one.
+    instance.company(
+        "id,email,status\nu1,married@example.org,left\nu2,bob@example.org,\n",
+        "id,name,members\ng1,Staff,u2\n",
+    );
+    instance.run(&["sync"]).ok();
+    let value = json(&instance.run(&["explain", "ada@example.org", "--json"]).ok());
+    let former = &value["former"];
+    assert_eq!(
+        (&former["email"], &former["externalId"], &former["now"], &former["since"]),
+        (&json!("ada@example.org"), &json!("u1"), &json!("married@example.org"), &value["history"][0]["at"]),
+        "{value}"
+    );
+    assert_eq!(former["lastRun"], value["history"].as_array().unwrap().last().unwrap()["run"]);
+    let never = instance.run(&["explain", "nobody@example.org", "--json"]);
+    assert_eq!((never.code, &json(&never)["found"]), (1, &json!(false)));
 }
 
 /// Where it cannot be read, the way that is left is told, besides what is wrong; and that way answers.
