@@ -8,8 +8,9 @@ use bwdc_core::error::{Error, Result};
 use bwdc_core::explain::{
     Answer, Candidate, DirectoryRead, Explanation, Facts, Sought, SubjectKind, explain_from_ledger,
 };
+use bwdc_core::organization::changes::Cause;
 use bwdc_core::organization::directory::PeopleRead;
-use bwdc_core::organization::record::{GroupEntry, MemberEntry, MemberState};
+use bwdc_core::organization::record::{GroupEntry, Made, MemberEntry, MemberState};
 use bwdc_core::text::counted;
 use bwdc_store::history::{self, Entry, Filter, Head};
 use bwdc_store::{DataFile, Memory as _};
@@ -145,12 +146,13 @@ async fn live(job: &SyncJob, who: &str) -> Result<Explained> {
         Answer::Found(explanation) => {
             let lookups = of_entries(&decided, lookups, &explanation).await;
             let runs = runs(job, &names(&sought.text, &explanation), Some(explanation.subject))?;
+            let former = given_up(&explanation, &runs, |sought| bwdc_core::explain(&facts, sought));
             Ok(Explained::Found(Box::new(Findings {
                 explanation: Some(*explanation),
                 lookups,
                 runs,
                 left_out: Vec::new(),
-                former: None,
+                former,
             })))
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
@@ -275,13 +277,11 @@ async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
             let runs = runs(job, &names(&sought.text, &explanation), Some(explanation.subject))?;
             let labels = labelled(job, explanation.labels());
             let left_out = left_out.reasons_of(&labels);
-            let report = Findings {
-                explanation: Some(*explanation),
-                lookups: Vec::new(),
-                runs,
-                left_out,
-                former: None,
-            };
+            let explain =
+                |sought: &Sought| explain_from_ledger(&ledger, sought, moment(Timestamp::now()), written);
+            let former = given_up(&explanation, &runs, explain);
+            let report =
+                Findings { explanation: Some(*explanation), lookups: Vec::new(), runs, left_out, former };
             Ok(Explained::Found(Box::new(report)))
         }
         Answer::Ambiguous(candidates) => Ok(Explained::Ambiguous(candidates)),
@@ -324,16 +324,52 @@ fn known_by(
         let id = run.states().filter(has).find_map(|state| state.external_id.clone())?;
         Some((run.head.clone(), id))
     })?;
-    let by_id = Sought { text: id.clone(), kind: Some(SubjectKind::Person), ..Sought::default() };
+    let (explanation, now) = holder(&id, address, explain)?;
+    let former = Former { address: address.clone(), external_id: id, last, since: None, now };
+    Some((Explanation { who: address.clone(), ..explanation }, former))
+}
+
+/// Address that a server which knows people by their addresses keeps as a member of its own, after the person was given another one.
+fn given_up(
+    explanation: &Explanation,
+    runs: &[RunAbout],
+    explain: impl Fn(&Sought) -> Answer,
+) -> Option<Former> {
+    if explanation.directories.iter().any(|directory| !directory.entries.is_empty()) {
+        return None;
+    }
+    let is_own = |email: &String| explanation.sent.iter().any(|sent| sent.email.eq_ignore_ascii_case(email));
+    let before = |entry: &Entry| match entry {
+        Entry::Member(MemberEntry {
+            cause: Cause::IdReused,
+            made: Made::Yes | Made::Unclear,
+            before: Some(MemberState { email, external_id: Some(id), .. }),
+            ..
+        }) if is_own(email) => Some((email.clone(), id.clone())),
+        _ => None,
+    };
+    let (last, (address, external_id)) =
+        runs.iter().find_map(|run| Some((run.head.clone(), run.entries.iter().find_map(before)?)))?;
+    let (_, now) = holder(&external_id, &address, explain)?;
+    let since = Some(last.at);
+    now.is_some().then_some(Former { address, external_id, last, since, now })
+}
+
+/// The person with an external id, and an address of the person's that is not this one.
+fn holder(
+    id: &str,
+    address: &str,
+    explain: impl Fn(&Sought) -> Answer,
+) -> Option<(Explanation, Option<String>)> {
+    let by_id = Sought { text: id.to_owned(), kind: Some(SubjectKind::Person), ..Sought::default() };
     let Answer::Found(explanation) = explain(&by_id) else { return None };
     let Explanation { members, sent, directories, .. } = &*explanation;
     let entries = directories.iter().flat_map(|directory| &directory.entries);
-    let now =
-        members.iter().map(|member| &member.email).chain(entries.filter_map(|entry| entry.name.as_ref()));
-    let mut now = now.chain(sent.iter().map(|sent| &sent.email));
-    let now = now.find(|email| !email.eq_ignore_ascii_case(address)).cloned();
-    let former = Former { address: address.clone(), external_id: id, last, since: None, now };
-    Some((Explanation { who: address.clone(), ..*explanation }, former))
+    let of_members = members.iter().map(|member| &member.email);
+    let known = of_members.chain(entries.filter_map(|entry| entry.name.as_ref()));
+    let mut known = known.chain(sent.iter().map(|sent| &sent.email));
+    let now = known.find(|email| !email.eq_ignore_ascii_case(address)).cloned();
+    Some((*explanation, now))
 }
 
 fn former_findings(job: &SyncJob, explanation: Explanation, former: Former) -> Result<Findings> {

@@ -60,9 +60,7 @@ fn of_findings(who: &str, findings: &Findings) -> Overview {
         Some(explanation) => of_explanation(explanation),
         None => Overview {
             title: who.to_owned(),
-            facts: vec![
-                "Not among the people and groups that are read, and not in the organization.".to_owned(),
-            ],
+            facts: vec![known_besides(lookups).to_owned()],
             ..Overview::default()
         },
     };
@@ -91,6 +89,14 @@ fn of_findings(who: &str, findings: &Findings) -> Overview {
             .rows(runs.iter().flat_map(run_rows)),
     );
     overview
+}
+
+/// Where somebody is known of whom there is no explanation. Nothing is looked up offline.
+fn known_besides(lookups: &[Lookup]) -> &'static str {
+    match lookups {
+        [] => "Known from the history of runs alone. Neither the directory nor the organization was read.",
+        _ => "Not among the people and groups that are read, and not in the organization.",
+    }
 }
 
 fn of_explanation(explanation: &Explanation) -> Overview {
@@ -221,7 +227,8 @@ fn status_of(explanation: Option<&Explanation>, sighting: &Sighting) -> Option<S
 fn add_sighting(overview: &mut Overview, sighting: &Sighting, of: &str, status: Option<Status>) {
     let rows = sighting.attributes.iter().filter(|attribute| !attribute.values.is_empty());
     let rows = rows.map(|attribute| vec![attribute.name.clone(), attribute.values.join(", ")]);
-    let marks = sighting.disabled_by.iter().map(|mark| vec!["status".to_owned(), counting(mark, status)]);
+    let marks =
+        sighting.disabled_by.iter().map(|mark| vec!["account state".to_owned(), counting(mark, status)]);
     overview.add(
         Section::new(format!("Attributes{of}"), Tone::Good, &["Attribute", "Value"])
             .led(sighting.at.clone())
@@ -308,25 +315,31 @@ fn add_next(overview: &mut Overview, next: &Next) {
 fn former_words(Former { address, last, since, now, .. }: &Former) -> String {
     let time = |time: &Timestamp| words::minute(&time.to_string());
     let now = now.as_ref().map(|now| format!(": it is {now} now")).unwrap_or_default();
-    let known = format!(
-        "{address} is a former address{now}. The run {} at {} was the last",
-        last.run,
-        time(&last.at)
-    );
+    let former = format!("{address} is a former address{now}");
+    let run = format!("the run {} at {}", last.run, time(&last.at));
     match since {
-        Some(since) => format!("{known} that knew it; since {} at the latest it is another.", time(since)),
-        None => format!("{known} that knew it; it is another since."),
+        Some(since) if *since == last.at => format!("{former}. It was given up with {run}."),
+        Some(since) => {
+            format!(
+                "{former}. It was last known to {run}; since {} at the latest it is another.",
+                time(since)
+            )
+        }
+        None => format!("{former}. It was last known to {run}; it is another since."),
     }
 }
 
 /// What the latest run about somebody has sent, where the server does not say what became of it.
 fn last_sent(runs: &[RunAbout]) -> Option<String> {
-    let is_sent = |entry: &Entry| matches!(made(entry), Made::Yes | Made::Unclear);
+    let is_sent = |entry: &&Entry| matches!(made(entry), Made::Yes | Made::Unclear);
+    let what = |entry: &Entry| match entry_words(entry) {
+        (what, Made::Unclear) => format!("{what}, which the server did not confirm"),
+        (what, _) => what,
+    };
     let sent = |RunAbout { head, entries }: &RunAbout| {
-        let (what, made) = entry_words(entries.iter().find(|entry| is_sent(entry))?);
-        let doubt = if made == Made::Unclear { ", and the server did not confirm it" } else { "" };
+        let all: Vec<String> = entries.iter().filter(is_sent).map(what).collect();
         let time = words::minute(&head.at.to_string());
-        Some(format!("Last sent at {time} by the run {}: {what}{doubt}.", head.run))
+        (!all.is_empty()).then(|| format!("Last sent at {time} by the run {}: {}.", head.run, all.join("; ")))
     };
     runs.iter().find_map(sent)
 }

@@ -126,19 +126,28 @@ fn on_vaultwarden_the_imports_are_told_and_nothing_is_invented() {
             "In the organization, by earlier imports",
             "not known",
             "by the run ",
-            ": bob@example.org invite: new in the directory.",
+            ": bob@example.org invite: new in the directory; group Staff, create: 2 join",
         ],
     );
     assert!(!bob.contains("confirmed"), "{bob}");
-    instance.company("id,email\nu2,bob@example.org\n", company);
+    instance.company("id,email\nu2,robert@example.org\n", company);
     instance.run(&["sync"]).ok();
+    // It keeps the former address as a member of its own.
+    for form in [&["explain", "bob@example.org"][..], &["explain", "--offline", "bob@example.org"]] {
+        let bob = instance.run(form).ok().out;
+        let words = "bob@example.org is a former address: it is robert@example.org now. It was given up with the run ";
+        has(&bob, &[words, " (the id has another address in the directory)"]);
+    }
+    let robert = instance.run(&["explain", "robert@example.org"]).ok().out;
+    has(&robert, &["robert@example.org invite: new in the directory"]);
+    assert!(!robert.contains("former address"), "{robert}");
     let ada = instance.run(&["explain", "ada@example.org"]).ok().out;
     has(
         &ada,
         &[
             "Has left at ",
             " (no longer in the directory (sync.removeMissing)). Vaultwarden keeps the member, revoked",
-            ": ada@example.org revoke: no longer in the directory.",
+            ": ada@example.org revoke: no longer in the directory; group Staff, update: ",
         ],
     );
     assert!(!ada.contains("not every place"), "{ada}");
@@ -229,11 +238,8 @@ fn a_former_address_leads_to_the_person() {
     instance.run(&["sync"]).ok();
     for form in [&["explain", "ADA@example.org"][..], &["explain", "--offline", "ADA@example.org"]] {
         let told = instance.run(form).ok().out;
-        let words = "ADA@example.org is a former address: it is married@example.org now. The run ";
-        has(
-            &told,
-            &["ADA@example.org (person)", words, "was the last that knew it; it is another since.", "Runs"],
-        );
+        let words = "ADA@example.org is a former address: it is married@example.org now. It was last known to the run ";
+        has(&told, &["ADA@example.org (person)", words, "; it is another since.", "Runs"]);
     }
     // A later run knew her by the other one.
     instance.company(

@@ -150,7 +150,8 @@ fn still_person(known: &Known<'_>) -> Verdict {
     }
     match (known.members, is_in_directory) {
         ([], true) => {
-            said(VerdictCode::NotInDirectory, format!("Not a member, and nothing is to be done.{more}"))
+            let left = left(known).map(|left| format!(": {left}")).unwrap_or_default();
+            said(VerdictCode::NotInDirectory, format!("Not a member{left}, and nothing is to be done.{more}"))
         }
         ([], false) => {
             let left = left(known).map(|left| format!(": {left}")).unwrap_or_default();

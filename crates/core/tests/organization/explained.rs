@@ -969,6 +969,11 @@ fn whoever_is_revoked_already_staged_or_long_gone_is_told() {
     site.now = site.now.plus(Span::days(2));
     synced(&mut site, &left);
     assert!(standing(&site).starts_with("left at "), "{}", standing(&site));
+    says(
+        &explained(&site, &left, "ada@x.org"),
+        VerdictCode::NotInDirectory,
+        "Not a member: left at 173920 (left, and the time of sync.grace has passed), and nothing is to be done.",
+    );
     // Nobody has her any more.
     let without = [Read::of(&[user("bob")])];
     says(&explained(&site, &without, "ada@x.org"), VerdictCode::NotInDirectory, "known from earlier imports");
