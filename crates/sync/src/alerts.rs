@@ -62,7 +62,7 @@ impl Teller {
     /// Of a job, if there is anybody to be told.
     fn of(job: &SyncJob) -> Option<Self> {
         let context = *job.contexts().first()?;
-        let setup = Arc::clone(&context.alerts);
+        let setup = context.alert_setup();
         if let Some(fault) = &setup.fault {
             context.warn(&format!("Nobody is told how this run ends: {fault}"));
         }
@@ -542,10 +542,10 @@ fn overdue_at(setup: &AlertSetup, watched: &Watched, file: &DataFile) -> Option<
 
 /// Instances that miss a success, each with the last one. Tells the channels of those that are not told yet.
 pub async fn overdue(setup: &Arc<AlertSetup>, context: &Context) -> Vec<(String, Option<Timestamp>)> {
-    let own = || vec![Watched::alone(&context.name, context.file.folder())];
-    let watched = if setup.watched.is_empty() { own() } else { setup.watched.clone() };
+    let own = || Arc::from([Watched::alone(&context.name, context.file.folder())]);
+    let watched = if setup.watched.is_empty() { own() } else { Arc::clone(&setup.watched) };
     let mut missed = Vec::new();
-    for watched in &watched {
+    for watched in watched.iter() {
         let file = DataFile::in_folder(watched.folder.clone());
         let overdue = overdue_at(setup, watched, &file).filter(|overdue| *overdue < now());
         let Some(overdue) = overdue else { continue };
@@ -584,7 +584,7 @@ pub struct Tried {
 /// Sends a test through these channels, side by side.
 pub async fn try_channels(context: &Context, instance: &str, channels: &[&WantedChannel]) -> Vec<Tried> {
     let host = context.environment.host();
-    let sender = Sender { instance, host: &host, privacy: context.alerts.alerts.privacy, now: now() };
+    let sender = Sender { instance, host: &host, privacy: context.alert_setup().alerts.privacy, now: now() };
     let alert = sender.trial(&bwdc_store::report::new_run());
     let tries = channels.iter().map(|channel| async {
         let tried = async {

@@ -111,6 +111,14 @@ impl Context {
         Self { alerts: Arc::clone(alerts), ..self }
     }
 
+    /// Who is told about the instance: by `bwdc.toml`, or else by its settings, which are read now.
+    pub fn alert_setup(&self) -> Arc<AlertSetup> {
+        if !self.alerts.is_empty() {
+            return Arc::clone(&self.alerts);
+        }
+        Arc::new(AlertSetup::clone(&self.alerts).or_of_settings(&self.file, &self.environment))
+    }
+
     /// With the tokens of earlier runs of the same program.
     #[must_use]
     pub fn with_tokens(self, tokens: TokenMemory) -> Self {

@@ -53,7 +53,7 @@ pub(super) async fn run(invocation: &Invocation, arguments: Arguments) -> Result
 
 async fn test(invocation: &Invocation, arguments: &TestArguments) -> Result<(Answer, Exit)> {
     let context = arguments.which.new_context(invocation)?;
-    let setup = invocation.alerts_in(&context.file);
+    let setup = context.alert_setup();
     if let Some(fault) = &setup.fault {
         return Err(Error { next_step: fault.next_step.clone(), ..Error::new(fault.message.clone()) });
     }
@@ -114,7 +114,7 @@ fn value(Tried { channel, kind, result }: &Tried) -> Value {
 
 async fn check(invocation: &Invocation) -> Result<(Answer, Exit)> {
     let context = invocation.context();
-    let missed = overdue(&invocation.alerts_in(&context.file), &context).await;
+    let missed = overdue(&context.alert_setup(), &context).await;
     let names: Vec<&str> = missed.iter().map(|(name, _)| name.as_str()).collect();
     let value = json!({
         "object": "alertCheck",

@@ -32,6 +32,7 @@ mod root;
 mod sandbox;
 mod schedule;
 mod scheduled;
+mod selection;
 mod several;
 mod snapshot;
 mod status;
@@ -191,7 +192,10 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
     let arguments = usage::without_leading_escape(arguments);
     match Cli::try_parse_from(&arguments) {
-        Ok(cli) => run(cli, Environment::of_process(secrets::variables())),
+        Ok(cli) => {
+            let selection = selection::typed(&arguments);
+            run(cli, Environment::of_process(secrets::variables()), selection.as_deref())
+        }
         Err(error) => not_run(&error, &arguments),
     }
 }
@@ -226,12 +230,14 @@ fn helped(text: &str) -> Exit {
     }
 }
 
-fn run(cli: Cli, environment: Environment) -> Exit {
+/// Runs a command. `selection` is what selects its instance on the command line.
+fn run(cli: Cli, environment: Environment, selection: Option<&str>) -> Exit {
     let style = style(&cli.global, &environment);
-    if let Err(error) = root::become_owner(&cli, &environment, style) {
-        return finish(Err(error), style);
-    }
-    finish(block_on(dispatch(cli, environment, style)).flatten(), style)
+    let result = match root::become_owner(&cli, &environment, style) {
+        Ok(()) => block_on(dispatch(cli, environment, style)).flatten(),
+        Err(error) => Err(error),
+    };
+    finish(result.map_err(|error| selection::completed(error, selection)), style)
 }
 
 /// What a daemon starts for each sync. It is no command of people's, so that no help and no completion has it.
@@ -318,17 +324,12 @@ impl Invocation {
         self.context_in(self.folder.clone())
     }
 
-    /// Who is told about an instance: by `bwdc.toml`, or else by its settings.
-    fn alerts_in(&self, file: &DataFile) -> Arc<AlertSetup> {
-        Arc::new(AlertSetup::clone(&self.alerts).or_of_settings(file, &self.environment))
-    }
-
     fn context_in(&self, folder: PathBuf) -> Context {
         let installation = self.setup.installation.as_ref().map(|found| found.path.clone());
         let watch = Arc::new(ui::Watcher(self.style));
-        let file = DataFile::in_folder(folder);
-        let alerts = self.alerts_in(&file);
-        Context::new(file, self.environment.clone(), watch).found_by(installation).alerting(&alerts)
+        Context::new(DataFile::in_folder(folder), self.environment.clone(), watch)
+            .found_by(installation)
+            .alerting(&self.alerts)
     }
 }
 

@@ -32,12 +32,7 @@ pub(super) async fn work(environment: &Environment, style: Style) -> Result<Answ
     let watch: Arc<dyn Watch> = Arc::new(Nobody);
     let alerts = alerts.map(|InstallationText { path, text }| of_text(path.into(), &text)).transpose()?;
     let alerts = alerts.map(|found| found.alert_setup()).unwrap_or_default();
-    let job = of_errand(errand, environment, &watch).with_tokens(&tokens);
-    let alerts = match job.contexts().first() {
-        Some(first) => alerts.or_of_settings(&first.file, environment),
-        None => alerts,
-    };
-    let job = job.alerting(&Arc::new(alerts));
+    let job = of_errand(errand, environment, &watch).with_tokens(&tokens).alerting(&Arc::new(alerts));
     if let WorkerTask::TellMissed { last, since } = task {
         tell_missed(&job, last, since).await;
         return done(&WorkerResult { exit: Exit::Success as u8, message: "Told.".to_owned(), token: None });

@@ -6,7 +6,7 @@ use std::fs;
 use bwdc_sandbox::Options;
 use serde_json::Value;
 
-use crate::harness::Organization;
+use crate::harness::{Instance, Organization};
 use crate::machine::Machine;
 
 const TOML: &str = "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n";
@@ -122,4 +122,18 @@ fn a_merge_stands_for_its_directories() {
     machine
         .run(&["config", "list", "--instance", "both"])
         .fails(1, &["a merge of several directories", "hq, berlin"]);
+}
+
+/// A command that a hint names is about the instance that was selected.
+#[test]
+fn a_hint_says_how_its_command_selects_the_instance() {
+    let instance = Instance::empty();
+    let folder = instance.data_folder().join("one of two");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.to_str().unwrap();
+    let words = format!("add --appdata '{path}' to the command");
+    fs::write(folder.join("data.json"), "{}").unwrap();
+    instance.run(&["people", "--appdata", path]).fails(1, &["bwdc sync", &words]);
+    let plain = instance.run(&["people"]).fails(1, &["bwdc sync"]);
+    assert!(!plain.err.contains("to the command"), "{}", plain.err);
 }

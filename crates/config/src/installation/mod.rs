@@ -201,7 +201,7 @@ pub struct AlertSetup {
     /// Channels, and what they want.
     pub alerts: Alerts,
     /// Instances and organizations of the same file.
-    pub watched: Vec<Watched>,
+    pub watched: Arc<[Watched]>,
     /// Schedules that are installed on this machine.
     pub installed: InstalledSchedules,
     /// Reason why nobody can be told.
