@@ -12,6 +12,7 @@ use bwdc_core::Secret;
 use bwdc_core::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -38,6 +39,15 @@ pub(crate) struct Order {
     pub(crate) arguments: Vec<OsString>,
     pub(crate) form: Form,
     pub(crate) stdin: Option<Secret>,
+}
+
+/// Whom a command waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// For others that look at something.
+    Look,
+    /// For other changes alone: nobody who looks at something holds up a sync.
+    Change,
 }
 
 /// Form of the answer.
@@ -81,6 +91,17 @@ impl Order {
         Self { stdin: Some(stdin), ..self }
     }
 
+    /// Digest of the arguments and of what is passed on stdin.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        for argument in &self.arguments {
+            digest.update(argument.as_encoded_bytes());
+            digest.update([0]);
+        }
+        digest.update(self.stdin.as_ref().map_or("", Secret::reveal));
+        digest.finalize().into()
+    }
+
     /// The same where the arguments end with what somebody typed, behind `--`.
     pub(crate) fn of_before(mut self, selection: &[OsString]) -> Self {
         let end = self.arguments.iter().position(|argument| argument == "--").unwrap_or(self.arguments.len());
@@ -94,13 +115,15 @@ pub(crate) struct Runner {
     program: Program,
     file: PathBuf,
     turns: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
     quick: Arc<Semaphore>,
 }
 
 impl Runner {
     pub(crate) fn new(program: Program) -> Result<Self> {
-        let (turns, quick) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(QUICK_AT_ONCE)));
-        Ok(Self { program, file: this_program()?, turns, quick })
+        let [turns, changes, quick] =
+            [AT_ONCE, AT_ONCE, QUICK_AT_ONCE].map(|most| Arc::new(Semaphore::new(most)));
+        Ok(Self { program, file: this_program()?, turns, changes, quick })
     }
 
     /// Arguments that select all instances.
@@ -120,8 +143,12 @@ impl Runner {
     }
 
     /// Runs a command to its end; each line that it has to say meanwhile is told.
-    pub(crate) async fn run(&self, order: Order, told: impl FnMut(String)) -> Outcome {
-        let Ok(_turn) = self.turns.acquire().await else { return Outcome::default() };
+    pub(crate) async fn run(&self, order: Order, turn: Turn, told: impl FnMut(String)) -> Outcome {
+        let turns = match turn {
+            Turn::Look => &self.turns,
+            Turn::Change => &self.changes,
+        };
+        let Ok(_turn) = turns.acquire().await else { return Outcome::default() };
         timeout(LONGEST, self.carry_out(&order, told)).await.unwrap_or_else(|_| too_long(LONGEST))
     }
 
@@ -271,10 +298,8 @@ async fn report(stdout: impl AsyncRead + Unpin, path: &Path) -> Result<Outcome> 
             other = Some(of_response(response));
         }
     }
-    match other {
-        Some(other) => Ok(other),
-        None => Ok(Outcome { report: writer.end()?, ..Outcome::default() }),
-    }
+    let report = writer.end()?;
+    Ok(other.unwrap_or_else(|| Outcome { report, ..Outcome::default() }))
 }
 
 /// Reads to the end, so that the command does not wait for a reader.

@@ -35,6 +35,12 @@ impl Draft {
         self.secrets.iter().find(|(known, _)| known == name).map(|(_, secret)| secret)
     }
 
+    /// Names of the settings that it is about.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let secrets = self.secrets.iter().map(|(name, _)| name).chain(&self.cleared);
+        self.values.iter().map(|(name, _)| name).chain(secrets).map(String::as_str).collect()
+    }
+
     pub(crate) fn is_cleared(&self, name: &str) -> bool {
         self.cleared.iter().any(|known| known == name)
     }

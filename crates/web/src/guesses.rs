@@ -1,5 +1,6 @@
-//! Limits on guesses. Whoever has failed five times waits for longer each time, up to a minute; and so do all others while there are more than
-//! sixty failures in a minute. A one-time link that is right is never refused, so that nobody can lock the administrator out.
+//! Limits on guesses of passwords. Whoever has failed five times waits for longer each time, up to a minute; and so do all others while there
+//! are more than sixty failures in a minute. One-time links are not limited: nobody guesses 244 bits, and so nobody can lock out whoever
+//! has one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -28,6 +29,8 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
+            // Whoever is on this machine has all of its addresses.
+            address if address.is_loopback() => Self::Address(std::net::Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
                 Self::Address(std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
@@ -92,8 +95,14 @@ impl Guesses {
         };
     }
 
+    /// Takes back the failure that was counted before the password was checked. Those before it stay: one's own password is no way to
+    /// more guesses at another's.
     pub(crate) fn succeeded(&self, source: Source) {
-        self.lock().sources.remove(&source);
+        let mut failures = self.lock();
+        if let Some((count, _)) = failures.sources.get_mut(&source) {
+            *count = count.saturating_sub(1);
+        }
+        failures.window = failures.window.map(|(began, count)| (began, count.saturating_sub(1)));
     }
 }
 
@@ -127,7 +136,26 @@ mod tests {
         assert_eq!(guesses.wait(source(2), now), None);
         assert_eq!(guesses.wait(source(1), now + LONGEST), None);
         guesses.succeeded(source(1));
-        assert_eq!(guesses.wait(source(1), now), None);
+        assert!(guesses.wait(source(1), now).is_some());
+        let there = [[127, 0, 0, 1], [127, 9, 9, 9]].map(|address| Source::of(IpAddr::from(address)));
+        assert_eq!(there[0], there[1]);
+    }
+
+    #[test]
+    fn a_password_of_ones_own_gives_no_more_guesses() {
+        let guesses = Guesses::default();
+        let now = Instant::now();
+        let allowed = (0..100).filter(|turn| {
+            let is_allowed = guesses.wait(source(1), now).is_none();
+            if is_allowed {
+                guesses.failed(source(1), now);
+                if turn % 5 == 4 {
+                    guesses.succeeded(source(1));
+                }
+            }
+            is_allowed
+        });
+        assert!(allowed.count() <= 7);
     }
 
     #[test]

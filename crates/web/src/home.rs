@@ -1,7 +1,7 @@
 //! What the page keeps in the folder of the configuration, readable by its owner only: where it is served, the one-time links that
 //! were made for it, and reports under way.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use bwdc_config::installation::WebRole;
@@ -14,7 +14,11 @@ use crate::links::{Link, Links};
 
 /// Folder of the page.
 #[derive(Debug)]
-pub(crate) struct Home(PathBuf);
+pub(crate) struct Home {
+    folder: PathBuf,
+    /// Held by the page that is served for the folder.
+    _lock: Option<File>,
+}
 
 /// Where the page is served now.
 #[derive(Serialize, Deserialize)]
@@ -27,7 +31,8 @@ impl Home {
     /// Makes the folder, and removes the reports of a page that was killed.
     pub(crate) fn prepare(folder: &Path) -> Result<Self> {
         let home = Self::in_folder(folder);
-        make(&home.0)?;
+        make(&home.folder)?;
+        let home = Self { _lock: Some(home.lock()?), ..home };
         make(&home.links_folder())?;
         let reports = home.reports();
         if reports.exists() {
@@ -38,16 +43,36 @@ impl Home {
     }
 
     fn in_folder(folder: &Path) -> Self {
-        Self(folder.join("web"))
+        Self { folder: folder.join("web"), _lock: None }
+    }
+
+    /// One page for a folder: a second one would take the reports of the first away.
+    fn lock(&self) -> Result<File> {
+        let path = self.folder.join("lock");
+        let file = File::create(&path).map_err(|error| cannot("Opening", &path, &error))?;
+        make_private(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::Error(error)) => Err(cannot("Locking", &path, &error)),
+            Err(TryLockError::WouldBlock) => {
+                let url = self.url().map(|served| format!(" at {}", served.url)).unwrap_or_default();
+                Err(Error::new(format!("A page is served for this folder already{url}."))
+                    .hint("Use that one: bwdc web open. Or end it first."))
+            }
+        }
+    }
+
+    fn url(&self) -> Option<Served> {
+        serde_json::from_slice(&fs::read(self.served()).ok()?).ok()
     }
 
     fn links_folder(&self) -> PathBuf {
-        self.0.join("links")
+        self.folder.join("links")
     }
 
     /// Folder of the reports.
     pub(crate) fn reports(&self) -> PathBuf {
-        self.0.join("reports")
+        self.folder.join("reports")
     }
 
     pub(crate) fn links(&self) -> Links {
@@ -55,7 +80,7 @@ impl Home {
     }
 
     fn served(&self) -> PathBuf {
-        self.0.join("served.json")
+        self.folder.join("served.json")
     }
 
     /// Tells `bwdc web open` where the page is.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use bwdc_core::error::Result;
 
 pub use self::home::open_link;
-pub use self::listen::{Server, SocketAccess, listen};
+pub use self::listen::{Changes, Server, SocketAccess, listen};
 pub use self::password::{PasswordHash, hash};
 use bwdc_config::installation::{WebAddress, WebRole};
 
@@ -39,8 +39,6 @@ pub struct Access {
     pub hosts: Vec<String>,
     /// Certificate chain and key, in PEM.
     pub certificate: Option<CertificateFiles>,
-    /// Who logs in with a password.
-    pub users: Vec<WebUser>,
     /// Who may connect to a socket.
     pub socket: SocketAccess,
 }
@@ -71,6 +69,8 @@ pub struct Machine {
     pub home: PathBuf,
     /// Instances, as they are configured now.
     pub instances: Box<dyn Fn() -> Result<Vec<Instance>> + Send + Sync>,
+    /// Who logs in with a password, as it is configured now.
+    pub users: Box<dyn Fn() -> Result<Vec<WebUser>> + Send + Sync>,
     /// How commands are started.
     pub program: Program,
 }
@@ -110,7 +110,6 @@ pub struct Part {
 pub(crate) struct Site {
     machine: Machine,
     hosts: security::Hosts,
-    users: Vec<WebUser>,
     transport: security::Transport,
     /// Name of the session's cookie.
     cookie: String,
@@ -129,5 +128,9 @@ pub(crate) struct Site {
 impl Site {
     fn instances(&self) -> Result<Vec<Instance>> {
         (self.machine.instances)()
+    }
+
+    fn users(&self) -> Result<Vec<WebUser>> {
+        (self.machine.users)()
     }
 }

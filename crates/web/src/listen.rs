@@ -28,7 +28,7 @@ use crate::sessions::Sessions;
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
 use crate::visit::cookie_name;
-use crate::{Access, Machine, Site, pages};
+use crate::{Access, Machine, Site, WebUser, pages};
 
 /// More connections at once than a handful of browsers have; one more ends the oldest.
 const MOST_CONNECTIONS: usize = 128;
@@ -67,8 +67,8 @@ enum Listener {
 /// # Errors
 /// The address may not be used without TLS and a password, is in use, or the folder cannot be written.
 pub async fn listen(access: Access, machine: Machine) -> Result<Server> {
-    check(&access)?;
-    let Access { address, hosts, certificate, users, socket } = access;
+    check(&access, &(machine.users)()?)?;
+    let Access { address, hosts, certificate, socket } = access;
     let certificate = certificate.map(Certificate::load).transpose()?.map(Arc::new);
     let transport = if certificate.is_some() { Transport::Tls } else { Transport::Plain };
     let listener = Listener::open(&address, socket).await?;
@@ -81,7 +81,6 @@ pub async fn listen(access: Access, machine: Machine) -> Result<Server> {
         hosts: Hosts::of(&address, &hosts),
         cookie: cookie_name(&address, transport),
         login_secret: crate::sessions::random(),
-        users,
         transport,
         sessions: Sessions::default(),
         guesses: Guesses::default(),
@@ -97,12 +96,12 @@ pub async fn listen(access: Access, machine: Machine) -> Result<Server> {
 }
 
 /// Refuses to be reached from other machines without TLS and a password.
-fn check(access: &Access) -> Result<()> {
+fn check(access: &Access, users: &[WebUser]) -> Result<()> {
     let WebAddress::Tcp(address) = &access.address else { return Ok(()) };
     if address.ip().is_loopback() {
         return Ok(());
     }
-    let missing = match (&access.certificate, access.users.as_slice()) {
+    let missing = match (&access.certificate, users) {
         (None, _) => "TLS: set web.certificate and web.key",
         (Some(_), []) => "a password: add [web.user.NAME] with what `bwdc web password` prints",
         (Some(_), _) => return Ok(()),
@@ -162,6 +161,9 @@ impl Listener {
             SocketAccess::Owner => 0o600,
             SocketAccess::Group => 0o660,
         };
+        if access == SocketAccess::Group {
+            give_to_group_of_folder(path).map_err(attempted)?;
+        }
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(attempted)?;
         Ok(Self::Socket(listener, path.to_owned()))
     }
@@ -194,6 +196,13 @@ impl Listener {
     }
 }
 
+#[cfg(unix)]
+fn give_to_group_of_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = std::fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
+    std::os::unix::fs::chown(path, None, Some(folder.gid()))
+}
+
 /// A socket that nobody but its owner could connect to at any time.
 #[cfg(unix)]
 fn bound_for_owner(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
@@ -215,6 +224,11 @@ impl Server {
     /// Address for a browser.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Changes that are under way, for whoever is about to end the process.
+    pub fn changes(&self) -> Changes {
+        Changes(Arc::clone(&self.site.tasks))
     }
 
     /// Answers until it is dropped.
@@ -242,6 +256,21 @@ impl Server {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
+        }
+    }
+}
+
+/// Syncs and other changes that the page has started.
+pub struct Changes(Arc<Tasks>);
+
+impl Changes {
+    /// Waits until none is under way: to end the process would cut them off.
+    pub async fn ended(&self) {
+        if self.0.is_changing() {
+            tracing::info!("the page waits for a change that is under way");
+        }
+        while self.0.is_changing() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

@@ -153,6 +153,9 @@ impl Writer {
     pub(crate) fn end(mut self) -> Result<Option<Report>> {
         self.file.flush().map_err(|error| cannot_write(&self.path, &error))?;
         let Self { path, head, sections, .. } = self;
+        if head.is_none() {
+            let _ = std::fs::remove_file(&path);
+        }
         Ok(head.map(|head| Report { path, head, sections }))
     }
 }

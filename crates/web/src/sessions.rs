@@ -17,6 +17,15 @@ const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// More at once are not needed: one more ends the one that was idle for longest.
 const MOST: usize = 200;
 
+/// How somebody came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// By a one-time link.
+    Link,
+    /// By a password: whoever is not in bwdc.toml any more is out.
+    Password,
+}
+
 /// Somebody who is logged in.
 #[derive(Clone)]
 pub(crate) struct Session {
@@ -24,12 +33,17 @@ pub(crate) struct Session {
     pub(crate) id: [u8; 32],
     pub(crate) user: String,
     pub(crate) role: WebRole,
+    pub(crate) entrance: Entrance,
     secret: String,
     began: Instant,
     seen: Instant,
 }
 
 impl Session {
+    pub(crate) fn with_role(self, role: WebRole) -> Self {
+        Self { role, ..self }
+    }
+
     /// Token of the form that goes to this path.
     pub(crate) fn form_token(&self, path: &str) -> String {
         form_token(&self.secret, path)
@@ -50,14 +64,15 @@ impl Sessions {
     }
 
     /// Begins one, and returns its cookie's value.
-    pub(crate) fn begin(&self, user: &str, role: WebRole) -> String {
-        self.begin_at(user, role, Instant::now())
+    pub(crate) fn begin(&self, user: &str, role: WebRole, entrance: Entrance) -> String {
+        self.begin_at(user, (role, entrance), Instant::now())
     }
 
-    fn begin_at(&self, user: &str, role: WebRole, now: Instant) -> String {
+    fn begin_at(&self, user: &str, (role, entrance): (WebRole, Entrance), now: Instant) -> String {
         let cookie = random();
         let id = digest(cookie.as_bytes());
-        let session = Session { id, user: user.to_owned(), role, secret: random(), began: now, seen: now };
+        let session =
+            Session { id, user: user.to_owned(), role, entrance, secret: random(), began: now, seen: now };
         let mut all = self.lock();
         all.retain(|_, session| is_alive(session, now));
         if all.len() >= MOST
@@ -128,7 +143,7 @@ mod tests {
     fn sessions_end_when_idle_and_after_a_day_of_work() {
         let sessions = Sessions::default();
         let now = Instant::now();
-        let cookie = sessions.begin_at("anna", WebRole::Look, now);
+        let cookie = sessions.begin_at("anna", (WebRole::Look, Entrance::Link), now);
         assert!(sessions.of_at("another", now).is_none());
         let mut at = now;
         for _ in 0..24 {
@@ -138,7 +153,7 @@ mod tests {
             }
         }
         assert!(sessions.of_at(&cookie, now + LONGEST).is_none());
-        let other = sessions.begin_at("ben", WebRole::Change, now);
+        let other = sessions.begin_at("ben", (WebRole::Change, Entrance::Link), now);
         assert!(sessions.of_at(&other, now + IDLE).is_none());
     }
 
@@ -146,9 +161,13 @@ mod tests {
     fn there_are_not_more_than_needed() {
         let sessions = Sessions::default();
         let now = Instant::now();
-        let first = sessions.begin_at("first", WebRole::Look, now);
+        let first = sessions.begin_at("first", (WebRole::Look, Entrance::Link), now);
         for number in 0..MOST {
-            sessions.begin_at(&number.to_string(), WebRole::Look, now + Duration::from_secs(1));
+            sessions.begin_at(
+                &number.to_string(),
+                (WebRole::Look, Entrance::Link),
+                now + Duration::from_secs(1),
+            );
         }
         assert_eq!(sessions.lock().len(), MOST);
         assert!(sessions.of_at(&first, now).is_none());
@@ -157,8 +176,8 @@ mod tests {
     #[test]
     fn a_token_is_for_one_form_of_one_session() {
         let sessions = Sessions::default();
-        let one = sessions.of(&sessions.begin("anna", WebRole::Look)).unwrap();
-        let other = sessions.of(&sessions.begin("anna", WebRole::Look)).unwrap();
+        let one = sessions.of(&sessions.begin("anna", WebRole::Look, Entrance::Link)).unwrap();
+        let other = sessions.of(&sessions.begin("anna", WebRole::Look, Entrance::Link)).unwrap();
         let token = one.form_token("/i/hq/sync");
         assert!(one.is_form_token("/i/hq/sync", &token));
         assert!(!one.is_form_token("/i/hq/undo", &token) && !other.is_form_token("/i/hq/sync", &token));

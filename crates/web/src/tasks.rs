@@ -10,10 +10,12 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::commands::{Form, Order, Outcome, Runner};
+use crate::commands::{Form, Order, Outcome, Runner, Turn};
 
 /// Ended tasks that are kept.
 const KEPT: usize = 60;
+/// Commands of one session that look at something, under way or waiting.
+const AT_ONCE_EACH: usize = 4;
 /// Lines of progress that are kept of one.
 const LINES: usize = 200;
 /// For how long nobody minds to wait for a page.
@@ -42,6 +44,14 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    /// Whether something may be changed by it.
+    pub(crate) fn is_change(&self) -> bool {
+        matches!(
+            self,
+            Self::Apply | Self::Approve | Self::Sync | Self::Undo(_) | Self::SetUp | Self::Schedule
+        )
+    }
+
     /// Heading.
     pub(crate) fn title(&self) -> String {
         match self {
@@ -68,6 +78,10 @@ pub(crate) struct Task {
     pub(crate) instance: String,
     pub(crate) purpose: Purpose,
     pub(crate) began: Timestamp,
+    /// Session of whoever started it.
+    by: [u8; 32],
+    /// Digest of what was asked.
+    asked: [u8; 32],
     state: Mutex<State>,
     /// Wakes whoever waits for the end.
     over: Notify,
@@ -162,58 +176,87 @@ impl Tasks {
         all.iter().rev().find(|task| task.instance == instance && is_meant(&task.purpose)).cloned()
     }
 
-    /// Starts a command. The same, if it is under way already.
+    /// Whether a change is under way.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.lock().iter().any(|task| task.purpose.is_change() && task.ended().is_none())
+    }
+
+    /// Starts a command for a session. If just this is under way already, it is that; a plan under way is as good as another one.
     pub(crate) fn start(
         self: &Arc<Self>,
         runner: &Arc<Runner>,
+        by: [u8; 32],
         instance: &str,
         purpose: Purpose,
         order: Order,
-    ) -> Arc<Task> {
+    ) -> Result<Arc<Task>, TooMany> {
+        let asked = order.digest();
         let is_same = |task: &&Arc<Task>| {
-            let is_same = std::mem::discriminant(&task.purpose) == std::mem::discriminant(&purpose)
-                && task.purpose.title() == purpose.title();
+            let is_same = match (&task.purpose, &purpose) {
+                (Purpose::Plan(_), Purpose::Plan(_)) => true,
+                (one, other) => one == other && task.asked == asked,
+            };
             task.instance == instance && is_same && task.ended().is_none()
         };
         let mut all = self.lock();
         if let Some(running) = all.iter().find(is_same) {
-            return Arc::clone(running);
+            return Ok(Arc::clone(running));
+        }
+        let is_waiting = |task: &&Arc<Task>| task.by == by && task.ended().is_none();
+        if !purpose.is_change() && all.iter().filter(is_waiting).count() >= AT_ONCE_EACH {
+            return Err(TooMany);
         }
         let task = Arc::new(Task {
             id: Uuid::new_v4().simple().to_string(),
             instance: instance.to_owned(),
             purpose,
             began: Timestamp::now(),
+            by,
+            asked,
             state: Mutex::default(),
             over: Notify::new(),
         });
         all.push_back(Arc::clone(&task));
-        while all.len() > KEPT
-            && let Some(oldest) = all.iter().position(|task| task.ended().is_some())
-        {
-            all.remove(oldest);
-        }
+        forget(&mut all);
         drop(all);
+        let turn = if task.purpose.is_change() { Turn::Change } else { Turn::Look };
         let (started, runner) = (Arc::clone(&task), Arc::clone(runner));
         tokio::spawn(async move {
             let began = Instant::now();
-            let outcome = runner.run(order, |line| started.tell(line)).await;
+            let outcome = runner.run(order, turn, |line| started.tell(line)).await;
             let ended = Arc::new(Ended { outcome, took: began.elapsed() });
             started.lock().ended = Some(ended);
             started.over.notify_waiters();
         });
-        task
+        Ok(task)
     }
 
     /// Starts a command whose answer is a report.
     pub(crate) fn start_report(
         self: &Arc<Self>,
         runner: &Arc<Runner>,
+        by: [u8; 32],
         instance: &str,
         purpose: Purpose,
         order: Order,
-    ) -> Arc<Task> {
+    ) -> Result<Arc<Task>, TooMany> {
         let order = Order { form: Form::Report(self.new_file()), ..order };
-        self.start(runner, instance, purpose, order)
+        self.start(runner, by, instance, purpose, order)
+    }
+}
+
+/// A session has as many commands under way as it may.
+#[derive(Debug)]
+pub(crate) struct TooMany;
+
+/// Forgets the oldest that have ended while there are more than are kept; plans last, since somebody may be about to carry one out.
+fn forget(all: &mut VecDeque<Arc<Task>>) {
+    while all.len() > KEPT {
+        let is_other = |task: &Arc<Task>| task.ended().is_some() && !matches!(task.purpose, Purpose::Plan(_));
+        let oldest = all.iter().position(is_other);
+        let Some(oldest) = oldest.or_else(|| all.iter().position(|task| task.ended().is_some())) else {
+            return;
+        };
+        all.remove(oldest);
     }
 }

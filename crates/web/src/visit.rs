@@ -11,10 +11,15 @@ use axum::response::{IntoResponse, Response};
 use bwdc_config::installation::{WebAddress, WebRole};
 use bwdc_core::error::Error;
 
+use crate::commands::Order;
 use crate::pages::layout;
 use crate::security::Transport;
-use crate::sessions::Session;
+use crate::sessions::{Entrance, Session};
+use crate::tasks::{Purpose, Task, TooMany};
 use crate::{Instance, Site};
+
+/// Cookies of our name that are tried.
+const MOST_COOKIES: usize = 4;
 
 /// Reason for which nothing is done.
 #[derive(Debug)]
@@ -56,6 +61,16 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<TooMany> for Refusal {
+    fn from(_: TooMany) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "You have several commands under way already.",
+            "Wait until one of them has ended, and try again. Nothing was started.",
+        )
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let page = layout::bare("Not done", &layout::trouble(&self.message, self.next_step.as_deref()));
@@ -92,13 +107,28 @@ impl Site {
         let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
         let mut pairs =
             cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let (_, cookie) = pairs.find(|(name, _)| *name == self.cookie)?;
-        self.sessions.of(cookie)
+        // Another port may have put one of the same name before ours.
+        let mine = pairs.by_ref().filter(|(name, _)| *name == self.cookie);
+        let session = mine.take(MOST_COOKIES).find_map(|(_, cookie)| self.sessions.of(cookie))?;
+        match session.entrance {
+            Entrance::Link => Some(session),
+            Entrance::Password => self.as_configured(session),
+        }
+    }
+
+    /// The session with the rights that bwdc.toml gives now; none for somebody who is not in it any more.
+    fn as_configured(&self, session: Session) -> Option<Session> {
+        let users = self.users().ok()?;
+        let Some(user) = users.iter().find(|user| user.name == session.user) else {
+            self.sessions.end(&session.id);
+            return None;
+        };
+        Some(session.with_role(user.role))
     }
 
     /// Begins a session, and leads on.
-    pub(crate) fn logged_in(&self, user: &str, role: WebRole) -> Response {
-        let value = self.sessions.begin(user, role);
+    pub(crate) fn logged_in(&self, user: &str, role: WebRole, entrance: Entrance) -> Response {
+        let value = self.sessions.begin(user, role, entrance);
         self.with_cookie(see("/"), &value, "")
     }
 
@@ -114,6 +144,28 @@ impl Site {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         response
+    }
+
+    /// Starts a command of a visitor.
+    pub(crate) fn start(
+        &self,
+        visitor: &Visitor,
+        instance: &str,
+        purpose: Purpose,
+        order: Order,
+    ) -> Result<Arc<Task>, Refusal> {
+        self.tasks.start(&self.runner, visitor.0.id, instance, purpose, order).map_err(Refusal::from)
+    }
+
+    /// Starts a command of a visitor, whose answer is a report.
+    pub(crate) fn start_report(
+        &self,
+        visitor: &Visitor,
+        instance: &str,
+        purpose: Purpose,
+        order: Order,
+    ) -> Result<Arc<Task>, Refusal> {
+        self.tasks.start_report(&self.runner, visitor.0.id, instance, purpose, order).map_err(Refusal::from)
     }
 
     /// The instance of this name.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bwdc_config::env;
 use bwdc_config::installation::{Installation, WebAddress, WebRole, WebSection};
@@ -119,9 +120,14 @@ async fn serve(
     if !style.quiet {
         ui::say(&format!("The page is served at {}. To log in: bwdc web open", server.url()));
     }
+    let changes = server.changes();
     tokio::select! {
         () = server.run() => {}
         () = stop.asked() => tracing::info!("the page was asked to end"),
+    }
+    tokio::select! {
+        () = changes.ended() => {}
+        () = stop.asked() => tracing::warn!("asked a second time: a change under way is cut off"),
     }
     Ok(Answer::Nothing)
 }
@@ -139,15 +145,17 @@ pub(super) async fn server(
     let home = home(which, &invocation)?;
     let program = program(which, &invocation);
     let which = which.clone();
-    let invocation = invocation.quietly();
+    let invocation = Arc::new(invocation.quietly());
+    let configured = Arc::clone(&invocation);
+    let users = Box::new(move || users(configured.again()?.setup.installation.map(|found| found.web)));
     let instances = Box::new(move || instances(&which, &invocation.again()?));
-    bwdc_web::listen(access, Machine { home, instances, program }).await
+    bwdc_web::listen(access, Machine { home, instances, users, program }).await
 }
 
 fn access(address: WebAddress, more: &AccessArguments, web: Option<WebSection>) -> Result<Access> {
     let socket = if more.web_group { SocketAccess::Group } else { SocketAccess::Owner };
-    let Some(WebSection { hosts, certificate, key, users, .. }) = web else {
-        return Ok(Access { address, hosts: Vec::new(), certificate: None, users: Vec::new(), socket });
+    let Some(WebSection { hosts, certificate, key, .. }) = web else {
+        return Ok(Access { address, hosts: Vec::new(), certificate: None, socket });
     };
     let certificate = match (certificate, key) {
         (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
@@ -157,14 +165,18 @@ fn access(address: WebAddress, more: &AccessArguments, web: Option<WebSection>) 
                 .hint("Set both, or neither."));
         }
     };
+    Ok(Access { address, hosts, certificate, socket })
+}
+
+/// Who logs in with a password.
+fn users(web: Option<WebSection>) -> Result<Vec<WebUser>> {
     let user = |(name, hash, role): (String, String, WebRole)| {
         let password = hash
             .parse()
             .map_err(|why| Error::new(format!("web.user.{name}.hash in bwdc.toml is no hash: {why}.")))?;
         Ok(WebUser { name, password, role })
     };
-    let users = users.into_iter().map(user).collect::<Result<_>>()?;
-    Ok(Access { address, hosts, certificate, users, socket })
+    web.map(|web| web.users).unwrap_or_default().into_iter().map(user).collect()
 }
 
 /// What was given on the command line, for the commands that the page starts.
@@ -188,7 +200,8 @@ fn instances(which: &Which, invocation: &Invocation) -> Result<Vec<Instance>> {
 fn instance(job: &SyncJob, installation: Option<&Installation>) -> Instance {
     let is_named =
         |name: &str| installation.is_some_and(|found| found.instances.iter().any(|known| known.name == name));
-    let by_name = |name: &str| vec!["--instance".into(), name.into()];
+    // In one word: a name may begin with a hyphen.
+    let by_name = |name: &str| vec![format!("--instance={name}").into()];
     let parts: Vec<Part> = job
         .contexts()
         .into_iter()

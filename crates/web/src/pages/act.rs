@@ -18,7 +18,7 @@ pub(crate) async fn sync(
     let instance = site.instance(&name)?;
     visitor.did("started a sync", &name);
     let order = Order::new(["sync"]).of(&instance.selection);
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Sync, order)))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Sync, order)?))
 }
 
 pub(crate) async fn check(
@@ -29,5 +29,5 @@ pub(crate) async fn check(
     let instance = site.instance(&name)?;
     visitor.did("started a check", &name);
     let order = Order::new(["doctor", "--json"]).of(&instance.selection);
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Check, order)))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Check, order)?))
 }

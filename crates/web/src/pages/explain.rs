@@ -48,7 +48,7 @@ pub(crate) async fn list(
     let instance = site.instance(&name)?;
     visitor.did("listed the people", &name);
     let order = Order::new(["people"]).of(&instance.selection);
-    site.tasks.start_report(&site.runner, &name, Purpose::People, order);
+    site.start_report(&visitor, &name, Purpose::People, order)?;
     Ok(crate::visit::see(&of_instance(&name, "people")))
 }
 
@@ -86,5 +86,5 @@ pub(crate) async fn explain(
     let arguments =
         if offline == "on" { vec!["explain", "--offline", "--", who] } else { vec!["explain", "--", who] };
     let order = Order::new(arguments).of_before(&instance.selection);
-    Ok(task::see(&site.tasks.start_report(&site.runner, &name, Purpose::Explain(who.to_owned()), order)))
+    Ok(task::see(&site.start_report(&visitor, &name, Purpose::Explain(who.to_owned()), order)?))
 }

@@ -10,14 +10,14 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout::{self, Frame, Place};
-use super::overview::runs;
+use super::overview::runs_of;
 use super::task::{self, Part};
 use super::when::{seconds, when};
 use super::{escaped, of_instance};
 use crate::Site;
 use crate::commands::Order;
 use crate::tasks::Purpose;
-use crate::visit::{Answer, Posted, Visitor};
+use crate::visit::{Answer, Posted, Refusal, Visitor};
 
 /// Runs of a page.
 const ROWS: usize = 50;
@@ -35,13 +35,12 @@ pub(crate) async fn page(
     Query(Listing { page }): Query<Listing>,
 ) -> Answer {
     let instance = site.instance(&name)?;
-    let of = instance.clone();
     let most = page.saturating_add(1).saturating_mul(ROWS).saturating_add(1);
-    let heads = tokio::task::spawn_blocking(move || runs(&of, most)).await.unwrap_or_default();
+    let heads = runs_of(instance.clone(), most).await?;
     let is_more = heads.len() >= most;
-    let shown: Vec<&Head> = heads.iter().skip(page * ROWS).take(ROWS).collect();
+    let shown: Vec<&Head> = heads.iter().skip(page.saturating_mul(ROWS)).take(ROWS).collect();
     let frame = Frame::of(&visitor.0, &instance.name, Place::History).refreshed(Some(10));
-    let pages = page + 1 + usize::from(is_more);
+    let pages = page.saturating_add(1).saturating_add(usize::from(is_more));
     let address = format!("{}?page=", of_instance(&name, "history"));
     let main = html! {
         section #live data-live {
@@ -92,6 +91,12 @@ fn word(result: Ending) -> &'static str {
     }
 }
 
+/// Whether this can be the id of a run.
+fn is_run(text: &str) -> Result<(), Refusal> {
+    let is_id = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { Ok(()) } else { Err(Refusal::not_found()) }
+}
+
 /// One run: a report of `bwdc history show`.
 pub(crate) async fn run(
     State(site): State<Arc<Site>>,
@@ -100,14 +105,18 @@ pub(crate) async fn run(
     Query(part): Query<Part>,
 ) -> Answer {
     let instance = site.instance(&name)?;
+    is_run(&run)?;
     let address = format!("{}/{}", of_instance(&name, "history"), escaped(&run));
     let kept = site.tasks.latest(&name, |purpose| *purpose == Purpose::Run(run.clone()));
     // A run under way tells more later.
     let is_good = |task: &Arc<crate::tasks::Task>| Timestamp::now().duration_since(task.began).as_secs() < 60;
-    let task = kept.filter(is_good).unwrap_or_else(|| {
-        let order = Order::new(["history", "show", &run]).of(&instance.selection);
-        site.tasks.start_report(&site.runner, &name, Purpose::Run(run.clone()), order)
-    });
+    let task = match kept.filter(is_good) {
+        Some(task) => task,
+        None => {
+            let order = Order::new(["history", "show", "--", &run]).of_before(&instance.selection);
+            site.start_report(&visitor, &name, Purpose::Run(run.clone()), order)?
+        }
+    };
     task.soon().await;
     let frame = Frame::of(&visitor.0, &instance.name, Place::History);
     task::shown(frame, &visitor, task, address, part, html! {}).await
@@ -120,9 +129,10 @@ pub(crate) async fn preview_undo(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let run = fields.get("run").to_owned();
+    is_run(&run)?;
     visitor.did(&format!("looked at an undo of the run {run}"), &name);
     let order = Order::new(["undo", "--dry-run", "--", &run]).of_before(&instance.selection);
-    Ok(task::see(&site.tasks.start_report(&site.runner, &name, Purpose::UndoPreview(run), order)))
+    Ok(task::see(&site.start_report(&visitor, &name, Purpose::UndoPreview(run), order)?))
 }
 
 pub(crate) async fn undo(
@@ -132,10 +142,11 @@ pub(crate) async fn undo(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let run = fields.get("run").to_owned();
+    is_run(&run)?;
     visitor.did(&format!("undid the run {run}"), &name);
     let removals =
         fields.get("removals").parse::<u32>().ok().map(|removals| format!("--allow-removals={removals}"));
     let arguments = ["undo", "--yes"].into_iter().chain(removals.as_deref()).chain(["--", &run]);
     let order = Order::new(arguments).of_before(&instance.selection);
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Undo(run), order)))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Undo(run), order)?))
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::{self, Frame, Place};
-use super::overview::{Status, runs, state};
+use super::overview::{Status, runs_of, state};
 use super::when::{seconds, when};
 use super::{history, of_instance, setup};
 use crate::Site;
@@ -27,8 +27,11 @@ pub(crate) async fn page(
     let instance = site.instance(&name)?;
     let statuses = site.status.get(&site.runner).await?;
     let status = statuses.get(&name).cloned().unwrap_or_default();
-    let of = instance.clone();
-    let heads = tokio::task::spawn_blocking(move || runs(&of, RUNS)).await.unwrap_or_default();
+    let heads = runs_of(instance.clone(), RUNS).await;
+    let (heads, unread) = match heads {
+        Ok(heads) => (heads, None),
+        Err(error) => (Vec::new(), Some(layout::trouble(&error.message, error.next_step.as_deref()))),
+    };
     let heads: Vec<&Head> = heads.iter().collect();
     let frame = Frame::of(&visitor.0, &instance.name, Place::Summary).refreshed(Some(10));
     let of = |page: &str| of_instance(&name, page);
@@ -52,7 +55,7 @@ pub(crate) async fn page(
             (frame.form(&of("check"), &html! { button { "Check everything" } }))
         }
         h2 { "Last runs" }
-        @if heads.is_empty() { p { "No runs are kept yet." } } @else { (history::table(&name, &heads)) }
+        @if let Some(unread) = unread { (unread) } @else if heads.is_empty() { p { "No runs are kept yet." } } @else { (history::table(&name, &heads)) }
         h2 { "Folders" }
         ul { @for part in &instance.parts { li { code { (part.folder.display()) } @if instance.parts.len() > 1 { " (" (part.name) ")" } } } }
     };

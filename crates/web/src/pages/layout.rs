@@ -173,8 +173,8 @@ pub(crate) fn pager(label: &str, address: &str, page: usize, pages: usize) -> Ma
     html! {
         nav.pager aria-label=(label) {
             @if page > 0 { a rel="prev" href=(format!("{address}{}", page - 1)) { "Previous" } }
-            span { "Page " (page + 1) " of " (pages) }
-            @if page + 1 < pages { a rel="next" href=(format!("{address}{}", page + 1)) { "Next" } }
+            span { "Page " (page.saturating_add(1)) " of " (pages) }
+            @if page.saturating_add(1) < pages { a rel="next" href=(format!("{address}{}", page + 1)) { "Next" } }
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::layout;
 use crate::Site;
 use crate::guesses::Source;
-use crate::sessions::{form_token, is_same};
+use crate::sessions::{Entrance, form_token, is_same};
 use crate::visit::{Answer, Fields, Posted, Refusal, Visitor, fields, see};
 
 pub(crate) async fn page(State(site): State<Arc<Site>>, visitor: Result<Visitor, Response>) -> Response {
@@ -27,7 +27,7 @@ pub(crate) async fn page(State(site): State<Arc<Site>>, visitor: Result<Visitor,
 fn form(site: &Site, failed: Option<&str>) -> Markup {
     html! {
         @if let Some(failed) = failed { (layout::trouble(failed, None)) }
-        @if !site.users.is_empty() {
+        @if site.users().is_ok_and(|users| !users.is_empty()) {
             form.narrow method="post" action="/login" {
                 input type="hidden" name="csrf" value=(form_token(&site.login_secret, "/login"));
                 p { label for="name" { "Name" } input #name name="name" autocomplete="username" required maxlength="200"; }
@@ -57,7 +57,8 @@ pub(crate) async fn log_in(
     }
     refuse_guessing(&site, source)?;
     let (name, password) = (fields.get("name"), Secret::from(fields.get("password")));
-    let user = site.users.iter().find(|user| user.name == name);
+    let users = site.users()?;
+    let user = users.iter().find(|user| user.name == name);
     // Taken before the check, so that many at once are no way around.
     site.guesses.failed(source, Instant::now());
     if !site.verifier.is_right(user.map(|user| &user.password), password).await {
@@ -68,7 +69,7 @@ pub(crate) async fn log_in(
     let Some(user) = user else { return Err(Refusal::not_found()) };
     site.guesses.succeeded(source);
     tracing::info!(user = user.name, role = %user.role, from = %source, "the page: logged in with a password");
-    Ok(site.logged_in(&user.name, user.role))
+    Ok(site.logged_in(&user.name, user.role, Entrance::Password))
 }
 
 fn with_status(status: StatusCode, mut response: Response) -> Response {
@@ -89,7 +90,8 @@ pub(crate) struct Token {
     token: String,
 }
 
-/// Takes a link at once where somebody opens it. Whatever else comes by it (a preview, another page) only gets a button.
+/// Takes a link at once where a browser says that somebody opens it. Whatever else comes by it (a preview, another page, an old browser) only
+/// gets a button.
 pub(crate) async fn open(
     State(site): State<Arc<Site>>,
     Extension(source): Extension<Source>,
@@ -97,7 +99,7 @@ pub(crate) async fn open(
     method: Method,
     headers: HeaderMap,
 ) -> Answer {
-    let says = |name: &str, value: &str| headers.get(name).is_none_or(|header| header == value);
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|header| header == value);
     let is_opened = method == Method::GET
         && !headers.contains_key("sec-purpose")
         && (says("sec-fetch-site", "none") || says("sec-fetch-site", "same-origin"));
@@ -125,8 +127,6 @@ pub(crate) async fn open_asked(
 
 fn taken(site: &Site, source: Source, token: &str) -> Answer {
     let Some(link) = site.home.links().take(token) else {
-        refuse_guessing(site, source)?;
-        site.guesses.failed(source, Instant::now());
         tracing::warn!(from = %source, "the page: a link was refused");
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
@@ -135,7 +135,7 @@ fn taken(site: &Site, source: Source, token: &str) -> Answer {
         ));
     };
     tracing::info!(role = %link.role, from = %source, "the page: logged in with a link");
-    Ok(site.logged_in("link", link.role))
+    Ok(site.logged_in("link", link.role, Entrance::Link))
 }
 
 pub(crate) async fn log_out(State(site): State<Arc<Site>>, Posted { visitor, .. }: Posted) -> Response {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
-use bwdc_core::error::Result;
+use bwdc_core::error::{Error, Result};
 use bwdc_store::DataFile;
 use bwdc_store::history::{Filter, Head, History};
 use bwdc_store::runs::{Ending, Run};
@@ -147,7 +147,7 @@ fn rows(shown: &[(Instance, Status)]) -> Markup {
     let now = Timestamp::now();
     html! {
         @for (instance, status) in shown {
-            @let heads = runs(instance, RUNS);
+            @let heads = runs(instance, RUNS).unwrap_or_default();
             tr {
                 th scope="row" { a href=(of_instance(&instance.name, "")) { (instance.name) } }
                 td { (state(status, now)) }
@@ -181,12 +181,18 @@ fn first_line(text: &str) -> &str {
 }
 
 /// The last runs that are kept of an instance, the latest first. Each folder of a merge has the same, so that one of them may be damaged.
-pub(crate) fn runs(instance: &Instance, most: usize) -> Vec<Head> {
+fn runs(instance: &Instance, most: usize) -> Result<Vec<Head>> {
     let files: Vec<DataFile> =
         instance.parts.iter().map(|part| DataFile::in_folder(part.folder.clone())).collect();
     let history = History::of_merged(&files);
     let filter = Filter { most: Some(most), ..Filter::default() };
-    history.heads(&filter).map(|found| found.runs).unwrap_or_default()
+    history.heads(&filter).map(|found| found.runs)
+}
+
+/// The same beside other requests.
+pub(crate) async fn runs_of(instance: Instance, most: usize) -> Result<Vec<Head>> {
+    let read = tokio::task::spawn_blocking(move || runs(&instance, most)).await;
+    read.map_err(|error| Error::new(format!("Reading the history: {error}")))?
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a chart is a few pixels high")]

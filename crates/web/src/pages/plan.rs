@@ -47,7 +47,7 @@ pub(crate) async fn make(
     let file = site.tasks.new_file();
     let order =
         Order::new([OsString::from("plan"), "--out".into(), file.clone().into()]).of(&instance.selection);
-    site.tasks.start_report(&site.runner, &name, Purpose::Plan(file), order);
+    site.start_report(&visitor, &name, Purpose::Plan(file), order)?;
     Ok(crate::visit::see(&of_instance(&name, "plan")))
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn apply(
     let file = seen(&site, &name, &fields)?;
     visitor.did("carried out a plan", &name);
     let order = Order::new([OsString::from("apply"), file.into()]).of(&instance.selection);
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Apply, order)))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Apply, order)?))
 }
 
 pub(crate) async fn approve(
@@ -86,5 +86,5 @@ pub(crate) async fn approve(
     visitor.did("approved what is held back", &name);
     let order = Order::new([OsString::from("approve"), "--yes".into(), "--plan".into(), file.into()])
         .of(&instance.selection);
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Approve, order)))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Approve, order)?))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use bwdc_config::zone;
+use bwdc_schedule::quoted;
 use bwdc_schedule::times::{Interval, Schedule, explain};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -122,11 +123,13 @@ fn folder(instance: &Instance) -> Result<OsString, Refusal> {
     }
 }
 
+/// For a shell: whatever a folder is called, it stays one word.
 fn command(instance: &Instance, expression: &str) -> String {
     let [option, value] = option(expression);
+    let word = |text: &str| quoted(text).unwrap_or_else(|_| "...".to_owned());
     let of = folder(instance)
-        .map_or("--all".to_owned(), |folder| format!("--appdata '{}'", folder.to_string_lossy()));
-    format!("bwdc schedule install {option} '{value}' {of}")
+        .map_or("--all".to_owned(), |folder| format!("--appdata {}", word(&folder.to_string_lossy())));
+    format!("bwdc schedule install {option} {} {of}", word(&value))
 }
 
 /// Those of this instance.
@@ -176,7 +179,7 @@ pub(crate) async fn install(
         "--appdata".into(),
         folder(&instance)?,
     ];
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Schedule, Order::new(arguments))))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Schedule, Order::new(arguments))?))
 }
 
 pub(crate) async fn remove(
@@ -187,5 +190,5 @@ pub(crate) async fn remove(
     let instance = site.instance(&name)?;
     visitor.did("removed the schedule", &name);
     let arguments = ["schedule".into(), "remove".into(), "--appdata".into(), folder(&instance)?];
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Schedule, Order::new(arguments))))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Schedule, Order::new(arguments))?))
 }

@@ -366,9 +366,7 @@ pub(crate) async fn save(
     let draft = draft(&site, &visitor, part);
     let arguments = ["config", "import"].into_iter().chain((fields.get("yes") == "on").then_some("--yes"));
     let order = Order::new(arguments).of(&part.selection).with_stdin(draft.written());
-    let secrets = draft.secrets.iter().map(|(name, _)| name).chain(&draft.cleared);
-    let names = draft.values.iter().map(|(name, _)| name).chain(secrets);
-    visitor.did(&format!("saved {}", names.map(String::as_str).collect::<Vec<_>>().join(", ")), &name);
+    visitor.did(&format!("saved {}", draft.names().join(", ")), &name);
     match site.runner.ask(order).await {
         Ok(_) => {
             site.drafts.forget(visitor.0.id, &draft_of(part));
@@ -404,7 +402,7 @@ pub(crate) async fn try_out(
     let instance = site.instance(&name)?;
     let part = part(&instance, fields.get("part"))?;
     let draft = draft(&site, &visitor, part);
-    visitor.did("tried the connection", &name);
+    visitor.did(&format!("tried the connection with {}", draft.names().join(", ")), &name);
     let order = Order::new(["init", "--try", "--stdin"]).of(&part.selection).with_stdin(draft.written());
-    Ok(task::see(&site.tasks.start(&site.runner, &name, Purpose::Try, order)))
+    Ok(task::see(&site.start(&visitor, &name, Purpose::Try, order)?))
 }

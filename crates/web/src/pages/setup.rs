@@ -190,7 +190,7 @@ pub(crate) async fn send(
         false => (vec!["init", "--stdin", "--try"], Purpose::TrySetUp),
     };
     let order = Order::new(arguments).of(&part.selection).with_stdin(written);
-    Ok(task::see(&site.tasks.start(&site.runner, &name, purpose, order)))
+    Ok(task::see(&site.start(&visitor, &name, purpose, order)?))
 }
 
 /// What comes after the set-up.

@@ -325,6 +325,6 @@ fn cells(row: &[String], section: &Section, explain: Option<&str>) -> Markup {
 }
 
 /// Leads to a task.
-pub(crate) fn see(task: &Task) -> Response {
+pub(crate) fn see(task: &Arc<Task>) -> Response {
     crate::visit::see(&task.path())
 }

@@ -15,7 +15,7 @@ pub struct Driver {
     process: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Driver {
@@ -29,14 +29,14 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver is not installed: run scripts/install-test-tools");
-        let mut driver = Self { process, port, session: String::new(), _profile: profile };
+        let mut driver = Self { process, port, session: String::new(), profile };
         for _ in 0..TIMES {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 break;
             }
             pause();
         }
-        let profile = format!("--user-data-dir={}", driver._profile.path().join("profile").display());
+        let profile = format!("--user-data-dir={}", driver.profile.path().join("profile").display());
         let options = json!({ "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", profile] });
         let capabilities = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } } } });
         let answer = driver.send("POST", "/session", &capabilities);
@@ -172,6 +172,9 @@ impl Drop for Driver {
         }
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // The browser of a test that has failed outlives its driver: what names its profile is ended.
+        let profile = self.profile.path().display().to_string();
+        let _ = Command::new("pkill").args(["-KILL", "-f", &profile]).status();
     }
 }
 

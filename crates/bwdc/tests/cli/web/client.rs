@@ -70,7 +70,7 @@ impl Page {
     /// A browser that has opened this one-time link.
     pub fn opened(&self, link: &str) -> Browser {
         let mut browser = self.browser();
-        let answer = browser.get(path_of(link.trim()));
+        let answer = browser.send("GET", path_of(link.trim()), &[("Sec-Fetch-Site", "none")], "");
         assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{link}");
         browser
     }

@@ -69,14 +69,16 @@ fn a_link_works_once_and_only_for_whoever_opens_it() {
     let link = instance.run(&["web", "open"]).ok().out;
     let path = path_of(link.trim()).to_owned();
     let mut preview = page.browser();
-    for headers in [vec![("Sec-Purpose", "prefetch")], vec![("Sec-Fetch-Site", "cross-site")]] {
+    let opened = ("Sec-Fetch-Site", "none");
+    for headers in [vec![("Sec-Purpose", "prefetch"), opened], vec![("Sec-Fetch-Site", "cross-site")], vec![]]
+    {
         let answer = preview.send("GET", &path, &headers, "");
         assert_eq!((answer.status, answer.header("set-cookie")), (200, None));
         answer.has(&["Log in", "The link works once."]);
     }
     assert_eq!(preview.send("HEAD", &path, &[], "").header("set-cookie"), None);
     let mut browser = page.browser();
-    let answer = browser.get(&path);
+    let answer = browser.send("GET", &path, &[opened], "");
     let cookie = answer.header("set-cookie").unwrap();
     assert!(cookie.contains("; HttpOnly; SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
     assert_eq!(browser.get("/").has(&["Overview", "data", "never"]).status, 200);
@@ -158,6 +160,83 @@ fn guesses_are_refused_and_lock_nobody_out() {
     assert_eq!((right.status, right.header("retry-after").is_some()), (429, true));
     // Whoever has the machine gets in.
     assert_eq!(page.logged_in(&instance, "change").get("/").status, 200);
+}
+
+/// What stands in an address is never an option of a command.
+#[test]
+fn no_address_gives_a_command_an_option() {
+    let (_organization, instance) = scene();
+    instance.run(&["sync"]).ok();
+    let folder = instance.data_folder();
+    let planted = folder.join("planted");
+    std::fs::create_dir(&planted).unwrap();
+    let log = planted.join("written");
+    std::fs::write(
+        planted.join("evil.toml"),
+        format!("[instance.data]\nfolder = \"{}\"\n[log]\nfile = \"{}\"\n", planted.display(), log.display()),
+    )
+    .unwrap();
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "look");
+    let config = format!("--config={}", planted.join("evil.toml").display()).replace('/', "%2F");
+    for run in [config.as_str(), "--help", "-n", "x"] {
+        assert_eq!(browser.get(&format!("/i/data/history/{run}")).status, 404, "{run}");
+    }
+    browser.get(&format!("/i/data/explain?who={config}"));
+    assert!(!log.exists());
+    browser.get("/i/data/history?page=18446744073709551615").has(&["History"]);
+    let neighbour = browser.send("GET", "/i/data/explain?who=anna", &[("Sec-Fetch-Site", "same-site")], "");
+    assert_eq!(neighbour.status, 403);
+}
+
+/// Whoever looks at something holds up nobody else, and takes no plan away.
+#[test]
+fn many_questions_of_one_session_hold_up_no_sync() {
+    let (organization, instance) = scene();
+    let page = Page::start(&instance);
+    let mut approver = page.logged_in(&instance, "approve");
+    let plan = approver.submit("/i/data", "/i/data/plan", &[]);
+    approver.done(plan).has(&["People invited"]);
+    let mut curious = page.logged_in(&instance, "look");
+    let asked: Vec<u16> =
+        (0..100).map(|number| curious.get(&format!("/i/data/explain?who=nobody{number}")).status).collect();
+    assert!(asked.contains(&429) && asked[0] == 303, "{asked:?}");
+    let carried = approver.submit("/i/data/plan", "/i/data/apply", &[]);
+    approver.done(carried);
+    assert_eq!(organization.emails().len(), 3);
+}
+
+/// Who was taken out of bwdc.toml is out, and a role that was changed counts at once.
+#[test]
+fn users_are_those_of_the_configuration_as_it_is_now() {
+    let (_organization, instance) = scene();
+    let hash = password(&instance, "correct horse battery");
+    let user = |role: &str| format!("[web.user.anna]\nhash = \"{hash}\"\nrole = \"{role}\"\n");
+    instance.toml(&user("change"));
+    let page = Page::start(&instance);
+    let mut browser = page.browser();
+    let form = [("name", "anna"), ("password", "correct horse battery")];
+    assert_eq!(browser.submit("/login", "/login", &form).header("location"), Some("/"));
+    browser.get("/").has(&["(change)"]);
+    instance.toml(&user("look"));
+    browser.get("/").has(&["(look)"]);
+    instance.toml(&user("look").replace("anna", "ben"));
+    assert_eq!(browser.get("/").header("location"), Some("/login"));
+    assert_eq!(browser.submit("/login", "/login", &form).status, 401);
+}
+
+/// A second page would take the reports of the first away.
+#[test]
+fn a_folder_has_one_page() {
+    let (_organization, instance) = scene();
+    let page = Page::start(&instance);
+    let mut browser = page.logged_in(&instance, "change");
+    let plan = browser.submit("/i/data", "/i/data/plan", &[]);
+    browser.done(plan).has(&["People invited"]);
+    let second = instance.run(&["web", "--listen", "127.0.0.1:0"]);
+    second.fails(1, &["A page is served for this folder already at http://127.0.0.1:"]);
+    browser.get("/i/data/plan").has(&["People invited"]);
+    instance.run(&["web", "open"]).ok();
 }
 
 #[test]
@@ -594,7 +673,7 @@ fn it_is_served_by_tls_and_on_a_socket_of_its_owner() {
         answer
     };
     assert!(by_tls("evil.example", "/login").starts_with("HTTP/1.1 421"));
-    let answer = by_tls("bwdc.example.org", path_of(link.trim()));
+    let answer = by_tls("bwdc.example.org\r\nSec-Fetch-Site: none", path_of(link.trim()));
     assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("set-cookie: __Host-bwdc="), "{answer}");
     assert!(answer.contains("; Secure") && answer.contains("strict-transport-security"), "{answer}");
     drop(page);
@@ -605,8 +684,12 @@ fn it_is_served_by_tls_and_on_a_socket_of_its_owner() {
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let link = instance.run(&["web", "open"]).ok().out;
     let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
-    write!(stream, "GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path_of(link.trim()))
-        .unwrap();
+    let path = path_of(link.trim());
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: none\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("set-cookie: bwdc="), "{answer}");
