@@ -103,7 +103,7 @@ pub(super) fn people_and_groups(
     let mut found = people?;
     match groups {
         Ok(groups) => found.extend(groups),
-        Err(error) if matches!(error.kind(), ErrorKind::Credentials | ErrorKind::Refused) => {}
+        Err(error) if error.kind() == ErrorKind::Credentials => {}
         Err(error) => return Err(error),
     }
     Ok(found)

@@ -360,6 +360,11 @@ async fn user(Path(key): Path<String>, asked: Asked) -> Result<Response, Trouble
     let (State((played, _)), ..) = &asked;
     USERS.admits(&asked)?;
     let is_meant = |user: &&Person| user.id == key || user.email.eq_ignore_ascii_case(&key);
+    // As the real service answers to the key of a group.
+    let is_group = |group: &Team| group.id == key || group.email.eq_ignore_ascii_case(&key);
+    if played.google.groups.iter().any(is_group) {
+        return Err(Trouble::of(400, "badRequest", "Type not supported: userKey"));
+    }
     let living = played.google.users.iter().filter(|user| user.account != Account::Deleted);
     single(living.clone().find(is_meant).map(Person::shown), &asked, "userKey")
 }

@@ -313,12 +313,13 @@ fn of_section(
 /// Cells of a row; the first leads to the explanation: of a person by the address, of a group by the id.
 fn cells(row: &[String], section: &Section, explain: Option<&str>) -> Markup {
     let Some(explain) = explain else { return html! { @for cell in row { td { (cell) } } } };
-    let by = usize::from(section.columns.first().is_some_and(|column| column == "Group"));
-    let who = row.get(by).map(String::as_str).unwrap_or_default();
+    let is_group = section.columns.first().is_some_and(|column| column == "Group");
+    let cell = |column: usize| row.get(column).map(String::as_str).unwrap_or_default();
+    let who = if is_group { format!("group:{}", cell(1)) } else { cell(0).to_owned() };
     html! {
         @for (column, cell) in row.iter().enumerate() {
             @if column == 0 {
-                th scope="row" { a href=(format!("{explain}?who={}", escaped(who))) { (cell) } }
+                th scope="row" { a href=(format!("{explain}?who={}", escaped(&who))) { (cell) } }
             } @else { td { (cell) } }
         }
     }

@@ -55,7 +55,7 @@ fn snapshots_replay() {
 
 #[test]
 fn one_is_looked_up() {
-    super::one_is_looked_up(&PlayedGoogle, "group2");
+    super::one_is_looked_up(&PlayedGoogle, "group2", super::GroupById::Found);
 }
 
 #[test]

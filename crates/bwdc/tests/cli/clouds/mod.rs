@@ -60,8 +60,15 @@ pub fn small_pages(faults: HashMap<usize, Fault>) -> Behaviour {
     Behaviour { page: 3, faults, ..Behaviour::default() }
 }
 
+/// Whether a vendor's groups are looked up by their id.
+pub enum GroupById {
+    Found,
+    /// Its numbers are those of people as well.
+    NotLookedUp,
+}
+
 /// One person and one group are found by what an administrator types, without the list of everybody.
-pub fn one_is_looked_up(played: &dyn Played, of_groups: &str) {
+pub fn one_is_looked_up(played: &dyn Played, of_groups: &str, by_id: GroupById) {
     let runtime = runtime();
     let cloud = played.start(&runtime, &Company::of_size(40, 3, 2), small_pages(HashMap::new()));
     let organization = Organization::start(Options::default());
@@ -85,6 +92,11 @@ pub fn one_is_looked_up(played: &dyn Played, of_groups: &str) {
     assert_eq!(found(id), by_mail, "by the id {id}");
     let group = found("group2");
     assert!(group.len() == 1 && has(&group[0], of_groups), "{group:?}");
+    let id = group[0]["externalId"].as_str().unwrap();
+    match by_id {
+        GroupById::Found => assert_eq!(found(id), group, "by the id {id}"),
+        GroupById::NotLookedUp => {}
+    }
     for nobody in [
         "user777@example.org",
         "user*",

@@ -89,7 +89,7 @@ fn permanent_faults_for_an_application() {
 
 #[test]
 fn one_is_looked_up() {
-    super::one_is_looked_up(&PlayedOkta, "group2");
+    super::one_is_looked_up(&PlayedOkta, "group2", super::GroupById::Found);
 }
 
 #[test]

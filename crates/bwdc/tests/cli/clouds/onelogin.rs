@@ -74,7 +74,7 @@ fn one_fault_at_every_request_by_cursor() {
 
 #[test]
 fn one_is_looked_up() {
-    super::one_is_looked_up(&PlayedOneLogin, "group2");
+    super::one_is_looked_up(&PlayedOneLogin, "group2", super::GroupById::NotLookedUp);
 }
 
 #[test]

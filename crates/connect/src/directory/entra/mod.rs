@@ -421,7 +421,7 @@ impl Entra {
         let quoted = lookup::quoted(text, '\'', &['\''], '\'');
         // Graph refuses to compare an id with what is none.
         let filter = match uuid::Uuid::parse_str(text.trim()) {
-            Ok(_) => format!("id eq {quoted}"),
+            Ok(id) => format!("id eq '{}'", id.hyphenated()),
             Err(_) => {
                 let clauses: Vec<String> =
                     properties.iter().map(|name| format!("{name} eq {quoted}")).collect();

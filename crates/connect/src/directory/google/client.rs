@@ -224,6 +224,7 @@ impl Client {
         match response.status.as_u16() {
             200 => GOOGLE.decode(&attempted, &response).map(Some),
             404 if failure::is_googles(&response) => Ok(None),
+            400 if failure::is_of_another_kind(&response) => Ok(None),
             _ => Err(self.refused(&attempted, &response)),
         }
     }

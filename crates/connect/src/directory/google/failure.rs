@@ -69,6 +69,11 @@ pub(super) fn is_googles(response: &Response) -> bool {
     Trouble::of(response).is_some()
 }
 
+/// Whether the key is that of an entry of another kind: of a group where a person was asked for ("Type not supported: userKey").
+pub(super) fn is_of_another_kind(response: &Response) -> bool {
+    Trouble::of(response).is_some_and(|trouble| trouble.says("type not supported"))
+}
+
 /// Error for the caller.
 pub(super) fn refused(attempted: &str, response: &Response, login: &Login, part: &Tenancy) -> Error {
     let status = response.status.as_u16();

@@ -58,7 +58,7 @@ fn snapshots_replay() {
 
 #[test]
 fn one_is_looked_up() {
-    super::one_is_looked_up(&PlayedEntra, "group2");
+    super::one_is_looked_up(&PlayedEntra, "group2", super::GroupById::Found);
 }
 
 #[test]
