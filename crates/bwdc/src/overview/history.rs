@@ -7,7 +7,6 @@ use bwdc_core::organization::record::{
 };
 use bwdc_core::organization::roster::Basis;
 use bwdc_store::history::{Entry, Head, KeptRun, Sought};
-use bwdc_store::runs::RunStarter;
 
 use super::words::{self, counted};
 use super::{Overview, Section, Tone, plan};
@@ -36,7 +35,7 @@ impl Overview {
             vec![
                 head.run.clone(),
                 words::local(head.at),
-                head.by.as_str().to_owned(),
+                head.by.known().unwrap_or_default().to_owned(),
                 head.result.word().to_owned(),
                 head.changes(),
             ]
@@ -89,7 +88,7 @@ fn facts(head: &Head) -> Vec<String> {
     let exit = head.exit.map(|exit| format!(", exit {exit}")).unwrap_or_default();
     let command = head.command.word();
     let began = words::local(head.at);
-    let by = if head.by == RunStarter::UNKNOWN { String::new() } else { format!(" by {}", head.by.as_str()) };
+    let by = head.by.known().map(|by| format!(" by {by}")).unwrap_or_default();
     let mut facts = vec![format!("bwdc {command}{by}, began {began}{duration}{exit}.")];
     facts.extend(head.undoes.iter().map(|run| format!("An undo of the run {run}.")));
     if let Some(target) = &head.target {

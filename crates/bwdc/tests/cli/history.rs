@@ -264,6 +264,15 @@ fn a_year() -> (Organization, Instance) {
 fn runs_are_listed_the_latest_first() {
     let (_organization, mut instance) = a_year();
     let text = instance.run(&["history"]).ok().out;
+    // Nobody can be told who has started these.
+    let status = instance.run(&["status"]).out;
+    let shown = instance
+        .run(&["history", "show", text.lines().nth(6).unwrap().split_whitespace().next().unwrap()])
+        .ok()
+        .out;
+    for told in [&text, &status, &shown] {
+        assert!(!told.contains("by unknown") && !told.contains(" unknown "), "{told}");
+    }
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[..2],

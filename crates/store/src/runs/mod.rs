@@ -171,6 +171,16 @@ impl RunStarter {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The word, unless nobody can be told.
+    pub fn known(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|_| *self != Self::UNKNOWN)
+    }
+
+    /// End of a sentence about a run: `, by cron`, or nothing where nobody can be told.
+    pub fn told(&self) -> String {
+        self.known().map(|by| format!(", by {by}")).unwrap_or_default()
+    }
 }
 
 /// End of a run, in all of its folders alike.

@@ -63,7 +63,7 @@ pub(crate) fn table(instance: &str, heads: &[&Head]) -> Markup {
             tr {
                 th scope="row" { a href=(format!("{}/{}", of_instance(instance, "history"), escaped(&head.run))) { (head.run) } }
                 td { (when(head.at, now)) }
-                td { (head.by.as_str()) }
+                td { (head.by.known().unwrap_or_default()) }
                 td { span class=(format!("mark {}", mark(head.result))) { (word(head.result)) } }
                 td { @if let Some(duration) = head.duration_seconds { (seconds(duration)) } }
                 td.wrap { (head.changes()) }

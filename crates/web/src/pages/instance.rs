@@ -84,7 +84,7 @@ fn facts(status: &Status) -> Markup {
 fn last_run(run: Option<&Run>, now: Timestamp) -> Markup {
     let Some(run) = run else { return html! { "none is known" } };
     html! {
-        (when(run.at, now)) ", by " (run.by.as_str()) ": " (run.result.word())
+        (when(run.at, now)) (run.by.told()) ": " (run.result.word())
         @if let Some(duration) = run.duration_seconds { ", took " (seconds(duration)) }
         @if run.result.is_success() { br; (layout::lines(&run.message)) }
     }

@@ -168,14 +168,14 @@ fn when(time: Timestamp, now: Timestamp) -> String {
 }
 
 fn of_begun(begun: &Begun, now: Timestamp) -> String {
-    format!("since {}, by {}", when(begun.at, now), begun.by.as_str())
+    format!("since {}{}", when(begun.at, now), begun.by.told())
 }
 
 fn of_run(run: &Run, now: Timestamp) -> String {
     let Run { at, by, result, exit, duration_seconds, message, .. } = run;
     let exit = exit.map(|exit| format!(", exit {exit}")).unwrap_or_default();
     let duration = duration_seconds.map(|seconds| format!(", {seconds:.1} s")).unwrap_or_default();
-    let head = format!("{}, by {}: {}{exit}{duration}", when(*at, now), by.as_str(), result.word());
+    let head = format!("{}{}: {}{exit}{duration}", when(*at, now), by.told(), result.word());
     let unchanged = run.counts.filter(|counts| counts.users == 0 && counts.groups == 0);
     let unchanged = unchanged.map_or("", |_| " There were no changes to send.");
     let removed = run.counts.filter(|counts| counts.removed > 0 || counts.left_out > 0);
