@@ -12,14 +12,14 @@ use bwdc_core::organization::changes::Cause;
 use bwdc_core::organization::directory::PeopleRead;
 use bwdc_core::organization::record::{GroupEntry, Made, MemberEntry, MemberState};
 use bwdc_core::text::counted;
+use bwdc_store::Memory as _;
 use bwdc_store::history::{self, Entry, Filter, Head};
-use bwdc_store::{DataFile, Memory as _};
 use jiff::Timestamp;
 
 use crate::decide::{moment, written};
 use crate::history::warned;
 use crate::job::SyncJob;
-use crate::ledger::LedgerFiles;
+use crate::ledger::{KeptByRuns, kept_by_runs};
 use crate::plan::Decided;
 use crate::planned::everything;
 use crate::read::Keep;
@@ -260,17 +260,11 @@ fn nowhere(decided: &Decided<'_>) -> Nowhere {
 }
 
 async fn offline(job: &SyncJob, who: &str) -> Result<Explained> {
+    let KeptByRuns { organization_id, ledger } = kept_by_runs(job).await?;
     let contexts = job.contexts();
     let Some(first) = contexts.first() else { return Err(job.has_nothing()) };
-    let Some(id) = first.file.recall()?.organization_id else {
-        return Err(Error::new("Nothing is known from earlier runs: none has come to its end here.")
-            .hint("Leave out --offline, or run a sync first."));
-    };
-    let files: Vec<&DataFile> = contexts.iter().map(|context| &context.file).collect();
-    let (_, ledger) = LedgerFiles::load(files, &id).await?;
-    let ledger = ledger.unwrap_or_default();
     let sought = Sought::of(who);
-    let left_out = first.file.last_import().filter(|import| import.organization_id == id);
+    let left_out = first.file.last_import().filter(|import| import.organization_id == organization_id);
     let left_out = left_out.map(|import| import.left_out).unwrap_or_default();
     match explain_from_ledger(&ledger, &sought, moment(Timestamp::now()), written) {
         Answer::Found(explanation) => {

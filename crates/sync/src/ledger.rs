@@ -1,5 +1,6 @@
 //! The ledger of a job: the same in each of its folders, so that it survives a merge and its end.
 
+use crate::job::SyncJob;
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
 use bwdc_core::organization::in_step::Evidence;
@@ -13,6 +14,29 @@ pub(crate) struct LedgerFiles<'a> {
     revision: u64,
     /// [`Ledger::print`] of what all folders have.
     print: Option<u64>,
+}
+
+/// What the last run that came to its end has kept of the organization.
+pub(crate) struct KeptByRuns {
+    /// Id of the organization.
+    pub(crate) organization_id: String,
+    pub(crate) ledger: Ledger,
+}
+
+/// What earlier runs of a job have kept. Nothing else is read.
+///
+/// # Errors
+/// No run has come to its end here, or the ledger cannot be read.
+pub(crate) async fn kept_by_runs(job: &SyncJob) -> Result<KeptByRuns> {
+    let contexts = job.contexts();
+    let Some(first) = contexts.first() else { return Err(job.has_nothing()) };
+    let Some(organization_id) = first.file.recall()?.organization_id else {
+        return Err(Error::new("Nothing is known from earlier runs: none has come to its end here.")
+            .hint("Run a sync first: bwdc sync."));
+    };
+    let files = contexts.iter().map(|context| &context.file).collect();
+    let (_, ledger) = LedgerFiles::load(files, &organization_id).await?;
+    Ok(KeptByRuns { organization_id, ledger: ledger.unwrap_or_default() })
 }
 
 impl<'a> LedgerFiles<'a> {

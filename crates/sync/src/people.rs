@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use bwdc_core::entry::ExternalId;
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::Result;
 use bwdc_core::organization::Ledger;
 use bwdc_core::organization::changes::Cause;
 use bwdc_core::organization::ledger::{GroupRecord, Record, Standing};
-use bwdc_store::Memory as _;
 use serde::Serialize;
 
 use crate::decide::written;
 use crate::job::SyncJob;
-use crate::ledger::LedgerFiles;
+use crate::ledger::kept_by_runs;
 
 /// People and groups of the ledger, in the order of addresses and names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,14 +74,7 @@ pub struct KnownGroup {
 /// # Errors
 /// No run has come to its end here, or the ledger cannot be read.
 pub async fn known_people(job: &SyncJob, text: &str) -> Result<KnownPeople> {
-    let contexts = job.contexts();
-    let Some(first) = contexts.first() else { return Err(job.has_nothing()) };
-    let Some(id) = first.file.recall()?.organization_id else {
-        return Err(Error::new("Nothing is known from earlier runs: none has come to its end here.")
-            .hint("Run a sync first: bwdc sync."));
-    };
-    let (_, ledger) = LedgerFiles::load(contexts.iter().map(|context| &context.file).collect(), &id).await?;
-    Ok(KnownPeople::of(&ledger.unwrap_or_default(), text))
+    Ok(KnownPeople::of(&kept_by_runs(job).await?.ledger, text))
 }
 
 impl KnownPeople {
