@@ -211,6 +211,11 @@ fn text_of(answer: &Answer, style: Style) -> Option<String> {
     }
 }
 
+/// Prints on stderr that an answer could not be written on stdout: nor could this be written there as JSON.
+pub(crate) fn unwritten(failure: &Error, style: Style) -> Exit {
+    error(failure, Style { response: false, ..style })
+}
+
 /// Prints an error on stderr, or as JSON on stdout where that was asked for. Returns how the program ends.
 pub(crate) fn error(error: &Error, style: Style) -> Exit {
     if !style.quiet {

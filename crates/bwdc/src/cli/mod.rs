@@ -259,8 +259,7 @@ fn finish(result: Result<(Answer, Exit)>, style: Style) -> Exit {
         Ok((answer, exit)) => match ui::answer(&answer, style) {
             Ok(()) if style.clean_exit => Exit::Success,
             Ok(()) => exit,
-            // Nor could it be written there as JSON.
-            Err(error) => ui::error(&error, Style { response: false, ..style }),
+            Err(error) => ui::unwritten(&error, style),
         },
         Err(error) => ui::error(&error, style),
     }

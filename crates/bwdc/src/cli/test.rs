@@ -37,8 +37,11 @@ pub(super) async fn run(invocation: &super::Invocation, arguments: Arguments) ->
                 Err(error) => return several::alone(error, invocation.style),
             };
             ui::notes(&by_cause(&prepared.notes), invocation.style);
-            ui::object(&Listing::from(&prepared), invocation.style)?;
-            Ok((Answer::Nothing, Exit::Success))
+            let exit = match ui::object(&Listing::from(&prepared), invocation.style) {
+                Ok(()) => Exit::Success,
+                Err(error) => ui::unwritten(&error, invocation.style),
+            };
+            Ok((Answer::Nothing, exit))
         }
         Jobs::Several(jobs) => {
             let lines =
