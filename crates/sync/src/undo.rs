@@ -211,7 +211,7 @@ async fn look(
         }
     };
     let ledger = ledger.settled(Some(&roster), now).about(&organization.api_url, Some(&roster));
-    let wanted = to_read(record, &roster, &settings);
+    let wanted = to_read(record, &roster, &ledger, &settings);
     organization.read_memberships(&mut roster, &wanted).await?;
     if needs_staging(record) {
         roster.staging = organization.staging().await?;

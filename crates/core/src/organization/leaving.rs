@@ -245,6 +245,7 @@ impl<'a> Search<'a> {
         cause: Option<Cause>,
     ) -> Option<Departure> {
         let Facts { identities, settings, now, .. } = self.facts;
+        let until = until.min(since.plus(settings.grace));
         if self.is_vaultwarden() {
             return None;
         }
@@ -258,7 +259,7 @@ impl<'a> Search<'a> {
         let is_wished = cause.is_some()
             || !matches!(began, Cause::Missing | Cause::OutOfScope)
             || settings.absent != Absent::Keep;
-        if is_wished && (*now >= until || now.since(since) >= settings.grace) {
+        if is_wished && *now >= until {
             return Some(Departure::Goes(Cause::Grace));
         }
         // An administrator has given access back, and the person has left nevertheless.

@@ -282,6 +282,8 @@ fn graces(question: &Question<'_>, changes: &Changes) -> impl Iterator<Item = (S
 fn in_grace(question: &Question<'_>, changes: &Changes, written: &impl Fn(Moment) -> String) -> Vec<InGrace> {
     let in_grace = |(slot, standing)| {
         let Standing::Grace { since, until, cause, by } = standing else { return None };
+        // A shorter time counts for those who wait already.
+        let until = until.min(since.plus(question.settings.grace));
         let person = person(changes, slot)?;
         Some(InGrace { person, since: written(since), until: written(until), cause, revoked_by: by })
     };

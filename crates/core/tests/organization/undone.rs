@@ -8,7 +8,7 @@ use bwdc_core::organization::directory::DirectoryNow;
 use bwdc_core::organization::record::{GroupState, Made, RunRecord};
 use bwdc_core::organization::roster::{Group, Held, Kind, Role, Roster, Staging, Status};
 use bwdc_core::organization::server::{Call, carry_out};
-use bwdc_core::organization::settings::{Absent, Limit, Settings, VanishedGroups};
+use bwdc_core::organization::settings::{Absent, Limit, Protect, Settings, VanishedGroups};
 use bwdc_core::organization::undo::{Left, Lost, Protecting, to_read};
 use bwdc_core::organization::{Ledger, Moment, Question, Span, Step, Undo, requests};
 use bwdc_testkit::few;
@@ -51,7 +51,7 @@ impl World {
         let roster = match live {
             None => ledger.roster(Kind::Vaultwarden),
             Some(server) => {
-                let wanted: BTreeSet<_> = to_read(record, server, &settings).into_iter().collect();
+                let wanted: BTreeSet<_> = to_read(record, server, &ledger, &settings).into_iter().collect();
                 let mut roster = server.clone();
                 for group in server.groups().filter(|group| !wanted.contains(&group.id)) {
                     roster.put_group(Group { members: Held::Unread, ..group.clone() });
@@ -730,4 +730,70 @@ fn what_a_later_run_made_again_is_left_to_that_run() {
     let (Computed { undo, .. }, _) = world.undo_before(&first, &later, Fault::None);
     assert_eq!(subjects(&undo.left, &Left::LaterRun), ["Group 0", "a1@x.org"]);
     assert_eq!(shape(&world.server), before);
+}
+
+/// A group that `sync.protect` names stays with everybody in it, and a protected member stays in the others.
+#[test]
+fn protected_groups_and_people_keep_what_a_run_gave_them() {
+    for kind in [Kind::Official, Kind::Vaultwarden] {
+        let ops = [
+            Hire(1),
+            Hire(2),
+            Hire(3),
+            MakeGroup(0),
+            MakeGroup(1),
+            MakeGroup(2),
+            Join(0, 1),
+            Join(1, 2),
+            Join(1, 3),
+            Sync(Fault::None),
+        ];
+        let mut world = played(kind, no_limits(), &ops);
+        let record = last_record(&world);
+        let before = shape(&world.server);
+        world.settings.protect = Protect::parse("a2@x.org, group:Group 0, group:Group 2");
+        let (Computed { undo, .. }, _) = world.undo(&record, Fault::None);
+        let after = shape(&world.server);
+        let members = |name: &str| -> Vec<String> {
+            let group = after.groups.values().find(|(known, _)| known == name);
+            group.map(|(_, members)| members.iter().cloned().collect()).unwrap_or_default()
+        };
+        assert_eq!(members("Group 0"), ["a1@x.org"], "{kind:?} {after:?}");
+        assert_eq!(members("Group 1"), ["a2@x.org"], "{kind:?} {after:?}");
+        assert_eq!(after.groups.len(), before.groups.len(), "{kind:?} {after:?}");
+        let left = subjects(&undo.left, &Left::Protected);
+        for subject in ["a1@x.org", "a2@x.org", "a2@x.org in Group 1", "Group 0", "Group 2"] {
+            assert!(left.contains(&subject.to_owned()), "{subject}: {left:?}");
+        }
+    }
+}
+
+/// What a later run did as well and others have taken back since is as before, and not another run's.
+#[test]
+fn what_is_as_before_is_left_to_no_later_run() {
+    let mut world = played(Kind::Official, no_limits(), &[Hire(1), Hire(2), Sync(Fault::None)]);
+    let first = last_record(&world);
+    let mut later = Vec::new();
+    for _ in 0..2 {
+        world.play(&Op::HandRemove(2));
+        world.pass(Span::DAY);
+        world.sync(Fault::None).unwrap();
+        later.push(last_record(&world));
+    }
+    let undo = world.to_undo(&first, &later).undo;
+    assert_eq!(subjects(&undo.left, &Left::LaterRun), ["a2@x.org"]);
+    world.play(&Op::HandRemove(2));
+    let undo = world.to_undo(&first, &later).undo;
+    assert!(subjects(&undo.left, &Left::LaterRun).is_empty(), "{:?}", undo.left);
+    assert_eq!(undo.back, 1);
+}
+
+/// Whoever was removed by hand and came back with the run is in no group of before: what the ledger has of a group is not what it has.
+#[test]
+fn an_undo_of_an_undo_gives_back_no_membership_that_was_lost_before() {
+    undone_and_done_again(
+        Kind::Official,
+        &[Hire(3), MakeGroup(0), Join(0, 3), Sync(Fault::None), Op::HandRemove(3), Op::NewGroupId(0)],
+    )
+    .unwrap();
 }

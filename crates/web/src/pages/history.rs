@@ -143,7 +143,7 @@ pub(crate) async fn undo(
     let instance = site.instance(&name)?;
     let run = fields.get("run").to_owned();
     is_run(&run)?;
-    visitor.did(&format!("undid the run {run}"), &name);
+    visitor.did(&format!("asked to undo the run {run}"), &name);
     let removals =
         fields.get("removals").parse::<u32>().ok().map(|removals| format!("--allow-removals={removals}"));
     let arguments = ["undo", "--yes"].into_iter().chain(removals.as_deref()).chain(["--", &run]);

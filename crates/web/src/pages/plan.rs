@@ -71,7 +71,7 @@ pub(crate) async fn apply(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let file = seen(&site, &name, &fields)?;
-    visitor.did("carried out a plan", &name);
+    visitor.did("asked to carry out a plan", &name);
     let order = Order::new([OsString::from("apply"), file.into()]).of(&instance.selection);
     Ok(task::see(&site.start(&visitor, &name, Purpose::Apply, order)?))
 }
@@ -83,7 +83,7 @@ pub(crate) async fn approve(
 ) -> Answer {
     let instance = site.instance(&name)?;
     let file = seen(&site, &name, &fields)?;
-    visitor.did("approved what is held back", &name);
+    visitor.did("asked to approve what is held back", &name);
     let order = Order::new([OsString::from("approve"), "--yes".into(), "--plan".into(), file.into()])
         .of(&instance.selection);
     Ok(task::see(&site.start(&visitor, &name, Purpose::Approve, order)?))

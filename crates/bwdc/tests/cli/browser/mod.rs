@@ -169,7 +169,7 @@ fn from_nothing_to_a_schedule() {
     driver.waits_for("bwdc schedule install --cron '0 12 * * 1'");
     session.look("schedule");
     session.go("/i/data/log");
-    driver.waits_for("the page: undid the run");
+    driver.waits_for("the page: asked to undo the run");
     session.look("log");
     session.go("/i/data");
     driver.press("Check everything");

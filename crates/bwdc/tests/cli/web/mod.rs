@@ -336,7 +336,7 @@ fn a_plan_is_carried_out_and_undone_and_no_secret_is_shown() {
     browser.done(nobody).has(&["--all was not found."]);
     let check = browser.submit("/i/data", "/i/data/check", &[]);
     browser.done(check).has(&["Checks", "accepts the API key"]);
-    browser.get("/i/data/log").has(&["the page: carried out a plan", "user=link", "role=change"]);
+    browser.get("/i/data/log").has(&["the page: asked to carry out a plan", "user=link", "role=change"]);
     for wrong in [
         "/i/nobody",
         "/i/nobody/plan",

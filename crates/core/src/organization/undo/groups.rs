@@ -157,7 +157,15 @@ impl<'a> Building<'a, '_> {
         let joined = entry.join.iter().filter_map(|who| self.slot(who));
         let there =
             |slot: &SlotId| current.binary_search(slot).is_ok() && !self.people.removed.contains(slot);
-        in_order(joined.filter(there).collect())
+        let joined = in_order(joined.filter(there).collect());
+        let (kept, leaving): (Vec<SlotId>, Vec<SlotId>) =
+            joined.into_iter().partition(|slot| self.people.is_protected(*slot));
+        for slot in kept {
+            let email = self.people.slots.get(slot as usize).map_or("", |slot| slot.email.as_str());
+            let subject = format!("{email} in {name}");
+            self.people.notes.leave(Left::Protected, subject);
+        }
+        leaving
     }
 
     /// Gives a group back its name, its id and its members.
@@ -265,6 +273,9 @@ impl<'a> Building<'a, '_> {
 
     /// Deletes a group that the run made; empties it where groups cannot be deleted. It stays with those whom others have put into it.
     fn unmake(&mut self, entry: &GroupEntry, after: &GroupState, group: &Group) {
+        if self.question.settings.protect.has_group(&group.name) {
+            return self.people.notes.leave(Left::Protected, &group.name);
+        }
         let current = self.current(group);
         let leave = self.leaving(entry, &current);
         let of_run: FastSet<SlotId> = leave.iter().copied().collect();

@@ -69,9 +69,38 @@ impl Undo {
             acknowledged: record.number(Made::Yes),
         });
         if !subjects.is_empty() {
-            undo.left.insert(Left::LaterRun, subjects);
+            undo.leave_to_later(&Self::computed(question, record, protecting), subjects);
         }
         undo
+    }
+
+    /// Names what a later run did as well, as far as there is anything to undo of it: the rest is as before already.
+    fn leave_to_later(&mut self, whole: &Self, subjects: Subjects) {
+        let touched = whole.touched();
+        let (left, back): (Subjects, Subjects) =
+            subjects.into_iter().partition(|subject| touched.contains(subject));
+        self.back += back.len();
+        if !left.is_empty() {
+            self.left.insert(Left::LaterRun, left);
+        }
+    }
+
+    /// People, groups and memberships that it is about.
+    fn touched(&self) -> Subjects {
+        let Changes { members, groups, .. } = &self.changes;
+        let email = |slot: SlotId| self.changes.slot(slot).map(|slot| slot.email.to_string());
+        let mut touched: Subjects = members.iter().filter_map(|change| email(change.slot)).collect();
+        for group in groups {
+            let names: Vec<&String> = std::iter::once(&group.name)
+                .chain(group.renamed.iter().map(|renamed| &renamed.from))
+                .collect();
+            touched.extend(names.iter().map(|name| (*name).clone()));
+            let lists = [&group.join, &group.leave, &group.held_join, &group.held_leave];
+            for email in lists.into_iter().flatten().filter_map(|edge| email(edge.slot)) {
+                touched.extend(names.iter().map(|name| format!("{email} in {name}")));
+            }
+        }
+        touched
     }
 
     fn computed(question: &Question<'_>, record: &RunRecord, protecting: Protecting) -> Self {
@@ -114,8 +143,9 @@ impl Undo {
     }
 }
 
-/// Groups whose memberships must be read to undo a run.
-pub fn to_read(record: &RunRecord, roster: &Roster, settings: &Settings) -> Vec<GroupId> {
+/// Groups whose memberships must be read to undo a run: those that it was about, and those that people it was about are in as far as the
+/// ledger knows.
+pub fn to_read(record: &RunRecord, roster: &Roster, ledger: &Ledger, settings: &Settings) -> Vec<GroupId> {
     let made = record.groups.iter().filter(|entry| is_made(entry.made));
     let ids = made.clone().filter_map(|entry| entry.group_id.as_deref());
     let ids: FastSet<&str> = ids.collect();
@@ -124,8 +154,15 @@ pub fn to_read(record: &RunRecord, roster: &Roster, settings: &Settings) -> Vec<
     let of_people = of_people.flat_map(|entry| entry.before.iter().flat_map(|state| state.groups.keys()));
     let external: FastSet<&str> =
         states.map(|state| state.external_id.as_str()).chain(of_people.map(String::as_str)).collect();
+    let people = made_members(record).flat_map(|entry| entry.before.iter().chain(&entry.after));
+    let people: FastSet<&str> = people.filter_map(|state| state.external_id.as_deref()).collect();
+    let has_any = |id: &ExternalId| {
+        let known = ledger.groups.get(id);
+        known.is_some_and(|known| known.members.iter().any(|member| people.contains(member.as_str())))
+    };
     let is_meant = |group: &&super::roster::Group| {
         ids.contains(group.id.as_str())
+            || group.external_id.as_ref().is_some_and(has_any)
             || group.external_id.as_ref().is_some_and(|id| external.contains(id.as_str()))
             || settings.protect.has_group(&group.name)
     };

@@ -124,6 +124,12 @@ impl<'a> People<'a> {
         }
     }
 
+    /// Whether `sync.protect` names a member.
+    pub(super) fn is_protected(&self, slot: SlotId) -> bool {
+        let member = self.slots.get(slot as usize).and_then(|slot| slot.member.as_ref());
+        member.is_some_and(|member| self.protected.contains(member))
+    }
+
     /// Somebody by the address and the external id that the organization has now.
     pub(super) fn slot_of(&self, known: &Known) -> Option<SlotId> {
         self.by_known.get(known).copied()
