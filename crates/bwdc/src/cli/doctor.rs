@@ -539,7 +539,7 @@ impl<'a> Examination<'a> {
         }
         self.add(Finding::doubtful(
             what,
-            "people revoked by hand come back with the next import, because it contains everybody",
+            "people revoked by hand come back when everything is sent: at the first sync, after clear-cache, and after a failed run",
             "Remove them from the directory, or exclude them with sync.userFilter.",
         ));
     }
