@@ -116,7 +116,7 @@ impl Context {
         if !self.alerts.is_empty() {
             return Arc::clone(&self.alerts);
         }
-        Arc::new(AlertSetup::clone(&self.alerts).or_of_settings(&self.file, &self.environment))
+        Arc::new(AlertSetup::clone(&self.alerts).of_settings(&self.file, &self.environment))
     }
 
     /// With the tokens of earlier runs of the same program.

@@ -231,17 +231,9 @@ impl Tasks {
         Ok(task)
     }
 
-    /// Starts a command whose answer is a report.
-    pub(crate) fn start_report(
-        self: &Arc<Self>,
-        runner: &Arc<Runner>,
-        by: [u8; 32],
-        instance: &str,
-        purpose: Purpose,
-        order: Order,
-    ) -> Result<Arc<Task>, TooMany> {
-        let order = Order { form: Form::Report(self.new_file()), ..order };
-        self.start(runner, by, instance, purpose, order)
+    /// The command with a report as its answer, in a file of its own.
+    pub(crate) fn reporting(&self, order: Order) -> Order {
+        Order { form: Form::Report(self.new_file()), ..order }
     }
 }
 

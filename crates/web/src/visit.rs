@@ -165,7 +165,7 @@ impl Site {
         purpose: Purpose,
         order: Order,
     ) -> Result<Arc<Task>, Refusal> {
-        self.tasks.start_report(&self.runner, visitor.0.id, instance, purpose, order).map_err(Refusal::from)
+        self.start(visitor, instance, purpose, self.tasks.reporting(order))
     }
 
     /// The instance of this name.

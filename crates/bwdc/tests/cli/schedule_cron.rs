@@ -156,6 +156,17 @@ fn set_up(namespace: &Namespace, organization: &Organization, owner: &str) {
     ));
 }
 
+/// An instance of the user bwdc, who has a crontab already.
+fn scene() -> (Namespace, Organization) {
+    let namespace = Namespace::start();
+    let organization = Organization::start(Options::default());
+    namespace.sh("useradd --system --create-home --home-dir /var/lib/bwdc --shell /usr/sbin/nologin bwdc");
+    namespace.crontab_is(THEIRS);
+    namespace.sh(&format!("install -d -o bwdc -m 700 {FOLDER}"));
+    set_up(&namespace, &organization, "bwdc");
+    (namespace, organization)
+}
+
 /// Replaces the people in the directory.
 fn people(namespace: &Namespace, name: &str) {
     let csv = format!("id,email\n{name},{name}@example.org\n");
@@ -223,12 +234,7 @@ fn a_user_is_made_and_everything_is_as_before_after_the_removal() {
 
 #[test]
 fn cron_runs_the_installed_job() {
-    let namespace = Namespace::start();
-    let organization = Organization::start(Options::default());
-    namespace.sh("useradd --system --create-home --home-dir /var/lib/bwdc --shell /usr/sbin/nologin bwdc");
-    namespace.crontab_is(THEIRS);
-    namespace.sh(&format!("install -d -o bwdc -m 700 {FOLDER}"));
-    set_up(&namespace, &organization, "bwdc");
+    let (namespace, organization) = scene();
     let installed = namespace.schedule(&install(&[])).ok();
     for part in ["The first run is at ", "bwdc status --appdata", "bwdc log --appdata"] {
         assert!(installed.out.contains(part), "{}", installed.out);
@@ -556,12 +562,7 @@ fn leftovers_and_broken_crontabs() {
 /// The page installs and removes the schedule of whoever serves it.
 #[test]
 fn the_page_installs_and_removes_a_schedule() {
-    let namespace = Namespace::start();
-    let organization = Organization::start(Options::default());
-    namespace.sh("useradd --system --create-home --home-dir /var/lib/bwdc --shell /usr/sbin/nologin bwdc");
-    namespace.crontab_is(THEIRS);
-    namespace.sh(&format!("install -d -o bwdc -m 700 {FOLDER}"));
-    set_up(&namespace, &organization, "bwdc");
+    let (namespace, _organization) = scene();
     let as_bwdc = |more: &[&'static str]| {
         [&["runuser", "-u", "bwdc", "--", PROGRAM, "web"], more, &["--appdata", FOLDER]].concat()
     };

@@ -214,12 +214,9 @@ impl AlertSetup {
         self.alerts.channels.is_empty() && self.alerts.textfile.is_none()
     }
 
-    /// This setup; if it is empty, the one that the settings of an instance and the variables want.
+    /// This setup with the channels that the settings of an instance and the variables want.
     #[must_use]
-    pub fn or_of_settings(self, file: &DataFile, environment: &Environment) -> Self {
-        if !self.is_empty() {
-            return self;
-        }
+    pub fn of_settings(self, file: &DataFile, environment: &Environment) -> Self {
         let data = file.load().unwrap_or_default();
         match alert_settings::of_settings(file, &data, environment) {
             Ok(alerts) => Self { alerts, ..self },
