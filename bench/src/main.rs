@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|again/USERS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS ...]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|again/USERS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS|instructions/USERS ...] [--profiles FOLDER] [--limits FILE] [--write-limits FILE]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,8 +15,10 @@ mod again;
 mod clouds;
 mod daemon;
 mod history;
+mod instructions;
 mod ranges;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter};
@@ -57,6 +59,13 @@ struct Plan {
     clouds: Vec<usize>,
     daemons: Vec<usize>,
     histories: Vec<usize>,
+    instructions: Vec<usize>,
+    /// Folder for the profiles that counting instructions makes.
+    profiles: Option<PathBuf>,
+    /// Figures of instructions to compare with.
+    limits: Option<PathBuf>,
+    /// File to write such figures to.
+    write_limits: Option<PathBuf>,
     targets: Vec<Target>,
 }
 
@@ -168,10 +177,29 @@ fn main() {
             writeln!(report, "{row}").unwrap();
         }
     }
+    if !plan.instructions.is_empty() {
+        report.push_str(&instructions(&plan));
+    }
     println!("\n{report}");
     if let Some(path) = &plan.save {
         save(path, &report);
     }
+}
+
+/// Counts instructions, and compares them where that is asked for.
+fn instructions(plan: &Plan) -> String {
+    let mut figures = BTreeMap::new();
+    let mut table = instructions::HEAD.to_owned();
+    for &people in &plan.instructions {
+        table.push_str(&instructions::measure(plan, people, people / 20, &mut figures));
+    }
+    if let Some(path) = &plan.write_limits {
+        instructions::write(path, &figures);
+    }
+    if let Some(path) = &plan.limits {
+        instructions::check(path, &figures);
+    }
+    table
 }
 
 fn arguments() -> Plan {
@@ -190,6 +218,10 @@ fn arguments() -> Plan {
         clouds: Vec::new(),
         daemons: Vec::new(),
         histories: Vec::new(),
+        instructions: Vec::new(),
+        profiles: None,
+        limits: None,
+        write_limits: None,
         targets: vec![Target::Sink],
     };
     while let Some(word) = words.next() {
@@ -197,11 +229,16 @@ fn arguments() -> Plan {
             "--runs" => plan.runs = words.next().and_then(|n| n.parse().ok()).expect("--runs N"),
             "--beside" => plan.beside = Some(PathBuf::from(words.next().expect("--beside FILE"))),
             "--save" => plan.save = Some(PathBuf::from(words.next().expect("--save FILE"))),
+            "--profiles" => plan.profiles = Some(PathBuf::from(words.next().expect("--profiles FOLDER"))),
+            "--limits" => plan.limits = Some(PathBuf::from(words.next().expect("--limits FILE"))),
+            "--write-limits" => {
+                plan.write_limits = Some(PathBuf::from(words.next().expect("--write-limits FILE")));
+            }
             "--with-sandbox" => plan.targets.push(Target::Sandbox),
             size => {
                 let (users, groups) = size
                     .split_once('/')
-                    .expect("USERS/GROUPS, again/USERS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES or history/RUNS");
+                    .expect("USERS/GROUPS, again/USERS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES, history/RUNS or instructions/USERS");
                 let groups = groups.parse().expect("a number");
                 match users {
                     "again" => plan.again.push(groups),
@@ -209,12 +246,14 @@ fn arguments() -> Plan {
                     "clouds" => plan.clouds.push(groups),
                     "daemon" => plan.daemons.push(groups),
                     "history" => plan.histories.push(groups),
+                    "instructions" => plan.instructions.push(groups),
                     users => plan.sizes.push((users.parse().expect("a number"), groups)),
                 }
             }
         }
     }
-    let others = [&plan.again, &plan.ranges, &plan.clouds, &plan.daemons, &plan.histories];
+    let others =
+        [&plan.again, &plan.ranges, &plan.clouds, &plan.daemons, &plan.histories, &plan.instructions];
     if plan.sizes.is_empty() && others.iter().all(|others| others.is_empty()) {
         plan.sizes = SIZES.to_vec();
         plan.again.push(AGAIN);
@@ -429,11 +468,18 @@ fn startup(bwdc: &Path) -> [f64; 3] {
     [times[0], times[times.len() / 2], times[times.len() - 1]]
 }
 
+/// What a program says.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect("a fact about the machine");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned()
+}
+
+/// The compiler.
+fn rustc() -> String {
+    said("rustc", &["--version"])
+}
+
 fn save(path: &Path, report: &str) {
-    let said = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().expect("a fact about the machine");
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned()
-    };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let ldapsearch = said("ldapsearch", &["-VV"])
         .lines()
@@ -451,7 +497,7 @@ fn save(path: &Path, report: &str) {
          over\none connection without limits, and what the existing connector waits besides. Groups have 20 members.\n\n\
          {cores} cores, {}, {}, {}.\n\n{report}",
         said("uname", &["-sr"]),
-        said("rustc", &["--version"]),
+        rustc(),
         ldapsearch,
     );
     fs::write(path, text).expect("writing the results");
