@@ -19,6 +19,11 @@ macro_rules! text_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The text itself, which is not copied.
+            pub fn shared(&self) -> ::std::sync::Arc<str> {
+                ::std::sync::Arc::clone(&self.0)
+            }
         }
 
         impl From<&str> for $name {
@@ -101,6 +106,11 @@ impl Email {
     /// Address as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The text itself, which is not copied.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 

@@ -43,7 +43,7 @@ settings! {
     OUTSIDE_GROUPS: "ldap.outsideGroups", In(SECTION, "outsideGroups"), Type::Flag, "false", "Look up groups outside sync.groupPath that are members of groups inside it, so that their members count. They are not synced themselves.";
     PRIMARY_GROUPS: "ldap.primaryGroups", In(SECTION, "primaryGroups"), Type::Flag, "false", "Active Directory: people are members of their primary group (primaryGroupID), such as Domain Users.";
     PRESET: "ldap.preset", In(SECTION, "preset"), Type::Preset(NAMES), "", "Sets object classes, attribute names and ldap.disabledBy for a product.";
-    PAGED_SEARCH: "ldap.pagedSearch", In(SECTION, "pagedSearch"), Type::Flag, "true", "Read in pages of 5,000, or of what the server allows.";
+    PAGED_SEARCH: "ldap.pagedSearch", In(SECTION, "pagedSearch"), Type::Flag, "true", "Read in pages of 20,000, or of what the server allows.";
 }
 
 /// Password of the account that reads the directory.

@@ -152,7 +152,7 @@ pub enum Flavour {
 /// Whether results come in pages (RFC 2696).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paging {
-    /// Pages of 5,000, or of what the server allows.
+    /// Pages of 20,000, or of what the server allows.
     Pages,
     /// One answer.
     Unpaged,

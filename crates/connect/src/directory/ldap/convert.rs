@@ -13,7 +13,7 @@ use super::config::{Attributes, Config, Identity, PrimaryGroups};
 use super::disabled::DisabledBy;
 use super::dn;
 use super::generalized_time;
-use super::wire::Entry;
+use super::wire::{Entry, text};
 use crate::{Error, ErrorKind, Result};
 
 /// Active Directory's id of an entry, 16 bytes.
@@ -39,6 +39,8 @@ const BY_UID: &str = "uid:";
 #[derive(Debug, Default)]
 pub(super) struct MemberReferences {
     known: foldhash::HashSet<Arc<str>>,
+    /// References by names as the server spells them, where that is not the normal form.
+    spelled: foldhash::HashMap<Box<str>, ReferenceId>,
     /// Buffer for normalising names, most of which are known already.
     buffer: String,
     /// Octets of names that have come since [`Self::grown`].
@@ -50,12 +52,25 @@ impl MemberReferences {
         intern((&mut self.known, &mut self.new), text)
     }
 
+    /// Reference of a DN that has come before, spelled like this or in its normal form, which is its own.
+    fn known(&self, dn: &str) -> Option<ReferenceId> {
+        match self.known.get(dn) {
+            Some(known) if !dn.starts_with(BY_UID) => Some(ReferenceId::from(Arc::clone(known))),
+            _ => self.spelled.get(dn).cloned(),
+        }
+    }
+
     fn dn(&mut self, dn: &str) -> ReferenceId {
         let known = (&mut self.known, &mut self.new);
-        match dn::normalise(dn, &mut self.buffer) {
+        let reference = match dn::normalise(dn, &mut self.buffer) {
             Some(normal) => intern(known, normal),
             None => intern(known, &dn.to_lowercase()),
+        };
+        if reference.as_str() != dn {
+            self.spelled.insert(dn.into(), reference.clone());
+            self.new += size_of::<(Box<str>, ReferenceId)>() + dn.len();
         }
+        reference
     }
 
     /// By how many octets there are more since it was asked last.
@@ -74,10 +89,11 @@ fn intern((known, new): (&mut foldhash::HashSet<Arc<str>>, &mut usize), text: &s
     ReferenceId::from(shared)
 }
 
-/// Reference to an entry itself, which no other entry has.
-fn own_reference(dn: &str) -> ReferenceId {
+/// Reference to an entry itself, which no other entry has. The text is that of the external id where they are equal.
+fn own_reference(dn: &str, external_id: &ExternalId) -> ReferenceId {
     let mut buffer = String::new();
     match dn::normalise(dn, &mut buffer) {
+        Some(normal) if normal == external_id.as_str() => ReferenceId::from(external_id.shared()),
         Some(normal) => ReferenceId::from(normal),
         None => ReferenceId::from(dn.to_lowercase()),
     }
@@ -191,7 +207,7 @@ pub(super) fn person(
     now: Timestamp,
 ) -> Result<PersonEntry> {
     let external_id = external_id(record, &config.identity)?;
-    let reference_id = own_reference(&record.dn());
+    let reference_id = own_reference(&record.dn(), &external_id);
     let is_found_by_id = external_id.as_str() == &*record.dn();
     let found_as = if is_found_by_id { FoundAs::default() } else { FoundAs::from(&reference_id) };
     let user = User {
@@ -326,9 +342,10 @@ pub(super) fn group(
         .or_else(|| record.text(COMMON_NAME).filter(|name| !name.is_empty()));
     let Some(name) = name else { return Ok(None) };
     let (members, rest) = members(record, &config.attributes.member, references);
+    let external_id = external_id(record, &config.identity)?;
     let group = Group {
-        external_id: external_id(record, &config.identity)?,
-        reference_id: own_reference(&record.dn()),
+        reference_id: own_reference(&record.dn(), &external_id),
+        external_id,
         name: name.into_owned(),
         members,
         found_as: FoundAs::default(),
@@ -375,7 +392,10 @@ fn range(option: &str) -> Option<Option<Rest>> {
 
 /// Makes a reference: a value with both `=` and `,` is a DN, any other a user name.
 fn member(value: &[u8], references: &mut MemberReferences) -> ReferenceId {
-    let text = String::from_utf8_lossy(value);
+    let text = text(value);
+    if let Some(known) = references.known(&text) {
+        return known;
+    }
     if text.contains('=') && text.contains(',') {
         references.dn(&text)
     } else {

@@ -26,24 +26,26 @@ pub(super) fn normalise<'a>(dn: &str, buffer: &'a mut String) -> Option<&'a str>
 /// Whether lower case is all that is needed: no escapes, quotes, multi-valued RDNs or insignificant blanks.
 fn is_plain(dn: &str) -> bool {
     let bytes = dn.as_bytes();
-    let mut before = b',';
-    let mut equals = 0;
-    let mut commas = 0;
-    for &byte in bytes {
-        match byte {
-            b'\\' | b'"' | b'+' | b';' | b'<' | b'>' | b'#' | ..b' ' | 0x7f => return false,
-            b' ' if matches!(before, b' ' | b',' | b'=') => return false,
-            b',' | b'=' if before == b' ' => return false,
-            _ => {}
-        }
-        equals += usize::from(byte == b'=');
-        commas += usize::from(byte == b',');
-        before = byte;
-    }
-    equals == commas + 1
-        && before != b' '
-        && before != b','
-        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    // One pass each, without a branch for each octet: the compiler takes many at once.
+    let count = |octet: u8| bytes.iter().fold(0_usize, |count, byte| count + usize::from(*byte == octet));
+    let is_special = bytes.iter().fold(false, |found, byte| found | is_special(*byte));
+    !is_special
+        && first.is_ascii_alphanumeric()
+        && !matches!(last, b' ' | b',')
+        && count(b'=') == count(b',') + 1
+        && (count(b' ') == 0 || bytes.windows(2).all(is_significant))
+}
+
+fn is_special(byte: u8) -> bool {
+    let is_control = (byte < b' ') | (byte == 0x7f);
+    let is_quoting = (byte == b'\\') | (byte == b'"') | (byte == b'<') | (byte == b'>');
+    is_control | is_quoting | (byte == b'+') | (byte == b';') | (byte == b'#')
+}
+
+/// Whether neither of two octets is a blank that makes no difference.
+fn is_significant(pair: &[u8]) -> bool {
+    !matches!(pair, [b' ' | b',' | b'=', b' '] | [b' ', b',' | b'='])
 }
 
 struct Parser<'a> {

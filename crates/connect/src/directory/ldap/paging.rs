@@ -7,7 +7,7 @@ use foldhash::quality::RandomState;
 
 /// Page sizes, the largest first: each page costs a round trip, and a server may refuse a large one or truncate it (Active
 /// Directory's `MaxPageSize`, OpenLDAP's `size.pr`, 389 Directory Server's `nsslapd-sizelimit`).
-pub(super) const SIZES: [u32; 4] = [5_000, 1_000, 250, 50];
+pub(super) const SIZES: [u32; 5] = [20_000, 5_000, 1_000, 250, 50];
 
 /// Largest number of entries; no directory has more.
 #[derive(Clone, Copy, Debug)]

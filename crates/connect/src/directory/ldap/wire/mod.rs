@@ -24,7 +24,7 @@ use crate::mask;
 
 use self::ber::Header;
 pub(crate) use self::ber::{Writer, tag};
-pub(crate) use self::entry::Entry;
+pub(crate) use self::entry::{Entry, text};
 #[cfg(test)]
 pub(crate) use self::message::played;
 use self::message::{Answer, Request, Role, TooLong, decode, too_long};
