@@ -68,8 +68,6 @@ impl ImportSummary {
 pub struct Plan {
     /// Requests in the order they are sent. Empty if there is nothing to send.
     pub requests: Vec<ImportRequest>,
-    /// Digest that identifies the import.
-    pub digest: Digest,
     /// Counts.
     pub summary: ImportSummary,
     /// Notes on why entries were dropped or changed.
@@ -90,8 +88,7 @@ pub fn plan(prepared: Prepared, rules: &Rules, target: &Target) -> Plan {
         leavers: members.iter().filter(|member| member.deleted).count(),
     };
     let requests = requests(groups, members, rules);
-    let digest = digest(&requests, target);
-    Plan { requests, digest, summary, notes, bad_records }
+    Plan { requests, summary, notes, bad_records }
 }
 
 /// Drops people whom Vaultwarden cannot be told about, because they have no address.
@@ -155,8 +152,11 @@ fn batches<T>(entries: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
-/// Hashes each text after its length, so that no two imports look alike.
-fn digest(requests: &[ImportRequest], target: &Target) -> Digest {
+/// Digest that identifies an import, if there is anything to send. Each text is hashed after its length, so that no two imports look alike.
+pub fn digest(requests: &[ImportRequest], target: &Target) -> Option<Digest> {
+    if requests.is_empty() {
+        return None;
+    }
     let mut hasher = Sha256::new();
     text(&mut hasher, &target.api_url);
     text(&mut hasher, &target.organization_id);
@@ -184,7 +184,7 @@ fn digest(requests: &[ImportRequest], target: &Target) -> Digest {
             hasher.update([u8::from(*deleted)]);
         }
     }
-    Digest(STANDARD.encode(hasher.finalize()))
+    Some(Digest(STANDARD.encode(hasher.finalize())))
 }
 
 fn text(hasher: &mut Sha256, text: &str) {
@@ -194,11 +194,4 @@ fn text(hasher: &mut Sha256, text: &str) {
 
 fn number(hasher: &mut Sha256, number: usize) {
     hasher.update((number as u64).to_le_bytes());
-}
-
-impl Plan {
-    /// Digest to remember, if there is anything to send.
-    pub fn digest_of_requests(&self) -> Option<&str> {
-        (!self.requests.is_empty()).then(|| self.digest.as_str())
-    }
 }

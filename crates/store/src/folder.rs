@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::data::{Data, DataFile, key};
 use crate::imported::{self, LastImport};
-use crate::ledger::{self, KeptLedger, KeptTimes};
+use crate::ledger::{self, KeptLedger, KeptProgress, KeptTimes};
 use crate::memory::{FullRead, Memory, Remembered, Success, SyncTime};
 use crate::{iso, people};
 
@@ -58,6 +58,10 @@ impl Memory for DataFile {
 
     fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()> {
         ledger::store(self.folder(), organization_id, kept)
+    }
+
+    fn keep_progress(&self, organization_id: &str, kept: KeptProgress) -> Result<()> {
+        ledger::store_progress(self.folder(), organization_id, kept)
     }
 
     fn keep_times(&self, organization_id: &str, kept: &KeptTimes) -> Result<()> {

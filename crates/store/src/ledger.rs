@@ -11,6 +11,7 @@ use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
 use bwdc_core::organization::in_step::Evidence;
 use bwdc_core::organization::ledger::{Times, VERSION};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -56,6 +57,18 @@ pub struct KeptTimes {
     pub evidence: Option<Evidence>,
 }
 
+/// How far the run in the journal of a ledger came since the ledger was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptProgress {
+    /// Revision of the ledger.
+    pub revision: u64,
+    /// Print of the ledger.
+    pub print: u64,
+    /// Number of requests of the journal that the server has acknowledged.
+    pub acknowledged: usize,
+}
+
 /// Ledger of an organization. Ids are UUIDs; whatever else somebody wrote as one leads to no other folder.
 fn path(folder: &Path, organization_id: &str) -> PathBuf {
     folder.join(format!("ledger-{}.json", plain(organization_id)))
@@ -64,6 +77,11 @@ fn path(folder: &Path, organization_id: &str) -> PathBuf {
 /// Times beside it.
 fn times_path(folder: &Path, organization_id: &str) -> PathBuf {
     folder.join(format!("seen-{}.json", plain(organization_id)))
+}
+
+/// Progress of the run in its journal.
+fn progress_path(folder: &Path, organization_id: &str) -> PathBuf {
+    folder.join(format!("sent-{}.json", plain(organization_id)))
 }
 
 fn plain(organization_id: &str) -> String {
@@ -82,14 +100,15 @@ pub(crate) fn load(folder: &Path, organization_id: &str) -> Result<Option<KeptLe
     let Some(bytes) = read(&path)? else { return Ok(None) };
     let KeptLedger { revision, print, ledger } = understood(&path, &bytes)?;
     drop(bytes);
-    let path = times_path(folder, organization_id);
-    let times = match read(&path)? {
-        Some(bytes) => times_understood(&path, &bytes)?,
-        None => return Ok(Some(KeptLedger { revision, print, ledger })),
-    };
     // Those of an earlier ledger have been outdone by the later one.
-    let is_beside = (times.revision, times.print) == (revision, print);
-    let ledger = if is_beside { ledger.at(&times.times) } else { ledger };
+    let edition = (revision, print);
+    let times = times(folder, organization_id)?.filter(|times| (times.revision, times.print) == edition);
+    let sent = progress(folder, organization_id)?.filter(|sent| (sent.revision, sent.print) == edition);
+    let ledger = match times {
+        Some(times) => ledger.at(&times.times),
+        None => ledger,
+    };
+    let ledger = ledger.acknowledged(sent.map_or(0, |sent| sent.acknowledged));
     Ok(Some(KeptLedger { revision, print, ledger }))
 }
 
@@ -97,10 +116,33 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     read_if_there(path).map_err(|error| cannot("Reading", path, &error))
 }
 
+fn times(folder: &Path, organization_id: &str) -> Result<Option<KeptTimes>> {
+    let path = times_path(folder, organization_id);
+    read(&path)?.map(|bytes| times_understood(&path, &bytes)).transpose()
+}
+
 fn times_understood(path: &Path, bytes: &[u8]) -> Result<KeptTimes> {
+    beside(path, bytes, "Remove it: the next sync reads more of the organization than it would have to.")
+}
+
+fn progress(folder: &Path, organization_id: &str) -> Result<Option<KeptProgress>> {
+    let path = progress_path(folder, organization_id);
+    read(&path)?.map(|bytes| progress_understood(&path, &bytes)).transpose()
+}
+
+fn progress_understood(path: &Path, bytes: &[u8]) -> Result<KeptProgress> {
+    beside(
+        path,
+        bytes,
+        "Remove it: the next sync finds out what the last one, which did not come to its end, has done.",
+    )
+}
+
+/// Content of a file beside the ledger.
+fn beside<T: DeserializeOwned>(path: &Path, bytes: &[u8], remedy: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| {
         Error::new(format!("The file {} is damaged: {error}. It was left as it is.", path.display()))
-            .hint("Remove it: the next sync reads more of the organization than it would have to.")
+            .hint(remedy)
     })
 }
 
@@ -129,10 +171,17 @@ fn newer(path: &Path, version: u32) -> Error {
     .hint("Install that version again: bwdc update.")
 }
 
-/// Keeps a ledger in a folder, and forgets the times beside the one before. On the disk when it returns.
+/// Keeps a ledger in a folder, and forgets what is beside the one before. On the disk when it returns.
 pub(crate) fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> Result<()> {
     remove_if_there(&times_path(folder, organization_id))?;
-    write_json(&path(folder, organization_id), kept)
+    write_json(&path(folder, organization_id), kept)?;
+    // Not before: the one before is not known without it.
+    remove_if_there(&progress_path(folder, organization_id))
+}
+
+/// Keeps how far the run in the journal of a ledger came. On the disk when it returns.
+pub(crate) fn store_progress(folder: &Path, organization_id: &str, kept: KeptProgress) -> Result<()> {
+    write_json(&progress_path(folder, organization_id), &kept)
 }
 
 /// Keeps the times of a run beside their ledger. On the disk when it returns.
@@ -142,10 +191,8 @@ pub(crate) fn store_times(folder: &Path, organization_id: &str, kept: &KeptTimes
 
 /// Times beside the ledger, which is not read; `None` if there are none, or they belong to another one.
 pub(crate) fn load_times(folder: &Path, organization_id: &str) -> Result<Option<KeptTimes>> {
-    let path = times_path(folder, organization_id);
-    let Some(bytes) = read(&path)? else { return Ok(None) };
-    let kept = times_understood(&path, &bytes)?;
-    Ok(Some(kept).filter(|kept| edition(folder, organization_id) == Some((kept.revision, kept.print))))
+    let kept = times(folder, organization_id)?;
+    Ok(kept.filter(|kept| edition(folder, organization_id) == Some((kept.revision, kept.print))))
 }
 
 /// Revision and print of a ledger, with which the file begins.
@@ -216,6 +263,46 @@ mod tests {
         assert!(error.message.contains("seen-o.json is damaged"), "{error}");
     }
 
+    #[test]
+    fn requests_that_were_acknowledged_are_kept_beside_the_ledger_until_it_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"revision":4,"print":7,"ledger":{"version":1,"people":{},"groups":{},"journal":{"begun":5,"steps":[[{"noGroup":"a"}],[{"noGroup":"b"}]]}}}"#;
+        let begun = understood(Path::new("x"), text.as_bytes()).unwrap();
+        store(folder.path(), "o", &begun).unwrap();
+        let kept = KeptProgress { revision: 4, print: 7, acknowledged: 1 };
+        store_progress(folder.path(), "o", kept).unwrap();
+        let after = KeptLedger { ledger: begun.ledger.clone().acknowledged(1), ..begun.clone() };
+        assert_ne!(after, begun);
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(after));
+        // Of another ledger with the same revision.
+        store_progress(folder.path(), "o", KeptProgress { print: 8, ..kept }).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(begun.clone()));
+        store_progress(folder.path(), "o", kept).unwrap();
+        store(folder.path(), "o", &begun).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(begun));
+        assert!(!progress_path(folder.path(), "o").exists());
+        std::fs::write(progress_path(folder.path(), "o"), "{").unwrap();
+        let error = load(folder.path(), "o").unwrap_err();
+        assert!(error.message.contains("sent-o.json is damaged"), "{error}");
+    }
+
+    #[test]
+    fn members_of_groups_are_numbers_of_people_or_ids() {
+        let text = |members: &str| {
+            format!(
+                r#"{{"revision":1,"print":2,"ledger":{{"version":2,"due":"changes","ran":2,"places":{{}},"origins":[{{"places":[]}}],"people":{{"u1":{{"email":"a@x.org","first":1}},"u2":{{"email":"b@x.org","first":1}}}},"groups":{{"g":{{"name":"G","members":{members}}}}}}}}}"#
+            )
+        };
+        let read = |members: &str| understood(Path::new("ledger-o.json"), text(members).as_bytes());
+        let kept = read(r#"[1,"u9"]"#).unwrap();
+        let (_, group) = kept.ledger.groups().next().unwrap();
+        assert_eq!(group.members.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["u2", "u9"]);
+        assert_eq!(serde_json::to_string(&kept).unwrap(), text(r#"[1,"u9"]"#));
+        assert_eq!(kept, read(r#"["u2","u9"]"#).unwrap());
+        let error = read("[2]").unwrap_err();
+        assert!(error.message.contains("a member of a group is not in the list of people"), "{error}");
+    }
+
     proptest! {
         #![proptest_config(few())]
 
@@ -236,6 +323,7 @@ mod tests {
         #[test]
         fn fuzz_ledger(bytes in damaged([
             r#"{"revision":1,"ledger":{"version":1,"due":"changes","ran":2,"origins":[{"places":["p"],"matched":"f"}],"people":{"u1":{"email":"a@x.org","first":1,"last":1},"u2":{"email":"b@x.org","standing":{"left":{"at":1,"cause":"missing","member":"removed"}},"ids":{"u1":{"first":1},"u3":{"first":1,"last":2,"created":1}}}},"groups":{"g":{"name":"G","members":["u1"]}}}}"#,
+            r#"{"revision":1,"print":2,"ledger":{"version":2,"ran":2,"origins":[{}],"people":{"u1":{"email":"a@x.org","first":1},"u2":{"email":"b@x.org"}},"groups":{"g":{"name":"G","members":[0,1,"u9"],"verified":1}}}}"#,
         ])) {
             match understood(Path::new("/srv/ledger-o.json"), &bytes) {
                 Ok(kept) => {

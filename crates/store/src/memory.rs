@@ -8,7 +8,7 @@ use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 
 use crate::imported::LastImport;
-use crate::ledger::{KeptLedger, KeptTimes};
+use crate::ledger::{KeptLedger, KeptProgress, KeptTimes};
 
 /// Memory of an instance from run to run. [`DataFile`](crate::DataFile) has it in its folder.
 pub trait Memory {
@@ -35,6 +35,9 @@ pub trait Memory {
 
     /// Keeps the ledger of an organization. On the disk when it returns.
     fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()>;
+
+    /// Keeps how far the run in the journal of the ledger with its revision came. On the disk when it returns.
+    fn keep_progress(&self, organization_id: &str, kept: KeptProgress) -> Result<()>;
 
     /// Keeps the times of a run that changed nothing else in the ledger with their revision. On the disk when it returns.
     fn keep_times(&self, organization_id: &str, kept: &KeptTimes) -> Result<()>;

@@ -463,7 +463,7 @@ fn leavers(record: &RunRecord) -> Vec<String> {
         .members
         .iter()
         .filter(|entry| entry.made == Made::Yes && matches!(entry.action, Action::Remove | Action::Revoke));
-    left.filter_map(|entry| entry.before.as_ref()).map(|before| before.email.clone()).collect()
+    left.filter_map(|entry| entry.before.as_ref()).map(|before| before.email.to_string()).collect()
 }
 
 /// What a ping is told of a run.

@@ -12,12 +12,13 @@ use bwdc_core::organization::record::Deeds;
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::{Ledger, Moment, Step, requests};
-use bwdc_core::plan::{ImportSummary, Plan};
+use bwdc_core::plan::{self, ImportSummary, Plan};
 use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 
 use crate::context::Context;
-use crate::decide::{Decision, Look};
+use crate::decide::{Decision, Look, target};
 use crate::history::RunHistory;
 use crate::in_step::{decided_at_rest, still_at_rest};
 use crate::job::SyncJob;
@@ -31,8 +32,8 @@ use crate::read::{Keep, ReadPurpose};
 use crate::record::{Digest, Done, Ended, commit};
 use crate::under_way::{self, ImportEnd};
 
-/// Time between two stores of the ledger while single calls follow each other: its journal has them all, and what was done shows in
-/// the organization.
+/// Time after which it is stored again how far the run came, while single calls follow each other: the journal has them all, and what was
+/// done shows in the organization.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// Reads, decides, checks, sends and keeps what the next run needs.
@@ -119,6 +120,7 @@ pub(crate) async fn carry_out(
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
     }
+    let digesting = decided.digesting();
     let Decision { known, changes } = &decided.decision;
     let steps: Arc<[Step]> = requests(&known.question(), changes).into();
     let mut done = if steps.is_empty() { Vec::new() } else { changes.told() };
@@ -150,11 +152,12 @@ pub(crate) async fn carry_out(
     if sent.is_nothing() && held.is_none() {
         nothing_sent();
     }
+    let digest = digesting.await.map_err(|error| Error::new(format!("Computing the digest: {error}")))?;
     let ended = Ended {
         opened: &decided.opened,
         sources: &decided.reading.sources,
         organization_id,
-        digest: Digest::New(decided.whole.digest_of_requests()),
+        digest: Digest::New(digest.as_ref().map(plan::Digest::as_str)),
         started: decided.started,
         done: if held.is_some() { Done::Partly } else { Done::All },
     };
@@ -211,6 +214,15 @@ impl From<Error> for Unsent {
 }
 
 impl<'a> Decided<'a> {
+    /// Digest of everything as one import, computed beside what follows. The import has been checked, and nobody else needs it.
+    fn digesting(&mut self) -> JoinHandle<Option<plan::Digest>> {
+        let requests = std::mem::take(&mut self.whole.requests);
+        let (api_url, id) =
+            (self.organization.api_url.clone(), self.organization.account.organization_id.clone());
+        let target = target(api_url, id, self.decision.known.roster.kind);
+        tokio::task::spawn_blocking(move || plan::digest(&requests, &target))
+    }
+
     fn sending<'b>(&'b mut self, history: &'b RunHistory<'b>) -> Sending<'b, 'a> {
         let Self { decision, ledgers, organization, opened, .. } = self;
         Sending { organization, ledgers, files: files(opened), history, now: decision.known.now }
@@ -239,28 +251,34 @@ impl Sending<'_, '_> {
             return Ok(ledger);
         }
         let mut ledger = ledger.begun(steps, now);
-        ledgers.store(&mut ledger)?;
+        let span = tracing::Span::current();
+        // Each takes as long as the other where much is imported.
+        let stored = std::thread::scope(|scope| {
+            scope.spawn(|| span.in_scope(|| history.begins(steps)));
+            ledgers.store(&mut ledger)
+        });
+        stored.or_else(|_| history.with_room(|| ledgers.store(&mut ledger)))?;
         let mut stored = Instant::now();
-        history.begins(steps);
         history.with_room(|| under_way::begin(&files))?;
-        for (step, number) in steps.iter().zip(1..) {
+        for (step, before) in steps.iter().zip(0..) {
             if let Err(failed) = organization.send(&step.call).await {
                 history.failed(&step.call, failed.ended);
+                let ledger = ledger.acknowledged(before);
                 let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
                 history.with_room(|| {
                     ledgers.store(&mut ledger)?;
                     under_way::failed(&files, failed.ended)
                 })?;
-                return Err(Unsent { failed, ledger: Some(ledger), acknowledged: number - 1 });
+                return Err(Unsent { failed, ledger: Some(ledger), acknowledged: before });
             }
-            history.acknowledged(number);
-            ledger = ledger.after(step, now);
+            let acknowledged = before + 1;
+            history.acknowledged(acknowledged);
             if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                history.with_room(|| ledgers.store(&mut ledger))?;
+                history.with_room(|| ledgers.acknowledged(acknowledged))?;
                 stored = Instant::now();
             }
         }
-        Ok(ledger)
+        Ok(ledger.acknowledged(steps.len()))
     }
 }
 

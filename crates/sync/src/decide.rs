@@ -9,7 +9,7 @@ use bwdc_core::organization::ledger::{LastImport, Legacy, LegacyDirectory};
 use bwdc_core::organization::pending::Pending;
 use bwdc_core::organization::roster::{Basis, Group, GroupId, Kind, Roster};
 use bwdc_core::organization::{Ledger, Moment, Question, Settings, changes};
-use bwdc_core::plan::{Server, Target};
+use bwdc_core::plan::{Digest, Server, Target};
 use bwdc_core::rules::Newcomers;
 use bwdc_store::Memory as _;
 use jiff::Timestamp;
@@ -167,10 +167,10 @@ fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<L
 /// On a server that cannot be read, an import before there was a ledger is not repeated if it was this one.
 fn taken_over(matter: &Matter<'_>, known: Known, api_url: &str) -> Result<Known> {
     let Some(first) = matter.opened.first() else { return Ok(known) };
-    let digest = first.remembered.digest.as_deref();
+    let Some(digest) = first.remembered.digest.as_deref() else { return Ok(known) };
     let target = target(api_url.to_owned(), matter.organization_id.to_owned(), known.roster.kind);
     let plan = bwdc_core::plan(matter.reading.prepared.clone(), &first.instance.rules, &target);
-    if digest != Some(plan.digest.as_str()) {
+    if Some(digest) != bwdc_core::plan::digest(&plan.requests, &target).as_ref().map(Digest::as_str) {
         return Ok(known);
     }
     let changes = changes(&known.question());

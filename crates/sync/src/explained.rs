@@ -315,7 +315,8 @@ fn known_by(
     let address = &sought.text;
     let has = |state: &&MemberState| state.email.eq_ignore_ascii_case(address);
     let (last, id) = runs.iter().find_map(|run| {
-        let id = run.states().filter(has).find_map(|state| state.external_id.clone())?;
+        let id =
+            run.states().filter(has).find_map(|state| state.external_id.as_deref().map(str::to_owned))?;
         Some((run.head.clone(), id))
     })?;
     let (explanation, now) = holder(&id, address, explain)?;
@@ -332,14 +333,14 @@ fn given_up(
     if explanation.directories.iter().any(|directory| !directory.entries.is_empty()) {
         return None;
     }
-    let is_own = |email: &String| explanation.sent.iter().any(|sent| sent.email.eq_ignore_ascii_case(email));
+    let is_own = |email: &str| explanation.sent.iter().any(|sent| sent.email.eq_ignore_ascii_case(email));
     let before = |entry: &Entry| match entry {
         Entry::Member(MemberEntry {
             cause: Cause::IdReused,
             made: Made::Yes | Made::Unclear,
             before: Some(MemberState { email, external_id: Some(id), .. }),
             ..
-        }) if is_own(email) => Some((email.clone(), id.clone())),
+        }) if is_own(email) => Some((email.to_string(), id.to_string())),
         _ => None,
     };
     let (last, (address, external_id)) =

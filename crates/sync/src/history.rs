@@ -7,7 +7,7 @@ use bwdc_core::error::Result;
 use bwdc_core::metrics::Figures;
 use bwdc_core::organization::limits::LimitState;
 use bwdc_core::organization::pending::{invitations, number_in_grace};
-use bwdc_core::organization::record::{Progress, RunRecord};
+use bwdc_core::organization::record::{Made, Progress, RunRecord};
 use bwdc_core::organization::server::Call;
 use bwdc_core::organization::{Moment, Step};
 use bwdc_store::history::{Found, Head, History, KeptRun, RunCommand, RunTarget};
@@ -56,7 +56,10 @@ struct State {
 
 struct Matter {
     target: RunTarget,
-    record: RunRecord,
+    /// What was made, as far as that was known when it was asked for last.
+    record: Arc<RunRecord>,
+    /// Number of changes that were not to be made, if the record was kept in every folder before the first request.
+    begun: Option<usize>,
 }
 
 /// The request that is being sent.
@@ -67,6 +70,13 @@ enum Current {
     Doubtful,
     /// The server did not carry it out.
     Refused,
+}
+
+/// Whether something was written in every folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Everywhere,
+    NotEverywhere,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -140,17 +150,19 @@ impl<'a> RunHistory<'a> {
             kind: record.kind,
             basis: record.basis,
         };
-        self.state().matter = Some(Matter { target, record });
+        self.state().matter = Some(Matter { target, record: Arc::new(record), begun: None });
     }
 
     /// Keeps that these requests are about to be sent. On the disk when it returns.
     pub(crate) fn begins(&self, steps: &Arc<[Step]>) {
         self.state().steps = Arc::clone(steps);
-        let record = self.state().matter.as_ref().map(|matter| matter.record.clone());
-        if record.as_ref().is_none_or(RunRecord::is_empty) {
-            return;
+        let record = self.state().matter.as_ref().map(|matter| Arc::clone(&matter.record));
+        let Some(record) = record.filter(|record| !record.is_empty()) else { return };
+        let kept =
+            self.in_each_folder(Some(&record), |context| self.begun(context).cut_off(), History::begin);
+        if let Some(matter) = &mut self.state().matter {
+            matter.begun = (kept == Kept::Everywhere).then(|| record.number(Made::No));
         }
-        self.in_each_folder(record.as_ref(), |context| self.begun(context).cut_off(), History::begin);
     }
 
     /// Does something that the next run depends on: once more without the record of this run, which is worth less, should the disk have
@@ -177,39 +189,45 @@ impl<'a> RunHistory<'a> {
     }
 
     /// Keeps the end of the run, where it is worth that: what it made, and its end as each folder has it.
-    pub(crate) fn ends(&self, record: Option<&RunRecord>, run: impl Fn(&Context) -> Run) {
-        self.in_each_folder(
-            record,
-            run,
-            |history, run| {
-                if run.is_worth_keeping() { history.end(run) } else { Ok(()) }
-            },
-        );
+    pub(crate) fn ends(&self, record: Option<&Arc<RunRecord>>, run: impl Fn(&Context) -> Run) {
+        let begun = self.state().matter.as_ref().and_then(|matter| matter.begun);
+        let is_as_begun =
+            record.is_some_and(|record| begun == Some(record.number(Made::No)) && !record.has(Made::Unclear));
+        self.in_each_folder(record, run, |history, run| match (run.is_worth_keeping(), is_as_begun) {
+            (false, _) => Ok(()),
+            (true, true) => history.end_as_begun(run),
+            (true, false) => history.end(run),
+        });
     }
 
     /// What was made by now.
-    pub(crate) fn record(&self) -> Option<RunRecord> {
-        let state = self.state();
-        let record = state.matter.as_ref()?.record.clone();
-        let (acknowledged, rest) = state.steps.split_at(state.acknowledged.min(state.steps.len()));
-        let doubtful = match state.current {
+    pub(crate) fn record(&self) -> Option<Arc<RunRecord>> {
+        let mut state = self.state();
+        let State { matter, steps, acknowledged, current, .. } = &mut *state;
+        let (acknowledged, rest) = steps.split_at((*acknowledged).min(steps.len()));
+        let doubtful = match current {
             Current::Doubtful => rest.len().min(1),
             Current::Refused => 0,
         };
         let (doubtful, unsent) = rest.split_at(doubtful);
-        Some(record.after(&Progress { acknowledged, doubtful, unsent }))
+        let record = &mut matter.as_mut()?.record;
+        // Nobody else has it by now: nothing is copied.
+        Arc::make_mut(record).come_to(&Progress { acknowledged, doubtful, unsent });
+        Some(Arc::clone(record))
     }
 
     /// Writes the record in each folder that is there.
     fn in_each_folder(
         &self,
-        record: Option<&RunRecord>,
+        record: Option<&Arc<RunRecord>>,
         run: impl Fn(&Context) -> Run,
         write: impl Fn(&History, &KeptRun) -> Result<()>,
-    ) {
+    ) -> Kept {
+        let mut everywhere = Kept::Everywhere;
         let target = self.state().matter.as_ref().map(|matter| matter.target.clone());
         for context in self.job.contexts() {
             if !context.file.folder().is_dir() {
+                everywhere = Kept::NotEverywhere;
                 continue;
             }
             let (target, undoes) = (target.clone(), self.undoes.clone());
@@ -217,8 +235,10 @@ impl<'a> RunHistory<'a> {
             let kept = KeptRun::new(head, record.cloned());
             if let Err(error) = write(&History::of(&context.file), &kept) {
                 self.cannot(context, &error.to_string());
+                everywhere = Kept::NotEverywhere;
             }
         }
+        everywhere
     }
 
     /// Warns once.

@@ -5,7 +5,7 @@ use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
 use bwdc_core::organization::in_step::Evidence;
 use bwdc_core::organization::ledger::Times;
-use bwdc_store::{DataFile, KeptLedger, KeptTimes, Memory as _};
+use bwdc_store::{DataFile, KeptLedger, KeptProgress, KeptTimes, Memory as _};
 
 /// Where the ledger of a job is kept.
 pub(crate) struct LedgerFiles<'a> {
@@ -99,6 +99,15 @@ impl<'a> LedgerFiles<'a> {
     pub(crate) fn store(&mut self, ledger: &mut Ledger) -> Result<()> {
         let print = ledger.print();
         self.keep(ledger, print)
+    }
+
+    /// Stores in all folders how many requests of the journal of the ledger that was stored last were acknowledged. On the disk when it
+    /// returns.
+    pub(crate) fn acknowledged(&self, acknowledged: usize) -> Result<()> {
+        // Where storing the ledger failed, the run has ended.
+        let Some(print) = self.print else { return Ok(()) };
+        let kept = KeptProgress { revision: self.revision, print, acknowledged };
+        self.files.iter().try_for_each(|file| file.keep_progress(&self.organization_id, kept))
     }
 
     fn keep(&mut self, ledger: &mut Ledger, print: u64) -> Result<()> {

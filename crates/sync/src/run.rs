@@ -1,5 +1,6 @@
 //! A run of a job: within its time, between its lines in the log, and kept in its folders.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bwdc_config::settings;
@@ -75,7 +76,7 @@ impl SyncJob {
         self.keep(&report, history, record.as_ref());
         if let Some(telling) = telling {
             let span = span(self.name(), &report.run);
-            Box::pin(telling.end(&report, history, record.as_ref())).instrument(span).await;
+            Box::pin(telling.end(&report, history, record.as_deref())).instrument(span).await;
         }
         report
     }
@@ -144,7 +145,7 @@ impl SyncJob {
     }
 
     /// Keeps how it went in each of its folders: the same end in the history, and for `bwdc status`.
-    fn keep(&self, report: &Report<SyncOutcome>, history: &RunHistory<'_>, record: Option<&RunRecord>) {
+    fn keep(&self, report: &Report<SyncOutcome>, history: &RunHistory<'_>, record: Option<&Arc<RunRecord>>) {
         let Report { run, duration, result, .. } = report;
         let result = result.as_ref().map(|outcome| (outcome.exit(), outcome.facts()));
         let end = runs::End { at: history.at, duration: *duration, run, result };

@@ -128,7 +128,7 @@ fn later(job: &SyncJob, head: &Head) -> Result<Vec<RunRecord>> {
     // An undo of this run that failed is finished by this one.
     let is_undo = |run: &KeptRun| run.head.undoes.as_ref() == Some(&head.run);
     let runs = runs.into_iter().filter(|run| is_same(run) && !is_undo(run));
-    Ok(runs.filter_map(|run| run.record).collect())
+    Ok(runs.filter_map(|run| run.record.map(Arc::unwrap_or_clone)).collect())
 }
 
 fn refused(head: &Head, why: &str) -> Error {
@@ -159,6 +159,7 @@ async fn decided<'a>(
 ) -> Result<Undoing<'a>> {
     let KeptRun { head, record } = kept;
     let record = record.ok_or_else(|| refused(&head, "it changed nothing"))?;
+    let record = Arc::unwrap_or_clone(record);
     let Ready { opened, mut organization } = ready(job, permitted(job).await?).await?;
     is_of_this(&head, &organization)?;
     let (ledgers, stored) = LedgerFiles::load(files(&opened), &organization.account.organization_id).await?;
@@ -316,7 +317,7 @@ impl Undoing<'_> {
             return Ok(ledger);
         }
         let record = history.record();
-        Err(error.also(&so_far(record.as_ref(), &self.head.run)))
+        Err(error.also(&so_far(record.as_deref(), &self.head.run)))
     }
 
     /// Reads the organization until everything is undone or the server has surely come to its end.

@@ -201,7 +201,7 @@ fn value(head: &Head) -> Result<Value> {
 }
 
 fn entries(KeptRun { record, .. }: &KeptRun) -> Vec<Entry> {
-    let Some(RunRecord { members, groups, .. }) = record else { return Vec::new() };
+    let Some(RunRecord { members, groups, .. }) = record.as_deref() else { return Vec::new() };
     let members = members.iter().cloned().map(Entry::Member);
     members.chain(groups.iter().cloned().map(Entry::Group)).collect()
 }

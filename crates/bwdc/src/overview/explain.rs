@@ -368,7 +368,7 @@ fn entry_words(entry: &Entry) -> (String, Made) {
         Entry::Group(GroupEntry { action, made, before, after, join, leave, .. }) => {
             let name = after.as_ref().or(before.as_ref()).map(|state| state.name.clone()).unwrap_or_default();
             let people = |members: &[GroupMember]| {
-                members.iter().map(|member| member.email.as_str()).take(5).collect::<Vec<_>>().join(", ")
+                members.iter().map(|member| &*member.email).take(5).collect::<Vec<_>>().join(", ")
             };
             let moves = [("join", join), ("leave", leave)];
             let moves = moves.iter().filter(|(_, members)| !members.is_empty());

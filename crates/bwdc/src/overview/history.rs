@@ -1,5 +1,7 @@
 //! What earlier runs did, laid out.
 
+use std::fmt::Display;
+
 use bwdc_core::organization::changes::{Action, GroupAction, Way};
 use bwdc_core::organization::limits::Deed;
 use bwdc_core::organization::record::{
@@ -134,7 +136,10 @@ fn rest(record: &RunRecord, made: Made, title: &str, overview: &mut Overview) {
     let columns = &["Group", "Address", "Action"];
     let edges = record.groups.iter().flat_map(|entry| {
         let rows = |members: &[GroupMember], action: &str| -> Vec<Vec<String>> {
-            members.iter().map(|member| vec![name(entry), member.email.clone(), action.to_owned()]).collect()
+            members
+                .iter()
+                .map(|member| vec![name(entry), member.email.to_string(), action.to_owned()])
+                .collect()
         };
         let (join, leave) = match (made, entry.made == made) {
             (Made::Held, _) => (&entry.held_join[..], &entry.held_leave[..]),
@@ -161,7 +166,9 @@ fn memberships(record: &RunRecord, way: Way) -> Section {
             Way::Join => &entry.join,
             Way::Leave => &entry.leave,
         };
-        list.iter().map(|member| vec![name(entry), member.email.clone(), cause.clone()]).collect::<Vec<_>>()
+        list.iter()
+            .map(|member| vec![name(entry), member.email.to_string(), cause.clone()])
+            .collect::<Vec<_>>()
     });
     Section::new(title, tone, &["Group", "Address", "Cause"]).rows(rows)
 }
@@ -231,7 +238,7 @@ fn edges(entry: &GroupEntry, sought: &Sought) -> Vec<[String; 5]> {
 
 fn address(entry: &MemberEntry) -> String {
     let state = entry.after.as_ref().or(entry.before.as_ref());
-    state.map(|state| state.email.clone()).unwrap_or_default()
+    state.map(|state| state.email.to_string()).unwrap_or_default()
 }
 
 /// The external id, or both where it changes.
@@ -240,10 +247,10 @@ fn ids(MemberEntry { before, after, .. }: &MemberEntry) -> String {
     changed(id(before), id(after))
 }
 
-fn changed(before: Option<String>, after: Option<String>) -> String {
+fn changed<T: Display + PartialEq>(before: Option<T>, after: Option<T>) -> String {
     match (before, after) {
         (Some(before), Some(after)) if before != after => format!("{before} -> {after}"),
-        (before, after) => after.or(before).unwrap_or_default(),
+        (before, after) => after.or(before).map(|text| text.to_string()).unwrap_or_default(),
     }
 }
 

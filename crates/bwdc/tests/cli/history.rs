@@ -21,13 +21,26 @@ fn company() -> (Organization, Instance) {
 }
 
 /// Records in the order of time: the head, then the entries.
-fn kept(folder: &Path) -> Vec<Vec<Value>> {
+pub(crate) fn kept(folder: &Path) -> Vec<Vec<Value>> {
     let Ok(files) = fs::read_dir(folder.join("history")) else { return Vec::new() };
     let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     let lines = |text: String| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    files.iter().map(|file| lines(fs::read_to_string(file).unwrap())).collect()
+    files.iter().map(|file| settled(lines(fs::read_to_string(file).unwrap()))).collect()
+}
+
+/// The lines of a file as its last one says: a run that made everything adds its end.
+fn settled(mut lines: Vec<Value>) -> Vec<Value> {
+    let Some(ended) = lines.last().and_then(|last| last.get("ended")).cloned() else { return lines };
+    lines.pop();
+    for made in lines.iter_mut().skip(1).flat_map(|line| line.as_object_mut().unwrap().values_mut()) {
+        if made["made"] == "unclear" {
+            made["made"] = json!("yes");
+        }
+    }
+    lines[0] = ended;
+    lines
 }
 
 fn last(instance: &Instance) -> Vec<Value> {

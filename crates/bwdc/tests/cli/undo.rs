@@ -57,12 +57,7 @@ fn heads(instance: &Instance) -> Vec<Value> {
 }
 
 fn heads_in(folder: &Path) -> Vec<Value> {
-    let Ok(files) = fs::read_dir(folder.join("history")) else { return Vec::new() };
-    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let head = |text: String| serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    files.iter().map(|file| head(fs::read_to_string(file).unwrap())).collect()
+    crate::history::kept(folder).into_iter().map(|mut lines| lines.swap_remove(0)).collect()
 }
 
 fn last_run(instance: &Instance) -> String {

@@ -163,6 +163,9 @@ pub(super) fn hold_dependents(changes: &mut Changes) {
 /// such a person is in.
 fn hold_memberships(changes: &mut Changes) {
     let (staying, absent) = (held_slots(changes, Action::is_leaving), held_slots(changes, Action::is_new));
+    if staying.is_empty() && absent.is_empty() {
+        return;
+    }
     for group in &mut changes.groups {
         if !group.action.is_end() {
             group.leave.retain(|edge| !staying.contains(&edge.slot));
@@ -278,6 +281,11 @@ fn approved(states: &[LimitState], limit: LimitName) -> Approved {
 }
 
 impl Changes {
+    /// Whether anything counts towards a limit: it is not off.
+    pub(super) fn is_counted(&self, limit: LimitName) -> bool {
+        self.limits.iter().find(|state| state.limit == limit).is_none_or(|state| state.allowed.is_some())
+    }
+
     /// Whether an administrator has let through what counts towards a limit.
     pub(super) fn approved(&self, limit: LimitName) -> Approved {
         approved(&self.limits, limit)

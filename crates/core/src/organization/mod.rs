@@ -11,8 +11,8 @@
 //! 5. [`changes()`] says what changes, what the limits hold back, and what an administrator should know; [`document::Document::of`] is
 //!    the plan, and [`pending::Pending::of`] what waits for an administrator. A plan ends here.
 //! 6. [`requests()`] lays the requests out. Where there are any, [`Ledger::begun`] is stored before the first is sent.
-//! 7. After each request that was acknowledged: [`Ledger::after`], stored. A request that was not acknowledged ends the run: the next
-//!    one begins with what the ledger has in its journal.
+//! 7. After each request that was acknowledged, their number is stored: [`Ledger::acknowledged`] makes the ledger of it. A request that
+//!    was not acknowledged ends the run: the next one begins with what the ledger has in its journal.
 //! 8. When all were acknowledged, or there was none to send: [`Ledger::finished`], stored.
 //!
 //! [`server::carry_out`] has the servers' rules, for predictions and for tests.

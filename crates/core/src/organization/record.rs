@@ -1,6 +1,7 @@
 //! Record of a run: each member and group that it was about, before and after. `history`, `undo` and `explain` go by it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use super::changes::{
 use super::ledger::Effect;
 use super::requests::Step;
 use super::roster::{Basis, Group, Held, Kind, Member, MemberId, Role, Status};
+use crate::entry::ExternalId;
 
 /// Changes of a run to an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +91,9 @@ pub struct MemberEntry {
 #[serde(rename_all = "camelCase")]
 pub struct MemberState {
     /// Address in the organization.
-    pub email: String,
+    pub email: Arc<str>,
     /// External id.
-    pub external_id: Option<String>,
+    pub external_id: Option<Arc<str>>,
     /// State of the membership.
     pub status: StatusWord,
     /// Role.
@@ -159,9 +161,9 @@ pub struct GroupState {
 #[serde(rename_all = "camelCase")]
 pub struct GroupMember {
     /// Address in the organization.
-    pub email: String,
+    pub email: Arc<str>,
     /// External id after the run.
-    pub external_id: Option<String>,
+    pub external_id: Option<Arc<str>>,
 }
 
 impl From<Status> for StatusWord {
@@ -204,6 +206,12 @@ impl RunRecord {
     /// The record when the requests came so far.
     #[must_use]
     pub fn after(mut self, progress: &Progress<'_>) -> Self {
+        self.come_to(progress);
+        self
+    }
+
+    /// Notes that the requests came so far.
+    pub fn come_to(&mut self, progress: &Progress<'_>) {
         let [acknowledged, doubtful, unsent] =
             [progress.acknowledged, progress.doubtful, progress.unsent].map(Deeds::of);
         let made = |is_in: &dyn Fn(&Deeds<'_>) -> bool| match (is_in(&acknowledged), is_in(&unsent)) {
@@ -219,7 +227,6 @@ impl RunRecord {
         for entry in self.groups.iter_mut().filter(|entry| entry.made == Made::Unclear) {
             entry.made = made(&|done| done.has_group(entry));
         }
-        self
     }
 
     /// The record when everything was acknowledged.
@@ -358,8 +365,8 @@ impl Recording<'_> {
 
     fn before(&self, member: &Member) -> MemberState {
         MemberState {
-            email: member.email.to_string(),
-            external_id: member.external_id.as_ref().map(ToString::to_string),
+            email: member.email.shared(),
+            external_id: member.external_id.as_ref().map(ExternalId::shared),
             status: member.status.into(),
             role: member.role,
             groups: self.groups_of.get(&member.id).cloned().unwrap_or_default(),
@@ -414,10 +421,7 @@ impl Recording<'_> {
     fn who(&self, edges: &[Edge]) -> Vec<GroupMember> {
         let who = |slot: SlotId| {
             let Slot { email, after, .. } = self.changes.slot(slot)?;
-            Some(GroupMember {
-                email: email.to_string(),
-                external_id: after.as_ref().map(ToString::to_string),
-            })
+            Some(GroupMember { email: email.shared(), external_id: after.as_ref().map(ExternalId::shared) })
         };
         let mut all: Vec<GroupMember> = edges.iter().filter_map(|edge| who(edge.slot)).collect();
         all.sort();
@@ -451,8 +455,8 @@ fn after(action: Action, slot: &Slot, member: Option<&Member>) -> Option<MemberS
         }
     };
     Some(MemberState {
-        email: slot.email.to_string(),
-        external_id: slot.after.as_ref().map(ToString::to_string),
+        email: slot.email.shared(),
+        external_id: slot.after.as_ref().map(ExternalId::shared),
         status: status.into(),
         role: member.map(|member| member.role).unwrap_or_default(),
         groups: BTreeMap::new(),
@@ -510,16 +514,15 @@ impl<'a> Deeds<'a> {
     }
 
     fn has_member(&self, entry: &MemberEntry) -> bool {
-        let email = |state: &Option<MemberState>| state.as_ref().map(|state| state.email.clone());
-        let email = email(&entry.after).or_else(|| email(&entry.before)).unwrap_or_default();
+        let email = entry.after.as_ref().or(entry.before.as_ref()).map_or("", |state| &state.email);
         let id = entry.after.as_ref().and_then(|after| after.external_id.as_deref());
         let is_renamed = || id.is_some_and(|id| self.has_renamed(id));
         let before = entry.before.as_ref().and_then(|before| before.external_id.as_deref());
         let is_released = || id.is_none() && before.is_some_and(|before| self.released.contains(before));
         if entry.action.is_leaving() {
-            self.has_left(&email)
+            self.has_left(email)
         } else {
-            self.has_come(&email) || is_renamed() || is_released()
+            self.has_come(email) || is_renamed() || is_released()
         }
     }
 

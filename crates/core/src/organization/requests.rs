@@ -24,7 +24,7 @@ use super::server::Call;
 pub struct Step {
     /// Request.
     pub call: Call,
-    /// Effects that [`super::Ledger::after`] applies.
+    /// Effects that [`super::Ledger::acknowledged`] applies.
     pub effects: Vec<Effect>,
 }
 

@@ -42,7 +42,7 @@ fn the_document_has_the_keys_of_the_contract() {
             {"limit": "removals", "allowed": 5, "wanted": 0, "tripped": false},
             {"limit": "leaves", "allowed": 25, "wanted": 1, "tripped": false},
             {"limit": "repairs", "allowed": 25, "wanted": 0, "tripped": false},
-            {"limit": "invites", "allowed": null, "wanted": 4, "tripped": false},
+            {"limit": "invites", "allowed": null, "wanted": 1, "tripped": false},
         ],
         "summary": {"invite": 1, "stage": 0, "adopt": 0, "relink": 0, "restore": 0, "revoke": 0, "remove": 0,
             "unchanged": 3, "groupsCreated": 0, "groupsRenamed": 0, "groupsUpdated": 1, "groupsEmptied": 0,

@@ -159,12 +159,11 @@ fn undone(site: &mut Site, directories: &[Read]) {
     let (nothing, roster) = (DirectoryNow::default(), site.roster());
     let question = site.question(&nothing, &roster);
     let undo = Undo::of(&question, &record, &[], Protecting::Until(site.now.plus(Span::days(7))));
-    let mut ledger = site.ledger.clone();
-    for step in requests(&question, &undo.changes) {
+    let steps = requests(&question, &undo.changes);
+    for step in &steps {
         carry_out(&mut site.server, &step.call).unwrap();
-        ledger = ledger.after(&step, site.now);
     }
-    site.ledger = ledger;
+    site.ledger = site.ledger.clone().begun(&steps, site.now).acknowledged(steps.len());
     site.now = site.now.plus(Span(60));
 }
 

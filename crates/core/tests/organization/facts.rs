@@ -73,11 +73,11 @@ impl Site {
         let roster = self.roster();
         let question = self.question(directory, &roster);
         let changes = changes(&question);
-        let mut ledger = self.ledger.clone();
-        for step in requests(&question, &changes) {
+        let steps = requests(&question, &changes);
+        for step in &steps {
             carry_out(&mut self.server, &step.call).unwrap();
-            ledger = ledger.after(&step, self.now);
         }
+        let ledger = self.ledger.clone().begun(&steps, self.now).acknowledged(steps.len());
         let question = Question {
             directory,
             roster: &roster,

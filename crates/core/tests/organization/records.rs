@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bwdc_core::entry::ExternalId;
 use bwdc_core::organization::record::{
     GroupEntry, GroupMember, GroupState, Made, MemberEntry, MemberState, RunRecord, StatusWord,
 };
@@ -18,7 +19,7 @@ pub(crate) fn check(record: &RunRecord, before: &Roster, after: &Roster) -> Resu
 pub(crate) fn is_complete(record: &RunRecord, before: &Roster, after: &Roster) -> Result<(), String> {
     let states = |entry: &MemberEntry| [entry.before.clone(), entry.after.clone()];
     let named: BTreeSet<String> =
-        record.members.iter().flat_map(states).flatten().map(|state| state.email).collect();
+        record.members.iter().flat_map(states).flatten().map(|state| state.email.to_string()).collect();
     let same = |member: &Member, roster: &Roster| roster.member(&member.id) == Some(member);
     let changed = before.members().filter(|member| !same(member, after));
     let changed = changed.chain(after.members().filter(|member| !same(member, before)));
@@ -91,7 +92,7 @@ impl Comparison<'_> {
             return wrong(format!("before there were {before:?}"));
         }
         let emails = |members: &[GroupMember]| -> BTreeSet<String> {
-            members.iter().map(|member| member.email.clone()).collect()
+            members.iter().map(|member| member.email.to_string()).collect()
         };
         let (join, leave) = (emails(&entry.join), emails(&entry.leave));
         if !leave.is_subset(&before) {
@@ -113,7 +114,7 @@ impl Comparison<'_> {
             .members
             .iter()
             .filter(|member| member.after.is_none() && member.made == Made::Yes)
-            .filter_map(|member| Some(member.before.as_ref()?.email.clone()))
+            .filter_map(|member| Some(member.before.as_ref()?.email.to_string()))
             .collect();
         let mut expected: BTreeSet<String> = before.difference(&leave).cloned().collect();
         expected.retain(|email| !removed.contains(email));
@@ -126,8 +127,8 @@ impl Comparison<'_> {
 }
 
 fn member<'a>(roster: &'a Roster, state: &MemberState) -> Option<&'a Member> {
-    let id = |member: &Member| member.external_id.as_ref().map(ToString::to_string);
-    roster.members().find(|member| member.email.as_str() == state.email && id(member) == state.external_id)
+    let id = |member: &Member| member.external_id.as_ref().map(ExternalId::shared);
+    roster.members().find(|member| member.email.as_str() == &*state.email && id(member) == state.external_id)
 }
 
 fn group<'a>(roster: &'a Roster, id: &str) -> Option<&'a Group> {

@@ -84,6 +84,7 @@ impl World {
         if !computed.steps.is_empty() {
             self.ledger = stored(&self.ledger.clone().begun(&computed.steps, self.now));
         }
+        let begun = self.ledger.clone();
         for (at, step) in computed.steps.iter().enumerate() {
             if fault == Fault::Lost(at) {
                 return (computed, false);
@@ -93,7 +94,7 @@ impl World {
             if fault == Fault::Unheard(at) {
                 return (computed, false);
             }
-            self.ledger = stored(&self.ledger.clone().after(step, self.now));
+            self.ledger = stored(&begun.clone().acknowledged(at + 1));
         }
         let directory = DirectoryNow::default();
         let question = Question {
@@ -279,7 +280,7 @@ fn undone_late(kind: Kind, ops: &[Op], later: &[Op]) -> Result<(), TestCaseError
     }
     let states =
         record.members.iter().flat_map(|entry| [entry.before.clone(), entry.after.clone()]).flatten();
-    let about: BTreeSet<String> = states.map(|state| state.email).collect();
+    let about: BTreeSet<String> = states.map(|state| state.email.to_string()).collect();
     for member in before.members() {
         let after = world.server.member(&member.id);
         let is_owner = kind == Kind::Official && member.role == Role::Owner;
@@ -321,7 +322,7 @@ fn taken_from(records: &[RunRecord], before: &Shape, after: &Shape) -> Vec<Strin
     for entry in records.iter().flat_map(|run| &run.members).filter(|entry| entry.made == Made::Yes) {
         let (None, Some(state)) = (&entry.before, &entry.after) else { continue };
         if is_in(before, &state.email) && !is_in(after, &state.email) {
-            taken.push(state.email.clone());
+            taken.push(state.email.to_string());
         }
     }
     for entry in records.iter().flat_map(|run| &run.groups).filter(|entry| entry.made == Made::Yes) {
@@ -330,7 +331,7 @@ fn taken_from(records: &[RunRecord], before: &Shape, after: &Shape) -> Vec<Strin
         if entry.before.is_none() && before.groups.contains_key(id) && !after.groups.contains_key(id) {
             taken.push(state.name.clone());
         }
-        let lost = entry.join.iter().map(|who| who.email.as_str());
+        let lost = entry.join.iter().map(|who| &*who.email);
         // Whom the run itself brought leaves with all memberships.
         let lost = lost.filter(|email| is_lost(state, email) && is_in(after, email));
         taken.extend(lost.map(|email| format!("{email} in {}", state.name)));
@@ -353,8 +354,7 @@ fn undone_before_a_later_one(kind: Kind, ops: &[Op]) -> Result<(), TestCaseError
     if kind == Kind::Vaultwarden {
         // Who left, and groups, are only sent again, and not listed.
         let invited = later.members.iter().filter(|entry| entry.before.is_none());
-        let invited: Vec<&str> =
-            invited.filter_map(|entry| Some(entry.after.as_ref()?.email.as_str())).collect();
+        let invited: Vec<&str> = invited.filter_map(|entry| Some(&*entry.after.as_ref()?.email)).collect();
         differences.retain(|text| invited.iter().any(|email| text.starts_with(email)));
     }
     if differences.is_empty() {

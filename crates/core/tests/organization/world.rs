@@ -227,6 +227,7 @@ impl World {
         if !steps.is_empty() {
             self.ledger = stored(&self.ledger.clone().begun(&steps, self.now));
         }
+        let begun = self.ledger.clone();
         for (at, step) in steps.iter().enumerate() {
             if fault == Fault::Lost(at) {
                 self.has_failed = true;
@@ -240,7 +241,9 @@ impl World {
                 self.recorded(record.after(&progress(&steps, at)), &roster, server);
                 return None;
             }
-            self.ledger = stored(&self.ledger.clone().after(step, self.now));
+            let one_by_one = self.ledger.clone().acknowledged(1);
+            self.ledger = stored(&begun.clone().acknowledged(at + 1));
+            assert_eq!(self.ledger, one_by_one);
         }
         let question = self.question(&directory, &roster, &ledger);
         let after = stored(&self.ledger.clone().finished(&question, &changes));

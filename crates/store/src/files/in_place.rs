@@ -3,7 +3,7 @@
 //! process or the machine ends half-way, the copy is what counts, and the next change writes it again.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -29,14 +29,15 @@ pub(crate) fn is_fixed(error: &io::Error, target: &Path) -> bool {
 }
 
 /// Writes what stands in `new`, and is on the disk, over the target.
-pub(crate) fn write(new: NamedTempFile, target: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write(new: NamedTempFile, target: &Path) -> io::Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     let copy = copy(target);
-    new.persist(&copy).map_err(|error| error.error)?;
+    let mut content = new.persist(&copy).map_err(|error| error.error)?;
     sync_folder(folder)?;
+    content.rewind()?;
     let mut file = OpenOptions::new().write(true).open(target)?;
-    file.write_all(content)?;
-    file.set_len(u64::try_from(content.len()).unwrap_or(u64::MAX))?;
+    let length = io::copy(&mut content, &mut file)?;
+    file.set_len(length)?;
     file.sync_all()?;
     forget(target)?;
     sync_folder(folder)

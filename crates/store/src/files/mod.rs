@@ -5,7 +5,7 @@ mod ownership;
 mod temporary;
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub use self::in_place::{is_mounted, open_copy};
 pub(crate) use self::temporary::remove_left_behind;
 use crate::privileges;
 
+/// Bytes that are handed to the system at once.
+const WRITTEN_AT_ONCE: usize = 1 << 16;
 const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 /// A private key has some thousand bytes, a secrets file a few of them.
 const LARGEST_TEXT: u64 = 1 << 20;
@@ -139,7 +141,7 @@ pub fn write_for_everybody(path: &Path, content: &[u8]) -> Result<()> {
     privileges::check_link(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let replace = || -> std::io::Result<()> {
-        let file = written_beside(folder, content, |file| {
+        let file = written_beside(folder, &mut |out| out.write_all(content), |file| {
             #[cfg(unix)]
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
             #[cfg(not(unix))]
@@ -152,14 +154,20 @@ pub fn write_for_everybody(path: &Path, content: &[u8]) -> Result<()> {
     replace().map_err(|error| cannot("Writing", path, &error))
 }
 
+/// Writes the content of a file.
+type WriteContent<'a> = dyn FnMut(&mut dyn Write) -> std::io::Result<()> + 'a;
+
 /// A new file with this content, on the disk, that has not got its name yet. `protect` says who may use it.
 fn written_beside(
     folder: &Path,
-    content: &[u8],
+    write: &mut WriteContent<'_>,
     protect: impl FnOnce(&File) -> std::io::Result<()>,
 ) -> std::io::Result<NamedTempFile> {
     let mut file = temporary::new_in(folder)?;
-    file.write_all(content)?;
+    let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, &mut file);
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
     protect(file.as_file())?;
     file.as_file().sync_all()?;
     Ok(file)
@@ -169,16 +177,21 @@ fn written_beside(
 /// the file is as it was before or as it is after. It keeps its owner, its group and what its group may do; a new one is for the
 /// owner of its folder only.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    write_atomically_by(path, &mut |out| out.write_all(content))
+}
+
+/// The same with content that is written as it is made.
+pub(crate) fn write_atomically_by(path: &Path, write: &mut WriteContent<'_>) -> Result<()> {
     privileges::check_link(path)?;
     // A link is followed, so that the file it leads to is replaced and not the link.
     let target = real_path(path);
     let folder = target.parent().unwrap_or(Path::new("."));
-    let replace = || -> std::io::Result<()> {
-        let file = written_beside(folder, content, |file| ownership::like_the_one_before(file, &target))?;
+    let mut replace = || -> std::io::Result<()> {
+        let file = written_beside(folder, write, |file| ownership::like_the_one_before(file, &target))?;
         match file.persist(&target) {
             Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder)),
             Err(PersistError { error, file }) if in_place::is_fixed(&error, &target) => {
-                in_place::write(file, &target, content)
+                in_place::write(file, &target)
             }
             Err(PersistError { error, .. }) => Err(error),
         }
@@ -207,9 +220,19 @@ pub fn make_private(path: &Path) -> Result<()> {
 
 /// Replaces a file by this value as JSON, in one step.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_vec(value)
-        .map_err(|error| Error::new(format!("Writing {}: {error}", path.display())))?;
-    write_atomically(path, &text)
+    write_atomically_by(path, &mut |out| Ok(serde_json::to_writer(out, value)?))
+}
+
+/// Adds to the end of a file that is there. On the disk when it returns; if it fails, the file is as it was, as far as that can be.
+pub(crate) fn append(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags(OFlags::NOFOLLOW | OFlags::NONBLOCK));
+    let mut file = options.open(path)?;
+    regular(&file)?;
+    let length = file.metadata()?.len();
+    file.write_all(content).and_then(|()| file.sync_all()).inspect_err(|_| drop(file.set_len(length)))
 }
 
 /// The path without links and `..`, by which two spellings of a place are the same; as it is where there is nothing.

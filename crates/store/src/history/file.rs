@@ -1,19 +1,26 @@
-//! The file of a run: a line for its head, then one for each entry.
+//! The file of a run: a line for its head, then one for each entry. A run that did everything it was about to do adds a line with its head
+//! as it ended: the entries stay as they were written before the first request.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read as _};
+use std::collections::hash_map::Entry as Slot;
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use bwdc_core::error::{Error, Result};
-use bwdc_core::organization::record::{GroupEntry, MemberEntry, RunRecord};
+use bwdc_core::organization::changes::{Cause, GroupAction};
+use bwdc_core::organization::record::{GroupEntry, GroupMember, GroupState, Made, MemberEntry, RunRecord};
+use foldhash::HashMap as FastMap;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Entry, Head, KeptRun, RunTarget, Skipped};
 use crate::files::open_regular;
 
 /// The form of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Longest head that is read: a message of an error is cut long before.
 const LONGEST_HEAD: u64 = 1 << 20;
+/// Bytes at the end of a file in which its last line is looked for first.
+const FIRST_TAIL: u64 = 1 << 12;
 
 /// First line.
 #[derive(Serialize, Deserialize)]
@@ -31,37 +38,132 @@ struct Form {
     version: u32,
 }
 
-/// An entry as it is written.
+/// A line after the first, as it is written.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Line<'a> {
     Member(&'a MemberEntry),
-    Group(&'a GroupEntry),
+    Group(WrittenGroup<'a>),
+    Ended(&'a Head),
 }
 
-/// Text of the file.
-pub(super) fn written(run: &KeptRun) -> Result<Vec<u8>> {
+/// [`GroupEntry`], whose members are written as they are in other groups.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenGroup<'a> {
+    action: GroupAction,
+    cause: Cause,
+    made: Made,
+    group_id: &'a Option<String>,
+    before: &'a Option<GroupState>,
+    after: &'a Option<GroupState>,
+    join: Vec<Arc<RawValue>>,
+    leave: Vec<Arc<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held_join: Vec<Arc<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held_leave: Vec<Arc<RawValue>>,
+}
+
+/// Members of groups as JSON, each made once: in a first import one is in many groups, and making it costs most of the time.
+#[derive(Default)]
+struct Members<'a>(FastMap<&'a GroupMember, Arc<RawValue>>);
+
+impl<'a> Members<'a> {
+    fn written(&mut self, list: &'a [GroupMember]) -> std::io::Result<Vec<Arc<RawValue>>> {
+        list.iter().map(|member| self.member(member)).collect()
+    }
+
+    fn member(&mut self, member: &'a GroupMember) -> std::io::Result<Arc<RawValue>> {
+        match self.0.entry(member) {
+            Slot::Occupied(known) => Ok(Arc::clone(known.get())),
+            Slot::Vacant(place) => {
+                let text = serde_json::value::to_raw_value(member)?;
+                Ok(Arc::clone(place.insert(text.into())))
+            }
+        }
+    }
+
+    fn group(&mut self, group: &'a GroupEntry) -> std::io::Result<Line<'a>> {
+        let GroupEntry { action, cause, made, group_id, before, after, join, leave, held_join, held_leave } =
+            group;
+        Ok(Line::Group(WrittenGroup {
+            action: *action,
+            cause: *cause,
+            made: *made,
+            group_id,
+            before,
+            after,
+            join: self.written(join)?,
+            leave: self.written(leave)?,
+            held_join: self.written(held_join)?,
+            held_leave: self.written(held_leave)?,
+        }))
+    }
+}
+
+/// The last line of a run that made every change it was about to make.
+#[derive(Deserialize)]
+struct Last {
+    ended: Head,
+}
+
+/// Begin of a [`Last`] line.
+const ENDED: &[u8] = b"{\"ended\":";
+
+/// Writes the file.
+pub(super) fn write(mut out: &mut dyn Write, run: &KeptRun) -> std::io::Result<()> {
+    let record = run.record.as_deref();
+    let entries = record.map_or(0, |record| record.members.len() + record.groups.len());
+    add(&mut out, &First { version: VERSION, entries, head: run.head.clone() })?;
+    let Some(record) = record else { return Ok(()) };
+    record.members.iter().try_for_each(|entry| add(&mut out, &Line::Member(entry)))?;
+    let mut members = Members::default();
+    record.groups.iter().try_for_each(|entry| add(&mut out, &members.group(entry)?))
+}
+
+/// What is added to the file of a run that made every change it was about to make.
+pub(super) fn ending(head: &Head) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    let entries = run.record.as_ref().map_or(0, |record| record.members.len() + record.groups.len());
-    add(&mut text, &First { version: VERSION, entries, head: run.head.clone() })?;
-    let Some(record) = &run.record else { return Ok(text) };
-    record.members.iter().try_for_each(|entry| add(&mut text, &Line::Member(entry)))?;
-    record.groups.iter().try_for_each(|entry| add(&mut text, &Line::Group(entry)))?;
+    add(&mut text, &Line::Ended(head))?;
     Ok(text)
 }
 
-fn add(text: &mut Vec<u8>, line: &impl Serialize) -> Result<()> {
-    serde_json::to_writer(&mut *text, line)
-        .map_err(|error| Error::new(format!("Writing the record of a run: {error}")))?;
-    text.push(b'\n');
-    Ok(())
+fn add(out: &mut impl Write, line: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
 }
 
 pub(super) type Reading<T> = std::result::Result<T, Unreadable>;
 
 /// Reads the head alone.
 pub(super) fn head(path: &Path) -> Reading<Head> {
-    opened(path).and_then(|mut file| Ok(first(&mut file)?.head))
+    let mut file = opened(path)?;
+    let First { head, .. } = first(&mut file)?;
+    Ok(last(&mut file)?.unwrap_or(head))
+}
+
+/// The head in the last line, if there is one that is whole.
+fn last(file: &mut (impl BufRead + Seek)) -> Reading<Option<Head>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut tail = Vec::new();
+    for size in std::iter::successors(Some(FIRST_TAIL), |size| Some(size * 8)) {
+        tail.clear();
+        file.seek(SeekFrom::Start(length.saturating_sub(size)))?;
+        file.take(size).read_to_end(&mut tail)?;
+        let Some(lines) = tail.strip_suffix(b"\n") else { break };
+        match lines.iter().rposition(|byte| *byte == b'\n') {
+            Some(before) => return Ok(lines.get(before + 1..).and_then(ended)),
+            None if size >= length.min(LONGEST_HEAD) => break,
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The head of a last line. A line that was cut off says nothing: then nobody knows what was made.
+fn ended(line: &[u8]) -> Option<Head> {
+    line.starts_with(ENDED).then(|| serde_json::from_slice::<Last>(line).ok())?.map(|last| last.ended)
 }
 
 /// Reads the head, and the entries whose lines are wanted.
@@ -69,24 +171,45 @@ pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<
     let mut file = opened(path)?;
     let First { entries, head, .. } = first(&mut file)?;
     let (mut found, mut read) = (Vec::new(), 0);
-    for line in file.lines() {
+    for line in file.by_ref().lines().take(entries) {
         let line = line?;
         read += 1;
         if is_wanted(&line) {
             found.push(serde_json::from_str(&line).map_err(|error| in_line(read + 1, &error))?);
         }
     }
-    if read == entries {
-        Ok((head, found))
-    } else {
-        Err(Unreadable::Damaged(format!("it has {read} changes instead of {entries}")))
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    let lines: Vec<&[u8]> = rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let surplus = lines.iter().filter(|line| !is_last(line)).count();
+    if read != entries || surplus > 0 {
+        return Err(Unreadable::Damaged(format!("it has {} changes instead of {entries}", read + surplus)));
+    }
+    match lines.last().and_then(|line| ended(line)) {
+        Some(ended) => {
+            found.iter_mut().for_each(was_made);
+            Ok((ended, found))
+        }
+        None => Ok((head, found)),
+    }
+}
+
+/// Whether it is a [`Last`] line, or the begin of one.
+fn is_last(line: &[u8]) -> bool {
+    ENDED.starts_with(line.get(..ENDED.len()).unwrap_or(line))
+}
+
+fn was_made(entry: &mut Entry) {
+    let (Entry::Member(MemberEntry { made, .. }) | Entry::Group(GroupEntry { made, .. })) = entry;
+    if *made == Made::Unclear {
+        *made = Made::Yes;
     }
 }
 
 /// Reads everything.
 pub(super) fn whole(path: &Path) -> Reading<KeptRun> {
     let (head, entries) = entries(path, |_| true)?;
-    let record = head.target.as_ref().map(|target| record(target, &head, entries));
+    let record = head.target.as_ref().map(|target| Arc::new(record(target, &head, entries)));
     Ok(KeptRun { head, record })
 }
 

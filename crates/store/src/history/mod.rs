@@ -1,7 +1,8 @@
 //! History of an instance: a file for each run that changed something, was held back or failed, in a folder beside `data.json`.
 //!
-//! A run writes its file before its first request, with everything unclear, and again at its end. Each file is replaced in one step, so
-//! that whoever reads sees one or the other, and needs no lock.
+//! A run writes its file before its first request, with everything unclear, and again at its end, unless all of it was made: then it adds
+//! that, and the file gets another name. Each file is replaced in one step, and a line that was cut off does not count, so that whoever
+//! reads sees one or the other, and needs no lock.
 
 mod bounds;
 mod check;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::record::{Counts, GroupEntry, Made, MemberEntry, RunRecord};
@@ -25,7 +27,7 @@ use self::file::Unreadable;
 use self::name::{RunFile, Worth};
 pub use self::who::Sought;
 use crate::DataFile;
-use crate::files::{cannot, make_folder, remove_if_there, remove_left_behind, write_atomically};
+use crate::files::{append, cannot, make_folder, remove_if_there, remove_left_behind, write_atomically_by};
 use crate::lock::RunLock;
 use crate::runs::{Ending, Run, RunCounts, RunStarter, Runs};
 
@@ -125,7 +127,7 @@ pub struct KeptRun {
     /// Head.
     pub head: Head,
     /// Changes. `None` if the run ended before it knew any, as where the directory could not be read.
-    pub record: Option<RunRecord>,
+    pub record: Option<Arc<RunRecord>>,
 }
 
 /// Change in a record.
@@ -239,8 +241,8 @@ impl Head {
 
 impl KeptRun {
     /// Record of a run; its head has the changes in numbers.
-    pub fn new(head: Head, record: Option<RunRecord>) -> Self {
-        let counts = record.as_ref().map(RunRecord::counts).unwrap_or_default();
+    pub fn new(head: Head, record: Option<Arc<RunRecord>>) -> Self {
+        let counts = record.as_deref().map(RunRecord::counts).unwrap_or_default();
         Self { head: Head { counts, ..head }, record }
     }
 
@@ -293,6 +295,14 @@ impl History {
     /// The file cannot be written, or an old one not be removed.
     pub fn end(&self, run: &KeptRun) -> Result<()> {
         self.copies.iter().try_for_each(|folder| folder.end(run))
+    }
+
+    /// Keeps a run that made every change which it was about to make when it began: only its end is written.
+    ///
+    /// # Errors
+    /// As for [`Self::end`].
+    pub fn end_as_begun(&self, run: &KeptRun) -> Result<()> {
+        self.copies.iter().try_for_each(|folder| folder.end_as_begun(run))
     }
 
     /// Forgets that a run has begun, so that there is more room on the disk.
@@ -480,11 +490,27 @@ impl Folder {
         make_folder(&self.path)?;
         self.check()?;
         remove_left_behind(&self.path);
-        write_atomically(&self.file(&run.head, Worth::Unclear), &file::written(run)?)
+        write_atomically_by(&self.file(&run.head, Worth::Unclear), &mut |out| file::write(out, run))
     }
 
     fn end(&self, run: &KeptRun) -> Result<()> {
         self.begin(run)?;
+        self.has_ended(run)
+    }
+
+    fn end_as_begun(&self, run: &KeptRun) -> Result<()> {
+        let begun = self.file(&run.head, Worth::Unclear);
+        let added = file::ending(&run.head).and_then(|ending| append(&begun, &ending));
+        match added {
+            // It was forgotten for want of room.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.end(run),
+            Err(error) => Err(cannot("Writing", &begun, &error)),
+            Ok(()) => self.has_ended(run),
+        }
+    }
+
+    /// Gives the file its last name.
+    fn has_ended(&self, run: &KeptRun) -> Result<()> {
         let (begun, ended) = (self.file(&run.head, Worth::Unclear), self.file(&run.head, run.worth()));
         if begun != ended {
             std::fs::rename(&begun, &ended).map_err(|error| cannot("Renaming", &begun, &error))?;

@@ -21,8 +21,8 @@ fn cron() -> RunStarter {
 
 fn state(email: &str, id: &str) -> MemberState {
     MemberState {
-        email: email.to_owned(),
-        external_id: Some(id.to_owned()),
+        email: email.into(),
+        external_id: Some(id.into()),
         status: StatusWord::Confirmed,
         role: Role::User,
         groups: [("g1".to_owned(), "Büro \"Süd\"".to_owned())].into(),
@@ -50,7 +50,7 @@ fn group(made: Made) -> GroupEntry {
         group_id: Some("s2".to_owned()),
         before: Some(state("Sales", 1)),
         after: Some(state("Verkauf", 2)),
-        join: vec![GroupMember { email: "bob@x.org".to_owned(), external_id: Some("u2".to_owned()) }],
+        join: vec![GroupMember { email: "bob@x.org".into(), external_id: Some("u2".into()) }],
         leave: Vec::new(),
         held_join: Vec::new(),
         held_leave: Vec::new(),
@@ -86,13 +86,59 @@ fn run(id: &str, minute: i64, exit: Exit) -> Run {
 
 fn kept(id: &str, minute: i64, exit: Exit, record: Option<RunRecord>) -> KeptRun {
     let head = Head::of(&run(id, minute, exit), id, RunCommand::Sync);
-    KeptRun::new(Head { target: record.as_ref().map(|_| target()), ..head }, record)
+    KeptRun::new(Head { target: record.as_ref().map(|_| target()), ..head }, record.map(Arc::new))
 }
 
 fn begun(id: &str, minute: i64) -> KeptRun {
     let cut_off = Begun::here(id, at(minute), cron()).cut_off();
     let head = Head { target: Some(target()), ..Head::of(&cut_off, id, RunCommand::Sync) };
-    KeptRun::new(head, Some(record(Made::Unclear)))
+    KeptRun::new(head, Some(Arc::new(record(Made::Unclear))))
+}
+
+/// Text of a file.
+fn written(run: &KeptRun) -> Vec<u8> {
+    let mut text = Vec::new();
+    file::write(&mut text, run).unwrap();
+    text
+}
+
+#[test]
+fn the_end_of_a_run_that_made_everything_is_added_to_what_was_kept_before() {
+    let (folder, history) = folder();
+    let ended = kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)));
+    history.begin(&begun("5e0c", 0)).unwrap();
+    history.end_as_begun(&ended).unwrap();
+    assert_eq!(one(&history, "5e0c"), Some(ended.clone()));
+    assert_eq!(history.heads(&Filter::default()).unwrap().runs, std::slice::from_ref(&ended.head));
+    let about = history.about(&Sought::new("bob@x.org"), &Filter::default()).unwrap().runs;
+    assert_eq!(about, [(ended.head.clone(), vec![Entry::Group(group(Made::Yes))])]);
+    let mut files = fs::read_dir(folder.path().join("history")).unwrap();
+    let path = files.next().unwrap().unwrap().path();
+    assert!(files.next().is_none());
+    assert!(path.to_string_lossy().ends_with(".changed.jsonl"), "{path:?}");
+    // A line that was cut off, wherever: nobody knows what was made.
+    let whole = fs::read(&path).unwrap();
+    let start = written(&begun("5e0c", 0)).len();
+    for end in start..whole.len() - 1 {
+        fs::write(&path, &whole[..end]).unwrap();
+        let kept = one(&history, "5e0c").unwrap();
+        assert_eq!(kept.record.as_deref(), Some(&record(Made::Unclear)), "{end}");
+        assert_eq!(history.heads(&Filter::default()).unwrap().runs[0].exit, None, "{end}");
+    }
+    // More lines than one end.
+    fs::write(&path, [&whole[..], b"{}\n"].concat()).unwrap();
+    let Found { runs, skipped } = history.about(&Sought::new("bob@x.org"), &Filter::default()).unwrap();
+    assert!(runs.is_empty() && skipped[0].why.contains("3 changes instead of 2"), "{skipped:?}");
+}
+
+#[test]
+fn a_run_whose_beginning_was_forgotten_is_kept_whole_at_its_end() {
+    let (_folder, history) = folder();
+    let ended = kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)));
+    history.begin(&begun("5e0c", 0)).unwrap();
+    history.forget_begun(&begun("5e0c", 0)).unwrap();
+    history.end_as_begun(&ended).unwrap();
+    assert_eq!(one(&history, "5e0c"), Some(ended));
 }
 
 fn folder() -> (tempfile::TempDir, History) {
@@ -263,7 +309,7 @@ fn damaged_and_foreign_files_are_told_and_skipped() {
     fs::write(&good, text.lines().next().unwrap().to_owned() + "\n").unwrap();
     fs::write(
         place("20270101T000000000Z-later.changed.jsonl"),
-        text.replace("\"version\":1", "\"version\":9"),
+        text.replace("\"version\":2", "\"version\":9"),
     )
     .unwrap();
     fs::write(place("20270102T000000000Z-empty.changed.jsonl"), "").unwrap();
@@ -448,9 +494,10 @@ proptest! {
     /// What is understood is understood again when it is written, and everything else is told.
     #[test]
     fn fuzz_history(bytes in damaged([
-        file::written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)))).unwrap(),
-        file::written(&kept("5e0c", 0, Exit::Failure, None)).unwrap(),
-        file::written(&begun("5e0c", 0)).unwrap(),
+        written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)))),
+        written(&kept("5e0c", 0, Exit::Failure, None)),
+        written(&begun("5e0c", 0)),
+        [written(&begun("5e0c", 0)), file::ending(&kept("5e0c", 0, Exit::Success, None).head).unwrap()].concat(),
     ])) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("20270101T000000000Z-5e0c.changed.jsonl");
@@ -458,7 +505,7 @@ proptest! {
         match file::whole(&path) {
             Ok(run) => {
                 let again = folder.path().join("again");
-                fs::write(&again, file::written(&run).unwrap()).unwrap();
+                fs::write(&again, written(&run)).unwrap();
                 prop_assert_eq!(file::whole(&again).unwrap(), run);
             }
             Err(error) => bwdc_testkit::harmless(&damaged_record(error, &path), bytes.len())?,

@@ -79,12 +79,12 @@ impl Sought {
     pub fn is_group(&self, GroupEntry { group_id, before, after, .. }: &GroupEntry) -> bool {
         let is_in_state =
             |GroupState { name, external_id, .. }: &GroupState| self.is(name) || self.is(external_id);
-        self.is_some(group_id.as_ref()) || before.iter().chain(after).any(is_in_state)
+        self.is_some(group_id.as_deref()) || before.iter().chain(after).any(is_in_state)
     }
 
     /// Whether somebody in a group is it.
     pub fn is_member(&self, GroupMember { email, external_id }: &GroupMember) -> bool {
-        self.is(email) || self.is_some(external_id.as_ref())
+        self.is(email) || self.is_some(external_id.as_deref())
     }
 
     fn is_in_member(&self, entry: &MemberEntry) -> bool {
@@ -96,7 +96,7 @@ impl Sought {
     /// Whether a member is it, before or after.
     pub fn is_person(&self, MemberEntry { member_id, before, after, .. }: &MemberEntry) -> bool {
         let is_in_state = |MemberState { email, external_id, .. }: &MemberState| {
-            self.is(email) || self.is_some(external_id.as_ref())
+            self.is(email) || self.is_some(external_id.as_deref())
         };
         // Somebody else may have the address or the id of before by now.
         let is_another = || {
@@ -107,7 +107,7 @@ impl Sought {
                 && !states
                     .any(|state| is_typed(&state.email) || state.external_id.as_deref().is_some_and(is_typed))
         };
-        self.is_some(member_id.as_ref()) || before.iter().chain(after).any(is_in_state) && !is_another()
+        self.is_some(member_id.as_deref()) || before.iter().chain(after).any(is_in_state) && !is_another()
     }
 
     fn is_in_group(&self, entry: &GroupEntry) -> bool {
@@ -120,7 +120,7 @@ impl Sought {
         self.typed.contains(&text) || self.others.contains(&text)
     }
 
-    fn is_some(&self, text: Option<&String>) -> bool {
+    fn is_some(&self, text: Option<&str>) -> bool {
         text.is_some_and(|text| self.is(text))
     }
 }
@@ -128,7 +128,7 @@ impl Sought {
 /// Names of a member whom a change left in. Of one who came or left the id on the server alone is nobody else's.
 fn of_member(MemberEntry { member_id, before, after, .. }: &MemberEntry) -> Vec<&str> {
     let states = before.iter().zip(after).flat_map(|(before, after)| [before, after]);
-    let names = states.flat_map(|state| [Some(state.email.as_str()), state.external_id.as_deref()]);
+    let names = states.flat_map(|state| [Some(&*state.email), state.external_id.as_deref()]);
     names.chain([member_id.as_deref()]).flatten().collect()
 }
 

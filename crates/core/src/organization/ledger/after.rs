@@ -27,14 +27,14 @@ impl Ledger {
         self
     }
 
-    /// The ledger after a request that the server has acknowledged.
+    /// The ledger after the server has acknowledged the first `count` requests of the journal.
     #[must_use]
-    pub fn after(mut self, step: &Step, now: Moment) -> Self {
-        self.apply(&step.effects, now);
-        if let Some(journal) = &mut self.journal {
-            let done = usize::from(!journal.steps.is_empty());
-            journal.steps.drain(..done);
-        }
+    pub fn acknowledged(mut self, count: usize) -> Self {
+        let Some(journal) = &mut self.journal else { return self };
+        let count = count.min(journal.steps.len());
+        let done: Vec<Vec<Effect>> = journal.steps.drain(..count).collect();
+        let now = journal.begun;
+        self.apply_all(&done, now);
         self
     }
 
@@ -49,14 +49,53 @@ impl Ledger {
         self
     }
 
-    /// Applies the effects of one request. Ids change at once: two people may have swapped theirs.
-    pub(super) fn apply(&mut self, effects: &[Effect], now: Moment) {
+    /// Applies the effects of several requests, in their order.
+    pub(super) fn apply_all(&mut self, requests: &[Vec<Effect>], now: Moment) {
+        let twice = self.known_twice(requests);
+        requests.iter().for_each(|effects| self.apply(effects, &twice, now));
+    }
+
+    /// Applies the effects of one request. Ids change at once: two people may have swapped theirs. `twice` has the addresses that may come
+    /// to have two records.
+    pub(super) fn apply(&mut self, effects: &[Effect], twice: &HashSet<Email>, now: Moment) {
         self.rename(effects, now);
         self.rename_in_groups(effects);
         self.forget_counts(effects, now);
         effects.iter().for_each(|effect| self.apply_one(effect, now));
-        self.forget_former(effects);
+        self.forget_former(effects, twice);
         self.leave_groups(effects);
+    }
+
+    /// Addresses under which somebody comes and which another id may have, before these requests or by one of them. Looking for the other
+    /// after each request would take as long as all people times all requests.
+    pub(super) fn known_twice(&self, requests: &[Vec<Effect>]) -> HashSet<Email> {
+        let mut came: HashMap<&Email, &ExternalId> = HashMap::default();
+        let mut moved: HashSet<&ExternalId> = HashSet::default();
+        let mut twice: HashSet<Email> = HashSet::default();
+        for effect in requests.iter().flatten() {
+            match effect {
+                Effect::In { action: Action::Invite | Action::Stage, id, email, .. } => {
+                    let other = came.insert(email, id).filter(|other| *other != id);
+                    twice.extend(other.map(|_| email.clone()));
+                }
+                Effect::In { email, .. } => drop(twice.insert(email.clone())),
+                Effect::Out { id, email, .. } | Effect::Grace { id, email, .. } => {
+                    twice.insert(email.clone());
+                    moved.insert(id);
+                }
+                Effect::Renamed { from, .. } => drop(moved.insert(from)),
+                _ => {}
+            }
+        }
+        twice.extend(came.iter().filter(|(_, id)| moved.contains(*id)).map(|(email, _)| (*email).clone()));
+        if came.is_empty() {
+            return twice;
+        }
+        let is_other = |(id, record): &(&ExternalId, &Record)| {
+            came.get(&record.email).is_some_and(|by| by != id || moved.contains(id))
+        };
+        twice.extend(self.people.iter().filter(is_other).map(|(_, record)| record.email.clone()));
+        twice
     }
 
     fn apply_one(&mut self, effect: &Effect, now: Moment) {
@@ -119,13 +158,14 @@ impl Ledger {
     }
 
     /// Forgets the record of the same address under another id, where somebody comes under a new one.
-    fn forget_former(&mut self, effects: &[Effect]) {
+    fn forget_former(&mut self, effects: &[Effect], twice: &HashSet<Email>) {
         let came: HashMap<&Email, &ExternalId> = effects
             .iter()
             .filter_map(|effect| match effect {
                 Effect::In { action: Action::Invite | Action::Stage, id, email, .. } => Some((email, id)),
                 _ => None,
             })
+            .filter(|(email, _)| twice.contains(*email))
             .collect();
         if came.is_empty() {
             return;

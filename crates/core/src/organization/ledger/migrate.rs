@@ -76,11 +76,11 @@ impl Ledger {
     /// [`LastImport::Same`]. Nothing of it counts towards a limit.
     #[must_use]
     pub fn taken_over(mut self, question: &Question<'_>, changes: &Changes) -> Self {
-        for Step { call, effects } in requests(question, changes) {
-            let counts = |effect: &Effect| matches!(effect, Effect::Counts { .. });
-            let effects = effects.into_iter().filter(|effect| !counts(effect)).collect();
-            self = self.after(&Step { call, effects }, question.now);
-        }
+        let counts = |effect: &Effect| matches!(effect, Effect::Counts { .. });
+        let steps = requests(question, changes).into_iter();
+        let without_counts = |step: Step| step.effects.into_iter().filter(|effect| !counts(effect)).collect();
+        let effects: Vec<Vec<Effect>> = steps.map(without_counts).collect();
+        self.apply_all(&effects, question.now);
         self.finished(question, changes)
     }
 

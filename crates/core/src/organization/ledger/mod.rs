@@ -30,7 +30,7 @@ use super::table::Table;
 use crate::entry::{Email, ExternalId};
 
 /// The form in which a ledger is stored.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Time for which events count towards the limits, and for which an approval is good.
 pub const WINDOW: Span = Span::DAY;
@@ -195,18 +195,15 @@ pub struct Invited {
 }
 
 /// One group that we imported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRecord {
     /// The name, as the server has it.
     pub name: String,
     /// Members by the external ids that the organization knows, in order.
     pub members: Arc<[ExternalId]>,
     /// Time at which the memberships were last read from the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Moment>,
     /// Whether an unfinished run may have sent something else.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsure: bool,
 }
 

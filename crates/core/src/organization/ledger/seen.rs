@@ -69,6 +69,7 @@ impl Ledger {
 
     /// Of those for whom nothing is to be sent, since they are revoked already.
     fn begin_grace(&mut self, changes: &Changes, now: Moment) {
+        let mut effects = Vec::new();
         let free = changes.members.iter().filter(|change| change.hold == Hold::Free);
         for change in free.filter(|change| change.action == Action::Wait) {
             let slot = changes.slot(change.slot);
@@ -77,9 +78,12 @@ impl Ledger {
             let (email, cause) = (slot.email.clone(), change.cause);
             let keys = vec![key_of(changes, change.slot)];
             let limit = LimitName::Removals;
-            let counts = Effect::Counts { limit, keys, approved: changes.approved(limit) };
-            self.apply(&[Effect::Grace { id, email, until, cause, by }, counts], now);
+            effects.push(Effect::Grace { id, email, until, cause, by });
+            if changes.is_counted(limit) {
+                effects.push(Effect::Counts { limit, keys, approved: changes.approved(limit) });
+            }
         }
+        self.apply_all(&[effects], now);
     }
 
     /// Id under which the organization knows somebody after the run, if it does: people whom a limit holds back are not known.

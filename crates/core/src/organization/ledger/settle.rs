@@ -9,7 +9,7 @@ use crate::entry::{Email, ExternalId};
 use crate::organization::changes::Action;
 use crate::organization::limits::{LimitName, person_key};
 use crate::organization::moment::Moment;
-use crate::organization::roster::{Basis, Member, Roster};
+use crate::organization::roster::{Basis, Group, Member, Roster};
 
 impl Ledger {
     /// The ledger before anything is computed: what an unfinished run may have done is compared with what was read; where nothing can be
@@ -20,8 +20,11 @@ impl Ledger {
         let Some(Journal { begun, steps, mut counts }) = self.journal.take() else { return self };
         match roster.filter(|roster| roster.basis == Basis::Live) {
             Some(roster) => {
-                for effects in &steps {
-                    self.apply(&done(effects, roster), begun);
+                let seen = Seen::of(roster);
+                let done: Vec<Vec<Effect>> = steps.iter().map(|effects| seen.done(effects)).collect();
+                let twice = self.known_twice(&done);
+                for (done, effects) in done.iter().zip(&steps) {
+                    self.apply(done, &twice, begun);
                     self.doubt_groups(effects);
                 }
             }
@@ -29,11 +32,11 @@ impl Ledger {
                 let inside = self.people.iter().filter(|(_, record)| record.standing == Standing::In);
                 let before = inside.map(|(id, record)| (id.clone(), (record.email.clone(), record.doubt)));
                 let before: Known = before.collect();
-                steps.iter().for_each(|effects| self.apply(effects, begun));
+                self.apply_all(&steps, begun);
                 let effects: Vec<Effect> = steps.into_iter().flatten().collect();
                 let more = effects.iter().filter(|effect| matches!(effect, Effect::Counts { .. }));
                 counts.extend(more.cloned());
-                self.apply(&counts, now);
+                self.apply_all(std::slice::from_ref(&counts), now);
                 self.doubt_people(&effects, &before);
                 self.doubt_groups(&effects);
                 self.due = Due::Everything;
@@ -86,40 +89,54 @@ impl Ledger {
 /// People who were in, by id: the address, and what was not known.
 type Known = FastMap<ExternalId, (Email, Option<Doubt>)>;
 
-/// Effects that show in what was read.
-fn done(effects: &[Effect], roster: &Roster) -> Vec<Effect> {
-    let members = roster.members_by_external_id();
-    let groups = roster.groups_by_external_id();
-    let is_done = |effect: &Effect| match effect {
-        Effect::In { action: Action::Restore, id, .. } => {
-            is_same(&members, id, |member| !member.status.is_revoked())
-        }
-        Effect::In { id, email, .. } => is_same(&members, id, |member| member.email == *email),
-        Effect::Out { id, email, .. } => !is_same(&members, id, |member| member.email == *email),
-        Effect::Grace { id, .. } => is_same(&members, id, |member| member.status.is_revoked()),
-        Effect::Renamed { to, .. } => members.contains_key(to),
-        Effect::Released(id) => !members.contains_key(id),
-        Effect::Protected { id, .. } => is_same(&members, id, |member| !member.status.is_revoked()),
-        Effect::GroupRenamed { to, .. } => groups.contains_key(to),
-        Effect::NoGroup(id) => !groups.contains_key(id),
-        // Whether it was is not known: it counts, and nobody is asked too often.
-        Effect::Reinvited(_) | Effect::Counts { .. } => true,
-        // See `doubt_groups`.
-        Effect::Group { .. } => false,
-    };
-    let done = effects.iter().filter(|effect| is_done(effect)).cloned();
-    let active = roster.members().filter(|member| !member.status.is_revoked());
-    let present = active.filter_map(|member| Some(person_key(member.external_id.as_ref()?, &member.email)));
-    let present: FastSet<String> = present.collect();
-    done.map(|effect| only_gone(effect, &present)).collect()
+/// What was read, to find out what was done.
+struct Seen<'a> {
+    members: FastMap<&'a ExternalId, &'a Member>,
+    groups: FastMap<&'a ExternalId, &'a Group>,
+    /// Keys of members who have access.
+    present: FastSet<String>,
 }
 
-fn is_same(
-    members: &FastMap<&ExternalId, &Member>,
-    id: &ExternalId,
-    holds: impl Fn(&Member) -> bool,
-) -> bool {
-    members.get(id).is_some_and(|member| holds(member))
+impl<'a> Seen<'a> {
+    fn of(roster: &'a Roster) -> Self {
+        let active = roster.members().filter(|member| !member.status.is_revoked());
+        let key = |member: &Member| Some(person_key(member.external_id.as_ref()?, &member.email));
+        Self {
+            members: roster.members_by_external_id(),
+            groups: roster.groups_by_external_id(),
+            present: active.filter_map(key).collect(),
+        }
+    }
+
+    /// Effects that show in what was read.
+    fn done(&self, effects: &[Effect]) -> Vec<Effect> {
+        let done = effects.iter().filter(|effect| self.has(effect)).cloned();
+        done.map(|effect| only_gone(effect, &self.present)).collect()
+    }
+
+    fn has(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::In { action: Action::Restore, id, .. } => {
+                self.is_member(id, |member| !member.status.is_revoked())
+            }
+            Effect::In { id, email, .. } => self.is_member(id, |member| member.email == *email),
+            Effect::Out { id, email, .. } => !self.is_member(id, |member| member.email == *email),
+            Effect::Grace { id, .. } => self.is_member(id, |member| member.status.is_revoked()),
+            Effect::Renamed { to, .. } => self.members.contains_key(to),
+            Effect::Released(id) => !self.members.contains_key(id),
+            Effect::Protected { id, .. } => self.is_member(id, |member| !member.status.is_revoked()),
+            Effect::GroupRenamed { to, .. } => self.groups.contains_key(to),
+            Effect::NoGroup(id) => !self.groups.contains_key(id),
+            // Whether it was is not known: it counts, and nobody is asked too often.
+            Effect::Reinvited(_) | Effect::Counts { .. } => true,
+            // See `doubt_groups`.
+            Effect::Group { .. } => false,
+        }
+    }
+
+    fn is_member(&self, id: &ExternalId, holds: impl Fn(&Member) -> bool) -> bool {
+        self.members.get(id).is_some_and(|member| holds(member))
+    }
 }
 
 /// Leaves out of a count those who are still there.

@@ -2,6 +2,7 @@
 //!
 //! - A person has by default the one id that the organization knows, and was last seen in the directory in the last run (`ran`).
 //! - Places and filters are listed once (`origins`); a person has the number of them, and 0 by default.
+//! - A member of a group is the number of a person in the list of people, the first being 0, or an id that is not in it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +12,12 @@ use std::sync::Arc;
 use foldhash::quality::FixedState;
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::de::{self, MapAccess, Visitor};
-use serde::ser::SerializeMap as _;
+use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Approval, Counted, Doubt, Due, GroupRecord, Ids, Invited, Journal, Ledger, Protection, Record, Sight,
-    Standing,
+    Standing, VERSION,
 };
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::Place;
@@ -37,7 +38,7 @@ struct Read {
     #[serde(default)]
     origins: Vec<Origin>,
     people: ReadPeople,
-    groups: ReadGroups,
+    groups: BTreeMap<ExternalId, ReadGroup>,
     #[serde(default)]
     strangers: BTreeMap<ExternalId, Moment>,
     #[serde(default)]
@@ -69,7 +70,7 @@ struct Written<'a> {
     places: &'a BTreeMap<Place, Moment>,
     origins: Vec<Origin>,
     people: WrittenPeople<'a>,
-    groups: &'a BTreeMap<ExternalId, GroupRecord>,
+    groups: WrittenGroups<'a>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     strangers: &'a BTreeMap<ExternalId, Moment>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -179,6 +180,8 @@ fn standing_in() -> Standing {
 struct ReadPeople {
     people: Table<ExternalId, Record>,
     origins: Vec<usize>,
+    /// As they came.
+    ids: Vec<ExternalId>,
 }
 
 impl<'de> Deserialize<'de> for ReadPeople {
@@ -200,6 +203,7 @@ impl<'de> Deserialize<'de> for ReadPeople {
                     }
                     read.origins.push(person.origin);
                     let record = person.record(&id);
+                    read.ids.push(id.clone());
                     read.people.insert(id, record);
                 }
                 Ok(read)
@@ -260,42 +264,108 @@ impl Sight {
     }
 }
 
-/// Groups as they are read, each member's id once.
-struct ReadGroups(BTreeMap<ExternalId, GroupRecord>);
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadGroup {
+    name: String,
+    members: Vec<ReadMember>,
+    #[serde(default)]
+    verified: Option<Moment>,
+    #[serde(default)]
+    unsure: bool,
+}
 
-impl<'de> Deserialize<'de> for ReadGroups {
+/// A member: the number of a person, or an id.
+enum ReadMember {
+    Number(usize),
+    Id(ExternalId),
+}
+
+impl<'de> Deserialize<'de> for ReadMember {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Groups;
+        struct Member;
 
-        impl<'de> Visitor<'de> for Groups {
-            type Value = ReadGroups;
+        impl Visitor<'_> for Member {
+            type Value = ReadMember;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("groups by their ids")
+                f.write_str("a person's number, or an id")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadGroups, A::Error> {
-                let mut ids: FastSet<ExternalId> = FastSet::default();
-                let mut groups = BTreeMap::new();
-                while let Some((id, mut group)) = map.next_entry::<ExternalId, GroupRecord>()? {
-                    group.members = group
-                        .members
-                        .iter()
-                        .map(|id| match ids.get(id) {
-                            Some(shared) => shared.clone(),
-                            None => {
-                                ids.insert(id.clone());
-                                id.clone()
-                            }
-                        })
-                        .collect();
-                    groups.insert(id, group);
-                }
-                Ok(ReadGroups(groups))
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<ReadMember, E> {
+                Ok(ReadMember::Number(usize::try_from(number).unwrap_or(usize::MAX)))
+            }
+
+            fn visit_str<E: de::Error>(self, id: &str) -> Result<ReadMember, E> {
+                Ok(ReadMember::Id(id.into()))
             }
         }
 
-        deserializer.deserialize_map(Groups)
+        deserializer.deserialize_any(Member)
+    }
+}
+
+impl ReadGroup {
+    /// Each id is stored once, as it is among the people.
+    fn record(self, people: &[ExternalId], known: &mut FastSet<ExternalId>) -> Option<GroupRecord> {
+        let Self { name, members, verified, unsure } = self;
+        let member = |member: ReadMember| match member {
+            ReadMember::Number(number) => people.get(number).cloned(),
+            ReadMember::Id(id) => Some(match known.get(&id) {
+                Some(known) => known.clone(),
+                None => {
+                    known.insert(id.clone());
+                    id
+                }
+            }),
+        };
+        let members: Option<Arc<[ExternalId]>> = members.into_iter().map(member).collect();
+        Some(GroupRecord { name, members: members?, verified, unsure })
+    }
+}
+
+/// Groups, to be written.
+struct WrittenGroups<'a>(&'a Ledger);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenGroup<'a> {
+    name: &'a str,
+    members: WrittenMembers<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<Moment>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unsure: bool,
+}
+
+struct WrittenMembers<'a> {
+    members: &'a [ExternalId],
+    numbers: &'a FastMap<&'a ExternalId, usize>,
+}
+
+impl Serialize for WrittenGroups<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(Ledger { people, groups, .. }) = self;
+        let numbers: FastMap<&ExternalId, usize> = people.iter().map(|(id, _)| id).zip(0..).collect();
+        let mut map = serializer.serialize_map(Some(groups.len()))?;
+        for (id, GroupRecord { name, members, verified, unsure }) in groups {
+            let members = WrittenMembers { members, numbers: &numbers };
+            map.serialize_entry(id, &WrittenGroup { name, members, verified: *verified, unsure: *unsure })?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for WrittenMembers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.members.len()))?;
+        for id in self.members {
+            match self.numbers.get(id) {
+                Some(number) => list.serialize_element(number)?,
+                None => list.serialize_element(id)?,
+            }
+        }
+        list.end()
     }
 }
 
@@ -354,7 +424,7 @@ impl Serialize for Ledger {
             version,
             due,
             people,
-            groups,
+            groups: _,
             strangers,
             ran,
             places,
@@ -375,7 +445,7 @@ impl Serialize for Ledger {
             places,
             origins,
             people: WrittenPeople { ledger: self, origins: of_people },
-            groups,
+            groups: WrittenGroups(self),
             strangers,
             removals,
             leaves,
@@ -424,11 +494,21 @@ impl<'de> Deserialize<'de> for Ledger {
             server,
             moved_from,
         } = Read::deserialize(deserializer)?;
+        let ReadPeople { people, origins: of_people, ids } = people;
+        let mut known = FastSet::default();
+        let record = |(id, group): (ExternalId, ReadGroup)| {
+            let record = group.record(&ids, &mut known);
+            let unknown = || de::Error::custom("a member of a group is not in the list of people");
+            Ok((id, record.ok_or_else(unknown)?))
+        };
+        let groups: Result<BTreeMap<ExternalId, GroupRecord>, D::Error> =
+            groups.into_iter().map(record).collect();
         let mut ledger = Self {
-            version,
+            // An older form is this one from now on; who reads a newer one refuses it.
+            version: version.max(VERSION),
             due,
-            people: people.people,
-            groups: groups.0,
+            people,
+            groups: groups?,
             strangers,
             ran,
             places,
@@ -442,7 +522,7 @@ impl<'de> Deserialize<'de> for Ledger {
             moved_from,
         };
         // In the order in which they were read.
-        for (record, origin) in ledger.people.values_mut().zip(people.origins) {
+        for (record, origin) in ledger.people.values_mut().zip(of_people) {
             // A ledger of nobody has no origins; whoever is in one has.
             let origin = origins.get(origin);
             let origin = origin.ok_or_else(|| de::Error::custom("a person's origin is not in the list"))?;

@@ -28,6 +28,8 @@ pub(super) struct Counts<'a> {
     repaired_people: BTreeMap<String, Deed>,
     repaired_memberships: BTreeMap<String, Deed>,
     invites: BTreeMap<String, Deed>,
+    /// Number of invitations where no limit is set: nobody asks who they are.
+    free_invites: usize,
     /// Members with an external id that are ours and in, before.
     ours: FastSet<(&'a ExternalId, &'a Email)>,
     /// Members, before.
@@ -86,7 +88,7 @@ impl<'a> Counts<'a> {
         let leaving = leaving(changes);
         counts.before(changes, question);
         for change in &changes.members {
-            counts.member(changes, change);
+            counts.member(changes, change, question.settings.limit_invites);
         }
         counts.ends_a_directory = ends_a_directory(changes, question);
         for group in &changes.groups {
@@ -130,17 +132,20 @@ impl<'a> Counts<'a> {
             .sum();
     }
 
-    fn member(&mut self, changes: &Changes, change: &MemberChange) {
-        let (key, deed) = (key_of(changes, change.slot), Deed::Member(change.action));
+    fn member(&mut self, changes: &Changes, change: &MemberChange, limit_invites: Limit) {
+        let (key, deed) = (|| key_of(changes, change.slot), Deed::Member(change.action));
         self.coming += usize::from(!change.action.is_leaving() && change.action != Action::Relink);
         match limit_of_member(change) {
-            Some(LimitName::Repairs) => drop(self.repaired_people.insert(key, deed)),
-            Some(LimitName::Removals) => drop(self.removals.insert(key, deed)),
-            Some(LimitName::Invites) => drop(self.invites.insert(key, deed)),
-            Some(LimitName::Leaves) | None => {}
+            Some(LimitName::Repairs) => drop(self.repaired_people.insert(key(), deed)),
+            Some(LimitName::Removals) => drop(self.removals.insert(key(), deed)),
+            Some(LimitName::Invites | LimitName::Leaves) | None => {}
         }
-        if change.action == Action::Invite && change.cause == Cause::Drift {
-            self.invites.insert(key_of(changes, change.slot), deed);
+        match (change.action, limit_invites) {
+            (Action::Invite, Limit::Off) => self.free_invites += 1,
+            (Action::Invite, Limit::Number(_) | Limit::Percent(_)) => {
+                self.invites.insert(key(), deed);
+            }
+            _ => {}
         }
     }
 
@@ -169,7 +174,8 @@ impl<'a> Counts<'a> {
         let setting = limit_of(question.settings, limit);
         let keys = self.keys(limit);
         let lately = Lately::of(question.ledger, limit, question.now);
-        let wanted = with_lately(&keys, &lately.counting);
+        let free = if limit == LimitName::Invites { self.free_invites } else { 0 };
+        let wanted = with_lately(&keys, &lately.counting) + free;
         let (allowed, wanted) = self.allowed(limit, setting, &lately, wanted);
         let is_over = allowed.is_some_and(|allowed| wanted > allowed)
             || (matches!(setting, Limit::Percent(_)) && self.is_the_last(limit));

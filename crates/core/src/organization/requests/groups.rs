@@ -101,19 +101,28 @@ impl Writing<'_> {
         let drift = |edges: &[Edge]| -> Vec<SlotId> {
             edges.iter().filter(|edge| edge.cause == Cause::Drift).map(|edge| edge.slot).collect()
         };
-        let strange: FastSet<ExternalId> =
-            self.changes.ids_of(&drift(&group.held_leave)).iter().cloned().collect();
-        let mut members: Vec<ExternalId> = sent.iter().filter(|id| !strange.contains(*id)).cloned().collect();
-        members.extend(self.changes.ids_of(&drift(&group.held_join)).iter().cloned());
-        members.sort_unstable();
-        members.dedup();
+        let (strange, missing) = (drift(&group.held_leave), drift(&group.held_join));
+        let members = match (strange.as_slice(), missing.as_slice()) {
+            ([], []) => Arc::clone(sent),
+            _ => self.mended(sent, &strange, &missing),
+        };
         let present = group.group.as_ref().and_then(|id| self.question.roster.group(id));
         // Vaultwarden never renames a group.
         let name = match present.filter(|_| self.is_vaultwarden()) {
             Some(present) => present.name.clone(),
             None => group.name.clone(),
         };
-        Effect::Group { id: group.external_id.clone(), name, members: members.into() }
+        Effect::Group { id: group.external_id.clone(), name, members }
+    }
+
+    /// Members without those whom somebody else has put in, and with those whom somebody else has taken out.
+    fn mended(&self, sent: &[ExternalId], strange: &[SlotId], missing: &[SlotId]) -> Arc<[ExternalId]> {
+        let strange: FastSet<ExternalId> = self.changes.ids_of(strange).iter().cloned().collect();
+        let mut members: Vec<ExternalId> = sent.iter().filter(|id| !strange.contains(*id)).cloned().collect();
+        members.extend(self.changes.ids_of(missing).iter().cloned());
+        members.sort_unstable();
+        members.dedup();
+        members.into()
     }
 
     /// Groups that get another external id have it before they are imported.

@@ -2,6 +2,7 @@
 //! whether this run made them or a later one: they are the later run's, and are not undone with this one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::HashMap as FastMap;
 
@@ -62,7 +63,7 @@ impl<'a> Later<'a> {
         Self {
             members: About::of(members, member_keys),
             groups: About::of(groups, group_keys),
-            invited: invited.filter_map(|entry| Some(entry.after.as_ref()?.email.as_str())).collect(),
+            invited: invited.filter_map(|entry| Some(entry.after.as_ref()?.email.as_ref())).collect(),
         }
     }
 }
@@ -73,7 +74,7 @@ fn is_its(run: &RunRecord, made: Made) -> bool {
 }
 
 /// Id on the server, or another name by which two entries are about the same member or group.
-type Key = (KeyKind, String);
+type Key = (KeyKind, Arc<str>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum KeyKind {
@@ -108,12 +109,13 @@ impl<'a, E> About<'a, E> {
 
 fn member_keys(MemberEntry { member_id, before, after, .. }: &MemberEntry) -> Vec<Key> {
     let emails = [before, after].into_iter().flatten().map(|state| (KeyKind::Name, state.email.clone()));
-    emails.chain(member_id.iter().map(|id| (KeyKind::Server, id.clone()))).collect()
+    emails.chain(member_id.iter().map(|id| (KeyKind::Server, id.as_str().into()))).collect()
 }
 
 fn group_keys(GroupEntry { group_id, before, after, .. }: &GroupEntry) -> Vec<Key> {
-    let ids = [before, after].into_iter().flatten().map(|state| (KeyKind::Name, state.external_id.clone()));
-    ids.chain(group_id.iter().map(|id| (KeyKind::Server, id.clone()))).collect()
+    let ids =
+        [before, after].into_iter().flatten().map(|state| (KeyKind::Name, state.external_id.as_str().into()));
+    ids.chain(group_id.iter().map(|id| (KeyKind::Server, id.as_str().into()))).collect()
 }
 
 struct Taken<'a> {
@@ -138,7 +140,7 @@ impl Taken<'_> {
             (None, None) => return Some(entry),
         };
         if rest.as_ref() != Some(&entry) {
-            self.subjects.insert(email);
+            self.subjects.insert(email.to_string());
         }
         rest
     }
@@ -171,8 +173,8 @@ impl Taken<'_> {
         let [came, left] = theirs;
         let theirs = [&came | &self.later.invited, left];
         for ((rest, all), theirs) in lists.into_iter().zip(theirs) {
-            rest.retain(|member| !theirs.contains(member.email.as_str()));
-            let taken = all.iter().filter(|member| theirs.contains(member.email.as_str()));
+            rest.retain(|member| !theirs.contains(member.email.as_ref()));
+            let taken = all.iter().filter(|member| theirs.contains(member.email.as_ref()));
             self.subjects.extend(taken.map(|member| format!("{} in {name}", member.email)));
         }
         let is_nothing = rest.join.is_empty() && rest.leave.is_empty() && !has_other_identity(&rest);
@@ -185,12 +187,12 @@ fn emails<'a>(
     later: &[&'a GroupEntry],
     lists: impl Fn(&'a GroupEntry) -> [&'a Vec<GroupMember>; 2],
 ) -> BTreeSet<&'a str> {
-    later.iter().flat_map(|other| lists(other)).flatten().map(|member| member.email.as_str()).collect()
+    later.iter().flat_map(|other| lists(other)).flatten().map(|member| member.email.as_ref()).collect()
 }
 
 /// Whether somebody came in both, or left in both.
 fn is_same_move(one: &MemberEntry, other: &MemberEntry, email: &str) -> bool {
-    let is_email = |state: &Option<MemberState>| state.as_ref().is_some_and(|state| state.email == email);
+    let is_email = |state: &Option<MemberState>| state.as_ref().is_some_and(|state| *state.email == *email);
     let came = is_email(&other.after) && other.before.is_none();
     let left = is_email(&other.before) && other.after.is_none();
     if one.before.is_none() { came } else { left }

@@ -1,6 +1,7 @@
 //! People in an undo: who leaves again, who gets access or an id back, and who is invited again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
@@ -17,7 +18,7 @@ use crate::organization::record::{MemberEntry, MemberState, RunRecord, StatusWor
 use crate::organization::roster::{Basis, Kind, Member, MemberId, Role, Staging};
 
 /// Address and external id, by which a record knows somebody.
-pub(super) type Known = (String, Option<String>);
+pub(super) type Known = (Arc<str>, Option<Arc<str>>);
 
 /// Changes to people that undo a run.
 pub(super) struct People<'a> {
@@ -465,7 +466,7 @@ impl<'a> People<'a> {
 }
 
 pub(super) fn known(email: &Email, id: Option<&ExternalId>) -> Known {
-    (email.to_string(), id.map(ToString::to_string))
+    (email.shared(), id.map(ExternalId::shared))
 }
 
 /// Those whom a run removed and invited again, with the same address and the same id.
