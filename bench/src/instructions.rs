@@ -1,7 +1,7 @@
 //! Instructions of whole runs, counted by `valgrind --tool=callgrind`: the same on a busy machine as on a quiet one.
 //!
 //! With `--limits FILE` a run that takes more than 3 % over its figure there fails; with `--write-limits FILE` the figures are written.
-//! They depend on the compiler, which the file names: with another one nothing is compared.
+//! They depend on the compiler, the C library and valgrind, which the file names: with others nothing is compared.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use super::{Plan, Server, Source, Target, instance, load};
 pub(crate) const HEAD: &str = "\nInstructions of a whole sync from OpenLDAP into a sink (`scripts/bench instructions/10000`), all threads.\n\n\
     | users / groups | what changed | instructions | for each person |\n| --- | --- | --- | --- |\n";
 
-/// Loss that is let through: the runs of one build differ by less than half of it.
+/// Loss that is let through: the runs of one build differ by a tenth of a percent.
 const TOLERANCE: f64 = 1.03;
 
 /// Counts a first sync, and one with nothing to change. The figures, by name.
@@ -65,9 +65,21 @@ fn counted(plan: &Plan, folder: &Path, server: &Server, profile: Option<&Path>) 
     total.trim().parse().expect("a number")
 }
 
-/// Writes the figures, with the compiler that they are of.
+/// What the figures depend on.
+fn tools() -> Value {
+    let libc = super::said("ldd", &["--version"]);
+    json!({
+        "rustc": super::rustc(),
+        "libc": libc.lines().next(),
+        "valgrind": super::said("valgrind", &["--version"]),
+        // The C library chooses its functions by what the processor has.
+        "avx2": fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains(" avx2 ")),
+    })
+}
+
+/// Writes the figures, with what they depend on.
 pub(crate) fn write(path: &Path, figures: &BTreeMap<String, u64>) {
-    let text = serde_json::to_string_pretty(&json!({ "rustc": super::rustc(), "instructions": figures }));
+    let text = serde_json::to_string_pretty(&json!({ "tools": tools(), "instructions": figures }));
     fs::write(path, text.expect("a text") + "\n").expect("writing the figures");
 }
 
@@ -75,13 +87,8 @@ pub(crate) fn write(path: &Path, figures: &BTreeMap<String, u64>) {
 pub(crate) fn check(path: &Path, figures: &BTreeMap<String, u64>) {
     let text = fs::read_to_string(path).expect("the figures to compare with");
     let kept: Value = serde_json::from_str(&text).expect("JSON");
-    if kept["rustc"] != super::rustc() {
-        println!(
-            "{} is of {}, this is {}: nothing is compared.",
-            path.display(),
-            kept["rustc"],
-            super::rustc()
-        );
+    if kept["tools"] != tools() {
+        println!("{} is of {}, this is {}: nothing is compared.", path.display(), kept["tools"], tools());
         return;
     }
     for (name, count) in figures {

@@ -16,6 +16,7 @@ mod clouds;
 mod daemon;
 mod history;
 mod instructions;
+mod network;
 mod ranges;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ const AGAIN: usize = 50_000;
 const INSTANCES: usize = 200;
 /// Runs in a history that is too full.
 const RUNS_KEPT: usize = 10_000;
+/// People behind a network; one group for 25.
+const NETWORK: usize = 50_000;
 const SIZES: [(usize, usize); 4] = [(1_000, 50), (10_000, 500), (50_000, 2_000), (200_000, 8_000)];
 const CLIENT_ID: &str = "organization.11111111-2222-3333-4444-555555555555";
 
@@ -60,6 +63,7 @@ struct Plan {
     daemons: Vec<usize>,
     histories: Vec<usize>,
     instructions: Vec<usize>,
+    networks: Vec<usize>,
     /// Folder for the profiles that counting instructions makes.
     profiles: Option<PathBuf>,
     /// Figures of instructions to compare with.
@@ -177,6 +181,12 @@ fn main() {
             writeln!(report, "{row}").unwrap();
         }
     }
+    if !plan.networks.is_empty() {
+        report.push_str(network::HEAD);
+    }
+    for &people in &plan.networks {
+        report.push_str(&network::measure(&plan, people, people / 25));
+    }
     if !plan.instructions.is_empty() {
         report.push_str(&instructions(&plan));
     }
@@ -219,6 +229,7 @@ fn arguments() -> Plan {
         daemons: Vec::new(),
         histories: Vec::new(),
         instructions: Vec::new(),
+        networks: Vec::new(),
         profiles: None,
         limits: None,
         write_limits: None,
@@ -238,7 +249,7 @@ fn arguments() -> Plan {
             size => {
                 let (users, groups) = size
                     .split_once('/')
-                    .expect("USERS/GROUPS, again/USERS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES, history/RUNS or instructions/USERS");
+                    .expect("USERS/GROUPS, again/USERS, ranges/PEOPLE, clouds/USERS, daemon/INSTANCES, history/RUNS, instructions/USERS or network/USERS");
                 let groups = groups.parse().expect("a number");
                 match users {
                     "again" => plan.again.push(groups),
@@ -247,13 +258,21 @@ fn arguments() -> Plan {
                     "daemon" => plan.daemons.push(groups),
                     "history" => plan.histories.push(groups),
                     "instructions" => plan.instructions.push(groups),
+                    "network" => plan.networks.push(groups),
                     users => plan.sizes.push((users.parse().expect("a number"), groups)),
                 }
             }
         }
     }
-    let others =
-        [&plan.again, &plan.ranges, &plan.clouds, &plan.daemons, &plan.histories, &plan.instructions];
+    let others = [
+        &plan.again,
+        &plan.ranges,
+        &plan.clouds,
+        &plan.daemons,
+        &plan.histories,
+        &plan.instructions,
+        &plan.networks,
+    ];
     if plan.sizes.is_empty() && others.iter().all(|others| others.is_empty()) {
         plan.sizes = SIZES.to_vec();
         plan.again.push(AGAIN);
@@ -261,6 +280,7 @@ fn arguments() -> Plan {
         plan.clouds.push(CLOUDS);
         plan.daemons.push(INSTANCES);
         plan.histories.push(RUNS_KEPT);
+        plan.networks.push(NETWORK);
     }
     plan
 }
@@ -427,17 +447,23 @@ impl Drop for Server {
 
 /// Two paged searches, one after the other, for the same entries and attributes.
 fn searches(slapd: &Slapd, users: usize, groups: usize) -> Cost {
-    let people = search(slapd, "ou=people", "(&(objectClass=inetOrgPerson))", &["mail"], users);
-    let groups = search(slapd, "ou=groups", "(&(objectClass=groupOfNames))", &["cn", "member"], groups);
+    search_through(slapd, slapd.port(), users, groups)
+}
+
+/// The same through another port.
+fn search_through(slapd: &Slapd, port: u16, users: usize, groups: usize) -> Cost {
+    let search = |unit, filter, attributes, expected| search(slapd, port, unit, filter, attributes, expected);
+    let people = search("ou=people", "(&(objectClass=inetOrgPerson))", &["mail"][..], users);
+    let groups = search("ou=groups", "(&(objectClass=groupOfNames))", &["cn", "member"][..], groups);
     Cost { wall: people.wall + groups.wall, cpu: people.cpu + groups.cpu, peak: people.peak.max(groups.peak) }
 }
 
-fn search(slapd: &Slapd, unit: &str, filter: &str, attributes: &[&str], expected: usize) -> Cost {
+fn search(slapd: &Slapd, port: u16, unit: &str, filter: &str, attributes: &[&str], expected: usize) -> Cost {
     let output = slapd.folder().join("ldapsearch.out");
     let started = Instant::now();
     let child = Command::new("ldapsearch")
         .args(["-LLL", "-x", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt"])
-        .args(["-H", &format!("ldap://127.0.0.1:{}", slapd.port()), "-D", &slapd.admin(), "-w", PASSWORD])
+        .args(["-H", &format!("ldap://127.0.0.1:{port}"), "-D", &slapd.admin(), "-w", PASSWORD])
         .args(["-b", &format!("{unit},{}", ldif::SUFFIX), filter])
         .args(attributes)
         .stdout(File::create(&output).expect("a file"))
