@@ -123,12 +123,12 @@ pub(crate) async fn carry_out(
     let digesting = decided.digesting();
     let Decision { known, changes } = &decided.decision;
     let steps: Arc<[Step]> = requests(&known.question(), changes).into();
-    let mut done = if steps.is_empty() { Vec::new() } else { changes.told() };
     // Nobody asks the question of before again.
     let before = std::mem::take(&mut decided.decision.known.ledger);
-    let ledger = match decided.sending(history).send(before, &steps).await {
-        Ok(ledger) => ledger,
+    let (ledger, mut done) = match decided.sending(history).send(before, &steps).await {
+        Ok(ledger) => (ledger, told(&decided, &steps)),
         Err(unsent) => {
+            let mut done = told(&decided, &steps);
             let acknowledged = steps.get(..unsent.acknowledged).unwrap_or_default();
             let unsent =
                 unsent.explained(steps.len(), "before it were carried out; the next run goes on from there");
@@ -140,7 +140,7 @@ pub(crate) async fn carry_out(
                 lines::changes(&done);
             })?;
             history.acknowledged(steps.len());
-            ledger
+            (ledger, done)
         }
     };
     let Decision { known, changes } = &decided.decision;
@@ -175,6 +175,11 @@ pub(crate) async fn carry_out(
         return Err(held);
     }
     Ok(SyncOutcome { sent, left_out, notes, changes: done })
+}
+
+/// What the requests of a run do, to be told.
+fn told(decided: &Decided<'_>, steps: &[Step]) -> Vec<ImportChange> {
+    if steps.is_empty() { Vec::new() } else { decided.decision.changes.told() }
 }
 
 /// Tells what a run that ends with an error has to say besides.

@@ -148,8 +148,10 @@ impl Copies {
         let revision = copies.first().map_or(0, |copy| copy.revision);
         let is_one =
             copies.len() == files.len() && copies.iter().skip(1).all(|copy| Some(copy) == copies.first());
+        let kept = copies.first().filter(|_| is_one).map(|copy| copy.print);
         let ledger = copies.into_iter().map(|copy| copy.ledger).reduce(Ledger::joined);
-        let print = ledger.as_ref().filter(|_| is_one).map(Ledger::print);
+        // One of an earlier form, or with requests that were acknowledged since, is another one by now.
+        let print = ledger.as_ref().map(Ledger::print).filter(|print| kept == Some(*print));
         Ok(Self { revision, print, ledger })
     }
 }

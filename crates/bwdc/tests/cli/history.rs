@@ -30,8 +30,18 @@ pub(crate) fn kept(folder: &Path) -> Vec<Vec<Value>> {
     files.iter().map(|file| settled(lines(fs::read_to_string(file).unwrap()))).collect()
 }
 
-/// The lines of a file as its last one says: a run that made everything adds its end.
+/// The lines of a file with the people whom groups name by number, and as its last one says: a run that made everything adds its end.
 fn settled(mut lines: Vec<Value>) -> Vec<Value> {
+    if let Some(at) = lines.iter().position(|line| line.get("people").is_some()) {
+        let people = lines.remove(at)["people"].take();
+        for group in lines.iter_mut().filter_map(|line| line.get_mut("group")) {
+            for list in ["join", "leave", "heldJoin", "heldLeave"] {
+                for member in group.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                    *member = people[member.as_u64().unwrap() as usize].clone();
+                }
+            }
+        }
+    }
     let Some(ended) = lines.last().and_then(|last| last.get("ended")).cloned() else { return lines };
     lines.pop();
     for made in lines.iter_mut().skip(1).flat_map(|line| line.as_object_mut().unwrap().values_mut()) {

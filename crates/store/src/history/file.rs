@@ -1,16 +1,15 @@
-//! The file of a run: a line for its head, then one for each entry. A run that did everything it was about to do adds a line with its head
-//! as it ended: the entries stay as they were written before the first request.
+//! The file of a run: a line for its head, then one for each entry; before those of groups, one with the people in them, who are numbers
+//! there. A run that did everything it was about to do adds a line with its head as it ended: the entries stay as they were written before
+//! the first request.
 
-use std::collections::hash_map::Entry as Slot;
 use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use bwdc_core::organization::changes::{Cause, GroupAction};
 use bwdc_core::organization::record::{GroupEntry, GroupMember, GroupState, Made, MemberEntry, RunRecord};
-use foldhash::HashMap as FastMap;
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::{Entry, Head, KeptRun, RunTarget, Skipped};
 use crate::files::open_regular;
@@ -42,12 +41,13 @@ struct Form {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Line<'a> {
+    People(&'a [&'a GroupMember]),
     Member(&'a MemberEntry),
     Group(WrittenGroup<'a>),
     Ended(&'a Head),
 }
 
-/// [`GroupEntry`], whose members are written as they are in other groups.
+/// [`GroupEntry`], in which people are numbers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WrittenGroup<'a> {
@@ -57,50 +57,133 @@ struct WrittenGroup<'a> {
     group_id: &'a Option<String>,
     before: &'a Option<GroupState>,
     after: &'a Option<GroupState>,
-    join: Vec<Arc<RawValue>>,
-    leave: Vec<Arc<RawValue>>,
+    join: Vec<u32>,
+    leave: Vec<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    held_join: Vec<Arc<RawValue>>,
+    held_join: Vec<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    held_leave: Vec<Arc<RawValue>>,
+    held_leave: Vec<u32>,
 }
 
-/// Members of groups as JSON, each made once: in a first import one is in many groups, and making it costs most of the time.
+/// People in groups, each once.
 #[derive(Default)]
-struct Members<'a>(FastMap<&'a GroupMember, Arc<RawValue>>);
+struct Numbers<'a> {
+    people: Vec<&'a GroupMember>,
+    numbers: FastMap<&'a GroupMember, u32>,
+}
 
-impl<'a> Members<'a> {
-    fn written(&mut self, list: &'a [GroupMember]) -> std::io::Result<Vec<Arc<RawValue>>> {
-        list.iter().map(|member| self.member(member)).collect()
+impl<'a> Numbers<'a> {
+    fn of(&mut self, list: &'a [GroupMember]) -> Vec<u32> {
+        list.iter().map(|member| self.number(member)).collect()
     }
 
-    fn member(&mut self, member: &'a GroupMember) -> std::io::Result<Arc<RawValue>> {
-        match self.0.entry(member) {
-            Slot::Occupied(known) => Ok(Arc::clone(known.get())),
-            Slot::Vacant(place) => {
-                let text = serde_json::value::to_raw_value(member)?;
-                Ok(Arc::clone(place.insert(text.into())))
-            }
-        }
+    fn number(&mut self, member: &'a GroupMember) -> u32 {
+        let Self { people, numbers } = self;
+        *numbers.entry(member).or_insert_with(|| {
+            people.push(member);
+            u32::try_from(people.len() - 1).unwrap_or(u32::MAX)
+        })
     }
 
-    fn group(&mut self, group: &'a GroupEntry) -> std::io::Result<Line<'a>> {
+    fn group(&mut self, group: &'a GroupEntry) -> WrittenGroup<'a> {
         let GroupEntry { action, cause, made, group_id, before, after, join, leave, held_join, held_leave } =
             group;
-        Ok(Line::Group(WrittenGroup {
+        WrittenGroup {
             action: *action,
             cause: *cause,
             made: *made,
             group_id,
             before,
             after,
-            join: self.written(join)?,
-            leave: self.written(leave)?,
-            held_join: self.written(held_join)?,
-            held_leave: self.written(held_leave)?,
-        }))
+            join: self.of(join),
+            leave: self.of(leave),
+            held_join: self.of(held_join),
+            held_leave: self.of(held_leave),
+        }
     }
 }
+
+/// An entry as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ReadLine {
+    Member(MemberEntry),
+    Group(ReadGroup),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadGroup {
+    action: GroupAction,
+    cause: Cause,
+    made: Made,
+    group_id: Option<String>,
+    before: Option<GroupState>,
+    after: Option<GroupState>,
+    join: Vec<ReadMember>,
+    leave: Vec<ReadMember>,
+    #[serde(default)]
+    held_join: Vec<ReadMember>,
+    #[serde(default)]
+    held_leave: Vec<ReadMember>,
+}
+
+/// A person's number, or the person, as the first form has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ReadMember {
+    Number(usize),
+    Member(GroupMember),
+}
+
+impl ReadLine {
+    /// `None` if a number is nobody's.
+    fn entry(self, people: &[GroupMember]) -> Option<Entry> {
+        match self {
+            Self::Member(entry) => Some(Entry::Member(entry)),
+            Self::Group(group) => Some(Entry::Group(group.entry(people)?)),
+        }
+    }
+
+    /// Whether one of these people is in a group.
+    fn has_one_of(&self, wanted: &FastSet<usize>) -> bool {
+        let Self::Group(ReadGroup { join, leave, held_join, held_leave, .. }) = self else { return false };
+        let mut all = [join, leave, held_join, held_leave].into_iter().flatten();
+        all.any(|member| matches!(member, ReadMember::Number(number) if wanted.contains(number)))
+    }
+}
+
+impl ReadGroup {
+    fn entry(self, people: &[GroupMember]) -> Option<GroupEntry> {
+        let Self { action, cause, made, group_id, before, after, join, leave, held_join, held_leave } = self;
+        let member = |member: ReadMember| match member {
+            ReadMember::Number(number) => people.get(number).cloned(),
+            ReadMember::Member(member) => Some(member),
+        };
+        let members = |list: Vec<ReadMember>| list.into_iter().map(member).collect::<Option<Vec<_>>>();
+        Some(GroupEntry {
+            action,
+            cause,
+            made,
+            group_id,
+            before,
+            after,
+            join: members(join)?,
+            leave: members(leave)?,
+            held_join: members(held_join)?,
+            held_leave: members(held_leave)?,
+        })
+    }
+}
+
+/// The line with the people in groups.
+#[derive(Deserialize)]
+struct PeopleLine {
+    people: Vec<GroupMember>,
+}
+
+/// Begin of a [`PeopleLine`].
+const PEOPLE: &str = "{\"people\":";
 
 /// The last line of a run that made every change it was about to make.
 #[derive(Deserialize)]
@@ -118,8 +201,12 @@ pub(super) fn write(mut out: &mut dyn Write, run: &KeptRun) -> std::io::Result<(
     add(&mut out, &First { version: VERSION, entries, head: run.head.clone() })?;
     let Some(record) = record else { return Ok(()) };
     record.members.iter().try_for_each(|entry| add(&mut out, &Line::Member(entry)))?;
-    let mut members = Members::default();
-    record.groups.iter().try_for_each(|entry| add(&mut out, &members.group(entry)?))
+    let mut numbers = Numbers::default();
+    let groups: Vec<WrittenGroup<'_>> = record.groups.iter().map(|group| numbers.group(group)).collect();
+    if !numbers.people.is_empty() {
+        add(&mut out, &Line::People(&numbers.people))?;
+    }
+    groups.into_iter().try_for_each(|group| add(&mut out, &Line::Group(group)))
 }
 
 /// What is added to the file of a run that made every change it was about to make.
@@ -166,16 +253,22 @@ fn ended(line: &[u8]) -> Option<Head> {
     line.starts_with(ENDED).then(|| serde_json::from_slice::<Last>(line).ok())?.map(|last| last.ended)
 }
 
-/// Reads the head, and the entries whose lines are wanted.
+/// Reads the head, and the entries that are wanted by their text: that of a line, or of somebody in a group.
 pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<(Head, Vec<Entry>)> {
     let mut file = opened(path)?;
     let First { entries, head, .. } = first(&mut file)?;
-    let (mut found, mut read) = (Vec::new(), 0);
-    for line in file.by_ref().lines().take(entries) {
-        let line = line?;
-        read += 1;
-        if is_wanted(&line) {
-            found.push(serde_json::from_str(&line).map_err(|error| in_line(read + 1, &error))?);
+    let mut reading =
+        Entries { is_wanted, people: Vec::new(), wanted: FastSet::default(), found: Vec::new() };
+    let (mut read, mut number) = (0, 1);
+    let mut lines = file.by_ref().lines();
+    while read < entries {
+        let Some(line) = lines.next().transpose()? else { break };
+        number += 1;
+        if line.starts_with(PEOPLE) {
+            reading.people(&line, number)?;
+        } else {
+            reading.entry(&line, number)?;
+            read += 1;
         }
     }
     let mut rest = Vec::new();
@@ -185,12 +278,49 @@ pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<
     if read != entries || surplus > 0 {
         return Err(Unreadable::Damaged(format!("it has {} changes instead of {entries}", read + surplus)));
     }
+    let mut found = reading.found;
     match lines.last().and_then(|line| ended(line)) {
         Some(ended) => {
             found.iter_mut().for_each(was_made);
             Ok((ended, found))
         }
         None => Ok((head, found)),
+    }
+}
+
+/// Entries that are wanted.
+struct Entries<W> {
+    is_wanted: W,
+    people: Vec<GroupMember>,
+    /// Numbers of those people who are wanted.
+    wanted: FastSet<usize>,
+    found: Vec<Entry>,
+}
+
+impl<W: Fn(&str) -> bool> Entries<W> {
+    fn people(&mut self, line: &str, number: usize) -> Reading<()> {
+        let PeopleLine { people } = serde_json::from_str(line).map_err(|error| in_line(number, &error))?;
+        let is_wanted =
+            |person: &&GroupMember| serde_json::to_string(person).is_ok_and(|text| (self.is_wanted)(&text));
+        if (self.is_wanted)(line) {
+            let all = (0..).zip(&people);
+            self.wanted = all.filter(|(_, person)| is_wanted(person)).map(|(at, _)| at).collect();
+        }
+        self.people = people;
+        Ok(())
+    }
+
+    fn entry(&mut self, line: &str, number: usize) -> Reading<()> {
+        let is_wanted = (self.is_wanted)(line);
+        if !is_wanted && self.wanted.is_empty() {
+            return Ok(());
+        }
+        let read: ReadLine = serde_json::from_str(line).map_err(|error| in_line(number, &error))?;
+        if is_wanted || read.has_one_of(&self.wanted) {
+            let nobody = || Unreadable::Damaged(format!("line {number}: it names a person who is not in it"));
+            self.found.push(read.entry(&self.people).ok_or_else(nobody)?);
+        }
+        Ok(())
     }
 }
 

@@ -131,6 +131,27 @@ fn the_end_of_a_run_that_made_everything_is_added_to_what_was_kept_before() {
     assert!(runs.is_empty() && skipped[0].why.contains("3 changes instead of 2"), "{skipped:?}");
 }
 
+/// As the first form has it: people in groups are written out.
+fn of_the_first_form() -> Vec<u8> {
+    let text = String::from_utf8(written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes))))).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with(r#"{"people":"#));
+    let text: String = lines.map(|line| line.to_owned() + "\n").collect();
+    let bob = r#""join":[{"email":"bob@x.org","externalId":"u2"}]"#;
+    let text = text.replace(r#""version":2"#, r#""version":1"#).replace(r#""join":[0]"#, bob);
+    assert!(text.contains(bob) && text.contains(r#""version":1"#), "{text}");
+    text.into_bytes()
+}
+
+#[test]
+fn a_file_of_the_first_form_is_understood() {
+    let (folder, history) = folder();
+    let run = kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)));
+    history.end(&run).unwrap();
+    let mut files = fs::read_dir(folder.path().join("history")).unwrap();
+    fs::write(files.next().unwrap().unwrap().path(), of_the_first_form()).unwrap();
+    assert_eq!(one(&history, "5e0c"), Some(run));
+}
+
 #[test]
 fn a_run_whose_beginning_was_forgotten_is_kept_whole_at_its_end() {
     let (_folder, history) = folder();
@@ -494,6 +515,7 @@ proptest! {
     /// What is understood is understood again when it is written, and everything else is told.
     #[test]
     fn fuzz_history(bytes in damaged([
+        of_the_first_form(),
         written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)))),
         written(&kept("5e0c", 0, Exit::Failure, None)),
         written(&begun("5e0c", 0)),

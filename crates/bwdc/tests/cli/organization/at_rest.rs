@@ -54,6 +54,30 @@ fn the_ledger_is_not_read_until_something_has_changed() {
     }
 }
 
+/// A ledger as an earlier version wrote it is written anew once, and then at rest as any other.
+#[test]
+fn a_ledger_of_the_first_form_comes_to_rest() {
+    for flavour in BOTH {
+        let (organization, instance) = resting(flavour);
+        let path = beginning_with(&instance, "ledger-");
+        let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
+        let mut kept = read();
+        assert_eq!(kept["ledger"]["version"], 2, "{kept}");
+        kept["ledger"]["version"] = 1.into();
+        kept["print"] = 1.into();
+        let ids: Vec<String> = kept["ledger"]["people"].as_object().unwrap().keys().cloned().collect();
+        for group in kept["ledger"]["groups"].as_object_mut().unwrap().values_mut() {
+            for member in group["members"].as_array_mut().unwrap() {
+                *member = ids[usize::try_from(member.as_u64().unwrap()).unwrap()].clone().into();
+            }
+        }
+        std::fs::write(&path, kept.to_string()).unwrap();
+        let sent = organization.changes_of(|| (0..3).for_each(|_| drop(instance.run(&["sync"]).ok())));
+        assert!(sent.is_empty(), "{flavour:?}: {sent:?}");
+        assert!(read()["ledger"]["version"] == 2 && is_at_rest(&instance), "{flavour:?}: {}", read());
+    }
+}
+
 /// Members, groups, and the memberships that are due: nothing else is asked.
 #[test]
 fn only_the_lists_and_what_is_due_are_asked_for() {

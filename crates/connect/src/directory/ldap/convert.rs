@@ -391,7 +391,7 @@ fn range(option: &str) -> Option<Option<Rest>> {
 }
 
 /// Makes a reference: a value with both `=` and `,` is a DN, any other a user name.
-fn member(value: &[u8], references: &mut MemberReferences) -> ReferenceId {
+pub(super) fn member(value: &[u8], references: &mut MemberReferences) -> ReferenceId {
     let text = text(value);
     if let Some(known) = references.known(&text) {
         return known;

@@ -10,7 +10,7 @@ use super::config::{
     Attributes, Bind, Config, Flavour, Identity, OutsideGroups, Paging, PrimaryGroups, Referrals,
     SearchSettings, Security, Timeouts,
 };
-use super::convert::{EntryState, MemberReferences, Rest, group, members, person};
+use super::convert::{EntryState, MemberReferences, Rest, group, member, members, person};
 use super::disabled::DisabledBy;
 use super::wire::played::{self, read};
 use bwdc_core::Secret;
@@ -167,5 +167,29 @@ proptest! {
         prop_assert_eq!(neighbour.user.status, Status::Active);
         let team = group(&read(&good), &config, &mut references).unwrap().unwrap();
         prop_assert_eq!(&team.group.members[..], std::slice::from_ref(&neighbour.user.reference_id));
+    }
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    /// A value leads to the same person, whatever came before and however that was spelled.
+    #[test]
+    fn references_do_not_depend_on_what_came_before(values in prop::collection::vec(
+        prop_oneof![
+            prop::sample::select(vec![
+                "CN=Jane Doe,OU=People,DC=x", "cn=jane doe,ou=people,dc=x", "cn=Jane  Doe , ou=people,dc=x", "cn=Doe\\, Jane,dc=x",
+                "CN=doe\\2c jane,dc=x", "uid:cn=a,dc=x", "cn=a,dc=x", "CN=A,dc=x", "jane", "JANE", " jane ", "uid:jane", "cn=,", "CN=,",
+                "cn=JÜRGEN,dc=x", "cn=jürgen,dc=x",
+            ]).prop_map(str::to_owned),
+            "[a-bA-B=,+ ]{0,6}",
+        ],
+        1..12,
+    )) {
+        let mut before = MemberReferences::default();
+        for value in &values {
+            let alone = member(value.as_bytes(), &mut MemberReferences::default());
+            prop_assert_eq!(member(value.as_bytes(), &mut before), alone, "{:?} of {:?}", value, &values);
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! - Places and filters are listed once (`origins`); a person has the number of them, and 0 by default.
 //! - A member of a group is the number of a person in the list of people, the first being 0, or an id that is not in it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
@@ -340,13 +341,32 @@ struct WrittenGroup<'a> {
 
 struct WrittenMembers<'a> {
     members: &'a [ExternalId],
-    numbers: &'a FastMap<&'a ExternalId, usize>,
+    numbers: &'a Numbers<'a>,
+}
+
+/// Numbers of people. Most ids of members are the very texts that the people have: those are found by where they are, and not read.
+struct Numbers<'a> {
+    people: &'a Table<ExternalId, Record>,
+    by_place: FastMap<*const u8, usize>,
+    by_text: OnceCell<FastMap<&'a ExternalId, usize>>,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(people: &'a Table<ExternalId, Record>) -> Self {
+        let by_place = people.iter().map(|(id, _)| id.as_str().as_ptr()).zip(0..).collect();
+        Self { people, by_place, by_text: OnceCell::new() }
+    }
+
+    fn number(&self, id: &ExternalId) -> Option<usize> {
+        let by_text = || self.by_text.get_or_init(|| self.people.iter().map(|(id, _)| id).zip(0..).collect());
+        self.by_place.get(&id.as_str().as_ptr()).or_else(|| by_text().get(id)).copied()
+    }
 }
 
 impl Serialize for WrittenGroups<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(Ledger { people, groups, .. }) = self;
-        let numbers: FastMap<&ExternalId, usize> = people.iter().map(|(id, _)| id).zip(0..).collect();
+        let numbers = Numbers::of(people);
         let mut map = serializer.serialize_map(Some(groups.len()))?;
         for (id, GroupRecord { name, members, verified, unsure }) in groups {
             let members = WrittenMembers { members, numbers: &numbers };
@@ -360,8 +380,8 @@ impl Serialize for WrittenMembers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.members.len()))?;
         for id in self.members {
-            match self.numbers.get(id) {
-                Some(number) => list.serialize_element(number)?,
+            match self.numbers.number(id) {
+                Some(number) => list.serialize_element(&number)?,
                 None => list.serialize_element(id)?,
             }
         }
