@@ -124,6 +124,7 @@ fn main() {
         return ranges::run_client(port, people);
     }
     let plan = arguments();
+    let busy = load_average();
     let mut report = String::new();
     let startup = startup(&plan.bwdc);
     writeln!(
@@ -192,7 +193,7 @@ fn main() {
     }
     println!("\n{report}");
     if let Some(path) = &plan.save {
-        save(path, &report);
+        save(path, &report, &plan.bwdc, &busy);
     }
 }
 
@@ -505,7 +506,15 @@ fn rustc() -> String {
     said("rustc", &["--version"])
 }
 
-fn save(path: &Path, report: &str) {
+/// Load of the machine in the last minute, where the system tells it.
+fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+fn save(path: &Path, report: &str, bwdc: &Path, load: &str) {
+    let profile = bwdc.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let size = fs::metadata(bwdc).map_or(0.0, |metadata| metadata.len() as f64 / 1e6);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let ldapsearch = said("ldapsearch", &["-VV"])
         .lines()
@@ -521,7 +530,7 @@ fn save(path: &Path, report: &str) {
          Windows, beside a bare client (ldap3, one connection) that reads the people and the ranges and counts them.\n\n\
          The second table: the cloud directories, played by the sandbox with the vendors' documented limits, beside the same requests \
          over\none connection without limits, and what the existing connector waits besides. Groups have 20 members.\n\n\
-         {cores} cores, {}, {}, {}.\n\n{report}",
+         {cores} cores, load average {load} at the start, {}, {}, {}. bwdc of the profile `{profile}`, {size:.1} MB.\n\n{report}",
         said("uname", &["-sr"]),
         rustc(),
         ldapsearch,
