@@ -285,22 +285,28 @@ impl Drop for Server {
     }
 }
 
+/// One type for all connections, so that the program has one HTTP server and not one for each.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 async fn converse(connection: Connection, routes: Router, certificate: Option<Arc<Certificate>>) {
-    match (connection, certificate) {
-        (Connection::Tcp(stream), None) => answer(stream, routes).await,
+    let stream: Box<dyn Stream> = match (connection, certificate) {
+        (Connection::Tcp(stream), None) => Box::new(stream),
         (Connection::Tcp(stream), Some(certificate)) => {
             match timeout(PATIENCE, certificate.acceptor().accept(stream)).await {
-                Ok(Ok(stream)) => answer(stream, routes).await,
-                Ok(Err(error)) => tracing::debug!(%error, "somebody came for the page without TLS"),
-                Err(_) => tracing::debug!("somebody came for the page and said nothing"),
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => return tracing::debug!(%error, "somebody came for the page without TLS"),
+                Err(_) => return tracing::debug!("somebody came for the page and said nothing"),
             }
         }
         #[cfg(unix)]
-        (Connection::Socket(stream), _) => answer(stream, routes).await,
-    }
+        (Connection::Socket(stream), _) => Box::new(stream),
+    };
+    answer(stream, routes).await;
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, routes: Router) {
+async fn answer(stream: Box<dyn Stream>, routes: Router) {
     let began = Instant::now();
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST_HEAD);

@@ -48,6 +48,7 @@ mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
@@ -419,6 +420,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         bwdc_core::error::Error::new(format!("Starting the program's event loop: {error}"))
     })?;
+    // The event loop has several places that run it, each with a copy of all commands otherwise.
+    let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
     let done = runtime.block_on(work);
     // A read that was given up may have a thread that waits for the other side for long.
     runtime.shutdown_background();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -25,7 +25,7 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 /// Behaviour of one vendor.
 pub(crate) trait Vendor: Send + Sync + 'static {
     /// Answers a request.
-    fn routes(self: &std::sync::Arc<Self>, engine: &std::sync::Arc<Engine>) -> Router;
+    fn routes(self: Arc<Self>, engine: &Arc<Engine>) -> Router;
     /// Makes a refusal in the vendor's format, with its status.
     fn refusal(&self, refusal: Refusal) -> Response;
     /// Charge of a request; `None` for one that is not counted.
@@ -177,9 +177,9 @@ impl Engine {
     }
 
     /// Answers one request; an error ends the connection without an answer.
-    pub(crate) async fn answer<V: Vendor>(
+    pub(crate) async fn answer(
         &self,
-        vendor: &V,
+        vendor: &dyn Vendor,
         routes: Router,
         request: Request,
     ) -> io::Result<Response> {
@@ -211,9 +211,9 @@ impl Engine {
         if fault == Some(Fault::Extremes) { with_extremes(answer).await } else { Ok(answer) }
     }
 
-    async fn faulty<V: Vendor>(
+    async fn faulty(
         &self,
-        vendor: &V,
+        vendor: &dyn Vendor,
         routes: Router,
         mut parts: Parts,
         body: Bytes,

@@ -87,7 +87,7 @@ const APPLICATIONS: &[&str] =
     &["Application.Read.All", "Application.ReadWrite.OwnedBy", "Directory.Read.All"];
 
 impl Vendor for Entra {
-    fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
+    fn routes(self: Arc<Self>, engine: &Arc<Engine>) -> Router {
         Router::new()
             .route("/{tenant}/oauth2/v2.0/token", post(token))
             .route("/{tenant}/v2.0/.well-known/openid-configuration", get(metadata))
@@ -99,7 +99,7 @@ impl Vendor for Entra {
             .route("/v1.0/groups/{id}/transitiveMembers", get(transitive_members))
             .route("/v1.0/directory/administrativeUnits/{id}/members", get(unit_members))
             .route("/v1.0/{resource}", get(application))
-            .with_state((Arc::clone(self), Arc::clone(engine)))
+            .with_state((self, Arc::clone(engine)))
     }
 
     /// Optional properties ("user resource type", "group resource type"): all but the id.

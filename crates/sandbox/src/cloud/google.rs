@@ -224,7 +224,7 @@ struct Played {
 }
 
 impl Vendor for Played {
-    fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
+    fn routes(self: Arc<Self>, engine: &Arc<Engine>) -> Router {
         Router::new()
             .route("/token", post(login::token))
             .route("/admin/directory/v1/users", get(users))
@@ -232,7 +232,7 @@ impl Vendor for Played {
             .route("/admin/directory/v1/groups", get(groups))
             .route("/admin/directory/v1/groups/{key}", get(group))
             .route("/admin/directory/v1/groups/{key}/members", get(members))
-            .with_state((Arc::clone(self), Arc::clone(engine)))
+            .with_state((self, Arc::clone(engine)))
     }
 
     /// Required properties: the discovery document requires none of a user, a group or a member.

@@ -146,13 +146,13 @@ impl Okta {
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Vendor for Okta {
-    fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
+    fn routes(self: Arc<Self>, engine: &Arc<Engine>) -> Router {
         Router::new()
             .route("/oauth2/v1/token", post(token))
             .route("/api/v1/users", get(users))
             .route("/api/v1/groups", get(groups))
             .route("/api/v1/groups/{id}/users", get(members))
-            .with_state((Arc::clone(self), Arc::clone(engine)))
+            .with_state((self, Arc::clone(engine)))
     }
 
     /// Required properties: profiles are the organization's own, and properties that no filter names are optional.

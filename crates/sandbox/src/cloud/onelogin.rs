@@ -220,13 +220,13 @@ struct Token {
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Vendor for Account {
-    fn routes(self: &Arc<Self>, engine: &Arc<Engine>) -> Router {
+    fn routes(self: Arc<Self>, engine: &Arc<Engine>) -> Router {
         Router::new()
             .route("/auth/oauth2/v2/token", post(token))
             .route("/api/2/users", get(users))
             .route("/api/2/roles", get(roles))
             .route("/api/2/roles/{id}/users", get(holders))
-            .with_state((Arc::clone(self), Arc::clone(engine)))
+            .with_state((self, Arc::clone(engine)))
     }
 
     /// Optional properties ("User Resource", "Roles").

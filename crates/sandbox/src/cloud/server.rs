@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -33,10 +34,10 @@ pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
 }
 
 /// Serves until it is aborted.
-pub(super) async fn serve<V: Vendor>(
+pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    vendor: Arc<V>,
+    vendor: Arc<dyn Vendor>,
     engine: Arc<Engine>,
 ) {
     let mut connections = tokio::task::JoinSet::new();
@@ -54,26 +55,31 @@ pub(super) async fn serve<V: Vendor>(
     }
 }
 
-async fn connection<V: Vendor>(
+/// One type for all connections, so that the program has one HTTP server and not one for each.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    vendor: Arc<V>,
+    vendor: Arc<dyn Vendor>,
     engine: Arc<Engine>,
 ) {
     let _ = stream.set_nodelay(true);
-    let routes = vendor.routes(&engine);
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(stream),
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => Box::new(stream),
+            Err(error) => return tracing::debug!(%error, "a connection to the sandbox came to nothing"),
+        },
+    };
+    let routes = Arc::clone(&vendor).routes(&engine);
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let (vendor, engine, routes) = (Arc::clone(&vendor), Arc::clone(&engine), routes.clone());
         async move { engine.answer(&*vendor, routes, request.map(Body::new)).await }
     });
-    let builder = Builder::new(TokioExecutor::new());
-    let ended = match tls {
-        None => builder.serve_connection(TokioIo::new(stream), service).await,
-        Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await,
-            Err(error) => Err(error.into()),
-        },
-    };
+    let ended = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the sandbox ended");
     }
