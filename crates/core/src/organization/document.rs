@@ -196,7 +196,8 @@ impl Document {
             Some(version) if version == u64::from(VERSION) => {}
             version => return Err(Unusable::Version(version.unwrap_or_default())),
         }
-        let document: Self = serde_json::from_value(value.clone()).map_err(not_a_plan)?;
+        // Of the text: to read it of the value would be the same code once more.
+        let document: Self = serde_json::from_slice(text.as_bytes()).map_err(not_a_plan)?;
         if document.seal == seal(value) { Ok(document) } else { Err(Unusable::Edited) }
     }
 
