@@ -146,8 +146,7 @@ impl Client {
             import.groups.len(),
             self.api_url()
         );
-        let body =
-            serde_json::to_vec(import).map_err(|error| Error::new(ErrorKind::Data, &attempted, error))?;
+        let body = written(import).map_err(|error| Error::new(ErrorKind::Data, &attempted, error))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(AUTHORIZATION, bearer(token, &attempted)?);
@@ -250,6 +249,12 @@ fn issued(response: &Response) -> Option<Token> {
     let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
     let lasts = seconds(body.get("expires_in").and_then(Value::as_u64).unwrap_or(0));
     Some(Token::issued(token.to_owned(), lasts))
+}
+
+/// An import as it is sent. In a function of this crate, which is compiled for speed: asynchronous code is compiled with what awaits it.
+#[inline(never)]
+fn written(import: &ImportRequest) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(import)
 }
 
 /// Whether the answer is that of a successful Bitwarden server: empty, or JSON without an error.

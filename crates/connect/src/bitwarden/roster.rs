@@ -210,7 +210,7 @@ impl ListAnswer {
     async fn entries<R: Raw + 'static>(self) -> Result<Vec<R::Entry>> {
         let Self { attempted, response } = self;
         let about = attempted.clone();
-        let decoding = tokio::task::spawn_blocking(move || entries::<R>(&about, &response));
+        let decoding = tokio::task::spawn_blocking(move || R::list(&about, &response));
         decoding.await.map_err(|error| Error::new(ErrorKind::Data, attempted, error))?
     }
 }
@@ -230,6 +230,9 @@ trait Raw: DeserializeOwned {
 
     /// Converts it; none without an id.
     fn understood(self) -> Option<Self::Entry>;
+
+    /// Decodes a list: as [`entries`], which is compiled here for speed, and not with what awaits it.
+    fn list(attempted: &str, response: &Response) -> Result<Vec<Self::Entry>>;
 }
 
 /// Entries of a list, each converted as soon as it is read; none if one of them has no id.
@@ -299,6 +302,10 @@ struct RawMember {
 impl Raw for RawMember {
     type Entry = Member;
 
+    fn list(attempted: &str, response: &Response) -> Result<Vec<Member>> {
+        entries::<Self>(attempted, response)
+    }
+
     fn understood(self) -> Option<Member> {
         let id = self.id.filter(|id| !id.trim().is_empty())?;
         // An invalid address finds nobody.
@@ -336,6 +343,10 @@ struct RawGroup {
 
 impl Raw for RawGroup {
     type Entry = Group;
+
+    fn list(attempted: &str, response: &Response) -> Result<Vec<Group>> {
+        entries::<Self>(attempted, response)
+    }
 
     fn understood(self) -> Option<Group> {
         let id = self.id.filter(|id| !id.trim().is_empty())?;
