@@ -1,4 +1,4 @@
-//! The memory of an instance in its folder: keys of `data.json`, and two files beside it.
+//! The memory of an instance in its folder: keys of `data.json`, and files beside it.
 
 use bwdc_core::error::Result;
 use bwdc_core::known::KnownPeople;
@@ -39,7 +39,9 @@ impl Memory for DataFile {
             && let Some(KeptLedger { revision, ledger, .. }) = self.ledger(id)?
         {
             let ledger = ledger.cleared();
-            self.keep_ledger(id, &KeptLedger { revision: revision + 1, print: ledger.print(), ledger })?;
+            let print = ledger.print();
+            let kept = KeptLedger { revision: revision + 1, print, ledger, acknowledged: 0 };
+            self.keep_ledger(id, &kept)?;
         }
         self.change(|data| {
             data.forget_cursors();

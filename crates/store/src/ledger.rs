@@ -28,6 +28,9 @@ pub struct KeptLedger {
     pub print: u64,
     /// The ledger.
     pub ledger: Ledger,
+    /// Number of requests of its journal that were acknowledged since it was written: the ledger is that after them.
+    #[serde(skip)]
+    pub acknowledged: usize,
 }
 
 /// What is read first, since a later form may have other contents.
@@ -98,7 +101,7 @@ pub(crate) fn is_there(folder: &Path, organization_id: &str) -> bool {
 pub(crate) fn load(folder: &Path, organization_id: &str) -> Result<Option<KeptLedger>> {
     let path = path(folder, organization_id);
     let Some(bytes) = read(&path)? else { return Ok(None) };
-    let KeptLedger { revision, print, ledger } = understood(&path, &bytes)?;
+    let KeptLedger { revision, print, ledger, .. } = understood(&path, &bytes)?;
     drop(bytes);
     // Those of an earlier ledger have been outdone by the later one.
     let edition = (revision, print);
@@ -108,8 +111,9 @@ pub(crate) fn load(folder: &Path, organization_id: &str) -> Result<Option<KeptLe
         Some(times) => ledger.at(&times.times),
         None => ledger,
     };
-    let ledger = ledger.acknowledged(sent.map_or(0, |sent| sent.acknowledged));
-    Ok(Some(KeptLedger { revision, print, ledger }))
+    let acknowledged = sent.map_or(0, |sent| sent.acknowledged);
+    let ledger = ledger.acknowledged(acknowledged);
+    Ok(Some(KeptLedger { revision, print, ledger, acknowledged }))
 }
 
 fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
@@ -216,7 +220,7 @@ mod tests {
     fn a_ledger_comes_back_and_a_later_form_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), None);
-        let kept = KeptLedger { revision: 3, print: 0, ledger: Ledger::default() };
+        let kept = KeptLedger { revision: 3, print: 0, ledger: Ledger::default(), acknowledged: 0 };
         store(folder.path(), "o", &kept).unwrap();
         assert_eq!(load(folder.path(), "o").unwrap(), Some(kept));
         assert_eq!(load(folder.path(), "another").unwrap(), None);
@@ -271,7 +275,8 @@ mod tests {
         store(folder.path(), "o", &begun).unwrap();
         let kept = KeptProgress { revision: 4, print: 7, acknowledged: 1 };
         store_progress(folder.path(), "o", kept).unwrap();
-        let after = KeptLedger { ledger: begun.ledger.clone().acknowledged(1), ..begun.clone() };
+        let ledger = begun.ledger.clone().acknowledged(1);
+        let after = KeptLedger { ledger, acknowledged: 1, ..begun.clone() };
         assert_ne!(after, begun);
         assert_eq!(load(folder.path(), "o").unwrap(), Some(after));
         // Of another ledger with the same revision.

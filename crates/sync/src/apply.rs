@@ -1,6 +1,7 @@
 //! A whole sync: what [`crate::decide`] decides is sent, request by request, and what the next run needs is kept.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bwdc_core::Prepared;
@@ -15,7 +16,6 @@ use bwdc_core::organization::{Ledger, Moment, Step, requests};
 use bwdc_core::plan::{self, ImportSummary, Plan};
 use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
-use tokio::task::JoinHandle;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look, target};
@@ -152,7 +152,7 @@ pub(crate) async fn carry_out(
     if sent.is_nothing() && held.is_none() {
         nothing_sent();
     }
-    let digest = digesting.await.map_err(|error| Error::new(format!("Computing the digest: {error}")))?;
+    let digest = digesting();
     let ended = Ended {
         opened: &decided.opened,
         sources: &decided.reading.sources,
@@ -219,13 +219,17 @@ impl From<Error> for Unsent {
 }
 
 impl<'a> Decided<'a> {
-    /// Digest of everything as one import, computed beside what follows. The import has been checked, and nobody else needs it.
-    fn digesting(&mut self) -> JoinHandle<Option<plan::Digest>> {
+    /// Digest of everything as one import, computed beside what follows. The import has been checked, and nobody else needs it. Waiting for
+    /// it cannot be cut off: what was sent is still to be recorded. Without a digest the next run reads everything.
+    fn digesting(&mut self) -> impl FnOnce() -> Option<plan::Digest> + use<> {
         let requests = std::mem::take(&mut self.whole.requests);
         let (api_url, id) =
             (self.organization.api_url.clone(), self.organization.account.organization_id.clone());
         let target = target(api_url, id, self.decision.known.roster.kind);
-        tokio::task::spawn_blocking(move || plan::digest(&requests, &target))
+        let digest = Arc::new(move || plan::digest(&requests, &target));
+        let beside = Arc::clone(&digest);
+        let thread = thread::Builder::new().spawn(move || beside());
+        move || thread.map_or_else(|_| digest(), |thread| thread.join().ok().flatten())
     }
 
     fn sending<'b>(&'b mut self, history: &'b RunHistory<'b>) -> Sending<'b, 'a> {
@@ -245,7 +249,7 @@ pub(crate) struct Sending<'b, 'a> {
 }
 
 impl Sending<'_, '_> {
-    /// Sends the requests. The ledger has each on the disk before the first is sent, and what came of it after each.
+    /// Sends the requests. The ledger has all of them on the disk before the first is sent, and beside it stands how many were acknowledged.
     pub(crate) async fn send(
         self,
         ledger: Ledger,
@@ -257,15 +261,19 @@ impl Sending<'_, '_> {
         }
         let mut ledger = ledger.begun(steps, now);
         let span = tracing::Span::current();
+        let begins = || span.in_scope(|| history.begins(steps));
         // Each takes as long as the other where much is imported.
-        let stored = std::thread::scope(|scope| {
-            scope.spawn(|| span.in_scope(|| history.begins(steps)));
+        let stored = thread::scope(|scope| {
+            if thread::Builder::new().spawn_scoped(scope, begins).is_err() {
+                begins();
+            }
             ledgers.store(&mut ledger)
         });
         stored.or_else(|_| history.with_room(|| ledgers.store(&mut ledger)))?;
         let mut stored = Instant::now();
         history.with_room(|| under_way::begin(&files))?;
         for (step, before) in steps.iter().zip(0..) {
+            history.sends();
             if let Err(failed) = organization.send(&step.call).await {
                 history.failed(&step.call, failed.ended);
                 let ledger = ledger.acknowledged(before);
@@ -279,7 +287,10 @@ impl Sending<'_, '_> {
             let acknowledged = before + 1;
             history.acknowledged(acknowledged);
             if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                history.with_room(|| ledgers.acknowledged(acknowledged))?;
+                // The journal has every request: without their number the next run compares, or sends more again.
+                if let Err(error) = history.with_room(|| ledgers.acknowledged(acknowledged)) {
+                    tracing::warn!("how far the run has come could not be recorded: {error}");
+                }
                 stored = Instant::now();
             }
         }

@@ -62,14 +62,14 @@ struct Matter {
     begun: Option<usize>,
 }
 
-/// The request that is being sent.
+/// The request after those that were acknowledged.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Current {
-    /// Nobody knows what became of it.
+    /// It was not sent, or the server did not carry it out.
     #[default]
+    NotDone,
+    /// It is being sent, or nobody knows what became of it.
     Doubtful,
-    /// The server did not carry it out.
-    Refused,
 }
 
 /// Whether something was written in every folder.
@@ -176,15 +176,22 @@ impl<'a> RunHistory<'a> {
 
     /// Notes that so many requests were acknowledged.
     pub(crate) fn acknowledged(&self, number: usize) {
-        self.state().acknowledged = number;
+        let mut state = self.state();
+        state.acknowledged = number;
+        state.current = Current::NotDone;
+    }
+
+    /// Notes that the next request is about to be sent.
+    pub(crate) fn sends(&self) {
+        self.state().current = Current::Doubtful;
     }
 
     /// Notes that the next request failed. An import that the server gave up may have done a part; one that it refused did nothing.
     pub(crate) fn failed(&self, call: &Call, ended: ImportEnd) {
         self.state().current = match (call, ended) {
-            (_, ImportEnd::Nothing) => Current::Refused,
+            (_, ImportEnd::Nothing) => Current::NotDone,
             (Call::Import(_), _) | (_, ImportEnd::Unclear) => Current::Doubtful,
-            (_, ImportEnd::Surely) => Current::Refused,
+            (_, ImportEnd::Surely) => Current::NotDone,
         };
     }
 
@@ -207,7 +214,7 @@ impl<'a> RunHistory<'a> {
         let (acknowledged, rest) = steps.split_at((*acknowledged).min(steps.len()));
         let doubtful = match current {
             Current::Doubtful => rest.len().min(1),
-            Current::Refused => 0,
+            Current::NotDone => 0,
         };
         let (doubtful, unsent) = rest.split_at(doubtful);
         let record = &mut matter.as_mut()?.record;

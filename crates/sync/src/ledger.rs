@@ -112,7 +112,8 @@ impl<'a> LedgerFiles<'a> {
 
     fn keep(&mut self, ledger: &mut Ledger, print: u64) -> Result<()> {
         self.revision += 1;
-        let kept = KeptLedger { revision: self.revision, print, ledger: std::mem::take(ledger) };
+        let kept =
+            KeptLedger { revision: self.revision, print, ledger: std::mem::take(ledger), acknowledged: 0 };
         self.print = None;
         let stored = self.files.iter().try_for_each(|file| file.keep_ledger(&self.organization_id, &kept));
         *ledger = kept.ledger;
@@ -139,19 +140,47 @@ struct Copies {
 }
 
 impl Copies {
+    /// Reads all. Where they differ, as after folders were synced apart, the latest counts.
     fn read(files: &[DataFile], organization_id: &str) -> Result<Self> {
         let mut copies: Vec<KeptLedger> = Vec::new();
         for file in files {
             copies.extend(file.ledger(organization_id)?);
         }
-        copies.sort_by_key(|copy| std::cmp::Reverse(copy.revision));
+        copies.sort_by_key(|copy| std::cmp::Reverse((copy.revision, copy.acknowledged)));
         let revision = copies.first().map_or(0, |copy| copy.revision);
         let is_one =
             copies.len() == files.len() && copies.iter().skip(1).all(|copy| Some(copy) == copies.first());
         let kept = copies.first().filter(|_| is_one).map(|copy| copy.print);
+        // One run at two points, as after it was killed between two folders: the later point has the other in it.
+        copies.dedup_by(|other, one| {
+            one.print != 0 && (other.revision, other.print) == (one.revision, one.print)
+        });
         let ledger = copies.into_iter().map(|copy| copy.ledger).reduce(Ledger::joined);
         // One of an earlier form, or with requests that were acknowledged since, is another one by now.
         let print = ledger.as_ref().map(Ledger::print).filter(|print| kept == Some(*print));
         Ok(Self { revision, print, ledger })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run was killed after it had kept in one of two folders how far it had come: what is gone by then does not come back from the other.
+    #[test]
+    fn of_one_run_at_two_points_the_later_counts() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [one, other] = folders.each_ref().map(|folder| DataFile::in_folder(folder.path().to_owned()));
+        let text = r#"{"revision":4,"print":7,"ledger":{"version":2,"people":{},"groups":{"a":{"name":"A","members":[]},"b":{"name":"B","members":[]}},"journal":{"begun":5,"steps":[[{"noGroup":"a"}],[{"noGroup":"b"}]]}}}"#;
+        let begun: KeptLedger = serde_json::from_str(text).unwrap();
+        for file in [&one, &other] {
+            file.keep_ledger("o", &begun).unwrap();
+        }
+        one.keep_progress("o", KeptProgress { revision: 4, print: 7, acknowledged: 1 }).unwrap();
+        for files in [[one.clone(), other.clone()], [other, one]] {
+            let Copies { revision, print, ledger } = Copies::read(&files, "o").unwrap();
+            assert_eq!((revision, print), (4, None));
+            assert_eq!(ledger, Some(begun.ledger.clone().acknowledged(1)));
+        }
     }
 }

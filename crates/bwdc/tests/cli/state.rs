@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use bwdc_sandbox::Options;
+use bwdc_sandbox::{Counted, Fault, Flavour, Injection, Options};
 use bwdc_testkit::proxy::mute_server;
 use bwdc_testkit::{Slapd, ldif};
 use serde_json::{Value, json};
@@ -144,6 +144,39 @@ fn a_kill_at_any_moment_leaves_the_file_intact() {
     instance.run(&["clear-cache"]).ok();
     instance.run(&["sync"]).ok();
     assert_eq!(organization.emails().len(), 3_000);
+}
+
+/// Killed while the second of two imports is not answered: the ledger as it was before, and beside it that one was acknowledged.
+#[test]
+fn a_run_that_is_killed_between_two_imports_is_gone_on_with() {
+    for flavour in [Flavour::Official, Flavour::Vaultwarden] {
+        let organization = Organization::start(Options { flavour, ..Options::default() });
+        let users: String = (0..2_100).map(|at| format!("{at},u{at}@example.org\n")).collect();
+        let mut instance = Instance::files(&format!("id,email\n{users}"), "name,members\n", &organization);
+        instance.run(&["login"]).ok();
+        instance.run(&["config", "sync.largeImport", "true"]).ok();
+        instance.set_env("BWDC_RETRY_SECONDS", "1");
+        let fault = Fault::AnsweredLater(60_000);
+        organization.sandbox.inject(Injection { at: 2, counted: Counted::Changes, fault });
+        let sent = instance
+            .data_folder()
+            .join(format!("sent-{}.json", organization.sandbox.client_id().replace("organization.", "")));
+        let mut child = instance.spawn(&["sync"]);
+        let started = std::time::Instant::now();
+        while !sent.exists() {
+            assert!(started.elapsed().as_secs() < 60);
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let kept: Value = serde_json::from_slice(&fs::read(&sent).unwrap()).unwrap();
+        assert_eq!((&kept["acknowledged"], mode(&sent)), (&json!(1), 0o600), "{flavour:?}");
+        let ran = instance.run(&["sync"]).ok();
+        assert_eq!(organization.emails().len(), 2_100, "{flavour:?}: {}", ran.err);
+        assert!(!sent.exists(), "{flavour:?}");
+        let again = organization.changes_of(|| drop(instance.run(&["sync"]).ok()));
+        assert!(again.is_empty(), "{flavour:?}: {again:?}");
+    }
 }
 
 /// Needs root for a disk of its own.

@@ -164,10 +164,7 @@ fn written_beside(
     protect: impl FnOnce(&File) -> std::io::Result<()>,
 ) -> std::io::Result<NamedTempFile> {
     let mut file = temporary::new_in(folder)?;
-    let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, &mut file);
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
+    write(&mut file)?;
     protect(file.as_file())?;
     file.as_file().sync_all()?;
     Ok(file)
@@ -220,7 +217,17 @@ pub fn make_private(path: &Path) -> Result<()> {
 
 /// Replaces a file by this value as JSON, in one step.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    write_atomically_by(path, &mut |out| Ok(serde_json::to_writer(out, value)?))
+    write_atomically_by(path, &mut |out| buffered(out, |out| Ok(serde_json::to_writer(out, value)?)))
+}
+
+/// Writes many small parts, which are gathered. Not for secrets: the memory is not cleared.
+pub(crate) fn buffered(
+    out: &mut dyn Write,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, out);
+    write(&mut out)?;
+    out.flush()
 }
 
 /// Adds to the end of a file that is there. On the disk when it returns; if it fails, the file is as it was, as far as that can be.

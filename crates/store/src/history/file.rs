@@ -182,7 +182,7 @@ struct PeopleLine {
     people: Vec<GroupMember>,
 }
 
-/// Begin of a [`PeopleLine`].
+/// Beginning of a [`PeopleLine`].
 const PEOPLE: &str = "{\"people\":";
 
 /// The last line of a run that made every change it was about to make.
@@ -191,7 +191,7 @@ struct Last {
     ended: Head,
 }
 
-/// Begin of a [`Last`] line.
+/// Beginning of a [`Last`] line.
 const ENDED: &[u8] = b"{\"ended\":";
 
 /// Writes the file.
@@ -273,8 +273,10 @@ pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<
     }
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;
-    let lines: Vec<&[u8]> = rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    let surplus = lines.iter().filter(|line| !is_last(line)).count();
+    // What has no end was cut off.
+    let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &rest[..end]);
+    let lines: Vec<&[u8]> = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let surplus = lines.iter().filter(|line| !line.starts_with(ENDED)).count();
     if read != entries || surplus > 0 {
         return Err(Unreadable::Damaged(format!("it has {} changes instead of {entries}", read + surplus)));
     }
@@ -322,11 +324,6 @@ impl<W: Fn(&str) -> bool> Entries<W> {
         }
         Ok(())
     }
-}
-
-/// Whether it is a [`Last`] line, or the begin of one.
-fn is_last(line: &[u8]) -> bool {
-    ENDED.starts_with(line.get(..ENDED.len()).unwrap_or(line))
 }
 
 fn was_made(entry: &mut Entry) {

@@ -27,7 +27,9 @@ use self::file::Unreadable;
 use self::name::{RunFile, Worth};
 pub use self::who::Sought;
 use crate::DataFile;
-use crate::files::{append, cannot, make_folder, remove_if_there, remove_left_behind, write_atomically_by};
+use crate::files::{
+    append, buffered, cannot, make_folder, remove_if_there, remove_left_behind, write_atomically_by,
+};
 use crate::lock::RunLock;
 use crate::runs::{Ending, Run, RunCounts, RunStarter, Runs};
 
@@ -490,7 +492,9 @@ impl Folder {
         make_folder(&self.path)?;
         self.check()?;
         remove_left_behind(&self.path);
-        write_atomically_by(&self.file(&run.head, Worth::Unclear), &mut |out| file::write(out, run))
+        write_atomically_by(&self.file(&run.head, Worth::Unclear), &mut |out| {
+            buffered(out, |out| file::write(out, run))
+        })
     }
 
     fn end(&self, run: &KeptRun) -> Result<()> {
@@ -499,6 +503,7 @@ impl Folder {
     }
 
     fn end_as_begun(&self, run: &KeptRun) -> Result<()> {
+        self.check()?;
         let begun = self.file(&run.head, Worth::Unclear);
         let added = file::ending(&run.head).and_then(|ending| append(&begun, &ending));
         match added {

@@ -393,11 +393,8 @@ fn range(option: &str) -> Option<Option<Rest>> {
 /// Makes a reference: a value with both `=` and `,` is a DN, any other a user name.
 pub(super) fn member(value: &[u8], references: &mut MemberReferences) -> ReferenceId {
     let text = text(value);
-    if let Some(known) = references.known(&text) {
-        return known;
-    }
     if text.contains('=') && text.contains(',') {
-        references.dn(&text)
+        references.known(&text).unwrap_or_else(|| references.dn(&text))
     } else {
         references.text(&format!("{BY_UID}{}", text.trim().to_lowercase()))
     }

@@ -180,7 +180,7 @@ proptest! {
             prop::sample::select(vec![
                 "CN=Jane Doe,OU=People,DC=x", "cn=jane doe,ou=people,dc=x", "cn=Jane  Doe , ou=people,dc=x", "cn=Doe\\, Jane,dc=x",
                 "CN=doe\\2c jane,dc=x", "uid:cn=a,dc=x", "cn=a,dc=x", "CN=A,dc=x", "jane", "JANE", " jane ", "uid:jane", "cn=,", "CN=,",
-                "cn=JÜRGEN,dc=x", "cn=jürgen,dc=x",
+                "cn=JÜRGEN,dc=x", "cn=jürgen,dc=x", "cn=a\\,b", "cn=a\\2cb", "CN=A\\2CB",
             ]).prop_map(str::to_owned),
             "[a-bA-B=,+ ]{0,6}",
         ],

@@ -174,8 +174,12 @@ impl<'a> Counts<'a> {
         let setting = limit_of(question.settings, limit);
         let keys = self.keys(limit);
         let lately = Lately::of(question.ledger, limit, question.now);
-        let free = if limit == LimitName::Invites { self.free_invites } else { 0 };
-        let wanted = with_lately(&keys, &lately.counting) + free;
+        let wanted = match setting {
+            // Nothing counts towards it, and what did before it was off is of no use.
+            Limit::Off if limit == LimitName::Invites => self.free_invites,
+            Limit::Off => keys.len(),
+            Limit::Number(_) | Limit::Percent(_) => with_lately(&keys, &lately.counting),
+        };
         let (allowed, wanted) = self.allowed(limit, setting, &lately, wanted);
         let is_over = allowed.is_some_and(|allowed| wanted > allowed)
             || (matches!(setting, Limit::Percent(_)) && self.is_the_last(limit));
