@@ -2,8 +2,6 @@
 
 use std::fs::{self, File};
 use std::process::Command;
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -166,11 +164,11 @@ pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> Vec<String> {
 }
 
 fn row(plan: &Plan, vendor: &Vendor, users: usize, groups: usize) -> String {
-    let runtime =
-        Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
-    // The clouds answer on a thread of their own, which ends with the bench.
-    let answering = Arc::clone(&runtime);
-    thread::spawn(move || answering.block_on(std::future::pending::<()>()));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let company = Company::of_size(users, groups, MEMBERS);
     let behaviour = Behaviour { latency: LATENCY, page: vendor.page, ..Behaviour::default() };
     let cloud = (vendor.start)(&runtime, &company, behaviour);

@@ -260,25 +260,6 @@ impl Environment {
         std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
     }
 
-    /// Addresses of the message bus of the user's session.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn session_bus() -> Option<OsString> {
-        Self::of_session("DBUS_SESSION_BUS_ADDRESS")
-    }
-
-    /// Where the user's sockets are.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn runtime_folder() -> Option<PathBuf> {
-        Self::of_session("XDG_RUNTIME_DIR").map(PathBuf::from)
-    }
-
-    /// A variable that whoever opens the user's session sets, and not the user.
-    #[cfg(target_os = "linux")]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    fn of_session(name: &str) -> Option<OsString> {
-        std::env::var_os(name).filter(|value| !value.is_empty())
-    }
-
     /// The variable of one of the environment's own, for a secret that is named on the command line.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn named_secret(name: &str) -> Option<Secret> {
