@@ -116,10 +116,10 @@ pub enum StatusWord {
     Other,
 }
 
-/// Change to one group, whatever changed in it.
+/// Change to one group, whatever changed in it. `M` is how people are named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GroupEntry {
+#[serde(rename_all = "camelCase", bound(deserialize = "M: Deserialize<'de>"))]
+pub struct GroupEntry<M = GroupMember> {
     /// Action.
     pub action: GroupAction,
     /// Reason.
@@ -133,15 +133,15 @@ pub struct GroupEntry {
     /// None of groups that are deleted.
     pub after: Option<GroupState>,
     /// Memberships that came.
-    pub join: Vec<GroupMember>,
+    pub join: Vec<M>,
     /// Memberships that went. Those of people who were removed are with these people.
-    pub leave: Vec<GroupMember>,
+    pub leave: Vec<M>,
     /// Memberships that a limit kept from coming.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub held_join: Vec<GroupMember>,
+    pub held_join: Vec<M>,
     /// Memberships that a limit kept from going.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub held_leave: Vec<GroupMember>,
+    pub held_leave: Vec<M>,
 }
 
 /// State of a group.
@@ -288,6 +288,30 @@ impl Counts {
             Made::Unclear => self.unclear += 1,
             Made::No => self.not_made += 1,
         }
+    }
+}
+
+impl<M> GroupEntry<M> {
+    /// Everybody in it.
+    pub fn people(&self) -> impl Iterator<Item = &M> {
+        [&self.join, &self.leave, &self.held_join, &self.held_leave].into_iter().flatten()
+    }
+
+    /// The same with other names for people; `None` if one of them has none.
+    pub fn naming<'a, N>(&'a self, mut name: impl FnMut(&'a M) -> Option<N>) -> Option<GroupEntry<N>> {
+        let mut named = |list: &'a [M]| list.iter().map(&mut name).collect::<Option<Vec<N>>>();
+        Some(GroupEntry {
+            action: self.action,
+            cause: self.cause,
+            made: self.made,
+            group_id: self.group_id.clone(),
+            before: self.before.clone(),
+            after: self.after.clone(),
+            join: named(&self.join)?,
+            leave: named(&self.leave)?,
+            held_join: named(&self.held_join)?,
+            held_leave: named(&self.held_leave)?,
+        })
     }
 }
 

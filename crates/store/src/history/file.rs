@@ -6,8 +6,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use bwdc_core::organization::changes::{Cause, GroupAction};
-use bwdc_core::organization::record::{GroupEntry, GroupMember, GroupState, Made, MemberEntry, RunRecord};
+use bwdc_core::organization::record::{GroupEntry, GroupMember, Made, MemberEntry, RunRecord};
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
 
@@ -43,26 +42,8 @@ struct Form {
 enum Line<'a> {
     People(&'a [&'a GroupMember]),
     Member(&'a MemberEntry),
-    Group(WrittenGroup<'a>),
+    Group(&'a GroupEntry<u32>),
     Ended(&'a Head),
-}
-
-/// [`GroupEntry`], in which people are numbers.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenGroup<'a> {
-    action: GroupAction,
-    cause: Cause,
-    made: Made,
-    group_id: &'a Option<String>,
-    before: &'a Option<GroupState>,
-    after: &'a Option<GroupState>,
-    join: Vec<u32>,
-    leave: Vec<u32>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    held_join: Vec<u32>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    held_leave: Vec<u32>,
 }
 
 /// People in groups, each once.
@@ -73,33 +54,12 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    fn of(&mut self, list: &'a [GroupMember]) -> Vec<u32> {
-        list.iter().map(|member| self.number(member)).collect()
-    }
-
-    fn number(&mut self, member: &'a GroupMember) -> u32 {
+    fn of(&mut self, member: &'a GroupMember) -> u32 {
         let Self { people, numbers } = self;
         *numbers.entry(member).or_insert_with(|| {
             people.push(member);
             u32::try_from(people.len() - 1).unwrap_or(u32::MAX)
         })
-    }
-
-    fn group(&mut self, group: &'a GroupEntry) -> WrittenGroup<'a> {
-        let GroupEntry { action, cause, made, group_id, before, after, join, leave, held_join, held_leave } =
-            group;
-        WrittenGroup {
-            action: *action,
-            cause: *cause,
-            made: *made,
-            group_id,
-            before,
-            after,
-            join: self.of(join),
-            leave: self.of(leave),
-            held_join: self.of(held_join),
-            held_leave: self.of(held_leave),
-        }
     }
 }
 
@@ -108,24 +68,7 @@ impl<'a> Numbers<'a> {
 #[serde(rename_all = "camelCase")]
 enum ReadLine {
     Member(MemberEntry),
-    Group(ReadGroup),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReadGroup {
-    action: GroupAction,
-    cause: Cause,
-    made: Made,
-    group_id: Option<String>,
-    before: Option<GroupState>,
-    after: Option<GroupState>,
-    join: Vec<ReadMember>,
-    leave: Vec<ReadMember>,
-    #[serde(default)]
-    held_join: Vec<ReadMember>,
-    #[serde(default)]
-    held_leave: Vec<ReadMember>,
+    Group(GroupEntry<ReadMember>),
 }
 
 /// A person's number, or the person, as the first form has it.
@@ -136,43 +79,29 @@ enum ReadMember {
     Member(GroupMember),
 }
 
+impl ReadMember {
+    /// `None` if the number is nobody's.
+    fn person(&self, people: &[GroupMember]) -> Option<GroupMember> {
+        match self {
+            Self::Number(number) => people.get(*number).cloned(),
+            Self::Member(member) => Some(member.clone()),
+        }
+    }
+}
+
 impl ReadLine {
     /// `None` if a number is nobody's.
     fn entry(self, people: &[GroupMember]) -> Option<Entry> {
         match self {
             Self::Member(entry) => Some(Entry::Member(entry)),
-            Self::Group(group) => Some(Entry::Group(group.entry(people)?)),
+            Self::Group(group) => group.naming(|member| member.person(people)).map(Entry::Group),
         }
     }
 
     /// Whether one of these people is in a group.
     fn has_one_of(&self, wanted: &FastSet<usize>) -> bool {
-        let Self::Group(ReadGroup { join, leave, held_join, held_leave, .. }) = self else { return false };
-        let mut all = [join, leave, held_join, held_leave].into_iter().flatten();
-        all.any(|member| matches!(member, ReadMember::Number(number) if wanted.contains(number)))
-    }
-}
-
-impl ReadGroup {
-    fn entry(self, people: &[GroupMember]) -> Option<GroupEntry> {
-        let Self { action, cause, made, group_id, before, after, join, leave, held_join, held_leave } = self;
-        let member = |member: ReadMember| match member {
-            ReadMember::Number(number) => people.get(number).cloned(),
-            ReadMember::Member(member) => Some(member),
-        };
-        let members = |list: Vec<ReadMember>| list.into_iter().map(member).collect::<Option<Vec<_>>>();
-        Some(GroupEntry {
-            action,
-            cause,
-            made,
-            group_id,
-            before,
-            after,
-            join: members(join)?,
-            leave: members(leave)?,
-            held_join: members(held_join)?,
-            held_leave: members(held_leave)?,
-        })
+        let Self::Group(group) = self else { return false };
+        group.people().any(|member| matches!(member, ReadMember::Number(number) if wanted.contains(number)))
     }
 }
 
@@ -202,11 +131,12 @@ pub(super) fn write(mut out: &mut dyn Write, run: &KeptRun) -> std::io::Result<(
     let Some(record) = record else { return Ok(()) };
     record.members.iter().try_for_each(|entry| add(&mut out, &Line::Member(entry)))?;
     let mut numbers = Numbers::default();
-    let groups: Vec<WrittenGroup<'_>> = record.groups.iter().map(|group| numbers.group(group)).collect();
+    let groups: Vec<GroupEntry<u32>> =
+        record.groups.iter().filter_map(|group| group.naming(|member| Some(numbers.of(member)))).collect();
     if !numbers.people.is_empty() {
         add(&mut out, &Line::People(&numbers.people))?;
     }
-    groups.into_iter().try_for_each(|group| add(&mut out, &Line::Group(group)))
+    groups.iter().try_for_each(|group| add(&mut out, &Line::Group(group)))
 }
 
 /// What is added to the file of a run that made every change it was about to make.

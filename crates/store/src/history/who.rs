@@ -111,8 +111,7 @@ impl Sought {
     }
 
     fn is_in_group(&self, entry: &GroupEntry) -> bool {
-        let members = [&entry.join, &entry.leave, &entry.held_join, &entry.held_leave];
-        self.is_group(entry) || members.into_iter().flatten().any(|member| self.is_member(member))
+        self.is_group(entry) || entry.people().any(|member| self.is_member(member))
     }
 
     fn is(&self, text: &str) -> bool {
