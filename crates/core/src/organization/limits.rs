@@ -13,7 +13,7 @@ pub(super) use self::count::{is_loss, key_of, key_of_edge, person_key};
 use super::changes::{
     Action, Cause, Changes, Edge, GroupAction, GroupChange, Hold, Question, Resend, SlotId, Stopped, Way,
 };
-use super::ledger::{Approval, Approved, Ledger, WINDOW};
+use super::ledger::{Approval, Approved, Effect, Ledger, WINDOW};
 use super::moment::Moment;
 use super::settings::{Limit, OnLimit, Settings};
 use crate::rules::ExistingMembers;
@@ -281,13 +281,20 @@ fn approved(states: &[LimitState], limit: LimitName) -> Approved {
 }
 
 impl Changes {
+    /// What counts towards a limit, unless it is off: what happens meanwhile does not count when it is switched on.
+    pub(super) fn counts(&self, limit: LimitName, keys: impl FnOnce() -> Vec<String>) -> Option<Effect> {
+        let keys = if self.is_counted(limit) { keys() } else { Vec::new() };
+        let approved = self.approved(limit);
+        (!keys.is_empty()).then_some(Effect::Counts { limit, keys, approved })
+    }
+
     /// Whether anything counts towards a limit: it is not off.
-    pub(super) fn is_counted(&self, limit: LimitName) -> bool {
+    fn is_counted(&self, limit: LimitName) -> bool {
         self.limits.iter().find(|state| state.limit == limit).is_none_or(|state| state.allowed.is_some())
     }
 
     /// Whether an administrator has let through what counts towards a limit.
-    pub(super) fn approved(&self, limit: LimitName) -> Approved {
+    fn approved(&self, limit: LimitName) -> Approved {
         approved(&self.limits, limit)
     }
 }

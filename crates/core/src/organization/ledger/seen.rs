@@ -76,12 +76,8 @@ impl Ledger {
             let Some((slot, (until, by))) = slot.zip(change.grace) else { continue };
             let Some(id) = slot.before.clone() else { continue };
             let (email, cause) = (slot.email.clone(), change.cause);
-            let keys = vec![key_of(changes, change.slot)];
-            let limit = LimitName::Removals;
             effects.push(Effect::Grace { id, email, until, cause, by });
-            if changes.is_counted(limit) {
-                effects.push(Effect::Counts { limit, keys, approved: changes.approved(limit) });
-            }
+            effects.extend(changes.counts(LimitName::Removals, || vec![key_of(changes, change.slot)]));
         }
         self.apply_all(&[effects], now);
     }

@@ -104,9 +104,9 @@ impl Writing<'_> {
         }
         if let Some(limit) = limit_of_member(change) {
             let key = || vec![key_of(self.changes, change.slot)];
-            effects.extend(self.counts(limit, key));
+            effects.extend(self.changes.counts(limit, key));
             if change.action == Action::Invite && limit != LimitName::Invites {
-                effects.extend(self.counts(LimitName::Invites, key));
+                effects.extend(self.changes.counts(LimitName::Invites, key));
             }
         }
         effects
@@ -125,21 +125,15 @@ impl Writing<'_> {
         Some(Effect::Out { id, becomes, email, cause: change.cause, member })
     }
 
-    /// What counts towards a limit, unless it is off: what happens meanwhile does not count when it is switched on.
-    fn counts(&self, limit: LimitName, keys: impl FnOnce() -> Vec<String>) -> Option<Effect> {
-        let keys = if self.changes.is_counted(limit) { keys() } else { Vec::new() };
-        let approved = self.changes.approved(limit);
-        (!keys.is_empty()).then_some(Effect::Counts { limit, keys, approved })
-    }
-
     /// Limits towards which a change of a group counts.
     pub(super) fn counts_of(&self, group: &GroupChange, leaving: &FastSet<SlotId>) -> Vec<Effect> {
         let key = |slot: SlotId| key_of_edge(self.changes, group, slot);
         let lost = group.leave.iter().filter(|edge| is_loss(edge, leaving));
         let edges = group.join.iter().chain(&group.leave);
         let repaired = edges.filter(|edge| edge.cause == Cause::Drift);
-        let lost = self.counts(LimitName::Leaves, || lost.map(|edge| key(edge.slot)).collect());
-        let repaired = self.counts(LimitName::Repairs, || repaired.map(|edge| key(edge.slot)).collect());
+        let lost = self.changes.counts(LimitName::Leaves, || lost.map(|edge| key(edge.slot)).collect());
+        let repaired =
+            self.changes.counts(LimitName::Repairs, || repaired.map(|edge| key(edge.slot)).collect());
         lost.into_iter().chain(repaired).collect()
     }
 }
