@@ -226,10 +226,8 @@ impl<'a> Decided<'a> {
         let (api_url, id) =
             (self.organization.api_url.clone(), self.organization.account.organization_id.clone());
         let target = target(api_url, id, self.decision.known.roster.kind);
-        let digest = Arc::new(move || plan::digest(&requests, &target));
-        let beside = Arc::clone(&digest);
-        let thread = thread::Builder::new().spawn(move || beside());
-        move || thread.map_or_else(|_| digest(), |thread| thread.join().ok().flatten())
+        let thread = thread::Builder::new().spawn(move || plan::digest(&requests, &target));
+        move || thread.ok()?.join().ok()?
     }
 
     fn sending<'b>(&'b mut self, history: &'b RunHistory<'b>) -> Sending<'b, 'a> {
