@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Plan, Server, Source, Target, instance, load};
+use super::{Plan, Server, Source, Target, instance, load, of_instance};
 
 pub(crate) const HEAD: &str = "\nInstructions of a whole sync from OpenLDAP into a sink (`scripts/bench instructions/10000`), all threads.\n\n\
     | users / groups | what changed | instructions | for each person |\n| --- | --- | --- | --- |\n";
@@ -44,23 +44,18 @@ pub(crate) fn measure(
 fn counted(plan: &Plan, folder: &Path, server: &Server, profile: Option<&Path>) -> u64 {
     let log = folder.join("callgrind.log");
     let own = folder.join("callgrind.out");
-    let status = Command::new("valgrind")
-        .args(["--tool=callgrind", "--quiet", "-v"])
+    let profile = profile.unwrap_or(&own);
+    let status = of_instance(&mut Command::new("valgrind"), folder, &server.client_id, &server.client_secret)
+        .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--log-file={}", log.display()))
-        .arg(format!("--callgrind-out-file={}", profile.unwrap_or(&own).display()))
+        .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(&plan.bwdc)
         .arg("sync")
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder)
-        .env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS", "true")
-        .env("BW_CLIENTID", &server.client_id)
-        .env("BW_CLIENTSECRET", &server.client_secret)
         .stdout(Stdio::null())
         .status()
         .expect("running valgrind");
     assert!(status.success(), "bwdc sync under valgrind: {status}");
-    let totals = fs::read_to_string(profile.unwrap_or(&own)).expect("what callgrind counted");
+    let totals = fs::read_to_string(profile).expect("what callgrind counted");
     let total = totals.lines().rev().find_map(|line| line.strip_prefix("totals: ")).expect("a total");
     total.trim().parse().expect("a number")
 }

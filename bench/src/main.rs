@@ -1,7 +1,7 @@
 //! Measures a whole `bwdc sync` beside two `ldapsearch` runs that fetch the same entries, in turn and in one run, because
 //! absolute times on shared machines mean little.
 //!
-//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|again/USERS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS|instructions/USERS ...] [--profiles FOLDER] [--limits FILE] [--write-limits FILE]`; `scripts/bench` builds and calls it.
+//! `bwdc-bench BWDC SINK [--runs N] [--beside FILE] [--save FILE] [--with-sandbox] [USERS/GROUPS|again/USERS|ranges/PEOPLE|clouds/USERS|daemon/INSTANCES|history/RUNS|network/USERS|instructions/USERS ...] [--profiles FOLDER] [--limits FILE] [--write-limits FILE]`; `scripts/bench` builds and calls it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -367,14 +367,8 @@ fn sync(program: &Path, plan: &Plan, source: &Source, users: usize, groups: usiz
 fn run(program: &Path, folder: &Path, client_id: &str, client_secret: &str) -> (Cost, String) {
     let output = folder.join("stdout");
     let started = Instant::now();
-    let child = Command::new(program)
+    let child = of_instance(&mut Command::new(program), folder, client_id, client_secret)
         .arg("sync")
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder)
-        .env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS", "true")
-        .env("BW_CLIENTID", client_id)
-        .env("BW_CLIENTSECRET", client_secret)
         .stdout(File::create(&output).expect("a file"))
         .spawn()
         .expect("running bwdc");
@@ -382,6 +376,22 @@ fn run(program: &Path, folder: &Path, client_id: &str, client_secret: &str) -> (
     let said = fs::read_to_string(&output).expect("what bwdc said");
     assert!(is_success, "{said}");
     (cost, said)
+}
+
+/// Gives a command the environment of an instance, and nothing else.
+fn of_instance<'a>(
+    command: &'a mut Command,
+    folder: &Path,
+    client_id: &str,
+    client_secret: &str,
+) -> &'a mut Command {
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("BITWARDENCLI_CONNECTOR_APPDATA_DIR", folder)
+        .env("BITWARDENCLI_CONNECTOR_PLAINTEXT_SECRETS", "true")
+        .env("BW_CLIENTID", client_id)
+        .env("BW_CLIENTSECRET", client_secret)
 }
 
 fn instance(source: &Source, server: &Server) -> TempDir {
