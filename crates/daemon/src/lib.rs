@@ -13,7 +13,7 @@ pub mod worker;
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -94,18 +94,19 @@ impl Shared {
     }
 }
 
-/// Runs until it is asked to end. `folder` is where the configuration is, `load` reads it.
+/// Runs until it is asked to end. Those who ask for its status find it in the first of these folders that it may write to; `load`
+/// reads the configuration.
 ///
 /// # Errors
 /// The first configuration cannot be read, another daemon runs for this folder, or signals cannot be heard.
 pub async fn run<T: Timetable>(
-    folder: &Path,
+    folders: &[PathBuf],
     workers: Workers,
     load: impl Fn(LoadOccasion) -> Result<Configured<T>>,
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
     let configured = load(LoadOccasion::Start)?;
-    let listener = control::open(folder).await?;
+    let listener = control::open(folders).await?;
     let mut daemon = Daemon::new(configured.spread, workers);
     if let Some(address) = configured.metrics {
         metrics::serve(address, Arc::clone(&daemon.shared)).await?;

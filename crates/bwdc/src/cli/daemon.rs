@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bwdc_daemon::{Configuration, Configured, LoadOccasion, Workers};
@@ -63,10 +64,10 @@ pub(super) async fn run(arguments: Arguments, invocation: Invocation) -> Result<
     };
     // What happens is in the log; nobody waits for answers.
     let invocation = invocation.quietly();
-    let home = home(&arguments.which, &invocation)?;
+    let homes = homes(&arguments.which, &invocation)?;
     let page = page(&arguments, &invocation).await?;
     let load = |moment| configured(&arguments, invocation.again()?, moment);
-    let daemon = Box::pin(bwdc_daemon::run(&home, workers, load));
+    let daemon = Box::pin(bwdc_daemon::run(&homes, workers, load));
     match page {
         None => daemon.await?,
         Some(page) => tokio::select! {
@@ -94,11 +95,27 @@ async fn page(arguments: &Arguments, invocation: &Invocation) -> Result<Option<S
     Box::pin(web::server(Some(address.clone()), &arguments.page, &arguments.which, again)).await.map(Some)
 }
 
-/// Where the daemon's socket is: beside `bwdc.toml`, or in the first folder.
-pub(super) fn home(which: &Which, invocation: &Invocation) -> Result<std::path::PathBuf> {
-    if let Some(folder) = invocation.setup.installation.as_ref().and_then(|found| found.path.parent()) {
-        return Ok(folder.to_owned());
+/// Where the page keeps its own: beside `bwdc.toml`, or in the first folder.
+pub(super) fn home(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
+    match beside_installation(invocation) {
+        Some(folder) => Ok(folder),
+        None => first_folder(which, invocation),
     }
+}
+
+/// Where the daemon's socket may be: beside `bwdc.toml`; in the first folder if there is none, or the daemon may not write there.
+pub(super) fn homes(which: &Which, invocation: &Invocation) -> Result<Vec<PathBuf>> {
+    match beside_installation(invocation) {
+        Some(folder) => Ok([folder].into_iter().chain(first_folder(which, invocation).ok()).collect()),
+        None => Ok(vec![first_folder(which, invocation)?]),
+    }
+}
+
+fn beside_installation(invocation: &Invocation) -> Option<PathBuf> {
+    invocation.setup.installation.as_ref()?.path.parent().map(Path::to_owned)
+}
+
+fn first_folder(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
     let jobs = which.standing(invocation, Wish::Sync)?;
     let first =
         jobs.iter().flat_map(SyncJob::contexts).next().map(|context| context.file.folder().to_owned());

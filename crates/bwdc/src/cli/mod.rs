@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod given;
+mod health;
 mod history;
 mod init;
 mod last_sync;
@@ -165,6 +166,8 @@ enum Command {
     Web(web::Arguments),
     /// Show how the last sync of each instance went, and when the next is due.
     Status(status::Arguments),
+    /// Check that the daemon is running and its instances are in step, for container health checks and probes.
+    Health(health::Arguments),
     /// Show what earlier runs changed: all, one, or those about somebody or a group.
     History(history::Arguments),
     /// Undo a run: bring back the members, groups and memberships that it changed.
@@ -376,6 +379,7 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Daemon(arguments) => daemon::run(arguments, invocation()?).await.map(done),
         Command::Web(arguments) => web::run(arguments, invocation()?, interaction).await.map(done),
         Command::Status(arguments) => status::run(arguments, &invocation()?).await,
+        Command::Health(arguments) => health::run(&arguments, &invocation()?).await.map(done),
         Command::History(arguments) => history::run(&invocation()?, arguments).await,
         Command::Log(arguments) => log::run(arguments, &invocation()?).await,
         Command::Doctor(arguments) => doctor::run(&given_soon()?, arguments).await,

@@ -74,6 +74,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         | Command::DataFile(_)
         | Command::Daemon(_)
         | Command::Status(_)
+        | Command::Health(_)
         | Command::Log(_)
         | Command::Schedule(_)
         | Command::Update

@@ -9,7 +9,7 @@ mod unix;
 mod windows;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,17 +38,26 @@ const LARGEST_ANSWER: u64 = 16 << 20;
 /// Asking and answering take no longer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The daemon's end, unless there is another daemon.
-pub(super) async fn open(folder: &Path) -> Result<Listener> {
-    let place = system::place(folder);
-    match timeout(LIMIT, system::connect(&place)).await {
-        Ok(Err(error)) if system::is_nobody(&error) => Listener::open(place),
+/// The daemon's end in the first of these folders that we may write to, unless there is another daemon in any of them.
+pub(super) async fn open(folders: &[PathBuf]) -> Result<Listener> {
+    for folder in folders {
+        nobody_answers_at(&system::place(folder)).await?;
+    }
+    let mut opened = folders.iter().map(|folder| Listener::open(system::place(folder)));
+    let first =
+        opened.next().unwrap_or_else(|| Err(Error::new("No folder was given for the daemon's socket.")));
+    first.or_else(|error| opened.find_map(Result::ok).ok_or(error))
+}
+
+async fn nobody_answers_at(place: &Path) -> Result<()> {
+    match timeout(LIMIT, system::connect(place)).await {
+        Ok(Err(error)) if system::is_nobody(&error) => Ok(()),
         Ok(Err(error)) => {
             Err(Error::new(format!("Looking for another daemon at {}: {error}", place.display()))
                 .hint("Another user's daemon may be there: stop it first, or use another folder."))
         }
         // One that has no time is one, too.
-        Ok(Ok(_)) | Err(_) => Err(another_daemon(&place)),
+        Ok(Ok(_)) | Err(_) => Err(another_daemon(place)),
     }
 }
 
@@ -95,11 +104,20 @@ fn another_daemon(place: &Path) -> Error {
         .hint("Stop it first; one daemon runs all instances of a configuration.")
 }
 
-/// Asks the daemon whose configuration is in this folder, if there is one that would answer us.
+/// Asks the daemon that listens in one of these folders, if there is one that would answer us.
 ///
 /// # Errors
 /// It answers with what is no status, or not in time.
-pub async fn ask(folder: &Path) -> Result<Option<DaemonStatus>> {
+pub async fn ask(folders: &[PathBuf]) -> Result<Option<DaemonStatus>> {
+    for folder in folders {
+        if let Some(status) = ask_in(folder).await? {
+            return Ok(Some(status));
+        }
+    }
+    Ok(None)
+}
+
+async fn ask_in(folder: &Path) -> Result<Option<DaemonStatus>> {
     let place = system::place(folder);
     let no_daemon = |why: &dyn std::fmt::Display| {
         Error::new(format!("No daemon answers at {}: {why}.", place.display()))
@@ -152,13 +170,13 @@ mod tests {
         let daemons = [(&one, 7), (&other, 8)];
         let mut tasks = Vec::new();
         for (folder, pid) in daemons {
-            tasks.push(tokio::spawn(serve(open(folder).await.unwrap(), shared(pid))));
+            tasks.push(tokio::spawn(serve(open(std::slice::from_ref(folder)).await.unwrap(), shared(pid))));
         }
         let silent = system::connect(&system::place(&one)).await.unwrap();
         for (folder, pid) in daemons {
-            let asks = futures_util::future::join_all((0..50).map(|_| ask(folder))).await;
+            let asks = futures_util::future::join_all((0..50).map(|_| ask_in(folder))).await;
             assert!(asks.iter().all(|asked| asked.as_ref().unwrap().as_ref().unwrap().pid == pid));
-            let second = open(folder).await.unwrap_err().to_string();
+            let second = open(std::slice::from_ref(folder)).await.unwrap_err().to_string();
             assert!(second.starts_with("Another daemon answers at "), "{second}");
         }
         drop(silent);
@@ -166,8 +184,29 @@ mod tests {
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
         }
-        assert!(ask(&one).await.unwrap().is_none());
-        open(&one).await.unwrap();
+        assert!(ask_in(&one).await.unwrap().is_none());
+        open(&[one]).await.unwrap();
+    }
+
+    /// As with a `bwdc.toml` in /etc.
+    #[tokio::test]
+    async fn a_daemon_that_cannot_listen_beside_its_configuration_does_so_in_its_folder() {
+        let place = tempfile::tempdir().unwrap();
+        // Whoever runs this may write everywhere, but not below a file.
+        let (closed, folder) = (place.path().join("file/etc"), place.path().join("folder"));
+        std::fs::create_dir(&folder).unwrap();
+        let folders = [closed.clone(), folder];
+        let listener = open(&folders).await;
+        if cfg!(windows) {
+            return;
+        }
+        let task = tokio::spawn(serve(listener.unwrap(), shared(7)));
+        assert_eq!(ask(&folders).await.unwrap().unwrap().pid, 7);
+        let second = open(&folders).await.unwrap_err().to_string();
+        assert!(second.starts_with("Another daemon answers at "), "{second}");
+        let none = open(std::slice::from_ref(&closed)).await.unwrap_err().to_string();
+        assert!(none.starts_with("Opening the daemon's socket "), "{none}");
+        task.abort();
     }
 
     #[tokio::test]

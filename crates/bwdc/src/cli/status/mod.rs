@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Invocation;
-use super::daemon::home;
+use super::daemon::homes;
 use super::which::{Which, Wish};
 use crate::overview::local as shown;
 use crate::ui::{self, Answer};
@@ -45,21 +45,26 @@ pub(super) async fn run(arguments: Arguments, invocation: &Invocation) -> Result
         ui::warning(&warning, invocation.style);
     }
     let form = if json { Form::Json } else { Form::Usual };
-    match control::ask(&place(&which, invocation)?).await? {
-        Some(status) => of_daemon(&status, form),
+    match of_daemon(&which, invocation).await? {
+        Some(status) => told(&status, form),
         None => instances::answer(&which.standing(invocation, Wish::Test)?, invocation, form).await,
     }
 }
 
+/// What the daemon of these instances says of itself, if one runs and answers this user.
+pub(super) async fn of_daemon(which: &Which, invocation: &Invocation) -> Result<Option<DaemonStatus>> {
+    control::ask(&places(which, invocation)?).await
+}
+
 /// The first folder that the daemon was given, where it was given some.
-fn place(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
+pub(super) fn places(which: &Which, invocation: &Invocation) -> Result<Vec<PathBuf>> {
     match which.first_folder() {
-        Some(folder) => Ok(folder.to_owned()),
-        None => home(&Which::default(), invocation),
+        Some(folder) => Ok(vec![folder.to_owned()]),
+        None => homes(&Which::default(), invocation),
     }
 }
 
-fn of_daemon(status: &DaemonStatus, form: Form) -> Result<(Answer, Exit)> {
+fn told(status: &DaemonStatus, form: Form) -> Result<(Answer, Exit)> {
     let now = Timestamp::now();
     let exit = if status.in_trouble(now).is_empty() { Exit::Success } else { Exit::Failure };
     let answer = match form {

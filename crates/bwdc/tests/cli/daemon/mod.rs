@@ -312,6 +312,42 @@ fn one_daemon_for_one_configuration() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// What a container's health check and a probe ask.
+#[test]
+fn health_is_that_of_a_running_daemon() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    let health = || company.instance.run(&["health", "--appdata", "i0"]);
+    let is_off = || health().fails(1, &["No daemon answers this user in i0.", "bwdc daemon"]);
+    is_off();
+    let daemon = company.start(&[]);
+    company.wait_for("runs of both", |status| company.all_ran(status));
+    let told = health().ok();
+    assert!(
+        told.out.starts_with("The daemon (process ") && told.out.contains(" 2 instance(s) are in step."),
+        "{}",
+        told.out
+    );
+    assert_eq!(told.out.lines().count(), 1);
+
+    // A daemon that hangs is not well, and one who asks does not hang with it.
+    daemon.signal("STOP");
+    health().fails(1, &["No daemon answers at ", "no answer within 5 s"]);
+    daemon.signal("CONT");
+    assert_eq!(daemon.end(), 0);
+    is_off();
+
+    let company = Company::of(2, &organization);
+    let broken = company.folder("i1").join("company/users.csv");
+    fs::write(broken, "id,email\n\"x").unwrap();
+    let daemon = company.start(&[]);
+    company.wait_for("runs of both", |status| company.all_ran(status));
+    let told = company.instance.run(&["health", "--appdata", "i0"]);
+    let told = told.fails(1, &["i1: failed 1 times in a row: "]);
+    assert_eq!((told.err.lines().count(), told.err.contains("i0:")), (1, false), "{}", told.err);
+    assert_eq!(daemon.end(), 0);
+}
+
 #[test]
 fn clients_that_send_nothing_keep_nobody_waiting() {
     let organization = Organization::start(Options::default());
