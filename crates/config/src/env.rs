@@ -157,6 +157,12 @@ impl Environment {
         Self(HashMap::from([(PLAINTEXT_SECRETS.to_owned(), OsString::from("true"))]), Tally::default())
     }
 
+    /// Environment of a job, as far as it decides where its files are.
+    pub fn of_job<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let variables = variables.map(|(name, value)| (name.to_owned(), OsString::from(value)));
+        Self(variables.collect(), Tally::default())
+    }
+
     /// With a few seconds for what is tried again, unless somebody has said how many.
     pub fn with_short_patience(mut self) -> Self {
         self.0.entry(RETRY_SECONDS.to_owned()).or_insert_with(|| "5".into());

@@ -1,4 +1,4 @@
-//! The sync of one instance, as every scheduler is given it.
+//! What is run, as everything that starts it is given it: the sync of one instance by a scheduler, or the daemon by what keeps services.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,13 @@ pub const USUAL_LOG: &str = "bwdc.log";
 pub struct ScheduledJob {
     /// When it runs.
     pub schedule: Schedule,
+    /// What it runs.
+    pub runs: Job,
+}
+
+/// The program, for whom and where.
+#[derive(Clone, Debug)]
+pub struct Job {
     /// The program, by its absolute path: a scheduler's PATH is short.
     pub program: String,
     /// The folder of data.json.
@@ -24,7 +31,7 @@ pub struct ScheduledJob {
     pub writes: Writes,
     /// User to run the job as.
     pub user: String,
-    /// Besides the folder's, for the environment that a scheduler leaves bare.
+    /// Besides the folder's, for the environment that whatever starts it leaves bare.
     pub variables: Vec<(String, String)>,
 }
 
@@ -70,12 +77,25 @@ impl Syncs {
     }
 }
 
-impl ScheduledJob {
-    /// All variables of the job, the folder's first, and who starts it.
-    pub(crate) fn environment<'a>(&'a self, by: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let folder = (APPDATA_DIR, self.folder.as_str());
-        [folder, (STARTED_BY, by)]
+/// What starts a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Starter {
+    /// A scheduler, by its name: the runs keep it.
+    Scheduler(&'static str),
+    /// What keeps services: the daemon starts the runs.
+    Services,
+}
+
+impl Job {
+    /// All variables of the job, the folder's first, and which scheduler starts it.
+    pub(crate) fn environment(&self, by: Starter) -> impl Iterator<Item = (&str, &str)> {
+        let scheduler = match by {
+            Starter::Scheduler(name) => Some((STARTED_BY, name)),
+            Starter::Services => None,
+        };
+        [(APPDATA_DIR, self.folder.as_str())]
             .into_iter()
+            .chain(scheduler)
             .chain(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
@@ -110,7 +130,7 @@ pub(crate) fn on_one_line(what: &str, text: &str) -> Result<()> {
 }
 
 /// Checks what stands in every file.
-pub(crate) fn check(job: &ScheduledJob) -> Result<()> {
+pub(crate) fn check(job: &Job) -> Result<()> {
     on_one_line("folder", &job.folder)?;
     on_one_line("program", &job.program)?;
     on_one_line("user", &job.user)?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{ScheduledJob, Syncs, USUAL_LOG, log_file};
@@ -30,11 +31,11 @@ impl ScheduledJob {
     pub(crate) fn marker(&self) -> Marker {
         Marker {
             schedule: self.schedule.to_string(),
-            folder: self.folder.clone(),
-            syncs: self.syncs,
-            user: self.user.clone(),
-            program: self.program.clone(),
-            variables: self.variables.clone(),
+            folder: self.runs.folder.clone(),
+            syncs: self.runs.syncs,
+            user: self.runs.user.clone(),
+            program: self.runs.program.clone(),
+            variables: self.runs.variables.clone(),
         }
     }
 }
@@ -48,25 +49,40 @@ impl Marker {
     }
 
     pub(crate) fn text(&self) -> String {
-        format!("{MARKER}{}", serde_json::to_string(self).unwrap_or_default())
+        text_of(MARKER, self)
     }
 
-    /// For a text or a comment in XML, found again in the raw file even if that has gone through another code page: everything
-    /// but ASCII, the signs of XML and two hyphens in a row (which no comment can hold) as JSON escapes it.
+    /// For a text or a comment in XML.
     pub(crate) fn xml_text(&self) -> String {
-        let escaped = |c: char| match c {
-            '&' | '<' | '>' => format!("\\u{:04x}", u32::from(c)),
-            _ if c.is_ascii() => c.to_string(),
-            _ => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-        };
-        self.text().replace("--", "-\\u002d").chars().map(escaped).collect()
+        in_xml(&self.text())
     }
 
     /// All markers in a text.
     pub(crate) fn all_in(text: &str) -> Vec<Self> {
-        let from_json = |json: &str| serde_json::Deserializer::from_str(json).into_iter().next()?.ok();
-        text.match_indices(MARKER).filter_map(|(at, _)| from_json(&text[at + MARKER.len()..])).collect()
+        all_in(MARKER, text)
     }
+}
+
+/// What a file says about what it runs, found again behind its name.
+pub(crate) fn text_of(name: &str, marked: &impl Serialize) -> String {
+    format!("{name}{}", serde_json::to_string(marked).unwrap_or_default())
+}
+
+/// Found again in the raw file even if that has gone through another code page: everything but ASCII, the signs of XML and two hyphens in
+/// a row (which no comment can hold) as JSON escapes it.
+pub(crate) fn in_xml(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '&' | '<' | '>' => format!("\\u{:04x}", u32::from(c)),
+        _ if c.is_ascii() => c.to_string(),
+        _ => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    text.replace("--", "-\\u002d").chars().map(escaped).collect()
+}
+
+/// All that is marked by this name in a text.
+pub(crate) fn all_in<T: DeserializeOwned>(name: &str, text: &str) -> Vec<T> {
+    let from_json = |json: &str| serde_json::Deserializer::from_str(json).into_iter().next()?.ok();
+    text.match_indices(name).filter_map(|(at, _)| from_json(&text[at + name.len()..])).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! What an administrator asks `schedule install` for, complete before anything is done.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use jiff::ZonedDateTime;
 
-use crate::account::{self, SystemAccount};
-use crate::job::{ScheduledJob, Syncs};
-use crate::schedulers::{Accounts, Homes, Machine, Mode, Printed, Scheduler, kubernetes, systemd};
-use crate::steps::{MachineChange, Steps};
+use crate::job::ScheduledJob;
+use crate::preparation::{InstallOutcome, JobUser, Owners, Preparation, Trial};
+use crate::schedulers::{Homes, Machine, Printed, Scheduler, kubernetes, systemd};
+use crate::steps::Steps;
 use crate::times::Schedule;
-use crate::trial;
 use bwdc_core::error::{Error, Result};
 
 /// The jobs of one user for one scheduler.
@@ -34,15 +33,6 @@ pub struct ScheduleRequest {
     pub options: RequestOptions,
 }
 
-/// The user of a job.
-#[derive(Clone, Debug)]
-pub struct JobUser {
-    /// The name.
-    pub name: String,
-    /// The account; `None` where it has still to be made, or is of another machine.
-    pub account: Option<SystemAccount>,
-}
-
 /// What single schedulers have besides.
 #[derive(Clone, Debug)]
 pub struct RequestOptions {
@@ -52,83 +42,6 @@ pub struct RequestOptions {
     pub systemd: systemd::Options,
     /// Kubernetes' own.
     pub kubernetes: kubernetes::Options,
-}
-
-/// Whether owners and permissions that would make a job fail are mended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owners {
-    /// They are: folders and root's files in them are given to the user, and the user is added to cron.allow.
-    Fix,
-    /// They stay.
-    Keep,
-}
-
-/// Whether each job is tried before it is installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trial {
-    /// It is, as the scheduler would run it.
-    Try,
-    /// It is not.
-    Skip,
-}
-
-/// Whether a user who does not exist is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingUser {
-    /// The user is made.
-    Create,
-    /// It is an error.
-    Refuse,
-}
-
-/// What an installation did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InstallOutcome {
-    /// Nothing: it was installed already.
-    Nothing,
-    /// The jobs are installed now; with what was mended, a sentence for each.
-    Installed(Vec<String>),
-}
-
-impl JobUser {
-    /// The user of this name, or whoever asks where none is given.
-    ///
-    /// # Errors
-    /// Root gave none, or there is no such user and none is to be made.
-    pub fn find(name: Option<&str>, missing: MissingUser) -> Result<Self> {
-        let name = match name {
-            Some(name) => name.to_owned(),
-            None if account::is_root() => {
-                return Err(Error::new("No user was given, and syncs should not run as root.")
-                    .hint("Use --user bwdc, with --create-user if that user does not exist yet."));
-            }
-            None => account::own_name()?,
-        };
-        match (account::find(&name)?, missing) {
-            (Some(account), _) => Ok(Self { name: account.name.clone(), account: Some(account) }),
-            (None, MissingUser::Create) => Ok(Self { name, account: None }),
-            (None, MissingUser::Refuse) => Err(Error::new(format!("There is no user {name}."))
-                .hint("Create the user with --create-user, or yourself.")),
-        }
-    }
-
-    /// A user known by name alone.
-    pub fn named(name: Option<&str>) -> Self {
-        Self { name: name.unwrap_or("bwdc").to_owned(), account: None }
-    }
-
-    /// Whether it is whoever runs this program.
-    ///
-    /// # Errors
-    /// The system cannot tell who that is.
-    pub fn is_own(&self) -> Result<bool> {
-        Ok(self.name == account::own_name()?)
-    }
-
-    /// The home folder, that of one who has still to be made too.
-    pub fn home(&self) -> PathBuf {
-        self.account.as_ref().map_or_else(|| account::home_of_new(&self.name), |account| account.home.clone())
-    }
 }
 
 impl ScheduleRequest {
@@ -143,10 +56,13 @@ impl ScheduleRequest {
     pub(crate) fn check_names(&self) -> Result<()> {
         let mut names = HashMap::new();
         for job in &self.jobs {
-            if let Some(other) = names.insert(job.name(), &job.folder) {
-                let name = job.name();
-                return Err(Error::new(format!("{other} and {} would both be called {name}.", job.folder))
-                    .hint("Rename one of the folders: their names are too similar."));
+            if let Some(other) = names.insert(job.runs.name(), &job.runs.folder) {
+                let name = job.runs.name();
+                return Err(Error::new(format!(
+                    "{other} and {} would both be called {name}.",
+                    job.runs.folder
+                ))
+                .hint("Rename one of the folders: their names are too similar."));
             }
         }
         Ok(())
@@ -168,9 +84,7 @@ impl ScheduleRequest {
     /// # Errors
     /// It cannot be done.
     pub fn preview(&self) -> Result<Steps> {
-        let mut steps = self.preparation()?;
-        steps.0.extend(self.scheduler.backend().steps(self, Mode::Show)?.0);
-        Ok(steps)
+        self.preparation().preview(|mode| self.scheduler.backend().steps(self, mode))
     }
 
     /// Prepares, tries and installs.
@@ -178,21 +92,9 @@ impl ScheduleRequest {
     /// # Errors
     /// A job would fail, or something could not be done. Where a job fails its trial, nothing is installed.
     pub fn carry_out(&self) -> Result<InstallOutcome> {
-        self.look_first()?;
-        let preparation = self.preparation()?;
-        // What cannot be done is told before anything is done.
-        self.scheduler.backend().steps(self, Mode::Show)?;
-        preparation.apply()?;
-        if self.trial == Trial::Try {
-            self.jobs.iter().try_for_each(|job| self.scheduler.backend().try_out(self, job))?;
-        }
-        let steps = self.scheduler.backend().steps(self, Mode::Do)?;
-        let mended: Vec<String> = preparation.0.iter().filter_map(mended).collect();
-        if steps.is_empty() && mended.is_empty() {
-            return Ok(InstallOutcome::Nothing);
-        }
-        steps.apply()?;
-        Ok(InstallOutcome::Installed(mended))
+        let backend = self.scheduler.backend();
+        let try_out = || self.jobs.iter().try_for_each(|job| backend.try_out(self, job));
+        self.preparation().carry_out(try_out, |mode| backend.steps(self, mode))
     }
 
     /// When a job first runs by itself, in words.
@@ -203,137 +105,14 @@ impl ScheduleRequest {
         }
     }
 
-    /// Looks at what can be told without a change.
-    fn look_first(&self) -> Result<()> {
-        if self.trial == Trial::Skip || self.scheduler.accounts() == Accounts::Named {
-            return Ok(());
-        }
-        if let (None, Some(job)) = (&self.user.account, self.jobs.first()) {
-            trial::program_for_a_stranger(&job.program)?;
-        }
-        // Whoever may not look hears of that from the trial.
-        let is_missing = |job: &&ScheduledJob| {
-            let data = Path::new(&job.folder).join("data.json");
-            job.syncs == Syncs::Instance && data.try_exists().is_ok_and(|is_there| !is_there)
-        };
-        match self.jobs.iter().find(is_missing) {
-            Some(job) => Err(trial::not_set_up(&job.folder)),
-            None => Ok(()),
+    fn preparation(&self) -> Preparation<'_> {
+        Preparation {
+            accounts: self.scheduler.accounts(),
+            user: &self.user,
+            jobs: self.jobs.iter().map(|job| &job.runs).collect(),
+            owners: self.owners,
+            trial: self.trial,
+            secret_files: &self.secret_files,
         }
     }
-
-    /// The user and the folders, which a trial needs already.
-    fn preparation(&self) -> Result<Steps> {
-        if self.scheduler.accounts() == Accounts::Named {
-            return Ok(Steps::default());
-        }
-        let mut steps = Steps(self.new_user());
-        steps.0.extend(self.new_folders());
-        // A user who is made for it gets it, too.
-        let is_given = self.owners == Owners::Fix || self.user.account.is_none();
-        if is_given && account::is_root() && !self.user.is_own()? {
-            self.only_instances()?;
-            steps.0.extend(self.new_owners());
-        }
-        Ok(steps)
-    }
-
-    /// A system account without a login shell; nobody else may look into its home.
-    fn new_user(&self) -> Vec<MachineChange> {
-        if self.user.account.is_some() {
-            return Vec::new();
-        }
-        let user = &self.user.name;
-        let home = self.user.home().display().to_string();
-        let shell = "/usr/sbin/nologin";
-        let make = [
-            "useradd",
-            "--system",
-            "--user-group",
-            "--create-home",
-            "--home-dir",
-            &home,
-            "--shell",
-            shell,
-            user,
-        ];
-        vec![MachineChange::run(&make), MachineChange::run(&["chmod", "700", &home])]
-    }
-
-    /// The folders that are missing: a scheduler cannot begin in one that is not there.
-    fn new_folders(&self) -> Vec<MachineChange> {
-        let all: BTreeSet<&String> =
-            self.jobs.iter().flat_map(|job| job.writes.log.iter().chain([&job.folder])).collect();
-        let missing = all.into_iter().filter(|folder| !Path::new(folder).is_dir());
-        let user = &self.user.name;
-        missing.map(|folder| MachineChange::MakeFolder { path: folder.into(), user: user.clone() }).collect()
-    }
-
-    /// The folders of all instances that the jobs sync.
-    fn instance_folders(&self) -> impl Iterator<Item = &String> {
-        self.jobs.iter().flat_map(|job| job.writes.instances.iter().chain([&job.folder]))
-    }
-
-    /// Refuses to give away what is no instance's folder: a slip such as `/etc` would hand the machine to the user.
-    fn only_instances(&self) -> Result<()> {
-        match self.instance_folders().find(|folder| !is_empty_or_an_instances(Path::new(folder))) {
-            Some(other) => Err(Error::new(format!(
-                "{other} has files in it and neither data.json nor bwdc.toml: it is not given to {}.",
-                self.user.name
-            ))
-            .hint("Nothing was changed. Check the folder's name; set it up first with `bwdc init --appdata DIR`.")),
-            None => Ok(()),
-        }
-    }
-
-    /// The folders of the jobs, and the files with secrets, for the user.
-    fn new_owners(&self) -> Vec<MachineChange> {
-        let user = &self.user.name;
-        let home = self.user.account.is_none().then(|| self.user.home());
-        let folders: BTreeSet<PathBuf> =
-            self.instance_folders().map(PathBuf::from).chain(home.clone()).collect();
-        let in_home =
-            |folder: &Path| home.as_ref().is_some_and(|home| folder != home && folder.starts_with(home));
-        let roots = folders.into_iter().filter(|folder| !in_home(folder) && has_what_is_roots(folder, 3));
-        let folders = roots.map(|path| MachineChange::Own { path, user: user.clone() });
-        let files: BTreeSet<&PathBuf> = self.secret_files.iter().collect();
-        let files =
-            files.into_iter().map(|path| MachineChange::OwnFile { path: path.clone(), user: user.clone() });
-        folders.chain(files).collect()
-    }
-}
-
-/// Whether a folder is an instance's, or has nothing in it yet.
-fn is_empty_or_an_instances(folder: &Path) -> bool {
-    let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
-    let is_empty = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
-    is_empty || has("data.json") || has("bwdc.toml")
-}
-
-/// What was mended, in a sentence.
-fn mended(step: &MachineChange) -> Option<String> {
-    match step {
-        MachineChange::Own { path, user } => {
-            Some(format!("{} and root's files in it now belong to {user}.", path.display()))
-        }
-        MachineChange::OwnFile { path, user } => Some(format!("{} now belongs to {user}.", path.display())),
-        _ => None,
-    }
-}
-
-/// Whether a folder of an instance, or something in it, is root's.
-#[cfg(unix)]
-fn has_what_is_roots(path: &Path, depth: usize) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let Ok(found) = path.symlink_metadata() else { return false };
-    let within = || {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).any(|path| has_what_is_roots(&path, depth - 1))
-    };
-    (found.uid() == 0 && !found.is_symlink()) || (found.is_dir() && depth > 0 && within())
-}
-
-#[cfg(not(unix))]
-fn has_what_is_roots(_path: &Path, _depth: usize) -> bool {
-    false
 }

@@ -170,7 +170,7 @@ mod tests {
 
     use crate::schedulers::registering;
     use crate::times::Schedule;
-    use crate::{ScheduledJob, Syncs, Writes};
+    use crate::{Job, ScheduledJob, Syncs, Writes};
 
     use super::*;
 
@@ -242,12 +242,14 @@ mod tests {
     fn powershell_understands_the_registration() {
         let job = ScheduledJob {
             schedule: Schedule::parse("@weekly").unwrap(),
-            program: "bwdc.exe".to_owned(),
-            folder: FOLDERS[0].to_owned(),
-            syncs: Syncs::Everything,
-            writes: Writes::default(),
-            user: "CORP\\O'Brien".to_owned(),
-            variables: Vec::new(),
+            runs: Job {
+                program: "bwdc.exe".to_owned(),
+                folder: FOLDERS[0].to_owned(),
+                syncs: Syncs::Everything,
+                writes: Writes::default(),
+                user: "CORP\\O'Brien".to_owned(),
+                variables: Vec::new(),
+            },
         };
         let [_, text] = registering(&job, "task.xml");
         let quoted = read_by_powershell(&text).unwrap();

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
-use crate::job::{ScheduledJob, Syncs};
+use crate::job::{Job, Starter, Syncs};
 use crate::variables::RETRY_SECONDS;
 use crate::{account, commands};
 use bwdc_core::error::{Error, Result, shown};
@@ -42,7 +42,7 @@ struct Check {
 ///
 /// # Errors
 /// What would make the job fail, and what to do.
-pub(crate) fn run(job: &ScheduledJob, command: Vec<String>) -> Result<()> {
+pub(crate) fn run(job: &Job, command: Vec<String>) -> Result<()> {
     program(job)?;
     folder(job)?;
     judge(job, &command, &output(&command)?)
@@ -72,7 +72,7 @@ fn way(path: &Path) -> impl Iterator<Item = &Path> {
     path.ancestors().collect::<Vec<_>>().into_iter().rev()
 }
 
-fn program(job: &ScheduledJob) -> Result<()> {
+fn program(job: &Job) -> Result<()> {
     let path = Path::new(&job.program);
     if may(job, "-x", path)? {
         return Ok(());
@@ -99,7 +99,7 @@ fn cannot_run(user: &str, program: &str, closed: &Path) -> Error {
     ))
 }
 
-fn folder(job: &ScheduledJob) -> Result<()> {
+fn folder(job: &Job) -> Result<()> {
     let path = Path::new(&job.folder);
     let (user, shown) = (&job.user, path.display());
     if !may(job, "-x", path)? || !may(job, "-w", path)? {
@@ -135,7 +135,7 @@ fn owner(_path: &Path) -> Option<String> {
 }
 
 /// What `test` says as the user.
-fn may(job: &ScheduledJob, what: &str, path: &Path) -> Result<bool> {
+fn may(job: &Job, what: &str, path: &Path) -> Result<bool> {
     let mut command = account::as_user(&job.user)?;
     command.extend(["test", what, &path.display().to_string()].map(str::to_owned));
     let output = output(&command)?;
@@ -148,14 +148,14 @@ fn may(job: &ScheduledJob, what: &str, path: &Path) -> Result<bool> {
 }
 
 /// The words that look at everything.
-pub(crate) fn doctor(job: &ScheduledJob) -> Vec<String> {
+pub(crate) fn doctor(job: &Job) -> Vec<String> {
     let all = (job.syncs == Syncs::Everything).then_some("--all");
     let words = [job.program.as_str(), "--nointeraction", "doctor", "--json"].into_iter().chain(all);
     words.map(str::to_owned).collect()
 }
 
 /// The trial in the bare environment of cron (crontab(5)) or launchd, and in the folder where they begin.
-pub(crate) fn as_user(job: &ScheduledJob, scheduler: &str, begins: Begins) -> Result<Vec<String>> {
+pub(crate) fn as_user(job: &Job, by: Starter, begins: Begins) -> Result<Vec<String>> {
     let account =
         account::find(&job.user)?.ok_or_else(|| Error::new(format!("There is no user {}.", job.user)))?;
     let home = account.home.display().to_string();
@@ -166,7 +166,7 @@ pub(crate) fn as_user(job: &ScheduledJob, scheduler: &str, begins: Begins) -> Re
     let mut words = account::as_user(&job.user)?;
     words.extend(["env", "-i", "SHELL=/bin/sh", "PATH=/usr/bin:/bin"].map(str::to_owned));
     words.extend([format!("HOME={home}"), format!("LOGNAME={}", job.user)]);
-    let variables = job.environment(scheduler).chain([PATIENCE]);
+    let variables = job.environment(by).chain([PATIENCE]);
     words.extend(variables.map(|(name, value)| format!("{name}={value}")));
     words.extend(["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", begins].map(str::to_owned));
     words.extend(doctor(job));
@@ -183,7 +183,7 @@ fn output(command: &[String]) -> Result<Output> {
     })
 }
 
-fn judge(job: &ScheduledJob, command: &[String], output: &Output) -> Result<()> {
+fn judge(job: &Job, command: &[String], output: &Output) -> Result<()> {
     let what = format!("The trial of the sync of {} as {}", job.folder, job.user);
     match failed(&output.stdout) {
         Some(failed) if !failed.is_empty() => Err(Error::new(format!("{what} failed:\n{}", failed.join("\n")))

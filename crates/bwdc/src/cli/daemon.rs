@@ -29,6 +29,13 @@ use bwdc_web::Server;
 pub(super) struct Arguments {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What does not depend on the instances.
+#[derive(Debug, Args)]
+pub(super) struct Options {
     /// Maximum number of syncs running at the same time; overrides limits.at_once in bwdc.toml.
     #[arg(long, value_name = "NUMBER")]
     at_once: Option<AtOnce>,
@@ -60,7 +67,7 @@ pub(super) async fn run(arguments: Arguments, invocation: Invocation) -> Result<
     let workers = Workers {
         log: invocation.setup.log.variables(),
         quiet: invocation.style.quiet,
-        longest: Duration::from_secs(arguments.longest),
+        longest: Duration::from_secs(arguments.options.longest),
     };
     // What happens is in the log; nobody waits for answers.
     let invocation = invocation.quietly();
@@ -80,7 +87,7 @@ pub(super) async fn run(arguments: Arguments, invocation: Invocation) -> Result<
 
 /// The page, if it is wanted. It reads what instances have kept, which root does for nobody else.
 async fn page(arguments: &Arguments, invocation: &Invocation) -> Result<Option<Server>> {
-    let Some(address) = &arguments.web else { return Ok(None) };
+    let Some(address) = &arguments.options.web else { return Ok(None) };
     let contexts = arguments.which.or_everything(invocation).all_contexts(invocation);
     let folders: Vec<_> = contexts.iter().map(|context| context.file.folder().to_owned()).collect();
     if let Owner::Another(user) = privileges::owner_of_all(&folders)? {
@@ -92,7 +99,9 @@ async fn page(arguments: &Arguments, invocation: &Invocation) -> Result<Option<S
         )));
     }
     let again = invocation.again()?;
-    Box::pin(web::server(Some(address.clone()), &arguments.page, &arguments.which, again)).await.map(Some)
+    Box::pin(web::server(Some(address.clone()), &arguments.options.page, &arguments.which, again))
+        .await
+        .map(Some)
 }
 
 /// Where the page keeps its own: beside `bwdc.toml`, or in the first folder.
@@ -132,9 +141,9 @@ fn configured(
     let configuration = |job| configuration(job, &invocation, moment);
     let instances: Result<BTreeMap<_, _>> = jobs.into_iter().map(configuration).collect();
     Ok(Configured {
-        at_once: arguments.at_once.unwrap_or(invocation.setup.at_once.value).0,
-        spread: SignedDuration::from_secs(arguments.spread.into()),
-        metrics: arguments.metrics.or(invocation.setup.listen.map(|listen| listen.value.0)),
+        at_once: arguments.options.at_once.unwrap_or(invocation.setup.at_once.value).0,
+        spread: SignedDuration::from_secs(arguments.options.spread.into()),
+        metrics: arguments.options.metrics.or(invocation.setup.listen.map(|listen| listen.value.0)),
         instances: instances?,
         others,
         alerts: invocation.setup.installation.as_ref().map(|found| InstallationText {

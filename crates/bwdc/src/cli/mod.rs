@@ -34,6 +34,7 @@ mod sandbox;
 mod schedule;
 mod scheduled;
 mod selection;
+mod service;
 mod several;
 mod snapshot;
 mod status;
@@ -176,6 +177,8 @@ enum Command {
     Log(log::Arguments),
     /// Schedule syncs with cron, systemd, launchd, the Task Scheduler or Kubernetes.
     Schedule(schedule::Arguments),
+    /// Run the daemon as a service of this machine, by systemd or launchd.
+    Service(service::Arguments),
     /// Look for a newer release.
     Update,
     /// Print a script that completes commands and options in a shell.
@@ -291,16 +294,19 @@ fn alerts(setup: &Setup, environment: &Environment) -> Arc<AlertSetup> {
 
 impl Invocation {
     /// What is configured, before anything is done: no log is opened.
-    fn find(global: Global, environment: Environment, style: Style) -> Result<Self> {
+    fn find(global: &Global, environment: Environment, style: Style) -> Result<Self> {
+        Self::found(global.setup(), environment, style)
+    }
+
+    fn found(options: setup::GlobalOptions, environment: Environment, style: Style) -> Result<Self> {
         let folder = place::folder(&environment)?;
-        let options = global.setup();
         let setup = Setup::of(&options, &environment, &folder)?;
         let alerts = alerts(&setup, &environment);
         Ok(Self { environment, style, options, setup, folder, alerts })
     }
 
     fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
-        let invocation = Self::find(global, environment, style)?;
+        let invocation = Self::find(&global, environment, style)?;
         invocation.setup.check_log()?;
         crate::log::start(&invocation.environment, style, Some(&invocation.setup.log));
         if let Some(warning) = invocation.setup.installation.as_ref().and_then(|found| found.warning()) {
@@ -384,6 +390,9 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Log(arguments) => log::run(arguments, &invocation()?).await,
         Command::Doctor(arguments) => doctor::run(&given_soon()?, arguments).await,
         Command::Schedule(arguments) => schedule::run(&environment, arguments, &cli.global.setup(), style),
+        Command::Service(arguments) => {
+            service::run(&environment, arguments, &cli.global.setup(), style).await
+        }
         Command::Update => update::run(&environment).await.map(done),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Man(arguments) => man::run(&arguments).map(done),

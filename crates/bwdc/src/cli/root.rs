@@ -16,7 +16,7 @@ use bwdc_sync::Context;
 /// Several owners, or the system does not let root become the owner.
 pub(super) fn become_owner(cli: &Cli, environment: &Environment, style: Style) -> Result<()> {
     // What is wrong with the command line or the configuration is told by the command itself.
-    let Ok(invocation) = Invocation::find(cli.global.clone(), environment.clone(), style) else {
+    let Ok(invocation) = Invocation::find(&cli.global, environment.clone(), style) else {
         return Ok(());
     };
     let folders = folders(&cli.command, &invocation);
@@ -77,6 +77,7 @@ fn folders(command: &Command, invocation: &Invocation) -> Vec<PathBuf> {
         | Command::Health(_)
         | Command::Log(_)
         | Command::Schedule(_)
+        | Command::Service(_)
         | Command::Update
         | Command::Replay(_)
         | Command::Completions(_)

@@ -332,6 +332,50 @@ fn property_lists_are_valid() {
     );
 }
 
+/// The daemon as a job of launchd: started with the machine, and again when it fails.
+#[test]
+fn the_service_of_launchd() {
+    let instance = Instance::empty();
+    let me = me();
+    let words = [
+        "--config",
+        "/Users/Shared/b--c/bwdc.toml",
+        "--response",
+        "service",
+        "install",
+        "--using",
+        "launchd",
+        "--user",
+        &me,
+        "--program",
+        "/bin/true",
+        "--dry-run",
+        "--appdata",
+        "/Users/Shared/a & b--c",
+        "--",
+        "--web",
+        "127.0.0.1:8444",
+    ];
+    instance.run(&words).fails_with_response("/Users/Shared/b--c/bwdc.toml");
+    let steps: Value = serde_json::from_str(&instance.run(&[&words[2..]].concat()).ok().out).unwrap();
+    let steps = steps["data"].as_array().unwrap();
+    let file = steps.iter().find(|step| step["write"].is_string()).unwrap();
+    assert!(file["write"].as_str().unwrap().ends_with("/bwdc.daemon.plist"), "{file}");
+    let path = instance.folder.path().join("bwdc.daemon.plist");
+    fs::write(&path, file["text"].as_str().unwrap()).unwrap();
+    let json = read(&path);
+    assert_eq!(json["Label"], "bwdc.daemon");
+    assert_eq!(
+        json["ProgramArguments"],
+        serde_json::json!(["/bin/true", "daemon", "--web", "127.0.0.1:8444"])
+    );
+    assert_eq!((&json["RunAtLoad"], &json["KeepAlive"]["SuccessfulExit"]), (&true.into(), &false.into()));
+    assert_eq!(json["EnvironmentVariables"]["BITWARDENCLI_CONNECTOR_APPDATA_DIR"], "/Users/Shared/a & b--c");
+    assert_eq!(json["EnvironmentVariables"]["BWDC_STARTED_BY"], Value::Null, "the daemon starts the runs");
+    assert_eq!(json["StandardErrorPath"], "/Users/Shared/a & b--c/bwdc.log");
+    assert!(steps.iter().any(|step| step["run"][1] == "bootstrap"), "{steps:?}");
+}
+
 /// Converted by plistutil, and read by Python.
 fn read(list: &Path) -> Value {
     let binary = list.with_extension("bin");

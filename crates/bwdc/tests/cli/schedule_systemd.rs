@@ -459,45 +459,66 @@ fn the_systemd_of_a_user() {
     assert_eq!(run(&bus, "systemctl --user list-units -a --no-legend 'bwdc*'").ok().out, "");
 }
 
-/// Runs the unit of docs/daemon.md, with the commands there.
+/// Installs the service as docs/daemon.md says, whose unit is the one that is shown there.
 #[test]
 fn the_daemon_of_the_documentation() {
     let Some(machine) = Machine::boot() else { return };
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/daemon.md");
     let page = fs::read_to_string(page).unwrap();
-    let page = page.split("## As a systemd service").nth(1).unwrap();
+    let page = page.split("### systemd").nth(1).unwrap();
     let block = |kind: &str, number: usize| {
         let rest = page.split(&format!("\n```{kind}\n")).nth(number + 1).unwrap();
-        rest.split("\n```").next().unwrap().to_owned()
+        rest.split("\n```").next().unwrap().replace("organization.CLIENT-ID", &machine.id)
     };
     assert!(block("ini", 0).contains("\nOOMPolicy=continue\n"), "one large sync must not end the others");
-    let unit = block("ini", 0).replace("organization.CLIENT-ID", &machine.id);
     let secret = machine.sh(&format!("cat {SECRET}; rm {SECRET}"));
     let mut child = machine.command(&["sh", "-ec", &block("sh", 0)]).stdin(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
-    machine.write("/etc/systemd/system/bwdc.service", &unit);
+
+    // What would fail is not installed.
+    let files = "find /etc/systemd -type f -o -type l | sort; id bwdc 2>&1";
+    let before = machine.sh(&format!("{files} || true"));
+    machine.run(&["sh", "-ec", &block("sh", 1)]).fails(1, &["not set up yet", "Nothing was installed"]);
+    assert_eq!(machine.sh(&format!("{files} || true")), before);
+    let said = machine.run(&["bwdc", "service", "install", "--user", "root", "--", "--appdata", "/x"]);
+    said.fails(1, &["The daemon does not take these options: unexpected argument '--appdata'"]);
+    machine.run(&["bwdc", "service", "status"]).fails(1, &["No service is installed."]);
+
+    // At once, and again soon: what an administrator has added stays.
+    let soon = "[Service]\nExecStart=\nExecStart=/usr/local/bin/bwdc daemon --spread 0\nRestartSec=1\n";
+    machine.write("/etc/systemd/system/bwdc.service.d/soon.conf", soon);
+    machine.sh(&format!("mkdir {FOLDER}"));
+    machine.set_up(FOLDER, "root");
+    machine.people(FOLDER, "jane,jane@example.org\\nodd,no address\\n");
+    let told = machine.sh(&block("sh", 1));
+    assert!(
+        told.contains("The service is installed and running.") && told.contains("now belong to bwdc"),
+        "{told}"
+    );
+    let unit = machine.sh("sed 1,2d /etc/systemd/system/bwdc.service");
+    assert_eq!(unit.trim_end(), block("ini", 0));
+    assert_eq!(machine.sh("stat -c '%U %a' /var/lib/bwdc /var/lib/bwdc/data.json"), "bwdc 700\nbwdc 600\n");
+    let again = machine.sh(&block("sh", 1));
+    assert!(again.contains("Nothing to change"), "{again}");
     // As hardened as a unit made by `schedule install`.
     let exposure = machine
         .sh("systemd-analyze security --offline=yes --no-pager /etc/systemd/system/bwdc.service | tail -1");
     let level: f64 = exposure.split(": ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(level <= 2.0, "{exposure}");
-    let hardened = machine
-        .schedule(&words(&[install(&machine, &["--at", "1:00"]), vec!["--dry-run".to_owned()]].concat()))
-        .ok()
-        .out;
-    let hardened = hardened.split("UMask=").nth(1).unwrap().split("ReadWritePaths=").next().unwrap();
-    assert!(unit.contains(hardened), "the same lines:\n{hardened}");
 
-    // At once, and again soon.
-    let soon = "[Service]\nExecStart=\nExecStart=/usr/local/bin/bwdc daemon --spread 0\nRestartSec=1\n";
-    machine.write("/etc/systemd/system/bwdc.service.d/soon.conf", soon);
-    machine.set_up(FOLDER, "bwdc");
-    machine.people(FOLDER, "jane,jane@example.org\\nodd,no address\\n");
-    machine.sh(&block("sh", 1));
     machine.wait_for("sync", "journalctl -u bwdc -o cat | grep -q '^bwdc: sync ok'");
     let told = machine.sh(&block("sh", 2));
-    assert!(told.contains("\nbwdc\n") && told.contains("x left out: "), "{told}");
+    for line in [
+        "  installed     /etc/systemd/system/bwdc.service, by systemd",
+        "  serves        /var/lib/bwdc, as bwdc",
+        "  runs          /usr/local/bin/bwdc daemon",
+        "  state         active (running)",
+        "  at boot       it starts",
+    ] {
+        assert!(told.contains(&format!("{line}\n")), "no {line}: {told}");
+    }
+    assert!(told.contains(" exit 4: ") && told.contains("x left out: "), "{told}");
     assert_eq!(machine.emails(), ["jane@example.org"]);
     let state = |name: &str| machine.property("bwdc", name);
     assert_eq!(state("StatusText"), "1 instance(s), 0 running, 0 failing");
@@ -545,4 +566,60 @@ fn the_daemon_of_the_documentation() {
     let end = log.split("bwdc: asked to end running=1").nth(1).unwrap();
     assert!(end.contains("bwdc: sync ok "), "{log}");
     assert_eq!(machine.sh(&format!("ls {FOLDER}/daemon.sock || true")), "");
+
+    // Stopped is not running, and a removal leaves the folder alone.
+    let status = machine.run(&["bwdc", "service", "status"]).fails(1, &[]).out;
+    assert!(
+        status.contains("  state         inactive (dead)") && status.contains("no daemon answers"),
+        "{status}"
+    );
+    let status = machine.run(&["bwdc", "--response", "service", "status"]).fails(1, &[]).out;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["data"]["serves"]["user"], "bwdc", "{status}");
+    machine.run(&["bwdc", "service", "remove"]).ok();
+    assert_eq!(
+        machine
+            .sh("ls /etc/systemd/system/bwdc.service /etc/systemd/system/*.wants/bwdc.service 2>&1 || true")
+            .matches("No such file")
+            .count(),
+        2
+    );
+    assert!(machine.sh(&format!("ls {FOLDER}")).contains("ledger-"));
+    machine.run(&["bwdc", "service", "remove"]).fails(1, &["No service is installed."]);
+}
+
+/// A package's unit is left alone, and the status is about it.
+#[test]
+fn the_service_of_a_package() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.sh(&format!("mkdir {FOLDER}"));
+    machine.set_up(FOLDER, "root");
+    let install =
+        ["bwdc", "service", "install", "--user", "bwdc", "--create-user", "--untried", "--appdata", FOLDER];
+    let unit = machine.run(&[&install[..], &["--dry-run"]].concat()).ok().out;
+    let unit = unit.split("[Unit]").nth(1).unwrap().split("\nsystemctl ").next().unwrap();
+    // This machine's /usr is read-only: over a copy of the folder.
+    machine.sh("mkdir /run/units; cp -a /usr/lib/systemd/system/. /run/units; mount --bind /run/units /usr/lib/systemd/system");
+    machine.write("/usr/lib/systemd/system/bwdc.service", &format!("[Unit]{unit}"));
+    machine.sh("systemctl daemon-reload");
+    machine.run(&install).fails(
+        1,
+        &[
+            "A package has brought the service already: /usr/lib/systemd/system/bwdc.service.",
+            "systemctl enable --now bwdc",
+        ],
+    );
+    machine.sh(&format!(
+        "id bwdc || useradd --system bwdc; chown -R bwdc {FOLDER}; systemctl enable --now bwdc"
+    ));
+    let told = machine.run(&["bwdc", "service", "status"]).out;
+    assert!(
+        told.contains("/usr/lib/systemd/system/bwdc.service, by systemd")
+            && told.contains("active (running)"),
+        "{told}"
+    );
+    assert!(told.contains("  serves        /var/lib/bwdc, as bwdc") && told.contains("(process "), "{told}");
+    machine
+        .run(&["bwdc", "service", "remove"])
+        .fails(1, &["belongs to a package", "systemctl disable --now bwdc"]);
 }

@@ -11,7 +11,7 @@ use bwdc_core::error::{Error, Result};
 pub(super) fn of_this_folder(path: &Path, job: &ScheduledJob) -> Result<()> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
     match Marker::all_in(&text).pop() {
-        Some(marker) if marker.folder == job.folder => Ok(()),
+        Some(marker) if marker.folder == job.runs.folder => Ok(()),
         Some(marker) => Err(of_another(&path.display().to_string(), &marker)),
         None => Err(Error::new(format!("{} was not made by `bwdc schedule install`.", path.display()))
             .hint("Move it elsewhere, then install again.")),

@@ -5,7 +5,7 @@ pub(crate) mod cron;
 mod files;
 mod installed;
 pub mod kubernetes;
-mod launchd;
+pub(crate) mod launchd;
 pub mod systemd;
 mod task_scheduler;
 

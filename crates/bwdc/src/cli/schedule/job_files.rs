@@ -5,19 +5,84 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bwdc_schedule::times::Schedule;
-use bwdc_schedule::{ScheduledJob, Syncs, Writes};
+use bwdc_schedule::{Job, Machine, Syncs, Writes};
 
 use super::paths::whole;
 use bwdc_config::Environment;
+use bwdc_config::env;
 use bwdc_config::installation::{self, Installation};
 #[cfg(unix)]
-use bwdc_config::{env, place, secrets, secrets::DeclaredSecret};
+use bwdc_config::{place, secrets, secrets::DeclaredSecret};
 use bwdc_core::error::{Error, Result};
 #[cfg(unix)]
 use bwdc_store::DataFile;
+use bwdc_store::privileges::{self, ReferredFile};
+
+/// The program, for whom and on which machine.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct JobTarget<'a> {
+    /// The program's path.
+    pub(in crate::cli) program: &'a str,
+    /// The folder of bwdc.toml or data.json.
+    pub(in crate::cli) folder: &'a str,
+    /// The user's name.
+    pub(in crate::cli) user: &'a str,
+    /// The machine that it is for.
+    pub(in crate::cli) machine: Machine,
+    /// The log file, where whatever runs the job has no other log.
+    pub(in crate::cli) default_log: Option<&'a str>,
+}
+
+/// A job, by what was said at the command line and in its `bwdc.toml`.
+///
+/// # Errors
+/// It would fail every time, or somebody else has named its log.
+pub(in crate::cli) fn job(
+    target: &JobTarget<'_>,
+    syncs: Syncs,
+    installation: Option<&Installation>,
+    variables: &[(String, String)],
+) -> Result<Job> {
+    let JobTarget { program, folder, user, machine, default_log } = *target;
+    let path = Path::new(folder);
+    let log_file = value_of(variables, env::LOG_FILE).map(Path::new);
+    let written = installation.and_then(Installation::log_file);
+    if let Some(found) = installation.filter(|_| written.is_some() && user == ROOT) {
+        // The job gets it as a variable, and does not ask any more who has named it.
+        privileges::check_named(ReferredFile::Log, &found.path, None)?;
+    }
+    let writes = installation.map(|installation| writes(installation, path, syncs)).transpose()?;
+    let mut writes = writes.unwrap_or_default();
+    if let Some(log_file) = log_file.filter(|_| machine == Machine::This) {
+        writes.log = elsewhere_than(path, log_file.parent())?;
+    }
+    let usual = match (log_file, default_log) {
+        (None, Some(default)) => {
+            let path = written.as_deref().map_or_else(|| Ok(default.to_owned()), whole)?;
+            Some((env::LOG_FILE.to_owned(), path))
+        }
+        _ => None,
+    };
+    Ok(Job {
+        program: program.to_owned(),
+        folder: folder.to_owned(),
+        syncs,
+        writes,
+        user: user.to_owned(),
+        variables: variables.iter().cloned().chain(usual).collect(),
+    })
+}
+
+/// The user to whom every file is open.
+const ROOT: &str = "root";
+
+/// A variable of a job.
+pub(in crate::cli) fn value_of<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
 
 /// The `bwdc.toml` that a job of this folder will find.
-pub(super) fn installation_of(
+pub(in crate::cli) fn installation_of(
     folder: &Path,
     config: Option<&Path>,
     syncs: Syncs,
@@ -33,7 +98,7 @@ pub(super) fn installation_of(
 }
 
 /// When everything is synced by `bwdc.toml`, if it says one time for all.
-pub(super) fn same_for_all(installation: &Installation) -> Result<Schedule> {
+pub(in crate::cli) fn same_for_all(installation: &Installation) -> Result<Schedule> {
     let alone = installation.alone().map(|instance| instance.schedule.as_ref());
     let mut all = alone.chain(installation.organizations.iter().map(|merge| merge.schedule.as_ref()));
     let first = all.next().flatten();
@@ -49,7 +114,7 @@ pub(super) fn same_for_all(installation: &Installation) -> Result<Schedule> {
 ///
 /// # Errors
 /// That such a job would fail every time.
-pub(super) fn writes(installation: &Installation, folder: &Path, syncs: Syncs) -> Result<Writes> {
+fn writes(installation: &Installation, folder: &Path, syncs: Syncs) -> Result<Writes> {
     let is_elsewhere = |path: &&Path| !path.starts_with(folder);
     let log = elsewhere_than(folder, installation.log_file().as_deref().and_then(Path::parent))?;
     let instances = match syncs {
@@ -66,7 +131,7 @@ pub(super) fn writes(installation: &Installation, folder: &Path, syncs: Syncs) -
 }
 
 /// A folder, unless it is in the instance's, or that itself.
-pub(super) fn elsewhere_than(folder: &Path, other: Option<&Path>) -> Result<Option<String>> {
+fn elsewhere_than(folder: &Path, other: Option<&Path>) -> Result<Option<String>> {
     other.filter(|other| !other.starts_with(folder)).map(whole).transpose()
 }
 
@@ -95,7 +160,7 @@ fn may_run_alone(installation: &Installation, folder: &Path) -> Result<()> {
 /// The files with secrets outside the folder that only root can read. They are named by root: on this command line, or in a
 /// data.json that nobody else could have written.
 #[cfg(unix)]
-pub(super) fn secret_files(job: &ScheduledJob) -> Vec<PathBuf> {
+pub(in crate::cli) fn secret_files(job: &Job) -> Vec<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;
     let folder = Path::new(&job.folder);
     let is_roots_alone = |path: &Path| {
@@ -121,6 +186,6 @@ pub(super) fn secret_files(job: &ScheduledJob) -> Vec<PathBuf> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn secret_files(_job: &ScheduledJob) -> Vec<PathBuf> {
+pub(in crate::cli) fn secret_files(_job: &Job) -> Vec<PathBuf> {
     Vec::new()
 }

@@ -2,8 +2,9 @@
 
 mod install;
 mod installed;
-mod job_files;
-mod paths;
+pub(super) mod job_files;
+pub(super) mod job_options;
+pub(super) mod paths;
 mod script;
 mod times;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bwdc_config::{Environment, place};
 use bwdc_core::error::{Error, Result};
 
-pub(super) fn folders(
+pub(in crate::cli) fn folders(
     environment: &Environment,
     given: &[PathBuf],
     other_home: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub(super) fn folders(
 }
 
 /// A path from the root on, as text: as schedulers are given it.
-pub(super) fn whole(path: &Path) -> Result<String> {
+pub(in crate::cli) fn whole(path: &Path) -> Result<String> {
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::new(format!("Finding {}: {error}", path.display())))?;
     let path: PathBuf = absolute.components().collect();
@@ -36,7 +36,7 @@ pub(super) fn whole(path: &Path) -> Result<String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn program(given: Option<&PathBuf>) -> Result<String> {
+pub(in crate::cli) fn program(given: Option<&PathBuf>) -> Result<String> {
     let path = match given {
         Some(path) => std::path::absolute(path),
         None => std::env::current_exe(),

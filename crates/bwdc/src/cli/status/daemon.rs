@@ -11,7 +11,7 @@ use bwdc_core::error::Result;
 use bwdc_daemon::status::{DaemonStatus, InstanceStatus};
 
 /// As the daemon tells it, with the names of the instances in them, too.
-pub(super) fn response(status: &DaemonStatus) -> Result<Value> {
+pub(in crate::cli) fn response(status: &DaemonStatus) -> Result<Value> {
     let mut value = json(status)?;
     if let Some(instances) = value.get_mut("instances").and_then(Value::as_object_mut) {
         name(instances);
@@ -39,7 +39,7 @@ fn json(status: &DaemonStatus) -> Result<Value> {
     ui::as_json("the status", status)
 }
 
-pub(super) fn described(status: &DaemonStatus, now: Timestamp) -> String {
+pub(in crate::cli) fn described(status: &DaemonStatus, now: Timestamp) -> String {
     let mut text = format!(
         "bwdc {} (process {}), running for {}\n",
         status.version,

@@ -159,7 +159,7 @@ impl State {
 }
 
 /// `  NAME          TEXT`, further lines of the text below.
-fn line(name: &str, text: &str) -> String {
+pub(in crate::cli) fn line(name: &str, text: &str) -> String {
     format!("  {name:<14}{}", text.replace('\n', "\n                "))
 }
 

@@ -3,7 +3,8 @@
 mod daemon;
 mod instances;
 
-pub(super) use self::instances::look;
+pub(super) use self::daemon::{described, response};
+pub(super) use self::instances::{line, look};
 
 use std::path::PathBuf;
 
@@ -53,7 +54,17 @@ pub(super) async fn run(arguments: Arguments, invocation: &Invocation) -> Result
 
 /// What the daemon of these instances says of itself, if one runs and answers this user.
 pub(super) async fn of_daemon(which: &Which, invocation: &Invocation) -> Result<Option<DaemonStatus>> {
-    control::ask(&places(which, invocation)?).await
+    of_daemon_in(&places(which, invocation)?).await
+}
+
+/// What the daemon that listens in one of these folders says of itself.
+pub(super) async fn of_daemon_in(places: &[PathBuf]) -> Result<Option<DaemonStatus>> {
+    control::ask(places).await
+}
+
+/// Where the daemon of everything that is configured may listen.
+pub(super) fn places_of_service(invocation: &Invocation) -> Result<Vec<PathBuf>> {
+    homes(&Which::default(), invocation)
 }
 
 /// The first folder that the daemon was given, where it was given some.

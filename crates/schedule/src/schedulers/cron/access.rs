@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::request::Owners;
+use crate::preparation::Owners;
 use crate::steps::MachineChange;
 use bwdc_core::error::{Error, Result};
 

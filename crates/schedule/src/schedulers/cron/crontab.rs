@@ -4,7 +4,7 @@
 //! its whole path and carries its variables itself; a setting of the crontab (`NAME=value`) would also hold for the lines below
 //! the block, which are somebody else's.
 
-use crate::job::{ScheduledJob, USUAL_LOG, check, on_one_line};
+use crate::job::{ScheduledJob, Starter, USUAL_LOG, check, on_one_line};
 use crate::marker::Marker;
 use crate::shell::quoted;
 use crate::times::{Interval, Schedule};
@@ -62,7 +62,7 @@ impl Entry {
     pub(crate) fn of(job: &ScheduledJob, mail: Option<&str>, above: &Settings<'_>) -> Result<Self> {
         mail.map_or(Ok(()), |mail| on_one_line("address", mail))?;
         let line = line(job, mail)?;
-        let around = [for_shell(above), mail.map(|mail| for_mail(above, mail, &job.user))];
+        let around = [for_shell(above), mail.map(|mail| for_mail(above, mail, &job.runs.user))];
         let (set, restore): (Vec<_>, Vec<_>) = around.into_iter().flatten().unzip();
         let lines = set.into_iter().chain([line]).chain(restore).collect();
         Ok(Self { marker: job.marker(), lines })
@@ -226,14 +226,14 @@ impl Block {
 
 /// One line of a crontab.
 fn line(job: &ScheduledJob, mail: Option<&str>) -> Result<String> {
-    check(job)?;
+    check(&job.runs)?;
     let time = time(&job.schedule)?;
     // cron makes a line end of a bare `%`.
     let command = command(job, mail)?.replace('%', "\\%");
     if command.len() > LONGEST_COMMAND {
         return Err(Error::new(format!(
             "The command for {} is {} characters long; cron takes {LONGEST_COMMAND}.",
-            job.folder,
+            job.runs.folder,
             command.len()
         ))
         .hint("Use shorter paths, or a script of your own: see `bwdc schedule script`."));
@@ -244,14 +244,14 @@ fn line(job: &ScheduledJob, mail: Option<&str>) -> Result<String> {
 /// For the shell. The program appends to its log itself; what is said before it runs goes to the same file, where the program says
 /// nothing twice. The end of that is mailed after a failure.
 fn command(job: &ScheduledJob, mail: Option<&str>) -> Result<String> {
-    let usual = format!("{}/{USUAL_LOG}", job.folder);
-    let log = quoted(job.log_file().unwrap_or(&usual))?;
+    let usual = format!("{}/{USUAL_LOG}", job.runs.folder);
+    let log = quoted(job.runs.log_file().unwrap_or(&usual))?;
     let mut words = Vec::new();
-    for (name, value) in job.environment("cron") {
+    for (name, value) in job.runs.environment(Starter::Scheduler("cron")) {
         words.push(format!("{name}={}", quoted(value)?));
     }
-    words.push(quoted(&job.program)?);
-    words.push(format!("{} >>{log} 2>&1", job.syncs.words().join(" ")));
+    words.push(quoted(&job.runs.program)?);
+    words.push(format!("{} >>{log} 2>&1", job.runs.syncs.words().join(" ")));
     if mail.is_some() {
         words.push(format!("|| tail -n 20 {log}"));
     }
@@ -299,19 +299,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Syncs, Writes};
+    use crate::{Job, Syncs, Writes};
 
     const NOTHING: Settings<'static> = Settings(Vec::new());
 
     fn job(folder: &str) -> ScheduledJob {
         ScheduledJob {
             schedule: Schedule::parse("15m").unwrap(),
-            program: "/usr/bin/bwdc".to_owned(),
-            folder: folder.to_owned(),
-            syncs: Syncs::Instance,
-            writes: Writes::default(),
-            user: "bwdc".to_owned(),
-            variables: vec![("BWDC_CA_FILE".to_owned(), "/etc/100% ours.pem".to_owned())],
+            runs: Job {
+                program: "/usr/bin/bwdc".to_owned(),
+                folder: folder.to_owned(),
+                syncs: Syncs::Instance,
+                writes: Writes::default(),
+                user: "bwdc".to_owned(),
+                variables: vec![("BWDC_CA_FILE".to_owned(), "/etc/100% ours.pem".to_owned())],
+            },
         }
     }
 

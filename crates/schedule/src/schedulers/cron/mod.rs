@@ -14,8 +14,9 @@ use super::installed::Located;
 use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at};
 use crate::account;
 use crate::commands;
-use crate::job::{ScheduledJob, USUAL_LOG};
-use crate::request::{JobUser, ScheduleRequest};
+use crate::job::{ScheduledJob, Starter, USUAL_LOG};
+use crate::preparation::JobUser;
+use crate::request::ScheduleRequest;
 use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
 use crate::trial;
@@ -53,7 +54,10 @@ impl Backend for Cron {
     }
 
     fn try_out(&self, _request: &ScheduleRequest, job: &ScheduledJob) -> Result<()> {
-        trial::run(job, trial::as_user(job, self.name(), trial::Begins::AtHome)?)
+        trial::run(
+            &job.runs,
+            trial::as_user(&job.runs, Starter::Scheduler(self.name()), trial::Begins::AtHome)?,
+        )
     }
 
     fn list(&self, homes: &Homes) -> Result<ScheduleListing> {

@@ -1,6 +1,6 @@
 //! A CronJob of Kubernetes, with a Secret and a volume for its state ("CronJob", kubernetes.io).
 
-use crate::job::{ScheduledJob, check};
+use crate::job::{ScheduledJob, Starter, check};
 use crate::schedulers::cron;
 use crate::times::Schedule;
 use crate::times::cron::{CronExpression, Days};
@@ -17,8 +17,8 @@ pub struct Options {
 
 /// The manifests, as YAML.
 pub(crate) fn manifests(job: &ScheduledJob, options: &Options) -> Result<String> {
-    check(job)?;
-    let name = job.name();
+    check(&job.runs)?;
+    let name = job.runs.name();
     // RFC 1123: the name of a CronJob leaves room for what its jobs are called.
     if name.len() > 52 {
         return Err(Error::new(format!(
@@ -28,7 +28,8 @@ pub(crate) fn manifests(job: &ScheduledJob, options: &Options) -> Result<String>
     }
     let zone = options.zone.as_ref().map(|zone| format!("  timeZone: {}\n", text(zone))).unwrap_or_default();
     let variables: String = job
-        .environment("kubernetes")
+        .runs
+        .environment(Starter::Scheduler("kubernetes"))
         .chain([("CREDENTIALS_DIRECTORY", "/run/secrets/bwdc")])
         .map(|(name, value)| {
             format!("                - name: {}\n                  value: {}\n", text(name), text(value))
@@ -118,9 +119,9 @@ spec:
         marker = job.marker().text(),
         time = text(&time(&job.schedule)?),
         image = text(&options.image),
-        program = text(&job.program),
-        sync = job.syncs.words().join(", "),
-        folder = text(&job.folder),
+        program = text(&job.runs.program),
+        sync = job.runs.syncs.words().join(", "),
+        folder = text(&job.runs.folder),
     ))
 }
 

@@ -1,6 +1,6 @@
 //! launchd: a property list for each job.
 
-mod property_list;
+pub(crate) mod property_list;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::installed::Located;
 use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at, files};
 use crate::account;
 use crate::commands;
-use crate::job::{ScheduledJob, USUAL_LOG};
+use crate::job::{ScheduledJob, Starter, USUAL_LOG};
 use crate::request::ScheduleRequest;
 use crate::steps::{MachineChange, Steps};
 use crate::times::Schedule;
@@ -49,7 +49,10 @@ impl Backend for Launchd {
     }
 
     fn try_out(&self, _request: &ScheduleRequest, job: &ScheduledJob) -> Result<()> {
-        trial::run(job, trial::as_user(job, self.name(), trial::Begins::InFolder)?)
+        trial::run(
+            &job.runs,
+            trial::as_user(&job.runs, Starter::Scheduler(self.name()), trial::Begins::InFolder)?,
+        )
     }
 
     fn list(&self, homes: &Homes) -> Result<ScheduleListing> {
@@ -86,10 +89,7 @@ impl Located for PropertyList {
     }
 
     fn removal(&self) -> Result<Steps> {
-        Ok(Steps(vec![
-            MachineChange::attempt(&["launchctl", "bootout", &self.target()?]),
-            MachineChange::Remove { path: self.path.clone() },
-        ]))
+        Ok(unloaded(&self.target()?, &self.path))
     }
 
     fn run_now(&self) -> Result<Vec<String>> {
@@ -101,15 +101,23 @@ impl Located for PropertyList {
     }
 }
 
+/// Ends a job, and takes its property list away.
+pub(crate) fn unloaded(target: &str, path: &Path) -> Steps {
+    Steps(vec![
+        MachineChange::attempt(&["launchctl", "bootout", target]),
+        MachineChange::Remove { path: path.to_owned() },
+    ])
+}
+
 /// Where property lists are (launchd.plist(5)).
-fn list_folder(domain: Domain, home: &Path) -> PathBuf {
+pub(crate) fn list_folder(domain: Domain, home: &Path) -> PathBuf {
     match domain {
         Domain::System => PathBuf::from("/Library/LaunchDaemons"),
         Domain::User => home.join("Library/LaunchAgents"),
     }
 }
 
-fn launchd_domain(domain: Domain) -> Result<String> {
+pub(crate) fn launchd_domain(domain: Domain) -> Result<String> {
     match domain {
         Domain::System => Ok("system".to_owned()),
         Domain::User => {
@@ -120,11 +128,16 @@ fn launchd_domain(domain: Domain) -> Result<String> {
 }
 
 fn into_launchd(job: &ScheduledJob, domain: Domain, folder: &Path) -> Result<Steps> {
-    let mut steps = Steps::default();
     let label = property_list::label(job);
+    files::of_this_folder(&folder.join(format!("{label}.plist")), job)?;
+    loaded(&label, property_list::property_list(job, domain)?, domain, folder)
+}
+
+/// Writes a property list and has launchd read it, unless it is there already.
+pub(crate) fn loaded(label: &str, text: String, domain: Domain, folder: &Path) -> Result<Steps> {
+    let mut steps = Steps::default();
     let path = folder.join(format!("{label}.plist"));
-    files::of_this_folder(&path, job)?;
-    steps.write(path.clone(), property_list::property_list(job, domain)?);
+    steps.write(path.clone(), text);
     if !steps.is_empty() {
         let target = launchd_domain(domain)?;
         let loaded = format!("{target}/{label}");

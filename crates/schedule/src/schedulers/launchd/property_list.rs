@@ -1,6 +1,6 @@
 //! A property list for launchd (launchd.plist(5)).
 
-use crate::job::{ScheduledJob, USUAL_LOG, check, xml};
+use crate::job::{Job, ScheduledJob, Starter, USUAL_LOG, check, xml};
 use crate::times::Schedule;
 use crate::times::cron::{CronExpression, Days};
 use crate::times::field::Field;
@@ -11,7 +11,7 @@ const MOST: usize = 1000;
 
 /// The label, which is also the file's name.
 pub(crate) fn label(job: &ScheduledJob) -> String {
-    format!("bwdc.{}", job.name())
+    format!("bwdc.{}", job.runs.name())
 }
 
 /// Whose launchd.
@@ -24,39 +24,75 @@ pub(crate) enum Domain {
 }
 
 pub(crate) fn property_list(job: &ScheduledJob, domain: Domain) -> Result<String> {
-    check(job)?;
-    // The program appends to the same file, and says nothing twice there.
-    let log = job.log_file().map_or_else(|| format!("{}/{USUAL_LOG}", job.folder), str::to_owned);
-    let variables: String = job
-        .environment("launchd")
-        .map(|(name, value)| format!("{}{}", key(2, name), string(2, value)))
-        .collect();
-    let user = match domain {
-        Domain::System => format!("{}{}", key(1, "UserName"), string(1, &job.user)),
-        Domain::User => String::new(),
+    let list = List {
+        label: label(job),
+        command: "schedule",
+        marker: job.marker().xml_text(),
+        words: job.runs.syncs.words().iter().map(|word| (*word).to_owned()).collect(),
+        starter: Starter::Scheduler("launchd"),
+        job: &job.runs,
+        domain,
     };
-    let words: String = job.syncs.words().iter().map(|word| string(2, word)).collect();
-    Ok([
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-         <!-- Made by `bwdc schedule install`; `bwdc schedule remove` takes it away. -->\n"
-            .to_owned(),
-        format!("<!-- {} -->\n<plist version=\"1.0\">\n<dict>\n", job.marker().xml_text()),
-        format!("{}{}", key(1, "Label"), string(1, &label(job))),
-        user,
-        key(1, "ProgramArguments"),
-        format!("\t<array>\n{}{words}\t</array>\n", string(2, &job.program)),
-        format!("{}\t<dict>\n{variables}\t</dict>\n", key(1, "EnvironmentVariables")),
-        format!("{}{}", key(1, "WorkingDirectory"), string(1, &job.folder)),
-        // 077, in decimal.
-        format!("{}{}", key(1, "Umask"), integer(1, 63)),
-        format!("{}{}", key(1, "ProcessType"), string(1, "Background")),
-        format!("{}{}", key(1, "StandardOutPath"), string(1, &log)),
-        format!("{}{}", key(1, "StandardErrorPath"), string(1, &log)),
-        trigger(&job.schedule)?,
-        "</dict>\n</plist>\n".to_owned(),
-    ]
-    .concat())
+    list.text(&trigger(&job.schedule)?)
+}
+
+/// What every property list has, whenever it runs.
+pub(crate) struct List<'a> {
+    /// Its label.
+    pub(crate) label: String,
+    /// The command that made it.
+    pub(crate) command: &'static str,
+    /// What it is found by.
+    pub(crate) marker: String,
+    /// The words behind the program's name.
+    pub(crate) words: Vec<String>,
+    /// What starts it.
+    pub(crate) starter: Starter,
+    /// What it runs.
+    pub(crate) job: &'a Job,
+    /// Whose launchd.
+    pub(crate) domain: Domain,
+}
+
+impl List<'_> {
+    /// The file. `when` has the keys about when it runs.
+    pub(crate) fn text(&self, when: &str) -> Result<String> {
+        let Self { label, command, marker, words, starter, job, domain } = self;
+        check(job)?;
+        // The program appends to the same file, and says nothing twice there.
+        let log = job.log_file().map_or_else(|| format!("{}/{USUAL_LOG}", job.folder), str::to_owned);
+        let variables: String = job
+            .environment(*starter)
+            .map(|(name, value)| format!("{}{}", key(2, name), string(2, value)))
+            .collect();
+        let user = match domain {
+            Domain::System => format!("{}{}", key(1, "UserName"), string(1, &job.user)),
+            Domain::User => String::new(),
+        };
+        let words: String = words.iter().map(|word| string(2, word)).collect();
+        Ok([
+            format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+                 <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
+                 <!-- Made by `bwdc {command} install`; `bwdc {command} remove` takes it away. -->\n"
+            ),
+            format!("<!-- {marker} -->\n<plist version=\"1.0\">\n<dict>\n"),
+            format!("{}{}", key(1, "Label"), string(1, label)),
+            user,
+            key(1, "ProgramArguments"),
+            format!("\t<array>\n{}{words}\t</array>\n", string(2, &job.program)),
+            format!("{}\t<dict>\n{variables}\t</dict>\n", key(1, "EnvironmentVariables")),
+            format!("{}{}", key(1, "WorkingDirectory"), string(1, &job.folder)),
+            // 077, in decimal.
+            format!("{}{}", key(1, "Umask"), integer(1, 63)),
+            format!("{}{}", key(1, "ProcessType"), string(1, "Background")),
+            format!("{}{}", key(1, "StandardOutPath"), string(1, &log)),
+            format!("{}{}", key(1, "StandardErrorPath"), string(1, &log)),
+            when.to_owned(),
+            "</dict>\n</plist>\n".to_owned(),
+        ]
+        .concat())
+    }
 }
 
 fn trigger(schedule: &Schedule) -> Result<String> {
@@ -127,15 +163,15 @@ fn dictionary(times: &[(&str, u8)]) -> String {
     if keys.is_empty() { "\t\t<dict/>\n".to_owned() } else { format!("\t\t<dict>\n{keys}\t\t</dict>\n") }
 }
 
-fn key(depth: usize, name: &str) -> String {
+pub(crate) fn key(depth: usize, name: &str) -> String {
     format!("{}<key>{}</key>\n", "\t".repeat(depth), xml(name))
 }
 
-fn string(depth: usize, text: &str) -> String {
+pub(crate) fn string(depth: usize, text: &str) -> String {
     format!("{}<string>{}</string>\n", "\t".repeat(depth), xml(text))
 }
 
-fn integer(depth: usize, number: i64) -> String {
+pub(crate) fn integer(depth: usize, number: i64) -> String {
     format!("{}<integer>{number}</integer>\n", "\t".repeat(depth))
 }
 

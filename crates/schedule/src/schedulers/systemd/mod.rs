@@ -1,5 +1,6 @@
 //! systemd: a service and a timer for each job.
 
+pub(crate) mod section;
 mod units;
 
 use std::fs;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, ZonedDateTime};
 
+use self::section::ServiceSection;
 use super::installed::Located;
 use super::{Backend, Homes, Installed, Mode, ScheduleListing, Scheduler, at, files};
 use crate::commands;
@@ -18,7 +20,8 @@ use crate::times::Schedule;
 use crate::trial;
 use bwdc_core::error::Result;
 
-pub use self::units::{Manager, Options, calendar};
+pub use self::section::Manager;
+pub use self::units::{Options, calendar};
 
 /// systemd as a scheduler.
 pub(super) struct Systemd;
@@ -58,7 +61,8 @@ impl Backend for Systemd {
         }
         let options = &request.options.systemd;
         let folder = unit_folder(options.manager, &request.homes.config_home);
-        trial::run(job, run_once(job, options, &added_to_service(&folder, job)))
+        let added = added_to(&folder, &job.runs.name());
+        trial::run(&job.runs, run_once(units::service_of(job, options), &added))
     }
 
     fn list(&self, homes: &Homes) -> Result<ScheduleListing> {
@@ -71,7 +75,7 @@ impl Backend for Systemd {
 }
 
 /// Whether systemd runs this machine, as sd_booted(3) has it.
-pub(super) fn runs_here() -> bool {
+pub(crate) fn runs_here() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
@@ -151,25 +155,24 @@ impl Located for Units {
 }
 
 /// Where an administrator's units are (systemd.unit(5)).
-fn unit_folder(manager: Manager, config_home: &Path) -> PathBuf {
+pub(crate) fn unit_folder(manager: Manager, config_home: &Path) -> PathBuf {
     match manager {
         Manager::System => PathBuf::from("/etc/systemd/system"),
         Manager::User => config_home.join("systemd/user"),
     }
 }
 
-/// What an administrator has added to a job's service.
-fn added_to_service(folder: &Path, job: &ScheduledJob) -> Vec<String> {
-    let files =
-        fs::read_dir(folder.join(format!("{}.service.d", job.name()))).into_iter().flatten().flatten();
+/// What an administrator has added to a service.
+pub(crate) fn added_to(folder: &Path, service: &str) -> Vec<String> {
+    let files = fs::read_dir(folder.join(format!("{service}.service.d"))).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
     paths.sort();
     let texts = paths.iter().filter_map(|path| fs::read_to_string(path).ok());
-    texts.flat_map(|text| units::properties_in(&text)).collect()
+    texts.flat_map(|text| section::properties_in(&text)).collect()
 }
 
-fn systemctl(manager: Manager, words: &[&str]) -> Vec<String> {
+pub(crate) fn systemctl(manager: Manager, words: &[&str]) -> Vec<String> {
     let own = (manager == Manager::User).then_some("--user");
     ["systemctl"].into_iter().chain(own).chain(words.iter().copied()).map(str::to_owned).collect()
 }
@@ -181,7 +184,7 @@ fn into_systemd(job: &ScheduledJob, options: &Options, folder: &Path) -> Result<
         files::of_this_folder(&path, job)?;
         steps.write(path, text);
     }
-    let timer = format!("{}.timer", job.name());
+    let timer = format!("{}.timer", job.runs.name());
     // One that counts from the boot would run at once: that moment is over.
     let now = if job.schedule == Schedule::Boot { "stop" } else { "restart" };
     if !steps.is_empty() || !is_on(&timer, job, options.manager) {
@@ -202,17 +205,8 @@ fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Steps {
     let timer = format!("{name}.timer");
     let service = format!("{name}.service");
     let attempt = |words: &[&str]| MachineChange::Try { command: systemctl(manager, words) };
-    // A manager that goes on with what it knows has to hear of it; where none runs, the link is what it would do.
-    let disable = if runs_here() {
-        MachineChange::Run {
-            command: systemctl(manager, &["disable", "--now", "--quiet", &timer]),
-            input: None,
-        }
-    } else {
-        MachineChange::Remove { path: folder.join("timers.target.wants").join(&timer) }
-    };
     Steps(vec![
-        disable,
+        disabled(folder, "timers.target", &timer, manager),
         // When it ran last, which Persistent= remembers.
         attempt(&["clean", "--what=state", &timer]),
         MachineChange::Remove { path: folder.join(&timer) },
@@ -220,6 +214,16 @@ fn out_of_systemd(folder: &Path, name: &str, manager: Manager) -> Steps {
         attempt(&["daemon-reload"]),
         attempt(&["reset-failed", &timer, &service]),
     ])
+}
+
+/// Stops a unit, now and at every boot. A manager that goes on with what it knows has to hear of it; where none runs, the link is what it
+/// would do.
+pub(crate) fn disabled(folder: &Path, target: &str, unit: &str, manager: Manager) -> MachineChange {
+    if runs_here() {
+        let command = systemctl(manager, &["disable", "--now", "--quiet", unit]);
+        return MachineChange::Run { command, input: None };
+    }
+    MachineChange::Remove { path: folder.join(format!("{target}.wants")).join(unit) }
 }
 
 fn in_systemd(folder: &Path, manager: Manager) -> Vec<Installed> {
@@ -246,15 +250,15 @@ fn next_of_timers(text: &str) -> Option<Timestamp> {
 }
 
 /// A service that is there once, with the properties of the one that will be installed.
-fn run_once(job: &ScheduledJob, options: &Options, added: &[String]) -> Vec<String> {
-    let own = (options.manager == Manager::User).then_some("--user");
+pub(crate) fn run_once(service: ServiceSection<'_>, added: &[String]) -> Vec<String> {
+    let own = (service.manager == Manager::User).then_some("--user");
     let fixed = ["--pipe", "--wait", "--quiet", "--collect"];
     let mut words: Vec<String> =
         ["systemd-run"].into_iter().chain(own).chain(fixed).map(str::to_owned).collect();
-    let properties = units::properties(job, options).into_iter().chain(added.iter().cloned());
     let patience = format!("Environment={}={}", trial::PATIENCE.0, trial::PATIENCE.1);
-    words.extend(properties.chain([patience]).map(|line| format!("--property={line}")));
-    words.extend(["--".to_owned()].into_iter().chain(trial::doctor(job)));
+    let properties = service.properties().chain(added.iter().cloned()).chain([patience]);
+    words.extend(properties.map(|line| format!("--property={line}")));
+    words.extend(["--".to_owned()].into_iter().chain(trial::doctor(service.job)));
     words
 }
 

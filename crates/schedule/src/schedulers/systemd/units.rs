@@ -1,19 +1,11 @@
 //! A service and a timer of systemd (systemd.service(5), systemd.timer(5), systemd.exec(5)).
 
-use crate::job::{ScheduledJob, check};
+use super::section::{Manager, ServiceSection, escaped, word};
+use crate::job::{ScheduledJob, Starter};
 use crate::times::Schedule;
 use crate::times::cron::{CronExpression, Days};
 use crate::times::field::Field;
 use bwdc_core::error::{Error, Result};
-
-/// The systemd that runs a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
-    /// The system's.
-    System,
-    /// The user's own, which may not do what needs root: less hardening.
-    User,
-}
 
 /// What a timer has besides its times.
 #[derive(Clone, Debug)]
@@ -28,46 +20,17 @@ pub struct Options {
 
 /// Both units, by file name.
 pub(crate) fn units(job: &ScheduledJob, options: &Options) -> Result<[(String, String); 2]> {
-    check(job)?;
-    let texts = [("folder", &job.folder), ("program", &job.program)].into_iter();
-    let files = options.credentials.iter().map(|(_, file)| ("file", file));
-    texts.chain(files).try_for_each(|(what, text)| ends_well(what, text))?;
-    let name = job.name();
+    service_of(job, options).check()?;
+    let name = job.runs.name();
     Ok([(format!("{name}.service"), service(job, options)), (format!("{name}.timer"), timer(job, options)?)])
-}
-
-/// systemd drops blanks at the end of a line, and takes a `\\` there for a line that goes on.
-fn ends_well(what: &str, text: &str) -> Result<()> {
-    if text.ends_with(|c: char| c.is_whitespace() || c == '\\') {
-        return Err(Error::new(format!(
-            "The {what} `{text}` ends in a space or a backslash, which a systemd unit cannot contain."
-        ))
-        .hint("Rename it, or choose another scheduler with `--using`."));
-    }
-    Ok(())
 }
 
 fn head(job: &ScheduledJob) -> String {
     let marker = job.marker().text();
-    let folder = escaped(&job.folder);
+    let folder = escaped(&job.runs.folder);
     format!(
         "# Made by `bwdc schedule install`; `bwdc schedule remove` takes it away.\n# {marker}\n[Unit]\nDescription=bwdc: sync of {folder}\n"
     )
-}
-
-/// What the service is run with, for one that is run once. No file reads these, so that `%` begins nothing.
-pub(crate) fn properties(job: &ScheduledJob, options: &Options) -> Vec<String> {
-    properties_in(&service(job, options))
-}
-
-/// The same of any unit's text, or of what is added to one.
-pub(crate) fn properties_in(text: &str) -> Vec<String> {
-    let lines = text.lines().skip_while(|line| *line != "[Service]").skip(1);
-    let lines = lines.take_while(|line| !line.starts_with('['));
-    let lines = lines.filter(|line| line.contains('=') && !line.starts_with(['#', ';']));
-    let others = ["Type=", "Exec", "SuccessExitStatus=", "TimeoutStartSec="];
-    let lines = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
-    lines.map(|line| line.replace("%%", "%")).collect()
 }
 
 fn service(job: &ScheduledJob, options: &Options) -> String {
@@ -78,82 +41,25 @@ fn service(job: &ScheduledJob, options: &Options) -> String {
         "[Service]".to_owned(),
         "Type=oneshot".to_owned(),
     ];
-    if options.manager == Manager::System {
-        lines.push(format!("User={}", escaped(&job.user)));
-    }
-    for (name, value) in job.environment("systemd") {
-        lines.push(format!("Environment={}", word(&format!("{name}={value}"))));
-    }
-    for (name, file) in &options.credentials {
-        // Taken as it is, blanks included: quotes would become a part of the name.
-        lines.push(format!("LoadCredential={name}:{}", escaped(file)));
-    }
-    lines.push(format!("WorkingDirectory={}", escaped(&job.folder)));
-    lines.push(format!("ExecStart={} {}", word(&job.program), job.syncs.words().join(" ")));
+    let runs = service_of(job, options);
+    lines.extend(runs.account());
+    lines.push(format!("ExecStart={} {}", word(&job.runs.program), job.runs.syncs.words().join(" ")));
     lines.push("# Another sync is running (3); done, with entries left out (4).".to_owned());
     lines.push("SuccessExitStatus=3 4".to_owned());
     lines.push("TimeoutStartSec=1h".to_owned());
     lines.push(String::new());
-    lines.extend(EVERYWHERE.iter().map(|line| (*line).to_owned()));
-    if options.manager == Manager::System {
-        lines.extend(SYSTEM.iter().map(|line| (*line).to_owned()));
-        lines.push(format!("ProtectHome={}", protect_home(job)));
-        lines.push(format!("ReadWritePaths={}", word(&job.folder)));
-        // Without one that is not there the others still run.
-        lines
-            .extend(job.writes.all().map(|folder| format!("ReadWritePaths={}", word(&format!("-{folder}")))));
-    }
+    lines.extend(runs.sandbox());
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// What any manager can do.
-const EVERYWHERE: &[&str] = &[
-    "UMask=0077",
-    "LimitCORE=0",
-    "NoNewPrivileges=yes",
-    "LockPersonality=yes",
-    "MemoryDenyWriteExecute=yes",
-    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
-    "RestrictNamespaces=yes",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service",
-    "SystemCallFilter=~@privileged @resources",
-    "SystemCallErrorNumber=EPERM",
-];
-
-/// What needs the system's manager.
-const SYSTEM: &[&str] = &[
-    "CapabilityBoundingSet=",
-    "AmbientCapabilities=",
-    "DevicePolicy=closed",
-    "PrivateDevices=yes",
-    "PrivateTmp=yes",
-    "PrivateUsers=yes",
-    "ProcSubset=pid",
-    "ProtectClock=yes",
-    "ProtectControlGroups=yes",
-    "ProtectHostname=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelTunables=yes",
-    "ProtectProc=invisible",
-    "ProtectSystem=strict",
-    "RemoveIPC=yes",
-];
-
-/// Homes are empty, unless something that the job needs is in one: so that `BindReadOnlyPaths=` can show a folder of one.
-fn protect_home(job: &ScheduledJob) -> &'static str {
-    let is_home = |path: &str| ["/home/", "/root/", "/run/user/"].iter().any(|home| path.starts_with(home));
-    let paths = [job.folder.as_str(), &job.program].into_iter();
-    // A variable may name a file: bwdc.toml, certificates, secrets.
-    let values = job.variables.iter().map(|(_, value)| value.as_str());
-    if paths.chain(job.writes.all().map(String::as_str)).chain(values).any(is_home) {
-        "read-only"
-    } else {
-        "tmpfs"
+/// What the service has besides its commands.
+pub(crate) fn service_of<'a>(job: &'a ScheduledJob, options: &'a Options) -> ServiceSection<'a> {
+    ServiceSection {
+        job: &job.runs,
+        starter: Starter::Scheduler("systemd"),
+        manager: options.manager,
+        credentials: &options.credentials,
     }
 }
 
@@ -213,21 +119,6 @@ pub fn calendar(cron: &CronExpression) -> Result<Vec<String>> {
 fn weekdays(field: &Field) -> String {
     const NAMES: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
     field.values().map(|day| NAMES[usize::from(day) % 7]).collect::<Vec<_>>().join(",")
-}
-
-/// `%` begins a specifier.
-fn escaped(text: &str) -> String {
-    text.replace('%', "%%")
-}
-
-/// One word of several, quoted where it must be.
-fn word(text: &str) -> String {
-    let text = escaped(text);
-    if text.contains([' ', '\t', '"', '\'', '\\', ';']) {
-        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]

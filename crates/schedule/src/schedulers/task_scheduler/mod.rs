@@ -58,7 +58,7 @@ impl Backend for TaskScheduler {
 
     fn steps(&self, request: &ScheduleRequest, _mode: Mode) -> Result<Steps> {
         let each = |job: &ScheduledJob| {
-            let file = std::env::temp_dir().join(format!("{}.xml", job.name()));
+            let file = std::env::temp_dir().join(format!("{}.xml", job.runs.name()));
             into_task_scheduler(job, &file)
         };
         Steps::all(request.jobs.iter().map(each))
@@ -73,7 +73,7 @@ impl Backend for TaskScheduler {
         let mut parts = Vec::new();
         let mut list = Vec::new();
         for job in &request.jobs {
-            let file = format!("{}.xml", job.name());
+            let file = format!("{}.xml", job.runs.name());
             let xml = task::task(job)?;
             let [prompt, powershell] = task::registering(job, &file);
             parts.push(format!(
@@ -125,7 +125,7 @@ fn into_task_scheduler(job: &ScheduledJob, file: &Path) -> Result<Steps> {
     match in_task_scheduler()?.into_iter().find(|known| known.place() == path) {
         Some(known) if known.marker == job.marker() => return Ok(Steps::default()),
         // Windows takes large and small letters of a path for the same.
-        Some(known) if known.marker.folder.to_lowercase() != job.folder.to_lowercase() => {
+        Some(known) if known.marker.folder.to_lowercase() != job.runs.folder.to_lowercase() => {
             return Err(files::of_another(&path, &known.marker));
         }
         _ => {}

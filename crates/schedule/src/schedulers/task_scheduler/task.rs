@@ -1,6 +1,6 @@
 //! A task for the Windows Task Scheduler, as XML ("Task Scheduler Schema", Microsoft Learn), and the commands that register it.
 
-use crate::job::{ScheduledJob, check, xml};
+use crate::job::{ScheduledJob, Starter, check, xml};
 use crate::script::literal;
 use crate::shell::command_line;
 use crate::times::Schedule;
@@ -26,15 +26,15 @@ const BEGIN: &str = "2024-01-01";
 
 /// The task's folder and name.
 pub(crate) fn path(job: &ScheduledJob) -> String {
-    format!("\\bwdc\\{}", job.name())
+    format!("\\bwdc\\{}", job.runs.name())
 }
 
 /// The XML. Without an encoding in its head it is valid as a UTF-16 file, for `schtasks`, and as a text in PowerShell, alike.
 pub(crate) fn task(job: &ScheduledJob) -> Result<String> {
-    check(job)?;
-    short(&job.folder)?;
+    check(&job.runs)?;
+    short(&job.runs.folder)?;
     let triggers: String = triggers(&job.schedule)?.into_iter().map(|trigger| trigger + "\n").collect();
-    let user = xml(&job.user);
+    let user = xml(&job.runs.user);
     Ok(format!(
         "<?xml version=\"1.0\"?>
 <Task version=\"{VERSION}\" xmlns=\"http://schemas.microsoft.com/windows/2004/02/mit/task\">
@@ -70,7 +70,7 @@ pub(crate) fn task(job: &ScheduledJob) -> Result<String> {
   </Actions>
 </Task>
 ",
-        folder = xml(&job.folder),
+        folder = xml(&job.runs.folder),
         marker = job.marker().xml_text(),
         arguments = xml(&arguments(job)?),
     ))
@@ -90,11 +90,11 @@ fn short(path: &str) -> Result<()> {
 /// A task has no variables of its own, so that the command processor sets them.
 fn arguments(job: &ScheduledJob) -> Result<String> {
     let mut words = Vec::new();
-    for (name, value) in job.environment("task-scheduler") {
+    for (name, value) in job.runs.environment(Starter::Scheduler("task-scheduler")) {
         words.push(format!("set \"{name}={}\"&&", plain(value)?));
     }
-    let (program, folder) = (plain(&job.program)?, plain(&job.folder)?);
-    let sync = job.syncs.words().join(" ");
+    let (program, folder) = (plain(&job.runs.program)?, plain(&job.runs.folder)?);
+    let sync = job.runs.syncs.words().join(" ");
     // The log is written by the program itself: the command processor lets nobody else append to what it has open. This has what
     // the last run printed, or why it could not be started.
     let folder = folder.trim_end_matches('\\');
@@ -115,14 +115,14 @@ fn plain(text: &str) -> Result<&str> {
 
 /// The command that registers the task from a file, and asks for the user's password.
 pub(crate) fn create(job: &ScheduledJob, file: &str) -> Vec<String> {
-    ["schtasks", "/Create", "/TN", &path(job), "/XML", file, "/RU", &job.user, "/RP", "*", "/F"]
+    ["schtasks", "/Create", "/TN", &path(job), "/XML", file, "/RU", &job.runs.user, "/RP", "*", "/F"]
         .map(str::to_owned)
         .to_vec()
 }
 
 /// What registers the task: for the command prompt, and for PowerShell. Both ask for the user's password.
 pub(crate) fn registering(job: &ScheduledJob, file: &str) -> [String; 2] {
-    let (name, user) = (job.name(), literal(&job.user));
+    let (name, user) = (job.runs.name(), literal(&job.runs.user));
     [
         command_line(&create(job, file)),
         format!(
@@ -291,7 +291,7 @@ fn months_of(field: &Field) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Syncs, Writes};
+    use crate::{Job, Syncs, Writes};
 
     fn of(expression: &str) -> Vec<Series> {
         let Schedule::Cron(cron) = Schedule::parse(expression).unwrap() else { panic!() };
@@ -322,12 +322,14 @@ mod tests {
         let schedule = Schedule::parse("@daily").unwrap();
         ScheduledJob {
             schedule,
-            program: "bwdc".to_owned(),
-            folder,
-            syncs: Syncs::Instance,
-            writes: Writes::default(),
-            user: "me".to_owned(),
-            variables: Vec::new(),
+            runs: Job {
+                program: "bwdc".to_owned(),
+                folder,
+                syncs: Syncs::Instance,
+                writes: Writes::default(),
+                user: "me".to_owned(),
+                variables: Vec::new(),
+            },
         }
     }
 
