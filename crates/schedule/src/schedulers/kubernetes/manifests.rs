@@ -79,9 +79,11 @@ spec:
           automountServiceAccountToken: false
           securityContext:
             runAsNonRoot: true
-            runAsUser: 10001
-            runAsGroup: 10001
-            fsGroup: 10001
+            runAsUser: 65532
+            runAsGroup: 65532
+            fsGroup: 65532
+            # Else each mount would open the files to the group.
+            fsGroupChangePolicy: OnRootMismatch
             seccompProfile:
               type: RuntimeDefault
           containers:
