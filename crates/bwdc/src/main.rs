@@ -2,6 +2,8 @@
 
 mod cli;
 mod collate;
+#[cfg(unix)]
+mod first_process;
 mod harden;
 mod log;
 mod overview;
@@ -12,5 +14,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(ui::internal_error));
     harden::no_core_dumps();
+    #[cfg(unix)]
+    if first_process::is_this()
+        && let Some(ended) = first_process::run()
+    {
+        return ended;
+    }
     ExitCode::from(cli::main(std::env::args_os()) as u8)
 }

@@ -13,6 +13,7 @@ use bwdc_sandbox::Options;
 use bwdc_testkit::free_port;
 use serde_json::{Value, json};
 
+mod first_process;
 mod workers;
 
 use self::workers::children;
