@@ -12,7 +12,6 @@ pub mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Interval, timeout};
 
+pub use self::metrics::{Audience, MetricsAddress};
 use self::signals::Signals;
 use self::status::{DaemonStatus, Finished, RunVerdict};
 pub use self::worker::Workers;
@@ -45,7 +45,7 @@ pub struct Configured<T> {
     /// By how much the start of a sync may be put off, so that not all machines come at once.
     pub spread: SignedDuration,
     /// Where `/metrics` and `/healthz` are, if wanted.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<MetricsAddress>,
     /// By name.
     pub instances: BTreeMap<String, Configuration<T>>,
     /// What else is configured on this machine, and not run by this daemon.

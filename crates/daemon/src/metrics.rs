@@ -38,13 +38,32 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Octets of a request, headers included.
 const LARGEST_REQUEST: usize = 16 * 1024;
 
+/// Where metrics are served, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsAddress {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Who may ask.
+    pub audience: Audience,
+}
+
+/// Who may ask for metrics, which needs no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Only this machine: another address is an error.
+    ThisMachine,
+    /// Whoever reaches the address.
+    Network,
+}
+
 /// Starts to answer; ends with the program.
-pub(super) async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<()> {
-    if !address.ip().is_loopback() {
+pub(super) async fn serve(metrics: MetricsAddress, shared: Arc<Shared>) -> Result<()> {
+    let MetricsAddress { address, audience } = metrics;
+    if audience == Audience::ThisMachine && !address.ip().is_loopback() {
         return Err(Error::new(format!(
             "The address for metrics, {address}, can be reached from other machines."
         ))
-        .hint("It requires no login: use 127.0.0.1 or [::1], and a proxy to make it available to others."));
+        .hint("It requires no login: use 127.0.0.1 or [::1], and a proxy to make it available to others. In a container, whose network decides who reaches it, add --expose-metrics."));
     }
     let listener = TcpListener::bind(address)
         .await

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bwdc_daemon::{Configuration, Configured, LoadOccasion, Workers};
+use bwdc_daemon::{Audience, Configuration, Configured, LoadOccasion, MetricsAddress, Workers};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
@@ -50,6 +50,10 @@ pub(super) struct Options {
     /// daemon.listen in bwdc.toml.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Allow an address for --metrics that other machines can reach. It requires no login: for containers, whose network
+    /// decides who reaches it.
+    #[arg(long, requires = "metrics")]
+    expose_metrics: bool,
     /// Also serve the page of `bwdc web` here: an address and a port, such as 127.0.0.1:8444, or the path of a socket.
     #[arg(long, value_name = "ADDRESS", value_parser = web::address)]
     web: Option<WebAddress>,
@@ -143,7 +147,7 @@ fn configured(
     Ok(Configured {
         at_once: arguments.options.at_once.unwrap_or(invocation.setup.at_once.value).0,
         spread: SignedDuration::from_secs(arguments.options.spread.into()),
-        metrics: arguments.options.metrics.or(invocation.setup.listen.map(|listen| listen.value.0)),
+        metrics: metrics(&arguments.options, &invocation),
         instances: instances?,
         others,
         alerts: invocation.setup.installation.as_ref().map(|found| InstallationText {
@@ -151,6 +155,13 @@ fn configured(
             text: found.text().reveal().to_owned(),
         }),
     })
+}
+
+/// Where metrics are served. `bwdc.toml` names only addresses of this machine.
+fn metrics(options: &Options, invocation: &Invocation) -> Option<MetricsAddress> {
+    let address = options.metrics.or(invocation.setup.listen.map(|listen| listen.value.0))?;
+    let audience = if options.expose_metrics { Audience::Network } else { Audience::ThisMachine };
+    Some(MetricsAddress { address, audience })
 }
 
 /// One that cannot be understood is left as it was by a reload. At the start it runs as usual, which tells what is wrong with it, and

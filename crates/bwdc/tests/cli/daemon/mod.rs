@@ -187,6 +187,23 @@ fn silent_connections_do_not_block_the_metrics() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// The metrics need no login.
+#[test]
+fn other_machines_reach_the_metrics_only_if_that_is_said() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(1, &organization);
+    let port = free_port();
+    let everywhere = format!("0.0.0.0:{port}");
+    let refused: Ran = company.command(&["--metrics", &everywhere]).output().unwrap().into();
+    refused.fails(1, &["can be reached from other machines", "--expose-metrics"]);
+    let alone: Ran = company.command(&["--expose-metrics"]).output().unwrap().into();
+    alone.fails(1, &["missing required argument"]);
+    let daemon = company.start(&["--metrics", &everywhere, "--expose-metrics"]);
+    company.wait_for("a run", |status| company.all_ran(status));
+    assert!(http(port, "/metrics").contains("bwdc_sync_runs_total"));
+    assert_eq!(daemon.end(), 0);
+}
+
 /// Schedules would run at other hours than intended.
 #[test]
 fn an_unknown_time_zone_is_reported_wherever_local_times_matter() {
