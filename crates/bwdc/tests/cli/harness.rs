@@ -267,6 +267,13 @@ pub fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
+/// Folder of what `scripts/install-vendor-clients` installs.
+pub fn vendor_clients() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let mut folders = exe.ancestors().map(|folder| folder.join("vendor-clients"));
+    folders.find(|folder| folder.exists()).expect("run scripts/install-vendor-clients")
+}
+
 /// Whether the test runs as root; otherwise it is skipped.
 pub fn is_root(what: &str) -> bool {
     let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0;

@@ -16,6 +16,7 @@ mod browser;
 mod bwdc_toml;
 mod clouds;
 mod commands;
+mod contrib;
 mod daemon;
 mod directory_server_389;
 mod doctor;

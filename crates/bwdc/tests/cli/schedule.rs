@@ -8,7 +8,7 @@ use std::process::Command;
 use bwdc_sandbox::Options;
 use serde_json::Value;
 
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, vendor_clients};
 
 /// Expressions of every kind.
 const EXPRESSIONS: [&str; 12] = [
@@ -437,12 +437,7 @@ fn tasks_are_valid_by_the_schema() {
 #[test]
 fn manifests_are_valid() {
     let instance = Instance::empty();
-    let exe = std::env::current_exe().unwrap();
-    let tool = exe
-        .ancestors()
-        .map(|folder| folder.join("vendor-clients/python/bin/kubernetes-validate"))
-        .find(|tool| tool.exists())
-        .expect("kubernetes-validate is not installed: run scripts/install-vendor-clients");
+    let tool = vendor_clients().join("python/bin/kubernetes-validate");
     let file = instance.folder.path().join("bwdc.yaml");
     let options = [
         "install",

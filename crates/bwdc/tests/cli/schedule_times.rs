@@ -12,14 +12,14 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::harness::Instance;
+use crate::harness::{Instance, vendor_clients};
 
 const ZONES: [&str; 14] = [
     "UTC",
@@ -116,12 +116,7 @@ fn cases(seed: u64, count: usize, when: When) -> Vec<Case> {
 
 /// Results of croniter and Python's zones, for each case those of cron and of systemd.
 fn independent(cases: &[Case]) -> Vec<Value> {
-    let exe = std::env::current_exe().unwrap();
-    let clients = exe.ancestors().map(|folder| folder.join("vendor-clients/python/bin/python"));
-    let python: PathBuf = clients
-        .into_iter()
-        .find(|python| python.exists())
-        .expect("croniter is not installed: run scripts/install-vendor-clients");
+    let python = vendor_clients().join("python/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/next_runs.py");
     let mut child =
         Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
