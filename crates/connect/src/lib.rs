@@ -11,6 +11,7 @@ pub mod error;
 mod fuzz;
 pub mod http;
 pub mod mask;
+mod names;
 pub mod probe;
 pub mod release;
 pub mod tls;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, names};
 
 /// Time limit for each step.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -135,11 +135,10 @@ impl ProbeTarget<'_> {
                 format!("Check {} and this machine's DNS (`getent hosts {}`).", self.settings, self.host);
             Check::bad(&what, Error::new(ErrorKind::Unreachable, &attempted, reason).hint(hint))
         };
-        match timeout(LIMIT, tokio::net::lookup_host((self.host, self.port))).await {
+        match timeout(LIMIT, names::addresses(self.host, self.port)).await {
             Err(_) => (failed(silence()), Vec::new()),
             Ok(Err(error)) => (failed(error.to_string()), Vec::new()),
-            Ok(Ok(found)) => {
-                let addresses: Vec<SocketAddr> = found.collect();
+            Ok(Ok(addresses)) => {
                 if addresses.is_empty() {
                     return (failed("the name has no address".to_owned()), addresses);
                 }

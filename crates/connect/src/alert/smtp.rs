@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::mail::{Protection, refusal};
 use crate::http::Network;
 use crate::tls::{self, Trust};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, names};
 
 /// Greeting in place of the one that was read already.
 const GREETING: &[u8] = b"220 ready\r\n";
@@ -38,7 +38,7 @@ impl Server<'_> {
     /// Connects, with TLS as it is wanted.
     pub(super) async fn connect(&self, attempted: &str, network: &Network) -> Result<AsyncSmtpConnection> {
         let unreachable = |error: std::io::Error| Error::new(ErrorKind::Unreachable, attempted, error);
-        let tcp = TcpStream::connect((self.host, self.port)).await.map_err(unreachable)?;
+        let tcp = names::connect(self.host, self.port).await.map_err(unreachable)?;
         match self.protection {
             Protection::Nothing => speak(attempted, Box::new(tcp)).await,
             Protection::Tls => {

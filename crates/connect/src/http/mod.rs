@@ -30,6 +30,7 @@ pub use self::pace::{Cost, Pace};
 pub use self::pages::{PageRequest, Pages, Vendor};
 use self::retry::Next;
 pub use self::tally::Tally;
+use crate::names::HostNames;
 use crate::tls::{self, Trust};
 use crate::{Error, ErrorKind, Result, mask};
 
@@ -287,6 +288,7 @@ impl Http {
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
+            .dns_resolver(HostNames::shared())
             .build()
             .map_err(|error| {
                 Error::new(ErrorKind::Configuration, "Setting up HTTP", failure::innermost(&error))

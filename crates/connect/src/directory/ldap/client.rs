@@ -1,6 +1,5 @@
 //! Connections, binds and searches, which end with every entry or with an error.
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::config::{Bind, Config, Paging, Referrals, Security};
@@ -9,7 +8,7 @@ use super::request::SearchRequest;
 use super::slices::{self, Slice};
 use super::wire::{Control, Entry, Outcome, Protection, SearchItem, SearchMessage, Wire};
 use super::{failure, filter, wire};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, names};
 
 /// Time limit for the server on one search, in seconds.
 const SERVER_TIME_LIMIT: u32 = 300;
@@ -335,7 +334,7 @@ async fn kerberos_bind(_: &mut Wire, _: &Config, attempted: &str) -> Result<wire
 }
 
 async fn connect(config: &Config, attempted: &str) -> Result<Wire> {
-    let stream = TcpStream::connect((config.host.as_str(), config.port))
+    let stream = names::connect(&config.host, config.port)
         .await
         .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
         .map_err(|error| failure::no_connection(attempted, &error))?;
