@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bwdc_core::error::{Error, Result};
+#[cfg(unix)]
+use rustix::process::{Gid, Uid};
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,33 @@ pub fn find(name: &str) -> Result<Option<SystemAccount>> {
     let home = home.filter(|home| home.starts_with('/'));
     let home = home.ok_or_else(|| Error::new(format!("The user {name} has no home folder.")))?;
     Ok(Some(SystemAccount { name: name.to_owned(), home: PathBuf::from(home) }))
+}
+
+/// The numbers of a user and of the user's own group.
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+}
+
+/// The numbers of a user by name.
+///
+/// # Errors
+/// There is no such user, or `id` is missing.
+#[cfg(unix)]
+pub(crate) fn ids_of(name: &str) -> Result<Ids> {
+    let number = |option| match answer_of(Command::new("id").args([option, name]))?.map(|text| text.parse()) {
+        Some(Ok(number)) => Ok(number),
+        _ => Err(Error::new(format!("There is no user {name}."))),
+    };
+    Ok(Ids { uid: Uid::from_raw(number("-u")?), gid: Gid::from_raw(number("-g")?) })
+}
+
+/// The name of a user by number, if there is one.
+#[cfg(unix)]
+pub(crate) fn name_of(uid: u32) -> Option<String> {
+    answer_of(Command::new("id").args(["-un", &uid.to_string()])).ok().flatten()
 }
 
 /// What a command prints, if it succeeds.

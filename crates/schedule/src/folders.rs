@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path};
 
-use nix::unistd::User;
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::account::Ids;
 use crate::{account, commands};
 use bwdc_core::error::{Error, Result};
 
@@ -49,7 +49,7 @@ enum Trust {
 }
 
 impl Trust {
-    fn of(folder: &Stat, user: &User) -> Self {
+    fn of(folder: &Stat, user: &Ids) -> Self {
         let is_roots = folder.st_uid == 0;
         match (is_roots, folder.st_mode & 0o022 == 0, folder.st_mode & 0o1000 != 0) {
             (true, true, _) => Self::Whole,
@@ -63,7 +63,7 @@ impl Trust {
         matches!(self, Self::Whole | Self::Sticky)
     }
 
-    fn holds(self, entry: &Stat, user: &User) -> bool {
+    fn holds(self, entry: &Stat, user: &Ids) -> bool {
         let is_folder = FileType::from_raw_mode(entry.st_mode) == FileType::Directory;
         match self {
             Self::Whole => true,
@@ -79,7 +79,7 @@ pub(crate) fn make(path: &Path, user: &str) -> Result<()> {
     if user == account::own_name()? || !account::is_root() {
         return as_user(path, user);
     }
-    let to = find(user)?;
+    let to = account::ids_of(user)?;
     match walk(path, &to).map_err(|error| cannot("Making", path, error))? {
         Some(Way { missing, .. }) if missing.is_empty() => Ok(()),
         Some(Way { here, trust, missing }) if trust.is_roots() => {
@@ -95,7 +95,7 @@ fn as_user(path: &Path, user: &str) -> Result<()> {
     commands::run(&command, None).map(drop)
 }
 
-fn make_here(mut here: OwnedFd, mut missing: VecDeque<OsString>, to: &User) -> rustix::io::Result<()> {
+fn make_here(mut here: OwnedFd, mut missing: VecDeque<OsString>, to: &Ids) -> rustix::io::Result<()> {
     while let Some(name) = missing.pop_front() {
         rustix::fs::mkdirat(&here, &name, Mode::from_raw_mode(OWN))?;
         here = rustix::fs::openat(&here, &name, FOLDER, Mode::empty())?;
@@ -114,7 +114,7 @@ fn make_here(mut here: OwnedFd, mut missing: VecDeque<OsString>, to: &User) -> r
 
 /// Gives a folder, and what in it is root's, to a user.
 pub(crate) fn own(path: &Path, user: &str) -> Result<()> {
-    let to = find(user)?;
+    let to = account::ids_of(user)?;
     let what = format!("Giving to {user} the folder");
     let way = walk(path, &to).map_err(|error| cannot(&what, path, error))?;
     let Some(Way { here, .. }) = way.filter(|way| way.missing.is_empty()) else {
@@ -139,7 +139,7 @@ pub(crate) fn own(path: &Path, user: &str) -> Result<()> {
 
 /// Gives one file of root's, in a folder that is root's alone, to a user.
 pub(crate) fn own_file_at(path: &Path, user: &str) -> Result<()> {
-    let to = find(user)?;
+    let to = account::ids_of(user)?;
     let what = format!("Giving to {user} the file");
     let unsafe_place = || {
         Error::new(format!("{what} {}: it is not in a folder of root's alone.", path.display()))
@@ -156,7 +156,7 @@ pub(crate) fn own_file_at(path: &Path, user: &str) -> Result<()> {
 }
 
 /// The folder last: until then nobody else gets in.
-fn own_all(folder: &OwnedFd, to: &User, depth: usize) -> rustix::io::Result<()> {
+fn own_all(folder: &OwnedFd, to: &Ids, depth: usize) -> rustix::io::Result<()> {
     if depth == 0 {
         return Err(Errno::NAMETOOLONG);
     }
@@ -182,18 +182,18 @@ fn own_all(folder: &OwnedFd, to: &User, depth: usize) -> rustix::io::Result<()> 
 }
 
 /// One that has another name may be anybody's.
-fn own_file(file: &OwnedFd, to: &User) -> rustix::io::Result<()> {
+fn own_file(file: &OwnedFd, to: &Ids) -> rustix::io::Result<()> {
     let found = rustix::fs::fstat(file)?;
     let is_plain = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1;
     if found.st_uid == 0 && is_plain { give(file, to) } else { Ok(()) }
 }
 
-fn give(file: &OwnedFd, to: &User) -> rustix::io::Result<()> {
-    rustix::fs::fchown(file, Some(Uid::from_raw(to.uid.as_raw())), Some(Gid::from_raw(to.gid.as_raw())))
+fn give(file: &OwnedFd, to: &Ids) -> rustix::io::Result<()> {
+    rustix::fs::fchown(file, Some(to.uid), Some(to.gid))
 }
 
 /// The way to a folder, as far as it is there. `None` where it leads through what somebody else can exchange.
-fn walk(path: &Path, user: &User) -> rustix::io::Result<Option<Way>> {
+fn walk(path: &Path, user: &Ids) -> rustix::io::Result<Option<Way>> {
     let mut here = root()?;
     let mut rest = names(path);
     let mut links = 0;
@@ -240,12 +240,6 @@ fn names(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(name).collect()
 }
 
-fn find(user: &str) -> Result<User> {
-    let found = User::from_name(user)
-        .map_err(|error| Error::new(format!("Looking up the user {user}: {}", error.desc())))?;
-    found.ok_or_else(|| Error::new(format!("There is no user {user}.")))
-}
-
 fn cannot(what: &str, path: &Path, error: Errno) -> Error {
     let why = std::io::Error::from(error);
     Error::new(format!("{what} {}: {why}", path.display())).hint(
@@ -270,7 +264,7 @@ mod tests {
 
     /// As root, a folder that the user can get at, and their number.
     fn place() -> Option<(tempfile::TempDir, u32)> {
-        let user = User::from_name(USER).unwrap()?;
+        let user = account::ids_of(USER).ok()?;
         if !account::is_root() {
             return None;
         }

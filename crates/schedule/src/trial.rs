@@ -126,7 +126,7 @@ pub(crate) fn not_set_up(folder: &str) -> Error {
 fn owner(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let uid = std::fs::metadata(path).ok()?.uid();
-    nix::unistd::User::from_uid(uid.into()).ok()?.map(|user| user.name)
+    account::name_of(uid)
 }
 
 #[cfg(not(unix))]

@@ -38,6 +38,41 @@ pub struct SystemUser {
 struct Account {
     name: String,
     home: PathBuf,
+    groups: Groups,
+}
+
+/// Groups of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Groups {
+    /// As the C library finds them.
+    OfTheLibrary,
+    /// As the system's tools told them.
+    These(Vec<u32>),
+}
+
+/// A user whom the C library does not know, as the system's tools tell it: a static program reads /etc/passwd alone, and this is how
+/// it learns of users of a directory (NSS: sssd, winbind).
+fn system_knows(uid: u32) -> Option<SystemUser> {
+    let (name, gid, home) = passwd_entry(&answer_of("getent", &["passwd", &uid.to_string()])?)?;
+    let groups = answer_of("id", &["-G", &name])?;
+    let groups = groups.split_whitespace().map(|group| group.parse().ok()).collect::<Option<_>>()?;
+    Some(SystemUser { uid, gid, account: Some(Account { name, home, groups: Groups::These(groups) }) })
+}
+
+/// Name, group and home in a line of passwd(5).
+fn passwd_entry(line: &str) -> Option<(String, u32, PathBuf)> {
+    let mut fields = line.split(':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let gid = fields.nth(2)?.parse().ok()?;
+    let home = fields.nth(1)?;
+    Some((name.to_owned(), gid, PathBuf::from(home)))
+}
+
+/// What a tool of the system prints, if it succeeds.
+fn answer_of(tool: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(tool).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim_end().to_owned())
 }
 
 impl fmt::Display for SystemUser {
@@ -53,14 +88,11 @@ impl SystemUser {
     fn of(uid: u32, gid: u32) -> Result<Self> {
         let found = unistd::User::from_uid(uid.into())
             .map_err(|error| Error::new(format!("Looking up the user {uid}: {}", error.desc())))?;
-        Ok(match found {
-            Some(user) => Self {
-                uid,
-                gid: user.gid.as_raw(),
-                account: Some(Account { name: user.name, home: user.dir }),
-            },
-            None => Self { uid, gid, account: None },
-        })
+        if let Some(user) = found {
+            let account = Account { name: user.name, home: user.dir, groups: Groups::OfTheLibrary };
+            return Ok(Self { uid, gid: user.gid.as_raw(), account: Some(account) });
+        }
+        Ok(system_knows(uid).unwrap_or(Self { uid, gid, account: None }))
     }
 
     /// What to write before a command to run it as this user.
@@ -90,6 +122,9 @@ impl SystemUser {
     fn take_over(&self) -> Result<()> {
         let gid = unistd::Gid::from_raw(self.gid);
         let groups = match &self.account {
+            Some(Account { groups: Groups::These(groups), .. }) => {
+                unistd::setgroups(&groups.iter().copied().map(unistd::Gid::from_raw).collect::<Vec<_>>())
+            }
             Some(Account { name, .. }) => CString::new(name.as_str())
                 .map_err(|_| nix::errno::Errno::EINVAL)
                 .and_then(|name| unistd::initgroups(&name, gid)),
@@ -121,7 +156,7 @@ impl SystemUser {
         for name in OF_ROOTS_SESSION {
             command.env_remove(name);
         }
-        if let Some(Account { name, home }) = &self.account {
+        if let Some(Account { name, home, .. }) = &self.account {
             command.env("HOME", home).env("USER", name).env("LOGNAME", name);
         } else {
             command.env("HOME", "/").env_remove("USER").env_remove("LOGNAME");
@@ -374,4 +409,28 @@ fn parts(path: &Path) -> Vec<PathBuf> {
         .map(|part| PathBuf::from(part.as_os_str()))
         .filter(|part| part != Path::new("."))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_passwd_has_name_group_and_home() {
+        let entry = passwd_entry(r"EXAMPLE\sync:*:1200001104:1200000513:Sync:/home/EXAMPLE/sync:/bin/bash");
+        assert_eq!(
+            entry,
+            Some((r"EXAMPLE\sync".to_owned(), 1_200_000_513, PathBuf::from("/home/EXAMPLE/sync")))
+        );
+        for odd in ["", "sync", "sync:x:1:group:Sync:/home/sync:/bin/sh", ":x:1:2:Sync:/home:/bin/sh"] {
+            assert_eq!(passwd_entry(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_systems_tools_know_root() {
+        let root = system_knows(0).map(|user| user.account.map(|account| (account.name, account.home)));
+        assert_eq!(root, Some(Some(("root".to_owned(), PathBuf::from("/root")))));
+        assert_eq!(system_knows(3_999_999_999), None);
+    }
 }
