@@ -10,8 +10,12 @@ use bwdc_core::error::{Error, Result, shown};
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
+/// Address of the releases' feed, which whoever builds a release sets.
+const RELEASES: Option<&str> = option_env!("BWDC_RELEASES");
+
 pub(super) async fn run(environment: &Environment) -> Result<Answer> {
-    let Some(address) = environment.text(env::UPDATE_URL) else {
+    let releases = RELEASES.filter(|address| !address.is_empty()).map(str::to_owned);
+    let Some(address) = environment.text(env::UPDATE_URL).or(releases) else {
         return Ok(Answer::Message {
             title: format!("This is bwdc {OURS}."),
             message: Some(format!(
