@@ -11,6 +11,11 @@ mod ui;
 
 use std::process::ExitCode;
 
+/// musl's own allocator takes a third more processor time and a fifth more memory for a sync of 50,000 people.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(ui::internal_error));
     harden::no_core_dumps();
