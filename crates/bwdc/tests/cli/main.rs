@@ -39,6 +39,7 @@ mod migration;
 mod missing;
 mod organization;
 mod owner;
+mod packaging;
 mod people;
 mod plan;
 mod ranges;
