@@ -34,6 +34,7 @@ pub(crate) fn organization_settings(values: &StoredValues<'_>, rules: &Rules) ->
         on_limit: if values.is_choice(&sync::ON_LIMIT, "stop")? { OnLimit::Stop } else { OnLimit::Hold },
         allow_removals: None,
         verify_every: span(values, &sync::VERIFY_EVERY)?,
+        earlier: defaults.earlier,
     })
 }
 

@@ -15,6 +15,8 @@ mod documents;
 mod explained;
 #[path = "organization/facts.rs"]
 mod facts;
+#[path = "organization/forgetful.rs"]
+mod forgetful;
 #[path = "organization/joined.rs"]
 mod joined;
 #[path = "organization/limited.rs"]

@@ -37,7 +37,7 @@ impl AlertMemory {
 
     /// Memory in a folder, for those who only look. One that cannot be read is forgotten.
     pub fn of(file: &DataFile) -> Self {
-        read(file).unwrap_or_else(|_| Self::forgotten())
+        if file.has_state() { read(file).unwrap_or_else(|_| Self::forgotten()) } else { Self::forgotten() }
     }
 
     /// Changes the memory under the lock of the folder, and keeps it. Where it cannot be kept, what was told is taken as forgotten, so that
@@ -45,7 +45,7 @@ impl AlertMemory {
     pub fn change<T>(file: &DataFile, mut change: impl FnMut(&mut Self) -> T) -> Changed<T> {
         let mut changed = None;
         let mut lost = Self::forgotten();
-        if file.folder().is_dir() {
+        if file.has_state() && file.folder().is_dir() {
             let kept = file.beside(|folder| {
                 let mut memory = read(file).unwrap_or_else(|error| {
                     tracing::warn!(

@@ -14,7 +14,7 @@ use crate::{iso, people};
 
 impl Memory for DataFile {
     fn recall(&self) -> Result<Remembered> {
-        self.load().map(|data| data.remembered())
+        if self.has_state() { self.load().map(|data| data.remembered()) } else { Ok(Remembered::default()) }
     }
 
     fn import_began(&self, at: Timestamp) -> Result<()> {
@@ -51,43 +51,43 @@ impl Memory for DataFile {
     }
 
     fn ledger(&self, organization_id: &str) -> Result<Option<KeptLedger>> {
-        ledger::load(self.folder(), organization_id)
+        if self.has_state() { ledger::load(self.folder(), organization_id) } else { Ok(None) }
     }
 
     fn has_ledger(&self, organization_id: &str) -> bool {
-        ledger::is_there(self.folder(), organization_id)
+        self.has_state() && ledger::is_there(self.folder(), organization_id)
     }
 
     fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()> {
-        ledger::store(self.folder(), organization_id, kept)
+        if self.has_state() { ledger::store(self.folder(), organization_id, kept) } else { Ok(()) }
     }
 
     fn keep_progress(&self, organization_id: &str, kept: KeptProgress) -> Result<()> {
-        ledger::store_progress(self.folder(), organization_id, kept)
+        if self.has_state() { ledger::store_progress(self.folder(), organization_id, kept) } else { Ok(()) }
     }
 
     fn keep_times(&self, organization_id: &str, kept: &KeptTimes) -> Result<()> {
-        ledger::store_times(self.folder(), organization_id, kept)
+        if self.has_state() { ledger::store_times(self.folder(), organization_id, kept) } else { Ok(()) }
     }
 
     fn times(&self, organization_id: &str) -> Result<Option<KeptTimes>> {
-        ledger::load_times(self.folder(), organization_id)
+        if self.has_state() { ledger::load_times(self.folder(), organization_id) } else { Ok(None) }
     }
 
     fn known_people(&self) -> Result<KnownPeople> {
-        people::load(self.folder())
+        if self.has_state() { people::load(self.folder()) } else { Ok(KnownPeople::default()) }
     }
 
     fn forget_known_people(&self) -> Result<()> {
-        people::forget(self.folder())
+        if self.has_state() { people::forget(self.folder()) } else { Ok(()) }
     }
 
     fn last_import(&self) -> Option<LastImport> {
-        imported::load(self.folder())
+        if self.has_state() { imported::load(self.folder()) } else { None }
     }
 
     fn keep_last_import(&self, import: &LastImport) -> Result<()> {
-        imported::store(self.folder(), import)
+        if self.has_state() { imported::store(self.folder(), import) } else { Ok(()) }
     }
 }
 
@@ -249,6 +249,35 @@ mod tests {
             ..Remembered::default()
         };
         assert_eq!(file.recall().unwrap(), left);
+    }
+
+    #[test]
+    fn without_a_state_nothing_is_recalled_and_nothing_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DataFile::in_folder(folder.path().to_owned());
+        let text = r#"{"revision":4,"print":7,"ledger":{"version":2,"people":{},"groups":{"a":{"name":"A","members":[]}}}}"#;
+        let kept: KeptLedger = serde_json::from_str(text).unwrap();
+        file.keep_ledger("o", &kept).unwrap();
+        file.import_began(time("2026-01-01T12:00:00Z")).unwrap();
+        let files = || {
+            let mut all: Vec<_> =
+                std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+            all.sort();
+            all.into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+        };
+        let before = files();
+        let without = file.clone().keeping(crate::StateKeeping::Nowhere);
+        assert_eq!(without.recall().unwrap(), Remembered::default());
+        assert!(without.ledger("o").unwrap().is_none() && !without.has_ledger("o"));
+        without.import_began(time("2026-01-01T13:00:00Z")).unwrap();
+        without.keep_ledger("o", &kept).unwrap();
+        without.keep_progress("o", KeptProgress { revision: 4, print: 7, acknowledged: 1 }).unwrap();
+        without.import_ended().unwrap();
+        without.forget_known_people().unwrap();
+        let data = without.load().unwrap();
+        assert_eq!(without.app_id(&data).unwrap().len(), 36);
+        assert_eq!(files(), before);
+        assert!(file.ledger("o").unwrap().is_some());
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod snapshot_key;
 mod time;
 pub mod tokens;
 
-pub use data::{Data, DataFile, Section, key};
+pub use data::{Data, DataFile, Section, StateKeeping, key};
 pub use imported::LastImport;
 pub use ledger::{KeptLedger, KeptProgress, KeptTimes};
 pub use lock::RunLock;

@@ -273,6 +273,9 @@ impl Teller {
 
     /// Decides about other instances of the same file, whose runs may have stopped altogether.
     fn watch_others(&self) {
+        if !self.file().has_state() {
+            return;
+        }
         for watched in self.setup.watched.iter().filter(|watched| watched.name != self.instance) {
             let file = DataFile::in_folder(watched.folder.clone());
             let Some(overdue) = overdue_at(&self.setup, watched, &file).filter(|overdue| *overdue < now())

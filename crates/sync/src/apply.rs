@@ -30,6 +30,7 @@ use crate::outcome::{SyncOutcome, Tense, held, notes};
 use crate::plan::{Decided, Gathered, Loaded, View, gathered, permitted, ready};
 use crate::read::{Keep, ReadPurpose};
 use crate::record::{Digest, Done, Ended, commit};
+use crate::stateless;
 use crate::under_way::{self, ImportEnd};
 
 /// Time after which it is stored again how far the run came, while single calls follow each other: the journal has them all, and what was
@@ -45,6 +46,7 @@ pub(crate) async fn sync(
     let started = Timestamp::now();
     let account = permitted(job).await?;
     let _locks = locks(job, history, started)?;
+    stateless::warn(job);
     let ready = ready(job, account).await?;
     let view =
         View { purpose: ReadPurpose::Sync, look: Look::Due, allow_removals, started, keep: Keep::Nothing };
@@ -99,13 +101,14 @@ pub(crate) fn only_locks(job: &SyncJob, started: Timestamp) -> Result<Vec<RunLoc
 
 /// The lock of each folder; `note` is done under it.
 fn taken(job: &SyncJob, started: Timestamp, note: impl Fn(&Context)) -> Result<Vec<RunLock>> {
-    let take = |context: &Context| {
+    let take = |context: &&Context| {
         let lock = RunLock::take(context.file.folder(), &iso(started));
         let lock = lock.map_err(|error| job.about(context, error))?;
         note(context);
         Ok(lock)
     };
-    job.contexts().into_iter().map(take).collect()
+    // Where nothing is kept, nobody can be kept from it.
+    job.contexts().iter().filter(|context| context.file.has_state()).map(take).collect()
 }
 
 /// Sends what was decided, and keeps what the next run needs. What a limit holds back is told by an error when all else is done.
@@ -116,7 +119,7 @@ pub(crate) async fn carry_out(
 ) -> Result<SyncOutcome> {
     history.decided(&decided);
     decided.check()?;
-    let held = held(&decided.decision, Tense::Done);
+    let held = held(&decided.decision, Tense::Done).map(|held| stateless::advised(job, held));
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
     }

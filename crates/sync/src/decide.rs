@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use crate::open::Opened;
 use crate::organization::{Found, OpenOrganization};
 use crate::read::{DecidedRead, SourceRead};
+use crate::stateless;
 
 /// Everything that decides a run.
 pub(crate) struct Known {
@@ -95,6 +96,9 @@ pub(crate) async fn decide(
         Found::Live(roster) => Some(roster),
         Found::Unreadable(_) => None,
     };
+    if let (None, Some(first)) = (live, matter.opened.first()) {
+        stateless::unreadable(&first.context.file)?;
+    }
     let is_first = stored.is_none();
     let ledger = match stored {
         Some(ledger) => ledger.settled(live, now),
@@ -151,6 +155,8 @@ fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<L
     };
     let places: Vec<Option<Place>> = directories.iter().zip(&reading.sources).map(of_place).collect();
     let has_synced = opened.iter().any(|opened| is_same(opened) && opened.remembered.has_synced());
+    // What can be read is compared, however often everything was sent before.
+    let is_forgotten = opened.iter().any(|opened| !opened.context.file.has_state());
     let legacy = Legacy {
         directories: directories
             .iter()
@@ -158,7 +164,7 @@ fn migrated(matter: &Matter<'_>, live: Option<&Roster>, now: Moment) -> Result<L
             .map(|(known, place)| LegacyDirectory { known, place: place.as_ref() })
             .collect(),
         roster: live,
-        last: if has_synced { LastImport::Other } else { LastImport::None },
+        last: if has_synced || is_forgotten { LastImport::Other } else { LastImport::None },
         now,
     };
     Ok(Ledger::migrated(&legacy))

@@ -186,6 +186,12 @@ impl<'a> RunHistory<'a> {
         self.state().current = Current::Doubtful;
     }
 
+    /// Whether any request was sent.
+    pub(crate) fn has_sent(&self) -> bool {
+        let state = self.state();
+        state.acknowledged > 0 || state.current == Current::Doubtful
+    }
+
     /// Notes that the next request failed. An import that the server gave up may have done a part; one that it refused did nothing.
     pub(crate) fn failed(&self, call: &Call, ended: ImportEnd) {
         self.state().current = match (call, ended) {
@@ -233,7 +239,7 @@ impl<'a> RunHistory<'a> {
         let mut everywhere = Kept::Everywhere;
         let target = self.state().matter.as_ref().map(|matter| matter.target.clone());
         for context in self.job.contexts() {
-            if !context.file.folder().is_dir() {
+            if !context.file.has_state() || !context.file.folder().is_dir() {
                 everywhere = Kept::NotEverywhere;
                 continue;
             }

@@ -30,6 +30,7 @@ pub mod rivals;
 mod run;
 pub mod session;
 mod snapshot;
+mod stateless;
 mod under_way;
 mod undo;
 mod watch;

@@ -245,6 +245,9 @@ pub(crate) fn with_addresses(mut prepared: Prepared, ledger: &Ledger) -> Prepare
 pub(crate) fn settings(opened: &[Opened<'_>], allow_removals: Option<usize>) -> Settings {
     let Some(first) = of_people(opened) else { return Settings::default() };
     let mut settings = Settings { allow_removals, ..first.instance.organization.clone() };
+    if !first.context.file.has_state() {
+        settings = settings.without_ledger();
+    }
     for other in opened {
         let protect = other.instance.organization.protect.clone();
         settings.protect.people.extend(protect.people);

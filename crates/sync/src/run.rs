@@ -11,7 +11,7 @@ use bwdc_core::organization::document::Document;
 use bwdc_core::organization::record::RunRecord;
 use bwdc_store::history::RunCommand;
 use bwdc_store::runs::Run;
-use bwdc_store::{Data, Memory as _, report, runs};
+use bwdc_store::{Data, report, runs};
 use tracing::Instrument as _;
 
 use crate::alerts::{Telling, credentials};
@@ -108,15 +108,11 @@ impl SyncJob {
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.
     fn ended_early(&self, error: Error, history: &RunHistory<'_>) -> Error {
-        let begun = |context: &&Context| {
-            let remembered = context.file.recall().ok();
-            remembered.and_then(|remembered| remembered.import_begun).is_some_and(|begun| begun >= history.at)
-        };
         let what = match history.command {
             RunCommand::Sync | RunCommand::Apply => "The import",
             RunCommand::Undo => "The undo",
         };
-        error.also(&match self.contexts().iter().any(begun) {
+        error.also(&match history.has_sent() {
             true => format!("{what} had begun, and the server may still be working on it."),
             false => format!("{what} had not begun."),
         })

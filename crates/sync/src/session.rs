@@ -177,6 +177,7 @@ impl OrganizationLogin {
             Err(error) => return Err(secrets.refused(error).await),
         };
         match self.new_tokens {
+            NewTokens::InDataFile | NewTokens::WithSecrets if !file.has_state() => {}
             NewTokens::InMemory => {
                 let secret = Secret::from(token.reveal());
                 secrets.tokens().keep(&self.credentials()?.client_id, secret, token.expires_at());

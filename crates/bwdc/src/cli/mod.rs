@@ -61,7 +61,7 @@ use crate::ui::{self, Answer, Style};
 use bwdc_config::installation::{AlertSetup, Installation};
 use bwdc_config::{Environment, Setup, env, place, secrets, setup};
 use bwdc_core::error::{Exit, Result};
-use bwdc_store::DataFile;
+use bwdc_store::{DataFile, StateKeeping};
 use bwdc_sync::Context;
 
 /// Keeps a Bitwarden organization in step with a company's directory.
@@ -282,6 +282,8 @@ struct Invocation {
     folder: PathBuf,
     /// Who is told when something is wrong.
     alerts: Arc<AlertSetup>,
+    /// What becomes of the state of runs.
+    state: StateKeeping,
 }
 
 /// Who is told when something is wrong, by `bwdc.toml`.
@@ -302,7 +304,7 @@ impl Invocation {
         let folder = place::folder(&environment)?;
         let setup = Setup::of(&options, &environment, &folder)?;
         let alerts = alerts(&setup, &environment);
-        Ok(Self { environment, style, options, setup, folder, alerts })
+        Ok(Self { environment, style, options, setup, folder, alerts, state: StateKeeping::InFolder })
     }
 
     fn of(global: Global, environment: Environment, style: Style) -> Result<Self> {
@@ -317,11 +319,16 @@ impl Invocation {
 
     /// The same, as it is configured now.
     fn again(&self) -> Result<Self> {
-        let Self { environment, style, options, folder, .. } = self;
+        let Self { environment, style, options, folder, state, .. } = self;
         let setup = Setup::of(options, environment, folder)?;
         let (environment, options, folder) = (environment.clone(), options.clone(), folder.clone());
         let alerts = alerts(&setup, &environment);
-        Ok(Self { environment, style: *style, options, setup, folder, alerts })
+        Ok(Self { environment, style: *style, options, setup, folder, alerts, state: *state })
+    }
+
+    /// The same, with state kept in this way.
+    fn keeping(self, state: StateKeeping) -> Self {
+        Self { state, ..self }
     }
 
     /// The same, with nothing on stdout and stderr.
@@ -336,9 +343,8 @@ impl Invocation {
     fn context_in(&self, folder: PathBuf) -> Context {
         let installation = self.setup.installation.as_ref().map(|found| found.path.clone());
         let watch = Arc::new(ui::Watcher(self.style));
-        Context::new(DataFile::in_folder(folder), self.environment.clone(), watch)
-            .found_by(installation)
-            .alerting(&self.alerts)
+        let file = DataFile::in_folder(folder).keeping(self.state);
+        Context::new(file, self.environment.clone(), watch).found_by(installation).alerting(&self.alerts)
     }
 }
 
@@ -356,7 +362,10 @@ async fn dispatch(cli: Cli, environment: Environment, style: Style) -> Result<(A
         Command::Login(arguments) => login::run(&given_soon()?, arguments, interaction).await.map(done),
         Command::Logout(which) => several::each(which.contexts(&invocation()?)?, style, logout::run).await,
         Command::Test(arguments) => test::run(&invocation()?, arguments).await,
-        Command::Sync(arguments) => sync::run(&invocation()?, arguments).await,
+        Command::Sync(arguments) => {
+            let invocation = invocation()?.keeping(arguments.state());
+            sync::run(&invocation, arguments).await
+        }
         Command::Plan(arguments) => plan::run(&invocation()?, arguments).await,
         Command::Apply(arguments) => apply::run(&invocation()?, arguments).await,
         Command::Snapshot(arguments) => snapshot::run(&invocation()?, arguments).await.map(done),

@@ -1,7 +1,7 @@
 //! `bwdc sync`
 
 use bwdc_core::note::{Note, Severity, by_cause};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, json};
 
 use super::which::{Jobs, Which, Wish};
@@ -9,6 +9,7 @@ use super::{news, several};
 use crate::ui::{self, Answer, Style};
 use bwdc_core::error::{Error, Exit, Result};
 use bwdc_daemon::signals::Stop;
+use bwdc_store::StateKeeping;
 use bwdc_store::report;
 use bwdc_store::runs::RunCounts;
 use bwdc_sync::SyncOutcome;
@@ -21,6 +22,27 @@ pub(super) struct Arguments {
     pub(super) which: Which,
     #[command(flatten)]
     removals: RemovalArguments,
+    /// `none`: keep nothing in the folder and go by nothing that earlier runs have kept, for a job without a volume. Then nobody leaves for
+    /// being missing, and whatever a limit counts is held back unless that limit is off.
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = State::Folder)]
+    state: State,
+}
+
+/// Where a sync keeps what the next one needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum State {
+    Folder,
+    None,
+}
+
+impl Arguments {
+    /// What becomes of state.
+    pub(super) fn state(&self) -> StateKeeping {
+        match self.state {
+            State::Folder => StateKeeping::InFolder,
+            State::None => StateKeeping::Nowhere,
+        }
+    }
 }
 
 /// What `sync` and `test` allow for this run.

@@ -52,6 +52,7 @@ mod secrets;
 mod server;
 mod snapshot;
 mod state;
+mod stateless;
 mod status;
 mod undo;
 mod web;

@@ -46,6 +46,28 @@ pub struct Settings {
     pub allow_removals: Option<usize>,
     /// `sync.verifyEvery`. None: memberships are read only where they are to change.
     pub verify_every: Option<Span>,
+    /// `sync --state`.
+    #[serde(default, skip_serializing_if = "EarlierRuns::are_known")]
+    pub earlier: EarlierRuns,
+}
+
+/// Whether earlier runs have left a ledger for this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EarlierRuns {
+    /// They have, unless there was none.
+    #[default]
+    Known,
+    /// Nothing is kept, so that nobody knows by which other ids a member was imported: one whom the directory does not name by the present id
+    /// or address may still be in it, and keeps all memberships.
+    Unknown,
+}
+
+impl EarlierRuns {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn are_known(&self) -> bool {
+        *self == Self::Known
+    }
 }
 
 impl Default for Settings {
@@ -68,6 +90,28 @@ impl Default for Settings {
             on_limit: OnLimit::Hold,
             allow_removals: None,
             verify_every: Some(Span::DAY),
+            earlier: EarlierRuns::Known,
+        }
+    }
+}
+
+impl Settings {
+    /// The same for a run that knows nothing of earlier ones, so that it does nothing that one with a ledger would not: nobody is known to
+    /// be missing and no group to have vanished, no invitation is known to be old, and what a limit has let pass in the last 24 hours
+    /// is not known. Whatever a limit counts is held back, unless the limit is off; `allow_removals` is for one run anyway.
+    #[must_use]
+    pub fn without_ledger(self) -> Self {
+        let limit = |limit| if limit == Limit::Off { Limit::Off } else { Limit::Number(0) };
+        Self {
+            absent: Absent::Keep,
+            vanished_groups: VanishedGroups::Keep,
+            reinvite: None,
+            limit_removals: limit(self.limit_removals),
+            limit_leaves: limit(self.limit_leaves),
+            limit_repairs: limit(self.limit_repairs),
+            limit_invites: limit(self.limit_invites),
+            earlier: EarlierRuns::Unknown,
+            ..self
         }
     }
 }

@@ -23,12 +23,34 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct DataFile {
     folder: PathBuf,
+    state: StateKeeping,
+}
+
+/// Whether runs leave anything in a folder, and go by what others have left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StateKeeping {
+    /// They do.
+    #[default]
+    InFolder,
+    /// The folder has settings and nothing else: nothing in it is changed, and what runs have left there counts for nothing.
+    Nowhere,
 }
 
 impl DataFile {
     /// The one in a folder, which need not be there yet.
     pub fn in_folder(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, state: StateKeeping::InFolder }
+    }
+
+    /// The same, with state kept in this way.
+    #[must_use]
+    pub fn keeping(self, state: StateKeeping) -> Self {
+        Self { state, ..self }
+    }
+
+    /// Whether runs leave anything for the next one.
+    pub fn has_state(&self) -> bool {
+        self.state == StateKeeping::InFolder
     }
 
     /// The folder that it is in.
@@ -59,8 +81,11 @@ impl DataFile {
     }
 
     /// Changes the file: reads it again under a lock, lets `change` have it, and replaces it if anything is different.
-    /// An older file is kept beside it as it was.
+    /// An older file is kept beside it as it was. Without a state the file stays as it is, and only the result counts.
     pub fn update<T>(&self, change: impl FnOnce(&mut Data) -> Result<T>) -> Result<T> {
+        if !self.has_state() {
+            return change(&mut self.load()?);
+        }
         make_folder(&self.folder)?;
         let _lock = self.lock_for_writing()?;
         files::remove_left_behind(&self.folder);

@@ -10,7 +10,7 @@ mod text;
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
-pub use self::file::DataFile;
+pub use self::file::{DataFile, StateKeeping};
 
 /// The version of the format.
 pub(crate) const VERSION: u64 = 8;

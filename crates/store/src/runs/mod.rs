@@ -345,7 +345,7 @@ pub fn end(file: &DataFile, run: Run) {
 
 /// A folder that is not there is not made for it.
 fn change(file: &DataFile, change: impl FnOnce(Runs) -> Runs) {
-    if !file.folder().is_dir() {
+    if !file.has_state() || !file.folder().is_dir() {
         return;
     }
     let changed = file.beside(|folder| {

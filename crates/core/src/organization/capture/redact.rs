@@ -270,6 +270,7 @@ impl<'a> Redaction<'a> {
             on_limit,
             allow_removals,
             verify_every,
+            earlier,
         } = settings;
         Settings {
             absent: *absent,
@@ -289,6 +290,7 @@ impl<'a> Redaction<'a> {
             on_limit: *on_limit,
             allow_removals: *allow_removals,
             verify_every: *verify_every,
+            earlier: *earlier,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::organization::directory::{DirectoryNow, GroupsRead};
 use crate::organization::identity::Identities;
 use crate::organization::ledger::{GroupRecord, Protection};
 use crate::organization::roster::{Basis, Group, Held, Kind};
-use crate::organization::settings::{Relink, VanishedGroups};
+use crate::organization::settings::{EarlierRuns, Relink, VanishedGroups};
 use crate::prepare::PreparedGroup;
 
 /// Changes to groups, as far as no limit speaks against them.
@@ -111,6 +111,13 @@ fn protected_without_entry(people: &People) -> impl Iterator<Item = SlotId> {
     protected.filter(move |kept| !is_address(kept)).map(|kept| kept.slot)
 }
 
+/// Members whom the directory does not name.
+fn without_entry(people: &People) -> impl Iterator<Item = SlotId> {
+    let with_entry: FastSet<SlotId> = people.human_slots.iter().flatten().copied().collect();
+    let members = (0..).zip(&people.slots).filter(|(_, slot)| slot.member.is_some()).map(|(at, _)| at);
+    members.filter(move |at| !with_entry.contains(at))
+}
+
 impl<'a> Comparison<'a> {
     fn new(question: &'a Question<'a>, people: &'a People) -> Self {
         let Question { directory, roster, ledger, .. } = *question;
@@ -129,6 +136,9 @@ impl<'a> Comparison<'a> {
         frozen
             .extend(people.changes.iter().filter(|change| change.grace.is_some()).map(|change| change.slot));
         frozen.extend(protected_without_entry(people));
+        if question.settings.earlier == EarlierRuns::Unknown {
+            frozen.extend(without_entry(people));
+        }
         Self {
             question,
             people,
