@@ -227,9 +227,12 @@ volumeMounts:
 {{/* bwdc.toml for the daemon. */}}
 {{- define "bwdc.toml" -}}
 {{- range $name, $instance := .Values.instances -}}
+{{- if $instance.suspend }}
+{{- fail (printf "instances.%s.suspend is for mode cronjob. The daemon runs every instance it is given: take this one out, or use mode cronjob." $name) }}
+{{- end -}}
 [instance.{{ $name }}]
 folder = {{ $name | quote }}
-{{- if and $instance.schedule (not $instance.suspend) }}
+{{- if $instance.schedule }}
 schedule = { cron = {{ $instance.schedule | quote }} }
 {{- end }}
 
