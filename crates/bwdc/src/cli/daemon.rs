@@ -116,10 +116,13 @@ pub(super) fn home(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
     }
 }
 
-/// Where the daemon's socket may be: beside `bwdc.toml`; in the first folder if there is none, or the daemon may not write there.
+/// Where the daemon's socket may be: beside `bwdc.toml`; in an instance's folder if there is none, or the daemon may not write there. In the
+/// first one when it was started, which need not be the first one now.
 pub(super) fn homes(which: &Which, invocation: &Invocation) -> Result<Vec<PathBuf>> {
     match beside_installation(invocation) {
-        Some(folder) => Ok([folder].into_iter().chain(first_folder(which, invocation).ok()).collect()),
+        Some(folder) => {
+            Ok([folder].into_iter().chain(folders(which, invocation).unwrap_or_default()).collect())
+        }
         None => Ok(vec![first_folder(which, invocation)?]),
     }
 }
@@ -129,10 +132,14 @@ fn beside_installation(invocation: &Invocation) -> Option<PathBuf> {
 }
 
 fn first_folder(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
-    let jobs = which.standing(invocation, Wish::Sync)?;
-    let first =
-        jobs.iter().flat_map(SyncJob::contexts).next().map(|context| context.file.folder().to_owned());
+    let first = folders(which, invocation)?.into_iter().next();
     Ok(first.unwrap_or_else(|| invocation.folder.clone()))
+}
+
+fn folders(which: &Which, invocation: &Invocation) -> Result<Vec<PathBuf>> {
+    let jobs = which.standing(invocation, Wish::Sync)?;
+    let contexts = jobs.iter().flat_map(SyncJob::contexts);
+    Ok(contexts.map(|context| context.file.folder().to_owned()).collect())
 }
 
 fn configured(

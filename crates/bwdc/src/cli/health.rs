@@ -51,7 +51,10 @@ fn in_trouble(name: &str, instance: &InstanceStatus, now: Timestamp) -> Option<S
 
 fn no_daemon(which: &Which, invocation: &Invocation) -> Error {
     let places = status::places(which, invocation).unwrap_or_default();
-    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
-    Error::new(format!("No daemon answers this user in {}.", places.join(" or ")))
+    let mut named: Vec<String> = places.iter().take(2).map(|place| place.display().to_string()).collect();
+    if places.len() > named.len() {
+        named.push("another instance's folder".to_owned());
+    }
+    Error::new(format!("No daemon answers this user in {}.", named.join(" or ")))
         .hint("Start it with `bwdc daemon`, or ask as the user who runs it. `bwdc status` needs no daemon.")
 }
