@@ -1,16 +1,17 @@
 //! Trust: certificates to accept, and certificates to present. One place for LDAP and HTTP.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -148,37 +149,56 @@ pub fn client_config(trust: &Trust, identity: Option<&ClientIdentity>) -> Result
 }
 
 fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>> {
-    let roots = match trust {
+    let (authorities, pinned) = match trust {
         Trust::Anybody => return Ok(Arc::new(AcceptAnything(provider()))),
-        Trust::System => system_roots()?,
-        Trust::OnlyFile(path) => with_file(RootCertStore::empty(), path)?,
-        Trust::SystemAndFile(path) => with_file(system_roots()?, path)?,
+        Trust::System => (Authorities::System, Vec::new()),
+        Trust::OnlyFile(path) => {
+            let pinned = certificates(path)?;
+            (Authorities::File(Arc::new(of_file(path, &pinned)?)), pinned)
+        }
+        Trust::SystemAndFile(path) => {
+            let pinned = certificates(path)?;
+            (Authorities::SystemAndFile(of_file(path, &pinned)?), pinned)
+        }
     };
-    let pinned = match trust {
-        Trust::OnlyFile(path) | Trust::SystemAndFile(path) => certificates(path)?,
-        Trust::System | Trust::Anybody => Vec::new(),
-    };
-    let roots = Arc::new(roots);
-    let chain = WebPkiServerVerifier::builder_with_provider(roots, provider())
-        .build()
-        .map_err(|error| Error::new(ErrorKind::Tls, "Setting up the trusted certificates", error))?;
-    Ok(Arc::new(PinOrChain { pinned, chain }))
+    Ok(Arc::new(PinOrChain { pinned, authorities, provider: provider(), chain: OnceLock::new() }))
 }
 
-fn system_roots() -> Result<RootCertStore> {
+/// The system's authorities, once they were needed: reading them takes longer than much of a small sync.
+static SYSTEM: Mutex<Option<Arc<RootCertStore>>> = Mutex::new(None);
+
+/// Reads the system's authorities, if this process has not done so.
+fn of_system() -> std::result::Result<Arc<RootCertStore>, NoAuthorities> {
+    let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(roots) = &*system {
+        return Ok(Arc::clone(roots));
+    }
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let reason = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
-        return Err(Error::new(ErrorKind::Tls, "Reading the system's trusted certificates", reason)
-            .hint("Install the package ca-certificates, or name a CA file."));
+        return Err(NoAuthorities(
+            found.errors.first().map_or("there are none".to_owned(), ToString::to_string),
+        ));
     }
-    Ok(roots)
+    Ok(Arc::clone(system.insert(Arc::new(roots))))
 }
 
-fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore> {
-    let (added, _) = roots.add_parsable_certificates(certificates(path)?);
+/// No authorities of the system, and why.
+#[derive(Debug)]
+struct NoAuthorities(String);
+
+impl fmt::Display for NoAuthorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reading the system's trusted certificates: {}", self.0)
+    }
+}
+
+impl std::error::Error for NoAuthorities {}
+
+fn of_file(path: &Path, certificates: &[CertificateDer<'static>]) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
     if added == 0 {
         return Err(Error::new(
             ErrorKind::Configuration,
@@ -219,6 +239,9 @@ pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> S
         rustls::Error::AlertReceived(_) => {
             "The server refused our side of TLS: it may require a client certificate.".to_owned()
         }
+        rustls::Error::Other(OtherError(other)) if other.is::<NoAuthorities>() => {
+            format!("Install the package ca-certificates, or {name_the_ca}.")
+        }
         _ => "Check the TLS settings and the certificates.".to_owned(),
     }
 }
@@ -229,10 +252,46 @@ pub(crate) fn hint(error: &rustls::Error, name_the_ca: &str, address: &str) -> S
 #[derive(Debug)]
 struct PinOrChain {
     pinned: Vec<CertificateDer<'static>>,
-    chain: Arc<WebPkiServerVerifier>,
+    authorities: Authorities,
+    provider: Arc<CryptoProvider>,
+    /// Made when a server shows the first certificate that is not pinned.
+    chain: OnceLock<Arc<WebPkiServerVerifier>>,
+}
+
+/// Authorities that a chain may lead to.
+#[derive(Debug)]
+enum Authorities {
+    File(Arc<RootCertStore>),
+    System,
+    SystemAndFile(RootCertStore),
+}
+
+impl Authorities {
+    fn read(&self) -> std::result::Result<Arc<RootCertStore>, NoAuthorities> {
+        match self {
+            Self::File(roots) => Ok(Arc::clone(roots)),
+            Self::System => of_system(),
+            Self::SystemAndFile(file) => {
+                let mut roots = RootCertStore::clone(&*of_system()?);
+                roots.roots.extend(file.roots.iter().cloned());
+                Ok(Arc::new(roots))
+            }
+        }
+    }
 }
 
 impl PinOrChain {
+    fn chain(&self) -> std::result::Result<&WebPkiServerVerifier, rustls::Error> {
+        if let Some(chain) = self.chain.get() {
+            return Ok(chain);
+        }
+        let other = |error: Arc<dyn std::error::Error + Send + Sync>| rustls::Error::Other(OtherError(error));
+        let roots = self.authorities.read().map_err(|error| other(Arc::new(error)))?;
+        let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build();
+        let chain = chain.map_err(|error| other(Arc::new(error)))?;
+        Ok(self.chain.get_or_init(|| chain))
+    }
+
     fn verify_pinned(
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
@@ -265,7 +324,7 @@ impl ServerCertVerifier for PinOrChain {
         let verified = if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
             Self::verify_pinned(end_entity, server_name, now)
         } else {
-            self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            self.chain()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
         if verified.is_ok() {
             take_note(server_name, &mut std::iter::once(end_entity).chain(intermediates));
@@ -279,7 +338,12 @@ impl ServerCertVerifier for PinOrChain {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -288,11 +352,16 @@ impl ServerCertVerifier for PinOrChain {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -101,6 +101,25 @@ fn an_expired_certificate_is_named_as_such() {
     refuses(&prepared(&slapd, &organization, start_tls), &organization, &["expired", "have it renewed"]);
 }
 
+/// They are of no use where nothing goes over TLS, or where a file is named in their place.
+#[test]
+fn the_authorities_of_the_system_are_needed_where_they_are_to_vouch() {
+    let slapd = Slapd::start(&ldif::small(5, 1, 2), Quirk::None);
+    let organization = Organization::start(Options::default());
+    let ldaps = json!({ "ssl": true, "port": slapd.tls_port() });
+    let mut instance = prepared(&slapd, &organization, ldaps);
+    instance.set_env("SSL_CERT_FILE", "/nowhere/ca.pem");
+    instance.set_env("SSL_CERT_DIR", "/nowhere");
+    let words =
+        ["reading the system's trusted certificates: ", "Install the package ca-certificates", "sslCaPath"];
+    refuses(&instance, &organization, &words);
+    instance.change(|data| {
+        data["directoryLdap"]["sslCaPath"] = slapd.certificates().ca.display().to_string().into();
+    });
+    instance.run(&["sync"]).ok();
+    assert_eq!(organization.emails().len(), 5);
+}
+
 #[test]
 fn a_server_that_requires_tls_says_what_to_switch_on() {
     let slapd = Slapd::start(&ldif::small(5, 1, 2), Quirk::WantsTls);
