@@ -501,7 +501,7 @@ impl<'a> Deeds<'a> {
     /// What these requests do.
     pub fn of(steps: &'a [Step]) -> Self {
         let mut deeds = Self::default();
-        for effect in steps.iter().flat_map(|step| &step.effects) {
+        for effect in steps.iter().flat_map(|step| step.effects.iter()) {
             let (set, key) = match effect {
                 Effect::In { email, .. } => (&mut deeds.came, email.as_str()),
                 Effect::Out { email, .. } | Effect::Grace { email, .. } => (&mut deeds.left, email.as_str()),

@@ -3,6 +3,8 @@
 mod effects;
 mod groups;
 
+use std::sync::Arc;
+
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 
 use crate::entry::{Email, ExternalId};
@@ -25,7 +27,7 @@ pub struct Step {
     /// Request.
     pub call: Call,
     /// Effects that [`super::Ledger::acknowledged`] applies.
-    pub effects: Vec<Effect>,
+    pub effects: Arc<[Effect]>,
 }
 
 /// Extent of the requests.
@@ -153,7 +155,7 @@ impl Writing<'_> {
                 }
                 _ => continue,
             };
-            steps.push(Step { call, effects: self.effect(change, slot) });
+            steps.push(Step { call, effects: self.effect(change, slot).into() });
         }
         steps
     }
@@ -194,7 +196,7 @@ impl Writing<'_> {
             let (members, mut effects) = people.into_parts();
             let (groups, more): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
             effects.extend(more.into_iter().flatten());
-            return vec![Step { call: Call::Import(self.request(groups, members)), effects }];
+            return vec![Step { call: Call::Import(self.request(groups, members)), effects: effects.into() }];
         }
         let mut steps = people.into_steps(|members| self.request(Vec::new(), members));
         let mut rest = groups.into_iter().peekable();
@@ -228,7 +230,7 @@ impl Writing<'_> {
             let (members, mut effects) = people.into_parts();
             let (groups, more): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
             effects.extend(more.into_iter().flatten());
-            vec![Step { call: Call::Import(self.request(groups, members)), effects }]
+            vec![Step { call: Call::Import(self.request(groups, members)), effects: effects.into() }]
         };
         for step in &mut steps {
             if let Call::Import(request) = &mut step.call {
@@ -238,7 +240,11 @@ impl Writing<'_> {
         }
         if let Some(last) = steps.last_mut() {
             let overwritten = self.free().filter(|(change, _)| change.cause == Cause::Overwrite);
-            last.effects.extend(overwritten.flat_map(|(change, slot)| self.effect(change, slot)));
+            let more = overwritten.flat_map(|(change, slot)| self.effect(change, slot));
+            let more: Vec<Effect> = more.collect();
+            if !more.is_empty() {
+                last.effects = last.effects.iter().cloned().chain(more).collect();
+            }
         }
         steps
     }

@@ -406,8 +406,13 @@ impl<'a> Redaction<'a> {
 
     fn journal(&self, journal: &Journal) -> Journal {
         let Journal { begun, steps, counts } = journal;
-        let effects = |effects: &Vec<Effect>| effects.iter().map(|effect| self.effect(effect)).collect();
-        Journal { begun: *begun, steps: steps.iter().map(effects).collect(), counts: effects(counts) }
+        let effects =
+            |effects: &[Effect]| effects.iter().map(|effect| self.effect(effect)).collect::<Vec<_>>();
+        Journal {
+            begun: *begun,
+            steps: steps.iter().map(|step| effects(step).into()).collect(),
+            counts: effects(counts),
+        }
     }
 
     fn effect(&self, effect: &Effect) -> Effect {

@@ -34,16 +34,15 @@ pub enum Wanted {
 
 impl Human {
     fn of(entry: &Entry, wanted: Wanted) -> Self {
-        let mut human = Self {
-            ids: Vec::new(),
+        // Mostly there is no more than that: the lists have room for one.
+        Self {
+            ids: vec![entry.id.clone()],
             email: entry.email.clone(),
             wanted,
-            sources: Vec::new(),
-            created: Vec::new(),
+            sources: vec![entry.source],
+            created: created(entry).into_iter().collect(),
             found_as: entry.found_as.clone(),
-        };
-        human.add(entry);
-        human
+        }
     }
 
     /// The id that is imported where nothing else is known.
@@ -58,12 +57,17 @@ impl Human {
         if !self.sources.contains(&entry.source) {
             self.sources.push(entry.source);
         }
-        self.created.extend(entry.created.map(|created| (entry.id.clone(), created)));
+        self.created.extend(created(entry));
         // Whom one directory leaves out for another reason than a filter is in scope, as far as anybody can tell.
         if self.wanted == Wanted::LeftOut(LeftOut::Filter) && entry.state == State::LeftOut(LeftOut::Other) {
             self.wanted = Wanted::LeftOut(LeftOut::Other);
         }
     }
+}
+
+/// Creation time of an entry, where the directory tells it.
+fn created(entry: &Entry) -> Option<(ExternalId, Moment)> {
+    entry.created.map(|created| (entry.id.clone(), created))
 }
 
 /// The humans, those who are imported first, and which of them has an id.

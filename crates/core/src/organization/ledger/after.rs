@@ -21,7 +21,7 @@ impl Ledger {
     /// what may have been done.
     #[must_use]
     pub fn begun(mut self, steps: &[Step], now: Moment) -> Self {
-        let steps = steps.iter().map(|step| step.effects.clone()).collect();
+        let steps = steps.iter().map(|step| Arc::clone(&step.effects)).collect();
         let counts = self.journal.map(|journal| journal.counts).unwrap_or_default();
         self.journal = Some(Journal { begun: now, steps, counts });
         self
@@ -32,7 +32,7 @@ impl Ledger {
     pub fn acknowledged(mut self, count: usize) -> Self {
         let Some(journal) = &mut self.journal else { return self };
         let count = count.min(journal.steps.len());
-        let done: Vec<Vec<Effect>> = journal.steps.drain(..count).collect();
+        let done: Vec<Arc<[Effect]>> = journal.steps.drain(..count).collect();
         let now = journal.begun;
         self.apply_all(&done, now);
         self
@@ -50,9 +50,9 @@ impl Ledger {
     }
 
     /// Applies the effects of several requests, in their order.
-    pub(super) fn apply_all(&mut self, requests: &[Vec<Effect>], now: Moment) {
+    pub(super) fn apply_all<E: AsRef<[Effect]>>(&mut self, requests: &[E], now: Moment) {
         let twice = self.known_twice(requests);
-        requests.iter().for_each(|effects| self.apply(effects, &twice, now));
+        requests.iter().for_each(|effects| self.apply(effects.as_ref(), &twice, now));
     }
 
     /// Applies the effects of one request. Ids change at once: two people may have swapped theirs. `twice` has the addresses that may come
@@ -68,11 +68,11 @@ impl Ledger {
 
     /// Addresses under which somebody comes and which another id may have, before these requests or by one of them. Looking for the other
     /// after each request would take as long as all people times all requests.
-    pub(super) fn known_twice(&self, requests: &[Vec<Effect>]) -> HashSet<Email> {
+    pub(super) fn known_twice<E: AsRef<[Effect]>>(&self, requests: &[E]) -> HashSet<Email> {
         let mut came: HashMap<&Email, &ExternalId> = HashMap::default();
         let mut moved: HashSet<&ExternalId> = HashSet::default();
         let mut twice: HashSet<Email> = HashSet::default();
-        for effect in requests.iter().flatten() {
+        for effect in requests.iter().flat_map(AsRef::as_ref) {
             match effect {
                 Effect::In { action: Action::Invite | Action::Stage, id, email, .. } => {
                     let other = came.insert(email, id).filter(|other| *other != id);

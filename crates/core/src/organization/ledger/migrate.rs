@@ -78,7 +78,8 @@ impl Ledger {
     pub fn taken_over(mut self, question: &Question<'_>, changes: &Changes) -> Self {
         let counts = |effect: &Effect| matches!(effect, Effect::Counts { .. });
         let steps = requests(question, changes).into_iter();
-        let without_counts = |step: Step| step.effects.into_iter().filter(|effect| !counts(effect)).collect();
+        let without_counts =
+            |step: Step| step.effects.iter().filter(|effect| !counts(effect)).cloned().collect();
         let effects: Vec<Vec<Effect>> = steps.map(without_counts).collect();
         self.apply_all(&effects, question.now);
         self.finished(question, changes)

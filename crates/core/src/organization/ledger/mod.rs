@@ -249,7 +249,7 @@ pub struct Journal {
     /// Time just before the first request.
     pub begun: Moment,
     /// Effects of each request that was not acknowledged when the ledger was written, in their order.
-    pub steps: Vec<Vec<Effect>>,
+    pub steps: Vec<Arc<[Effect]>>,
     /// Counts of requests that are sent again, since nobody knows whether they were carried out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<Effect>,

@@ -33,7 +33,7 @@ impl Ledger {
                 let before = inside.map(|(id, record)| (id.clone(), (record.email.clone(), record.doubt)));
                 let before: Known = before.collect();
                 self.apply_all(&steps, begun);
-                let effects: Vec<Effect> = steps.into_iter().flatten().collect();
+                let effects: Vec<Effect> = steps.iter().flat_map(|effects| effects.iter().cloned()).collect();
                 let more = effects.iter().filter(|effect| matches!(effect, Effect::Counts { .. }));
                 counts.extend(more.cloned());
                 self.apply_all(std::slice::from_ref(&counts), now);

@@ -65,7 +65,7 @@ impl Lines {
         let mut rest = self.0.into_iter().peekable();
         while rest.peek().is_some() {
             let (members, effects) = Self(rest.by_ref().take(BATCH_SIZE).collect()).into_parts();
-            steps.push(Step { call: Call::Import(request(members)), effects });
+            steps.push(Step { call: Call::Import(request(members)), effects: effects.into() });
         }
         steps
     }
@@ -76,7 +76,8 @@ impl Writing<'_> {
     pub(super) fn effect(&self, change: &MemberChange, slot: &Slot) -> Vec<Effect> {
         let (before, after) = (slot.before.clone(), slot.after.clone());
         let email = slot.email.clone();
-        let mut effects = Vec::new();
+        // Mostly one: everybody has such a list for a while.
+        let mut effects = Vec::with_capacity(1);
         match change.action {
             Action::Invite | Action::Stage | Action::Adopt | Action::Restore | Action::Relink => {
                 if let (Some(id), None) = (&before, &after) {

@@ -130,7 +130,7 @@ impl Writing<'_> {
         let relinked = self.free_groups().filter_map(|group| {
             let (from, id) = (group.relinked.clone()?, group.group.clone()?);
             let effect = Effect::GroupRenamed { from, to: group.external_id.clone() };
-            Some(Step { call: put_group(group, id), effects: vec![effect] })
+            Some(Step { call: put_group(group, id), effects: [effect].into() })
         });
         relinked.collect()
     }
@@ -144,17 +144,18 @@ impl Writing<'_> {
             if group.action == GroupAction::Delete {
                 let mut effects = self.counts_of(group, &leaving);
                 effects.push(Effect::NoGroup(group.external_id.clone()));
-                steps.push(Step { call: Call::DeleteGroup(id), effects });
+                steps.push(Step { call: Call::DeleteGroup(id), effects: effects.into() });
                 continue;
             }
             let after = self.members_after(group, &removed);
             let Some(members) = self.needs_call(&after) else { continue };
             if group.free_name().is_some() && group.relinked.is_none() {
-                steps.push(Step { call: put_group(group, id.clone()), effects: Vec::new() });
+                steps.push(Step { call: put_group(group, id.clone()), effects: Arc::default() });
             }
             let mut effects = self.counts_of(group, &leaving);
             effects.push(self.effect_of(group, &self.changes.ids_of(&after)));
-            steps.push(Step { call: Call::PutGroupMembers { group: id, members }, effects });
+            let call = Call::PutGroupMembers { group: id, members };
+            steps.push(Step { call, effects: effects.into() });
         }
         steps
     }
