@@ -123,6 +123,7 @@ pub(crate) async fn carry_out(
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
     }
+    decided.reading.forget_entries();
     let digesting = decided.digesting();
     let Decision { known, changes } = &decided.decision;
     let steps: Arc<[Step]> = requests(&known.question(), changes).into();

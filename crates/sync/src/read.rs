@@ -79,6 +79,14 @@ pub(crate) struct DecidedRead {
     pub(crate) snapshots: Vec<Snapshot>,
 }
 
+impl DecidedRead {
+    /// Forgets who and what was to be imported, but for what is told of it, once that is decided.
+    pub(crate) fn forget_entries(&mut self) {
+        let Prepared { people, groups, .. } = &mut self.prepared;
+        (*people, *groups) = Default::default();
+    }
+}
+
 /// One directory as it was read, without its entries.
 pub(crate) struct SourceRead {
     pub(crate) directory: AnyDirectory,

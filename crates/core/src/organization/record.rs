@@ -194,10 +194,13 @@ impl RunRecord {
             restored: free(Action::Restore),
             groups_of: groups_of_removed(question, changes),
         };
+        // Where everybody is new, these lists are the longest of a run: no more room than they need.
+        let mut members = Vec::with_capacity(changes.visible().count());
+        members.extend(changes.visible().filter_map(|change| recording.member(change)));
         Self {
             kind: changes.kind,
             basis: changes.basis,
-            members: changes.visible().filter_map(|change| recording.member(change)).collect(),
+            members,
             groups: changes.groups.iter().map(|group| recording.group(group)).collect(),
             unchanged: changes.unchanged,
         }
@@ -447,7 +450,8 @@ impl Recording<'_> {
             let Slot { email, after, .. } = self.changes.slot(slot)?;
             Some(GroupMember { email: email.shared(), external_id: after.as_ref().map(ExternalId::shared) })
         };
-        let mut all: Vec<GroupMember> = edges.iter().filter_map(|edge| who(edge.slot)).collect();
+        let mut all: Vec<GroupMember> = Vec::with_capacity(edges.len());
+        all.extend(edges.iter().filter_map(|edge| who(edge.slot)));
         all.sort();
         all
     }
