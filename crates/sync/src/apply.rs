@@ -125,12 +125,13 @@ pub(crate) async fn carry_out(
     }
     decided.reading.forget_entries();
     let digesting = decided.digesting();
-    let Decision { known, changes } = &decided.decision;
+    let Decision { known, changes } = &*decided.decision;
     let steps: Arc<[Step]> = requests(&known.question(), changes).into();
     // Nobody asks the question of before again.
-    let before = std::mem::take(&mut decided.decision.known.ledger);
-    let (ledger, mut done) = match decided.sending(history).send(before, &steps).await {
-        Ok(ledger) => (ledger, told(&decided, &steps)),
+    let before = take_ledger(&mut decided.decision);
+    let finished = finishing(&decided.decision);
+    let (left, mut done) = match decided.sending(history).send(before, &steps, finished).await {
+        Ok(left) => (left, told(&decided, &steps)),
         Err(unsent) => {
             let mut done = told(&decided, &steps);
             let acknowledged = steps.get(..unsent.acknowledged).unwrap_or_default();
@@ -144,11 +145,10 @@ pub(crate) async fn carry_out(
                 lines::changes(&done);
             })?;
             history.acknowledged(steps.len());
-            (ledger, done)
+            (finishing(&decided.decision)(ledger), done)
         }
     };
-    let Decision { known, changes } = &decided.decision;
-    let mut ledger = ledger.finished(&known.question(), changes);
+    let LeftLedger { mut ledger, print } = left;
     let organization_id = &decided.organization.account.organization_id;
     done.extend(newly_left_out(&decided.opened, organization_id, &decided.reading.prepared));
     lines::changes(&done);
@@ -167,7 +167,7 @@ pub(crate) async fn carry_out(
     };
     let evidence = decided_at_rest(&decided, &ledger);
     let stored = history.with_room(|| {
-        decided.ledgers.finish(&mut ledger, evidence.as_ref())?;
+        decided.ledgers.finish(&mut ledger, print, evidence.as_ref())?;
         commit(job, &ended)
     });
     stored.map_err(|error| unrecorded(error, sent))?;
@@ -179,6 +179,27 @@ pub(crate) async fn carry_out(
         return Err(held);
     }
     Ok(SyncOutcome { sent, left_out, notes, changes: done })
+}
+
+/// The ledger that a run leaves.
+struct LeftLedger {
+    ledger: Ledger,
+    /// [`Ledger::print`] of it.
+    print: u64,
+}
+
+/// What becomes of the ledger after the last request, when the run has come to its end.
+fn finishing(decision: &Arc<Decision>) -> impl Fn(Ledger) -> LeftLedger + Send + Sync + use<> {
+    let decision = Arc::clone(decision);
+    move |ledger| {
+        let ledger = ledger.finished(&decision.known.question(), &decision.changes);
+        LeftLedger { print: ledger.print(), ledger }
+    }
+}
+
+/// The ledger of what was decided, which has none any more. Nobody else has the decision by now: nothing is copied.
+fn take_ledger(decision: &mut Arc<Decision>) -> Ledger {
+    std::mem::take(&mut Arc::make_mut(decision).known.ledger)
 }
 
 /// What the requests of a run do, to be told.
@@ -252,14 +273,16 @@ pub(crate) struct Sending<'b, 'a> {
 
 impl Sending<'_, '_> {
     /// Sends the requests. The ledger has all of them on the disk before the first is sent, and beside it stands how many were acknowledged.
-    pub(crate) async fn send(
+    /// `after` makes something of the ledger after the last of them; it is computed beside them, and is of use only if all are acknowledged.
+    pub(crate) async fn send<T: Send + 'static>(
         self,
         ledger: Ledger,
         steps: &Arc<[Step]>,
-    ) -> std::result::Result<Ledger, Unsent> {
+        after: impl Fn(Ledger) -> T + Send + Sync + 'static,
+    ) -> std::result::Result<T, Unsent> {
         let Self { organization, ledgers, files, history, now } = self;
         if steps.is_empty() {
-            return Ok(ledger);
+            return Ok(after(ledger));
         }
         let mut ledger = ledger.begun(steps, now);
         let span = tracing::Span::current();
@@ -274,11 +297,15 @@ impl Sending<'_, '_> {
         stored.or_else(|_| history.with_room(|| ledgers.store(&mut ledger)))?;
         let mut stored = Instant::now();
         history.with_room(|| under_way::begin(&files))?;
+        let ledger = Arc::new(ledger);
+        let all = steps.len();
+        let begun = Arc::clone(&ledger);
+        let after = Beside::begin(move || after(Ledger::clone(&begun).acknowledged(all)));
         for (step, before) in steps.iter().zip(0..) {
             history.sends();
             if let Err(failed) = organization.send(&step.call).await {
                 history.failed(&step.call, failed.ended);
-                let ledger = ledger.acknowledged(before);
+                let ledger = Arc::unwrap_or_clone(ledger).acknowledged(before);
                 let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
                 history.with_room(|| {
                     ledgers.store(&mut ledger)?;
@@ -296,7 +323,27 @@ impl Sending<'_, '_> {
                 stored = Instant::now();
             }
         }
-        Ok(ledger.acknowledged(steps.len()))
+        Ok(after.end())
+    }
+}
+
+/// A value that is computed on a thread of its own.
+struct Beside<F, T> {
+    compute: Arc<F>,
+    thread: Option<thread::JoinHandle<T>>,
+}
+
+impl<T: Send + 'static, F: Fn() -> T + Send + Sync + 'static> Beside<F, T> {
+    fn begin(compute: F) -> Self {
+        let compute = Arc::new(compute);
+        let beside = Arc::clone(&compute);
+        Self { compute, thread: thread::Builder::new().spawn(move || beside()).ok() }
+    }
+
+    /// The value; where there is no thread, it is computed now.
+    fn end(self) -> T {
+        let computed = self.thread.and_then(|thread| thread.join().ok());
+        computed.unwrap_or_else(|| (self.compute)())
     }
 }
 
@@ -315,8 +362,8 @@ async fn outcome_of(decided: &mut Decided<'_>, unsent: Unsent) -> Result<Ledger>
         // A server that is still busy may not answer: it is asked again.
         let Ok(decision) = decided.again(&ledger).await else { continue };
         if requests(&decision.known.question(), &decision.changes).is_empty() {
-            decided.decision = decision;
-            return Ok(std::mem::take(&mut decided.decision.known.ledger));
+            decided.decision = Arc::new(decision);
+            return Ok(take_ledger(&mut decided.decision));
         }
     }
     under_way::failed(&files(&decided.opened), ImportEnd::Surely)?;

@@ -20,6 +20,7 @@ use crate::read::{DecidedRead, SourceRead};
 use crate::stateless;
 
 /// Everything that decides a run.
+#[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) directory: DirectoryNow,
     pub(crate) roster: Roster,
@@ -37,6 +38,7 @@ impl Known {
 }
 
 /// What follows from it.
+#[derive(Clone)]
 pub(crate) struct Decision {
     pub(crate) known: Known,
     pub(crate) changes: Changes,

@@ -87,7 +87,7 @@ pub(crate) async fn still_at_rest(gathered: &mut Gathered<'_>) -> Result<Option<
 /// Evidence that a run has decided that there is nothing to do; `ledger` is what it leaves.
 pub(crate) fn decided_at_rest(decided: &Decided<'_>, ledger: &Ledger) -> Option<Evidence> {
     let Decided { opened, organization, reading, contents, decision, .. } = decided;
-    let Decision { known, changes } = decision;
+    let Decision { known, changes } = &**decision;
     let matter = Matter {
         opened,
         organization,

@@ -86,9 +86,13 @@ impl<'a> LedgerFiles<'a> {
     }
 
     /// Stores the ledger that a run leaves in all folders; of one in which nothing but times has changed, the times, with the evidence
-    /// that there was nothing to do. On the disk when it returns.
-    pub(crate) fn finish(&mut self, ledger: &mut Ledger, evidence: Option<&Evidence>) -> Result<()> {
-        let print = ledger.print();
+    /// that there was nothing to do. `print` is its [`Ledger::print`]. On the disk when it returns.
+    pub(crate) fn finish(
+        &mut self,
+        ledger: &mut Ledger,
+        print: u64,
+        evidence: Option<&Evidence>,
+    ) -> Result<()> {
         if self.print == Some(print) {
             return self.keep_times(print, ledger.times(), evidence.cloned());
         }

@@ -1,5 +1,7 @@
 //! The road of every run up to the requests: open, read, decide, check. `plan` and `test` end here; a sync goes on to [`crate::apply`].
 
+use std::sync::Arc;
+
 use bwdc_core::entry::{Email, ExternalId, FoundAs, Status};
 use bwdc_core::error::{Error, Result};
 use bwdc_core::merge;
@@ -168,7 +170,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) ledgers: LedgerFiles<'a>,
     pub(crate) reading: DecidedRead,
     pub(crate) started: Timestamp,
-    pub(crate) decision: Decision,
+    /// Shared with what is computed from it beside the requests.
+    pub(crate) decision: Arc<Decision>,
     /// Digest of what the organization answered.
     pub(crate) contents: String,
     /// Everything as one import: its digest, and what the server would refuse.
@@ -210,7 +213,7 @@ impl<'a> Gathered<'a> {
         let started = view.started;
         let matter = Matter { opened: &opened, reading: &reading, settings, organization_id: &id, started };
         let read = Read { stored, directory, found };
-        let decision = decide(&matter, read, &mut organization, view.look).await?;
+        let decision = Arc::new(decide(&matter, read, &mut organization, view.look).await?);
         let target = target(organization.api_url.clone(), id, decision.known.roster.kind);
         let prepared = with_addresses(reading.prepared.clone(), &decision.known.ledger);
         let whole = bwdc_core::plan(prepared, &opened[0].instance.rules, &target);

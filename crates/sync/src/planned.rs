@@ -1,5 +1,7 @@
 //! A plan for people: what a sync would do, what waits for an administrator, and carrying out exactly what was planned.
 
+use std::sync::Arc;
+
 use bwdc_core::error::{Error, Exit, Result, shown};
 use bwdc_core::note::Note;
 use bwdc_core::organization::Span;
@@ -87,10 +89,10 @@ pub(crate) async fn apply(
     let decided = everything(job, started, Keep::Nothing).await?;
     let fresh = document(&decided, Span::NONE);
     is_of_this(planned, &fresh)?;
-    let Decision { known, changes } = decided.decision;
+    let Decision { known, changes } = Arc::unwrap_or_clone(decided.decision);
     match changes.limited_to(planned, &fresh) {
         Ok(changes) => {
-            let decided = Decided { decision: Decision { known, changes }, ..decided };
+            let decided = Decided { decision: Arc::new(Decision { known, changes }), ..decided };
             Box::pin(carry_out(job, history, decided)).await
         }
         Err(moved) => {

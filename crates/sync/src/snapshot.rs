@@ -1,5 +1,7 @@
 //! Snapshots for reports of faults: everything that decides a plan, and the plan that follows from it.
 
+use std::sync::Arc;
+
 use bwdc_core::error::Result;
 use bwdc_core::merge;
 use bwdc_core::organization::capture::{Capture, CapturedDirectory, Replayed};
@@ -9,7 +11,7 @@ use bwdc_core::organization::requests::extent;
 use bwdc_core::snapshot::{Coverage, Snapshot};
 use jiff::Timestamp;
 
-use crate::decide::{target, written};
+use crate::decide::{Decision, target, written};
 use crate::job::SyncJob;
 use crate::open::Opened;
 use crate::organization::limits;
@@ -25,7 +27,7 @@ use crate::read::{Keep, people_read};
 pub async fn capture(job: &SyncJob) -> Result<Capture> {
     let decided = everything(job, Timestamp::now(), Keep::Snapshots).await?;
     let Decided { opened, organization, reading, started, decision, .. } = decided;
-    let known = decision.known;
+    let Decision { known, .. } = Arc::unwrap_or_clone(decision);
     let sources = known.directory.sources;
     let directory = |((opened, snapshot), source): ((&Opened<'_>, Snapshot), _)| CapturedDirectory {
         name: opened.context.name.clone(),

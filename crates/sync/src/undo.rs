@@ -269,7 +269,7 @@ impl Undoing<'_> {
             history,
             now: self.known.now,
         };
-        let ledger = match sending.send(before, &steps).await {
+        let ledger = match sending.send(before, &steps, |ledger| ledger).await {
             Ok(ledger) => ledger,
             Err(unsent) => self.outcome_of(unsent, history, steps.len()).await?,
         };
