@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
@@ -40,12 +39,6 @@ pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
 /// The same for HTTP.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostNames;
-
-impl HostNames {
-    pub(crate) fn shared() -> Arc<Self> {
-        Arc::new(Self)
-    }
-}
 
 impl Resolve for HostNames {
     fn resolve(&self, name: Name) -> Resolving {

@@ -15,6 +15,7 @@ mod tally;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
@@ -288,7 +289,7 @@ impl Http {
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .dns_resolver(HostNames::shared())
+            .dns_resolver(Arc::new(HostNames))
             .build()
             .map_err(|error| {
                 Error::new(ErrorKind::Configuration, "Setting up HTTP", failure::innermost(&error))

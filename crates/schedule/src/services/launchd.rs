@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{InstalledService, Keeper, Kept, Served, ServiceKeeper, ServiceRequest, ServiceState, not_ours};
 use crate::account;
 use crate::commands;
-use crate::job::{Starter, USUAL_LOG};
+use crate::job::Starter;
 use crate::marker;
 use crate::schedulers::Homes;
 use crate::schedulers::launchd::property_list::{Domain, List, integer, key};
@@ -22,18 +22,6 @@ pub(super) struct Launchd;
 const LABEL: &str = "bwdc.daemon";
 
 impl Keeper for Launchd {
-    fn name(&self) -> &'static str {
-        "launchd"
-    }
-
-    fn is_here(&self) -> bool {
-        cfg!(target_os = "macos")
-    }
-
-    fn default_log(&self, folder: &str) -> Option<String> {
-        Some(format!("{}/{USUAL_LOG}", folder.trim_end_matches('/')))
-    }
-
     fn steps(&self, request: &ServiceRequest) -> Result<Steps> {
         let is_own = request.user.is_own()? && !account::is_root();
         let domain = if is_own { Domain::User } else { Domain::System };

@@ -14,7 +14,7 @@ use crate::job::{Job, Syncs};
 use crate::marker;
 use crate::preparation::{InstallOutcome, JobUser, Owners, Preparation, Trial};
 use crate::schedulers::systemd::Manager;
-use crate::schedulers::{Accounts, Homes, Mode};
+use crate::schedulers::{Accounts, Homes, Mode, Scheduler};
 use crate::steps::Steps;
 use bwdc_core::error::{Error, Result};
 
@@ -38,9 +38,17 @@ impl ServiceKeeper {
         }
     }
 
+    /// The same system as a scheduler: its name, whether it is here and where it logs are the same.
+    fn scheduler(self) -> Scheduler {
+        match self {
+            Self::Systemd => Scheduler::Systemd,
+            Self::Launchd => Scheduler::Launchd,
+        }
+    }
+
     /// The name, as `--using` takes it.
     pub fn name(self) -> &'static str {
-        self.keeper().name()
+        self.scheduler().name()
     }
 
     /// What keeps the services of this machine.
@@ -48,7 +56,7 @@ impl ServiceKeeper {
     /// # Errors
     /// Nothing that is known here.
     pub fn of_this_machine() -> Result<Self> {
-        Self::ALL.into_iter().find(|keeper| keeper.keeper().is_here()).ok_or_else(|| {
+        Self::ALL.into_iter().find(|keeper| keeper.scheduler().is_here()).ok_or_else(|| {
             Error::new("Neither systemd nor launchd runs here, so nothing can keep a service.")
                 .hint("Have this machine's own init run `bwdc daemon`, or let cron run syncs: `bwdc schedule install`.")
         })
@@ -56,20 +64,12 @@ impl ServiceKeeper {
 
     /// The log file of a service that was given none. `None` where the keeper itself keeps what a service prints.
     pub fn default_log(self, folder: &str) -> Option<String> {
-        self.keeper().default_log(folder)
+        self.scheduler().default_log(folder)
     }
 }
 
 /// What is asked of everything that keeps services.
 trait Keeper: Sync {
-    fn name(&self) -> &'static str;
-
-    /// Whether it is on this machine.
-    fn is_here(&self) -> bool;
-
-    /// The log file of a service that was given none.
-    fn default_log(&self, folder: &str) -> Option<String>;
-
     /// What it takes to install the service, and to start it.
     fn steps(&self, request: &ServiceRequest) -> Result<Steps>;
 

@@ -29,19 +29,6 @@ const UNIT: &str = "bwdc.service";
 const OF_PACKAGES: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
 impl Keeper for Systemd {
-    fn name(&self) -> &'static str {
-        "systemd"
-    }
-
-    fn is_here(&self) -> bool {
-        runs_here()
-    }
-
-    /// The journal has what a service says.
-    fn default_log(&self, _folder: &str) -> Option<String> {
-        None
-    }
-
     fn steps(&self, request: &ServiceRequest) -> Result<Steps> {
         let path = unit_folder(request.manager, &request.homes.config_home).join(UNIT);
         match (fs::read_to_string(&path), of_a_package()) {
