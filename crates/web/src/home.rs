@@ -1,5 +1,5 @@
-//! What the page keeps in the folder of the configuration, readable by its owner only: where it is served, the one-time links that
-//! were made for it, and reports under way.
+//! What the page keeps in the folder of the configuration or of an instance, readable by its owner only: where it is served, the
+//! one-time links that were made for it, and reports under way.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -28,10 +28,11 @@ struct Served {
 }
 
 impl Home {
-    /// Makes the folder, and removes the reports of a page that was killed.
-    pub(crate) fn prepare(folder: &Path) -> Result<Self> {
-        let home = Self::in_folder(folder);
-        make(&home.folder)?;
+    /// Makes the folder in the first of these that we may write to, unless a page is served for any of them. Removes the reports of a
+    /// page that was killed.
+    pub(crate) fn prepare(folders: &[PathBuf]) -> Result<Self> {
+        folders.iter().try_for_each(|folder| Self::in_folder(folder).serves_nobody())?;
+        let home = Self::make_first(folders)?;
         let home = Self { _lock: Some(home.lock()?), ..home };
         make(&home.links_folder())?;
         let reports = home.reports();
@@ -42,18 +43,37 @@ impl Home {
         Ok(home)
     }
 
+    fn make_first(folders: &[PathBuf]) -> Result<Self> {
+        let mut made = folders.iter().map(|folder| {
+            let home = Self::in_folder(folder);
+            make(&home.folder).map(|()| home)
+        });
+        let first = made.next().unwrap_or_else(|| Err(Error::new("No folder was given for the page.")));
+        first.or_else(|error| made.find_map(Result::ok).ok_or(error))
+    }
+
     fn in_folder(folder: &Path) -> Self {
         Self { folder: folder.join("web"), _lock: None }
     }
 
     /// One page for a folder: a second one would take the reports of the first away.
     fn lock(&self) -> Result<File> {
-        let path = self.folder.join("lock");
+        let path = self.lock_file();
         let file = File::create(&path).map_err(|error| cannot("Opening", &path, &error))?;
         make_private(&path)?;
+        self.hold(&file)?;
+        Ok(file)
+    }
+
+    /// Refuses where a page is served. Where we may not look, it is none of ours.
+    fn serves_nobody(&self) -> Result<()> {
+        File::open(self.lock_file()).map_or(Ok(()), |file| self.hold(&file))
+    }
+
+    fn hold(&self, file: &File) -> Result<()> {
         match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::Error(error)) => Err(cannot("Locking", &path, &error)),
+            Ok(()) => Ok(()),
+            Err(TryLockError::Error(error)) => Err(cannot("Locking", &self.lock_file(), &error)),
             Err(TryLockError::WouldBlock) => {
                 let url = self.url().map(|served| format!(" at {}", served.url)).unwrap_or_default();
                 Err(Error::new(format!("A page is served for this folder already{url}."))
@@ -64,6 +84,15 @@ impl Home {
 
     fn url(&self) -> Option<Served> {
         serde_json::from_slice(&fs::read(self.served()).ok()?).ok()
+    }
+
+    /// Where a page is served from this folder that still runs.
+    fn running(&self) -> Option<Served> {
+        self.url().filter(|served| is_running(served.process))
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.folder.join("lock")
     }
 
     fn links_folder(&self) -> PathBuf {
@@ -97,23 +126,22 @@ impl Home {
     }
 }
 
-/// Makes a one-time link to the page that is served for this folder, and returns its address.
+/// Makes a one-time link to the page that is served from one of these folders, and returns its address.
 ///
 /// # Errors
-/// No page is served, or the folder belongs to somebody else.
-pub fn open_link(folder: &Path, role: WebRole, lasts: SignedDuration) -> Result<String> {
-    let home = Home::in_folder(folder);
-    let nowhere = || {
-        Error::new(format!("No page is served for {}.", folder.display()))
-            .hint("Start it: bwdc web, or bwdc daemon --web ADDRESS. With instances elsewhere, name them: bwdc web open --appdata DIR.")
-    };
-    let Ok(text) = fs::read(home.served()) else { return Err(nowhere()) };
-    let served: Served = serde_json::from_slice(&text).map_err(|_| nowhere())?;
-    if !is_running(served.process) {
-        return Err(nowhere());
-    }
+/// No page is served, or the folders belong to somebody else.
+pub fn open_link(folders: &[PathBuf], role: WebRole, lasts: SignedDuration) -> Result<String> {
+    let mut homes = folders.iter().map(|folder| Home::in_folder(folder));
+    let (home, served) =
+        homes.find_map(|home| home.running().map(|served| (home, served))).ok_or_else(|| nowhere(folders))?;
     let token = home.links().make(&Link::new(role, lasts))?;
     Ok(format!("{}/open?token={token}", served.url))
+}
+
+fn nowhere(folders: &[PathBuf]) -> Error {
+    let folder = folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
+    Error::new(format!("No page is served for {folder}."))
+        .hint("Start it: bwdc web, or bwdc daemon --web ADDRESS. With instances elsewhere, name them: bwdc web open --appdata DIR.")
 }
 
 #[cfg(target_os = "linux")]
@@ -129,7 +157,7 @@ fn is_running(_process: u32) -> bool {
 fn make(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| {
         cannot("Making", folder, &error)
-            .hint("The user who serves the page must own the folder of the configuration.")
+            .hint("The user who serves the page must own the folder of bwdc.toml or of an instance.")
     })?;
     only_ours(folder)
 }

@@ -65,8 +65,8 @@ pub struct WebUser {
 
 /// What the page is about.
 pub struct Machine {
-    /// Folder of the configuration, in which the page keeps what it needs.
-    pub home: PathBuf,
+    /// Folders in which the page may keep what it needs: in the first that it can write to.
+    pub homes: Vec<PathBuf>,
     /// Instances, as they are configured now.
     pub instances: Box<dyn Fn() -> Result<Vec<Instance>> + Send + Sync>,
     /// Who logs in with a password, as it is configured now.

@@ -73,7 +73,7 @@ pub async fn listen(access: Access, machine: Machine) -> Result<Server> {
     let transport = if certificate.is_some() { Transport::Tls } else { Transport::Plain };
     let listener = Listener::open(&address, socket).await?;
     let address = listener.address(address);
-    let home = Home::prepare(&machine.home)?;
+    let home = Home::prepare(&machine.homes)?;
     let url = url(&address, &hosts, transport);
     home.announce(&url)?;
     let runner = Arc::new(Runner::new(machine.program.clone())?);

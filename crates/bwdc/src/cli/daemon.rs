@@ -108,16 +108,8 @@ async fn page(arguments: &Arguments, invocation: &Invocation) -> Result<Option<S
         .map(Some)
 }
 
-/// Where the page keeps its own: beside `bwdc.toml`, or in the first folder.
-pub(super) fn home(which: &Which, invocation: &Invocation) -> Result<PathBuf> {
-    match beside_installation(invocation) {
-        Some(folder) => Ok(folder),
-        None => first_folder(which, invocation),
-    }
-}
-
-/// Where the daemon's socket may be: beside `bwdc.toml`; in an instance's folder if there is none, or the daemon may not write there. In the
-/// first one when it was started, which need not be the first one now.
+/// Where the daemon's socket and the page's own files may be: beside `bwdc.toml`; in an instance's folder if there is none, or we may not
+/// write there. In the first one at the start, which need not be the first one now.
 pub(super) fn homes(which: &Which, invocation: &Invocation) -> Result<Vec<PathBuf>> {
     match beside_installation(invocation) {
         Some(folder) => {

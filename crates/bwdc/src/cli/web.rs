@@ -15,7 +15,7 @@ use bwdc_web::{Access, CertificateFiles, Instance, Machine, Part, Program, Serve
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
-use super::daemon::home;
+use super::daemon::homes;
 use super::which::{Which, Wish};
 use super::{Interaction, Invocation};
 use crate::log;
@@ -142,14 +142,14 @@ pub(super) async fn server(
     let web = invocation.setup.installation.as_ref().map(|found| found.web.clone());
     let address = listen.or_else(|| web.as_ref()?.listen.clone()).unwrap_or_default();
     let access = access(address, more, web)?;
-    let home = home(which, &invocation)?;
+    let homes = homes(which, &invocation)?;
     let program = program(which, &invocation);
     let which = which.clone();
     let invocation = Arc::new(invocation.quietly());
     let configured = Arc::clone(&invocation);
     let users = Box::new(move || users(configured.again()?.setup.installation.map(|found| found.web)));
     let instances = Box::new(move || instances(&which, &invocation.again()?));
-    bwdc_web::listen(access, Machine { home, instances, users, program }).await
+    bwdc_web::listen(access, Machine { homes, instances, users, program }).await
 }
 
 fn access(address: WebAddress, more: &AccessArguments, web: Option<WebSection>) -> Result<Access> {
@@ -224,9 +224,18 @@ fn instance(job: &SyncJob, installation: Option<&Installation>) -> Instance {
 }
 
 fn open(OpenArguments { role, lasts, which }: &OpenArguments, invocation: &Invocation) -> Result<Answer> {
-    let home = home(which, invocation)?;
+    let places = places_of_page(which, invocation)?;
     let lasts = SignedDuration::from_secs(i64::try_from(lasts.0).unwrap_or(600));
-    bwdc_web::open_link(&home, *role, lasts).map(|link| Answer::Text(Some(link)))
+    bwdc_web::open_link(&places, *role, lasts).map(|link| Answer::Text(Some(link)))
+}
+
+/// Where to look for a page of these instances, which may be one of all that `bwdc.toml` names.
+fn places_of_page(which: &Which, invocation: &Invocation) -> Result<Vec<PathBuf>> {
+    let mut places = homes(which, invocation)?;
+    if invocation.setup.installation.is_some() {
+        places.extend(homes(&Which::default(), invocation)?);
+    }
+    Ok(places)
 }
 
 fn password(interaction: Interaction) -> Result<Answer> {

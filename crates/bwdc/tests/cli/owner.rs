@@ -10,15 +10,19 @@ use bwdc_sandbox::Options;
 use crate::harness::{Instance, Organization, Ran, is_root};
 
 /// The user `nobody`, which exists on every system.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 /// Users without a name.
 const NAMELESS: u32 = 54_321;
 
 /// Gives a folder with its contents to this user; everybody may enter the folders above.
 fn give(instance: &Instance, uid: u32) {
     fs::set_permissions(instance.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let folder = instance.data_folder();
-    for path in paths(&folder) {
+    give_folder(&instance.data_folder(), uid);
+}
+
+/// Gives a folder with its contents to this user.
+pub fn give_folder(folder: &Path, uid: u32) {
+    for path in paths(folder) {
         chown(path, Some(uid), Some(uid)).unwrap();
     }
 }
@@ -41,11 +45,16 @@ fn all_belong_to(instance: &Instance, uid: u32) {
 }
 
 fn as_user(instance: &Instance, uid: u32, arguments: &[&str]) -> Ran {
+    command_of_user(instance, uid, arguments).output().unwrap().into()
+}
+
+/// The program as this user starts it.
+pub fn command_of_user(instance: &Instance, uid: u32, arguments: &[&str]) -> Command {
     let id = uid.to_string();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(env!("CARGO_BIN_EXE_bwdc"));
     command.args(arguments).env_clear().envs(instance.environment.iter().map(|(name, value)| (name, value)));
-    command.output().unwrap().into()
+    command
 }
 
 #[test]

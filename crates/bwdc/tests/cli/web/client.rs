@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -38,12 +39,16 @@ impl Page {
 
     /// The page of a daemon, which prints nothing.
     pub fn of_daemon(instance: &Instance, arguments: &[&str], port: u16) -> Self {
-        let mut child =
-            instance.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::of_daemon_at(instance.command(arguments), &instance.data_folder(), port)
+    }
+
+    /// The page of a daemon that keeps its own in this folder.
+    pub fn of_daemon_at(mut command: Command, home: &Path, port: u16) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let page = Self { child, port, _stdout: stdout };
         for _ in 0..200 {
-            if instance.data_folder().join("web/served.json").exists() {
+            if home.join("web/served.json").exists() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -8,8 +8,9 @@ use std::path::Path;
 use bwdc_sandbox::{Flavour, Options};
 
 use self::client::{Page, path_of};
-use crate::harness::{Instance, Organization};
+use crate::harness::{Instance, Organization, Ran, is_root};
 use crate::machine::Machine;
+use crate::owner::{NOBODY, command_of_user, give_folder};
 
 const USERS: &str = "id,email,name\n1,anna@x.org,Anna\n2,ben@x.org,Ben\n3,cleo@x.org,Cleo\n";
 const GROUPS: &str = "id,name,members\ng1,All,1;2;3\n";
@@ -634,6 +635,68 @@ fn the_daemon_serves_the_same_page() {
     browser.get("/i/data").has(&["Next run"]);
     let config = instance.run(&["daemon", "--web", "192.0.2.1:1"]);
     config.fails(1, &["other machines can reach it"]);
+}
+
+/// As under the package's unit: `bwdc.toml` is in /etc, where the user may not write.
+#[test]
+fn where_it_may_not_write_beside_bwdc_toml_it_keeps_its_own_in_an_instance() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let (_organization, machine) = packaged();
+    let command = |arguments: &[&str]| command_of_user(&machine.usual, NOBODY, arguments);
+    let second = || Ran::from(command(&["web", "--listen", "127.0.0.1:0"]).output().unwrap());
+    let is_opened = |page: &Page| {
+        // Root goes on as the owner; the page of all is that of one as well.
+        for arguments in [&["web", "open"] as &[&str], &["web", "open", "--instance", "hq"]] {
+            let link = machine.run(arguments).ok().out;
+            assert_eq!(page.opened(&link).get("/").has(&["berlin", "hq"]).status, 200);
+        }
+    };
+
+    let page = Page::of(command(&["web", "--listen", "127.0.0.1:0"]));
+    assert!(machine.path("berlin/web").exists() && !machine.path("etc/web").exists());
+    is_opened(&page);
+    second().fails(1, &["A page is served for this folder already at http://127.0.0.1:"]);
+    // Another instance is the first one now.
+    let toml = std::fs::read_to_string(machine.path("etc/bwdc.toml")).unwrap();
+    std::fs::write(
+        machine.path("etc/bwdc.toml"),
+        format!("{toml}[instance.aachen]\nfolder = \"../aachen\"\n"),
+    )
+    .unwrap();
+    is_opened(&page);
+    second().fails(1, &["A page is served for this folder already at http://127.0.0.1:"]);
+    drop(page);
+    std::fs::write(machine.path("etc/bwdc.toml"), toml).unwrap();
+    machine.run(&["web", "open"]).fails(1, &["No page is served for ", "/etc."]);
+
+    // What the killed page has left would look like the daemon's.
+    std::fs::remove_file(machine.path("berlin/web/served.json")).unwrap();
+    let port = bwdc_testkit::free_port();
+    let daemon = command(&["daemon", "--spread", "0", "--web", &format!("127.0.0.1:{port}")]);
+    is_opened(&Page::of_daemon_at(daemon, &machine.path("berlin"), port));
+}
+
+/// Two instances of a user who may only read `bwdc.toml`, and an empty folder of that user's.
+fn packaged() -> (Organization, Machine) {
+    let organization = Organization::start(Options { flavour: Flavour::Official, ..Options::default() });
+    let mut machine = Machine::new();
+    let (top, etc) = (machine.path(""), machine.path("etc"));
+    std::fs::set_permissions(&top, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(&etc).unwrap();
+    std::fs::create_dir(machine.path("aachen")).unwrap();
+    for name in ["hq", "berlin"] {
+        machine.add(name, &organization, "1,ann@x.org,\n", "");
+    }
+    for name in ["hq", "berlin", "aachen"] {
+        give_folder(&machine.path(name), NOBODY);
+    }
+    let toml = etc.join("bwdc.toml");
+    std::fs::write(&toml, "[instance.hq]\nfolder = \"../hq\"\n[instance.berlin]\nfolder = \"../berlin\"\n")
+        .unwrap();
+    machine.usual.set_env("BWDC_CONFIG", &toml.display().to_string());
+    (organization, machine)
 }
 
 #[test]
