@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::harness::{Instance, Organization, Ran};
+use crate::owner::{NOBODY, give_folder};
 
 pub struct Machine {
     /// The usual folder, which is empty, and the environment.
@@ -20,6 +21,27 @@ impl Machine {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.usual.folder.path().join(name)
+    }
+
+    /// Instances as a package has them: they belong to a user who may only read `bwdc.toml`. As root.
+    pub fn of_a_package(names: &[&str], organization: &Organization) -> Self {
+        let mut machine = Self::new();
+        fs::set_permissions(machine.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(machine.path("etc")).unwrap();
+        for name in names {
+            machine.add(name, organization, "1,ann@example.org,\n", "");
+            machine.change(name, |data| data["sync"]["interval"] = json!(5));
+            give_folder(&machine.path(name), NOBODY);
+        }
+        machine.usual.set_env("BWDC_CONFIG", &machine.path("etc/bwdc.toml").display().to_string());
+        machine
+    }
+
+    /// Has `bwdc.toml` name these.
+    pub fn toml_of_the_package(&self, names: &[&str]) {
+        let text: String =
+            names.iter().map(|name| format!("[instance.{name}]\nfolder = \"../{name}\"\n")).collect();
+        fs::write(self.path("etc/bwdc.toml"), text).unwrap();
     }
 
     /// Instance with people in a file and a login of its own.

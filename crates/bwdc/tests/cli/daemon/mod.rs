@@ -17,7 +17,9 @@ mod first_process;
 mod workers;
 
 use self::workers::children;
-use crate::harness::{Instance, Organization, Ran};
+use crate::harness::{Instance, Organization, Ran, is_root};
+use crate::machine::Machine;
+use crate::owner::{NOBODY, command_of_user};
 
 /// Folders below that of one instance, whose environment they share.
 struct Company {
@@ -415,6 +417,36 @@ fn a_reload_applies_the_current_configuration() {
     daemon.signal("HUP");
     let status = company.wait_for("an answer", |status| status["pid"] == json!(daemon.0.id()));
     assert!(far(&status), "{status}");
+    assert_eq!(daemon.end(), 0);
+}
+
+/// As under the package's unit: the socket is in the folder of the instance that was the first at the start.
+#[test]
+fn it_is_found_after_a_reload_that_changes_the_first_instance() {
+    if !is_root("give files to another user") {
+        return;
+    }
+    let organization = Organization::start(Options::default());
+    let machine = Machine::of_a_package(&["aachen", "berlin", "hq"], &organization);
+    machine.toml_of_the_package(&["berlin", "hq"]);
+    let command = || command_of_user(&machine.usual, NOBODY, &["daemon", "--spread", "0"]);
+    let daemon = Daemon(command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let names = || {
+        let told: Value = serde_json::from_str(&machine.run(&["--response", "status"]).out).ok()?;
+        let is_ours = told["data"]["pid"] == json!(daemon.0.id());
+        let instances = told["data"]["instances"].as_object().filter(|_| is_ours)?;
+        Some(instances.keys().cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(until("no daemon", names), ["berlin", "hq"]);
+    assert!(machine.path("berlin/daemon.sock").exists());
+
+    machine.toml_of_the_package(&["aachen", "berlin", "hq"]);
+    daemon.signal("HUP");
+    let all = ["aachen", "berlin", "hq"];
+    until("the daemon is lost, or has not reloaded", || names().filter(|names| *names == all));
+    assert!(!machine.path("aachen/daemon.sock").exists());
+    let second = Ran::from(command().output().unwrap());
+    second.fails(1, &["Another daemon answers at ", "/berlin/daemon.sock"]);
     assert_eq!(daemon.end(), 0);
 }
 

@@ -10,7 +10,7 @@ use bwdc_sandbox::{Flavour, Options};
 use self::client::{Page, path_of};
 use crate::harness::{Instance, Organization, Ran, is_root};
 use crate::machine::Machine;
-use crate::owner::{NOBODY, command_of_user, give_folder};
+use crate::owner::{NOBODY, command_of_user};
 
 const USERS: &str = "id,email,name\n1,anna@x.org,Anna\n2,ben@x.org,Ben\n3,cleo@x.org,Cleo\n";
 const GROUPS: &str = "id,name,members\ng1,All,1;2;3\n";
@@ -643,7 +643,9 @@ fn where_it_may_not_write_beside_bwdc_toml_it_keeps_its_own_in_an_instance() {
     if !is_root("give files to another user") {
         return;
     }
-    let (_organization, machine) = packaged();
+    let organization = Organization::start(Options::default());
+    let machine = Machine::of_a_package(&["aachen", "berlin", "hq"], &organization);
+    machine.toml_of_the_package(&["berlin", "hq"]);
     let command = |arguments: &[&str]| command_of_user(&machine.usual, NOBODY, arguments);
     let second = || Ran::from(command(&["web", "--listen", "127.0.0.1:0"]).output().unwrap());
     let is_opened = |page: &Page| {
@@ -659,16 +661,11 @@ fn where_it_may_not_write_beside_bwdc_toml_it_keeps_its_own_in_an_instance() {
     is_opened(&page);
     second().fails(1, &["A page is served for this folder already at http://127.0.0.1:"]);
     // Another instance is the first one now.
-    let toml = std::fs::read_to_string(machine.path("etc/bwdc.toml")).unwrap();
-    std::fs::write(
-        machine.path("etc/bwdc.toml"),
-        format!("{toml}[instance.aachen]\nfolder = \"../aachen\"\n"),
-    )
-    .unwrap();
+    machine.toml_of_the_package(&["aachen", "berlin", "hq"]);
     is_opened(&page);
     second().fails(1, &["A page is served for this folder already at http://127.0.0.1:"]);
     drop(page);
-    std::fs::write(machine.path("etc/bwdc.toml"), toml).unwrap();
+    machine.toml_of_the_package(&["berlin", "hq"]);
     machine.run(&["web", "open"]).fails(1, &["No page is served for ", "/etc."]);
 
     // What the killed page has left would look like the daemon's.
@@ -676,27 +673,6 @@ fn where_it_may_not_write_beside_bwdc_toml_it_keeps_its_own_in_an_instance() {
     let port = bwdc_testkit::free_port();
     let daemon = command(&["daemon", "--spread", "0", "--web", &format!("127.0.0.1:{port}")]);
     is_opened(&Page::of_daemon_at(daemon, &machine.path("berlin"), port));
-}
-
-/// Two instances of a user who may only read `bwdc.toml`, and an empty folder of that user's.
-fn packaged() -> (Organization, Machine) {
-    let organization = Organization::start(Options { flavour: Flavour::Official, ..Options::default() });
-    let mut machine = Machine::new();
-    let (top, etc) = (machine.path(""), machine.path("etc"));
-    std::fs::set_permissions(&top, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::create_dir(&etc).unwrap();
-    std::fs::create_dir(machine.path("aachen")).unwrap();
-    for name in ["hq", "berlin"] {
-        machine.add(name, &organization, "1,ann@x.org,\n", "");
-    }
-    for name in ["hq", "berlin", "aachen"] {
-        give_folder(&machine.path(name), NOBODY);
-    }
-    let toml = etc.join("bwdc.toml");
-    std::fs::write(&toml, "[instance.hq]\nfolder = \"../hq\"\n[instance.berlin]\nfolder = \"../berlin\"\n")
-        .unwrap();
-    machine.usual.set_env("BWDC_CONFIG", &toml.display().to_string());
-    (organization, machine)
 }
 
 #[test]
