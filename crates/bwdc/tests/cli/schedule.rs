@@ -126,6 +126,54 @@ fn install_asks_for_required_options() {
         .fails(1, &["no secret `x`", "login.clientSecret"]);
 }
 
+/// It would count before what each has of its own.
+#[test]
+fn no_instance_is_given_the_secret_of_another() {
+    let instance = Instance::empty();
+    let me = me();
+    let folder = instance.folder.path().display().to_string();
+    let always = ["--dry-run", "--using", "systemd", "--user", &me, "--program", "/bin/true", "--appdata"];
+    let run = |command: &[&str], more: &[&str]| {
+        instance.run(&[command, &["install"], &always[..], &[folder.as_str()], more].concat())
+    };
+    let schedule = |more: &[&str]| run(&["schedule"], &[&["--at", "1:00", "--all"], more].concat());
+    let service = |more: &[&str]| run(&["service"], more);
+    let two = "[instance.hq]\nfolder = \"hq\"\n[instance.berlin]\nfolder = \"berlin\"\n";
+    let toml = |text: &str| fs::write(instance.folder.path().join("bwdc.toml"), text).unwrap();
+    let (key, password) =
+        (["--credential", "login.clientSecret=/etc/key"], ["--credential", "ldap.password=/etc/pw"]);
+
+    toml(two);
+    for ran in [schedule(&key), service(&key)] {
+        ran.fails(
+            1,
+            &["all 2 organizations in ", "bwdc.toml the secret login.clientSecret", "secretFile.NAME"],
+        );
+    }
+    for ran in [schedule(&password), service(&password)] {
+        ran.fails(
+            1,
+            &["all 2 instances in ", "the secret ldap.password, in place of their own", "secrets.env"],
+        );
+    }
+    schedule(&[]).ok();
+    service(&[]).ok();
+    // One organization has one key.
+    toml(&format!("{two}[organization.acme]\nmerge = [\"hq\", \"berlin\"]\n"));
+    for ran in [schedule(&key), service(&key)] {
+        assert!(ran.ok().out.contains("\nLoadCredential=login.clientSecret:/etc/key\n"));
+    }
+    for ran in [schedule(&password), service(&password)] {
+        ran.fails(1, &["all 2 instances in "]);
+    }
+    toml("[instance.hq]\nfolder = \"hq\"\n");
+    for ran in [schedule(&password), service(&password)] {
+        assert!(ran.ok().out.contains("\nLoadCredential=ldap.password:/etc/pw\n"));
+    }
+    let several = run(&["schedule"], &[&["--at", "1:00", "--appdata", "/srv/b"], &key[..]].concat());
+    several.fails(1, &["the instances in all these folders one secret", "by a command of its own"]);
+}
+
 #[test]
 fn everything_named_in_bwdc_toml() {
     let instance = Instance::empty();

@@ -59,12 +59,13 @@ fn schedulers() -> impl TypedValueParser<Value = Scheduler> {
     })
 }
 
-/// The scheduler, the user and the paths that all jobs have.
+/// The scheduler, the user, the paths and the secrets that all jobs have.
 struct Target {
     scheduler: Scheduler,
     user: JobUser,
     folders: Vec<String>,
     program: String,
+    credentials: Vec<(String, String)>,
 }
 
 pub(super) fn install(
@@ -79,11 +80,8 @@ pub(super) fn install(
     };
     let target = target(environment, arguments)?;
     let variables = arguments.job.variables(environment, options, target.scheduler.machine(), style)?;
-    if arguments.all && target.folders.len() > 1 {
-        return Err(Error::new("--all makes one job for everything, but several folders were given.")
-            .hint("Give the folder of bwdc.toml, or any one folder together with --config FILE."));
-    }
     let syncs = if arguments.all { Syncs::Everything } else { Syncs::Instance };
+    check_folders(&target, syncs)?;
     let of_folder = |folder: &String| job(folder, (when.as_ref(), syncs), &target, &variables);
     let jobs = target.folders.iter().map(of_folder).collect::<Result<Vec<ScheduledJob>>>()?;
     let request = request(environment, arguments, target, jobs)?;
@@ -103,6 +101,24 @@ pub(super) fn install(
 
 const NOTHING_TO_CHANGE: &str = "Nothing to change: this schedule is already installed.";
 
+/// Refuses several folders where only one makes sense.
+fn check_folders(target: &Target, syncs: Syncs) -> Result<()> {
+    if target.folders.len() < 2 {
+        return Ok(());
+    }
+    if syncs == Syncs::Everything {
+        return Err(Error::new("--all makes one job for everything, but several folders were given.")
+            .hint("Give the folder of bwdc.toml, or any one folder together with --config FILE."));
+    }
+    if !target.credentials.is_empty() {
+        return Err(Error::new(
+            "--credential would give the instances in all these folders one secret, in place of their own.",
+        )
+        .hint("Schedule each by a command of its own, with its own --credential."));
+    }
+    Ok(())
+}
+
 /// The job of one folder.
 fn job(
     folder: &str,
@@ -114,6 +130,9 @@ fn job(
     let is_here = target.scheduler.machine() == Machine::This;
     let config = job_files::value_of(variables, env::CONFIG).map(Path::new);
     let installation = if is_here { job_files::installation_of(path, config, syncs)? } else { None };
+    if let Some(found) = installation.as_ref().filter(|_| syncs == Syncs::Everything) {
+        job_files::check_credentials(&target.credentials, found)?;
+    }
     let schedule = match (when, &installation) {
         (Some(when), _) => when.clone(),
         (None, Some(installation)) => job_files::same_for_all(installation)?,
@@ -137,9 +156,8 @@ fn request(
     target: Target,
     jobs: Vec<ScheduledJob>,
 ) -> Result<ScheduleRequest> {
-    let Target { scheduler, user, .. } = target;
+    let Target { scheduler, user, credentials, .. } = target;
     let manager = arguments.job.manager(scheduler.accounts(), &user)?;
-    let credentials = arguments.job.credentials()?;
     let options = RequestOptions {
         mail_to: arguments.mail_to.clone(),
         systemd: systemd::Options { manager, spread: arguments.random_delay, credentials },
@@ -165,16 +183,23 @@ pub(super) fn not_said_when() -> Error {
 
 fn target(environment: &Environment, arguments: &InstallArguments) -> Result<Target> {
     let scheduler = arguments.using.unwrap_or_else(Scheduler::usual);
+    let credentials = arguments.job.credentials()?;
     if let Machine::Another { folder, program } = scheduler.machine() {
-        return Ok(elsewhere(scheduler, arguments, (folder, program)));
+        return Ok(elsewhere(scheduler, arguments, credentials, (folder, program)));
     }
     let (user, other_home) = arguments.job.account(scheduler.accounts())?;
     let folders = folders(environment, &arguments.appdata, other_home)?;
-    Ok(Target { scheduler, user, folders, program: program(arguments.job.program.as_ref())? })
+    let program = program(arguments.job.program.as_ref())?;
+    Ok(Target { scheduler, user, folders, program, credentials })
 }
 
 /// The paths of another machine are taken as they are.
-fn elsewhere(scheduler: Scheduler, arguments: &InstallArguments, (folder, program): (&str, &str)) -> Target {
+fn elsewhere(
+    scheduler: Scheduler,
+    arguments: &InstallArguments,
+    credentials: Vec<(String, String)>,
+    (folder, program): (&str, &str),
+) -> Target {
     let text = |path: &PathBuf| path.display().to_string();
     let mut folders: Vec<String> = arguments.appdata.iter().map(text).collect();
     if folders.is_empty() {
@@ -185,6 +210,7 @@ fn elsewhere(scheduler: Scheduler, arguments: &InstallArguments, (folder, progra
         user: JobUser::named(arguments.job.user.as_deref()),
         folders,
         program: arguments.job.program.as_ref().map_or_else(|| program.to_owned(), text),
+        credentials,
     }
 }
 

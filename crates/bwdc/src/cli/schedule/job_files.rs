@@ -97,6 +97,26 @@ pub(in crate::cli) fn installation_of(
     }
 }
 
+/// Refuses one secret for several, as which it would count before what each has of its own. A merge has one organization, and so one API key.
+pub(in crate::cli) fn check_credentials(
+    credentials: &[(String, String)],
+    installation: &Installation,
+) -> Result<()> {
+    let instances = installation.instances.len();
+    let organizations = installation.alone().count() + installation.organizations.len();
+    let shared = credentials.iter().find_map(|(name, _)| {
+        let is_organizations = name.starts_with("login.");
+        let (count, what) =
+            if is_organizations { (organizations, "organizations") } else { (instances, "instances") };
+        (count > 1)
+            .then(|| format!("all {count} {what} in {} the secret {name}", installation.path.display()))
+    });
+    shared.map_or(Ok(()), |shared| {
+        Err(Error::new(format!("--credential would give {shared}, in place of their own."))
+            .hint("Leave it out, and keep each instance's secrets in its folder (secrets.env) or name a file to each (secretFile.NAME): docs/secrets.md."))
+    })
+}
+
 /// When everything is synced by `bwdc.toml`, if it says one time for all.
 pub(in crate::cli) fn same_for_all(installation: &Installation) -> Result<Schedule> {
     let alone = installation.alone().map(|instance| instance.schedule.as_ref());

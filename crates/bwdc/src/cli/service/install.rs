@@ -84,6 +84,10 @@ fn request(
         Some(found) if !found.instances.is_empty() => Syncs::Everything,
         _ => Syncs::Instance,
     };
+    let credentials = arguments.job.credentials()?;
+    if let Some(found) = &installation {
+        job_files::check_credentials(&credentials, found)?;
+    }
     let default_log = keeper.default_log(&folder);
     let program = program(given.as_ref())?;
     let target = JobTarget {
@@ -104,7 +108,7 @@ fn request(
         homes: homes(environment, None),
         owners: arguments.job.owners(),
         trial: arguments.job.trial(),
-        credentials: arguments.job.credentials()?,
+        credentials,
     })
 }
 
