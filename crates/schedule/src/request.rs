@@ -7,7 +7,7 @@ use jiff::ZonedDateTime;
 
 use crate::job::ScheduledJob;
 use crate::preparation::{InstallOutcome, JobUser, Owners, Preparation, Trial};
-use crate::schedulers::{Homes, Machine, Printed, Scheduler, kubernetes, systemd};
+use crate::schedulers::{Homes, KeepsState, Machine, Printed, Scheduler, kubernetes, systemd};
 use crate::steps::Steps;
 use crate::times::Schedule;
 use bwdc_core::error::{Error, Result};
@@ -48,9 +48,18 @@ impl ScheduleRequest {
     /// Looks for what cannot be, before anything is done.
     ///
     /// # Errors
-    /// Two jobs would have the same name.
+    /// Two jobs would have the same name, or a job on a machine would keep nothing.
     pub fn check(&self) -> Result<()> {
-        self.scheduler.backend().check(self)
+        let backend = self.scheduler.backend();
+        let asked = self.options.kubernetes.state;
+        if asked == kubernetes::State::Nowhere && backend.keeps_state() == KeepsState::Always {
+            return Err(Error::new(format!(
+                "--state none is for a job without a volume, which {} does not make.",
+                backend.name()
+            ))
+            .hint("Leave it out: the folder keeps what the next sync needs."));
+        }
+        backend.check(self)
     }
 
     pub(crate) fn check_names(&self) -> Result<()> {

@@ -169,7 +169,19 @@ spec:
       storage: {{ .root.Values.persistence.size }}
 {{- end -}}
 
-{{/* What a container of a CronJob has, whether it syncs or makes the settings. */}}
+{{/* What the container of a CronJob runs. */}}
+{{- define "bwdc.syncArguments" -}}
+{{- $words := list "sync" -}}
+{{- if eq .Values.cronjob.state "none" -}}
+{{- $words = concat $words (list "--state" "none") -}}
+{{- end -}}
+{{- range .Values.cronjob.options -}}
+{{- $words = append $words . -}}
+{{- end -}}
+{{ toJson $words }}
+{{- end -}}
+
+{{/* What a container of a CronJob has, whether it syncs or makes the settings: root, readOnly (its folder). */}}
 {{- define "bwdc.container" -}}
 env:
   {{- include "bwdc.env" .root | nindent 2 }}
@@ -182,6 +194,9 @@ resources:
 volumeMounts:
   - name: state
     mountPath: /var/lib/bwdc
+    {{- if .readOnly }}
+    readOnly: true
+    {{- end }}
   - name: secrets
     mountPath: /run/secrets/bwdc
     readOnly: true

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 
 /// Where a sync keeps what the next one needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum State {
+pub(super) enum State {
     Folder,
     None,
 }

@@ -501,8 +501,21 @@ fn manifests_are_valid() {
         let yaml = manifests["yaml"].as_str().unwrap();
         fs::write(&file, yaml).unwrap();
         accepted(tool.to_str().unwrap(), &["--strict", file.to_str().unwrap()]);
-        assert!(yaml.contains("concurrencyPolicy: Forbid"));
+        assert!(yaml.contains("concurrencyPolicy: Forbid") && yaml.contains("kind: PersistentVolumeClaim"));
     }
+    let stateless = [&options[..], &["--every", "15m", "--state", "none"]].concat();
+    let manifests = answer(&instance, &stateless);
+    let yaml = manifests["yaml"].as_str().unwrap();
+    fs::write(&file, yaml).unwrap();
+    accepted(tool.to_str().unwrap(), &["--strict", file.to_str().unwrap()]);
+    assert!(yaml.contains("args: [sync, --state, none]") && yaml.contains("kind: ConfigMap"), "{yaml}");
+    assert!(!yaml.contains("PersistentVolumeClaim"), "{yaml}");
+    let refused = |more: &[&str]| {
+        let words = ["schedule", "install", "--every", "15m", "--state", "none", "--dry-run", "--user"];
+        instance.run(&[&words[..], &[me().as_str()], more].concat())
+    };
+    refused(&["--using", "cron"]).fails(1, &["a job without a volume, which cron does not make"]);
+    refused(&["--using", "kubernetes", "--all"]).fails(1, &["cannot be used with"]);
 }
 
 #[test]

@@ -126,6 +126,15 @@ pub(crate) enum Mode {
     Show,
 }
 
+/// Whether jobs keep what the next one needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeepsState {
+    /// They do.
+    Always,
+    /// They do unless that is not wanted.
+    AsAsked,
+}
+
 /// Files to be printed, for another machine.
 #[derive(Clone, Debug)]
 pub struct Printed {
@@ -151,6 +160,11 @@ pub(crate) trait Backend: Sync {
     /// How the job's user is known.
     fn accounts(&self) -> Accounts {
         Accounts::OfTheSystem
+    }
+
+    /// Whether a job may be without a folder for its state.
+    fn keeps_state(&self) -> KeepsState {
+        KeepsState::Always
     }
 
     /// The log file of a job that was given none.

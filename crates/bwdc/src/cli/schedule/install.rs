@@ -15,6 +15,7 @@ use super::job_files::{self, JobTarget};
 use super::job_options::{self, JobOptions};
 use super::paths::{folders, program};
 use super::times::When;
+use crate::cli::sync::State;
 use crate::ui::{Answer, Style};
 use bwdc_config::env::{self, Environment};
 use bwdc_config::setup;
@@ -49,6 +50,9 @@ pub(super) struct InstallArguments {
     /// Kubernetes: time zone of the schedule.
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
+    /// Kubernetes: `none` for a job without a volume, by `bwdc sync --state none`. The settings are in a ConfigMap then.
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = State::Folder, conflicts_with = "all")]
+    state: State,
 }
 
 /// Schedulers by their names.
@@ -161,7 +165,14 @@ fn request(
     let options = RequestOptions {
         mail_to: arguments.mail_to.clone(),
         systemd: systemd::Options { manager, spread: arguments.random_delay, credentials },
-        kubernetes: kubernetes::Options { image: arguments.image.clone(), zone: arguments.tz.clone() },
+        kubernetes: kubernetes::Options {
+            image: arguments.image.clone(),
+            zone: arguments.tz.clone(),
+            state: match arguments.state {
+                State::Folder => kubernetes::State::Volume,
+                State::None => kubernetes::State::Nowhere,
+            },
+        },
     };
     let secret_files = jobs.iter().flat_map(|job| job_files::secret_files(&job.runs)).collect();
     Ok(ScheduleRequest {

@@ -13,6 +13,75 @@ pub struct Options {
     pub image: String,
     /// The zone of the times; the cluster's own, if it is not given.
     pub zone: Option<String>,
+    /// Where a sync keeps what the next one needs.
+    pub state: State,
+}
+
+/// Where a sync keeps what the next one needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In a volume.
+    Volume,
+    /// Nowhere; the settings are in a ConfigMap.
+    Nowhere,
+}
+
+impl State {
+    /// The object that has data.json.
+    fn object(self, name: &str) -> String {
+        match self {
+            Self::Volume => format!(
+                "# data.json and what a sync remembers.
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {name}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources:
+    requests:
+      storage: 100Mi
+"
+            ),
+            Self::Nowhere => format!(
+                "# The settings, made elsewhere by `bwdc init`, without secrets. Better than to fill them in here:
+#   kubectl create configmap {name} --from-file=data.json
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {name}
+data:
+  data.json: FILL-IN
+"
+            ),
+        }
+    }
+
+    /// Further arguments of the sync.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Volume => &[],
+            Self::Nowhere => &["--state", "none"],
+        }
+    }
+
+    /// What a mount of the folder has besides its path.
+    fn mount(self) -> &'static str {
+        match self {
+            Self::Volume => "",
+            Self::Nowhere => "\n                  readOnly: true",
+        }
+    }
+
+    /// Where the folder of the pod comes from.
+    fn source(self, name: &str) -> String {
+        match self {
+            Self::Volume => {
+                format!("persistentVolumeClaim:\n                claimName: {name}")
+            }
+            Self::Nowhere => format!("configMap:\n                name: {name}"),
+        }
+    }
 }
 
 /// The manifests, as YAML.
@@ -48,17 +117,7 @@ stringData:
   login.clientId: organization.FILL-IN
   login.clientSecret: FILL-IN
 ---
-# data.json and what a sync remembers.
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata:
-  name: {name}
-spec:
-  accessModes: [ReadWriteOnce]
-  resources:
-    requests:
-      storage: 100Mi
----
+{object}---
 apiVersion: batch/v1
 kind: CronJob
 metadata:
@@ -105,14 +164,13 @@ spec:
                   memory: 512Mi
               volumeMounts:
                 - name: state
-                  mountPath: {folder}
+                  mountPath: {folder}{mount}
                 - name: secrets
                   mountPath: /run/secrets/bwdc
                   readOnly: true
           volumes:
             - name: state
-              persistentVolumeClaim:
-                claimName: {name}
+              {source}
             - name: secrets
               secret:
                 secretName: {name}
@@ -122,7 +180,10 @@ spec:
         time = text(&time(&job.schedule)?),
         image = text(&options.image),
         program = text(&job.runs.program),
-        sync = job.runs.syncs.words().join(", "),
+        sync = [job.runs.syncs.words(), options.state.arguments()].concat().join(", "),
+        object = options.state.object(&name),
+        mount = options.state.mount(),
+        source = options.state.source(&name),
         folder = text(&job.runs.folder),
     ))
 }

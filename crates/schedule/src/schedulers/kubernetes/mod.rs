@@ -5,14 +5,14 @@ mod manifests;
 use jiff::ZonedDateTime;
 use serde_json::json;
 
-use super::{Accounts, Backend, Homes, Machine, Mode, Printed, ScheduleListing, at};
+use super::{Accounts, Backend, Homes, KeepsState, Machine, Mode, Printed, ScheduleListing, at};
 use crate::job::ScheduledJob;
 use crate::request::ScheduleRequest;
 use crate::steps::Steps;
 use crate::times::Schedule;
 use bwdc_core::error::Result;
 
-pub use self::manifests::Options;
+pub use self::manifests::{Options, State};
 
 /// Kubernetes as a scheduler.
 pub(super) struct Kubernetes;
@@ -32,6 +32,10 @@ impl Backend for Kubernetes {
 
     fn accounts(&self) -> Accounts {
         Accounts::Named
+    }
+
+    fn keeps_state(&self) -> KeepsState {
+        KeepsState::AsAsked
     }
 
     /// A container's output is its log.
