@@ -588,6 +588,18 @@ fn the_daemon_of_the_documentation() {
     machine.run(&["bwdc", "service", "remove"]).fails(1, &["No service is installed."]);
 }
 
+/// systemd puts values for `$` and `%`, and separates words at blanks.
+#[test]
+fn an_option_of_the_service_comes_as_it_was_typed() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.sh(&format!("mkdir {FOLDER}"));
+    machine.set_up(FOLDER, "root");
+    let socket = format!("{FOLDER}/a$HOME ${{USER}}%n.sock");
+    let install = ["bwdc", "service", "install", "--user", "bwdc", "--create-user", "--untried"];
+    machine.run(&[&install[..], &["--appdata", FOLDER, "--", "--web", &socket]].concat()).ok();
+    machine.wait_for("page", &format!("test -S '{socket}'"));
+}
+
 /// A package's unit is left alone, and the status is about it.
 #[test]
 fn the_service_of_a_package() {

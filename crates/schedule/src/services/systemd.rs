@@ -10,7 +10,7 @@ use super::{
 use crate::commands;
 use crate::job::{Starter, Syncs};
 use crate::schedulers::Homes;
-use crate::schedulers::systemd::section::{ServiceSection, word};
+use crate::schedulers::systemd::section::{ServiceSection, argument, word};
 use crate::schedulers::systemd::{Manager, added_to, disabled, run_once, runs_here, systemctl, unit_folder};
 use crate::steps::{MachineChange, Steps};
 use crate::trial;
@@ -104,8 +104,8 @@ fn section(request: &ServiceRequest) -> ServiceSection<'_> {
 fn unit(request: &ServiceRequest) -> Result<String> {
     let section = section(request);
     section.check()?;
-    let command: Vec<String> =
-        [request.job.program.as_str()].into_iter().chain(request.words()).map(word).collect();
+    let arguments = request.words().map(argument);
+    let command: Vec<String> = [word(&request.job.program)].into_iter().chain(arguments).collect();
     let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     let wanted_by = match request.manager {
         Manager::System => "WantedBy=multi-user.target",

@@ -153,6 +153,11 @@ pub(crate) fn escaped(text: &str) -> String {
     text.replace('%', "%%")
 }
 
+/// An argument of a command, in which `$` begins a variable as well; in the command's name it does not (systemd.service(5)).
+pub(crate) fn argument(text: &str) -> String {
+    word(&text.replace('$', "$$"))
+}
+
 /// One word of several, quoted where it must be.
 pub(crate) fn word(text: &str) -> String {
     let text = escaped(text);
