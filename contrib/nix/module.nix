@@ -19,6 +19,7 @@
   config,
   lib,
   pkgs,
+  utils,
   ...
 }:
 let
@@ -50,7 +51,7 @@ let
         "directory"
       ];
     in
-    lib.escapeShellArgs (
+    utils.escapeSystemdExecArgs (
       [
         (lib.getExe cfg.package)
         "--nointeraction"
@@ -136,7 +137,10 @@ in
       serviceConfig = {
         Type = "notify";
         ExecStartPre = lib.mapAttrsToList init cfg.instances;
-        ExecStart = "${lib.getExe cfg.package} daemon";
+        ExecStart = utils.escapeSystemdExecArgs [
+          (lib.getExe cfg.package)
+          "daemon"
+        ];
         ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
         User = "bwdc";
         Group = "bwdc";
