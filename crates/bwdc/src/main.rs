@@ -8,6 +8,8 @@ mod harden;
 mod log;
 mod overview;
 mod ui;
+#[cfg(windows)]
+mod windows_service;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,10 @@ fn main() -> ExitCode {
     if first_process::is_this()
         && let Some(ended) = first_process::run()
     {
+        return ended;
+    }
+    #[cfg(windows)]
+    if let Some(ended) = windows_service::run() {
         return ended;
     }
     ExitCode::from(cli::main(std::env::args_os()) as u8)

@@ -48,6 +48,8 @@ pub(crate) enum StderrTarget {
     Plain,
     /// To systemd's journal.
     Journal,
+    /// To nobody: the event log of Windows has it instead.
+    EventLog,
     /// To the file that is the log, whose lines have this form.
     Log(Format),
 }
@@ -558,6 +560,7 @@ fn print_on_stderr(text: &str, priority: Priority, style: Style) {
     match style.stderr {
         StderrTarget::Plain => err(text),
         StderrTarget::Journal => err(&with_priority(text, priority)),
+        StderrTarget::EventLog => log::event_log::report(text, priority),
         StderrTarget::Log(format) => err(&log::line_of(text, priority, format)),
     }
 }

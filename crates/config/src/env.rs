@@ -59,6 +59,8 @@ variables! {
     DAEMON_LISTEN = "BWDC_DAEMON_LISTEN";
     /// Set by systemd: where the journal listens. Lines on stderr carry their priority then.
     JOURNAL_STREAM = "JOURNAL_STREAM";
+    /// `true`: warnings and errors also go to the event log of Windows. `bwdc service install` sets it there.
+    EVENT_LOG = bwdc_schedule::variables::EVENT_LOG;
     /// Who starts this run, in a word, for `bwdc status`: `cron`, `systemd` and so on. Schedules that `bwdc schedule` installs set it.
     STARTED_BY = bwdc_schedule::variables::STARTED_BY;
     /// Set by systemd for what it starts.
@@ -116,6 +118,8 @@ variables! {
     COMPUTERNAME = "COMPUTERNAME";
     /// The user's folder for settings on Windows.
     APPDATA = "APPDATA";
+    /// The folder for what all users of a machine with Windows share.
+    PROGRAM_DATA = "ProgramData";
 }
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -40,6 +40,17 @@ fn platform_folder(environment: &Environment) -> Result<PathBuf> {
     })
 }
 
+/// Folder of what a service of this machine syncs, where the system has a place for that: on Windows.
+pub fn of_machine(environment: &Environment) -> Option<PathBuf> {
+    environment.path(env::PROGRAM_DATA).filter(|_| cfg!(windows)).map(|shared| shared.join("bwdc"))
+}
+
+/// Whether a folder is that of the machine, or in it. Windows takes large and small letters of a path for the same.
+pub fn is_of_machine(environment: &Environment, folder: &Path) -> bool {
+    let small = |path: &Path| PathBuf::from(path.to_string_lossy().to_lowercase());
+    of_machine(environment).is_some_and(|machine| small(folder).starts_with(small(&machine)))
+}
+
 /// Folder of `data.json` of another user of this machine, of whom only the home is known.
 pub fn in_home(home: &Path) -> PathBuf {
     let settings = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };

@@ -8,6 +8,8 @@ mod metrics;
 mod notify;
 pub mod signals;
 pub mod status;
+#[cfg(windows)]
+pub mod windows_service;
 pub mod worker;
 
 use std::collections::{BTreeMap, HashMap};

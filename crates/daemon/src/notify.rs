@@ -1,6 +1,9 @@
-//! Telling systemd how we are (sd_notify(3)): ready, what we do, alive. Where there is no systemd, nobody is told.
+//! Telling what keeps services how we are: systemd (sd_notify(3)), or Windows. Who was started by nobody of these tells nobody.
 
+#[cfg(unix)]
 pub(super) use self::systemd::{alive, doing, ready, reloading, stopping, watchdog};
+#[cfg(windows)]
+pub(super) use self::windows::{alive, doing, ready, reloading, stopping, watchdog};
 
 #[cfg(unix)]
 mod systemd {
@@ -48,13 +51,14 @@ mod systemd {
     }
 }
 
-#[cfg(not(unix))]
-mod systemd {
+/// Windows hears when a service runs and when it is about to end; it has no watchdog.
+#[cfg(windows)]
+mod windows {
     use std::time::Duration;
 
-    pub(in super::super) fn ready() {}
+    pub(in super::super) use crate::windows_service::{ready, stopping};
+
     pub(in super::super) fn reloading() {}
-    pub(in super::super) fn stopping() {}
     pub(in super::super) fn doing(_text: &str) {}
     pub(in super::super) fn alive() {}
     pub(in super::super) fn watchdog() -> Option<Duration> {

@@ -61,10 +61,11 @@ mod system {
     use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
 
+    use crate::windows_service::{self, Requests};
     use bwdc_core::error::Result;
 
-    /// Read the configuration again: Windows has no signal that means it, so that the daemon is started again instead.
-    pub struct Reload;
+    /// Read the configuration again: `sc control bwdc paramchange`, of a service. Elsewhere Windows has no signal that means it.
+    pub struct Reload(Option<Requests>);
 
     impl Reload {
         /// Listens from now on.
@@ -72,17 +73,21 @@ mod system {
         /// # Errors
         /// The system does not let it.
         pub fn listen() -> Result<Self> {
-            Ok(Self)
+            Ok(Self(windows_service::requests()))
         }
 
         /// Waits until it is asked.
         pub async fn asked(&mut self) {
-            std::future::pending().await
+            match &mut self.0 {
+                Some(requests) => requests.reload().await,
+                None => std::future::pending().await,
+            }
         }
     }
 
-    /// End: Ctrl-C, Ctrl-Break, the console is closed, the machine goes down.
+    /// End: the service is stopped, Ctrl-C, Ctrl-Break, the console is closed, the machine goes down.
     pub struct Stop {
+        service: Option<Requests>,
         ctrl_c: CtrlC,
         ctrl_break: CtrlBreak,
         close: CtrlClose,
@@ -96,6 +101,7 @@ mod system {
         /// The system does not let it.
         pub fn listen() -> Result<Self> {
             Ok(Self {
+                service: windows_service::requests(),
                 ctrl_c: ctrl_c().map_err(super::cannot_listen)?,
                 ctrl_break: ctrl_break().map_err(super::cannot_listen)?,
                 close: ctrl_close().map_err(super::cannot_listen)?,
@@ -105,7 +111,14 @@ mod system {
 
         /// Waits until it is asked.
         pub async fn asked(&mut self) {
+            let service = async {
+                match &mut self.service {
+                    Some(requests) => requests.stop().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = service => {}
                 _ = self.ctrl_c.recv() => {}
                 _ = self.ctrl_break.recv() => {}
                 _ = self.close.recv() => {}

@@ -13,10 +13,35 @@ pub fn quoted(word: &str) -> Result<String> {
 
 /// A command as the command prompt takes it.
 pub(crate) fn command_line(command: &[String]) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "\\/:*._-".contains(c);
-    let word = |word: &String| {
-        let needs_none = !word.is_empty() && word.chars().all(is_plain);
-        if needs_none { word.clone() } else { format!("\"{word}\"") }
-    };
-    command.iter().map(word).collect::<Vec<_>>().join(" ")
+    command.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as programs of Windows take their command line apart: in quotes where it needs them, a quote in it behind a backslash, and
+/// backslashes before a quote doubled ("Parsing C command-line arguments", Microsoft Learn).
+pub(crate) fn argument(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "\\/:*._=-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    let mut slashes = 0;
+    for c in word.chars() {
+        match c {
+            '\\' => slashes += 1,
+            '"' => {
+                quoted.push_str(&"\\".repeat(2 * slashes + 1));
+                slashes = 0;
+            }
+            _ => {
+                quoted.push_str(&"\\".repeat(slashes));
+                slashes = 0;
+            }
+        }
+        if c != '\\' {
+            quoted.push(c);
+        }
+    }
+    quoted.push_str(&"\\".repeat(2 * slashes));
+    quoted.push('"');
+    quoted
 }

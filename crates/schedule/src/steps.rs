@@ -10,6 +10,7 @@ use crate::account;
 use crate::commands::{ask, run};
 #[cfg(unix)]
 use crate::folders;
+use crate::services::ServiceChange;
 use crate::shell::{command_line as windows_command_line, quoted};
 use bwdc_core::error::{Error, Result};
 
@@ -40,6 +41,8 @@ pub(crate) enum MachineChange {
     Ask { command: Vec<String> },
     /// Runs a command; that it fails says only that there was nothing to do.
     Try { command: Vec<String> },
+    /// Changes the service of Windows.
+    Service(ServiceChange),
 }
 
 impl MachineChange {
@@ -135,6 +138,7 @@ impl MachineChange {
             Self::Try { command } | Self::Ask { command } | Self::Run { command, input: None } => {
                 command_line(command)?
             }
+            Self::Service(change) => change.text(),
             Self::Run { command, input: Some(input) } => {
                 format!("{} <<'END-OF-INPUT'\n{input}END-OF-INPUT", command_line(command)?)
             }
@@ -152,6 +156,7 @@ impl MachineChange {
             Self::Remove { path } => json!({ "remove": path }),
             Self::Append { path, line } => json!({ "append": path, "line": line }),
             Self::TakeOut { path, line } => json!({ "takeOut": path, "line": line }),
+            Self::Service(change) => change.value(),
             Self::Try { command } | Self::Ask { command } => json!({ "run": command }),
             Self::Run { command, input } => json!({ "run": command, "input": input }),
         }
@@ -183,6 +188,7 @@ impl MachineChange {
                 }
                 _ => Ok(()),
             },
+            Self::Service(change) => change.apply(),
             Self::Append { path, line } => append(path, line),
             Self::TakeOut { path, line } => take_out(path, line),
             Self::Run { command, input } => run(command, input.as_deref()).map(drop),

@@ -8,5 +8,7 @@ pub const CONFIG: &str = "BWDC_CONFIG";
 pub const LOG_FILE: &str = "BWDC_LOG_FILE";
 /// How long a request is tried again, in seconds.
 pub const RETRY_SECONDS: &str = "BWDC_RETRY_SECONDS";
+/// `true`: warnings and errors also go to the event log of Windows.
+pub const EVENT_LOG: &str = "BWDC_EVENT_LOG";
 /// Which scheduler starts the run, in a word.
 pub const STARTED_BY: &str = "BWDC_STARTED_BY";

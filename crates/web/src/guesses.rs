@@ -23,6 +23,7 @@ pub(crate) enum Source {
     /// An address; of IPv6 the network, since whoever has one has all of it.
     Address(IpAddr),
     /// A socket of this machine.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has sockets in folders"))]
     Socket,
 }
 

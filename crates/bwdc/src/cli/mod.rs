@@ -177,7 +177,7 @@ enum Command {
     Log(log::Arguments),
     /// Schedule syncs with cron, systemd, launchd, the Task Scheduler or Kubernetes.
     Schedule(schedule::Arguments),
-    /// Run the daemon as a service of this machine, by systemd or launchd.
+    /// Run the daemon as a service of this machine, by systemd, launchd or Windows.
     Service(service::Arguments),
     /// Look for a newer release.
     Update,

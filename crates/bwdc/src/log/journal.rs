@@ -16,6 +16,17 @@ pub(crate) enum Priority {
     Debug = 7,
 }
 
+impl From<Level> for Priority {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warning,
+            Level::INFO => Self::Info,
+            _ => Self::Debug,
+        }
+    }
+}
+
 impl From<Priority> for Level {
     fn from(priority: Priority) -> Self {
         match priority {
@@ -61,12 +72,6 @@ pub(super) struct JournalSink;
 
 impl Sink for JournalSink {
     fn write(&self, record: &LogRecord, _format: Format) {
-        let priority = match record.level {
-            Level::ERROR => Priority::Error,
-            Level::WARN => Priority::Warning,
-            Level::INFO => Priority::Info,
-            _ => Priority::Debug,
-        };
-        ui::journal(&with_priority(&record.text(), priority));
+        ui::journal(&with_priority(&record.text(), record.level.into()));
     }
 }

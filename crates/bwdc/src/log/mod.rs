@@ -4,6 +4,7 @@
 //! (docs/log.md). No crate appends from several processes, rotates by size and age and opens files safely in folders that
 //! others can write to, so that is ours too: [`file::Appender`].
 
+pub(crate) mod event_log;
 mod file;
 pub(crate) mod journal;
 mod line;
@@ -27,11 +28,14 @@ use crate::ui::{self, Style};
 use bwdc_config::installation::Format;
 use bwdc_config::{Environment, env, setup};
 
-/// Where stderr leads: to systemd's journal; or, as in a schedule for cron, to the very file that the log is appended to. Then
+/// Where stderr leads: to systemd's journal; to nobody, in a service of Windows, whose event log has it instead; or, as in a schedule for cron, to the very file that the log is appended to. Then
 /// what the log says is not said again on stderr.
 pub(crate) fn stderr(environment: &Environment, options: &setup::GlobalOptions) -> ui::StderrTarget {
     if journal::is_on_stderr(environment) {
         return ui::StderrTarget::Journal;
+    }
+    if event_log::has_stderr() {
+        return ui::StderrTarget::EventLog;
     }
     match setup::Log::is_on_stderr(environment, options, is_stderr) {
         Some(format) => ui::StderrTarget::Log(format),
@@ -68,14 +72,20 @@ pub(crate) fn start(environment: &Environment, style: Style, log: Option<&setup:
         let targets = ours(log.level.value.into()).with_target(ENTRIES, LevelFilter::OFF);
         lines(journal::JournalSink, log, targets)
     });
+    let event_log = log.filter(|_| event_log::is_wanted(environment)).map(|log| {
+        let targets = ours(LevelFilter::WARN).with_target(ENTRIES, LevelFilter::OFF);
+        lines(event_log::EventLogSink, log, targets)
+    });
     let terminal = ui::is_watched(style).then(|| {
         LineLayer::new(Terminal { style, last: Mutex::default() }, Format::Text)
             .with_filter(Targets::new().with_target(RETRIES, LevelFilter::DEBUG))
     });
-    if console.is_none() && file.is_none() && journal.is_none() && terminal.is_none() {
+    let is_none = console.is_none() && file.is_none() && journal.is_none() && event_log.is_none();
+    if is_none && terminal.is_none() {
         return;
     }
-    let _ = tracing_subscriber::registry().with(console).with(file).with(journal).with(terminal).try_init();
+    let logs = tracing_subscriber::registry().with(console).with(file).with(journal).with(event_log);
+    let _ = logs.with(terminal).try_init();
 }
 
 /// On stderr, if there is no other log: for a daemon in the foreground.

@@ -19,6 +19,7 @@ mod credentials;
 pub(crate) mod declared;
 mod os_store;
 mod process_tree;
+mod sealed;
 mod secrets_file;
 mod variable;
 
@@ -387,7 +388,8 @@ impl Secrets {
         self.secrets_file(data).map_or(SecretDestination::OsStore, SecretDestination::SecretsFile)
     }
 
-    /// The secrets file, if one is named or the usual one is there.
+    /// The secrets file, if one is named or the usual one is there. In the folder of a machine with Windows it is the place in any case: the
+    /// system's store is a user's there, and no service's.
     pub(crate) fn secrets_file(&self, data: &Data) -> Option<PathBuf> {
         let folder = self.file.folder();
         if let Some(path) = self.environment.path(env::SECRETS_FILE) {
@@ -397,7 +399,9 @@ impl Secrets {
         if let Some(path) = set.filter(|path| !path.trim().is_empty()) {
             return Some(place::resolve(folder, path));
         }
-        Some(folder.join(secrets_file::USUAL_NAME)).filter(|path| path.exists())
+        let usual = folder.join(secrets_file::USUAL_NAME);
+        let is_used = usual.exists() || place::is_of_machine(&self.environment, folder);
+        is_used.then_some(usual)
     }
 
     /// Keeps secrets, or removes them, together with another change of `data.json`.

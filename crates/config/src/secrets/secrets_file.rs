@@ -1,5 +1,6 @@
 //! A file of secrets, readable by its owner only: `NAME=value` lines with the names of the variables. What follows the
-//! `=` is the secret, as it is, to the end of the line: no quotes, no escapes. Empty lines and `#` lines are skipped.
+//! `=` is the secret, as it is, to the end of the line: no quotes, no escapes. Empty lines and `#` lines are skipped. On Windows those that
+//! this program writes are sealed for the machine.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,7 +9,7 @@ use std::path::Path;
 use bwdc_core::Secret;
 use zeroize::Zeroizing;
 
-use super::{ALL, DeclaredSecret, FoundSecret, SecretSource};
+use super::{ALL, DeclaredSecret, FoundSecret, SecretSource, sealed};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::files::{open_copy, too_open, write_atomically};
 
@@ -23,8 +24,14 @@ pub(super) fn find(path: &Path, declared: &DeclaredSecret) -> Result<Option<Foun
     match value {
         None => Ok(None),
         Some((_, value)) => {
-            super::not_empty(Secret::from(value), SecretSource::SecretsFile(path.to_owned()), declared)
-                .map(Some)
+            let secret = sealed::opened(value).map_err(|error| {
+                error.while_doing(format!(
+                    "Reading {} from the secrets file {}",
+                    declared.variable,
+                    path.display()
+                ))
+            })?;
+            super::not_empty(secret, SecretSource::SecretsFile(path.to_owned()), declared).map(Some)
         }
     }
 }
@@ -56,7 +63,8 @@ fn changed(path: &Path, before: &str, changes: &[(&str, Option<&Secret>)]) -> Re
             ))
             .hint(format!("Write line ends in it as \\n, or name a file with it in {name}_FILE.")));
         }
-        for part in [name, "=", secret.reveal(), "\n"] {
+        let written = sealed::sealed(secret)?;
+        for part in [name, "=", &written, "\n"] {
             after.push_str(part);
         }
     }

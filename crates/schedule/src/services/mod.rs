@@ -3,6 +3,10 @@
 
 mod launchd;
 mod systemd;
+mod windows;
+
+pub(crate) use self::windows::ServiceChange;
+pub use self::windows::make_private_folder;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -25,30 +29,56 @@ pub enum ServiceKeeper {
     Systemd,
     /// launchd, by the property list `bwdc.daemon`.
     Launchd,
+    /// The service control manager of Windows, by the service `bwdc`.
+    Windows,
 }
+
+/// The service's name on Windows, and the source of its events there.
+pub const WINDOWS_NAME: &str = "bwdc";
+
+/// The word that Windows starts the program with. It is no command of people's, so that no help and no completion has it.
+pub const WINDOWS_COMMAND: &str = "service-process";
 
 impl ServiceKeeper {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Systemd, Self::Launchd];
+    pub const ALL: [Self; 3] = [Self::Systemd, Self::Launchd, Self::Windows];
 
     fn keeper(self) -> &'static dyn Keeper {
         match self {
             Self::Systemd => &systemd::Systemd,
             Self::Launchd => &launchd::Launchd,
+            Self::Windows => &windows::Windows,
         }
     }
 
-    /// The same system as a scheduler: its name, whether it is here and where it logs are the same.
+    /// The scheduler of the same system: whether it is here and where it logs are the same.
     fn scheduler(self) -> Scheduler {
         match self {
             Self::Systemd => Scheduler::Systemd,
             Self::Launchd => Scheduler::Launchd,
+            Self::Windows => Scheduler::TaskScheduler,
         }
     }
 
     /// The name, as `--using` takes it.
     pub fn name(self) -> &'static str {
-        self.scheduler().name()
+        match self {
+            Self::Systemd | Self::Launchd => self.scheduler().name(),
+            Self::Windows => "windows",
+        }
+    }
+
+    /// How the service's user is known.
+    pub fn accounts(self) -> Accounts {
+        self.scheduler().accounts()
+    }
+
+    /// User of a service for which none was named. `None` where one has to be.
+    pub fn usual_user(self) -> Option<&'static str> {
+        match self {
+            Self::Systemd | Self::Launchd => None,
+            Self::Windows => Some(windows::ACCOUNT),
+        }
     }
 
     /// What keeps the services of this machine.
@@ -57,7 +87,7 @@ impl ServiceKeeper {
     /// Nothing that is known here.
     pub fn of_this_machine() -> Result<Self> {
         Self::ALL.into_iter().find(|keeper| keeper.scheduler().is_here()).ok_or_else(|| {
-            Error::new("Neither systemd nor launchd runs here, so nothing can keep a service.")
+            Error::new("Neither systemd nor launchd runs here, and it is not Windows: nothing can keep a service.")
                 .hint("Have this machine's own init run `bwdc daemon`, or let cron run syncs: `bwdc schedule install`.")
         })
     }
@@ -129,7 +159,7 @@ impl ServiceRequest {
 
     fn preparation(&self) -> Preparation<'_> {
         Preparation {
-            accounts: Accounts::OfTheSystem,
+            accounts: self.keeper.accounts(),
             user: &self.user,
             jobs: vec![&self.job],
             owners: self.owners,

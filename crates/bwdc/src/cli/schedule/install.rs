@@ -198,7 +198,7 @@ fn target(environment: &Environment, arguments: &InstallArguments) -> Result<Tar
     if let Machine::Another { folder, program } = scheduler.machine() {
         return Ok(elsewhere(scheduler, arguments, credentials, (folder, program)));
     }
-    let (user, other_home) = arguments.job.account(scheduler.accounts())?;
+    let (user, other_home) = arguments.job.account(scheduler.accounts(), None)?;
     let folders = folders(environment, &arguments.appdata, other_home)?;
     let program = program(arguments.job.program.as_ref())?;
     Ok(Target { scheduler, user, folders, program, credentials })

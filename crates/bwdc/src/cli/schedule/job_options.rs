@@ -45,9 +45,13 @@ pub(in crate::cli) struct JobOptions {
 }
 
 impl JobOptions {
-    /// The user, and the home where it is another's than that of whoever asks.
-    pub(in crate::cli) fn account(&self, accounts: Accounts) -> Result<(JobUser, Option<PathBuf>)> {
-        let name = self.user.as_deref();
+    /// The user, or else the usual one, and the home where it is another's than that of whoever asks.
+    pub(in crate::cli) fn account(
+        &self,
+        accounts: Accounts,
+        usual: Option<&str>,
+    ) -> Result<(JobUser, Option<PathBuf>)> {
+        let name = self.user.as_deref().or(usual);
         if accounts == Accounts::Named {
             return Ok((JobUser::named(name), None));
         }

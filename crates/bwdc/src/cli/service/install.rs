@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bwdc_schedule::{Accounts, InstallOutcome, Machine, ServiceKeeper, ServiceRequest, Syncs};
+use bwdc_schedule::{InstallOutcome, Machine, ServiceKeeper, ServiceRequest, Syncs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser};
 
@@ -13,7 +13,7 @@ use crate::cli::schedule::job_options::{self, JobOptions};
 use crate::cli::schedule::paths::{folders, program};
 use crate::ui::{Answer, Style};
 use bwdc_config::env::{self, Environment};
-use bwdc_config::setup;
+use bwdc_config::{place, setup};
 use bwdc_core::error::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub(super) struct InstallArguments {
     /// What is to keep the service. Default: what this system has.
     #[arg(long, value_parser = keepers())]
     using: Option<ServiceKeeper>,
-    /// Folder of bwdc.toml, or of data.json. All instances that bwdc.toml names are served.
+    /// Folder of bwdc.toml, or of data.json. All instances that bwdc.toml names are served. Default on Windows: bwdc in %ProgramData%.
     #[arg(long, value_name = "DIR")]
     appdata: Option<PathBuf>,
     #[command(flatten)]
@@ -74,8 +74,10 @@ fn request(
     check(&arguments.options)?;
     let keeper = arguments.using.map_or_else(ServiceKeeper::of_this_machine, Ok)?;
     let JobOptions { program: given, .. } = &arguments.job;
-    let (user, other_home) = arguments.job.account(Accounts::OfTheSystem)?;
-    let mut folders = folders(environment, arguments.appdata.as_slice(), other_home)?;
+    let (user, other_home) = arguments.job.account(keeper.accounts(), keeper.usual_user())?;
+    let of_machine = place::of_machine(environment).filter(|_| !environment.is_set(env::APPDATA_DIR));
+    let appdata = arguments.appdata.clone().or(of_machine);
+    let mut folders = folders(environment, appdata.as_slice(), other_home)?;
     let folder = folders.pop().unwrap_or_default();
     let variables = arguments.job.variables(environment, options, Machine::This, style)?;
     let config = job_files::value_of(&variables, env::CONFIG).map(Path::new);
@@ -100,7 +102,7 @@ fn request(
     let job = job_files::job(&target, syncs, installation.as_ref(), &variables)?;
     Ok(ServiceRequest {
         keeper,
-        manager: arguments.job.manager(Accounts::OfTheSystem, &user)?,
+        manager: arguments.job.manager(keeper.accounts(), &user)?,
         user,
         secret_files: job_files::secret_files(&job),
         job,

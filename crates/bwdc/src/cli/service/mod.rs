@@ -13,7 +13,7 @@ use bwdc_schedule::InstalledService;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  bwdc service install --user bwdc --create-user --appdata /var/lib/bwdc --dry-run\n  bwdc service install --user bwdc --appdata /var/lib/bwdc -- --web 127.0.0.1:8444\n  bwdc service status\n  bwdc service remove"
+    after_help = "Examples:\n  bwdc service install --user bwdc --create-user --appdata /var/lib/bwdc --dry-run\n  bwdc service install --user bwdc --appdata /var/lib/bwdc -- --web 127.0.0.1:8444\n  bwdc service install                              # Windows\n  bwdc service status\n  bwdc service remove"
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
