@@ -220,10 +220,13 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_atomically_by(path, &mut |out| buffered(out, |out| Ok(serde_json::to_writer(out, value)?)))
 }
 
+/// What many small parts are written to. Its type is known, so that each of them is a copy and no call.
+pub(crate) type Buffer<'a> = BufWriter<&'a mut dyn Write>;
+
 /// Writes many small parts, which are gathered. Not for secrets: the memory is not cleared.
 pub(crate) fn buffered(
     out: &mut dyn Write,
-    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    write: impl FnOnce(&mut Buffer<'_>) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, out);
     write(&mut out)?;

@@ -124,19 +124,19 @@ struct Last {
 const ENDED: &[u8] = b"{\"ended\":";
 
 /// Writes the file.
-pub(super) fn write(mut out: &mut dyn Write, run: &KeptRun) -> std::io::Result<()> {
+pub(super) fn write(out: &mut impl Write, run: &KeptRun) -> std::io::Result<()> {
     let record = run.record.as_deref();
     let entries = record.map_or(0, |record| record.members.len() + record.groups.len());
-    add(&mut out, &First { version: VERSION, entries, head: run.head.clone() })?;
+    add(out, &First { version: VERSION, entries, head: run.head.clone() })?;
     let Some(record) = record else { return Ok(()) };
-    record.members.iter().try_for_each(|entry| add(&mut out, &Line::Member(entry)))?;
+    record.members.iter().try_for_each(|entry| add(out, &Line::Member(entry)))?;
     let mut numbers = Numbers::default();
     let groups: Vec<GroupEntry<u32>> =
         record.groups.iter().filter_map(|group| group.naming(|member| Some(numbers.of(member)))).collect();
     if !numbers.people.is_empty() {
-        add(&mut out, &Line::People(&numbers.people))?;
+        add(out, &Line::People(&numbers.people))?;
     }
-    groups.iter().try_for_each(|group| add(&mut out, &Line::Group(group)))
+    groups.iter().try_for_each(|group| add(out, &Line::Group(group)))
 }
 
 /// What is added to the file of a run that made every change it was about to make.
