@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use foldhash::HashSet as FastSet;
 use serde::Serialize;
 
 use super::find::{GroupSubject, Person as PersonSubject, Subject};
@@ -395,13 +396,17 @@ impl Tracing<'_> {
             return Vec::new();
         }
         let found = reached(self.directory.snapshot, self.directory.rules, &user.external_id);
-        found.into_iter().map(|reached| self.membership(&reached)).collect()
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let prepared: FastSet<&ExternalId> =
+            self.facts.prepared.groups.iter().map(|group| &group.external_id).collect();
+        found.into_iter().map(|reached| self.membership(&reached, &prepared)).collect()
     }
 
-    fn membership(&self, reached: &Reached<'_>) -> Membership {
+    fn membership(&self, reached: &Reached<'_>, prepared: &FastSet<&ExternalId>) -> Membership {
         let Reached { group, role, path, through } = reached;
-        let is_prepared =
-            self.facts.prepared.groups.iter().any(|known| known.external_id == group.external_id);
+        let is_prepared = prepared.contains(&group.external_id);
         let names: Vec<String> = path.iter().map(|group| group.name.clone()).collect();
         let way = names.join(" > ");
         let (state, why) = match (role, through) {

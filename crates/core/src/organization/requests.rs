@@ -18,7 +18,7 @@ use super::changes::{
 };
 use super::identity::{Wanted, left, named};
 use super::ledger::{Doubt, Due, Effect, Standing};
-use super::roster::{Basis, Kind};
+use super::roster::{Basis, Kind, MemberId};
 use super::server::Call;
 
 /// One request, and what the ledger makes of it once it is acknowledged.
@@ -124,14 +124,11 @@ impl Writing<'_> {
         if coming.is_empty() {
             return;
         }
+        let renamed = self.changes.slots.iter().filter(|slot| slot.before != slot.after);
+        let renamed: FastSet<&MemberId> = renamed.filter_map(|slot| slot.member.as_ref()).collect();
         for member in self.question.roster.members().filter(|member| member.status.is_revoked()) {
             let Some(id) = member.external_id.as_ref().filter(|id| coming.contains(id)) else { continue };
-            let is_own = self
-                .changes
-                .slots
-                .iter()
-                .any(|slot| slot.member.as_ref() == Some(&member.id) && slot.before != slot.after);
-            if !is_own {
+            if !renamed.contains(&member.id) {
                 let other = left(member);
                 let renamed = Effect::Renamed { from: id.clone(), to: other.clone() };
                 lines.add(self::member(&member.email, &other, Fate::Leaves), vec![renamed]);

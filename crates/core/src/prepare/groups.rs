@@ -133,7 +133,7 @@ fn ways(direct: &[Direct], first: &[usize], passes: impl Fn(usize) -> bool) -> V
             continue;
         }
         let Some(way) = ways[at].clone() else { continue };
-        for &parent in parents[at].iter().filter(|parent| !first.contains(*parent)) {
+        for &parent in &parents[at] {
             if ways[parent].is_none() {
                 ways[parent] = Some(std::iter::once(parent).chain(way.iter().copied()).collect());
                 todo.push_back(parent);

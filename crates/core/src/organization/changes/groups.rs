@@ -111,6 +111,10 @@ fn protected_without_entry(people: &People) -> impl Iterator<Item = SlotId> {
     protected.filter(move |kept| !is_address(kept)).map(|kept| kept.slot)
 }
 
+    /// Number of groups of the directory with a name that an orphan has.
+    successors: FastMap<&'a str, usize>,
+    /// Names of groups without an external id.
+    made_by_hand: FastSet<&'a str>,
 /// Members whom the directory does not name.
 fn without_entry(people: &People) -> impl Iterator<Item = SlotId> {
     let with_entry: FastSet<SlotId> = people.human_slots.iter().flatten().copied().collect();
@@ -147,6 +151,11 @@ impl<'a> Comparison<'a> {
             slots_by_id,
             removed: removed.map(|change| change.slot).collect(),
             frozen,
+        let mut successors: FastMap<&str, usize> = FastMap::default();
+        for group in directory.groups.iter().filter(|group| orphans.contains_key(group.name.as_str())) {
+            *successors.entry(&group.name).or_default() += 1;
+        }
+        let by_hand = roster.groups().filter(|group| group.external_id.is_none());
             known_as: known_as(question, people),
             protected: protected_members(question, people),
         }
@@ -162,6 +171,8 @@ impl<'a> Comparison<'a> {
         let current = before.map_or_else(|| Arc::from([]), |before| self.current(before));
         let change = self.change(group, before, &current, wanted);
         let kept = self.protected_in(before, &current).filter(|slot| wanted.binary_search(slot).is_err());
+            successors,
+            made_by_hand: by_hand.map(|group| group.name.as_str()).collect(),
         groups.protected.extend(kept.map(|slot| (group.name.clone(), slot)));
         let is_same = change.join.is_empty() && change.leave.is_empty() && change.renamed.is_none();
         if before.is_some() && relinked.is_none() && is_same && change.resend == Resend::No {
@@ -299,16 +310,15 @@ impl<'a> Comparison<'a> {
         if self.question.settings.relink == Relink::Off || !self.can_call() {
             return None;
         }
-        let same = || self.question.directory.groups.iter().filter(|other| other.name == group.name);
-        match self.orphans.get(group.name.as_str()).map(Vec::as_slice) {
-            Some([only]) if same().count() == 1 => Some(only),
+        let name = group.name.as_str();
+        match (self.orphans.get(name).map(Vec::as_slice), self.successors.get(name)) {
+            (Some([only]), Some(1)) => Some(only),
             _ => None,
         }
     }
 
     fn has_twin(&self, group: &PreparedGroup) -> bool {
-        let mut all = self.question.roster.groups();
-        all.any(|other| other.external_id.is_none() && other.name == group.name)
+        self.made_by_hand.contains(group.name.as_str())
     }
 
     fn vanished(&self, groups: &mut Groups) {
