@@ -146,8 +146,10 @@ impl DirectoryNow {
             .filter(|person| person.fate == Fate::Stays)
             .map(|person| (&person.external_id, &person.email))
             .collect();
-        let in_groups: FastSet<&ExternalId> =
-            prepared.groups.iter().flat_map(|group| group.members.iter()).collect();
+        // Nobody asks where no filter keeps people by their groups.
+        let is_asked = parts.iter().any(|part| part.rules.group_filter.is_some());
+        let in_groups = prepared.groups.iter().filter(|_| is_asked).flat_map(|group| group.members.iter());
+        let in_groups: FastSet<&ExternalId> = in_groups.collect();
         let mut people = Vec::new();
         for (source, part) in parts.iter().enumerate() {
             let Snapshot { users, others, .. } = part.snapshot;

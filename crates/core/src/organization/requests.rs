@@ -17,7 +17,7 @@ use super::changes::{
     Action, Basing, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped, to_be_listed,
 };
 use super::identity::{Wanted, left, named};
-use super::ledger::{Doubt, Due, Effect, Standing};
+use super::ledger::{Doubt, Due, Effect, Record, Standing};
 use super::roster::{Basis, Kind, MemberId};
 use super::server::Call;
 
@@ -278,14 +278,19 @@ impl Writing<'_> {
 
     /// Members whom no import carries, and who have one of two external ids: from now on it is the one that groups name them by.
     fn doubtful(&self, lines: &mut Lines) {
+        let is_doubtful =
+            |record: &Record| record.doubt == Some(Doubt::Id) && record.standing == Standing::In;
+        let mut doubtful = self.question.ledger.people().filter(|(_, record)| is_doubtful(record)).peekable();
+        if doubtful.peek().is_none() {
+            return;
+        }
         let (listed, addresses) = lines.ids_and_addresses();
         let leaving = self.changes.members.iter().filter(|change| change.action.is_leaving());
         let leaving: FastSet<&ExternalId> =
             leaving.filter_map(|change| self.changes.slot(change.slot)?.before.as_ref()).collect();
-        for (id, record) in self.question.ledger.people() {
-            let is_doubtful = record.doubt == Some(Doubt::Id) && record.standing == Standing::In;
+        for (id, record) in doubtful {
             let is_listed = listed.contains(id) || addresses.contains(&record.email);
-            if is_doubtful && !is_listed && !leaving.contains(id) {
+            if !is_listed && !leaving.contains(id) {
                 let line = member(&record.email, id, Fate::Stays);
                 let (id, email, directory_id) = (id.clone(), record.email.clone(), id.clone());
                 lines.add(line, vec![Effect::In { action: Action::Relink, id, email, directory_id }]);
@@ -296,8 +301,12 @@ impl Writing<'_> {
     /// Those whom an import that replaces everybody would remove, and whom nothing but `sync.protect` names. The ledger does not know them
     /// afterwards either: they are nobody of the directory.
     fn protected(&self, lines: &mut Lines) {
+        let protected = to_be_listed(self.question);
+        if protected.is_empty() {
+            return;
+        }
         let (_, addresses) = lines.ids_and_addresses();
-        for email in to_be_listed(self.question).into_iter().filter(|email| !addresses.contains(email)) {
+        for email in protected.into_iter().filter(|email| !addresses.contains(email)) {
             lines.add(member(&email, &named(&email), Fate::Stays), Vec::new());
         }
     }
@@ -305,20 +314,26 @@ impl Writing<'_> {
     /// Those of whom only the ledger says that they have left, and tombstones that nobody knows: a server that cannot be read may have
     /// them, and no other takes notice.
     fn departed(&self, lines: &mut Lines) {
+        let people = || self.question.ledger.people();
+        let left = || people().filter(|(_, record)| !matches!(record.standing, Standing::In));
+        let tombstones = || self.question.directory.people.iter().filter(|entry| !entry.state.is_living());
+        if tombstones().next().is_none() && left().next().is_none() {
+            return;
+        }
         let (listed_ids, listed_emails) = lines.ids_and_addresses();
         let is_listed = |id: &ExternalId, email: Option<&Email>| {
             listed_ids.contains(id) || email.is_some_and(|email| listed_emails.contains(email))
         };
         let mut departed: Vec<ImportMember> = Vec::new();
         if self.changes.basis == Basis::Ledger {
-            for (id, record) in self.question.ledger.people() {
-                if !matches!(record.standing, Standing::In) && !is_listed(id, Some(&record.email)) {
+            for (id, record) in left() {
+                if !is_listed(id, Some(&record.email)) {
                     departed.push(member(&record.email, id, Fate::Leaves));
                 }
             }
         }
         let (known_ids, known_emails) = self.known();
-        for entry in self.question.directory.people.iter().filter(|entry| !entry.state.is_living()) {
+        for entry in tombstones() {
             let is_known = known_ids.contains(&entry.id)
                 || entry.email.as_ref().is_some_and(|email| known_emails.contains(email))
                 || self.changes.identities.by_id.contains_key(&entry.id);

@@ -243,6 +243,9 @@ impl Ldap {
 
 /// Removes the tombstones of people who were restored during the read.
 fn but_for_living(mut tombstones: Vec<PersonEntry>, living: &[&Vec<PersonEntry>]) -> Vec<PersonEntry> {
+    if tombstones.is_empty() {
+        return tombstones;
+    }
     let living: foldhash::HashSet<&ExternalId> =
         living.iter().copied().flatten().map(|person| &person.user.external_id).collect();
     tombstones.retain(|person| !living.contains(&person.user.external_id));

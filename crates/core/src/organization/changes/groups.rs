@@ -37,8 +37,8 @@ pub(super) fn groups(question: &Question<'_>, identities: &Identities, people: &
     if question.directory.groups_read == GroupsRead::No {
         return groups;
     }
-    let by_id = slots_by_directory_id(identities, &people.human_slots);
-    let (wanted, unknown) = wanted_lists(question.directory, &by_id);
+    let slots = SlotsByDirectoryId::new(identities, &people.human_slots);
+    let (wanted, unknown) = wanted_lists(question.directory, &slots);
     groups.unknown = unknown;
     let comparison = Comparison::new(question, people);
     for (group, wanted) in question.directory.groups.iter().zip(wanted) {
@@ -49,19 +49,31 @@ pub(super) fn groups(question: &Question<'_>, identities: &Identities, people: &
     groups
 }
 
-fn slots_by_directory_id<'a>(
+/// Slots of the humans of the directory. Most ids of members are the very texts that the humans have: those are found by where they are,
+/// and not read.
+struct SlotsByDirectoryId<'a> {
     identities: &'a Identities,
-    human_slots: &[Option<SlotId>],
-) -> FastMap<&'a ExternalId, SlotId> {
-    let humans = identities.by_id.iter();
-    humans.filter_map(|(id, human)| Some((id, human_slots.get(*human).copied().flatten()?))).collect()
+    human_slots: &'a [Option<SlotId>],
+    by_place: FastMap<*const u8, usize>,
+}
+
+impl<'a> SlotsByDirectoryId<'a> {
+    fn new(identities: &'a Identities, human_slots: &'a [Option<SlotId>]) -> Self {
+        let by_place = identities.by_id.iter().map(|(id, human)| (id.as_str().as_ptr(), *human)).collect();
+        Self { identities, human_slots, by_place }
+    }
+
+    fn slot(&self, id: &ExternalId) -> Option<SlotId> {
+        let human = self.by_place.get(&id.as_str().as_ptr()).or_else(|| self.identities.by_id.get(id))?;
+        self.human_slots.get(*human).copied().flatten()
+    }
 }
 
 /// Lists the wanted members of each group of the directory, and people in groups whom the organization does not know. Groups that
 /// share a list share the new one.
 fn wanted_lists(
     directory: &DirectoryNow,
-    by_id: &FastMap<&ExternalId, SlotId>,
+    slots: &SlotsByDirectoryId<'_>,
 ) -> (Vec<Arc<[SlotId]>>, Vec<ExternalId>) {
     let gone: FastSet<&ExternalId> =
         directory.people.iter().filter(|entry| !entry.state.is_living()).map(|entry| &entry.id).collect();
@@ -70,8 +82,14 @@ fn wanted_lists(
     let mut lists = Vec::with_capacity(directory.groups.len());
     for PreparedGroup { members, .. } in &directory.groups {
         let list = made.entry(members.as_ptr()).or_insert_with(|| {
-            unknown.extend(members.iter().filter(|id| !by_id.contains_key(id) && !gone.contains(id)));
-            in_order(members.iter().filter_map(|id| by_id.get(id).copied()))
+            let slot = |id| {
+                let slot = slots.slot(id);
+                if slot.is_none() && !gone.contains(id) {
+                    unknown.insert(id);
+                }
+                slot
+            };
+            in_order(members.iter().filter_map(slot))
         });
         lists.push(Arc::clone(list));
     }
@@ -93,6 +111,10 @@ struct Comparison<'a> {
     present: FastMap<&'a ExternalId, &'a Group>,
     /// Of groups of ours that the directory does not have, by name.
     orphans: FastMap<&'a str, Vec<&'a Group>>,
+    /// Number of groups of the directory with a name that an orphan has.
+    successors: FastMap<&'a str, usize>,
+    /// Names of groups without an external id.
+    made_by_hand: FastSet<&'a str>,
     slots_by_id: FastMap<&'a ExternalId, SlotId>,
     /// Members whose memberships in groups end with theirs in the organization.
     removed: FastSet<SlotId>,
@@ -111,10 +133,6 @@ fn protected_without_entry(people: &People) -> impl Iterator<Item = SlotId> {
     protected.filter(move |kept| !is_address(kept)).map(|kept| kept.slot)
 }
 
-    /// Number of groups of the directory with a name that an orphan has.
-    successors: FastMap<&'a str, usize>,
-    /// Names of groups without an external id.
-    made_by_hand: FastSet<&'a str>,
 /// Members whom the directory does not name.
 fn without_entry(people: &People) -> impl Iterator<Item = SlotId> {
     let with_entry: FastSet<SlotId> = people.human_slots.iter().flatten().copied().collect();
@@ -133,6 +151,11 @@ impl<'a> Comparison<'a> {
         for group in roster.groups().filter(|group| group.external_id.as_ref().is_some_and(is_orphan)) {
             orphans.entry(&group.name).or_default().push(group);
         }
+        let mut successors: FastMap<&str, usize> = FastMap::default();
+        for group in directory.groups.iter().filter(|group| orphans.contains_key(group.name.as_str())) {
+            *successors.entry(&group.name).or_default() += 1;
+        }
+        let by_hand = roster.groups().filter(|group| group.external_id.is_none());
         let members = (0..).zip(people.slots.iter().filter(|slot| slot.member.is_some()));
         let slots_by_id = members.filter_map(|(at, slot)| Some((slot.before.as_ref()?, at))).collect();
         let removed = people.changes.iter().filter(|change| change.action == Action::Remove);
@@ -148,14 +171,11 @@ impl<'a> Comparison<'a> {
             people,
             present: roster.groups_by_external_id(),
             orphans,
+            successors,
+            made_by_hand: by_hand.map(|group| group.name.as_str()).collect(),
             slots_by_id,
             removed: removed.map(|change| change.slot).collect(),
             frozen,
-        let mut successors: FastMap<&str, usize> = FastMap::default();
-        for group in directory.groups.iter().filter(|group| orphans.contains_key(group.name.as_str())) {
-            *successors.entry(&group.name).or_default() += 1;
-        }
-        let by_hand = roster.groups().filter(|group| group.external_id.is_none());
             known_as: known_as(question, people),
             protected: protected_members(question, people),
         }
@@ -171,8 +191,6 @@ impl<'a> Comparison<'a> {
         let current = before.map_or_else(|| Arc::from([]), |before| self.current(before));
         let change = self.change(group, before, &current, wanted);
         let kept = self.protected_in(before, &current).filter(|slot| wanted.binary_search(slot).is_err());
-            successors,
-            made_by_hand: by_hand.map(|group| group.name.as_str()).collect(),
         groups.protected.extend(kept.map(|slot| (group.name.clone(), slot)));
         let is_same = change.join.is_empty() && change.leave.is_empty() && change.renamed.is_none();
         if before.is_some() && relinked.is_none() && is_same && change.resend == Resend::No {

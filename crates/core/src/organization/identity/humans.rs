@@ -78,6 +78,8 @@ pub fn humans(directory: &DirectoryNow) -> (Vec<Human>, FastMap<ExternalId, usiz
     let mut humans: Vec<Human> = Vec::with_capacity(living.len());
     let mut by_id: FastMap<ExternalId, usize> = FastMap::default();
     let mut by_email: FastMap<&Email, usize> = FastMap::default();
+    by_id.reserve(living.len());
+    by_email.reserve(living.len());
     for (wanted, entry) in living {
         let with_address = entry.email.as_ref().and_then(|email| by_email.get(email).copied());
         let same = by_id.get(&entry.id).copied().or_else(|| {
