@@ -97,6 +97,10 @@ impl ContentHasher {
 
 /// Names the first control character: NUL, escape, line ends, those of C1.
 pub(crate) fn control_character(place: &str, text: &str) -> Option<String> {
+    // Mostly there is none, which whole words of bytes tell sooner: those of C1 begin with C2.
+    if !text.bytes().any(|byte| matches!(byte, 0..0x20 | 0x7f | 0xc2)) {
+        return None;
+    }
     let found = text.chars().find(|c| c.is_control())?;
     Some(format!("{place} has a control character in it (U+{:04X})", u32::from(found)))
 }
@@ -110,5 +114,15 @@ mod tests {
         let name = "bo\u{200b}b\u{feff}\u{ad}\u{2060}\u{200d}@x.org";
         assert_eq!(escaped(name), "bo\\u{200b}b\\u{feff}\\u{ad}\\u{2060}\\u{200d}@x.org");
         assert_eq!(escaped("Jos\u{e9} \u{7530}\u{4e2d}"), "Jos\u{e9} \u{7530}\u{4e2d}");
+    }
+
+    #[test]
+    fn every_control_character_is_found_and_nothing_else() {
+        for c in char::MIN..=char::MAX {
+            let found = control_character("the name", &format!("a{c}"));
+            assert_eq!(found.is_some(), c.is_control(), "{c:?}");
+        }
+        let problem = control_character("the name", "a\u{a9}b\u{9b}");
+        assert_eq!(problem.as_deref(), Some("the name has a control character in it (U+009B)"));
     }
 }

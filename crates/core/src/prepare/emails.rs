@@ -1,5 +1,6 @@
 //! Addresses: nobody joins without one; somebody who leaves may have lost it.
 
+use super::validate::too_long;
 use super::{Draft, Fate, Person, reasons};
 use crate::entry::Email;
 use crate::note::{Note, Step};
@@ -40,7 +41,7 @@ fn reason_to_drop(person: &Person) -> Option<&'static str> {
 }
 
 fn is_too_long(email: &Email) -> bool {
-    email.as_str().encode_utf16().count() > LONGEST_EMAIL
+    too_long(email.as_str(), LONGEST_EMAIL).is_some()
 }
 
 pub(super) fn is_usable(email: &Email) -> bool {

@@ -67,10 +67,8 @@ fn group_problem(group: &PreparedGroup) -> Option<String> {
     if let Some(problem) = control_character("the group's name", &group.name) {
         return Some(problem);
     }
-    let length = group.name.encode_utf16().count();
-    (length > LONGEST_GROUP_NAME).then(|| {
-        format!("the group's name has {length} characters; the server accepts at most {LONGEST_GROUP_NAME}")
-    })
+    let length = too_long(&group.name, LONGEST_GROUP_NAME)?;
+    Some(format!("the group's name has {length} characters; the server accepts at most {LONGEST_GROUP_NAME}"))
 }
 
 fn external_id_problem(id: &ExternalId) -> Option<String> {
@@ -80,10 +78,16 @@ fn external_id_problem(id: &ExternalId) -> Option<String> {
     if let Some(problem) = control_character("the external id", id.as_str()) {
         return Some(problem);
     }
-    let length = id.as_str().encode_utf16().count();
-    (length > LONGEST_EXTERNAL_ID).then(|| {
-        format!("the external id has {length} characters; the server accepts at most {LONGEST_EXTERNAL_ID}")
-    })
+    let length = too_long(id.as_str(), LONGEST_EXTERNAL_ID)?;
+    Some(format!("the external id has {length} characters; the server accepts at most {LONGEST_EXTERNAL_ID}"))
+}
+
+/// Length of a text in UTF-16 code units, if it is over what the server accepts. No text has more of them than bytes.
+pub(super) fn too_long(text: &str, longest: usize) -> Option<usize> {
+    if text.len() <= longest {
+        return None;
+    }
+    Some(text.encode_utf16().count()).filter(|length| *length > longest)
 }
 
 /// Finds groups with the same external id, which would stop the server half-way.
