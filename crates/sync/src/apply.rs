@@ -125,12 +125,17 @@ pub(crate) async fn carry_out(
     }
     decided.reading.forget_entries();
     let digesting = decided.digesting();
-    let Decision { known, changes } = &*decided.decision;
-    let steps: Arc<[Step]> = requests(&known.question(), changes).into();
-    // Nobody asks the question of before again.
-    let before = take_ledger(&mut decided.decision);
+    let Decided { decision, ledgers, .. } = &mut decided;
+    let now = decision.known.now;
+    let begun = Begun::of(history, ledgers, now, || {
+        let Decision { known, changes } = &**decision;
+        let steps = requests(&known.question(), changes).into();
+        // Nobody asks the question of before again.
+        (steps, take_ledger(decision))
+    });
+    let steps = Arc::clone(&begun.steps);
     let finished = finishing(&decided.decision);
-    let (left, mut done) = match decided.sending(history).send(before, &steps, finished).await {
+    let (left, mut done) = match decided.sending(history).send(begun, finished).await {
         Ok(left) => (left, told(&decided, &steps)),
         Err(unsent) => {
             let mut done = told(&decided, &steps);
@@ -256,8 +261,8 @@ impl<'a> Decided<'a> {
     }
 
     fn sending<'b>(&'b mut self, history: &'b RunHistory<'b>) -> Sending<'b, 'a> {
-        let Self { decision, ledgers, organization, opened, .. } = self;
-        Sending { organization, ledgers, files: files(opened), history, now: decision.known.now }
+        let Self { ledgers, organization, opened, .. } = self;
+        Sending { organization, ledgers, files: files(opened), history }
     }
 }
 
@@ -267,8 +272,61 @@ pub(crate) struct Sending<'b, 'a> {
     pub(crate) ledgers: &'b mut LedgerFiles<'a>,
     pub(crate) files: Vec<&'a DataFile>,
     pub(crate) history: &'b RunHistory<'b>,
-    /// Time of the run.
-    pub(crate) now: Moment,
+}
+
+/// The requests of a run, and the ledger that has them.
+pub(crate) struct Begun {
+    pub(crate) steps: Arc<[Step]>,
+    ledger: Ledger,
+    /// Whether the ledger is on the disk.
+    stored: Result<()>,
+}
+
+impl Begun {
+    /// Makes the requests, with the ledger of before them, and stores both. The record of the run, which is known already, is written
+    /// beside: each takes as long as the other where much is imported.
+    pub(crate) fn of(
+        history: &RunHistory<'_>,
+        ledgers: &mut LedgerFiles<'_>,
+        now: Moment,
+        make: impl FnOnce() -> (Arc<[Step]>, Ledger),
+    ) -> Self {
+        let span = tracing::Span::current();
+        let begins = || span.in_scope(|| history.begins());
+        let (mut begun, recorded) = thread::scope(|scope| {
+            let is_beside =
+                history.has_to_change() && thread::Builder::new().spawn_scoped(scope, begins).is_ok();
+            let (steps, ledger) = make();
+            let recorded = if is_beside { Recorded::Beside } else { Recorded::NotYet };
+            (Self::stored(steps, ledger, ledgers, now), recorded)
+        });
+        match (begun.steps.is_empty(), recorded) {
+            (true, Recorded::Beside) => history.forget_begun(),
+            (false, Recorded::NotYet) => history.begins(),
+            (true, Recorded::NotYet) | (false, Recorded::Beside) => {}
+        }
+        history.will_send(&begun.steps);
+        if begun.stored.is_err() {
+            begun.stored = history.with_room(|| ledgers.store(&mut begun.ledger));
+        }
+        begun
+    }
+
+    fn stored(steps: Arc<[Step]>, ledger: Ledger, ledgers: &mut LedgerFiles<'_>, now: Moment) -> Self {
+        if steps.is_empty() {
+            return Self { steps, ledger, stored: Ok(()) };
+        }
+        let mut ledger = ledger.begun(&steps, now);
+        let stored = ledgers.store(&mut ledger);
+        Self { steps, ledger, stored }
+    }
+}
+
+/// Whether the record of a run was written beside its requests.
+#[derive(Clone, Copy)]
+enum Recorded {
+    Beside,
+    NotYet,
 }
 
 impl Sending<'_, '_> {
@@ -276,25 +334,15 @@ impl Sending<'_, '_> {
     /// `after` makes something of the ledger after the last of them; it is computed beside them, and is of use only if all are acknowledged.
     pub(crate) async fn send<T: Send + 'static>(
         self,
-        ledger: Ledger,
-        steps: &Arc<[Step]>,
+        begun: Begun,
         after: impl Fn(Ledger) -> T + Send + Sync + 'static,
     ) -> std::result::Result<T, Unsent> {
-        let Self { organization, ledgers, files, history, now } = self;
+        let Self { organization, ledgers, files, history } = self;
+        let Begun { steps, ledger, stored } = begun;
         if steps.is_empty() {
             return Ok(after(ledger));
         }
-        let mut ledger = ledger.begun(steps, now);
-        let span = tracing::Span::current();
-        let begins = || span.in_scope(|| history.begins(steps));
-        // Each takes as long as the other where much is imported.
-        let stored = thread::scope(|scope| {
-            if thread::Builder::new().spawn_scoped(scope, begins).is_err() {
-                begins();
-            }
-            ledgers.store(&mut ledger)
-        });
-        stored.or_else(|_| history.with_room(|| ledgers.store(&mut ledger)))?;
+        stored?;
         let mut stored = Instant::now();
         history.with_room(|| under_way::begin(&files))?;
         let ledger = Arc::new(ledger);

@@ -153,15 +153,32 @@ impl<'a> RunHistory<'a> {
         self.state().matter = Some(Matter { target, record: Arc::new(record), begun: None });
     }
 
-    /// Keeps that these requests are about to be sent. On the disk when it returns.
-    pub(crate) fn begins(&self, steps: &Arc<[Step]>) {
+    /// Notes that these requests are about to be sent.
+    pub(crate) fn will_send(&self, steps: &Arc<[Step]>) {
         self.state().steps = Arc::clone(steps);
+    }
+
+    /// Whether the run is to make a change, as far as that is known before its requests are made.
+    pub(crate) fn has_to_change(&self) -> bool {
+        self.state().matter.as_ref().is_some_and(|matter| matter.record.has(Made::Unclear))
+    }
+
+    /// Keeps what the run is about to do. On the disk when it returns.
+    pub(crate) fn begins(&self) {
         let record = self.state().matter.as_ref().map(|matter| Arc::clone(&matter.record));
         let Some(record) = record.filter(|record| !record.is_empty()) else { return };
         let kept =
             self.in_each_folder(Some(&record), |context| self.begun(context).cut_off(), History::begin);
         if let Some(matter) = &mut self.state().matter {
             matter.begun = (kept == Kept::Everywhere).then(|| record.number(Made::No));
+        }
+    }
+
+    /// Forgets what the run was about to do: there is nothing to send.
+    pub(crate) fn forget_begun(&self) {
+        self.in_each_folder(None, |context| self.begun(context).cut_off(), History::forget_begun);
+        if let Some(matter) = &mut self.state().matter {
+            matter.begun = None;
         }
     }
 

@@ -13,14 +13,14 @@ use bwdc_core::organization::pending::{HeldByLimit, Pending};
 use bwdc_core::organization::record::{Made, RunRecord};
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::undo::{Left, Lost, Named, Protecting, Unclear, needs_staging, to_read};
-use bwdc_core::organization::{Ledger, Question, Settings, Span, Step, Undo, requests};
+use bwdc_core::organization::{Ledger, Question, Settings, Span, Undo, requests};
 use bwdc_core::snapshot::Coverage;
 use bwdc_store::history::{Head, KeptRun};
 use bwdc_store::runs::Ending;
 use bwdc_store::{Memory as _, iso};
 use jiff::Timestamp;
 
-use crate::apply::{Sending, Unsent, locks, sent};
+use crate::apply::{Begun, Sending, Unsent, locks, sent};
 use crate::decide::{Known, moment, written};
 use crate::history::{RunHistory, warned};
 use crate::job::SyncJob;
@@ -254,22 +254,24 @@ impl Undoing<'_> {
 
     /// Sends what was decided, and keeps the ledger. What a limit holds back is told by an error when all else is done.
     async fn carry_out(mut self, history: &RunHistory<'_>) -> Result<SyncOutcome> {
-        let steps: Arc<[Step]> = requests(&self.known.question(), &self.undo.changes).into();
         history.is_about(&self.organization, RunRecord::of(&self.known.question(), &self.undo.changes));
         let held = self.held(Tense::Done);
         if let (Some(held), Stopped::Yes) = (&held, self.undo.changes.stopped) {
             return Err(held.clone());
         }
+        let Self { known, undo, ledgers, .. } = &mut self;
+        let begun = Begun::of(history, ledgers, known.now, || {
+            (requests(&known.question(), &undo.changes).into(), known.ledger.clone())
+        });
+        let steps = Arc::clone(&begun.steps);
         let done = if steps.is_empty() { Vec::new() } else { self.undo.changes.told() };
-        let before = self.known.ledger.clone();
         let sending = Sending {
             organization: &mut self.organization,
             ledgers: &mut self.ledgers,
             files: files(&self.opened),
             history,
-            now: self.known.now,
         };
-        let ledger = match sending.send(before, &steps, |ledger| ledger).await {
+        let ledger = match sending.send(begun, |ledger| ledger).await {
             Ok(ledger) => ledger,
             Err(unsent) => self.outcome_of(unsent, history, steps.len()).await?,
         };
