@@ -16,6 +16,7 @@ use bwdc_core::organization::{Ledger, Moment, Step, requests};
 use bwdc_core::plan::{self, ImportSummary, Plan};
 use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look, target};
@@ -356,18 +357,18 @@ impl Sending<'_, '_> {
                 let ledger = Arc::unwrap_or_clone(ledger).acknowledged(before);
                 let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
                 history.with_room(|| {
+        let mut progress = Progress { writing: None };
                     ledgers.store(&mut ledger)?;
                     under_way::failed(&files, failed.ended)
                 })?;
+                progress.end(ledgers, history).await;
                 return Err(Unsent { failed, ledger: Some(ledger), acknowledged: before });
             }
             let acknowledged = before + 1;
             history.acknowledged(acknowledged);
             if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                // The journal has every request: without their number the next run compares, or sends more again.
-                if let Err(error) = history.with_room(|| ledgers.acknowledged(acknowledged)) {
-                    tracing::warn!("how far the run has come could not be recorded: {error}");
-                }
+                progress.end(ledgers, history).await;
+                progress.begin(ledgers, acknowledged);
                 stored = Instant::now();
             }
         }
@@ -378,10 +379,34 @@ impl Sending<'_, '_> {
 /// A value that is computed on a thread of its own.
 struct Beside<F, T> {
     compute: Arc<F>,
+        progress.end(ledgers, history).await;
     thread: Option<thread::JoinHandle<T>>,
 }
 
 impl<T: Send + 'static, F: Fn() -> T + Send + Sync + 'static> Beside<F, T> {
+/// How far a run has come, which is written to the disk beside the next request. Never more than one request is not written down yet.
+struct Progress {
+    writing: Option<(usize, JoinHandle<Result<()>>)>,
+}
+
+impl Progress {
+    /// Begins to write that so many requests were acknowledged. Nothing is being written.
+    fn begin(&mut self, ledgers: &LedgerFiles<'_>, acknowledged: usize) {
+        self.writing = Some((acknowledged, tokio::task::spawn_blocking(ledgers.acknowledging(acknowledged))));
+    }
+
+    /// Waits until it is written. The journal has every request: without their number the next run compares, or sends more again.
+    async fn end(&mut self, ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>) {
+        let Some((acknowledged, writing)) = self.writing.take() else { return };
+        if matches!(writing.await, Ok(Ok(()))) {
+            return;
+        }
+        if let Err(error) = history.with_room(ledgers.acknowledging(acknowledged)) {
+            tracing::warn!("how far the run has come could not be recorded: {error}");
+        }
+    }
+}
+
     fn begin(compute: F) -> Self {
         let compute = Arc::new(compute);
         let beside = Arc::clone(&compute);

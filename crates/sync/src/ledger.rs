@@ -105,13 +105,17 @@ impl<'a> LedgerFiles<'a> {
         self.keep(ledger, print)
     }
 
-    /// Stores in all folders how many requests of the journal of the ledger that was stored last were acknowledged. On the disk when it
-    /// returns.
-    pub(crate) fn acknowledged(&self, acknowledged: usize) -> Result<()> {
+    /// Work that stores in all folders how many requests of the journal of the ledger that was stored last were acknowledged. On the disk
+    /// when it returns.
+    pub(crate) fn acknowledging(&self, acknowledged: usize) -> impl Fn() -> Result<()> + Send + use<> {
+        let files: Vec<DataFile> = self.files.iter().copied().cloned().collect();
+        let id = self.organization_id.clone();
         // Where storing the ledger failed, the run has ended.
-        let Some(print) = self.print else { return Ok(()) };
-        let kept = KeptProgress { revision: self.revision, print, acknowledged };
-        self.files.iter().try_for_each(|file| file.keep_progress(&self.organization_id, kept))
+        let kept = self.print.map(|print| KeptProgress { revision: self.revision, print, acknowledged });
+        move || match kept {
+            Some(kept) => files.iter().try_for_each(|file| file.keep_progress(&id, kept)),
+            None => Ok(()),
+        }
     }
 
     fn keep(&mut self, ledger: &mut Ledger, print: u64) -> Result<()> {
