@@ -180,11 +180,18 @@ pub(crate) async fn carry_out(
     let Plan { bad_records, notes, .. } = decided.whole;
     let left_out = bad_records.len();
     let notes = self::notes(notes, &bad_records, &decided.decision.changes.warnings);
+    free_beside((ledger, decided.decision, decided.reading));
     if let Some(held) = held {
         warn_of(&decided.opened, &notes);
         return Err(held);
     }
     Ok(SyncOutcome { sent, left_out, notes, changes: done })
+}
+
+/// Frees what takes long to free, on a thread for which nobody waits.
+fn free_beside<T: Send + 'static>(value: T) {
+    // Where there is no thread, it is freed now.
+    drop(thread::Builder::new().spawn(move || drop(value)));
 }
 
 /// The ledger that a run leaves.
@@ -350,18 +357,18 @@ impl Sending<'_, '_> {
         let all = steps.len();
         let begun = Arc::clone(&ledger);
         let after = Beside::begin(move || after(Ledger::clone(&begun).acknowledged(all)));
+        let mut progress = Progress { writing: None };
         for (step, before) in steps.iter().zip(0..) {
             history.sends();
             if let Err(failed) = organization.send(&step.call).await {
+                progress.end(ledgers, history).await;
                 history.failed(&step.call, failed.ended);
                 let ledger = Arc::unwrap_or_clone(ledger).acknowledged(before);
                 let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
                 history.with_room(|| {
-        let mut progress = Progress { writing: None };
                     ledgers.store(&mut ledger)?;
                     under_way::failed(&files, failed.ended)
                 })?;
-                progress.end(ledgers, history).await;
                 return Err(Unsent { failed, ledger: Some(ledger), acknowledged: before });
             }
             let acknowledged = before + 1;
@@ -372,18 +379,11 @@ impl Sending<'_, '_> {
                 stored = Instant::now();
             }
         }
+        progress.end(ledgers, history).await;
         Ok(after.end())
     }
 }
 
-/// A value that is computed on a thread of its own.
-struct Beside<F, T> {
-    compute: Arc<F>,
-        progress.end(ledgers, history).await;
-    thread: Option<thread::JoinHandle<T>>,
-}
-
-impl<T: Send + 'static, F: Fn() -> T + Send + Sync + 'static> Beside<F, T> {
 /// How far a run has come, which is written to the disk beside the next request. Never more than one request is not written down yet.
 struct Progress {
     writing: Option<(usize, JoinHandle<Result<()>>)>,
@@ -407,6 +407,13 @@ impl Progress {
     }
 }
 
+/// A value that is computed on a thread of its own.
+struct Beside<F, T> {
+    compute: Arc<F>,
+    thread: Option<thread::JoinHandle<T>>,
+}
+
+impl<T: Send + 'static, F: Fn() -> T + Send + Sync + 'static> Beside<F, T> {
     fn begin(compute: F) -> Self {
         let compute = Arc::new(compute);
         let beside = Arc::clone(&compute);
