@@ -567,6 +567,9 @@ fn print_on_stderr(text: &str, priority: Priority, style: Style) {
 
 /// In one piece: stderr has no buffer, and a daemon and what it starts write to the same one.
 fn err(text: &str) {
+    if log::event_log::has_stderr() {
+        return log::event_log::report(text, Priority::Error);
+    }
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ static SERVICE: OnceLock<Service> = OnceLock::new();
 /// This process, as the manager knows it.
 struct Service {
     handle: ServiceStatusHandle,
+    is_ending: AtomicBool,
     asked: Requests,
 }
 
@@ -65,13 +67,19 @@ pub fn is_this_process() -> bool {
     SERVICE.get().is_some()
 }
 
-/// The service runs.
+/// The service runs, unless it has been asked to end.
 pub(crate) fn ready() {
+    if SERVICE.get().is_some_and(|service| service.is_ending.load(Ordering::SeqCst)) {
+        return;
+    }
     tell(ServiceState::Running, Duration::ZERO, ServiceExitCode::NO_ERROR);
 }
 
 /// The service is about to end.
 pub(crate) fn stopping() {
+    if let Some(service) = SERVICE.get() {
+        service.is_ending.store(true, Ordering::SeqCst);
+    }
     tell(ServiceState::StopPending, END, ServiceExitCode::NO_ERROR);
 }
 
@@ -110,6 +118,7 @@ fn register() -> windows_service::Result<()> {
     let asked = Requests { stop: stop_asked, reload: reload_asked };
     let handler = move |control| match control {
         ServiceControl::Stop | ServiceControl::Preshutdown => {
+            stopping();
             stop.send_replace(true);
             ServiceControlHandlerResult::NoError
         }
@@ -121,7 +130,7 @@ fn register() -> windows_service::Result<()> {
         _ => ServiceControlHandlerResult::NotImplemented,
     };
     let handle = service_control_handler::register(WINDOWS_NAME, handler)?;
-    SERVICE.get_or_init(|| Service { handle, asked });
+    SERVICE.get_or_init(|| Service { handle, is_ending: AtomicBool::new(false), asked });
     Ok(())
 }
 

@@ -244,7 +244,7 @@ impl Preparation<'_> {
 }
 
 /// Whether a folder is an instance's, or has nothing in it yet.
-fn is_empty_or_an_instances(folder: &Path) -> bool {
+pub(crate) fn is_empty_or_an_instances(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
     let is_empty = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     is_empty || has("data.json") || has("bwdc.toml")

@@ -11,7 +11,7 @@ pub(super) fn is_wanted(environment: &Environment) -> bool {
 }
 
 /// Whether what is said on stderr goes there, since nobody reads the stderr of a service.
-pub(super) fn has_stderr() -> bool {
+pub(crate) fn has_stderr() -> bool {
     #[cfg(windows)]
     return bwdc_daemon::windows_service::is_this_process();
     #[cfg(not(windows))]
@@ -30,7 +30,10 @@ impl Sink for EventLogSink {
 /// One event. That it cannot be written is not worth a sync.
 #[cfg(windows)]
 pub(crate) fn report(text: &str, priority: Priority) {
+    use bwdc_core::text::cut;
     use winsafe::{HEVENTLOG, co};
+    /// The most that one event takes is 31,839 characters (`ReportEventW`).
+    const LONGEST: usize = 30_000;
     // Numbers of events in EventCreate.exe, whose message is the text alone: `service install` names it as the source of messages.
     let (kind, id) = match priority {
         Priority::Error => (co::EVENTLOG::ERROR_TYPE, 1),
@@ -38,7 +41,7 @@ pub(crate) fn report(text: &str, priority: Priority) {
         Priority::Info | Priority::Debug => (co::EVENTLOG::INFORMATION_TYPE, 3),
     };
     if let Ok(log) = HEVENTLOG::RegisterEventSource(None, bwdc_schedule::services::WINDOWS_NAME) {
-        let _ = log.ReportEvent(kind, 0, id, None, &[text], &[]);
+        let _ = log.ReportEvent(kind, 0, id, None, &[cut(text.to_owned(), LONGEST)], &[]);
     }
 }
 

@@ -38,6 +38,7 @@ use self::declared::Older::{AfterAccount, Key};
 use self::declared::{DataKey, secret, top};
 pub use self::declared::{DeclaredSecret, StorageKeys};
 use self::os_store::OsStore;
+use self::sealed::Form;
 pub use self::secrets_file::USUAL_NAME as USUAL_FILE;
 use super::env::{self, Environment};
 use super::place;
@@ -45,6 +46,7 @@ use crate::directories::{self, entra};
 use crate::setting::StoredAt::In;
 use crate::setting::{Type, settings};
 use bwdc_core::error::{Error, Result};
+use bwdc_schedule::services::make_private_folder;
 use bwdc_store::privileges::{self, ReferredFile};
 use bwdc_store::tokens::TokenMemory;
 use bwdc_store::{Data, DataFile, key};
@@ -404,6 +406,20 @@ impl Secrets {
         is_used.then_some(usual)
     }
 
+    /// Closes a folder of the machine's to all but the system, its administrators and the service, before anything is written there. Any
+    /// other folder stays as it is.
+    ///
+    /// # Errors
+    /// Somebody else has made it, or its rights cannot be set.
+    pub fn make_private(&self, folder: &Path) -> Result<()> {
+        match place::of_machine(&self.environment) {
+            Some(machine) if place::is_of_machine(&self.environment, folder) => {
+                make_private_folder(&machine, folder)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps secrets, or removes them, together with another change of `data.json`.
     pub async fn keep(
         &self,
@@ -414,7 +430,16 @@ impl Secrets {
         let destination = self.destination(&data);
         match &destination {
             SecretDestination::DataFile => {}
-            SecretDestination::SecretsFile(path) => secrets_file::change(path, &in_secrets_file(changes))?,
+            SecretDestination::SecretsFile(path) => {
+                let form = match path.parent() {
+                    Some(folder) if place::is_of_machine(&self.environment, folder) => {
+                        self.make_private(folder)?;
+                        Form::Sealed
+                    }
+                    _ => Form::Plain,
+                };
+                secrets_file::change(path, form, &in_secrets_file(changes))?;
+            }
             SecretDestination::OsStore => self.keep_in_store(&data, changes).await?,
         }
         self.file.update(|data| {

@@ -1,5 +1,5 @@
-//! Secrets as they stand in the secrets file: on Windows sealed for this machine (DPAPI, `CryptProtectData`), elsewhere as they are. Whoever
-//! may read the file on that machine can open them; in a copy of the file or of the disk they are nothing.
+//! Secrets as they stand in the secrets file: as they are, or, in the folder of a machine with Windows, sealed for it (DPAPI,
+//! `CryptProtectData`). Whoever may read the file on that machine can open them; in a copy of the file or of the disk they are nothing.
 
 use bwdc_core::Secret;
 use bwdc_core::error::{Error, Result};
@@ -8,17 +8,34 @@ use zeroize::Zeroizing;
 /// What a sealed secret begins with; base64 follows.
 const SEALED: &str = "dpapi:";
 
+/// How a secret is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// So that only this machine opens it.
+    Sealed,
+}
+
 /// The secret as it is written.
-pub(super) fn sealed(secret: &Secret) -> Result<Zeroizing<String>> {
-    system::seal(secret)
+pub(super) fn written(secret: &Secret, form: Form) -> Result<Zeroizing<String>> {
+    match form {
+        Form::Plain => Ok(Zeroizing::new(secret.reveal().to_owned())),
+        Form::Sealed => system::seal(secret),
+    }
 }
 
 /// The secret that is written so. One that was written by hand is taken as it is.
 pub(super) fn opened(text: &str) -> Result<Secret> {
-    match text.strip_prefix(SEALED) {
+    match text.strip_prefix(SEALED).filter(|rest| is_sealed(rest)) {
         Some(sealed) => system::open(sealed),
         None => Ok(Secret::from(text)),
     }
+}
+
+/// Whether it is what DPAPI gives: a version, 1, and a provider before everything else. A password that begins with our word is none.
+fn is_sealed(text: &str) -> bool {
+    text.len() >= 80 && text.starts_with("AQAAA")
 }
 
 #[cfg(windows)]
@@ -58,8 +75,9 @@ mod system {
 mod system {
     use super::*;
 
+    /// Only Windows has folders of the machine's.
     pub(super) fn seal(secret: &Secret) -> Result<Zeroizing<String>> {
-        Ok(Zeroizing::new(secret.reveal().to_owned()))
+        written(secret, Form::Plain)
     }
 
     pub(super) fn open(_sealed: &str) -> Result<Secret> {
@@ -75,15 +93,17 @@ mod tests {
     #[test]
     fn a_secret_is_found_again() {
         let secret = Secret::from("p\"ä ß");
-        let text = sealed(&secret).unwrap();
+        let text = written(&secret, Form::Sealed).unwrap();
         assert_eq!(text.contains("ä"), !cfg!(windows));
         assert_eq!(opened(&text).unwrap(), secret);
-        assert_eq!(opened("by hand").unwrap().reveal(), "by hand");
+        for plain in ["by hand", "dpapi:AQAAA", "dpapi:"] {
+            assert_eq!(opened(plain).unwrap().reveal(), plain);
+        }
     }
 
     #[test]
     fn what_was_sealed_elsewhere_is_told() {
-        let error = opened("dpapi:AQAAANCMnd8=").unwrap_err();
+        let error = opened(&format!("dpapi:AQAAANCMnd8{}", "A".repeat(100))).unwrap_err();
         assert!(error.message.contains("DPAPI") && !error.to_string().contains("AQAAANCMnd8"), "{error}");
     }
 }

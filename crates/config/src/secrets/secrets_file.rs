@@ -1,6 +1,6 @@
 //! A file of secrets, readable by its owner only: `NAME=value` lines with the names of the variables. What follows the
-//! `=` is the secret, as it is, to the end of the line: no quotes, no escapes. Empty lines and `#` lines are skipped. On Windows those that
-//! this program writes are sealed for the machine.
+//! `=` is the secret, as it is, to the end of the line: no quotes, no escapes. Empty lines and `#` lines are skipped. In the folder
+//! of a machine with Windows those that this program writes are sealed for it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -9,7 +9,7 @@ use std::path::Path;
 use bwdc_core::Secret;
 use zeroize::Zeroizing;
 
-use super::{ALL, DeclaredSecret, FoundSecret, SecretSource, sealed};
+use super::{ALL, DeclaredSecret, FoundSecret, SecretSource, sealed, sealed::Form};
 use bwdc_core::error::{Error, Result};
 use bwdc_store::files::{open_copy, too_open, write_atomically};
 
@@ -37,13 +37,18 @@ pub(super) fn find(path: &Path, declared: &DeclaredSecret) -> Result<Option<Foun
 }
 
 /// Sets or removes lines; the others stay.
-pub(super) fn change(path: &Path, changes: &[(&str, Option<&Secret>)]) -> Result<()> {
+pub(super) fn change(path: &Path, form: Form, changes: &[(&str, Option<&Secret>)]) -> Result<()> {
     let before = read(path)?.unwrap_or_default();
-    let after = changed(path, &before, changes)?;
+    let after = changed(path, &before, form, changes)?;
     if *after == *before { Ok(()) } else { write_atomically(path, after.as_bytes()) }
 }
 
-fn changed(path: &Path, before: &str, changes: &[(&str, Option<&Secret>)]) -> Result<Zeroizing<String>> {
+fn changed(
+    path: &Path,
+    before: &str,
+    form: Form,
+    changes: &[(&str, Option<&Secret>)],
+) -> Result<Zeroizing<String>> {
     entries(path, before)?;
     let is_changed = |line: &str| changes.iter().any(|(name, _)| is_of(line, name));
     let mut after = Zeroizing::new(String::new());
@@ -63,7 +68,7 @@ fn changed(path: &Path, before: &str, changes: &[(&str, Option<&Secret>)]) -> Re
             ))
             .hint(format!("Write line ends in it as \\n, or name a file with it in {name}_FILE.")));
         }
-        let written = sealed::sealed(secret)?;
+        let written = sealed::written(secret, form)?;
         for part in [name, "=", &written, "\n"] {
             after.push_str(part);
         }
@@ -150,12 +155,16 @@ mod tests {
         let path = folder.path().join("secrets.env");
         assert!(find(&path, &LDAP_PASSWORD).unwrap().is_none());
         let secret = Secret::from(" p=a\"s's $HOME # \\n ");
-        change(&path, &[("BWDC_LDAP_PASSWORD", Some(&secret))]).unwrap();
+        change(&path, Form::Plain, &[("BWDC_LDAP_PASSWORD", Some(&secret))]).unwrap();
         assert_eq!(find(&path, &LDAP_PASSWORD).unwrap().unwrap().secret, secret);
         let written = fs::read_to_string(&path).unwrap();
         write_atomically(&path, format!("# mine\n\nBW_CLIENTID = a\n{written}").as_bytes()).unwrap();
-        change(&path, &[("BWDC_LDAP_PASSWORD", None), ("BW_CLIENTSECRET", Some(&Secret::from("k")))])
-            .unwrap();
+        change(
+            &path,
+            Form::Plain,
+            &[("BWDC_LDAP_PASSWORD", None), ("BW_CLIENTSECRET", Some(&Secret::from("k")))],
+        )
+        .unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n\nBW_CLIENTID = a\nBW_CLIENTSECRET=k\n");
         assert!(find(&path, &LDAP_PASSWORD).unwrap().is_none());
         assert_eq!(find(&path, &CLIENT_SECRET).unwrap().unwrap().secret.reveal(), "k");
@@ -170,9 +179,9 @@ mod tests {
             entries(path, text).unwrap()[1..],
             [("BWDC_OKTA_TOKEN", "t"), ("BWDC_LDAP_PASSWORD", "p")]
         );
-        let after = changed(path, text, &[("BW_CLIENTSECRET", None)]).unwrap();
+        let after = changed(path, text, Form::Plain, &[("BW_CLIENTSECRET", None)]).unwrap();
         assert_eq!(*after, "BWDC_OKTA_TOKEN=t\r\r\nBWDC_LDAP_PASSWORD=p\r\n");
-        let after = changed(path, &after, &[("BW_CLIENTID", Some(&Secret::from("a")))]).unwrap();
+        let after = changed(path, &after, Form::Plain, &[("BW_CLIENTID", Some(&Secret::from("a")))]).unwrap();
         assert_eq!(entries(path, &after).unwrap()[..2], entries(path, text).unwrap()[1..]);
     }
 
@@ -190,7 +199,7 @@ mod tests {
             assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
         }
         let lines = Secret::from("a\nb");
-        assert!(change(&path, &[("BWDC_GSUITE_KEY", Some(&lines))]).is_err());
+        assert!(change(&path, Form::Plain, &[("BWDC_GSUITE_KEY", Some(&lines))]).is_err());
     }
 
     #[cfg(unix)]
@@ -228,7 +237,7 @@ mod tests {
                 }
             };
             let secret = Secret::from(secret);
-            let Ok(after) = changed(path, &text, &[(LDAP_PASSWORD.variable, Some(&secret)), (CLIENT_SECRET.variable, None)]) else {
+            let Ok(after) = changed(path, &text, Form::Plain, &[(LDAP_PASSWORD.variable, Some(&secret)), (CLIENT_SECRET.variable, None)]) else {
                 prop_assert!(secret.reveal().contains(['\n', '\r']));
                 return Ok(());
             };

@@ -19,11 +19,9 @@ use super::which::WhichOne;
 use super::{Interaction, Invocation};
 use crate::ui::Answer;
 use bwdc_config::directories;
-use bwdc_config::place;
 use bwdc_config::secrets::{self, DeclaredSecret};
 use bwdc_config::settings::{self, Setting, general};
 use bwdc_core::error::{Error, Result};
-use bwdc_schedule::services::make_private_folder;
 use bwdc_store::Data;
 use bwdc_sync::Context;
 
@@ -62,9 +60,7 @@ pub(super) async fn run(
     interaction: Interaction,
 ) -> Result<Answer> {
     let context = &arguments.which.new_context(invocation)?;
-    if place::is_of_machine(&invocation.environment, context.file.folder()) {
-        make_private_folder(context.file.folder())?;
-    }
+    context.secrets.make_private(context.file.folder())?;
     let mut draft = Draft::new(context, interaction)?;
     draft.given(&arguments)?;
     if arguments.stdin {
