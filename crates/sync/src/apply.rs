@@ -16,7 +16,6 @@ use bwdc_core::organization::{Ledger, Moment, Step, requests};
 use bwdc_core::plan::{self, ImportSummary, Plan};
 use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
-use tokio::task::JoinHandle;
 
 use crate::context::Context;
 use crate::decide::{Decision, Look, target};
@@ -29,7 +28,7 @@ use crate::open::{Opened, files};
 use crate::organization::{FailedCall, OpenOrganization};
 use crate::outcome::{SyncOutcome, Tense, held, notes};
 use crate::plan::{Decided, Gathered, Loaded, View, gathered, permitted, ready};
-use crate::read::{Keep, ReadPurpose};
+use crate::read::{DecidedRead, Keep, ReadPurpose};
 use crate::record::{Digest, Done, Ended, commit};
 use crate::stateless;
 use crate::under_way::{self, ImportEnd};
@@ -37,6 +36,9 @@ use crate::under_way::{self, ImportEnd};
 /// Time after which it is stored again how far the run came, while single calls follow each other: the journal has them all, and what was
 /// done shows in the organization.
 const STORE_EVERY: Duration = Duration::from_secs(1);
+
+/// How old the time may be at which a request began, which the next run waits after where this one is killed.
+const BEGUN_EVERY: Duration = Duration::from_secs(10);
 
 /// Reads, decides, checks, sends and keeps what the next run needs.
 pub(crate) async fn sync(
@@ -180,7 +182,8 @@ pub(crate) async fn carry_out(
     let Plan { bad_records, notes, .. } = decided.whole;
     let left_out = bad_records.len();
     let notes = self::notes(notes, &bad_records, &decided.decision.changes.warnings);
-    free_beside((ledger, decided.decision, decided.reading));
+    let DecidedRead { prepared, parts, .. } = decided.reading;
+    free_beside((ledger, decided.decision, prepared, parts));
     if let Some(held) = held {
         warn_of(&decided.opened, &notes);
         return Err(held);
@@ -353,15 +356,23 @@ impl Sending<'_, '_> {
         stored?;
         let mut stored = Instant::now();
         history.with_room(|| under_way::begin(&files))?;
+        let mut begun_at = Instant::now();
         let ledger = Arc::new(ledger);
         let all = steps.len();
         let begun = Arc::clone(&ledger);
         let after = Beside::begin(move || after(Ledger::clone(&begun).acknowledged(all)));
         let mut progress = Progress { writing: None };
         for (step, before) in steps.iter().zip(0..) {
+            if begun_at.elapsed() >= BEGUN_EVERY {
+                // Without it the next run waits for less time, should this one be killed now.
+                if let Err(error) = under_way::begin(&files) {
+                    tracing::warn!("that another request begins could not be recorded: {error}");
+                }
+                begun_at = Instant::now();
+            }
             history.sends();
             if let Err(failed) = organization.send(&step.call).await {
-                progress.end(ledgers, history).await;
+                progress.end(ledgers, history);
                 history.failed(&step.call, failed.ended);
                 let ledger = Arc::unwrap_or_clone(ledger).acknowledged(before);
                 let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
@@ -374,35 +385,52 @@ impl Sending<'_, '_> {
             let acknowledged = before + 1;
             history.acknowledged(acknowledged);
             if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                progress.end(ledgers, history).await;
-                progress.begin(ledgers, acknowledged);
+                progress.end(ledgers, history);
+                progress.begin(ledgers, history, acknowledged);
                 stored = Instant::now();
             }
         }
-        progress.end(ledgers, history).await;
+        progress.end(ledgers, history);
         Ok(after.end())
     }
 }
 
-/// How far a run has come, which is written to the disk beside the next request. Never more than one request is not written down yet.
+/// How far a run has come, which is written to the disk beside the next request: on the disk is the number of before the last import, or
+/// of before the single calls of the last second. The run holds its lock until nothing is being written any more.
 struct Progress {
-    writing: Option<(usize, JoinHandle<Result<()>>)>,
+    writing: Option<(usize, thread::JoinHandle<Result<()>>)>,
 }
 
 impl Progress {
     /// Begins to write that so many requests were acknowledged. Nothing is being written.
-    fn begin(&mut self, ledgers: &LedgerFiles<'_>, acknowledged: usize) {
-        self.writing = Some((acknowledged, tokio::task::spawn_blocking(ledgers.acknowledging(acknowledged))));
+    fn begin(&mut self, ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>, acknowledged: usize) {
+        match thread::Builder::new().spawn(ledgers.acknowledging(acknowledged)) {
+            Ok(writing) => self.writing = Some((acknowledged, writing)),
+            Err(_) => Self::write(ledgers, history, acknowledged),
+        }
     }
 
-    /// Waits until it is written. The journal has every request: without their number the next run compares, or sends more again.
-    async fn end(&mut self, ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>) {
+    /// Waits until it is written; nothing can cut that off. The journal has every request: without their number the next run compares, or
+    /// sends more again.
+    fn end(&mut self, ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>) {
         let Some((acknowledged, writing)) = self.writing.take() else { return };
-        if matches!(writing.await, Ok(Ok(()))) {
-            return;
+        if !matches!(writing.join(), Ok(Ok(()))) {
+            Self::write(ledgers, history, acknowledged);
         }
+    }
+
+    fn write(ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>, acknowledged: usize) {
         if let Err(error) = history.with_room(ledgers.acknowledging(acknowledged)) {
             tracing::warn!("how far the run has come could not be recorded: {error}");
+        }
+    }
+}
+
+/// Also where a run is cut off.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((_, writing)) = self.writing.take() {
+            let _ = writing.join();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -33,7 +34,8 @@ impl Faulty {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         let token = || async { Json(json!({ "access_token": "t0ken-value", "expires_in": 3600 })) };
-        let import = move || {
+        // Whole, so that the connection can go on.
+        let import = move |_body: axum::body::Bytes| {
             let at = counter.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
             let answer = answers[at]();
             async move { answer }
@@ -176,6 +178,36 @@ fn no_second_import_is_sent_while_the_first_may_be_running() {
         assert_eq!(instance.data()["lastSyncHash"], first["lastSyncHash"]);
         assert!(instance.data()["importBegun"].is_null());
     }
+}
+
+/// A run of many requests may be killed in any of them: the next one waits for as long after it as after the first.
+#[test]
+fn a_later_request_of_a_long_import_is_dated() {
+    fn slow() -> Response {
+        std::thread::sleep(Duration::from_millis(10_200));
+        status(200, "")
+    }
+    fn less_slow() -> Response {
+        std::thread::sleep(Duration::from_secs(1));
+        status(200, "")
+    }
+    let server = Faulty::start(vec![slow, less_slow, || status(204, "")]);
+    let instance = server.instance();
+    let users: String = (0..3_000).map(|number| format!("{number},user{number}@example.org\n")).collect();
+    instance.company(&format!("id,email\n{users}"), "name,members\nAll,1;2\n");
+    instance.run(&["config", "sync.largeImport", "true"]).ok();
+    let begun = || instance.data()["importBegun"].as_str().map(str::to_owned);
+    let times = std::thread::scope(|scope| {
+        let sync = scope.spawn(|| instance.run(&["sync"]).ok());
+        let mut times = std::collections::BTreeSet::new();
+        while !sync.is_finished() {
+            times.extend(begun());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        times
+    });
+    assert!(server.asked.load(Ordering::SeqCst) > 1 && times.len() > 1, "{times:?}");
+    assert_eq!(begun(), None);
 }
 
 /// The process ends after the server has done it, and before that is recorded.
