@@ -194,8 +194,14 @@ async fn unset(context: &Context, setting: &Setting) -> Result<Answer> {
 }
 
 fn value(arguments: &Arguments) -> Result<Option<String>> {
-    if arguments.value.is_some() {
-        return Ok(arguments.value.clone());
+    if let Some(value) = &arguments.value {
+        if looks_like_an_option(value) {
+            return Err(Error::new(format!(
+                "`config` has no option {value}, and it was not taken for the value."
+            ))
+            .hint("If it is the value, give it with --secretfile or --secretenv. Nothing was saved."));
+        }
+        return Ok(Some(value.clone()));
     }
     if let Some(name) = &arguments.secretenv {
         return Environment::named_secret(name).map(|secret| Some(secret.reveal().to_owned())).ok_or_else(
@@ -203,6 +209,13 @@ fn value(arguments: &Arguments) -> Result<Option<String>> {
         );
     }
     arguments.secretfile.as_deref().map(secret_in).transpose()
+}
+
+/// Two hyphens and words of small letters. Other values, such as passwords, may begin with hyphens.
+fn looks_like_an_option(value: &str) -> bool {
+    let name = value.strip_prefix("--").unwrap_or_default();
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 /// The first line, as the existing connector takes it; of a key all of them.

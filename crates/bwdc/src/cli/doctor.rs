@@ -162,7 +162,7 @@ fn of_machine(invocation: &super::Invocation) -> Vec<Finding> {
 /// Whether anybody who leaves the company leaves the organization.
 fn leavers(rules: &Rules, tombstones: Tombstones) -> Option<Finding> {
     let what = "Leavers";
-    let remedy = "Run: bwdc config sync.removeMissing true, and bwdc config sync.removeDisabled true; docs/exit-codes.md explains the limit on removals.";
+    let remedy = "Run: bwdc config sync.removeMissing true, and bwdc config sync.removeDisabled true; docs/leaving.md explains the limit on removals.";
     if tombstones == Tombstones::Yes
         || rules.missing == MissingPeople::Remove
         || rules.existing == ExistingMembers::Overwrite

@@ -202,6 +202,7 @@ fn config_saves_valid_values_and_refuses_others() {
         (&["sync.inviteUsersAfterProvisioning", "x"], "Value must be 'true' or 'false'."),
         (&["sync.onBadRecord", "ignore"], "stop, skip"),
         (&["ldap.password"], "No value was given"),
+        (&["ldap.password", "--stdin"], "has no option --stdin"),
         (&["ldap.password", "--secretenv", "UNSET"], "UNSET is not set"),
         (&["ldap.password", "--secretfile", "/nowhere"], "/nowhere"),
         (&["ldap.password", "--secretfile", "/dev/null"], "is empty"),

@@ -34,8 +34,17 @@ impl Listener {
     /// Takes the place of a socket that nobody answers at any more.
     pub(super) fn open(place: PathBuf) -> Result<Self> {
         let attempted = |error: io::Error| {
-            Error::new(format!("Opening the daemon's socket {}: {error}", place.display()))
-                .hint("The user who runs the daemon must own this folder.")
+            Error::new(format!("Opening the daemon's socket {}: {error}", place.display())).hint(match place
+                .parent()
+            {
+                Some(folder) if !folder.exists() => {
+                    format!(
+                        "There is no folder {0}. Set the instance up first: bwdc init --appdata {0}",
+                        folder.display()
+                    )
+                }
+                _ => "The user who runs the daemon must own this folder.".to_owned(),
+            })
         };
         match fs::remove_file(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(attempted(error)),

@@ -43,7 +43,7 @@ fn explanation(setting: &Setting) -> Option<&'static str> {
             "People whom the directory reports as deleted always lose access. Remove people who are disabled there as well?",
         ),
         REMOVE_MISSING => Some(
-            "Most LDAP servers and files do not report deleted people: they are just missing. Remove people who are missing from a complete read? (Never many at once: see docs/exit-codes.md.)",
+            "Most LDAP servers and files do not report deleted people: they are just missing. Remove people who are missing from a complete read? (Never many at once: see docs/leaving.md.)",
         ),
         _ => None,
     }
