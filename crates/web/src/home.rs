@@ -65,8 +65,11 @@ impl Home {
         Ok(file)
     }
 
-    /// Refuses where a page is served. Where we may not look, it is none of ours.
+    /// Refuses where a page is served. Where we may not look, and where somebody else has made the folder, it is none of ours.
     fn serves_nobody(&self) -> Result<()> {
+        if !is_ours(&self.folder) {
+            return Ok(());
+        }
         File::open(self.lock_file()).map_or(Ok(()), |file| self.hold(&file))
     }
 
@@ -86,8 +89,11 @@ impl Home {
         serde_json::from_slice(&fs::read(self.served()).ok()?).ok()
     }
 
-    /// Where a page is served from this folder that still runs.
+    /// Where a page is served from this folder that still runs. What another user has written there leads nowhere.
     fn running(&self) -> Option<Served> {
+        if !is_ours(&self.folder) {
+            return None;
+        }
         self.url().filter(|served| is_running(served.process))
     }
 
@@ -159,7 +165,24 @@ fn make(folder: &Path) -> Result<()> {
         cannot("Making", folder, &error)
             .hint("The user who serves the page must own the folder of bwdc.toml or of an instance.")
     })?;
+    if !is_ours(folder) {
+        return Err(Error::new(format!("{} is a link, or belongs to somebody else.", folder.display()))
+            .hint("Remove it: the page makes a folder of its own there."));
+    }
     only_ours(folder)
+}
+
+/// Whether it is a folder, and ours: no link of somebody who may write beside it.
+#[cfg(unix)]
+fn is_ours(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == own)
+}
+
+#[cfg(not(unix))]
+fn is_ours(folder: &Path) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir())
 }
 
 #[cfg(unix)]
@@ -176,4 +199,25 @@ fn only_ours(_folder: &Path) -> Result<()> {
 
 fn cannot(doing: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::new(format!("{doing} {}: {error}", path.display()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (instance, victim) = (place.path().join("instance"), place.path().join("victim"));
+        fs::create_dir(&instance).unwrap();
+        fs::create_dir_all(victim.join("reports")).unwrap();
+        fs::write(victim.join("reports/precious"), "mine").unwrap();
+        fs::write(victim.join("served.json"), "{\"url\":\"http://evil.example\",\"process\":1}").unwrap();
+        std::os::unix::fs::symlink(&victim, instance.join("web")).unwrap();
+        let folders = [instance];
+        assert!(Home::prepare(&folders).unwrap_err().message.contains("is a link"));
+        assert!(victim.join("reports/precious").exists() && !victim.join("lock").exists());
+        let error = open_link(&folders, WebRole::Look, SignedDuration::from_secs(60)).unwrap_err();
+        assert!(error.message.starts_with("No page is served"), "{error}");
+    }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Job, Syncs};
+use crate::job::{Job, Syncs, on_one_line};
 use crate::marker;
 use crate::preparation::{InstallOutcome, JobUser, Owners, Preparation, Trial};
 use crate::schedulers::systemd::Manager;
@@ -154,6 +154,7 @@ impl ServiceRequest {
     }
 
     fn steps(&self, _mode: Mode) -> Result<Steps> {
+        self.options.iter().try_for_each(|option| on_one_line("option", option))?;
         self.keeper.keeper().steps(self)
     }
 

@@ -296,6 +296,17 @@ mod tests {
     }
 
     #[test]
+    fn no_line_of_a_unit_comes_from_an_option_or_a_credential() {
+        let line = "/tmp/a\nExecStartPre=+/bin/evil";
+        let mut asked = request(Manager::System);
+        asked.options = vec!["--web".to_owned(), line.to_owned()];
+        assert!(asked.steps(crate::schedulers::Mode::Show).unwrap_err().message.contains("line break"));
+        let mut asked = request(Manager::System);
+        asked.credentials = vec![("login.clientSecret".to_owned(), line.to_owned())];
+        assert!(unit(&asked).unwrap_err().message.contains("line break"));
+    }
+
+    #[test]
     fn states_of_systemd() {
         let state = state_of("ActiveState=active\nSubState=running\nUnitFileState=enabled\n");
         assert_eq!(

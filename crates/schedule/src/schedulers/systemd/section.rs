@@ -1,7 +1,7 @@
 //! What a service of systemd has besides its commands (systemd.exec(5)), the same for a scheduled sync and for the daemon: its user, its
 //! variables and secrets, and as little of the machine as it needs.
 
-use crate::job::{Job, Starter, check};
+use crate::job::{Job, Starter, check, on_one_line};
 use bwdc_core::error::{Error, Result};
 
 /// The systemd that runs a job.
@@ -30,6 +30,7 @@ impl ServiceSection<'_> {
     /// Looks for what no unit can hold.
     pub(crate) fn check(&self) -> Result<()> {
         check(self.job)?;
+        self.credentials.iter().try_for_each(|(_, file)| on_one_line("file", file))?;
         let texts = [("folder", &self.job.folder), ("program", &self.job.program)].into_iter();
         let files = self.credentials.iter().map(|(_, file)| ("file", file));
         texts.chain(files).try_for_each(|(what, text)| ends_well(what, text))
