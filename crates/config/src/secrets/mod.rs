@@ -430,16 +430,7 @@ impl Secrets {
         let destination = self.destination(&data);
         match &destination {
             SecretDestination::DataFile => {}
-            SecretDestination::SecretsFile(path) => {
-                let form = match path.parent() {
-                    Some(folder) if place::is_of_machine(&self.environment, folder) => {
-                        self.make_private(folder)?;
-                        Form::Sealed
-                    }
-                    _ => Form::Plain,
-                };
-                secrets_file::change(path, form, &in_secrets_file(changes))?;
-            }
+            SecretDestination::SecretsFile(path) => self.keep_in_file(path, &in_secrets_file(changes))?,
             SecretDestination::OsStore => self.keep_in_store(&data, changes).await?,
         }
         self.file.update(|data| {
@@ -449,6 +440,16 @@ impl Secrets {
             also(data)
         })?;
         Ok(destination)
+    }
+
+    /// A token of a sync is not in the file: only what is written there has the folder looked at.
+    fn keep_in_file(&self, path: &Path, changes: &[(&'static str, Option<&Secret>)]) -> Result<()> {
+        let of_machine = path.parent().filter(|folder| place::is_of_machine(&self.environment, folder));
+        let form = of_machine.map_or(Form::Plain, |_| Form::Sealed);
+        if let Some(folder) = of_machine.filter(|_| !changes.is_empty()) {
+            self.make_private(folder)?;
+        }
+        secrets_file::change(path, form, changes)
     }
 
     /// Where there is no store, there is nothing to remove from it.
