@@ -21,6 +21,13 @@ pub enum Exit {
     Blocked = 5,
 }
 
+/// The first attempt that succeeds, else the first error. `None` without any attempt; those behind a success are not made.
+pub fn first_success<T>(attempts: impl IntoIterator<Item = Result<T>>) -> Option<Result<T>> {
+    let mut attempts = attempts.into_iter();
+    let first = attempts.next()?;
+    Some(first.or_else(|error| attempts.find_map(Result::ok).ok_or(error)))
+}
+
 /// Failure, and the next step.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -105,6 +112,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_first_success_counts_and_else_the_first_error() {
+        let attempts = |outcomes: &[std::result::Result<u8, &str>]| {
+            let outcomes = outcomes.iter().map(|outcome| outcome.map_err(Error::new));
+            first_success(outcomes).map(|found| found.map_err(|error| error.message))
+        };
+        assert_eq!(attempts(&[]), None);
+        assert_eq!(attempts(&[Err("a"), Ok(1), Ok(2)]), Some(Ok(1)));
+        assert_eq!(attempts(&[Err("a"), Err("b")]), Some(Err("a".to_owned())));
+    }
 
     #[test]
     fn foreign_texts_forge_no_line_and_control_no_terminal() {

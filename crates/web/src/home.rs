@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use bwdc_config::installation::WebRole;
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::{Error, Result, first_success};
 use bwdc_store::files::{make_private, write_atomically};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -44,12 +44,12 @@ impl Home {
     }
 
     fn make_first(folders: &[PathBuf]) -> Result<Self> {
-        let mut made = folders.iter().map(|folder| {
+        let made = |folder: &PathBuf| {
             let home = Self::in_folder(folder);
             make(&home.folder).map(|()| home)
-        });
-        let first = made.next().unwrap_or_else(|| Err(Error::new("No folder was given for the page.")));
-        first.or_else(|error| made.find_map(Result::ok).ok_or(error))
+        };
+        first_success(folders.iter().map(made))
+            .unwrap_or_else(|| Err(Error::new("No folder was given for the page.")))
     }
 
     fn in_folder(folder: &Path) -> Self {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::status::DaemonStatus;
-use bwdc_core::error::{Error, Result};
+use bwdc_core::error::{Error, Result, first_success};
 
 #[cfg(unix)]
 use self::unix as system;
@@ -43,10 +43,8 @@ pub(super) async fn open(folders: &[PathBuf]) -> Result<Listener> {
     for folder in folders {
         nobody_answers_at(&system::place(folder)).await?;
     }
-    let mut opened = folders.iter().map(|folder| Listener::open(system::place(folder)));
-    let first =
-        opened.next().unwrap_or_else(|| Err(Error::new("No folder was given for the daemon's socket.")));
-    first.or_else(|error| opened.find_map(Result::ok).ok_or(error))
+    first_success(folders.iter().map(|folder| Listener::open(system::place(folder))))
+        .unwrap_or_else(|| Err(Error::new("No folder was given for the daemon's socket.")))
 }
 
 async fn nobody_answers_at(place: &Path) -> Result<()> {
