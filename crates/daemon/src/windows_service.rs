@@ -14,7 +14,7 @@ use windows_service::service_control_handler::{self, ServiceControlHandlerResult
 use windows_service::{define_windows_service, service_dispatcher};
 
 use bwdc_core::error::{Error, Exit, Result};
-use bwdc_schedule::services::WINDOWS_NAME;
+use bwdc_schedule::services::{WINDOWS_NAME, own_words};
 
 /// How long it may take until the daemon runs. Other instances' folders may be on slow disks.
 const START: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ pub(crate) fn stopping() {
 pub fn run(main: fn() -> Exit) -> Result<()> {
     MAIN.get_or_init(|| main);
     service_dispatcher::start(WINDOWS_NAME, service_main).map_err(|error| {
-        Error::new(format!("Running as a service: {}", words(&error))).hint(
+        Error::new(format!("Running as a service: {}", own_words(&error))).hint(
             "Only Windows starts this: `bwdc service install` tells it to. By hand it is `bwdc daemon`.",
         )
     })
@@ -154,14 +154,6 @@ fn tell(current_state: ServiceState, wait_hint: Duration, exit_code: ServiceExit
         process_id: None,
     };
     if let Err(error) = service.handle.set_service_status(status) {
-        tracing::debug!(error = words(&error), "Windows was not told");
-    }
-}
-
-/// An error of the system in its own words.
-fn words(error: &windows_service::Error) -> String {
-    match error {
-        windows_service::Error::Winapi(error) => error.to_string(),
-        other => other.to_string(),
+        tracing::debug!(error = own_words(&error), "Windows was not told");
     }
 }

@@ -55,7 +55,8 @@ impl MachineChange {
     }
 }
 
-fn owned(command: &[&str]) -> Vec<String> {
+/// Words of a command.
+pub(crate) fn owned(command: &[&str]) -> Vec<String> {
     command.iter().map(|word| (*word).to_owned()).collect()
 }
 

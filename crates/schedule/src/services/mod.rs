@@ -7,6 +7,8 @@ mod windows;
 
 pub(crate) use self::windows::ServiceChange;
 pub use self::windows::make_private_folder;
+#[cfg(windows)]
+pub use self::windows::own_words;
 
 use std::fmt::Debug;
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{control_manager, private_folder};
 use crate::services::{WINDOWS_COMMAND, WINDOWS_NAME};
 use crate::shell::command_line;
+use crate::steps::owned;
 use bwdc_core::error::Result;
 
 /// What the service control manager knows of the service, in `HKLM`.
@@ -91,7 +92,7 @@ impl ServiceChange {
                 let service = format!("{account}:(OI)(CI)M");
                 let system = "*S-1-5-18:(OI)(CI)F";
                 let administrators = "*S-1-5-32-544:(OI)(CI)F";
-                vec![words(&[
+                vec![owned(&[
                     "icacls",
                     folder,
                     "/inheritance:r",
@@ -102,11 +103,11 @@ impl ServiceChange {
                 ])]
             }
             Self::Complete(text) => vec![value(PARAMETERS_KEY, COMPLETE, "REG_SZ", text)],
-            Self::Start => vec![words(&["net", "start", WINDOWS_NAME])],
-            Self::Stop => vec![words(&["net", "stop", WINDOWS_NAME])],
+            Self::Start => vec![owned(&["net", "start", WINDOWS_NAME])],
+            Self::Stop => vec![owned(&["net", "stop", WINDOWS_NAME])],
             Self::Delete => vec![
-                words(&["sc.exe", "delete", WINDOWS_NAME]),
-                words(&["reg", "delete", &in_machine(EVENTS_KEY), "/f"]),
+                owned(&["sc.exe", "delete", WINDOWS_NAME]),
+                owned(&["reg", "delete", &in_machine(EVENTS_KEY), "/f"]),
             ],
         }
     }
@@ -144,7 +145,7 @@ impl Definition {
         let restarts: Vec<String> =
             RESTARTS.iter().map(|after| format!("restart/{}", after.as_millis())).collect();
         vec![
-            words(&[
+            owned(&[
                 "sc.exe",
                 "create",
                 WINDOWS_NAME,
@@ -157,8 +158,8 @@ impl Definition {
                 "DisplayName=",
                 DISPLAY_NAME,
             ]),
-            words(&["sc.exe", "description", WINDOWS_NAME, DESCRIPTION]),
-            words(&[
+            owned(&["sc.exe", "description", WINDOWS_NAME, DESCRIPTION]),
+            owned(&[
                 "sc.exe",
                 "failure",
                 WINDOWS_NAME,
@@ -167,7 +168,7 @@ impl Definition {
                 "actions=",
                 &restarts.join("/"),
             ]),
-            words(&["sc.exe", "failureflag", WINDOWS_NAME, "1"]),
+            owned(&["sc.exe", "failureflag", WINDOWS_NAME, "1"]),
             value(SERVICE_KEY, "PreshutdownTimeout", "REG_DWORD", &SHUTDOWN.as_millis().to_string()),
             value(SERVICE_KEY, ENVIRONMENT, "REG_MULTI_SZ", &self.variables.join(r"\0")),
             value(PARAMETERS_KEY, SERVED, "REG_SZ", &self.served),
@@ -178,13 +179,9 @@ impl Definition {
 }
 
 fn value(key: &str, name: &str, kind: &str, data: &str) -> Vec<String> {
-    words(&["reg", "add", &in_machine(key), "/v", name, "/t", kind, "/d", data, "/f"])
+    owned(&["reg", "add", &in_machine(key), "/v", name, "/t", kind, "/d", data, "/f"])
 }
 
 fn in_machine(key: &str) -> String {
     format!(r"HKLM\{key}")
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
 }

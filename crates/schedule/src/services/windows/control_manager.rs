@@ -3,6 +3,8 @@
 #[cfg(not(windows))]
 pub(super) use self::elsewhere::{complete, completed, delete, found, served, set_up, start, state, stop};
 #[cfg(windows)]
+pub use self::manager::own_words;
+#[cfg(windows)]
 pub(super) use self::manager::{complete, completed, delete, found, served, set_up, start, state, stop};
 use crate::services::WINDOWS_COMMAND;
 
@@ -295,11 +297,15 @@ mod manager {
     }
 
     fn said(what: &str, error: &windows_service::Error) -> Error {
-        let said = match error {
+        Error::new(format!("{what} the service {WINDOWS_NAME}: {}", own_words(error)))
+    }
+
+    /// An error of the service control manager in the system's own words.
+    pub fn own_words(error: &windows_service::Error) -> String {
+        match error {
             windows_service::Error::Winapi(error) => error.to_string(),
             other => other.to_string(),
-        };
-        Error::new(format!("{what} the service {WINDOWS_NAME}: {said}"))
+        }
     }
 
     fn code_of(error: &windows_service::Error) -> Option<i32> {

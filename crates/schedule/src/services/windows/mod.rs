@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 pub(crate) use self::change::ServiceChange;
 use self::change::{Definition, SERVICE_KEY};
+#[cfg(windows)]
+pub use self::control_manager::own_words;
 use super::{
     InstalledService, Keeper, Kept, Served, ServiceKeeper, ServiceRequest, ServiceState, WINDOWS_NAME,
 };
