@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bwdc_testkit::{Slapd, ldif};
 use tempfile::TempDir;
 
-use super::{Cost, Plan, Server, Source, Target, instance, load, median, run, searches};
+use super::{Cost, Plan, Report, Server, Source, Target, instance, load, median, run, searches};
 
 pub(crate) const HEAD: &str = "\nA sync that follows another, from OpenLDAP into the played official organization (`sandbox`), which the sync reads, and into a \
     sink that cannot\nbe read. Each build has a folder and a server of its own; they run in turn.\n\n\
@@ -40,11 +40,11 @@ impl<'a> Side<'a> {
 }
 
 /// Measures both kinds of run into both kinds of server.
-pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> String {
+pub(crate) fn measure(plan: &Plan, users: usize, report: &mut Report) {
+    let groups = users / 25;
     let slapd = load(users, groups);
     let source = Source::of(&slapd);
-    let bare = super::describe((0..=plan.runs).map(|_| searches(&slapd, users, groups)).collect());
-    let mut rows = String::new();
+    let bare = super::describe((0..=plan.runs).map(|_| searches(&slapd, &source, users, groups)).collect());
     for target in [Target::Sandbox, Target::Sink] {
         let beside: Option<&PathBuf> = plan.beside.as_ref();
         let sides: Vec<Side<'_>> = std::iter::once(&plan.bwdc)
@@ -52,11 +52,10 @@ pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> String {
             .map(|program| Side::begin(program, plan, &source, target))
             .collect();
         let nothing = rounds(plan, &sides, |_| {});
-        rows.push_str(&row(users, groups, target, "nothing", &nothing, &bare));
+        report.row(&row(users, groups, target, "nothing", &nothing, &bare));
         let newcomer = rounds(plan, &sides, |round| join(&slapd, &format!("{}-{round}", target.name())));
-        rows.push_str(&row(users, groups, target, "one newcomer", &newcomer, &bare));
+        report.row(&row(users, groups, target, "one newcomer", &newcomer, &bare));
     }
-    rows
 }
 
 /// Every side in turn, after a warm-up.
@@ -73,7 +72,7 @@ fn rounds(plan: &Plan, sides: &[Side<'_>], change: impl Fn(usize)) -> Vec<Vec<Co
 }
 
 /// Adds a person to the directory.
-fn join(slapd: &Slapd, name: &str) {
+pub(crate) fn join(slapd: &Slapd, name: &str) {
     slapd.modify(&format!(
         "dn: uid=new-{name},ou=people,{}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: new-{name}\ncn: New {name}\nsn: {name}\n\
          mail: new-{name}@example.org\n",
@@ -93,11 +92,5 @@ fn row(users: usize, groups: usize, target: Target, what: &str, rounds: &[Vec<Co
         }
         _ => ("-".to_owned(), "-".to_owned()),
     };
-    let row = format!(
-        "| {users} / {groups} | {} | {what} | {} | {other} | {ratio} | {bare} |",
-        target.name(),
-        told(0)
-    );
-    println!("{row}");
-    row + "\n"
+    format!("| {users} / {groups} | {} | {what} | {} | {other} | {ratio} | {bare} |", target.name(), told(0))
 }

@@ -18,17 +18,17 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{Cost, Plan, Server, Target, finish};
+use super::{Cost, Plan, Report, Server, Target, finish};
 
 /// How long each answer takes.
 const LATENCY: Duration = Duration::from_millis(50);
 /// Members per group.
-const MEMBERS: usize = 20;
+pub(crate) const MEMBERS: usize = 20;
 
 /// One vendor, played.
-struct Vendor {
-    name: &'static str,
-    start: fn(&Runtime, &Company, Behaviour) -> Cloud,
+pub(crate) struct Vendor {
+    pub(crate) name: &'static str,
+    pub(crate) start: fn(&Runtime, &Company, Behaviour) -> Cloud,
     /// What `data.json` says of it, besides the server.
     data: fn(&Cloud) -> String,
     /// Variables that say where it is.
@@ -41,7 +41,7 @@ struct Vendor {
     page: usize,
 }
 
-const VENDORS: [Vendor; 4] = [ENTRA, GOOGLE, OKTA, ONELOGIN];
+pub(crate) const VENDORS: [Vendor; 4] = [ENTRA, GOOGLE, OKTA, ONELOGIN];
 
 const OKTA: Vendor = Vendor {
     name: "Okta",
@@ -159,16 +159,20 @@ pub(crate) const HEAD: &str = "\n| cloud, 50 ms for each answer | users / groups
                                | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
 /// A row for each vendor.
-pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> Vec<String> {
-    VENDORS.iter().map(|vendor| row(plan, vendor, users, groups)).collect()
+pub(crate) fn measure(plan: &Plan, users: usize, report: &mut Report) {
+    for vendor in &VENDORS {
+        report.row(&row(plan, vendor, users, users / 10));
+    }
+}
+
+/// What plays a cloud.
+pub(crate) fn runtime() -> Runtime {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(1).enable_all().build().expect("a runtime")
 }
 
 fn row(plan: &Plan, vendor: &Vendor, users: usize, groups: usize) -> String {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let company = Company::of_size(users, groups, MEMBERS);
     let behaviour = Behaviour { latency: LATENCY, page: vendor.page, ..Behaviour::default() };
     let cloud = (vendor.start)(&runtime, &company, behaviour);
@@ -196,7 +200,7 @@ fn row(plan: &Plan, vendor: &Vendor, users: usize, groups: usize) -> String {
     )
 }
 
-fn sync(plan: &Plan, vendor: &Vendor, cloud: &Cloud, users: usize, groups: usize) -> Cost {
+pub(crate) fn sync(plan: &Plan, vendor: &Vendor, cloud: &Cloud, users: usize, groups: usize) -> Cost {
     let server = Server::start(plan, Target::Sink);
     let folder = tempfile::Builder::new().prefix("bwdc-bench-").tempdir().expect("a folder");
     let data = format!(

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::{Cost, Plan, Server, Target, finish, median};
+use super::{Cost, Plan, Report, Server, Target, finish, median};
 
 pub(super) const HEAD: &str = "\nA sync of 10,000 people with one newcomer, and `bwdc history`, with so many runs kept (`scripts/bench history/10000`). More than \
      1,000 are more than are ever kept: that sync removes the rest.\n\n\
@@ -19,7 +19,7 @@ const PEOPLE: usize = 10_000;
 const MOST: usize = 1_000;
 
 /// A row of the table for no run, for as many as are kept at most, and for so many.
-pub(super) fn measure(plan: &Plan, files: usize) -> Vec<String> {
+pub(super) fn measure(plan: &Plan, files: usize, report: &mut Report) {
     let mut scenes: Vec<Scene> = [0, MOST, files].map(|files| Scene::set(plan, files)).into();
     let mut costs: Vec<Vec<[Cost; 2]>> = vec![Vec::new(); scenes.len()];
     for run in 0..=plan.runs {
@@ -31,7 +31,9 @@ pub(super) fn measure(plan: &Plan, files: usize) -> Vec<String> {
         }
     }
     let empty = costs.first().cloned().unwrap_or_default();
-    scenes.iter().zip(&costs).map(|(scene, costs)| row(scene.files, costs, &empty)).collect()
+    for (scene, costs) in scenes.iter().zip(&costs) {
+        report.row(&row(scene.files, costs, &empty));
+    }
 }
 
 fn row(files: usize, costs: &[[Cost; 2]], empty: &[[Cost; 2]]) -> String {

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Cost, Plan, Source, Target, load, median, search_through, sync};
+use super::{Cost, Plan, Report, Source, Target, load, median, searches, sync};
 
 pub(crate) const HEAD: &str = "\nA network between the program and OpenLDAP: a proxy delays each direction by half a round trip. Round trips are the time beyond that\n\
     without a delay, divided by the delay; connecting and logging in are among them.\n\n\
@@ -19,10 +19,10 @@ pub(crate) const HEAD: &str = "\nA network between the program and OpenLDAP: a p
 const ROUND_TRIPS: [u64; 4] = [0, 1, 10, 50];
 
 /// A sync and two searches with each delay.
-pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> String {
+pub(crate) fn measure(plan: &Plan, users: usize, report: &mut Report) {
+    let groups = users / 25;
     let slapd = load(users, groups);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let mut rows = String::new();
     let mut none: Option<(f64, f64)> = None;
     for milliseconds in ROUND_TRIPS {
         let port = runtime.block_on(proxy(slapd.port(), Duration::from_micros(milliseconds * 500)));
@@ -31,7 +31,7 @@ pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> String {
         let pairs: Vec<(Cost, Cost)> = runs
             .map(|_| {
                 let ours = sync(&plan.bwdc, plan, &source, users, groups, Target::Sink);
-                (ours, search_through(&slapd, port, users, groups))
+                (ours, searches(&slapd, &source, users, groups))
             })
             .collect();
         let wall = |cost: fn(&(Cost, Cost)) -> Cost| {
@@ -43,15 +43,12 @@ pub(crate) fn measure(plan: &Plan, users: usize, groups: usize) -> String {
             0 => "-".to_owned(),
             _ => format!("{:.1}", (wall - none) * 1_000.0 / milliseconds as f64),
         };
-        let row = format!(
-            "| {users} / {groups} | {milliseconds} ms | {ours:.2} s | {} | {theirs:.2} s | {} |\n",
+        report.row(&format!(
+            "| {users} / {groups} | {milliseconds} ms | {ours:.2} s | {} | {theirs:.2} s | {} |",
             trips(ours, own_none),
             trips(theirs, their_none)
-        );
-        print!("{row}");
-        rows.push_str(&row);
+        ));
     }
-    rows
 }
 
 /// Port of a proxy to this one, until the runtime ends.

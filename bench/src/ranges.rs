@@ -9,19 +9,20 @@ use bwdc_testkit::capped::{Entry, Fault};
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{Ldap, LdapConnAsync, Scope, SearchEntry};
 
-use super::{Cost, Plan, Source, Target, finish, row, sync};
+use super::{Cost, Plan, Report, Security, Source, Target, finish, row, sync};
 
 /// `MaxValRange` of a domain controller of Windows.
 const CAP: usize = 1_500;
 const ROOT: &str = "dc=example,dc=org";
 
 /// Measures a group of all these people.
-pub(crate) fn measure(plan: &Plan, people: usize) -> String {
+pub(crate) fn measure(plan: &Plan, people: usize, report: &mut Report) {
     let server = Capped::start(directory(people), CAP, Fault::None);
     let source = Source {
         port: server.port(),
         login: "reader".to_owned(),
         sync: r#""userObjectClass":"person","userPath":"ou=people","groupObjectClass":"group","groupPath":"ou=groups""#,
+        security: Security::Plain,
     };
     let mut pairs = Vec::new();
     for run in 0..=plan.runs {
@@ -31,7 +32,7 @@ pub(crate) fn measure(plan: &Plan, people: usize) -> String {
             pairs.push((ours, theirs));
         }
     }
-    row(&format!("{people} in one group, by ranges of {CAP}"), Target::Sink, &pairs)
+    report.row(&row(&format!("{people} in one group, by ranges of {CAP}"), Target::Sink, &pairs));
 }
 
 fn directory(people: usize) -> Vec<Entry> {
