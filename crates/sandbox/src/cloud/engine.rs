@@ -82,12 +82,30 @@ struct State {
     /// Number of requests by HTTP/2.
     by_http2: usize,
     exceeded: usize,
-    /// Window and usage, by limit.
-    windows: HashMap<&'static str, (u64, u64)>,
+    /// By limit.
+    usage: HashMap<&'static str, Usage>,
     tokens: HashSet<String>,
     given_out: usize,
     /// Whether permanent tokens were revoked.
     is_revoked: bool,
+}
+
+/// Usage of one limit.
+#[derive(Debug)]
+struct Usage {
+    quota: Quota,
+    /// Number of the window since 1970, and what was used in it.
+    window: u64,
+    used: u64,
+    in_all: u64,
+}
+
+impl Usage {
+    /// Least time in which all of it was possible with no more than the quota in any window, wherever that begins.
+    fn least_time(&self) -> Duration {
+        let windows = self.in_all.saturating_sub(1) / self.quota.most.max(1);
+        self.quota.window * u32::try_from(windows).unwrap_or(u32::MAX)
+    }
 }
 
 impl Engine {
@@ -146,6 +164,11 @@ impl Engine {
         self.state().exceeded
     }
 
+    /// Least time in which all requests so far were possible under the limits.
+    pub(crate) fn least_time(&self) -> Duration {
+        self.state().usage.values().map(Usage::least_time).max().unwrap_or_default()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,16 +183,19 @@ impl Engine {
 
     /// Counts a request. Returns whether it was one too many, and the state of the limit.
     fn count(&self, charge: Charge, now: u64) -> (bool, Standing) {
-        let Quota { most, window } = self.behaviour.quota.unwrap_or(charge.quota);
+        let quota = self.behaviour.quota.unwrap_or(charge.quota);
+        let Quota { most, window } = quota;
         let length = window.as_secs().max(1);
         let mut state = self.state();
-        let (number, used) = state.windows.entry(charge.limit).or_default();
-        if *number != now / length {
-            (*number, *used) = (now / length, 0);
+        let nothing = Usage { quota, window: now / length, used: 0, in_all: 0 };
+        let usage = state.usage.entry(charge.limit).or_insert(nothing);
+        if usage.window != now / length {
+            (usage.window, usage.used) = (now / length, 0);
         }
-        *used += charge.cost;
-        let end = (*number + 1) * length;
-        let (is_over, left) = (*used > most, most.saturating_sub(*used));
+        usage.used += charge.cost;
+        usage.in_all += charge.cost;
+        let end = (usage.window + 1) * length;
+        let (is_over, left) = (usage.used > most, most.saturating_sub(usage.used));
         if is_over {
             state.exceeded += 1;
         }

@@ -468,22 +468,22 @@ fn list<T>(
     }
     let size = engine.page(number("$top"), USUAL_PAGE, LARGEST_PAGE);
     let from = number("$skiptoken").unwrap_or(0);
-    let shown = entries.iter().map(shown);
-    let entries: Option<Vec<Value>> = match query.get("$filter") {
-        None => Some(shown.collect()),
+    let found: Option<Vec<&T>> = match query.get("$filter") {
+        None => Some(entries.iter().collect()),
         Some(filter) => filter::parsed(filter, entity.known)
-            .map(|clauses| shown.filter(|entry| filter::matches(&clauses, entry)).collect()),
+            .map(|clauses| entries.iter().filter(|entry| filter::matches(&clauses, &shown(entry))).collect()),
     };
-    let Some(entries) = entries else {
+    let Some(found) = found else {
         return refused(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", "Unsupported Query.");
     };
+    // Only those of the page are made into JSON: tenants may be large.
     let page: Vec<Value> =
-        entries.iter().skip(from).take(size).map(|entry| selected(entry, &names)).collect();
+        found.iter().skip(from).take(size).map(|entry| selected(&shown(entry), &names)).collect();
     let mut body = json!({
         "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{}s({})", entity.name, names.join(",")),
         "value": page,
     });
-    if from + size < entries.len() {
+    if from + size < found.len() {
         let mut pairs = query.clone();
         pairs.insert("$skiptoken".to_owned(), (from + size).to_string());
         body["@odata.nextLink"] = link(engine, parts, &pairs).into();

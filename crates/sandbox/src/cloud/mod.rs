@@ -161,6 +161,11 @@ impl Cloud {
         self.engine.exceeded()
     }
 
+    /// Least time in which all requests so far were possible under the limits, wherever their windows begin.
+    pub fn least_time(&self) -> Duration {
+        self.engine.least_time()
+    }
+
     /// Invalidates every access token issued so far.
     pub fn expire_tokens(&self) {
         self.engine.expire_tokens();

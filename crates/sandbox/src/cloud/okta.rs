@@ -308,7 +308,7 @@ async fn users(asked: Asked) -> Response {
         ]
     };
     let found = okta.users.iter().filter(is_asked_for);
-    list(&asked, matching(found, filter, attributes, Person::shown), 200, 200)
+    list(&asked, matching(found, filter, attributes), Person::shown, 200, 200)
 }
 
 async fn groups(asked: Asked) -> Response {
@@ -326,10 +326,10 @@ async fn groups(asked: Asked) -> Response {
     let of_filter =
         |group: &Team| of_search(group).into_iter().filter(|(name, _)| *name != "profile.name").collect();
     let found = match search {
-        Some(_) => matching(okta.groups.iter(), search, of_search, Team::shown),
-        None => matching(okta.groups.iter(), filter, of_filter, Team::shown),
+        Some(_) => matching(okta.groups.iter(), search, of_search),
+        None => matching(okta.groups.iter(), filter, of_filter),
     };
-    list(&asked, found, 10_000, 10_000)
+    list(&asked, found, Team::shown, 10_000, 10_000)
 }
 
 async fn members(Path(id): Path<String>, asked: Asked) -> Response {
@@ -343,8 +343,8 @@ async fn members(Path(id): Path<String>, asked: Asked) -> Response {
         );
     };
     let members: HashSet<&String> = group.members.iter().collect();
-    let found = okta.users.iter().filter(|user| members.contains(&user.id)).map(Person::shown).collect();
-    list(&asked, Some(found), 1_000, 1_000)
+    let found = okta.users.iter().filter(|user| members.contains(&user.id)).collect();
+    list(&asked, Some(found), Person::shown, 1_000, 1_000)
 }
 
 /// Entries that match the filter; `None` if it cannot be parsed.
@@ -352,12 +352,11 @@ fn matching<'a, T: 'a>(
     entries: impl Iterator<Item = &'a T>,
     filter: Option<&str>,
     attributes: impl Fn(&'a T) -> Vec<(&'static str, String)>,
-    shown: impl Fn(&'a T) -> Value,
-) -> Option<Vec<Value>> {
+) -> Option<Vec<&'a T>> {
     let mut found = Vec::new();
     for entry in entries {
         if filter.map_or(Some(true), |filter| matches(filter, &attributes(entry)))? {
-            found.push(shown(entry));
+            found.push(entry);
         }
     }
     Some(found)
@@ -411,7 +410,13 @@ fn refused(status: StatusCode, code: &str, summary: &str) -> Response {
 }
 
 /// Makes one page of a list.
-fn list(asked: &Asked, found: Option<Vec<Value>>, usual: usize, largest: usize) -> Response {
+fn list<T>(
+    asked: &Asked,
+    found: Option<Vec<&T>>,
+    shown: impl Fn(&T) -> Value,
+    usual: usize,
+    largest: usize,
+) -> Response {
     let (State((okta, engine)), Query(query), parts) = asked;
     let is_application =
         parts.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Bearer"));
@@ -425,7 +430,7 @@ fn list(asked: &Asked, found: Option<Vec<Value>>, usual: usize, largest: usize) 
     let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
     let size = engine.page(number("limit"), usual, largest);
     let from = number("after").unwrap_or(0);
-    let page: Vec<&Value> = entries.iter().skip(from).take(size).collect();
+    let page: Vec<Value> = entries.iter().skip(from).take(size).map(|entry| shown(entry)).collect();
     let next = Some(from + size).filter(|&next| next < entries.len());
     let link = |after: Option<usize>, rel: &str| {
         let mut pairs: Vec<(&str, String)> = query
