@@ -123,6 +123,11 @@ impl Daemon {
         assert!(self.0.try_wait().expect("the daemon's state").is_none(), "the daemon ended by itself");
     }
 
+    /// Process id.
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Resident memory, and how much of it is not the program's file.
     pub(super) fn memory(&self) -> String {
         let mebibytes = |name: &str| self.field(name) as f64 / 1024.0;

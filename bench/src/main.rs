@@ -13,6 +13,7 @@
 
 mod again;
 mod clouds;
+mod counting;
 mod daemon;
 mod growth;
 mod history;
@@ -20,6 +21,7 @@ mod instructions;
 mod limits;
 mod listing;
 mod network;
+mod quarters;
 mod ranges;
 mod tls;
 
@@ -51,7 +53,7 @@ struct Kind {
     measure: fn(&Plan, usize, &mut Report),
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind { word: "tls", usual: &[50_000], head: tls::HEAD, measure: tls::measure },
     Kind { word: "ranges", usual: &[50_000], head: HEAD, measure: ranges::measure },
     Kind { word: "again", usual: &[50_000], head: again::HEAD, measure: again::measure },
@@ -62,6 +64,8 @@ const KINDS: [Kind; 10] = [
     // Takes half an hour for 100,000: that is what the limits allow.
     Kind { word: "limits", usual: &[], head: limits::HEAD, measure: limits::measure },
     Kind { word: "daemon", usual: &[200], head: daemon::HEAD, measure: daemon::measure },
+    // Takes an hour.
+    Kind { word: "quarters", usual: &[], head: quarters::HEAD, measure: quarters::measure },
     Kind { word: "history", usual: &[10_000], head: history::HEAD, measure: history::measure },
     Kind { word: "network", usual: &[50_000], head: network::HEAD, measure: network::measure },
 ];
