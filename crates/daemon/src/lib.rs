@@ -26,7 +26,7 @@ pub use self::metrics::{Audience, MetricsAddress};
 use self::signals::Signals;
 use self::status::{DaemonStatus, Finished, RunVerdict};
 pub use self::worker::Workers;
-use self::worker::{WorkerResult, WorkerTask};
+use self::worker::{Others, WorkerResult, WorkerTask};
 use bwdc_core::alert::LEAST_MISSED;
 use bwdc_core::error::{Error, Exit, Result};
 pub use bwdc_schedule::times::engine::Timetable;
@@ -73,14 +73,38 @@ pub struct Configuration<T> {
     pub last: Option<Timestamp>,
     /// What to sync.
     pub errand: Errand,
+    /// Organization that it was last synced into; each run finds out whether it still is.
+    pub organization: Option<String>,
 }
 
 /// What is run again and again.
 struct Standing {
     errand: Errand,
     token: Option<KeptToken>,
+    /// Organization that it was last synced into.
+    organization: Option<String>,
+    missed: Option<Missed>,
     /// Success after which none came for three intervals, once that was told.
     told: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Whether both may be synced into one organization.
+    fn may_share(&self, other: &Self) -> bool {
+        match (&self.organization, &other.organization) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        }
+    }
+}
+
+/// Success that is missed, or will be.
+#[derive(Clone, Copy)]
+struct Missed {
+    /// Last success, or the beginning of the daemon.
+    last: Timestamp,
+    /// When the next one is missed.
+    since: Timestamp,
 }
 
 /// What those who ask are told.
@@ -175,10 +199,10 @@ impl<T: Timetable> Daemon<T> {
         self.others = configured.others;
         self.alerts = configured.alerts;
         let mut before = std::mem::take(&mut self.jobs);
-        for (name, Configuration { timetable, last, errand }) in configured.instances {
+        for (name, Configuration { timetable, last, errand, organization }) in configured.instances {
             let same = before.remove(&name).filter(|standing| standing.errand == errand);
             let (token, told) = same.map(|standing| (standing.token, standing.told)).unwrap_or_default();
-            self.jobs.insert(name.clone(), Standing { errand, token, told });
+            self.jobs.insert(name.clone(), Standing { errand, token, organization, missed: None, told });
             wanted.insert(name, ConfiguredRun { timetable, last });
         }
         let mut status = self.shared.lock();
@@ -192,7 +216,9 @@ impl<T: Timetable> Daemon<T> {
         }
         drop(status);
         tracing::info!(instances = wanted.len(), at_once = configured.at_once, "configured");
+        let names: Vec<String> = wanted.keys().cloned().collect();
         self.engine.configure(configured.at_once, wanted, Timestamp::now());
+        names.iter().for_each(|name| self.expect_success(name));
     }
 
     /// A configuration that cannot be understood changes nothing.
@@ -212,14 +238,14 @@ impl<T: Timetable> Daemon<T> {
         let now = Timestamp::now();
         for name in self.engine.start(now) {
             let Some(Standing { errand, token, .. }) = self.jobs.get(&name) else { continue };
-            let beside =
-                self.jobs.iter().filter(|(other, _)| **other != name).map(|(_, other)| &other.errand);
-            let others = beside.chain(&self.others).cloned().collect();
+            let others = self.others_of(&name);
+            let assumed = others.assumed.clone();
             let order = self.workers.order(errand.clone(), others, token.clone(), self.alerts.clone());
             let run = Run {
                 name: name.clone(),
                 id: order.run.clone(),
                 errand: errand.clone(),
+                assumed,
                 since: Instant::now(),
             };
             self.runs.start(run, self.workers.clone().run(order));
@@ -228,52 +254,78 @@ impl<T: Timetable> Daemon<T> {
         self.tell();
     }
 
+    /// Whoever may be synced into the same organization: in each order there would else be thousands where there are thousands, and each
+    /// sync would read the settings of all.
+    fn others_of(&self, name: &str) -> Others {
+        let Some(own) = self.jobs.get(name) else { return Others::default() };
+        let beside = || self.jobs.iter().filter(|(other, _)| *other != name).map(|(_, other)| other);
+        let rivals = beside().filter(|other| own.may_share(other)).map(|other| &other.errand);
+        let errands = rivals.chain(&self.others).cloned().collect();
+        let is_complete = beside().all(|other| own.may_share(other));
+        Others { errands, assumed: own.organization.clone().filter(|_| !is_complete) }
+    }
+
     /// When to look again, unless a run ends before.
     fn wake_at(&self) -> Option<Timestamp> {
-        let missed = self.missed().map(|(_, _, since)| since).min();
+        let missed = self.missed().map(|(_, Missed { since, .. })| since).min();
         self.engine.wake_at().into_iter().chain(missed).min()
     }
 
-    /// Instances whose success will be missed, or is, and was not told: each with its last success, and the time.
-    fn missed(&self) -> impl Iterator<Item = (&str, Timestamp, Timestamp)> {
-        let status = self.shared.status();
-        self.jobs.iter().filter_map(move |(name, standing)| {
-            let last = status.instances.get(name).and_then(|instance| instance.last_success);
-            let last = last.unwrap_or(status.started);
-            let least = SignedDuration::from_secs(i64::try_from(LEAST_MISSED.0).ok()?);
-            let since = self.engine.overdue_after(name, last)?.max(last.checked_add(least).ok()?);
-            (standing.told != Some(last)).then_some((name.as_str(), last, since))
-        })
+    /// Instances whose success will be missed, or is, and was not told.
+    fn missed(&self) -> impl Iterator<Item = (&str, Missed)> {
+        let missed = self.jobs.iter().filter_map(|(name, standing)| Some((name, standing, standing.missed?)));
+        missed
+            .filter(|(_, standing, missed)| standing.told != Some(missed.last))
+            .map(|(name, _, missed)| (name.as_str(), missed))
+    }
+
+    /// Computes when a success of an instance is missed: after its last one, by its timetable.
+    fn expect_success(&mut self, name: &str) {
+        let Some(standing) = self.jobs.get_mut(name) else { return };
+        let status = self.shared.lock();
+        let last = status.instances.get(name).and_then(|instance| instance.last_success);
+        let last = last.unwrap_or(status.started);
+        let least = i64::try_from(LEAST_MISSED.0).ok().map(SignedDuration::from_secs);
+        let earliest = least.and_then(|least| last.checked_add(least).ok());
+        let overdue = self.engine.overdue_after(name, last);
+        standing.missed =
+            overdue.zip(earliest).map(|(overdue, earliest)| Missed { last, since: overdue.max(earliest) });
     }
 
     /// Has those told who want to know that no sync of an instance has succeeded for three intervals: that it hangs, or was never started.
     fn watch(&mut self) {
         let now = Timestamp::now();
-        let missed: Vec<_> = self.missed().filter(|(_, _, since)| *since < now).collect();
-        let missed: Vec<_> =
-            missed.into_iter().map(|(name, last, since)| (name.to_owned(), last, since)).collect();
-        for (name, last, since) in missed {
+        let missed: Vec<(String, Missed)> = self
+            .missed()
+            .filter(|(_, Missed { since, .. })| *since < now)
+            .map(|(name, missed)| (name.to_owned(), missed))
+            .collect();
+        for (name, Missed { last, since }) in missed {
             let Some(standing) = self.jobs.get_mut(&name) else { continue };
             standing.told = Some(last);
             let mut order =
-                self.workers.order(standing.errand.clone(), Vec::new(), None, self.alerts.clone());
+                self.workers.order(standing.errand.clone(), Others::default(), None, self.alerts.clone());
             order.task = WorkerTask::TellMissed { last, since };
             self.tellers.spawn(self.workers.clone().tell(order));
         }
     }
 
     fn ended(&mut self, id: Id, result: std::result::Result<WorkerResult, JoinError>) {
-        let Some(Run { name, errand, since, .. }) = self.runs.under_way.remove(&id) else { return };
+        let Some(Run { name, errand, assumed, since, .. }) = self.runs.under_way.remove(&id) else { return };
         let now = Timestamp::now();
         if self.jobs.get(&name).is_some_and(|standing| standing.errand != errand) {
-            self.engine.ended(&name, RunEnd::Replaced, now);
-            self.shared.lock().instances.entry(name).or_default().running_since = None;
-            return;
+            return self.repeat(name, now);
         }
         let (exit, message) = match result {
-            Ok(WorkerResult { exit, message, token }) => {
+            Ok(WorkerResult { exit, message, token, organization }) => {
+                let is_as_assumed = assumed.is_none() || organization == assumed;
                 if let Some(standing) = self.jobs.get_mut(&name) {
                     standing.token = token;
+                    // Once it was wrong, all others are looked at.
+                    standing.organization = organization.filter(|_| is_as_assumed);
+                }
+                if !is_as_assumed {
+                    return self.repeat(name, now);
                 }
                 (exit, message)
             }
@@ -288,12 +340,20 @@ impl<T: Timetable> Daemon<T> {
         self.engine.ended(&name, ended, now);
         let mut status = self.shared.lock();
         if self.jobs.contains_key(&name) {
-            let instance = status.instances.entry(name).or_default();
+            let instance = status.instances.entry(name.clone()).or_default();
             instance.finish(finished);
             instance.last_run = kept(&errand);
         } else {
             status.instances.remove(&name);
         }
+        drop(status);
+        self.expect_success(&name);
+    }
+
+    /// Runs an instance at once: what ran is not what is wanted.
+    fn repeat(&mut self, name: String, now: Timestamp) {
+        self.engine.ended(&name, RunEnd::Replaced, now);
+        self.shared.lock().instances.entry(name).or_default().running_since = None;
     }
 
     /// Keeps the status up to date.
@@ -363,6 +423,8 @@ struct Run {
     id: String,
     /// A reload may want another by the same name meanwhile.
     errand: Errand,
+    /// Organization by which others were left out of its order.
+    assumed: Option<String>,
     since: Instant,
 }
 

@@ -44,6 +44,9 @@ pub struct Order {
     pub errand: Errand,
     /// What else is configured, to see whether one removes the people of the other.
     pub others: Vec<Errand>,
+    /// Organization that was assumed, if others were left out because theirs is another one.
+    #[serde(default)]
+    pub assumed: Option<String>,
     /// The access token of an earlier run.
     pub token: Option<KeptToken>,
     /// The `bwdc.toml` that says who is told when something is wrong.
@@ -79,6 +82,17 @@ pub struct WorkerResult {
     pub message: String,
     /// The access token for the next run.
     pub token: Option<KeptToken>,
+    /// Organization that it is synced into, if that is known. Where it is not the assumed one, nothing was done.
+    #[serde(default)]
+    pub organization: Option<String>,
+}
+
+/// What else is configured, as far as it may be synced into the same organization.
+#[derive(Default)]
+pub(crate) struct Others {
+    pub(crate) errands: Vec<Errand>,
+    /// Organization by which some were left out.
+    pub(crate) assumed: Option<String>,
 }
 
 /// How workers are started.
@@ -96,7 +110,7 @@ impl Workers {
     pub(crate) fn order(
         &self,
         errand: Errand,
-        others: Vec<Errand>,
+        others: Others,
         token: Option<KeptToken>,
         alerts: Option<InstallationText>,
     ) -> Order {
@@ -105,7 +119,8 @@ impl Workers {
             run: report::new_run(),
             task: WorkerTask::Sync,
             errand,
-            others,
+            others: others.errands,
+            assumed: others.assumed,
             token,
             alerts,
             quiet: self.quiet,
@@ -131,7 +146,8 @@ impl Workers {
             Ok(done) => done,
             Err(error) => {
                 report::log_lost(order.errand.name(), &order.run, started.elapsed().as_secs_f64(), &error);
-                WorkerResult { exit: Exit::Failure as u8, message: error.to_string(), token: order.token }
+                let Order { token, assumed: organization, .. } = order;
+                WorkerResult { exit: Exit::Failure as u8, message: error.to_string(), token, organization }
             }
         }
     }
@@ -325,7 +341,7 @@ mod tests {
         ]
         .iter()
         .map(|errand| {
-            format!(r#"{{"version":"{VERSION}","run":"5e0c","errand":{errand},"others":[{errand}],"token":{{"clientId":"organization.x","token":"t","expiresAt":"2026-01-01T00:00:00Z"}},"task":{{"tellMissed":{{"last":"2026-01-01T00:00:00Z","since":"2026-01-01T00:00:00Z"}}}},"quiet":true}}"#)
+            format!(r#"{{"version":"{VERSION}","run":"5e0c","errand":{errand},"others":[{errand}],"assumed":"x","token":{{"clientId":"organization.x","token":"t","expiresAt":"2026-01-01T00:00:00Z"}},"task":{{"tellMissed":{{"last":"2026-01-01T00:00:00Z","since":"2026-01-01T00:00:00Z"}}}},"quiet":true}}"#)
         })
         .collect()
     }

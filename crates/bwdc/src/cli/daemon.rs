@@ -182,7 +182,14 @@ fn configuration(
             (Times::usual(), None)
         }
     };
-    Ok((job.name().to_owned(), Configuration { timetable, last, errand: job.errand() }))
+    let (errand, organization) = (job.errand(), last_organization(&job));
+    Ok((job.name().to_owned(), Configuration { timetable, last, errand, organization }))
+}
+
+/// Organization that a job was last synced into.
+pub(super) fn last_organization(job: &SyncJob) -> Option<String> {
+    let context = job.contexts().into_iter().next()?;
+    Some(context.file.load().ok()?.organization_id()?.to_lowercase())
 }
 
 /// By the schedule in `bwdc.toml`, or else by the interval in `data.json`.

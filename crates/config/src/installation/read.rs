@@ -1,7 +1,7 @@
 //! Finding, reading and checking `bwdc.toml`. What is wrong is told with its line, and never with the line's text: somebody
 //! may have put a secret there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -98,16 +98,16 @@ impl Reader<'_> {
         entries: BTreeMap<Spanned<String>, InstanceEntry>,
         names: &mut HashSet<String>,
     ) -> Result<Vec<NamedInstance>> {
-        let mut instances: Vec<NamedInstance> = Vec::new();
+        let mut instances = Vec::new();
+        // Comparing each folder with each other one takes longer than a sync where there are thousands.
+        let mut owners: HashMap<PathBuf, String> = HashMap::new();
         for (name, InstanceEntry { folder: written, schedule }) in entries {
             self.check_name(&name, names)?;
             self.check_path(&written)?;
             schedule.iter().try_for_each(|schedule| self.check_schedule(schedule, Some(&name)))?;
             let folder = resolve(&self.path, written.get_ref());
-            if let Some(other) = instances.iter().find(|other| other.folder == folder) {
-                return Err(
-                    self.wrong(written.span(), format!("the folder already belongs to {}", other.name))
-                );
+            if let Some(other) = owners.insert(folder.clone(), name.get_ref().clone()) {
+                return Err(self.wrong(written.span(), format!("the folder already belongs to {other}")));
             }
             instances.push(NamedInstance { name: name.into_inner(), folder, schedule });
         }

@@ -167,8 +167,7 @@ impl<T: Timetable> Engine<T> {
         let mut due: Vec<(Timestamp, String)> = self
             .instances
             .iter()
-            .filter_map(|(name, instance)| Some((instance.due()?, name.clone())))
-            .filter(|(time, _)| *time <= now)
+            .filter_map(|(name, instance)| Some((instance.due().filter(|time| *time <= now)?, name.clone())))
             .collect();
         due.sort();
         due.truncate(self.at_once.saturating_sub(running));

@@ -115,6 +115,54 @@ fn two_that_would_remove_each_others_people_are_refused() {
     assert_eq!(daemon.end(), 0);
 }
 
+/// Others are left out of its order by the organization that `data.json` names, and the key is another's: it is refused by all others.
+#[test]
+fn a_wrong_guess_of_the_organization_is_noticed() {
+    let organization = Organization::start(Options::default());
+    let company = Company::of(2, &organization);
+    for name in &company.names {
+        let file = company.folder(name).join("data.json");
+        let mut data = read(&file);
+        data["sync"]["overwriteExisting"] = json!(true);
+        let own = organization.sandbox.client_id();
+        let other = "organization.99999999-2222-3333-4444-555555555555".to_owned();
+        let login = if name == "i1" { other } else { own };
+        data["organizationId"] = json!(login.trim_start_matches("organization."));
+        fs::write(&file, data.to_string()).unwrap();
+    }
+    let daemon = company.start(&[]);
+    let status = company.wait_for("runs of both", |status| company.all_ran(status));
+    let last = &company.state(&status, "i1")["last"];
+    assert!(
+        last["message"].as_str().unwrap().contains("each would remove the people of the other"),
+        "{last}"
+    );
+    assert_eq!(company.state(&status, "i1")["runs"], json!(1));
+    assert_eq!(daemon.end(), 0);
+}
+
+/// One run, without any other instance.
+#[test]
+fn nothing_is_synced_into_an_organization_that_was_not_assumed() {
+    let organization = Organization::start(Options::default());
+    let instance = Instance::files("id,email\n1,ada@example.org\n", "id,name,members\n", &organization);
+    let folder = json!({ "Unix": instance.data_folder().as_os_str().as_encoded_bytes() });
+    let place = json!({ "folder": folder, "name": "company", "company": "alone" });
+    let run = |assumed: &str| {
+        let version = env!("CARGO_PKG_VERSION");
+        let order = json!({ "version": version, "run": "r1", "errand": { "one": place }, "others": [], "assumed": assumed, "token": null, "quiet": true });
+        let answer: Value = serde_json::from_str(&work(&instance, &order.to_string()).ok().out).unwrap();
+        answer["data"].clone()
+    };
+    let own = organization.sandbox.client_id().trim_start_matches("organization.").to_lowercase();
+    let refused = run("99999999-2222-3333-4444-555555555555");
+    assert_eq!((&refused["exit"], &refused["organization"]), (&json!(1), &json!(own)), "{refused}");
+    assert_eq!(organization.imports(), 0);
+    let synced = run(&own);
+    assert_eq!((&synced["exit"], &synced["organization"]), (&json!(0), &json!(own)), "{synced}");
+    assert_eq!(organization.emails(), ["ada@example.org"]);
+}
+
 #[test]
 fn a_damaged_instance_does_not_prevent_the_start() {
     let organization = Organization::start(Options::default());
