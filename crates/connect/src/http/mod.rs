@@ -327,12 +327,13 @@ impl Http {
         let mut started = None;
         let mut backoff = Backoff::new(self.retry_for);
         loop {
-            self.pace.wait(&request.method, &request.url).await;
+            let pass = self.pace.wait(&request.method, &request.url).await;
             let turn = self.allowance.wait(&request.url).await;
             turn.map_err(|wait| failure::used_up(attempted, &request.url, wait))?;
             let permit = self.concurrency.enter().await;
             started.get_or_insert_with(Instant::now);
             let result = self.once(request).await;
+            drop(pass);
             self.allowance.learn(&request.url, result.as_ref().ok().map(|answer| &answer.headers));
             permit.end(self.went(&result));
             let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());

@@ -26,10 +26,16 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_AT_ONCE: u32 = 20;
 const MOST_AT_ONCE: u32 = 40;
 
-/// Resource units that an application may use in a small tenant ("Throttling limits", identity and access service), and the
-/// time they are for. Larger tenants have 5,000 and 8,000.
-const UNITS: u32 = 3_500;
+/// Resource units that an application may use in a tenant of so many people ("Throttling limits", identity and access service), and
+/// the time they are for.
 const WINDOW: Duration = Duration::from_secs(10);
+fn units(people: usize) -> u32 {
+    match people {
+        0..50 => 3_500,
+        50..=500 => 5_000,
+        _ => 8_000,
+    }
+}
 
 /// Person ("user resource type").
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -230,6 +236,20 @@ pub(super) struct ListRequest<'a> {
     pub(super) needs: Permission,
 }
 
+/// What a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// The people of the tenant, whose number decides on its limit.
+    People,
+    Other,
+}
+
+impl ListRequest<'_> {
+    fn content(&self) -> Content {
+        if self.path == ["users"] { Content::People } else { Content::Other }
+    }
+}
+
 /// List, or a refusal.
 #[derive(Debug)]
 pub(super) enum ListAnswer<T> {
@@ -307,6 +327,7 @@ impl<T> ListAnswer<T> {
 #[derive(Debug)]
 pub(super) struct Client {
     http: Http,
+    pace: Pace,
     login: Arc<Login>,
     api: Authorized<Arc<Login>>,
     graph_url: Url,
@@ -318,19 +339,19 @@ impl Client {
     pub(super) fn new(config: &Config) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // Half of it at once and half over that time: never more than the limit, wherever its window begins.
-        let pace = Pace::new(UNITS / 2, WINDOW / (UNITS / 2), cost);
+        // As in a small tenant, until people are known.
+        let pace = Pace::within(units(0), WINDOW, cost);
         let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
-            pace,
+            pace: pace.clone(),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             ..HttpSettings::default()
         })?;
         let login = Arc::new(Login::new(config)?);
         let api = Authorized::new(http.clone(), Arc::clone(&login));
         let (graph_url, own_graph) = (config.graph_url.clone(), config.authority.own_graph());
-        Ok(Self { http, login, api, graph_url, own_graph })
+        Ok(Self { http, pace, login, api, graph_url, own_graph })
     }
 
     pub(super) fn login(&self) -> &Login {
@@ -353,7 +374,7 @@ impl Client {
         progress: &Progress,
     ) -> Result<ListAnswer<T>> {
         let first = self.url(wanted.path, wanted.query)?;
-        self.walk(Pages::of(ENTRA, wanted.what, first), wanted.needs, progress).await
+        self.walk(Pages::of(ENTRA, wanted.what, first), wanted.needs, wanted.content(), progress).await
     }
 
     /// Reads the first page of a list, and whether there are more.
@@ -379,13 +400,14 @@ impl Client {
             let error = Error::new(ErrorKind::Data, attempted, "the stored link belongs to another server");
             return Ok(ListAnswer::Refused(Refusal { status: 0, text: String::new(), error }));
         };
-        self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, progress).await
+        self.walk(Pages::of(ENTRA, "deleted users", url), Permission::Users, Content::Other, progress).await
     }
 
     async fn walk<T: DeserializeOwned + SizeInMemory>(
         &self,
         mut pages: Pages,
         needs: Permission,
+        content: Content,
         progress: &Progress,
     ) -> Result<ListAnswer<T>> {
         let mut list = List { entries: Vec::new(), delta_link: None };
@@ -401,6 +423,9 @@ impl Client {
             };
             keep(&page.value, progress)?;
             list.entries.extend(page.value);
+            if content == Content::People {
+                self.pace.raise(units(list.entries.len()));
+            }
             list.delta_link = page.delta;
             pages.link(&turn, page.next.map(|link| self.here(&link)).as_deref())?;
         }

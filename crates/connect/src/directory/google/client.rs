@@ -26,10 +26,9 @@ pub(super) const GOOGLE: Vendor = Vendor { name: "Google", address: "BWDC_GOOGLE
 /// Time limit for one page.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Rate limit: 2,400 queries a minute for each user of a project (Directory API, "Limits and quotas"). Half of it at once and
-/// half of it evenly, so that no minute exceeds it.
-const BURST: u32 = 1_200;
-const INTERVAL: Duration = Duration::from_millis(50);
+/// Rate limit: so many queries in so long for each user of a project (Directory API, "Limits and quotas").
+const QUERIES: u32 = 2_400;
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// Initial limit on concurrent requests. The page mentions a limit without naming it: `quotaExceeded` shows when it is reached.
 const FIRST_AT_ONCE: u32 = 16;
@@ -180,7 +179,7 @@ impl Client {
         let http = Http::new(HttpSettings {
             network: config.network.clone(),
             headers,
-            pace: Pace::new(BURST, INTERVAL, cost),
+            pace: Pace::within(QUERIES, WINDOW, cost),
             concurrency: Concurrency::adaptive(FIRST_AT_ONCE, MOST_AT_ONCE),
             passing: Passing(failure::may_pass),
             ..HttpSettings::default()
