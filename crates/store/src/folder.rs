@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::data::{Data, DataFile, key};
 use crate::imported::{self, LastImport};
-use crate::ledger::{self, KeptLedger, KeptProgress, KeptTimes};
+use crate::ledger::{self, KeptLedger, KeptProgress, KeptTimes, StagedLedger};
 use crate::memory::{FullRead, Memory, Remembered, Success, SyncTime};
 use crate::{iso, people};
 
@@ -58,8 +58,11 @@ impl Memory for DataFile {
         self.has_state() && ledger::is_there(self.folder(), organization_id)
     }
 
-    fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()> {
-        if self.has_state() { ledger::store(self.folder(), organization_id, kept) } else { Ok(()) }
+    fn stage_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<Option<StagedLedger>> {
+        if !self.has_state() {
+            return Ok(None);
+        }
+        ledger::stage(self.folder(), organization_id, kept).map(Some)
     }
 
     fn keep_progress(&self, organization_id: &str, kept: KeptProgress) -> Result<()> {

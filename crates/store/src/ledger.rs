@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::files::{cannot, read_if_there, remove_if_there, write_json};
+use crate::files::{Staged, cannot, read_if_there, remove_if_there, stage_json, write_json};
 
 /// A ledger as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,12 +175,37 @@ fn newer(path: &Path, version: u32) -> Error {
     .hint("Install that version again: bwdc update.")
 }
 
-/// Keeps a ledger in a folder, and forgets what is beside the one before. On the disk when it returns.
-pub(crate) fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> Result<()> {
-    remove_if_there(&times_path(folder, organization_id))?;
-    write_json(&path(folder, organization_id), kept)?;
-    // Not before: the one before is not known without it.
-    remove_if_there(&progress_path(folder, organization_id))
+/// A ledger on the disk beside the one before it, which counts until this one is published.
+#[derive(Debug)]
+pub struct StagedLedger {
+    file: Staged,
+    /// Times beside the one before.
+    times: PathBuf,
+    /// Progress beside the one before.
+    progress: PathBuf,
+}
+
+impl StagedLedger {
+    /// Replaces the ledger, and forgets what is beside the one before. On the disk when it returns.
+    ///
+    /// # Errors
+    /// It cannot be given its name.
+    pub fn publish(self) -> Result<()> {
+        let Self { file, times, progress } = self;
+        remove_if_there(&times)?;
+        file.publish()?;
+        // Not before: the one before is not known without it.
+        remove_if_there(&progress)
+    }
+}
+
+/// Writes a ledger beside the one of a folder. On the disk when it returns.
+pub(crate) fn stage(folder: &Path, organization_id: &str, kept: &KeptLedger) -> Result<StagedLedger> {
+    Ok(StagedLedger {
+        file: stage_json(&path(folder, organization_id), kept)?,
+        times: times_path(folder, organization_id),
+        progress: progress_path(folder, organization_id),
+    })
 }
 
 /// Keeps how far the run in the journal of a ledger came. On the disk when it returns.
@@ -215,6 +240,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn store(folder: &Path, organization_id: &str, kept: &KeptLedger) -> Result<()> {
+        stage(folder, organization_id, kept)?.publish()
+    }
 
     #[test]
     fn a_ledger_comes_back_and_a_later_form_is_refused() {

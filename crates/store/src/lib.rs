@@ -21,7 +21,7 @@ pub mod tokens;
 
 pub use data::{Data, DataFile, Section, StateKeeping, key};
 pub use imported::LastImport;
-pub use ledger::{KeptLedger, KeptProgress, KeptTimes};
+pub use ledger::{KeptLedger, KeptProgress, KeptTimes, StagedLedger};
 pub use lock::RunLock;
 pub use memory::{FullRead, Memory, Remembered, Success, SyncTime};
 pub use time::iso;

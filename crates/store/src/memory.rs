@@ -8,7 +8,7 @@ use bwdc_core::snapshot::Cursor;
 use jiff::Timestamp;
 
 use crate::imported::LastImport;
-use crate::ledger::{KeptLedger, KeptProgress, KeptTimes};
+use crate::ledger::{KeptLedger, KeptProgress, KeptTimes, StagedLedger};
 
 /// Memory of an instance from run to run. [`DataFile`](crate::DataFile) has it in its folder.
 pub trait Memory {
@@ -33,8 +33,14 @@ pub trait Memory {
     /// Whether there is a ledger of an organization.
     fn has_ledger(&self, organization_id: &str) -> bool;
 
+    /// Writes the ledger of an organization beside the one before it, which counts until this one is published; `None` where nothing is
+    /// kept. On the disk when it returns.
+    fn stage_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<Option<StagedLedger>>;
+
     /// Keeps the ledger of an organization. On the disk when it returns.
-    fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()>;
+    fn keep_ledger(&self, organization_id: &str, kept: &KeptLedger) -> Result<()> {
+        self.stage_ledger(organization_id, kept)?.map_or(Ok(()), StagedLedger::publish)
+    }
 
     /// Keeps how far the run in the journal of the ledger with its revision came. On the disk when it returns.
     fn keep_progress(&self, organization_id: &str, kept: KeptProgress) -> Result<()>;

@@ -2,43 +2,38 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bwdc_core::Prepared;
 use bwdc_core::changes::{ImportChange, LeftOut, Subject};
 use bwdc_core::error::{Error, Result};
 use bwdc_core::note::{Note, Severity, by_cause};
 use bwdc_core::organization::changes::Stopped;
-use bwdc_core::organization::record::Deeds;
+use bwdc_core::organization::record::{Deeds, RunRecord};
 use bwdc_core::organization::roster::Basis;
 use bwdc_core::organization::server::Call;
-use bwdc_core::organization::{Ledger, Moment, Step, requests};
+use bwdc_core::organization::{Ledger, Step, requests};
 use bwdc_core::plan::{self, ImportSummary, Plan};
-use bwdc_store::{DataFile, LastImport, Memory as _, RunLock, iso, runs};
+use bwdc_store::{LastImport, Memory as _, RunLock, iso, runs};
 use jiff::Timestamp;
 
+use crate::beside::{free_beside, side_by_side};
 use crate::context::Context;
 use crate::decide::{Decision, Look, target};
 use crate::history::RunHistory;
 use crate::in_step::{decided_at_rest, still_at_rest};
 use crate::job::SyncJob;
-use crate::ledger::{AtRest, LedgerFiles};
+use crate::ledger::{AtRest, LeftLedger};
 use crate::lines;
 use crate::open::{Opened, files};
-use crate::organization::{FailedCall, OpenOrganization};
+use crate::organization::FailedCall;
 use crate::outcome::{SyncOutcome, Tense, held, notes};
 use crate::plan::{Decided, Gathered, Loaded, View, gathered, permitted, ready};
 use crate::read::{DecidedRead, Keep, ReadPurpose};
 use crate::record::{Digest, Done, Ended, commit};
+use crate::send::{Begun, Sending, Unsent};
 use crate::stateless;
 use crate::under_way::{self, ImportEnd};
-
-/// Time after which it is stored again how far the run came, while single calls follow each other: the journal has them all, and what was
-/// done shows in the organization.
-const STORE_EVERY: Duration = Duration::from_secs(1);
-
-/// How old the time may be at which a request began, which the next run waits after where this one is killed.
-const BEGUN_EVERY: Duration = Duration::from_secs(10);
 
 /// Reads, decides, checks, sends and keeps what the next run needs.
 pub(crate) async fn sync(
@@ -120,25 +115,23 @@ pub(crate) async fn carry_out(
     history: &RunHistory<'_>,
     mut decided: Decided<'_>,
 ) -> Result<SyncOutcome> {
-    history.decided(&decided);
-    decided.check()?;
+    decided.reading.forget_entries();
+    let checked = decided.check();
+    let digesting = decided.digesting();
+    let steps = decided.laid_out(history);
+    checked?;
     let held = held(&decided.decision, Tense::Done).map(|held| stateless::advised(job, held));
     if let (Some(held), Stopped::Yes) = (&held, decided.decision.changes.stopped) {
         return Err(held.clone());
     }
-    decided.reading.forget_entries();
-    let digesting = decided.digesting();
     let Decided { decision, ledgers, .. } = &mut decided;
     let now = decision.known.now;
-    let begun = Begun::of(history, ledgers, now, || {
-        let Decision { known, changes } = &**decision;
-        let steps = requests(&known.question(), changes).into();
-        // Nobody asks the question of before again.
-        (steps, take_ledger(decision))
-    });
+    // Nobody asks the question of before again.
+    let begun = Begun::of(history, ledgers, now, (steps, take_ledger(decision)));
     let steps = Arc::clone(&begun.steps);
-    let finished = finishing(&decided.decision);
-    let (left, mut done) = match decided.sending(history).send(begun, finished).await {
+    let (finish, stage) = (finishing(&decided.decision), decided.ledgers.staging());
+    let finished = move |ledger| stage(finish(ledger));
+    let (mut left, mut done) = match decided.sending(history).send(begun, finished).await {
         Ok(left) => (left, told(&decided, &steps)),
         Err(unsent) => {
             let mut done = told(&decided, &steps);
@@ -156,7 +149,6 @@ pub(crate) async fn carry_out(
             (finishing(&decided.decision)(ledger), done)
         }
     };
-    let LeftLedger { mut ledger, print } = left;
     let organization_id = &decided.organization.account.organization_id;
     done.extend(newly_left_out(&decided.opened, organization_id, &decided.reading.prepared));
     lines::changes(&done);
@@ -173,9 +165,9 @@ pub(crate) async fn carry_out(
         started: decided.started,
         done: if held.is_some() { Done::Partly } else { Done::All },
     };
-    let evidence = decided_at_rest(&decided, &ledger);
+    let evidence = decided_at_rest(&decided, &left.ledger);
     let stored = history.with_room(|| {
-        decided.ledgers.finish(&mut ledger, print, evidence.as_ref())?;
+        decided.ledgers.finish(&mut left, evidence.as_ref())?;
         commit(job, &ended)
     });
     stored.map_err(|error| unrecorded(error, sent))?;
@@ -183,7 +175,7 @@ pub(crate) async fn carry_out(
     let left_out = bad_records.len();
     let notes = self::notes(notes, &bad_records, &decided.decision.changes.warnings);
     let DecidedRead { prepared, parts, .. } = decided.reading;
-    free_beside((ledger, decided.decision, prepared, parts));
+    free_beside((left, decided.decision, prepared, parts));
     if let Some(held) = held {
         warn_of(&decided.opened, &notes);
         return Err(held);
@@ -191,26 +183,10 @@ pub(crate) async fn carry_out(
     Ok(SyncOutcome { sent, left_out, notes, changes: done })
 }
 
-/// Frees what takes long to free, on a thread for which nobody waits.
-fn free_beside<T: Send + 'static>(value: T) {
-    // Where there is no thread, it is freed now.
-    drop(thread::Builder::new().spawn(move || drop(value)));
-}
-
-/// The ledger that a run leaves.
-struct LeftLedger {
-    ledger: Ledger,
-    /// [`Ledger::print`] of it.
-    print: u64,
-}
-
 /// What becomes of the ledger after the last request, when the run has come to its end.
 fn finishing(decision: &Arc<Decision>) -> impl Fn(Ledger) -> LeftLedger + Send + Sync + use<> {
     let decision = Arc::clone(decision);
-    move |ledger| {
-        let ledger = ledger.finished(&decision.known.question(), &decision.changes);
-        LeftLedger { print: ledger.print(), ledger }
-    }
+    move |ledger| LeftLedger::of(ledger.finished(&decision.known.question(), &decision.changes))
 }
 
 /// The ledger of what was decided, which has none any more. Nobody else has the decision by now: nothing is copied.
@@ -231,34 +207,6 @@ fn warn_of(opened: &[Opened<'_>], notes: &[Note]) {
     }
 }
 
-/// A request that failed, and the ledger of what was done before.
-pub(crate) struct Unsent {
-    pub(crate) failed: FailedCall,
-    pub(crate) ledger: Option<Ledger>,
-    /// Number of requests before it, which were carried out.
-    pub(crate) acknowledged: usize,
-}
-
-impl Unsent {
-    /// Says which of several requests it was, and how it goes on.
-    pub(crate) fn explained(mut self, count: usize, further: &str) -> Self {
-        if count > 1 {
-            let (number, before) = (self.acknowledged + 1, self.acknowledged);
-            self.failed.error = self
-                .failed
-                .error
-                .while_doing(format!("Request {number} of {count} failed (the {before} {further})"));
-        }
-        self
-    }
-}
-
-impl From<Error> for Unsent {
-    fn from(error: Error) -> Self {
-        Self { failed: FailedCall::before(error), ledger: None, acknowledged: 0 }
-    }
-}
-
 impl<'a> Decided<'a> {
     /// Digest of everything as one import, computed beside what follows. The import has been checked, and nobody else needs it. Waiting for
     /// it cannot be cut off: what was sent is still to be recorded. Without a digest the next run reads everything.
@@ -271,187 +219,19 @@ impl<'a> Decided<'a> {
         move || thread.ok()?.join().ok()?
     }
 
+    /// The requests. What they are to change is noted beside, for the history.
+    fn laid_out(&self, history: &RunHistory<'_>) -> Arc<[Step]> {
+        let Decision { known, changes } = &*self.decision;
+        let question = known.question();
+        let (record, steps) =
+            side_by_side(|| RunRecord::of(&question, changes), || requests(&question, changes).into());
+        history.decided(self, record);
+        steps
+    }
+
     fn sending<'b>(&'b mut self, history: &'b RunHistory<'b>) -> Sending<'b, 'a> {
         let Self { ledgers, organization, opened, .. } = self;
         Sending { organization, ledgers, files: files(opened), history }
-    }
-}
-
-/// Where requests go, and where it is written down what came of them.
-pub(crate) struct Sending<'b, 'a> {
-    pub(crate) organization: &'b mut OpenOrganization<'a>,
-    pub(crate) ledgers: &'b mut LedgerFiles<'a>,
-    pub(crate) files: Vec<&'a DataFile>,
-    pub(crate) history: &'b RunHistory<'b>,
-}
-
-/// The requests of a run, and the ledger that has them.
-pub(crate) struct Begun {
-    pub(crate) steps: Arc<[Step]>,
-    ledger: Ledger,
-    /// Whether the ledger is on the disk.
-    stored: Result<()>,
-}
-
-impl Begun {
-    /// Makes the requests, with the ledger of before them, and stores both. The record of the run, which is known already, is written
-    /// beside: each takes as long as the other where much is imported.
-    pub(crate) fn of(
-        history: &RunHistory<'_>,
-        ledgers: &mut LedgerFiles<'_>,
-        now: Moment,
-        make: impl FnOnce() -> (Arc<[Step]>, Ledger),
-    ) -> Self {
-        let span = tracing::Span::current();
-        let begins = || span.in_scope(|| history.begins());
-        let (mut begun, recorded) = thread::scope(|scope| {
-            let is_beside =
-                history.has_to_change() && thread::Builder::new().spawn_scoped(scope, begins).is_ok();
-            let (steps, ledger) = make();
-            let recorded = if is_beside { Recorded::Beside } else { Recorded::NotYet };
-            (Self::stored(steps, ledger, ledgers, now), recorded)
-        });
-        match (begun.steps.is_empty(), recorded) {
-            (true, Recorded::Beside) => history.forget_begun(),
-            (false, Recorded::NotYet) => history.begins(),
-            (true, Recorded::NotYet) | (false, Recorded::Beside) => {}
-        }
-        history.will_send(&begun.steps);
-        if begun.stored.is_err() {
-            begun.stored = history.with_room(|| ledgers.store(&mut begun.ledger));
-        }
-        begun
-    }
-
-    fn stored(steps: Arc<[Step]>, ledger: Ledger, ledgers: &mut LedgerFiles<'_>, now: Moment) -> Self {
-        if steps.is_empty() {
-            return Self { steps, ledger, stored: Ok(()) };
-        }
-        let mut ledger = ledger.begun(&steps, now);
-        let stored = ledgers.store(&mut ledger);
-        Self { steps, ledger, stored }
-    }
-}
-
-/// Whether the record of a run was written beside its requests.
-#[derive(Clone, Copy)]
-enum Recorded {
-    Beside,
-    NotYet,
-}
-
-impl Sending<'_, '_> {
-    /// Sends the requests. The ledger has all of them on the disk before the first is sent, and beside it stands how many were acknowledged.
-    /// `after` makes something of the ledger after the last of them; it is computed beside them, and is of use only if all are acknowledged.
-    pub(crate) async fn send<T: Send + 'static>(
-        self,
-        begun: Begun,
-        after: impl Fn(Ledger) -> T + Send + Sync + 'static,
-    ) -> std::result::Result<T, Unsent> {
-        let Self { organization, ledgers, files, history } = self;
-        let Begun { steps, ledger, stored } = begun;
-        if steps.is_empty() {
-            return Ok(after(ledger));
-        }
-        stored?;
-        let mut stored = Instant::now();
-        history.with_room(|| under_way::begin(&files))?;
-        let mut begun_at = Instant::now();
-        let ledger = Arc::new(ledger);
-        let all = steps.len();
-        let begun = Arc::clone(&ledger);
-        let after = Beside::begin(move || after(Ledger::clone(&begun).acknowledged(all)));
-        let mut progress = Progress { writing: None };
-        for (step, before) in steps.iter().zip(0..) {
-            if begun_at.elapsed() >= BEGUN_EVERY {
-                // Without it the next run waits for less time, should this one be killed now.
-                if let Err(error) = under_way::begin(&files) {
-                    tracing::warn!("that another request begins could not be recorded: {error}");
-                }
-                begun_at = Instant::now();
-            }
-            history.sends();
-            if let Err(failed) = organization.send(&step.call).await {
-                progress.end(ledgers, history);
-                history.failed(&step.call, failed.ended);
-                let ledger = Arc::unwrap_or_clone(ledger).acknowledged(before);
-                let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
-                history.with_room(|| {
-                    ledgers.store(&mut ledger)?;
-                    under_way::failed(&files, failed.ended)
-                })?;
-                return Err(Unsent { failed, ledger: Some(ledger), acknowledged: before });
-            }
-            let acknowledged = before + 1;
-            history.acknowledged(acknowledged);
-            if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                progress.end(ledgers, history);
-                progress.begin(ledgers, history, acknowledged);
-                stored = Instant::now();
-            }
-        }
-        progress.end(ledgers, history);
-        Ok(after.end())
-    }
-}
-
-/// How far a run has come, which is written to the disk beside the next request: on the disk is the number of before the last import, or
-/// of before the single calls of the last second. The run holds its lock until nothing is being written any more.
-struct Progress {
-    writing: Option<(usize, thread::JoinHandle<Result<()>>)>,
-}
-
-impl Progress {
-    /// Begins to write that so many requests were acknowledged. Nothing is being written.
-    fn begin(&mut self, ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>, acknowledged: usize) {
-        match thread::Builder::new().spawn(ledgers.acknowledging(acknowledged)) {
-            Ok(writing) => self.writing = Some((acknowledged, writing)),
-            Err(_) => Self::write(ledgers, history, acknowledged),
-        }
-    }
-
-    /// Waits until it is written; nothing can cut that off. The journal has every request: without their number the next run compares, or
-    /// sends more again.
-    fn end(&mut self, ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>) {
-        let Some((acknowledged, writing)) = self.writing.take() else { return };
-        if !matches!(writing.join(), Ok(Ok(()))) {
-            Self::write(ledgers, history, acknowledged);
-        }
-    }
-
-    fn write(ledgers: &LedgerFiles<'_>, history: &RunHistory<'_>, acknowledged: usize) {
-        if let Err(error) = history.with_room(ledgers.acknowledging(acknowledged)) {
-            tracing::warn!("how far the run has come could not be recorded: {error}");
-        }
-    }
-}
-
-/// Also where a run is cut off.
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some((_, writing)) = self.writing.take() {
-            let _ = writing.join();
-        }
-    }
-}
-
-/// A value that is computed on a thread of its own.
-struct Beside<F, T> {
-    compute: Arc<F>,
-    thread: Option<thread::JoinHandle<T>>,
-}
-
-impl<T: Send + 'static, F: Fn() -> T + Send + Sync + 'static> Beside<F, T> {
-    fn begin(compute: F) -> Self {
-        let compute = Arc::new(compute);
-        let beside = Arc::clone(&compute);
-        Self { compute, thread: thread::Builder::new().spawn(move || beside()).ok() }
-    }
-
-    /// The value; where there is no thread, it is computed now.
-    fn end(self) -> T {
-        let computed = self.thread.and_then(|thread| thread.join().ok());
-        computed.unwrap_or_else(|| (self.compute)())
     }
 }
 

@@ -117,14 +117,14 @@ impl<'a> RunHistory<'a> {
         Begun::here(&self.run, self.at, context.environment.started_by())
     }
 
-    /// Notes what the run is about to change.
-    pub(crate) fn decided(&self, decided: &Decided<'_>) {
+    /// Notes what the run is about to change, of which this is the record.
+    pub(crate) fn decided(&self, decided: &Decided<'_>, record: RunRecord) {
         let Decided { decision, organization, .. } = decided;
         self.state().limits = decision.changes.limits.clone();
         let question = decision.known.question();
         self.state().in_grace = Some(number_in_grace(&question, &decision.changes));
         self.state().invitations = invitations(&question);
-        self.is_about(organization, RunRecord::of(&question, &decision.changes));
+        self.is_about(organization, record);
     }
 
     /// Invitations without an answer, each with its end, if the run came so far.
@@ -158,11 +158,6 @@ impl<'a> RunHistory<'a> {
         self.state().steps = Arc::clone(steps);
     }
 
-    /// Whether the run is to make a change, as far as that is known before its requests are made.
-    pub(crate) fn has_to_change(&self) -> bool {
-        self.state().matter.as_ref().is_some_and(|matter| matter.record.has(Made::Unclear))
-    }
-
     /// Keeps what the run is about to do. On the disk when it returns.
     pub(crate) fn begins(&self) {
         let record = self.state().matter.as_ref().map(|matter| Arc::clone(&matter.record));
@@ -171,14 +166,6 @@ impl<'a> RunHistory<'a> {
             self.in_each_folder(Some(&record), |context| self.begun(context).cut_off(), History::begin);
         if let Some(matter) = &mut self.state().matter {
             matter.begun = (kept == Kept::Everywhere).then(|| record.number(Made::No));
-        }
-    }
-
-    /// Forgets what the run was about to do: there is nothing to send.
-    pub(crate) fn forget_begun(&self) {
-        self.in_each_folder(None, |context| self.begun(context).cut_off(), History::forget_begun);
-        if let Some(matter) = &mut self.state().matter {
-            matter.begun = None;
         }
     }
 

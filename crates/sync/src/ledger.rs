@@ -5,7 +5,7 @@ use bwdc_core::error::{Error, Result};
 use bwdc_core::organization::Ledger;
 use bwdc_core::organization::in_step::Evidence;
 use bwdc_core::organization::ledger::Times;
-use bwdc_store::{DataFile, KeptLedger, KeptProgress, KeptTimes, Memory as _};
+use bwdc_store::{DataFile, KeptLedger, KeptProgress, KeptTimes, Memory as _, StagedLedger};
 
 /// Where the ledger of a job is kept.
 pub(crate) struct LedgerFiles<'a> {
@@ -86,17 +86,39 @@ impl<'a> LedgerFiles<'a> {
     }
 
     /// Stores the ledger that a run leaves in all folders; of one in which nothing but times has changed, the times, with the evidence
-    /// that there was nothing to do. `print` is its [`Ledger::print`]. On the disk when it returns.
-    pub(crate) fn finish(
-        &mut self,
-        ledger: &mut Ledger,
-        print: u64,
-        evidence: Option<&Evidence>,
-    ) -> Result<()> {
-        if self.print == Some(print) {
-            return self.keep_times(print, ledger.times(), evidence.cloned());
+    /// that there was nothing to do. On the disk when it returns.
+    pub(crate) fn finish(&mut self, left: &mut LeftLedger, evidence: Option<&Evidence>) -> Result<()> {
+        let LeftLedger { ledger, print, staged } = left;
+        if self.print == Some(*print) {
+            return self.keep_times(*print, ledger.times(), evidence.cloned());
         }
-        self.keep(ledger, print)
+        let staged = staged.take().map(|staged| staged.into_iter().try_for_each(StagedLedger::publish));
+        if let Some(Ok(())) = staged {
+            self.revision += 1;
+            self.print = Some(*print);
+            return Ok(());
+        }
+        self.keep(ledger, *print)
+    }
+
+    /// Work that writes the ledger that a run leaves beside the one that was stored last, which counts until the run has come to its end;
+    /// not one in which nothing but times has changed.
+    pub(crate) fn staging(&self) -> impl Fn(LeftLedger) -> LeftLedger + Send + Sync + use<> {
+        let files: Vec<DataFile> = self.files.iter().copied().cloned().collect();
+        let id = self.organization_id.clone();
+        let (revision, stored) = (self.revision + 1, self.print);
+        move |left| {
+            if stored == Some(left.print) {
+                return left;
+            }
+            let LeftLedger { ledger, print, .. } = left;
+            let kept = KeptLedger { revision, print, ledger, acknowledged: 0 };
+            let staged: Result<Vec<Option<StagedLedger>>> =
+                files.iter().map(|file| file.stage_ledger(&id, &kept)).collect();
+            // What cannot be written now is tried again at the end, and told then.
+            let staged = staged.ok().map(|staged| staged.into_iter().flatten().collect());
+            LeftLedger { ledger: kept.ledger, print, staged }
+        }
     }
 
     /// Stores the ledger in all folders. On the disk when it returns.
@@ -107,13 +129,16 @@ impl<'a> LedgerFiles<'a> {
 
     /// Work that stores in all folders how many requests of the journal of the ledger that was stored last were acknowledged. On the disk
     /// when it returns.
-    pub(crate) fn acknowledging(&self, acknowledged: usize) -> impl Fn() -> Result<()> + Send + use<> {
+    pub(crate) fn acknowledging(&self) -> impl Fn(usize) -> Result<()> + Send + use<> {
         let files: Vec<DataFile> = self.files.iter().copied().cloned().collect();
         let id = self.organization_id.clone();
         // Where storing the ledger failed, the run has ended.
-        let kept = self.print.map(|print| KeptProgress { revision: self.revision, print, acknowledged });
-        move || match kept {
-            Some(kept) => files.iter().try_for_each(|file| file.keep_progress(&id, kept)),
+        let edition = self.print.map(|print| (self.revision, print));
+        move |acknowledged| match edition {
+            Some((revision, print)) => {
+                let kept = KeptProgress { revision, print, acknowledged };
+                files.iter().try_for_each(|file| file.keep_progress(&id, kept))
+            }
             None => Ok(()),
         }
     }
@@ -128,6 +153,22 @@ impl<'a> LedgerFiles<'a> {
         stored?;
         self.print = Some(print);
         Ok(())
+    }
+}
+
+/// The ledger that a run leaves.
+pub(crate) struct LeftLedger {
+    pub(crate) ledger: Ledger,
+    /// [`Ledger::print`] of it.
+    print: u64,
+    /// Where it is on the disk already, under other names. `None` where it is not.
+    staged: Option<Vec<StagedLedger>>,
+}
+
+impl LeftLedger {
+    /// Not on the disk yet.
+    pub(crate) fn of(ledger: Ledger) -> Self {
+        Self { print: ledger.print(), ledger, staged: None }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod apply;
+mod beside;
 mod context;
 mod decide;
 mod explained;
@@ -28,6 +29,7 @@ mod read;
 mod record;
 pub mod rivals;
 mod run;
+mod send;
 pub mod session;
 mod snapshot;
 mod stateless;

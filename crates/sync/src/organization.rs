@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use bwdc_config::{Environment, env, server, settings};
 use bwdc_connect::ErrorKind;
-use bwdc_connect::bitwarden::{self, Client, EditOutcome, Offered, RosterAnswer, Token, Within};
+use bwdc_connect::bitwarden::{self, Client, EditOutcome, ImportBody, Offered, RosterAnswer, Token, Within};
 use bwdc_core::check::ServerLimits;
 use bwdc_core::entry::ExternalId;
 use bwdc_core::error::{Error, Result, shown};
+use bwdc_core::import::ImportRequest;
 use bwdc_core::organization::roster::{GroupId, Kind, MemberId, Roster, Seats, Staging};
 use bwdc_core::organization::server::{Call, Who};
 use bwdc_store::errand::Company;
@@ -274,6 +275,15 @@ impl<'a> OpenOrganization<'a> {
         }
     }
 
+    /// Sends an import, of which this is the body.
+    pub(crate) async fn import(
+        &mut self,
+        request: &ImportRequest,
+        body: &ImportBody,
+    ) -> std::result::Result<(), FailedCall> {
+        self.asked(async |client, token| client.import(token, request, body).await).await
+    }
+
     /// The server's ids of members, also of those who were imported just now.
     async fn ids(&mut self, members: &[Who]) -> std::result::Result<Vec<MemberId>, FailedCall> {
         let is_imported = |who: &Who| matches!(who, Who::Imported(_));
@@ -303,7 +313,7 @@ fn not_listed(id: &ExternalId) -> Error {
 
 async fn send(client: &Client, token: &Token, call: &Call) -> bwdc_connect::Result<()> {
     match call {
-        Call::Import(request) => client.import(token, request).await,
+        Call::Import(request) => client.import(token, request, &ImportBody::of(request)?).await,
         Call::Revoke(member) => done(client.revoke(token, member).await),
         Call::Restore(member) => done(client.restore(token, member).await),
         Call::Remove(member) => done(client.delete_member(token, member).await),

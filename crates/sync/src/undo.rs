@@ -20,7 +20,7 @@ use bwdc_store::runs::Ending;
 use bwdc_store::{Memory as _, iso};
 use jiff::Timestamp;
 
-use crate::apply::{Begun, Sending, Unsent, locks, sent};
+use crate::apply::{locks, sent};
 use crate::decide::{Known, moment, written};
 use crate::history::{RunHistory, warned};
 use crate::job::SyncJob;
@@ -30,6 +30,7 @@ use crate::open::{Opened, files};
 use crate::organization::{FailedCall, Found, OpenOrganization};
 use crate::outcome::{SyncOutcome, Tense, exceeded, named, setting};
 use crate::plan::{Ready, permitted, ready, settings};
+use crate::send::{Begun, Sending, Unsent};
 use crate::under_way::{self, ImportEnd};
 
 /// Run to be undone, and how.
@@ -260,9 +261,8 @@ impl Undoing<'_> {
             return Err(held.clone());
         }
         let Self { known, undo, ledgers, .. } = &mut self;
-        let begun = Begun::of(history, ledgers, known.now, || {
-            (requests(&known.question(), &undo.changes).into(), known.ledger.clone())
-        });
+        let steps = requests(&known.question(), &undo.changes).into();
+        let begun = Begun::of(history, ledgers, known.now, (steps, known.ledger.clone()));
         let steps = Arc::clone(&begun.steps);
         let done = if steps.is_empty() { Vec::new() } else { self.undo.changes.told() };
         let sending = Sending {

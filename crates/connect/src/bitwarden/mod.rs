@@ -138,15 +138,14 @@ impl Client {
     }
 
     /// Sends one request of an import, never a second time while the first may still be running. Any 2xx with an empty body or
-    /// JSON is success, whatever the JSON contains.
-    pub async fn import(&self, token: &Token, import: &ImportRequest) -> Result<()> {
+    /// JSON is success, whatever the JSON contains. `body` is the import's.
+    pub async fn import(&self, token: &Token, import: &ImportRequest, body: &ImportBody) -> Result<()> {
         let attempted = format!(
             "Importing {} users and {} groups into {}",
             import.members.len(),
             import.groups.len(),
             self.api_url()
         );
-        let body = written(import).map_err(|error| Error::new(ErrorKind::Data, &attempted, error))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(AUTHORIZATION, bearer(token, &attempted)?);
@@ -154,7 +153,7 @@ impl Client {
             method: Method::POST,
             url: url(self.api_url(), "/public/organization/import")?,
             headers,
-            body: Some(Bytes::from(body)),
+            body: Some(body.0.clone()),
             timeout: IMPORT_TIMEOUT,
             repeat: Repeat::OnceOver,
         };
@@ -249,6 +248,22 @@ fn issued(response: &Response) -> Option<Token> {
     let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
     let lasts = seconds(body.get("expires_in").and_then(Value::as_u64).unwrap_or(0));
     Some(Token::issued(token.to_owned(), lasts))
+}
+
+/// An import as it is sent: JSON. Cloning shares it.
+#[derive(Clone)]
+pub struct ImportBody(Bytes);
+
+impl ImportBody {
+    /// Writes an import.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn of(import: &ImportRequest) -> Result<Self> {
+        let body =
+            written(import).map_err(|error| Error::new(ErrorKind::Data, "Writing an import", error))?;
+        Ok(Self(body.into()))
+    }
 }
 
 /// An import as it is sent. In a function of this crate, which is compiled for speed: asynchronous code is compiled with what awaits it.

@@ -1,5 +1,6 @@
 //! Imports in any order, with manual changes between them: the simulated servers against the servers' rules in `core`.
 
+use bwdc_connect::bitwarden::ImportBody;
 use bwdc_core::entry::{Email, ExternalId};
 use bwdc_core::import::{ImportGroup, ImportMember, ImportRequest};
 use bwdc_core::organization::roster::{Account, Former, Member, MemberId, Role, Status};
@@ -169,7 +170,7 @@ async fn run(world: World, kind: Kind, steps: Vec<Step>) -> Result<(), TestCaseE
             }
             let before = view(&model);
             let done = carry_out(&mut model, &Call::Import(request.clone()));
-            let sent = world.client.import(&world.token, request).await;
+            let sent = world.client.import(&world.token, request, &ImportBody::of(request).unwrap()).await;
             prop_assert_eq!(view(&model), held(&world), "{:?} {:?} {:?} {:?}", before, request, done, sent);
             prop_assert_eq!(done.is_ok(), sent.is_ok(), "{:?} {:?} {:?} {:?}", before, request, done, sent);
         }

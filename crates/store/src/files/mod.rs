@@ -139,7 +139,7 @@ fn flags(flags: OFlags) -> i32 {
 /// It cannot be written.
 pub fn write_for_everybody(path: &Path, content: &[u8]) -> Result<()> {
     privileges::check_link(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let replace = || -> std::io::Result<()> {
         let file = written_beside(folder, &mut |out| out.write_all(content), |file| {
             #[cfg(unix)]
@@ -179,27 +179,54 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 
 /// The same with content that is written as it is made.
 pub(crate) fn write_atomically_by(path: &Path, write: &mut WriteContent<'_>) -> Result<()> {
-    privileges::check_link(path)?;
-    // A link is followed, so that the file it leads to is replaced and not the link.
-    let target = real_path(path);
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let mut replace = || -> std::io::Result<()> {
-        let file = written_beside(folder, write, |file| ownership::like_the_one_before(file, &target))?;
-        match file.persist(&target) {
-            Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder)),
+    Staged::by(path, write)?.publish()
+}
+
+/// New content of a file, on the disk beside it. Until it is published, the file is as it was before; dropped, it is gone.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    file: NamedTempFile,
+    path: PathBuf,
+    /// Where the file is if the path is a link.
+    target: PathBuf,
+}
+
+impl Staged {
+    /// On the disk when it returns.
+    pub(crate) fn by(path: &Path, write: &mut WriteContent<'_>) -> Result<Self> {
+        privileges::check_link(path)?;
+        // A link is followed, so that the file it leads to is replaced and not the link.
+        let target = real_path(path);
+        let protect = |file: &File| ownership::like_the_one_before(file, &target);
+        let written = written_beside(folder_of(&target), write, protect);
+        let file = written.map_err(|error| unwritten(path, &error))?;
+        Ok(Self { file, path: path.to_owned(), target })
+    }
+
+    /// Replaces the file by it. On the disk when it returns.
+    pub(crate) fn publish(self) -> Result<()> {
+        let Self { file, path, target } = self;
+        let published = match file.persist(&target) {
+            Ok(_) => in_place::forget(&target).and_then(|()| sync_folder(folder_of(&target))),
             Err(PersistError { error, file }) if in_place::is_fixed(&error, &target) => {
                 in_place::write(file, &target)
             }
             Err(PersistError { error, .. }) => Err(error),
+        };
+        published.map_err(|error| unwritten(&path, &error))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Error {
+    cannot("Writing", path, error).or_hint(match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "The disk is full: make room. The file is as it was."
         }
-    };
-    replace().map_err(|error| {
-        cannot("Writing", path, &error).or_hint(match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                "The disk is full: make room. The file is as it was."
-            }
-            _ => "Check that the user who runs bwdc may write to the folder. The file is as it was.",
-        })
+        _ => "Check that the user who runs bwdc may write to the folder. The file is as it was.",
     })
 }
 
@@ -217,7 +244,12 @@ pub fn make_private(path: &Path) -> Result<()> {
 
 /// Replaces a file by this value as JSON, in one step.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    write_atomically_by(path, &mut |out| buffered(out, |out| Ok(serde_json::to_writer(out, value)?)))
+    stage_json(path, value)?.publish()
+}
+
+/// This value as JSON, which is to replace a file.
+pub(crate) fn stage_json(path: &Path, value: &impl Serialize) -> Result<Staged> {
+    Staged::by(path, &mut |out| buffered(out, |out| Ok(serde_json::to_writer(out, value)?)))
 }
 
 /// What many small parts are written to. Its type is known, so that each of them is a copy and no call.
