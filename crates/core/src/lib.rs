@@ -28,6 +28,7 @@ pub mod rules;
 pub mod secret;
 pub mod snapshot;
 pub mod text;
+mod texts;
 
 pub use check::check;
 pub use error::{Error, Exit, Result};

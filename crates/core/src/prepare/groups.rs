@@ -3,14 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use foldhash::{HashMap as FastMap, HashMapExt as _};
-
 use super::flatten::{Direct, flatten};
 use super::{Draft, PreparedGroup, reasons};
-use crate::entry::{ExternalId, Group, ReferenceId, Status, User};
+use crate::entry::{ExternalId, Group, Status, User};
 use crate::note::{Note, Step};
 use crate::rules::{Nesting, Rules};
 use crate::snapshot::Snapshot;
+use crate::texts::ByText;
 
 /// Applies the group filter and resolves nested membership. Members are the people of the directory, even those who are
 /// not in this import: a person known to the organization must not lose a group because this import is about others.
@@ -151,6 +150,7 @@ fn living<'a>(users: &'a [User], others: &'a [User]) -> Vec<&'a User> {
     people
 }
 
+#[derive(Clone, Copy)]
 enum Target {
     Person(u32),
     Group(u32),
@@ -161,18 +161,19 @@ fn direct_members<'a>(
     groups: impl ExactSizeIterator<Item = &'a Group> + Clone,
     notes: &mut Vec<Note>,
 ) -> Vec<Direct> {
-    let mut index: FastMap<&ReferenceId, Target> = FastMap::with_capacity(people.len() + groups.len());
-    index.extend(groups.clone().zip(0..).map(|(group, at)| (&group.reference_id, Target::Group(at))));
+    let of_groups =
+        groups.clone().zip(0..).map(|(group, at)| (group.reference_id.as_str(), Target::Group(at)));
+    let of_people = people.iter().zip(0..).map(|(user, at)| (user.reference_id.as_str(), Target::Person(at)));
     // A person takes precedence over a group with the same reference.
-    index.extend(people.iter().zip(0..).map(|(user, at)| (&user.reference_id, Target::Person(at))));
+    let targets = ByText::of(of_groups.chain(of_people));
     groups
         .map(|group| {
             let mut direct = Direct::default();
             let mut unknown = 0_usize;
             for member in &group.members {
-                match index.get(member) {
-                    Some(Target::Person(at)) => direct.people.push(*at),
-                    Some(Target::Group(at)) => direct.groups.push(*at),
+                match targets.get(member.as_str()) {
+                    Some(Target::Person(at)) => direct.people.push(at),
+                    Some(Target::Group(at)) => direct.groups.push(at),
                     None => unknown += 1,
                 }
             }

@@ -13,6 +13,7 @@ use super::config::{Attributes, Config, Identity, PrimaryGroups};
 use super::disabled::DisabledBy;
 use super::dn;
 use super::generalized_time;
+use super::names::Names;
 use super::wire::{Entry, text};
 use crate::{Error, ErrorKind, Result};
 
@@ -39,6 +40,8 @@ const BY_UID: &str = "uid:";
 #[derive(Debug, Default)]
 pub(super) struct MemberReferences {
     known: foldhash::HashSet<Arc<str>>,
+    /// The same for the whole read.
+    names: Names,
     /// References by names as the server spells them, where that is not the normal form.
     spelled: foldhash::HashMap<Box<str>, ReferenceId>,
     /// Buffer for normalising names, most of which are known already.
@@ -48,8 +51,12 @@ pub(super) struct MemberReferences {
 }
 
 impl MemberReferences {
+    pub(super) fn of(names: &Names) -> Self {
+        Self { names: names.clone(), ..Self::default() }
+    }
+
     fn text(&mut self, text: &str) -> ReferenceId {
-        intern((&mut self.known, &mut self.new), text)
+        intern((&mut self.known, &mut self.new), &self.names, text)
     }
 
     /// Reference of a DN that has come before, spelled like this or in its normal form, which is its own.
@@ -63,8 +70,8 @@ impl MemberReferences {
     fn dn(&mut self, dn: &str) -> ReferenceId {
         let known = (&mut self.known, &mut self.new);
         let reference = match dn::normalise(dn, &mut self.buffer) {
-            Some(normal) => intern(known, normal),
-            None => intern(known, &dn.to_lowercase()),
+            Some(normal) => intern(known, &self.names, normal),
+            None => intern(known, &self.names, &dn.to_lowercase()),
         };
         if reference.as_str() != dn {
             self.spelled.insert(dn.into(), reference.clone());
@@ -79,24 +86,33 @@ impl MemberReferences {
     }
 }
 
-fn intern((known, new): (&mut foldhash::HashSet<Arc<str>>, &mut usize), text: &str) -> ReferenceId {
+fn intern(
+    (known, new): (&mut foldhash::HashSet<Arc<str>>, &mut usize),
+    names: &Names,
+    text: &str,
+) -> ReferenceId {
     if let Some(known) = known.get(text) {
         return ReferenceId::from(Arc::clone(known));
     }
-    let shared: Arc<str> = text.into();
-    known.insert(Arc::clone(&shared));
+    let reference = names.once(text, || text.into());
+    known.insert(reference.shared());
     *new += size_of::<Arc<str>>() + text.len();
-    ReferenceId::from(shared)
+    reference
 }
 
-/// Reference to an entry itself, which no other entry has. The text is that of the external id where they are equal.
-fn own_reference(dn: &str, external_id: &ExternalId) -> ReferenceId {
+/// The id of an entry, and the reference to it, which no other entry has. One text where they are equal.
+fn ids(record: &Entry<'_>, config: &Config, names: &Names) -> Result<(ExternalId, ReferenceId)> {
+    let external_id = external_id(record, &config.identity)?;
     let mut buffer = String::new();
-    match dn::normalise(dn, &mut buffer) {
-        Some(normal) if normal == external_id.as_str() => ReferenceId::from(external_id.shared()),
-        Some(normal) => ReferenceId::from(normal),
-        None => ReferenceId::from(dn.to_lowercase()),
-    }
+    let dn = record.dn();
+    let normal = match dn::normalise(&dn, &mut buffer) {
+        Some(normal) => normal,
+        None => &dn.to_lowercase(),
+    };
+    let is_id = normal == external_id.as_str();
+    let reference = names.once(normal, || if is_id { external_id.shared() } else { normal.into() });
+    let external_id = if is_id { ExternalId::from(reference.shared()) } else { external_id };
+    Ok((external_id, reference))
 }
 
 /// Attributes to request. Unknown ones do no harm: servers omit them.
@@ -205,9 +221,9 @@ pub(super) fn person(
     config: &Config,
     found: EntryState,
     now: Timestamp,
+    names: &Names,
 ) -> Result<PersonEntry> {
-    let external_id = external_id(record, &config.identity)?;
-    let reference_id = own_reference(&record.dn(), &external_id);
+    let (external_id, reference_id) = ids(record, config, names)?;
     let is_found_by_id = external_id.as_str() == &*record.dn();
     let found_as = if is_found_by_id { FoundAs::default() } else { FoundAs::from(&reference_id) };
     let user = User {
@@ -342,14 +358,9 @@ pub(super) fn group(
         .or_else(|| record.text(COMMON_NAME).filter(|name| !name.is_empty()));
     let Some(name) = name else { return Ok(None) };
     let (members, rest) = members(record, &config.attributes.member, references);
-    let external_id = external_id(record, &config.identity)?;
-    let group = Group {
-        reference_id: own_reference(&record.dn(), &external_id),
-        external_id,
-        name: name.into_owned(),
-        members,
-        found_as: FoundAs::default(),
-    };
+    let (external_id, reference_id) = ids(record, config, &references.names)?;
+    let group =
+        Group { reference_id, external_id, name: name.into_owned(), members, found_as: FoundAs::default() };
     Ok(Some(GroupRecord {
         group,
         rest,

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use super::client::{self, Connection};
 use super::config::OutsideGroups;
 use super::convert::{self, GroupRecord, MemberReferences, PersonEntry, Rest};
+use super::names::Names;
 use super::referral::{SearchTarget, SearchTargets};
 use super::request::SearchRequest;
 use super::wire::Depth;
@@ -48,7 +49,7 @@ impl Ldap {
         let mut places = SearchTargets::of(&self.config, request);
         let (mut records, mut notes) = (Vec::new(), Vec::new());
         while let Some(place) = places.next() {
-            let (found, said, references) = groups_at(&place, progress).await?;
+            let (found, said, references) = groups_at(&place, progress, &self.names).await?;
             records.extend(found);
             notes.extend(said);
             places.refer(&place, references).await?;
@@ -112,7 +113,7 @@ impl Ldap {
                     attributes: convert::group_attributes(&self.config),
                     controls: Vec::new(),
                 };
-                match groups_on(&mut connection, &request, progress).await {
+                match groups_on(&mut connection, &request, progress, &self.names).await {
                     Ok((records, said, _)) => {
                         found.extend(records);
                         notes.extend(said);
@@ -140,9 +141,10 @@ pub(super) fn unknown_members(groups: &[GroupRecord], seen: &mut Seen) -> Vec<Re
 pub(super) async fn groups_at(
     place: &SearchTarget,
     progress: &Progress,
+    names: &Names,
 ) -> Result<(Vec<GroupRecord>, Vec<Note>, client::Continuations)> {
     let mut connection = Connection::open(&place.config).await?;
-    let found = groups_on(&mut connection, &place.request, progress).await?;
+    let found = groups_on(&mut connection, &place.request, progress, names).await?;
     connection.close().await;
     Ok(found)
 }
@@ -151,10 +153,11 @@ pub(super) async fn groups_on(
     connection: &mut Connection<'_>,
     request: &SearchRequest,
     progress: &Progress,
+    names: &Names,
 ) -> Result<(Vec<GroupRecord>, Vec<Note>, client::Continuations)> {
     let config = connection.config();
     let mut records: Vec<GroupRecord> = Vec::new();
-    let mut members = MemberReferences::default();
+    let mut members = MemberReferences::of(names);
     let mut notes = Vec::new();
     let mut unfinished: Vec<(usize, String)> = Vec::new();
     let references = connection
@@ -180,7 +183,7 @@ pub(super) async fn groups_on(
             Ok(())
         })
         .await?;
-    complete(config, &mut records, unfinished, progress).await?;
+    complete(config, &mut records, unfinished, progress, names).await?;
     Ok((records, notes, references))
 }
 
@@ -191,6 +194,7 @@ pub(super) async fn complete(
     records: &mut [GroupRecord],
     unfinished: Vec<(usize, String)>,
     progress: &Progress,
+    names: &Names,
 ) -> Result<()> {
     let workers = AT_ONCE.min(unfinished.len());
     let shares = (0..workers).map(|worker| {
@@ -199,7 +203,7 @@ pub(super) async fn complete(
             share.map(|(at, dn)| (*at, dn.as_str(), records[*at].rest)).collect();
         async move {
             let mut connection = Connection::open(config).await?;
-            let mut references = MemberReferences::default();
+            let mut references = MemberReferences::of(names);
             let mut found = Vec::with_capacity(share.len());
             for (at, dn, rest) in share {
                 found

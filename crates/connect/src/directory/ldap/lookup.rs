@@ -6,6 +6,7 @@ use super::client::Connection;
 use super::config::{Config, Flavour, Identity, SearchSettings};
 use super::convert::{self, EntryState, OBJECT_GUID, UID};
 use super::filter::escaped;
+use super::names::Names;
 use super::request::SearchRequest;
 use super::wire::{Depth, Entry};
 use super::{Ldap, unique};
@@ -183,7 +184,7 @@ fn is_secret(name: &str) -> bool {
 }
 
 fn sighting(record: &Entry<'_>, config: &Config, now: Timestamp) -> Sighting {
-    let person = convert::person(record, config, EntryState::Living, now).ok();
+    let person = convert::person(record, config, EntryState::Living, now, &Names::default()).ok();
     let shown = record.attributes().filter(|found| !is_secret(&found.description()));
     let attributes = shown.map(|found| RawAttribute {
         name: found.description().into_owned(),

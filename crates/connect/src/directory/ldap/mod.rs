@@ -12,6 +12,7 @@ mod filter;
 mod generalized_time;
 mod groups;
 mod lookup;
+mod names;
 mod paging;
 mod place;
 mod probe;
@@ -37,6 +38,7 @@ use self::client::Connection;
 pub use self::config::Config;
 use self::config::{Flavour, Referrals, Tree};
 use self::convert::{AccountKind, EntryState, PersonEntry, USER_ACCOUNT};
+use self::names::Names;
 use self::place::Part;
 use self::referral::SearchTargets;
 use self::request::SearchRequest;
@@ -69,6 +71,7 @@ const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 pub struct Ldap {
     config: Arc<Config>,
     trees: Arc<[Tree]>,
+    names: Names,
 }
 
 impl Ldap {
@@ -80,7 +83,7 @@ impl Ldap {
             }
         }
         let trees = config.trees()?.into();
-        Ok(Self { config: Arc::new(config), trees })
+        Ok(Self { config: Arc::new(config), trees, names: Names::default() })
     }
 
     /// Bases for people, each once.
@@ -103,7 +106,7 @@ impl Ldap {
     async fn reachable(&self) -> Result<Noted<Self>> {
         let servers = discovery::servers(&self.config).await?;
         let (config, notes) = first_reachable(servers, "the next server of ldap.hostname").await?;
-        Ok((Self { config: Arc::new(config), trees: Arc::clone(&self.trees) }, notes))
+        Ok((Self { config: Arc::new(config), ..self.clone() }, notes))
     }
 
     /// Reads people with the given search, on a connection of its own: OpenLDAP serves one paged search per connection.
@@ -148,7 +151,7 @@ impl Ldap {
             let references = connection
                 .search(&place.request, |record| {
                     progress.user();
-                    let person = convert::person(record, &self.config, found, now)?;
+                    let person = convert::person(record, &self.config, found, now, &self.names)?;
                     progress.keep(person.size())?;
                     people.push(person);
                     Ok(())

@@ -12,6 +12,7 @@ use super::config::{
 };
 use super::convert::{EntryState, MemberReferences, Rest, group, member, members, person};
 use super::disabled::DisabledBy;
+use super::names::Names;
 use super::wire::played::{self, read};
 use bwdc_core::Secret;
 
@@ -54,9 +55,14 @@ fn record(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
 fn names_have_no_case_and_subtypes_count_as_a_fallback() {
     let config = config(Identity::GuidOrDn);
     let email = |attributes: &[(&str, &[&[u8]])]| {
-        let person =
-            person(&read(&record("cn=a,dc=x", attributes)), &config, EntryState::Living, Timestamp::now())
-                .unwrap();
+        let person = person(
+            &read(&record("cn=a,dc=x", attributes)),
+            &config,
+            EntryState::Living,
+            Timestamp::now(),
+            &Names::default(),
+        )
+        .unwrap();
         person.user.email.map(|email| email.as_str().to_owned())
     };
     assert_eq!(email(&[("MAIL", &[b"A@x.org"])]).unwrap(), "a@x.org");
@@ -89,6 +95,7 @@ fn a_configured_id_must_exist() {
             &config(identity),
             EntryState::Living,
             Timestamp::now(),
+            &Names::default(),
         );
         person.map(|person| person.user.external_id.as_str().to_owned()).map_err(|error| error.to_string())
     };
@@ -154,15 +161,15 @@ proptest! {
         let good = record("cn=good,dc=x", &[("mail", &[b"good@x.org"]), ("name", &[b"Good"]), ("member", &[b"cn=good,dc=x"])]);
         let mut references = MemberReferences::default();
         let now = Timestamp::now();
-        prop_assert!(person(&read(&odd), &config, EntryState::Living, now).is_ok());
+        prop_assert!(person(&read(&odd), &config, EntryState::Living, now, &Names::default()).is_ok());
         prop_assert!(group(&read(&odd), &config, &mut references).is_ok());
         for mark in DisabledBy::ALL {
             let named = Config { identity: Identity::Attribute(mark.attribute().to_owned()), ..config.clone() };
-            if let Err(error) = person(&read(&odd), &named, EntryState::Tombstone, now) {
+            if let Err(error) = person(&read(&odd), &named, EntryState::Tombstone, now, &Names::default()) {
                 crate::fuzz::harmless(&error, odd.len())?;
             }
         }
-        let neighbour = person(&read(&good), &config, EntryState::Living, now).unwrap();
+        let neighbour = person(&read(&good), &config, EntryState::Living, now, &Names::default()).unwrap();
         prop_assert_eq!(neighbour.user.email.as_ref().unwrap().as_str(), "good@x.org");
         prop_assert_eq!(neighbour.user.status, Status::Active);
         let team = group(&read(&good), &config, &mut references).unwrap().unwrap();

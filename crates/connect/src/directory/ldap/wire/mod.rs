@@ -9,14 +9,17 @@ mod message;
 use std::cmp::Ordering;
 use std::io;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::poll;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -38,6 +41,13 @@ const LONGEST_MESSAGE: usize = 512 * 1024 * 1024;
 
 /// Number of octets read at once.
 const READ: usize = 64 * 1024;
+
+/// Number of entries after which an answer counts as a long one.
+const LONG_ANSWER: usize = 32;
+
+/// Time for which more of a long answer is left to come. Servers send each entry by itself: waking up for each costs more than reading it,
+/// on both sides.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// Number of an unsolicited message: the server disconnects (RFC 4511, section 4.4.1).
 const UNSOLICITED: u32 = 0;
@@ -127,6 +137,8 @@ pub(crate) struct Wire {
     id: u32,
     /// Operation that ends its answer.
     ends_with: u8,
+    /// Number of entries and references in its answer so far.
+    found: usize,
     /// Time the server may remain silent.
     silence: Duration,
     /// Channel binding (RFC 5929, `tls-server-end-point`): ties a login to this TLS connection.
@@ -158,6 +170,7 @@ impl Wire {
             start: 0,
             id: 0,
             ends_with: 0,
+            found: 0,
             silence,
             #[cfg(feature = "kerberos")]
             end_point: None,
@@ -216,6 +229,7 @@ impl Wire {
                 break message;
             }
         };
+        self.found += 1;
         Ok(match decode(&self.buffer[message])? {
             Answer::Entry(entry) => SearchItem::Entry(entry),
             Answer::Reference(servers) => SearchItem::Reference(servers),
@@ -244,6 +258,7 @@ impl Wire {
     async fn send(&mut self, request: &Request<'_>, controls: &[Control]) -> Result<()> {
         self.id += 1;
         self.ends_with = request.ends_with();
+        self.found = 0;
         let message = zeroize::Zeroizing::new(request.encoded(self.id, controls));
         let sent = timeout(self.silence, self.socket.write(&message)).await;
         sent.map_err(|_| Broken::Silence(self.silence))?.map_err(cut_or)
@@ -292,12 +307,26 @@ impl Wire {
         self.buffer.drain(..self.start);
         self.start = 0;
         self.buffer.reserve(READ);
-        let read = timeout(self.silence, self.socket.read(&mut self.buffer)).await;
+        let read = gathered(self.socket.read(&mut self.buffer), self.found);
+        let read = timeout(self.silence, read).await;
         match read.map_err(|_| Broken::Silence(self.silence))?.map_err(cut_or)? {
             0 => Err(Broken::Cut),
             _ => Ok(()),
         }
     }
+}
+
+/// What is there is read at once. Where that is nothing in the middle of a long answer, of which so many entries have been found, more of it
+/// is left to come.
+async fn gathered(read: impl Future<Output = io::Result<usize>>, found: usize) -> io::Result<usize> {
+    let mut read = pin!(read);
+    if found >= LONG_ANSWER {
+        if let Poll::Ready(read) = poll!(&mut read) {
+            return read;
+        }
+        sleep(GATHERING).await;
+    }
+    read.await
 }
 
 /// A message shorter than the longest value cannot contain one that is too long.

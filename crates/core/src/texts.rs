@@ -1,0 +1,52 @@
+//! Looking up texts most of which are the very ones that are looked for.
+
+use std::cell::OnceCell;
+
+use foldhash::HashMap as FastMap;
+
+/// Values by text. A text that is shared with an entry is found by where it is, and not read; the others are read. Of two entries with one
+/// text the later counts.
+pub(crate) struct ByText<'a, E, V> {
+    by_place: FastMap<Place, V>,
+    entries: E,
+    /// Made when a text is not found by where it is.
+    by_text: OnceCell<FastMap<&'a str, V>>,
+}
+
+impl<'a, E: Iterator<Item = (&'a str, V)> + Clone, V: Copy> ByText<'a, E, V> {
+    pub(crate) fn of(entries: E) -> Self {
+        let by_place = entries.clone().map(|(text, value)| (place(text), value)).collect();
+        Self { by_place, entries, by_text: OnceCell::new() }
+    }
+
+    pub(crate) fn get(&self, text: &str) -> Option<V> {
+        let by_text = || self.by_text.get_or_init(|| self.entries.clone().collect());
+        self.by_place.get(&place(text)).or_else(|| by_text().get(text)).copied()
+    }
+}
+
+/// Address and length of a text.
+type Place = (usize, usize);
+
+fn place(text: &str) -> Place {
+    (text.as_ptr().addr(), text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_found_by_what_they_say_wherever_they_are() {
+        let shared: Arc<str> = "shared".into();
+        let entries = [(&*shared, 1), ("twice", 2), ("twice", 3)];
+        let found = ByText::of(entries.into_iter());
+        assert_eq!(found.get(&Arc::clone(&shared)), Some(1));
+        assert_eq!(found.get(&String::from("shared")), Some(1));
+        assert_eq!(found.get(&String::from("twice")), Some(3));
+        assert_eq!(found.get(&shared[..5]), None);
+        assert_eq!(found.get("nobody"), None);
+    }
+}
