@@ -1,107 +1,167 @@
 //! A map in the order of its keys, whose values are found by hash: ids of one directory often begin alike, and comparing their texts
 //! from step to step costs more than all else in a large organization.
 
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::OnceLock;
 
-use foldhash::HashMap as FastMap;
+use foldhash::fast::RandomState;
+use indexmap::map::Entry;
+use indexmap::{Equivalent, IndexMap};
 
-/// Values by key. Removed ones leave a hole behind, which [`Table::clone`] and the next run do not have.
+/// Values by key.
 pub(super) struct Table<K, V> {
-    values: Vec<Option<V>>,
-    /// Where the value of a key is, to find it.
-    by_key: FastMap<K, u32>,
-    /// Where it is, in order.
-    order: BTreeMap<K, u32>,
+    entries: IndexMap<K, V, RandomState>,
+    order: Order,
 }
 
-impl<K: Ord + Hash + Clone, V> Table<K, V> {
+/// Order of the keys.
+#[derive(Clone)]
+enum Order {
+    /// That of the entries: each key came after those before it, as where a table is read from a file.
+    AsTheyCame,
+    /// Places of the entries in order; made when somebody asks for it.
+    Other(OnceLock<Vec<u32>>),
+}
+
+/// Keys after which a new one comes in order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    All,
+    Some,
+}
+
+impl Order {
+    fn unknown() -> Self {
+        Self::Other(OnceLock::new())
+    }
+}
+
+impl<K: Ord + Hash, V> Table<K, V> {
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.entries.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.entries.is_empty()
     }
 
     /// Whether there is a value.
-    pub(super) fn contains_key<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.by_key.contains_key(key)
+    pub(super) fn contains_key<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.entries.contains_key(key)
     }
 
-    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-    {
-        self.values.get(*self.by_key.get(key)? as usize)?.as_ref()
+    pub(super) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&V> {
+        self.entries.get(key)
     }
 
     /// The value with the key as it is kept: cloning that shares its text.
-    pub(super) fn entry<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
-    where
-        K: Borrow<Q>,
-    {
-        let (key, at) = self.by_key.get_key_value(key)?;
-        Some((key, self.values.get(*at as usize)?.as_ref()?))
+    pub(super) fn entry<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<(&K, &V)> {
+        self.entries.get_key_value(key)
     }
 
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.values.get_mut(*self.by_key.get(key)? as usize)?.as_mut()
+        self.entries.get_mut(key)
     }
 
-    pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
-        let at = match self.by_key.get(key) {
-            Some(at) => *at as usize,
-            None => self.push(key.clone()),
-        };
-        self.values[at].get_or_insert_with(make)
+    pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V
+    where
+        K: Clone,
+    {
+        let at = self.place_or_insert_with(key, make);
+        &mut self.entries[at]
+    }
+
+    /// Place of a value, by which it is found without its key until one is removed.
+    pub(super) fn place<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<usize> {
+        self.entries.get_index_of(key)
+    }
+
+    pub(super) fn place_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> usize
+    where
+        K: Clone,
+    {
+        let after = self.after(key);
+        match self.entries.entry(key.clone()) {
+            Entry::Occupied(there) => there.index(),
+            Entry::Vacant(gap) => {
+                let at = gap.index();
+                gap.insert(make());
+                self.has_grown(after);
+                at
+            }
+        }
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<&V> {
+        self.entries.get_index(place).map(|(_, value)| value)
+    }
+
+    pub(super) fn at_mut(&mut self, place: usize) -> Option<&mut V> {
+        self.entries.get_index_mut(place).map(|(_, value)| value)
+    }
+
+    /// With their places, in their order.
+    pub(super) fn places_and_entries(&self) -> impl Iterator<Item = (usize, &K, &V)> {
+        self.entries.iter().enumerate().map(|(at, (key, value))| (at, key, value))
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {
-        let at = match self.by_key.get(&key) {
-            Some(at) => *at as usize,
-            None => self.push(key),
-        };
-        self.values[at] = Some(value);
+        let after = self.after(&key);
+        if self.entries.insert(key, value).is_none() {
+            self.has_grown(after);
+        }
     }
 
-    /// Makes room for a key that is not there.
-    fn push(&mut self, key: K) -> usize {
-        let at = self.values.len();
-        let number = u32::try_from(at).unwrap_or(u32::MAX);
-        self.by_key.insert(key.clone(), number);
-        self.order.insert(key, number);
-        self.values.push(None);
-        at
+    fn after(&self, key: &K) -> After {
+        let last = self.entries.last().filter(|_| matches!(self.order, Order::AsTheyCame));
+        match last {
+            Some((last, _)) if last >= key => After::Some,
+            _ => After::All,
+        }
+    }
+
+    /// A key was added.
+    fn has_grown(&mut self, after: After) {
+        if after == After::Some || matches!(self.order, Order::Other(_)) {
+            self.order = Order::unknown();
+        }
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
-        let at = self.by_key.remove(key)?;
-        self.order.remove(key);
-        self.values.get_mut(at as usize)?.take()
+        let (at, _, value) = self.entries.swap_remove_full(key)?;
+        // The last entry has taken its place.
+        if at < self.entries.len() || matches!(self.order, Order::Other(_)) {
+            self.order = Order::unknown();
+        }
+        Some(value)
     }
 
     pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&K, &V) -> bool) {
-        let Self { values, by_key, order } = self;
-        order.retain(|key, at| {
-            let Some(value) = values.get_mut(*at as usize) else { return false };
-            let is_kept = value.as_ref().is_some_and(|value| is_kept(key, value));
-            if !is_kept {
-                *value = None;
-                by_key.remove(key);
-            }
-            is_kept
-        });
+        self.entries.retain(|key, value| is_kept(key, value));
+        if let Order::Other(_) = self.order {
+            self.order = Order::unknown();
+        }
     }
 
     /// In the order of keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> + Clone {
-        self.order.iter().filter_map(|(key, at)| Some((key, self.values.get(*at as usize)?.as_ref()?)))
+        let places = self.in_order();
+        (0..self.len()).filter_map(move |number| {
+            let at = places.map_or(Some(number), |places| places.get(number).map(|at| *at as usize));
+            self.entries.get_index(at?)
+        })
+    }
+
+    /// Places of the entries in the order of keys, where it is not that in which they came.
+    fn in_order(&self) -> Option<&[u32]> {
+        let Order::Other(order) = &self.order else { return None };
+        Some(order.get_or_init(|| {
+            let mut places: Vec<u32> = (0..).zip(&self.entries).map(|(at, _)| at).collect();
+            // Mostly in order, which a stable sort makes use of.
+            places.sort_by_key(|at| self.entries.get_index(*at as usize).map(|(key, _)| key));
+            places
+        }))
     }
 
     /// In the order of keys.
@@ -111,63 +171,53 @@ impl<K: Ord + Hash + Clone, V> Table<K, V> {
 
     /// Changes every value, in the order in which they came.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.values.iter_mut().flatten()
+        self.entries.values_mut()
     }
 
-    /// Changes every value, in the order of keys.
+    /// Changes every value, in the order in which they came.
     pub(super) fn for_each_mut(&mut self, mut change: impl FnMut(&K, &mut V)) {
-        let Self { values, order, .. } = self;
-        for (key, at) in order {
-            if let Some(value) = values.get_mut(*at as usize).and_then(Option::as_mut) {
-                change(key, value);
-            }
-        }
+        self.entries.iter_mut().for_each(|(key, value)| change(key, value));
     }
 
     pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> {
-        let Self { mut values, order, .. } = self;
-        order.into_iter().filter_map(move |(key, at)| Some((key, values.get_mut(at as usize)?.take()?)))
+        let mut entries: Vec<(K, V)> = self.entries.into_iter().collect();
+        if let Order::Other(_) = self.order {
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        entries.into_iter()
     }
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { values: Vec::new(), by_key: FastMap::default(), order: BTreeMap::new() }
+        Self { entries: IndexMap::default(), order: Order::AsTheyCame }
     }
 }
 
 /// Of several values of one key the last counts, as in other maps.
-impl<K: Ord + Hash + Clone, V> FromIterator<(K, V)> for Table<K, V> {
+impl<K: Ord + Hash, V> FromIterator<(K, V)> for Table<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut entries: Vec<(K, V)> = entries.into_iter().collect();
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let (mut values, mut order) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
-        let mut by_key = FastMap::with_capacity_and_hasher(entries.len(), Default::default());
-        for (number, (key, value)) in (0_u32..).zip(entries) {
-            by_key.insert(key.clone(), number);
-            order.push((key, number));
-            values.push(Some(value));
-        }
-        let order: BTreeMap<K, u32> = order.into_iter().collect();
-        Self { values, by_key, order }
+        let mut table = Self::default();
+        entries.into_iter().for_each(|(key, value)| table.insert(key, value));
+        table
     }
 }
 
-impl<K: Ord + Hash + Clone, V: Clone> Clone for Table<K, V> {
+impl<K: Clone, V: Clone> Clone for Table<K, V> {
     fn clone(&self) -> Self {
-        self.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        Self { entries: self.entries.clone(), order: self.order.clone() }
     }
 }
 
-impl<K: Ord + Hash + Clone, V: PartialEq> PartialEq for Table<K, V> {
+impl<K: Ord + Hash, V: PartialEq> PartialEq for Table<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
+        self.entries == other.entries
     }
 }
 
-impl<K: Ord + Hash + Clone, V: Eq> Eq for Table<K, V> {}
+impl<K: Ord + Hash, V: Eq> Eq for Table<K, V> {}
 
-impl<K: Ord + Hash + Clone + fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
+impl<K: Ord + Hash + fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }

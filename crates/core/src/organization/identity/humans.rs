@@ -1,24 +1,25 @@
 //! Humans of the directory: an account each, or several accounts in several directories of a merge with one address.
 
 use foldhash::HashMap as FastMap;
+use smallvec::{SmallVec, smallvec};
 
 use crate::entry::{Email, ExternalId, FoundAs};
 use crate::organization::directory::{DirectoryNow, Entry, LeftOut, State};
 use crate::organization::moment::Moment;
 
-/// Somebody who is alive in the directory.
+/// Somebody who is alive in the directory. Of each list there is mostly one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Human {
     /// The directory's ids: first the one that is imported where nothing else is known.
-    pub ids: Vec<ExternalId>,
+    pub ids: SmallVec<[ExternalId; 1]>,
     /// The address, if nobody else of the same directory has a better right to it.
     pub email: Option<Email>,
     /// Whether the human is imported.
     pub wanted: Wanted,
     /// In which directories.
-    pub sources: Vec<usize>,
+    pub sources: SmallVec<[usize; 1]>,
     /// Creation times of the entries, where the directory tells them.
-    pub created: Vec<(ExternalId, Moment)>,
+    pub created: SmallVec<[(ExternalId, Moment); 1]>,
     /// Where the id alone does not say who it is.
     pub found_as: FoundAs,
 }
@@ -34,12 +35,11 @@ pub enum Wanted {
 
 impl Human {
     fn of(entry: &Entry, wanted: Wanted) -> Self {
-        // Mostly there is no more than that: the lists have room for one.
         Self {
-            ids: vec![entry.id.clone()],
+            ids: smallvec![entry.id.clone()],
             email: entry.email.clone(),
             wanted,
-            sources: vec![entry.source],
+            sources: smallvec![entry.source],
             created: created(entry).into_iter().collect(),
             found_as: entry.found_as.clone(),
         }

@@ -104,22 +104,23 @@ impl Ledger {
                 self.came(*action, id, email, directory_id, now);
             }
             Effect::Out { id, becomes, email, cause, member } => {
-                let mut record = self.taken(id, email);
+                let record = self.people.get_or_insert_with(id, || Record::new(email.clone()));
                 record.standing = Standing::Left { at: now, cause: *cause, member: *member };
                 record.invited = None;
                 record.doubt = None;
                 record.protection = None;
-                if id != becomes {
+                if id != becomes
+                    && let Some(mut record) = self.people.remove(id)
+                {
                     // The id may be another human's from now on.
                     record.ids.remove(id);
+                    self.people.insert(becomes.clone(), record);
                 }
-                self.people.insert(becomes.clone(), record);
             }
             Effect::Grace { id, email, until, cause, by } => {
-                let mut record = self.taken(id, email);
+                let record = self.people.get_or_insert_with(id, || Record::new(email.clone()));
                 record.standing = Standing::Grace { since: now, until: *until, cause: *cause, by: *by };
                 record.protection = None;
-                self.people.insert(id.clone(), record);
             }
             // See `rename`.
             Effect::Renamed { .. } => {}
@@ -193,11 +194,6 @@ impl Ledger {
         }
     }
 
-    /// The record of somebody, taken out.
-    fn taken(&mut self, id: &ExternalId, email: &Email) -> Record {
-        self.people.remove(id).unwrap_or_else(|| Record::new(email.clone()))
-    }
-
     fn came(
         &mut self,
         action: Action,
@@ -207,11 +203,15 @@ impl Ledger {
         now: Moment,
     ) {
         let is_new = matches!(action, Action::Invite | Action::Stage);
-        let before = self.people.remove(id);
-        // A used id is another human's: nothing of the one before is the newcomer's.
-        let before = before.filter(|record| !is_new || record.email == *email);
-        let mut record = before.unwrap_or_else(|| Record::new(email.clone()));
-        record.email = email.clone();
+        let record = self.people.get_or_insert_with(id, || Record::new(email.clone()));
+        if record.email != *email {
+            // A used id is another human's: nothing of the one before is the newcomer's.
+            *record = if is_new {
+                Record::new(email.clone())
+            } else {
+                Record { email: email.clone(), ..record.clone() }
+            };
+        }
         record.standing = Standing::In;
         record.doubt = None;
         if action == Action::Invite {
@@ -219,7 +219,6 @@ impl Ledger {
         }
         record.ids.get_or_insert(directory_id, Sight { first: now, last: now, created: None });
         self.strangers.remove(directory_id);
-        self.people.insert(id.clone(), record);
     }
 
     fn rename(&mut self, effects: &[Effect], now: Moment) {

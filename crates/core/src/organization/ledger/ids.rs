@@ -1,16 +1,18 @@
 //! The ids that the directory has had for one person: one, mostly.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::Sight;
 use crate::entry::ExternalId;
 
 /// Ids with the times at which each was seen, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ids(Vec<(ExternalId, Sight)>);
+pub struct Ids(SmallVec<[(ExternalId, Sight); 1]>);
 
 impl Ids {
     /// One id.
     pub(super) fn one(id: ExternalId, sight: Sight) -> Self {
-        Self(vec![(id, sight)])
+        Self(smallvec![(id, sight)])
     }
 
     fn place(&self, id: &ExternalId) -> Result<usize, usize> {
@@ -54,7 +56,6 @@ impl Ids {
     /// When an id was seen; as given, if it is a new one.
     pub(super) fn get_or_insert(&mut self, id: &ExternalId, sight: Sight) -> &mut Sight {
         let at = self.place(id).unwrap_or_else(|at| {
-            self.0.reserve_exact(1);
             self.0.insert(at, (id.clone(), sight));
             at
         });

@@ -31,32 +31,27 @@ impl Ledger {
         let covered = question.directory.covered();
         self.begin_grace(changes, now);
         let humans = changes.identities.humans.iter().zip(&changes.human_slots);
-        let mut seen: FastSet<&ExternalId> = FastSet::default();
-        seen.reserve(changes.identities.humans.len());
+        let mut seen = Seen::default();
         let mut owners: FastMap<&ExternalId, &ExternalId> = FastMap::default();
-        owners.reserve(changes.identities.humans.len());
         let mut origins = Origins::of(question, &covered);
         for (human, slot) in humans {
             let slot = slot.and_then(|slot| changes.slot(slot));
             match slot.and_then(|slot| Some((slot, self.known(slot)?))) {
-                Some((slot, id)) => {
-                    self.see(id, slot, human, &mut origins);
-                    owners.extend(human.ids.iter().map(|own| (own, id)));
-                    seen.insert(id);
+                Some((slot, known)) => {
+                    let at = self.see(known, slot, human, &mut origins);
+                    let by_others = human.ids.iter().filter(|own| *own != known.id);
+                    owners.extend(by_others.map(|own| (own, known.id)));
+                    seen.add(
+                        at,
+                        if human.ids.contains(known.id) { Sighting::ByOwnId } else { Sighting::ByOthers },
+                    );
                 }
                 None => human.ids.iter().for_each(|id| {
                     self.strangers.entry(id.clone()).or_insert(now);
                 }),
             }
         }
-        // An id is one person's: whoever had it before is known by others.
-        let strangers = living_strangers(changes);
-        self.people.for_each_mut(|id, record| {
-            record.ids.retain(|own| owners.get(own).is_none_or(|owner| *owner == id));
-            if record.standing == Standing::In && !strangers.is_empty() {
-                record.ids.retain(|own| own == id || !strangers.contains(own));
-            }
-        });
+        self.keep_own_ids(&owners, &seen, changes);
         self.leave_places(&seen, question.directory, &covered);
         if !covered.is_empty() {
             self.strangers.retain(|id, _| changes.identities.by_id.contains_key(id));
@@ -82,18 +77,59 @@ impl Ledger {
         self.apply_all(&[effects], now);
     }
 
-    /// Id under which the organization knows somebody after the run, if it does: people whom a limit holds back are not known.
-    fn known<'a>(&self, slot: &'a Slot) -> Option<&'a ExternalId> {
-        let is_known = |id: &&ExternalId| {
-            slot.before.as_ref() == Some(*id)
-                || self.people.get(*id).is_some_and(|record| record.email == slot.email)
-        };
-        slot.after.as_ref().filter(is_known).or(slot.before.as_ref())
+    /// An id is one person's: whoever had it before is known by others. `owners` has the owners of ids by which the organization does not
+    /// know them.
+    fn keep_own_ids(&mut self, owners: &FastMap<&ExternalId, &ExternalId>, seen: &Seen, changes: &Changes) {
+        let is_owned =
+            |id: &ExternalId| self.people.place(id).is_some_and(|at| seen.is(at, Sighting::ByOwnId));
+        let of_others = self.people.places_and_entries().flat_map(|(at, id, record)| {
+            record.ids.keys().filter(move |own| *own != id).map(move |own| (at, own))
+        });
+        let of_others = of_others.filter(|(_, own)| is_owned(own)).map(|(at, own)| (at, own.clone()));
+        let of_others: Vec<(usize, ExternalId)> = of_others.collect();
+        for (at, own) in of_others {
+            if let Some(record) = self.people.at_mut(at) {
+                record.ids.remove(&own);
+            }
+        }
+        let strangers = living_strangers(changes);
+        if owners.is_empty() && strangers.is_empty() {
+            return;
+        }
+        self.people.for_each_mut(|id, record| {
+            record.ids.retain(|own| owners.get(own).is_none_or(|owner| *owner == id));
+            if record.standing == Standing::In && !strangers.is_empty() {
+                record.ids.retain(|own| own == id || !strangers.contains(own));
+            }
+        });
     }
 
-    fn see<'a>(&mut self, id: &ExternalId, slot: &Slot, human: &'a Human, origins: &mut Origins<'a>) {
+    /// Id under which the organization knows somebody after the run, if it does: people whom a limit holds back are not known.
+    fn known<'a>(&self, slot: &'a Slot) -> Option<KnownAs<'a>> {
+        let Slot { before, after, email, .. } = slot;
+        if let Some(id) = after {
+            let place = self.people.place(id);
+            let is_imported =
+                || place.and_then(|at| self.people.at(at)).is_some_and(|record| record.email == *email);
+            if before.as_ref() == Some(id) || is_imported() {
+                return Some(KnownAs { id, place });
+            }
+        }
+        before.as_ref().map(|id| KnownAs { id, place: self.people.place(id) })
+    }
+
+    /// Notes that somebody was seen; the place of the record.
+    fn see<'a>(
+        &mut self,
+        known: KnownAs<'_>,
+        slot: &Slot,
+        human: &'a Human,
+        origins: &mut Origins<'a>,
+    ) -> usize {
         let Question { roster, now, .. } = origins.question;
-        let record = self.people.get_or_insert_with(id, || Record::new(slot.email.clone()));
+        let new = || Record::new(slot.email.clone());
+        let at = known.place.unwrap_or_else(|| self.people.place_or_insert_with(known.id, new));
+        let Some(record) = self.people.at_mut(at) else { return at };
         let member = slot.member.as_ref().and_then(|id| roster.member(id));
         if let Some(member) = member.filter(|_| roster.basis == Basis::Live) {
             record.observe(member, *now);
@@ -113,17 +149,13 @@ impl Ledger {
                 self.strangers.remove(id);
             }
         }
+        at
     }
 
     /// Takes people out of places: those who are not in a complete read of one, and those with a tombstone there.
-    fn leave_places(
-        &mut self,
-        seen: &FastSet<&ExternalId>,
-        directory: &DirectoryNow,
-        covered: &BTreeSet<&Place>,
-    ) {
-        let unseen: Vec<ExternalId> =
-            self.people.iter().map(|(id, _)| id).filter(|id| !seen.contains(id)).cloned().collect();
+    fn leave_places(&mut self, seen: &Seen, directory: &DirectoryNow, covered: &BTreeSet<&Place>) {
+        let unseen = self.people.places_and_entries().filter(|(at, ..)| !seen.has(*at));
+        let unseen: Vec<ExternalId> = unseen.map(|(_, id, _)| id.clone()).collect();
         if unseen.is_empty() {
             return;
         }
@@ -228,6 +260,45 @@ impl Ledger {
             self.due = Due::Changes;
             self.moved_from = None;
         }
+    }
+}
+
+/// Somebody whom the organization knows.
+#[derive(Clone, Copy)]
+struct KnownAs<'a> {
+    id: &'a ExternalId,
+    /// Of the record, if there is one.
+    place: Option<usize>,
+}
+
+/// Ids by which the directory has somebody who was seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sighting {
+    /// That by which the organization knows the person is among them.
+    ByOwnId,
+    ByOthers,
+}
+
+/// People who were seen, by the places of their records.
+#[derive(Default)]
+struct Seen(Vec<Option<Sighting>>);
+
+impl Seen {
+    fn add(&mut self, at: usize, sighting: Sighting) {
+        if at >= self.0.len() {
+            self.0.resize(at + 1, None);
+        }
+        if !self.is(at, Sighting::ByOwnId) {
+            self.0[at] = Some(sighting);
+        }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.0.get(at).is_some_and(Option::is_some)
+    }
+
+    fn is(&self, at: usize, sighting: Sighting) -> bool {
+        self.0.get(at) == Some(&Some(sighting))
     }
 }
 
