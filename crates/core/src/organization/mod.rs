@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod limits;
 pub mod moment;
 pub mod pending;
+mod ranks;
 pub mod record;
 pub mod requests;
 pub mod roster;

@@ -1,5 +1,6 @@
 //! Record of a run: each member and group that it was about, before and after. `history`, `undo` and `explain` go by it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,9 +12,10 @@ use super::changes::{
     Summary,
 };
 use super::ledger::Effect;
+use super::ranks::Ranks;
 use super::requests::Step;
 use super::roster::{Basis, Group, Held, Kind, Member, MemberId, Role, Status};
-use crate::entry::ExternalId;
+use crate::entry::{Email, ExternalId};
 
 /// Changes of a run to an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +195,7 @@ impl RunRecord {
             removed: free(Action::Remove),
             restored: free(Action::Restore),
             groups_of: groups_of_removed(question, changes),
+            ranks: OnceCell::new(),
         };
         // Where everybody is new, these lists are the longest of a run: no more room than they need.
         let mut members = Vec::with_capacity(changes.visible().count());
@@ -367,9 +370,11 @@ struct Recording<'a> {
     /// Members whom it restores, besides what else it does about them.
     restored: FastSet<SlotId>,
     groups_of: FastMap<MemberId, BTreeMap<String, String>>,
+    /// Made where groups have members to be put in order.
+    ranks: OnceCell<Ranks<(&'a Email, Option<&'a ExternalId>)>>,
 }
 
-impl Recording<'_> {
+impl<'a> Recording<'a> {
     fn member(&self, change: &MemberChange) -> Option<MemberEntry> {
         let slot = self.changes.slot(change.slot)?;
         let member = slot.member.as_ref().and_then(|id| self.question.roster.member(id));
@@ -446,14 +451,13 @@ impl Recording<'_> {
     }
 
     fn who(&self, edges: &[Edge]) -> Vec<GroupMember> {
-        let who = |slot: SlotId| {
-            let Slot { email, after, .. } = self.changes.slot(slot)?;
-            Some(GroupMember { email: email.shared(), external_id: after.as_ref().map(ExternalId::shared) })
+        let key = |slot: &'a Slot| Some((&slot.email, slot.after.as_ref()));
+        let ranks = self.ranks.get_or_init(|| Ranks::of(&self.changes.slots, key));
+        let member = |(email, id): &(&Email, Option<&ExternalId>)| GroupMember {
+            email: email.shared(),
+            external_id: id.map(ExternalId::shared),
         };
-        let mut all: Vec<GroupMember> = Vec::with_capacity(edges.len());
-        all.extend(edges.iter().filter_map(|edge| who(edge.slot)));
-        all.sort();
-        all
+        ranks.in_order(edges.iter().map(|edge| edge.slot)).map(member).collect()
     }
 }
 

@@ -3,21 +3,24 @@
 mod effects;
 mod groups;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use foldhash::{HashMap as FastMap, HashSet as FastSet};
+use foldhash::HashSet as FastSet;
+use smallvec::smallvec;
 
 use crate::entry::{Email, ExternalId};
 use crate::import::{ImportGroup, ImportMember, ImportRequest};
 use crate::plan::BATCH_SIZE;
 use crate::rules::{ExistingMembers, ImportSize, Newcomers};
 
-use self::effects::{Lines, Purpose};
+use self::effects::{Effects, Lines, Purpose};
 use super::changes::{
     Action, Basing, Cause, Changes, Hold, MemberChange, Question, Slot, SlotId, Stopped, to_be_listed,
 };
 use super::identity::{Wanted, left, named};
 use super::ledger::{Doubt, Due, Effect, Record, Standing};
+use super::ranks::Ranks;
 use super::roster::{Basis, Kind, MemberId};
 use super::server::Call;
 
@@ -44,7 +47,7 @@ pub fn requests(question: &Question<'_>, changes: &Changes) -> Vec<Step> {
     if changes.stopped == Stopped::Yes {
         return Vec::new();
     }
-    let writing = Writing { question, changes };
+    let writing = Writing::of(question, changes);
     let mut steps = writing.leavers();
     steps.extend(writing.calls(Purpose::Leaving));
     steps.extend(writing.calls(Purpose::Staying));
@@ -60,12 +63,20 @@ pub fn requests(question: &Question<'_>, changes: &Changes) -> Vec<Step> {
 
 /// Extent of the requests of a run.
 pub fn extent(question: &Question<'_>, changes: &Changes) -> Extent {
-    Writing { question, changes }.extent()
+    Writing::of(question, changes).extent()
 }
 
 struct Writing<'a> {
     question: &'a Question<'a>,
     changes: &'a Changes,
+    /// Made where groups have members to be put in order.
+    ranks: OnceCell<Ranks<&'a ExternalId>>,
+}
+
+impl<'a> Writing<'a> {
+    fn of(question: &'a Question<'a>, changes: &'a Changes) -> Self {
+        Self { question, changes, ranks: OnceCell::new() }
+    }
 }
 
 impl Writing<'_> {
@@ -131,7 +142,7 @@ impl Writing<'_> {
             if !renamed.contains(&member.id) {
                 let other = left(member);
                 let renamed = Effect::Renamed { from: id.clone(), to: other.clone() };
-                lines.add(self::member(&member.email, &other, Fate::Leaves), vec![renamed]);
+                lines.add(self::member(&member.email, &other, Fate::Leaves), smallvec![renamed]);
             }
         }
     }
@@ -152,7 +163,7 @@ impl Writing<'_> {
                 }
                 _ => continue,
             };
-            steps.push(Step { call, effects: self.effect(change, slot).into() });
+            steps.push(Step { call, effects: self.effect(change, slot).into_vec().into() });
         }
         steps
     }
@@ -184,25 +195,32 @@ impl Writing<'_> {
         }
     }
 
-    /// People before groups, each at most 2,000 in a request; in one request if they fit.
+    /// People before groups, each at most 2,000 in a request, and [`MOST_GROUP_TEXT`]; in one request if they fit.
     fn joined(&self, people: Lines, groups: Vec<(ImportGroup, Vec<Effect>)>) -> Vec<Step> {
-        if people.len() <= BATCH_SIZE && groups.len() <= BATCH_SIZE {
+        let mut of_groups = in_batches(groups);
+        if people.len() <= BATCH_SIZE && of_groups.len() <= 1 {
+            let groups = of_groups.pop().unwrap_or_default();
             if people.len() + groups.len() == 0 {
                 return Vec::new();
             }
-            let (members, mut effects) = people.into_parts();
-            let (groups, more): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
-            effects.extend(more.into_iter().flatten());
-            return vec![Step { call: Call::Import(self.request(groups, members)), effects: effects.into() }];
+            let (members, effects) = people.into_parts();
+            return vec![self.import(groups, members, effects)];
         }
         let mut steps = people.into_steps(|members| self.request(Vec::new(), members));
-        let mut rest = groups.into_iter().peekable();
-        while rest.peek().is_some() {
-            let (groups, effects): (Vec<_>, Vec<_>) = rest.by_ref().take(BATCH_SIZE).unzip();
-            let effects = effects.into_iter().flatten().collect();
-            steps.push(Step { call: Call::Import(self.request(groups, Vec::new())), effects });
-        }
+        steps.extend(of_groups.into_iter().map(|groups| self.import(groups, Vec::new(), Vec::new())));
         steps
+    }
+
+    /// An import, and the effects of it: those of its people, then those of its groups.
+    fn import(
+        &self,
+        groups: Vec<(ImportGroup, Vec<Effect>)>,
+        members: Vec<ImportMember>,
+        mut effects: Vec<Effect>,
+    ) -> Step {
+        let (groups, of_groups): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
+        effects.extend(of_groups.into_iter().flatten());
+        Step { call: Call::Import(self.request(groups, members)), effects: effects.into() }
     }
 
     /// Everybody who stays or comes, and all groups. Where nothing can be read, everybody who has left, too.
@@ -224,10 +242,8 @@ impl Writing<'_> {
         let mut steps = if is_split {
             self.joined(people, groups)
         } else {
-            let (members, mut effects) = people.into_parts();
-            let (groups, more): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
-            effects.extend(more.into_iter().flatten());
-            vec![Step { call: Call::Import(self.request(groups, members)), effects: effects.into() }]
+            let (members, effects) = people.into_parts();
+            vec![self.import(groups, members, effects)]
         };
         for step in &mut steps {
             if let Call::Import(request) = &mut step.call {
@@ -247,11 +263,10 @@ impl Writing<'_> {
     }
 
     fn everybody(&self) -> Lines {
-        let mut lines = Lines::default();
-        let mut changed: FastMap<SlotId, Vec<&MemberChange>> = FastMap::default();
-        for change in &self.changes.members {
-            changed.entry(change.slot).or_default().push(change);
-        }
+        // In the order of slots, as everybody comes.
+        let mut changed: Vec<&MemberChange> = self.changes.members.iter().collect();
+        changed.sort_by_key(|change| change.slot);
+        let mut changed = &changed[..];
         let imported = self.changes.human_slots.iter().zip(&self.changes.identities.humans);
         let imported = imported.filter(|(_, human)| human.wanted == Wanted::Imported);
         let mut slots: Vec<SlotId> = imported.filter_map(|(slot, _)| *slot).collect();
@@ -260,9 +275,11 @@ impl Writing<'_> {
         }
         slots.sort_unstable();
         slots.dedup();
+        let mut lines = Lines::with_capacity(slots.len());
         for at in slots {
             let Some(slot) = self.changes.slot(at) else { continue };
-            let changes = changed.get(&at).map_or(&[][..], Vec::as_slice);
+            changed = &changed[changed.iter().take_while(|change| change.slot < at).count()..];
+            let changes = &changed[..changed.iter().take_while(|change| change.slot == at).count()];
             let is_out = changes.iter().any(|change| {
                 change.action.is_leaving() || (change.action.is_new() && change.hold != Hold::Free)
             });
@@ -293,7 +310,7 @@ impl Writing<'_> {
             if !is_listed && !leaving.contains(id) {
                 let line = member(&record.email, id, Fate::Stays);
                 let (id, email, directory_id) = (id.clone(), record.email.clone(), id.clone());
-                lines.add(line, vec![Effect::In { action: Action::Relink, id, email, directory_id }]);
+                lines.add(line, smallvec![Effect::In { action: Action::Relink, id, email, directory_id }]);
             }
         }
     }
@@ -307,7 +324,7 @@ impl Writing<'_> {
         }
         let (_, addresses) = lines.ids_and_addresses();
         for email in protected.into_iter().filter(|email| !addresses.contains(email)) {
-            lines.add(member(&email, &named(&email), Fate::Stays), Vec::new());
+            lines.add(member(&email, &named(&email), Fate::Stays), Effects::new());
         }
     }
 
@@ -345,7 +362,7 @@ impl Writing<'_> {
         }
         departed.sort_by(|a, b| a.external_id.cmp(&b.external_id));
         departed.dedup_by(|a, b| a.external_id == b.external_id);
-        departed.into_iter().for_each(|entry| lines.add(entry, Vec::new()));
+        departed.into_iter().for_each(|entry| lines.add(entry, Effects::new()));
     }
 
     /// Ids and addresses of everybody whom the ledger or the organization knows.
@@ -369,6 +386,36 @@ impl Writing<'_> {
     }
 }
 
+/// Octets of ids and names of groups in one request, unless one group has more. Vaultwarden takes 20 MB of JSON (`src/main.rs`), ASP.NET's
+/// server 30,000,000 octets by default (`KestrelServerLimits.MaxRequestBodySize`), proxies in front of them often less; and a request is in
+/// memory as a whole.
+const MOST_GROUP_TEXT: usize = 4_000_000;
+
+/// Groups of one request each: at most 2,000, and [`MOST_GROUP_TEXT`].
+fn in_batches(groups: Vec<(ImportGroup, Vec<Effect>)>) -> Vec<Vec<(ImportGroup, Vec<Effect>)>> {
+    let mut batches: Vec<Vec<_>> = Vec::new();
+    let mut text = 0;
+    for (group, effects) in groups {
+        let length = text_of(&group);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_SIZE && text + length <= MOST_GROUP_TEXT => {
+                text += length;
+                batch.push((group, effects));
+            }
+            _ => {
+                text = length;
+                batches.push(vec![(group, effects)]);
+            }
+        }
+    }
+    batches
+}
+
+fn text_of(ImportGroup { name, external_id, member_external_ids }: &ImportGroup) -> usize {
+    let members: usize = member_external_ids.iter().map(|id| id.as_str().len()).sum();
+    name.len() + external_id.as_str().len() + members
+}
+
 /// Whether an entry stays.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -378,4 +425,31 @@ enum Fate {
 
 fn member(email: &Email, id: &ExternalId, fate: Fate) -> ImportMember {
     ImportMember { email: Some(email.clone()), external_id: id.clone(), deleted: fate == Fate::Leaves }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(id: &str, length: usize) -> (ImportGroup, Vec<Effect>) {
+        let members = [ExternalId::from("m".repeat(length))].into();
+        let group = ImportGroup { name: String::new(), external_id: id.into(), member_external_ids: members };
+        (group, Vec::new())
+    }
+
+    #[test]
+    fn a_request_has_no_more_of_groups_than_servers_take() {
+        let sizes = |groups| in_batches(groups).iter().map(Vec::len).collect::<Vec<_>>();
+        assert!(in_batches(Vec::new()).is_empty());
+        let half = MOST_GROUP_TEXT / 2;
+        let groups = vec![
+            group("a", half - 1),
+            group("b", half - 1),
+            group("c", 1),
+            group("d", 2 * half),
+            group("e", 0),
+        ];
+        assert_eq!(sizes(groups), [2, 1, 1, 1]);
+        assert_eq!(sizes((0..BATCH_SIZE + 1).map(|_| group("", 0)).collect()), [BATCH_SIZE, 1]);
+    }
 }

@@ -268,12 +268,12 @@ impl<'a> Comparison<'a> {
 
     /// Drift for somebody who was imported into a group and is not in it: taken out by hand.
     fn cause_of_join(&self, imported: Option<&GroupRecord>, slot: SlotId) -> Cause {
+        let Some(imported) = imported else { return Cause::New };
         let id = self.known_as.get(&slot).or_else(|| {
             let slot = self.people.slots.get(slot as usize)?;
             slot.before.as_ref().or(slot.after.as_ref())
         });
-        let was_in =
-            imported.zip(id).is_some_and(|(imported, id)| imported.members.binary_search(id).is_ok());
+        let was_in = id.is_some_and(|id| imported.members.binary_search(id).is_ok());
         if was_in { Cause::Drift } else { Cause::New }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::HashSet as FastSet;
+use smallvec::SmallVec;
 
 use super::{Step, Writing};
 use crate::entry::{Email, ExternalId};
@@ -22,12 +23,19 @@ pub(super) enum Purpose {
     Staying,
 }
 
+/// Effects of an entry: one, mostly.
+pub(super) type Effects = SmallVec<[Effect; 1]>;
+
 /// Entries of an import, each with what it means for the ledger.
 #[derive(Default)]
-pub(super) struct Lines(Vec<(ImportMember, Vec<Effect>)>);
+pub(super) struct Lines(Vec<(ImportMember, Effects)>);
 
 impl Lines {
-    pub(super) fn add(&mut self, member: ImportMember, effects: Vec<Effect>) {
+    pub(super) fn with_capacity(entries: usize) -> Self {
+        Self(Vec::with_capacity(entries))
+    }
+
+    pub(super) fn add(&mut self, member: ImportMember, effects: Effects) {
         self.0.push((member, effects));
     }
 
@@ -55,29 +63,37 @@ impl Lines {
     }
 
     pub(super) fn into_parts(self) -> (Vec<ImportMember>, Vec<Effect>) {
-        let (members, effects): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
-        (members, effects.into_iter().flatten().collect())
+        parts(self.0.into_iter())
     }
 
     /// Each at most 2,000 entries.
     pub(super) fn into_steps(self, request: impl Fn(Vec<ImportMember>) -> ImportRequest) -> Vec<Step> {
         let mut steps = Vec::new();
-        let mut rest = self.0.into_iter().peekable();
-        while rest.peek().is_some() {
-            let (members, effects) = Self(rest.by_ref().take(BATCH_SIZE).collect()).into_parts();
+        let mut rest = self.0.into_iter();
+        while !rest.as_slice().is_empty() {
+            let (members, effects) = parts(rest.by_ref().take(BATCH_SIZE));
             steps.push(Step { call: Call::Import(request(members)), effects: effects.into() });
         }
         steps
     }
 }
 
+fn parts(lines: impl Iterator<Item = (ImportMember, Effects)>) -> (Vec<ImportMember>, Vec<Effect>) {
+    let entries = lines.size_hint().0;
+    let (mut members, mut all) = (Vec::with_capacity(entries), Vec::with_capacity(entries));
+    for (member, effects) in lines {
+        members.push(member);
+        all.extend(effects);
+    }
+    (members, all)
+}
+
 impl Writing<'_> {
     /// Effects of a change on the ledger.
-    pub(super) fn effect(&self, change: &MemberChange, slot: &Slot) -> Vec<Effect> {
+    pub(super) fn effect(&self, change: &MemberChange, slot: &Slot) -> Effects {
         let (before, after) = (slot.before.clone(), slot.after.clone());
         let email = slot.email.clone();
-        // Mostly one: everybody has such a list for a while.
-        let mut effects = Vec::with_capacity(1);
+        let mut effects = Effects::new();
         match change.action {
             Action::Invite | Action::Stage | Action::Adopt | Action::Restore | Action::Relink => {
                 if let (Some(id), None) = (&before, &after) {

@@ -9,6 +9,7 @@ use crate::entry::ExternalId;
 use crate::import::ImportGroup;
 use crate::organization::changes::{Action, Cause, Edge, GroupAction, GroupChange, Hold, SlotId};
 use crate::organization::ledger::Effect;
+use crate::organization::ranks::Ranks;
 use crate::organization::roster::GroupId;
 use crate::organization::server::{Call, Who};
 
@@ -36,6 +37,15 @@ impl Writing<'_> {
         members.sort_unstable();
         members.dedup();
         members
+    }
+
+    /// External ids after the changes, in order.
+    fn ids_of(&self, slots: &[SlotId]) -> Arc<[ExternalId]> {
+        let ranks = self.ranks.get_or_init(|| Ranks::of(&self.changes.slots, |slot| slot.after.as_ref()));
+        let mut ids: Vec<ExternalId> =
+            ranks.in_order(slots.iter().copied()).map(|id| (*id).clone()).collect();
+        ids.dedup();
+        ids.into()
     }
 
     /// An import cannot name members without an external id, and would take them out.
@@ -68,7 +78,7 @@ impl Writing<'_> {
             let import = ImportGroup {
                 name: group.name_after().to_owned(),
                 external_id: group.external_id.clone(),
-                member_external_ids: self.changes.ids_of(&members),
+                member_external_ids: self.ids_of(&members),
             };
             let mut effects = self.counts_of(group, &leaving);
             effects.push(self.effect_of(group, &import.member_external_ids));
@@ -88,7 +98,7 @@ impl Writing<'_> {
             let import = ImportGroup {
                 name: group.name.clone(),
                 external_id: group.external_id.clone(),
-                member_external_ids: self.changes.ids_of(&members),
+                member_external_ids: self.ids_of(&members),
             };
             groups.push((import, Vec::new()));
         }
@@ -117,9 +127,9 @@ impl Writing<'_> {
 
     /// Members without those whom somebody else has put in, and with those whom somebody else has taken out.
     fn mended(&self, sent: &[ExternalId], strange: &[SlotId], missing: &[SlotId]) -> Arc<[ExternalId]> {
-        let strange: FastSet<ExternalId> = self.changes.ids_of(strange).iter().cloned().collect();
+        let strange: FastSet<ExternalId> = self.ids_of(strange).iter().cloned().collect();
         let mut members: Vec<ExternalId> = sent.iter().filter(|id| !strange.contains(*id)).cloned().collect();
-        members.extend(self.changes.ids_of(missing).iter().cloned());
+        members.extend(self.ids_of(missing).iter().cloned());
         members.sort_unstable();
         members.dedup();
         members.into()
@@ -153,7 +163,7 @@ impl Writing<'_> {
                 steps.push(Step { call: put_group(group, id.clone()), effects: Arc::default() });
             }
             let mut effects = self.counts_of(group, &leaving);
-            effects.push(self.effect_of(group, &self.changes.ids_of(&after)));
+            effects.push(self.effect_of(group, &self.ids_of(&after)));
             let call = Call::PutGroupMembers { group: id, members };
             steps.push(Step { call, effects: effects.into() });
         }
