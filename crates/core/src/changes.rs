@@ -1,6 +1,8 @@
 //! Changes that a sync has made, in words: who joined, who left, and why. For the log and for people at a terminal.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +77,7 @@ pub enum Subject {
     /// Person.
     Person {
         /// Address in the organization.
-        email: String,
+        email: Arc<str>,
         /// Id by which the organization knows the person.
         external_id: Option<ExternalId>,
     },
@@ -98,7 +100,7 @@ pub struct ImportChange {
     /// Person, group or entry it is about.
     pub subject: Subject,
     /// Reason for the change.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 impl Changes {
@@ -123,7 +125,7 @@ impl Changes {
             Action::Wait => return None,
         };
         let subject = Subject::Person {
-            email: slot.email.as_str().to_owned(),
+            email: slot.email.shared(),
             external_id: slot.after.clone().or_else(|| slot.before.clone()),
         };
         let reason = match kind {
@@ -132,7 +134,7 @@ impl Changes {
             ChangeKind::Relink => "has another id in the directory (sync.relink)",
             _ => change.cause.reason(),
         };
-        Some(ImportChange { kind, subject, reason: reason.to_owned() })
+        Some(ImportChange { kind, subject, reason: reason.into() })
     }
 }
 
@@ -175,7 +177,7 @@ fn group_told(group: &GroupChange) -> ImportChange {
         GroupAction::Delete => (ChangeKind::GroupDelete, "no longer in the directory".to_owned()),
     };
     let subject = Subject::Group { name: group.name.clone(), external_id: group.external_id.clone() };
-    ImportChange { kind, subject, reason }
+    ImportChange { kind, subject, reason: reason.into() }
 }
 
 fn difference(group: &GroupChange) -> String {
@@ -221,7 +223,7 @@ impl LeftOut {
         new.map(|(entry, reason)| ImportChange {
             kind: ChangeKind::LeaveOut,
             subject: Subject::Entry(entry.to_owned()),
-            reason: reason.to_owned(),
+            reason: reason.to_owned().into(),
         })
         .collect()
     }

@@ -69,9 +69,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A copy whose groups have no members, for those who ask only who and what is there.
+    /// A copy whose groups have no members, for those who ask only who and what is there. The creation times are in the copy from now on,
+    /// and in this one no more.
     #[must_use]
-    pub fn without_memberships(&self) -> Self {
+    pub fn take_without_memberships(&mut self) -> Self {
         let without = |groups: &[Group]| -> Vec<Group> {
             groups
                 .iter()
@@ -92,7 +93,7 @@ impl Snapshot {
             coverage: self.coverage,
             population: self.population.clone(),
             place: self.place.clone(),
-            created: self.created.clone(),
+            created: std::mem::take(&mut self.created),
             server_time: self.server_time,
             cursor: self.cursor.clone(),
             notes: Vec::new(),

@@ -93,6 +93,7 @@ pub(crate) fn changes(list: &[ImportChange]) {
     for ImportChange { kind, subject, reason } in list {
         let event = kind.word();
         let Keys { email, external_id, name, entry } = keys(subject);
+        let reason: &str = reason;
         tracing::info!(event, email, externalId = external_id, name, entry, reason, "{event}");
     }
 }

@@ -131,7 +131,7 @@ async fn read_alone(
         ReadPurpose::Everything => ReadExtent::Everything,
         ReadPurpose::SinceLastSync => since_last_sync(remembered.clone(), organization_id),
     };
-    let (directory, snapshot) =
+    let (directory, mut snapshot) =
         snapshot(instance, Ask { scope, extent, others: Others::Always }, context).await?;
     let groups_read = match (scope.has_groups(), snapshot.coverage) {
         (false, _) => GroupsRead::No,
@@ -140,7 +140,7 @@ async fn read_alone(
     };
     let sources = vec![SourceRead::of(directory, &snapshot)];
     let snapshots = keep.of(&snapshot).into_iter().collect();
-    let entries = snapshot.without_memberships();
+    let entries = snapshot.take_without_memberships();
     let prepared = bwdc_core::prepare(snapshot, &instance.rules);
     let directory = DirectoryNow::of(&[part(opened, &entries)], &prepared, groups_read);
     Ok(Some(DecidedRead { prepared, directory, sources, parts: Vec::new(), snapshots }))
@@ -158,7 +158,6 @@ fn part<'a>(opened: &'a Opened<'_>, snapshot: &'a Snapshot) -> Part<'a> {
             filters: opened.filters(),
         },
         people: people_read(opened),
-        created: snapshot.created.clone(),
     }
 }
 
@@ -173,11 +172,11 @@ async fn read_merged(opened: &[Opened<'_>], at_once: usize, keep: Keep) -> Resul
     let read: Vec<Result<(AnyDirectory, Snapshot)>> = stream::iter(reads).buffered(at_once).collect().await;
     let (mut sources, mut entries, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     let mut snapshots = Vec::new();
-    for (opened, (directory, snapshot)) in opened.iter().zip(all(read)?) {
+    for (opened, (directory, mut snapshot)) in opened.iter().zip(all(read)?) {
         let name = MergeSource { name: opened.context.name.clone(), prefix: opened.prefix.to_owned() };
         sources.push(SourceRead::of(directory, &snapshot));
         snapshots.extend(keep.of(&snapshot));
-        entries.push(snapshot.without_memberships());
+        entries.push(snapshot.take_without_memberships());
         shares.push(Share::of(name, snapshot, &opened.instance.rules));
     }
     let Merged { prepared, parts } = merge::merge(shares);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hash as _;
 
-use foldhash::{HashMap as FastMap, HashSet as FastSet};
+use foldhash::HashSet as FastSet;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{Email, ExternalId, FoundAs, Status, User};
@@ -12,6 +12,7 @@ use crate::rules::Rules;
 pub use crate::snapshot::Place;
 use crate::snapshot::{Coverage, Snapshot};
 use crate::text::ContentHasher;
+use crate::texts::ByText;
 
 use super::moment::Moment;
 
@@ -123,8 +124,6 @@ pub struct Part<'a> {
     pub source: Source,
     /// Whether people are imported from it, or groups only.
     pub people: PeopleRead,
-    /// Creation times of entries, where the directory tells them.
-    pub created: FastMap<ExternalId, Moment>,
 }
 
 /// Whether people are imported from a directory.
@@ -140,12 +139,9 @@ pub enum PeopleRead {
 impl DirectoryNow {
     /// Joins what was read with what was decided about it.
     pub fn of(parts: &[Part<'_>], prepared: &Prepared, groups_read: GroupsRead) -> Self {
-        let imported: FastMap<&ExternalId, &Option<Email>> = prepared
-            .people
-            .iter()
-            .filter(|person| person.fate == Fate::Stays)
-            .map(|person| (&person.external_id, &person.email))
-            .collect();
+        let imported = prepared.people.iter().filter(|person| person.fate == Fate::Stays);
+        let imported = ByText::of(imported.map(|person| (person.external_id.as_str(), &person.email)));
+        let imported = |id: &ExternalId| imported.get(id.as_str());
         // Nobody asks where no filter keeps people by their groups.
         let is_asked = parts.iter().any(|part| part.rules.group_filter.is_some());
         let in_groups = prepared.groups.iter().filter(|_| is_asked).flat_map(|group| group.members.iter());
@@ -200,20 +196,21 @@ enum Asked {
     Beside,
 }
 
-struct Judge<'a> {
+struct Judge<'a, I> {
     part: &'a Part<'a>,
-    imported: &'a FastMap<&'a ExternalId, &'a Option<Email>>,
+    /// Address under which somebody is imported.
+    imported: I,
     in_groups: &'a FastSet<&'a ExternalId>,
 }
 
-impl Judge<'_> {
+impl<'a, I: Fn(&ExternalId) -> Option<&'a Option<Email>>> Judge<'a, I> {
     fn entry(&self, user: &User, source: usize, asked: Asked) -> Entry {
         Entry {
             id: user.external_id.clone(),
             email: user.email.clone().filter(validate::is_acceptable),
             source,
             state: self.state(user, asked),
-            created: self.part.created.get(&user.external_id).copied(),
+            created: self.part.snapshot.created.get(&user.external_id).copied(),
             found_as: user.found_as.clone(),
         }
     }
@@ -228,7 +225,7 @@ impl Judge<'_> {
                 Status::Deleted | Status::Active => State::Deleted,
             };
         }
-        if self.imported.get(&user.external_id).is_some_and(|email| **email == user.email) {
+        if (self.imported)(&user.external_id).is_some_and(|email| *email == user.email) {
             return State::Imported;
         }
         let is_complete = self.part.source.coverage == Coverage::Full;

@@ -134,7 +134,6 @@ fn decided(directories: &[Read]) -> (Prepared, DirectoryNow) {
             rules: &read.rules,
             source,
             people: read.people,
-            created: read.snapshot.created.clone(),
         })
         .collect();
     let now = DirectoryNow::of(&parts, &prepared, GroupsRead::Completely);

@@ -354,7 +354,7 @@ fn a_directory_is_made_of_what_was_read_and_decided() {
         coverage: Coverage::Full,
         population: None,
         place: None,
-        created: Default::default(),
+        created: [(ExternalId::from("1"), Moment(5))].into_iter().collect(),
         server_time: None,
         cursor: Cursor::default(),
         notes: Vec::new(),
@@ -370,7 +370,6 @@ fn a_directory_is_made_of_what_was_read_and_decided() {
         rules: &rules,
         source: source("dc=x", "f"),
         people: PeopleRead::Imported,
-        created: [(ExternalId::from("1"), Moment(5))].into_iter().collect(),
     };
     let now = DirectoryNow::of(&[part], &prepared, GroupsRead::Completely);
     let states: Vec<_> = now.people.iter().map(|entry| entry.state).collect();

@@ -73,7 +73,6 @@ fn read(order: &[usize], all: &[People]) -> DirectoryNow {
         rules: &rules,
         source: source(&format!("dir{at}"), ""),
         people: PeopleRead::Imported,
-        created: Default::default(),
     };
     let parts: Vec<Part<'_>> = order.iter().zip(&snapshots).map(part).collect();
     DirectoryNow::of(&parts, &merged.prepared, GroupsRead::Completely)

@@ -21,7 +21,6 @@ proptest! {
             rules: &world.rules,
             source,
             people: PeopleRead::Imported,
-            created: Default::default(),
         };
         let directory = DirectoryNow::of(&[part], &prepared, GroupsRead::Completely);
         let (roster, ledger, settings) =

@@ -112,7 +112,6 @@ impl CapturedDirectory {
 
     fn part(&self) -> Part<'_> {
         let Self { snapshot, rules, source, people, .. } = self;
-        let (source, created) = (source.clone(), snapshot.created.clone());
-        Part { snapshot, rules, source, people: *people, created }
+        Part { snapshot, rules, source: source.clone(), people: *people }
     }
 }
