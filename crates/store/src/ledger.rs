@@ -324,7 +324,7 @@ mod tests {
     fn members_of_groups_are_numbers_of_people_or_ids() {
         let text = |members: &str| {
             format!(
-                r#"{{"revision":1,"print":2,"ledger":{{"version":2,"due":"changes","ran":2,"places":{{}},"origins":[{{"places":[]}}],"people":{{"u1":{{"email":"a@x.org","first":1}},"u2":{{"email":"b@x.org","first":1}}}},"groups":{{"g":{{"name":"G","members":{members}}}}}}}}}"#
+                r#"{{"revision":1,"print":2,"ledger":{{"version":3,"due":"changes","ran":2,"places":{{}},"origins":[{{"places":[]}}],"people":{{"u1":{{"email":"a@x.org","first":1}},"u2":{{"email":"b@x.org","first":1}}}},"groups":{{"g":{{"name":"G","members":{members}}}}}}}}}"#
             )
         };
         let read = |members: &str| understood(Path::new("ledger-o.json"), text(members).as_bytes());
@@ -335,6 +335,38 @@ mod tests {
         assert_eq!(kept, read(r#"["u2","u9"]"#).unwrap());
         let error = read("[2]").unwrap_err();
         assert!(error.message.contains("a member of a group is not in the list of people"), "{error}");
+    }
+
+    /// A ledger of one person whose run brings in another.
+    fn begun(version: u32, effects: &str) -> String {
+        format!(
+            r#"{{"revision":1,"print":2,"ledger":{{"version":{version},"due":"changes","ran":2,"places":{{}},"origins":[{{"places":[]}}],"people":{{"u1":{{"email":"a@x.org","first":1}}}},"groups":{{}},"journal":{{"begun":5,"steps":[[{{"noGroup":"x"}}],{effects}]}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn people_whom_a_journal_brings_in_have_numbers_after_the_others() {
+        let now = begun(
+            3,
+            r#"[{"in":{"action":"invite","id":"u2","email":"b@x.org"}},{"in":{"action":"adopt","id":"u3","email":"c@x.org","directory_id":"u4"}},{"group":{"id":"g","name":"G","members":[0,1,2,"u9"]}}]"#,
+        );
+        let of_form_2 = begun(
+            2,
+            r#"[{"in":{"action":"invite","id":"u2","email":"b@x.org","directory_id":"u2"}},{"in":{"action":"adopt","id":"u3","email":"c@x.org","directory_id":"u4"}},{"group":{"id":"g","name":"G","members":["u1","u2","u3","u9"]}}]"#,
+        );
+        let read = |text: &str| understood(Path::new("ledger-o.json"), text.as_bytes());
+        let kept = read(&now).unwrap();
+        assert_eq!(kept, read(&of_form_2).unwrap());
+        assert_eq!(kept.ledger.print(), read(&of_form_2).unwrap().ledger.print());
+        assert_eq!(serde_json::to_string(&kept).unwrap(), now);
+        let after = kept.ledger.acknowledged(2);
+        let (_, group) = after.groups().next().unwrap();
+        assert_eq!(group.members.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["u1", "u2", "u3", "u9"]);
+        let damaged = |effects: &str| read(&begun(3, effects)).unwrap_err().message;
+        let nobody = damaged(r#"[{"group":{"id":"g","name":"G","members":[1]}}]"#);
+        assert!(nobody.contains("a member of a group is not in the list of people"), "{nobody}");
+        let none = damaged(r#"[{"in":{"action":"invite","id":"u2"}}]"#);
+        assert!(none.contains("the journal has an effect that is none"), "{none}");
     }
 
     proptest! {
@@ -358,6 +390,7 @@ mod tests {
         fn fuzz_ledger(bytes in damaged([
             r#"{"revision":1,"ledger":{"version":1,"due":"changes","ran":2,"origins":[{"places":["p"],"matched":"f"}],"people":{"u1":{"email":"a@x.org","first":1,"last":1},"u2":{"email":"b@x.org","standing":{"left":{"at":1,"cause":"missing","member":"removed"}},"ids":{"u1":{"first":1},"u3":{"first":1,"last":2,"created":1}}}},"groups":{"g":{"name":"G","members":["u1"]}}}}"#,
             r#"{"revision":1,"print":2,"ledger":{"version":2,"ran":2,"origins":[{}],"people":{"u1":{"email":"a@x.org","first":1},"u2":{"email":"b@x.org"}},"groups":{"g":{"name":"G","members":[0,1,"u9"],"verified":1}}}}"#,
+            begun(3, r#"[{"in":{"action":"invite","id":"u2","email":"b@x.org"}},{"group":{"id":"g","name":"G","members":[0,1,"u9"]}},{"released":"u1"}]"#).as_str(),
         ])) {
             match understood(Path::new("/srv/ledger-o.json"), &bytes) {
                 Ok(kept) => {

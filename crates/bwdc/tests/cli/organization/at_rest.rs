@@ -62,7 +62,7 @@ fn a_ledger_of_the_first_form_comes_to_rest() {
         let path = beginning_with(&instance, "ledger-");
         let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
         let mut kept = read();
-        assert_eq!(kept["ledger"]["version"], 2, "{kept}");
+        assert_eq!(kept["ledger"]["version"], 3, "{kept}");
         kept["ledger"]["version"] = 1.into();
         kept["print"] = 1.into();
         let ids: Vec<String> = kept["ledger"]["people"].as_object().unwrap().keys().cloned().collect();
@@ -74,7 +74,7 @@ fn a_ledger_of_the_first_form_comes_to_rest() {
         std::fs::write(&path, kept.to_string()).unwrap();
         let sent = organization.changes_of(|| (0..3).for_each(|_| drop(instance.run(&["sync"]).ok())));
         assert!(sent.is_empty(), "{flavour:?}: {sent:?}");
-        assert!(read()["ledger"]["version"] == 2 && is_at_rest(&instance), "{flavour:?}: {}", read());
+        assert!(read()["ledger"]["version"] == 3 && is_at_rest(&instance), "{flavour:?}: {}", read());
     }
 }
 

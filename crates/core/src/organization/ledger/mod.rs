@@ -30,7 +30,7 @@ use super::table::Table;
 use crate::entry::{Email, ExternalId};
 
 /// The form in which a ledger is stored.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Time for which events count towards the limits, and for which an approval is good.
 pub const WINDOW: Span = Span::DAY;
@@ -243,16 +243,24 @@ pub struct Approval {
 }
 
 /// Effects of a run, on the disk before its first request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Journal {
     /// Time just before the first request.
     pub begun: Moment,
     /// Effects of each request that was not acknowledged when the ledger was written, in their order.
     pub steps: Vec<Arc<[Effect]>>,
     /// Counts of requests that are sent again, since nobody knows whether they were carried out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<Effect>,
+}
+
+impl Journal {
+    /// Ids of people whom it brings in, in its order.
+    fn newcomers(&self) -> impl Iterator<Item = &ExternalId> {
+        self.steps.iter().flat_map(|effects| effects.iter()).filter_map(|effect| match effect {
+            Effect::In { id, .. } => Some(id),
+            _ => None,
+        })
+    }
 }
 
 impl Approval {

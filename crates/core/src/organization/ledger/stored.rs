@@ -2,23 +2,31 @@
 //!
 //! - A person has by default the one id that the organization knows, and was last seen in the directory in the last run (`ran`).
 //! - Places and filters are listed once (`origins`); a person has the number of them, and 0 by default.
-//! - A member of a group is the number of a person in the list of people, the first being 0, or an id that is not in it.
+//! - People have numbers: those of the list first, from 0 on, then those whom the journal brings in (`in`), as they come.
+//! - A member of a group, in the journal as well, is the number of a person, or an id where nobody with a number has it.
+//! - The directory's id of somebody whom the journal brings in (`directory_id`) is by default the one that the organization knows.
+//!
+//! Earlier forms are read as well: form 2 has only ids in the journal, form 1 only ids in groups, too.
 
-use std::cell::OnceCell;
+mod journal;
+mod members;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::Arc;
 
+use foldhash::HashMap as FastMap;
 use foldhash::quality::FixedState;
-use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::de::{self, MapAccess, Visitor};
-use serde::ser::{SerializeMap as _, SerializeSeq as _};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::journal::{ReadJournal, WrittenJournal};
+use self::members::{Known, Numbers, ReadMember, WrittenMembers};
 use super::{
-    Approval, Counted, Doubt, Due, GroupRecord, Ids, Invited, Journal, Ledger, Protection, Record, Sight,
-    Standing, VERSION,
+    Approval, Counted, Doubt, Due, GroupRecord, Ids, Invited, Ledger, Protection, Record, Sight, Standing,
+    VERSION,
 };
 use crate::entry::{Email, ExternalId};
 use crate::organization::directory::Place;
@@ -53,7 +61,7 @@ struct Read {
     #[serde(default)]
     approvals: Vec<Approval>,
     #[serde(default)]
-    journal: Option<Journal>,
+    journal: Option<ReadJournal>,
     #[serde(default)]
     server: Option<Arc<str>>,
     #[serde(default)]
@@ -85,7 +93,7 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     approvals: &'a [Approval],
     #[serde(skip_serializing_if = "Option::is_none")]
-    journal: Option<&'a Journal>,
+    journal: Option<WrittenJournal<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -276,57 +284,18 @@ struct ReadGroup {
     unsure: bool,
 }
 
-/// A member: the number of a person, or an id.
-enum ReadMember {
-    Number(usize),
-    Id(ExternalId),
-}
-
-impl<'de> Deserialize<'de> for ReadMember {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Member;
-
-        impl Visitor<'_> for Member {
-            type Value = ReadMember;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a person's number, or an id")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<ReadMember, E> {
-                Ok(ReadMember::Number(usize::try_from(number).unwrap_or(usize::MAX)))
-            }
-
-            fn visit_str<E: de::Error>(self, id: &str) -> Result<ReadMember, E> {
-                Ok(ReadMember::Id(id.into()))
-            }
-        }
-
-        deserializer.deserialize_any(Member)
-    }
-}
-
 impl ReadGroup {
-    /// Each id is stored once, as it is among the people.
-    fn record(self, people: &[ExternalId], known: &mut FastSet<ExternalId>) -> Option<GroupRecord> {
+    fn record<E: de::Error>(self, known: &mut Known) -> Result<GroupRecord, E> {
         let Self { name, members, verified, unsure } = self;
-        let member = |member: ReadMember| match member {
-            ReadMember::Number(number) => people.get(number).cloned(),
-            ReadMember::Id(id) => Some(match known.get(&id) {
-                Some(known) => known.clone(),
-                None => {
-                    known.insert(id.clone());
-                    id
-                }
-            }),
-        };
-        let members: Option<Arc<[ExternalId]>> = members.into_iter().map(member).collect();
-        Some(GroupRecord { name, members: members?, verified, unsure })
+        Ok(GroupRecord { name, members: known.members(members)?, verified, unsure })
     }
 }
 
 /// Groups, to be written.
-struct WrittenGroups<'a>(&'a Ledger);
+struct WrittenGroups<'a> {
+    groups: &'a BTreeMap<ExternalId, GroupRecord>,
+    numbers: &'a Numbers<'a>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -339,53 +308,15 @@ struct WrittenGroup<'a> {
     unsure: bool,
 }
 
-struct WrittenMembers<'a> {
-    members: &'a [ExternalId],
-    numbers: &'a Numbers<'a>,
-}
-
-/// Numbers of people. Most ids of members are the very texts that the people have: those are found by where they are, and not read.
-struct Numbers<'a> {
-    people: &'a Table<ExternalId, Record>,
-    by_place: FastMap<*const u8, usize>,
-    by_text: OnceCell<FastMap<&'a ExternalId, usize>>,
-}
-
-impl<'a> Numbers<'a> {
-    fn of(people: &'a Table<ExternalId, Record>) -> Self {
-        let by_place = people.iter().map(|(id, _)| id.as_str().as_ptr()).zip(0..).collect();
-        Self { people, by_place, by_text: OnceCell::new() }
-    }
-
-    fn number(&self, id: &ExternalId) -> Option<usize> {
-        let by_text = || self.by_text.get_or_init(|| self.people.iter().map(|(id, _)| id).zip(0..).collect());
-        self.by_place.get(&id.as_str().as_ptr()).or_else(|| by_text().get(id)).copied()
-    }
-}
-
 impl Serialize for WrittenGroups<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(Ledger { people, groups, .. }) = self;
-        let numbers = Numbers::of(people);
+        let Self { groups, numbers } = self;
         let mut map = serializer.serialize_map(Some(groups.len()))?;
-        for (id, GroupRecord { name, members, verified, unsure }) in groups {
-            let members = WrittenMembers { members, numbers: &numbers };
+        for (id, GroupRecord { name, members, verified, unsure }) in *groups {
+            let members = WrittenMembers { members, numbers };
             map.serialize_entry(id, &WrittenGroup { name, members, verified: *verified, unsure: *unsure })?;
         }
         map.end()
-    }
-}
-
-impl Serialize for WrittenMembers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.members.len()))?;
-        for id in self.members {
-            match self.numbers.number(id) {
-                Some(number) => list.serialize_element(&number)?,
-                None => list.serialize_element(id)?,
-            }
-        }
-        list.end()
     }
 }
 
@@ -444,7 +375,7 @@ impl Serialize for Ledger {
             version,
             due,
             people,
-            groups: _,
+            groups,
             strangers,
             ran,
             places,
@@ -458,6 +389,7 @@ impl Serialize for Ledger {
             moved_from,
         } = self;
         let (origins, of_people) = origins(people);
+        let numbers = Numbers::of(self);
         Written {
             version: *version,
             due: *due,
@@ -465,14 +397,14 @@ impl Serialize for Ledger {
             places,
             origins,
             people: WrittenPeople { ledger: self, origins: of_people },
-            groups: WrittenGroups(self),
+            groups: WrittenGroups { groups, numbers: &numbers },
             strangers,
             removals,
             leaves,
             repairs,
             invites,
             approvals,
-            journal: journal.as_ref(),
+            journal: journal.as_ref().map(|journal| WrittenJournal::of(journal, &numbers)),
             server: server.as_deref(),
             moved_from: moved_from.as_deref(),
         }
@@ -514,21 +446,20 @@ impl<'de> Deserialize<'de> for Ledger {
             server,
             moved_from,
         } = Read::deserialize(deserializer)?;
-        let ReadPeople { people, origins: of_people, ids } = people;
-        let mut known = FastSet::default();
-        let record = |(id, group): (ExternalId, ReadGroup)| {
-            let record = group.record(&ids, &mut known);
-            let unknown = || de::Error::custom("a member of a group is not in the list of people");
-            Ok((id, record.ok_or_else(unknown)?))
-        };
+        let ReadPeople { people, origins: of_people, mut ids } = people;
+        ids.extend(journal.iter().flat_map(ReadJournal::newcomers).cloned());
+        let mut known = Known::of(ids);
+        let record = |(id, group): (ExternalId, ReadGroup)| Ok((id, group.record(&mut known)?));
         let groups: Result<BTreeMap<ExternalId, GroupRecord>, D::Error> =
             groups.into_iter().map(record).collect();
+        let groups = groups?;
+        let journal = journal.map(|journal| journal.journal(&mut known)).transpose()?;
         let mut ledger = Self {
             // An older form is this one from now on; who reads a newer one refuses it.
             version: version.max(VERSION),
             due,
             people,
-            groups: groups?,
+            groups,
             strangers,
             ran,
             places,
