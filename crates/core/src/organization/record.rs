@@ -297,6 +297,13 @@ impl Counts {
     }
 }
 
+impl MemberEntry {
+    /// State after the change, or before it where there is none after.
+    pub fn state(&self) -> Option<&MemberState> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
 impl<M> GroupEntry<M> {
     /// Everybody in it.
     pub fn people(&self) -> impl Iterator<Item = &M> {
@@ -546,7 +553,7 @@ impl<'a> Deeds<'a> {
     }
 
     fn has_member(&self, entry: &MemberEntry) -> bool {
-        let email = entry.after.as_ref().or(entry.before.as_ref()).map_or("", |state| &state.email);
+        let email = entry.state().map_or("", |state| &state.email);
         let id = entry.after.as_ref().and_then(|after| after.external_id.as_deref());
         let is_renamed = || id.is_some_and(|id| self.has_renamed(id));
         let before = entry.before.as_ref().and_then(|before| before.external_id.as_deref());

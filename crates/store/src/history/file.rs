@@ -1,12 +1,14 @@
-//! The file of a run: a line for its head, then one for each entry; before those of groups, one with the people in them, who are numbers
-//! there. A run that did everything it was about to do adds a line with its head as it ended: the entries stay as they were written before
+//! The file of a run: a line for its head, then one for each entry, members before groups. People in groups are numbers: those of the lines
+//! of members, the first being 0, then those of people whom no such line is about, who are in a line before those of groups. In form 2 that
+//! line has everybody in groups, and numbers are its own; form 1 has people in groups written out. A run that did everything it was about to do adds a line with its head as it ended: the entries stay as they were written before
 //! the first request.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use bwdc_core::organization::record::{GroupEntry, GroupMember, Made, MemberEntry, RunRecord};
+use bwdc_core::organization::changes::{Action, Cause};
+use bwdc_core::organization::record::{GroupEntry, GroupMember, Made, MemberEntry, MemberState, RunRecord};
 use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,9 @@ use super::{Entry, Head, KeptRun, RunTarget, Skipped};
 use crate::files::open_regular;
 
 /// The form of the file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The last form in which lines of members have no numbers.
+const NUMBERS_OF_PEOPLE_LINE: u32 = 2;
 /// Longest head that is read: a message of an error is cut long before.
 const LONGEST_HEAD: u64 = 1 << 20;
 /// Bytes at the end of a file in which its last line is looked for first.
@@ -41,34 +45,95 @@ struct Form {
 #[serde(rename_all = "camelCase")]
 enum Line<'a> {
     People(&'a [&'a GroupMember]),
-    Member(&'a MemberEntry),
+    Member(WrittenMember<'a>),
     Group(&'a GroupEntry<u32>),
     Ended(&'a Head),
 }
 
-/// People in groups, each once.
-#[derive(Default)]
+/// A member's entry, without what it does not have.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMember<'a> {
+    action: Action,
+    cause: Cause,
+    made: Made,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a MemberState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a MemberState>,
+}
+
+impl<'a> From<&'a MemberEntry> for WrittenMember<'a> {
+    fn from(MemberEntry { action, cause, made, member_id, before, after }: &'a MemberEntry) -> Self {
+        Self {
+            action: *action,
+            cause: *cause,
+            made: *made,
+            member_id: member_id.as_deref(),
+            before: before.as_ref(),
+            after: after.as_ref(),
+        }
+    }
+}
+
+/// Address and external id.
+type Key<'a> = (&'a str, Option<&'a str>);
+
+/// Numbers of people in groups.
 struct Numbers<'a> {
-    people: Vec<&'a GroupMember>,
-    numbers: FastMap<&'a GroupMember, u32>,
+    /// Number of lines of members.
+    members: usize,
+    numbers: FastMap<Key<'a>, u32>,
+    /// People whom no line of a member is about, each once.
+    others: Vec<&'a GroupMember>,
 }
 
 impl<'a> Numbers<'a> {
+    fn after(members: &'a [MemberEntry]) -> Self {
+        let keys = members.iter().map(|entry| entry.state().map(key_of_state));
+        let numbers = keys.zip(0..).filter_map(|(key, number)| Some((key?, number))).collect();
+        Self { members: members.len(), numbers, others: Vec::new() }
+    }
+
     fn of(&mut self, member: &'a GroupMember) -> u32 {
-        let Self { people, numbers } = self;
-        *numbers.entry(member).or_insert_with(|| {
-            people.push(member);
-            u32::try_from(people.len() - 1).unwrap_or(u32::MAX)
+        let Self { members, numbers, others } = self;
+        *numbers.entry(key_of(member)).or_insert_with(|| {
+            others.push(member);
+            u32::try_from(*members + others.len() - 1).unwrap_or(u32::MAX)
         })
     }
 }
 
-/// An entry as it is read.
+fn key_of_state(MemberState { email, external_id, .. }: &MemberState) -> Key<'_> {
+    (email, external_id.as_deref())
+}
+
+fn key_of(GroupMember { email, external_id }: &GroupMember) -> Key<'_> {
+    (email, external_id.as_deref())
+}
+
+/// A line about a member, as it is read.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum ReadLine {
-    Member(MemberEntry),
-    Group(GroupEntry<ReadMember>),
+struct MemberLine {
+    member: MemberEntry,
+}
+
+impl MemberLine {
+    fn of(line: &str, number: usize) -> Reading<MemberEntry> {
+        let Self { member } = serde_json::from_str(line).map_err(|error| in_line(number, &error))?;
+        Ok(member)
+    }
+}
+
+/// Beginning of a [`MemberLine`].
+const MEMBER: &str = "{\"member\":";
+
+/// A line about a group, as it is read.
+#[derive(Deserialize)]
+struct GroupLine {
+    group: GroupEntry<ReadMember>,
 }
 
 /// A person's number, or the person, as the first form has it.
@@ -80,32 +145,15 @@ enum ReadMember {
 }
 
 impl ReadMember {
-    /// `None` if the number is nobody's.
-    fn person(&self, people: &[GroupMember]) -> Option<GroupMember> {
+    fn number(&self) -> Option<usize> {
         match self {
-            Self::Number(number) => people.get(*number).cloned(),
-            Self::Member(member) => Some(member.clone()),
+            Self::Number(number) => Some(*number),
+            Self::Member(_) => None,
         }
     }
 }
 
-impl ReadLine {
-    /// `None` if a number is nobody's.
-    fn entry(self, people: &[GroupMember]) -> Option<Entry> {
-        match self {
-            Self::Member(entry) => Some(Entry::Member(entry)),
-            Self::Group(group) => group.naming(|member| member.person(people)).map(Entry::Group),
-        }
-    }
-
-    /// Whether one of these people is in a group.
-    fn has_one_of(&self, wanted: &FastSet<usize>) -> bool {
-        let Self::Group(group) = self else { return false };
-        group.people().any(|member| matches!(member, ReadMember::Number(number) if wanted.contains(number)))
-    }
-}
-
-/// The line with the people in groups.
+/// The line with people in groups.
 #[derive(Deserialize)]
 struct PeopleLine {
     people: Vec<GroupMember>,
@@ -129,12 +177,12 @@ pub(super) fn write(out: &mut impl Write, run: &KeptRun) -> std::io::Result<()> 
     let entries = record.map_or(0, |record| record.members.len() + record.groups.len());
     add(out, &First { version: VERSION, entries, head: run.head.clone() })?;
     let Some(record) = record else { return Ok(()) };
-    record.members.iter().try_for_each(|entry| add(out, &Line::Member(entry)))?;
-    let mut numbers = Numbers::default();
+    record.members.iter().try_for_each(|entry| add(out, &Line::Member(entry.into())))?;
+    let mut numbers = Numbers::after(&record.members);
     let groups: Vec<GroupEntry<u32>> =
         record.groups.iter().filter_map(|group| group.naming(|member| Some(numbers.of(member)))).collect();
-    if !numbers.people.is_empty() {
-        add(out, &Line::People(&numbers.people))?;
+    if !numbers.others.is_empty() {
+        add(out, &Line::People(&numbers.others))?;
     }
     groups.iter().try_for_each(|group| add(out, &Line::Group(group)))
 }
@@ -186,9 +234,10 @@ fn ended(line: &[u8]) -> Option<Head> {
 /// Reads the head, and the entries that are wanted by their text: that of a line, or of somebody in a group.
 pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<(Head, Vec<Entry>)> {
     let mut file = opened(path)?;
-    let First { entries, head, .. } = first(&mut file)?;
+    let First { version, entries, head } = first(&mut file)?;
+    let (people, wanted) = (Vec::new(), FastSet::default());
     let mut reading =
-        Entries { is_wanted, people: Vec::new(), wanted: FastSet::default(), found: Vec::new() };
+        Entries { is_wanted, numbering: Numbering::of(version), people, wanted, found: Vec::new() };
     let (mut read, mut number) = (0, 1);
     let mut lines = file.by_ref().lines();
     while read < entries {
@@ -196,9 +245,13 @@ pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<
         number += 1;
         if line.starts_with(PEOPLE) {
             reading.people(&line, number)?;
+            continue;
+        }
+        read += 1;
+        if line.starts_with(MEMBER) {
+            reading.member(line, number)?;
         } else {
-            reading.entry(&line, number)?;
-            read += 1;
+            reading.group(&line, number)?;
         }
     }
     let mut rest = Vec::new();
@@ -220,10 +273,44 @@ pub(super) fn entries(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Reading<
     }
 }
 
+/// Whose numbers people in groups have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbering {
+    /// Those of the line with people in groups.
+    People,
+    /// Those of the lines of members, then those of that line.
+    MembersAndPeople,
+}
+
+impl Numbering {
+    fn of(version: u32) -> Self {
+        if version > NUMBERS_OF_PEOPLE_LINE { Self::MembersAndPeople } else { Self::People }
+    }
+}
+
+/// Somebody who has a number.
+enum Person {
+    /// Nobody, where the line of a member has neither a state before nor one after.
+    Known(Option<GroupMember>),
+    /// The one whom this line is about, the line with this number.
+    Unread(String, usize),
+}
+
+impl From<&MemberEntry> for Person {
+    fn from(entry: &MemberEntry) -> Self {
+        let person = |MemberState { email, external_id, .. }: &MemberState| GroupMember {
+            email: Arc::clone(email),
+            external_id: external_id.clone(),
+        };
+        Self::Known(entry.state().map(person))
+    }
+}
+
 /// Entries that are wanted.
 struct Entries<W> {
     is_wanted: W,
-    people: Vec<GroupMember>,
+    numbering: Numbering,
+    people: Vec<Person>,
     /// Numbers of those people who are wanted.
     wanted: FastSet<usize>,
     found: Vec<Entry>,
@@ -235,24 +322,61 @@ impl<W: Fn(&str) -> bool> Entries<W> {
         let is_wanted =
             |person: &&GroupMember| serde_json::to_string(person).is_ok_and(|text| (self.is_wanted)(&text));
         if (self.is_wanted)(line) {
-            let all = (0..).zip(&people);
-            self.wanted = all.filter(|(_, person)| is_wanted(person)).map(|(at, _)| at).collect();
+            let all = (self.people.len()..).zip(&people);
+            self.wanted.extend(all.filter(|(_, person)| is_wanted(person)).map(|(at, _)| at));
         }
-        self.people = people;
+        self.people.extend(people.into_iter().map(|person| Person::Known(Some(person))));
         Ok(())
     }
 
-    fn entry(&mut self, line: &str, number: usize) -> Reading<()> {
+    fn member(&mut self, line: String, number: usize) -> Reading<()> {
+        let is_wanted = (self.is_wanted)(&line);
+        let entry = is_wanted.then(|| MemberLine::of(&line, number)).transpose()?;
+        if self.numbering == Numbering::MembersAndPeople {
+            self.wanted.extend(is_wanted.then_some(self.people.len()));
+            self.people.push(entry.as_ref().map_or_else(|| Person::Unread(line, number), Person::from));
+        }
+        self.found.extend(entry.map(Entry::Member));
+        Ok(())
+    }
+
+    fn group(&mut self, line: &str, number: usize) -> Reading<()> {
         let is_wanted = (self.is_wanted)(line);
         if !is_wanted && self.wanted.is_empty() {
             return Ok(());
         }
-        let read: ReadLine = serde_json::from_str(line).map_err(|error| in_line(number, &error))?;
-        if is_wanted || read.has_one_of(&self.wanted) {
+        let GroupLine { group } = serde_json::from_str(line).map_err(|error| in_line(number, &error))?;
+        let mut numbers = group.people().filter_map(ReadMember::number);
+        if is_wanted || numbers.any(|number| self.wanted.contains(&number)) {
+            self.read_people(&group)?;
             let nobody = || Unreadable::Damaged(format!("line {number}: it names a person who is not in it"));
-            self.found.push(read.entry(&self.people).ok_or_else(nobody)?);
+            let group = group.naming(|member| self.person(member)).ok_or_else(nobody)?;
+            self.found.push(Entry::Group(group));
         }
         Ok(())
+    }
+
+    /// Reads the lines that people in a group have.
+    fn read_people(&mut self, group: &GroupEntry<ReadMember>) -> Reading<()> {
+        for number in group.people().filter_map(ReadMember::number) {
+            if let Some(person) = self.people.get_mut(number)
+                && let Person::Unread(line, number) = person
+            {
+                *person = Person::from(&MemberLine::of(line, *number)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the number is nobody's.
+    fn person(&self, member: &ReadMember) -> Option<GroupMember> {
+        match member {
+            ReadMember::Number(number) => match self.people.get(*number)? {
+                Person::Known(person) => person.clone(),
+                Person::Unread(..) => None,
+            },
+            ReadMember::Member(member) => Some(member.clone()),
+        }
     }
 }
 

@@ -132,25 +132,111 @@ fn the_end_of_a_run_that_made_everything_is_added_to_what_was_kept_before() {
     assert!(runs.is_empty() && skipped[0].why.contains("3 changes instead of 2"), "{skipped:?}");
 }
 
-/// As the first form has it: people in groups are written out.
-fn of_the_first_form() -> Vec<u8> {
+/// The text of a run, after these changes to it.
+fn with_changes(changes: &[(&str, &str)]) -> String {
     let text = String::from_utf8(written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes))))).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with(r#"{"people":"#));
-    let text: String = lines.map(|line| line.to_owned() + "\n").collect();
-    let bob = r#""join":[{"email":"bob@x.org","externalId":"u2"}]"#;
-    let text = text.replace(r#""version":2"#, r#""version":1"#).replace(r#""join":[0]"#, bob);
-    assert!(text.contains(bob) && text.contains(r#""version":1"#), "{text}");
-    text.into_bytes()
+    changes.iter().fold(text, |text, (before, after)| {
+        assert!(text.contains(before), "{before}: {text}");
+        text.replacen(before, after, 1)
+    })
+}
+
+const BOB: &str = r#"{"email":"bob@x.org","externalId":"u2"}"#;
+
+/// As the first form has it: people in groups are written out.
+fn of_the_first_form() -> String {
+    let (line, join) = (format!("{{\"people\":[{BOB}]}}\n"), format!(r#""join":[{BOB}]"#));
+    with_changes(&[
+        (r#""version":3"#, r#""version":1"#),
+        (&line, ""),
+        (r#""join":[1]"#, &join),
+        (r#","before":"#, r#","after":null,"before":"#),
+    ])
+}
+
+/// As the second form has it: numbers are those of the line with people.
+fn of_the_second_form() -> String {
+    with_changes(&[(r#""version":3"#, r#""version":2"#), (r#""join":[1]"#, r#""join":[0]"#)])
 }
 
 #[test]
-fn a_file_of_the_first_form_is_understood() {
+fn files_of_earlier_forms_are_understood() {
     let (folder, history) = folder();
     let run = kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)));
     history.end(&run).unwrap();
     let mut files = fs::read_dir(folder.path().join("history")).unwrap();
-    fs::write(files.next().unwrap().unwrap().path(), of_the_first_form()).unwrap();
-    assert_eq!(one(&history, "5e0c"), Some(run));
+    let path = files.next().unwrap().unwrap().path();
+    for text in [of_the_first_form(), of_the_second_form()] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(one(&history, "5e0c"), Some(run.clone()));
+        let about = history.about(&Sought::new("bob@x.org"), &Filter::default()).unwrap().runs;
+        assert_eq!(about, [(run.head.clone(), vec![Entry::Group(group(Made::Yes))])]);
+    }
+}
+
+/// A record of two members, one of whom stays, and of a group with both, and with somebody else.
+fn of_members_in_a_group() -> RunRecord {
+    let who = |email: &str, id: &str| GroupMember { email: email.into(), external_id: Some(id.into()) };
+    let (ann, eve) = (state("ann@x.org", "u1"), state("eve@x.org", "u3"));
+    let moved = MemberEntry {
+        action: Action::Relink,
+        after: Some(MemberState { external_id: Some("u4".into()), ..eve.clone() }),
+        before: Some(eve),
+        member_id: None,
+        ..removal(Made::Yes)
+    };
+    let all = GroupEntry {
+        join: vec![who("bob@x.org", "u2"), who("eve@x.org", "u4")],
+        held_leave: vec![who("ann@x.org", "u1"), who("eve@x.org", "u3")],
+        ..group(Made::Yes)
+    };
+    let members = vec![MemberEntry { before: Some(ann), ..removal(Made::Yes) }, moved];
+    RunRecord { members, groups: vec![all], ..record(Made::Yes) }
+}
+
+#[test]
+fn people_in_groups_whom_a_line_is_about_are_its_number() {
+    let (folder, history) = folder();
+    let run = kept("5e0c", 0, Exit::Success, Some(of_members_in_a_group()));
+    history.end(&run).unwrap();
+    let text = String::from_utf8(written(&run)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // An id that somebody does not have after the run is another one's.
+    assert_eq!(lines[3], format!(r#"{{"people":[{BOB},{{"email":"eve@x.org","externalId":"u3"}}]}}"#));
+    assert!(lines[4].contains(r#""join":[2,1]"#) && lines[4].contains(r#""heldLeave":[0,3]"#), "{text}");
+    assert!(!text.contains("null,\"after") && !lines[1].contains("after"), "{text}");
+    assert_eq!(one(&history, "5e0c"), Some(run.clone()));
+    let record = of_members_in_a_group();
+    let all = Entry::Group(record.groups[0].clone());
+    let found = |who: &str| {
+        let found = history.about(&Sought::new(who), &Filter::default()).unwrap().runs;
+        found.into_iter().flat_map(|(_, entries)| entries).collect::<Vec<_>>()
+    };
+    let [ann, eve] = [0, 1].map(|at| Entry::Member(record.members[at].clone()));
+    for who in ["ann@x.org", "u1"] {
+        assert_eq!(found(who), [ann.clone(), all.clone()], "{who}");
+    }
+    for who in ["eve@x.org", "u3", "u4"] {
+        assert_eq!(found(who), [eve.clone(), all.clone()], "{who}");
+    }
+    for who in ["bob@x.org", "u2", "Verkauf"] {
+        assert_eq!(found(who), std::slice::from_ref(&all), "{who}");
+    }
+    // Of a member alone, whose line has the id on the server.
+    assert_eq!(found("m1"), [ann]);
+    // A number that is nobody's, and a line that has nobody.
+    let path = fs::read_dir(folder.path().join("history")).unwrap().next().unwrap().unwrap().path();
+    let nobody = |before: &str, after: &str| {
+        fs::write(&path, text.replacen(before, after, 1)).unwrap();
+        let found = history.about(&Sought::new("Verkauf"), &Filter::default()).unwrap();
+        found.skipped.iter().map(ToString::to_string).collect::<String>()
+    };
+    let told = nobody("[2,1]", "[4,1]");
+    assert!(told.contains("line 5: it names a person who is not in it"), "{told}");
+    let told = nobody(lines[1], r#"{"member":{"action":"remove","cause":"deleted","made":"yes"}}"#);
+    assert!(told.contains("line 5: it names a person who is not in it"), "{told}");
+    let told = nobody(lines[1], r#"{"member":{}}"#);
+    assert!(told.contains("line 2: missing field"), "{told}");
 }
 
 #[test]
@@ -331,7 +417,7 @@ fn damaged_and_foreign_files_are_told_and_skipped() {
     fs::write(&good, text.lines().next().unwrap().to_owned() + "\n").unwrap();
     fs::write(
         place("20270101T000000000Z-later.changed.jsonl"),
-        text.replace("\"version\":2", "\"version\":9"),
+        text.replace("\"version\":3", "\"version\":9"),
     )
     .unwrap();
     fs::write(place("20270102T000000000Z-empty.changed.jsonl"), "").unwrap();
@@ -516,7 +602,9 @@ proptest! {
     /// What is understood is understood again when it is written, and everything else is told.
     #[test]
     fn fuzz_history(bytes in damaged([
-        of_the_first_form(),
+        of_the_first_form().into_bytes(),
+        of_the_second_form().into_bytes(),
+        written(&kept("5e0c", 0, Exit::Success, Some(of_members_in_a_group()))),
         written(&kept("5e0c", 0, Exit::Success, Some(record(Made::Yes)))),
         written(&kept("5e0c", 0, Exit::Failure, None)),
         written(&begun("5e0c", 0)),
