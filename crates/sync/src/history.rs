@@ -14,6 +14,7 @@ use bwdc_store::history::{Found, Head, History, KeptRun, RunCommand, RunTarget};
 use bwdc_store::runs::{Begun, Run};
 use jiff::Timestamp;
 
+use crate::beside::free_beside;
 use crate::context::Context;
 use crate::job::SyncJob;
 use crate::organization::OpenOrganization;
@@ -263,6 +264,11 @@ impl<'a> RunHistory<'a> {
         if std::mem::replace(&mut self.state().told, Told::Yes) == Told::No {
             context.warn(&format!("The history of runs cannot be kept (`bwdc history`): {why}"));
         }
+    }
+
+    /// Frees what is known: nobody waits for it.
+    pub(crate) fn forget(self) {
+        free_beside(self.state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

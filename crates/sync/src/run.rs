@@ -45,7 +45,9 @@ impl SyncJob {
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
         let history = RunHistory::new(self, run, RunCommand::Sync);
-        self.run(&history, permit, apply::sync(self, &history, allow_removals), cut_off).await
+        let report = self.run(&history, permit, apply::sync(self, &history, allow_removals), cut_off).await;
+        history.forget();
+        report
     }
 
     async fn run(
@@ -90,7 +92,9 @@ impl SyncJob {
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
         let history = RunHistory::new(self, run, RunCommand::Apply);
-        self.run(&history, permit, planned::apply(self, &history, plan), cut_off).await
+        let report = self.run(&history, permit, planned::apply(self, &history, plan), cut_off).await;
+        history.forget();
+        report
     }
 
     /// Undoes a run as was shown, if there is a permit for it. The rest as for [`Self::sync`].
@@ -103,7 +107,9 @@ impl SyncJob {
         cut_off: impl Future<Output = Error>,
     ) -> Report<SyncOutcome> {
         let history = RunHistory::undoing(self, run, shown.head.run.clone());
-        self.run(&history, permit, undo::undo(self, &history, order, shown), cut_off).await
+        let report = self.run(&history, permit, undo::undo(self, &history, order, shown), cut_off).await;
+        history.forget();
+        report
     }
 
     /// How a run ends that was cut off: an import may be under way only where one has begun.
