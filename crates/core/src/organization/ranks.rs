@@ -27,7 +27,10 @@ impl<K: Ord> Ranks<K> {
     }
 
     /// Keys of these slots, in order; those who have none are left out.
-    pub(super) fn in_order(&self, slots: impl Iterator<Item = SlotId>) -> impl ExactSizeIterator<Item = &K> {
+    pub(super) fn in_order(
+        &self,
+        slots: impl Iterator<Item = SlotId>,
+    ) -> impl ExactSizeIterator<Item = &K> + Clone {
         let rank = |slot: SlotId| self.of_slots.get(slot as usize).copied().flatten();
         let mut ranks: Vec<u32> = slots.filter_map(rank).collect();
         ranks.sort_unstable();

@@ -39,13 +39,22 @@ impl Writing<'_> {
         members
     }
 
+    /// External ids after the changes, in order, of those who are in a group: the list that the directory has, where it says the same.
+    fn ids_in(&self, group: &ExternalId, slots: &[SlotId]) -> Arc<[ExternalId]> {
+        let ids = self.in_order(slots);
+        let groups = &self.question.directory.groups;
+        let at = groups.binary_search_by(|listed| listed.external_id.cmp(group));
+        let listed = at.ok().and_then(|at| groups.get(at)).map(|group| &group.members);
+        match listed.filter(|listed| listed.iter().eq(ids.clone())) {
+            Some(listed) => Arc::clone(listed),
+            None => once_each(ids).into(),
+        }
+    }
+
     /// External ids after the changes, in order.
-    fn ids_of(&self, slots: &[SlotId]) -> Arc<[ExternalId]> {
+    fn in_order(&self, slots: &[SlotId]) -> impl Iterator<Item = &ExternalId> + Clone {
         let ranks = self.ranks.get_or_init(|| Ranks::of(&self.changes.slots, |slot| slot.after.as_ref()));
-        let mut ids: Vec<ExternalId> =
-            ranks.in_order(slots.iter().copied()).map(|id| (*id).clone()).collect();
-        ids.dedup();
-        ids.into()
+        ranks.in_order(slots.iter().copied()).copied()
     }
 
     /// An import cannot name members without an external id, and would take them out.
@@ -78,7 +87,7 @@ impl Writing<'_> {
             let import = ImportGroup {
                 name: group.name_after().to_owned(),
                 external_id: group.external_id.clone(),
-                member_external_ids: self.ids_of(&members),
+                member_external_ids: self.ids_in(&group.external_id, &members),
             };
             let mut effects = self.counts_of(group, &leaving);
             effects.push(self.effect_of(group, &import.member_external_ids));
@@ -98,7 +107,7 @@ impl Writing<'_> {
             let import = ImportGroup {
                 name: group.name.clone(),
                 external_id: group.external_id.clone(),
-                member_external_ids: self.ids_of(&members),
+                member_external_ids: self.ids_in(&group.external_id, &members),
             };
             groups.push((import, Vec::new()));
         }
@@ -127,9 +136,9 @@ impl Writing<'_> {
 
     /// Members without those whom somebody else has put in, and with those whom somebody else has taken out.
     fn mended(&self, sent: &[ExternalId], strange: &[SlotId], missing: &[SlotId]) -> Arc<[ExternalId]> {
-        let strange: FastSet<ExternalId> = self.ids_of(strange).iter().cloned().collect();
-        let mut members: Vec<ExternalId> = sent.iter().filter(|id| !strange.contains(*id)).cloned().collect();
-        members.extend(self.ids_of(missing).iter().cloned());
+        let strange: FastSet<&ExternalId> = self.in_order(strange).collect();
+        let mut members: Vec<ExternalId> = sent.iter().filter(|id| !strange.contains(id)).cloned().collect();
+        members.extend(self.in_order(missing).cloned());
         members.sort_unstable();
         members.dedup();
         members.into()
@@ -163,7 +172,7 @@ impl Writing<'_> {
                 steps.push(Step { call: put_group(group, id.clone()), effects: Arc::default() });
             }
             let mut effects = self.counts_of(group, &leaving);
-            effects.push(self.effect_of(group, &self.ids_of(&after)));
+            effects.push(self.effect_of(group, &self.ids_in(&group.external_id, &after)));
             let call = Call::PutGroupMembers { group: id, members };
             steps.push(Step { call, effects: effects.into() });
         }
@@ -178,6 +187,12 @@ impl Writing<'_> {
         });
         steps.collect()
     }
+}
+
+fn once_each<'a>(ids: impl Iterator<Item = &'a ExternalId>) -> Vec<ExternalId> {
+    let mut ids: Vec<ExternalId> = ids.cloned().collect();
+    ids.dedup();
+    ids
 }
 
 fn put_group(group: &GroupChange, id: GroupId) -> Call {
