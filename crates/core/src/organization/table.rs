@@ -46,6 +46,11 @@ impl<K: Ord + Hash, V> Table<K, V> {
         self.entries.is_empty()
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve_exact(&mut self, more: usize) {
+        self.entries.reserve_exact(more);
+    }
+
     /// Whether there is a value.
     pub(super) fn contains_key<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> bool {
         self.entries.contains_key(key)

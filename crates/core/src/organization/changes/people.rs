@@ -124,8 +124,10 @@ impl<'a> Building<'a> {
     fn new(question: &'a Question<'a>, identities: &'a Identities) -> Self {
         let mut people = People { human_slots: vec![None; identities.humans.len()], ..People::default() };
         let members = question.roster.members().count();
+        let newcomers = identities.matches.iter().filter(|found| matches!(found, Match::New { .. })).count();
         people.by_member.reserve(members);
-        people.slots.reserve_exact(members);
+        people.slots.reserve_exact(members + newcomers);
+        people.changes.reserve_exact(newcomers);
         let is_relinking = question.settings.relink == Relink::Address;
         let mut used = FastSet::default();
         for (slot, member) in (0..).zip(question.roster.members()) {

@@ -52,6 +52,10 @@ impl Ledger {
     /// Applies the effects of several requests, in their order.
     pub(super) fn apply_all<E: AsRef<[Effect]>>(&mut self, requests: &[E], now: Moment) {
         let twice = self.known_twice(requests);
+        let effects = requests.iter().flat_map(AsRef::as_ref);
+        let is_newcomer =
+            |effect: &&Effect| matches!(effect, Effect::In { action: Action::Invite | Action::Stage, .. });
+        self.people.reserve_exact(effects.filter(is_newcomer).count());
         requests.iter().for_each(|effects| self.apply(effects.as_ref(), &twice, now));
     }
 
