@@ -6,22 +6,25 @@ use foldhash::HashMap as FastMap;
 
 /// Values by text. A text that is shared with an entry is found by where it is, and not read; the others are read. Of two entries with one
 /// text the later counts.
-pub(crate) struct ByText<'a, E, V> {
+pub(crate) struct ByText<'a, V> {
+    entries: Vec<(&'a str, V)>,
     by_place: FastMap<Place, V>,
-    entries: E,
     /// Made when a text is not found by where it is.
     by_text: OnceCell<FastMap<&'a str, V>>,
 }
 
-impl<'a, E: Iterator<Item = (&'a str, V)> + Clone, V: Copy> ByText<'a, E, V> {
-    pub(crate) fn of(entries: E) -> Self {
-        let by_place = entries.clone().map(|(text, value)| (place(text), value)).collect();
-        Self { by_place, entries, by_text: OnceCell::new() }
-    }
-
+impl<'a, V: Copy> ByText<'a, V> {
     pub(crate) fn get(&self, text: &str) -> Option<V> {
-        let by_text = || self.by_text.get_or_init(|| self.entries.clone().collect());
+        let by_text = || self.by_text.get_or_init(|| self.entries.iter().copied().collect());
         self.by_place.get(&place(text)).or_else(|| by_text().get(text)).copied()
+    }
+}
+
+impl<'a, V: Copy> FromIterator<(&'a str, V)> for ByText<'a, V> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, V)>>(entries: I) -> Self {
+        let entries: Vec<(&str, V)> = entries.into_iter().collect();
+        let by_place = entries.iter().map(|(text, value)| (place(text), *value)).collect();
+        Self { entries, by_place, by_text: OnceCell::new() }
     }
 }
 
@@ -42,7 +45,7 @@ mod tests {
     fn texts_are_found_by_what_they_say_wherever_they_are() {
         let shared: Arc<str> = "shared".into();
         let entries = [(&*shared, 1), ("twice", 2), ("twice", 3)];
-        let found = ByText::of(entries.into_iter());
+        let found: ByText<'_, i32> = entries.into_iter().collect();
         assert_eq!(found.get(&Arc::clone(&shared)), Some(1));
         assert_eq!(found.get(&String::from("shared")), Some(1));
         assert_eq!(found.get(&String::from("twice")), Some(3));

@@ -140,8 +140,7 @@ impl DirectoryNow {
     /// Joins what was read with what was decided about it.
     pub fn of(parts: &[Part<'_>], prepared: &Prepared, groups_read: GroupsRead) -> Self {
         let imported = prepared.people.iter().filter(|person| person.fate == Fate::Stays);
-        let imported = ByText::of(imported.map(|person| (person.external_id.as_str(), &person.email)));
-        let imported = |id: &ExternalId| imported.get(id.as_str());
+        let imported = imported.map(|person| (person.external_id.as_str(), &person.email)).collect();
         // Nobody asks where no filter keeps people by their groups.
         let is_asked = parts.iter().any(|part| part.rules.group_filter.is_some());
         let in_groups = prepared.groups.iter().filter(|_| is_asked).flat_map(|group| group.members.iter());
@@ -196,14 +195,14 @@ enum Asked {
     Beside,
 }
 
-struct Judge<'a, I> {
+struct Judge<'a> {
     part: &'a Part<'a>,
-    /// Address under which somebody is imported.
-    imported: I,
+    /// Addresses under which people are imported, by their ids.
+    imported: &'a ByText<'a, &'a Option<Email>>,
     in_groups: &'a FastSet<&'a ExternalId>,
 }
 
-impl<'a, I: Fn(&ExternalId) -> Option<&'a Option<Email>>> Judge<'a, I> {
+impl Judge<'_> {
     fn entry(&self, user: &User, source: usize, asked: Asked) -> Entry {
         Entry {
             id: user.external_id.clone(),
@@ -225,7 +224,7 @@ impl<'a, I: Fn(&ExternalId) -> Option<&'a Option<Email>>> Judge<'a, I> {
                 Status::Deleted | Status::Active => State::Deleted,
             };
         }
-        if (self.imported)(&user.external_id).is_some_and(|email| *email == user.email) {
+        if self.imported.get(user.external_id.as_str()).is_some_and(|email| *email == user.email) {
             return State::Imported;
         }
         let is_complete = self.part.source.coverage == Coverage::Full;

@@ -165,7 +165,7 @@ fn direct_members<'a>(
         groups.clone().zip(0..).map(|(group, at)| (group.reference_id.as_str(), Target::Group(at)));
     let of_people = people.iter().zip(0..).map(|(user, at)| (user.reference_id.as_str(), Target::Person(at)));
     // A person takes precedence over a group with the same reference.
-    let targets = ByText::of(of_groups.chain(of_people));
+    let targets: ByText<'_, Target> = of_groups.chain(of_people).collect();
     groups
         .map(|group| {
             let mut direct = Direct::default();

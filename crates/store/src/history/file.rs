@@ -81,29 +81,47 @@ impl<'a> From<&'a MemberEntry> for WrittenMember<'a> {
 /// Address and external id.
 type Key<'a> = (&'a str, Option<&'a str>);
 
-/// Numbers of people in groups.
+/// Addresses of the texts of a key.
+type Place = (usize, Option<usize>);
+
+/// Numbers of people in groups. Most of them share their texts with the line of a member: those are found by where these are.
 struct Numbers<'a> {
-    /// Number of lines of members.
-    members: usize,
-    numbers: FastMap<Key<'a>, u32>,
+    members: &'a [MemberEntry],
+    by_place: FastMap<Place, u32>,
+    /// Made when somebody is not found by that.
+    by_text: Option<FastMap<Key<'a>, u32>>,
     /// People whom no line of a member is about, each once.
     others: Vec<&'a GroupMember>,
 }
 
 impl<'a> Numbers<'a> {
     fn after(members: &'a [MemberEntry]) -> Self {
-        let keys = members.iter().map(|entry| entry.state().map(key_of_state));
-        let numbers = keys.zip(0..).filter_map(|(key, number)| Some((key?, number))).collect();
-        Self { members: members.len(), numbers, others: Vec::new() }
+        let by_place = numbered(members).map(|(key, number)| (place(key), number)).collect();
+        Self { members, by_place, by_text: None, others: Vec::new() }
     }
 
     fn of(&mut self, member: &'a GroupMember) -> u32 {
-        let Self { members, numbers, others } = self;
-        *numbers.entry(key_of(member)).or_insert_with(|| {
+        let Self { members, by_place, by_text, others } = self;
+        let key = key_of(member);
+        if let Some(number) = by_place.get(&place(key)) {
+            return *number;
+        }
+        let by_text = by_text.get_or_insert_with(|| numbered(members).collect());
+        *by_text.entry(key).or_insert_with(|| {
             others.push(member);
-            u32::try_from(*members + others.len() - 1).unwrap_or(u32::MAX)
+            u32::try_from(members.len() + others.len() - 1).unwrap_or(u32::MAX)
         })
     }
+}
+
+/// Numbers of the lines of members.
+fn numbered(members: &[MemberEntry]) -> impl Iterator<Item = (Key<'_>, u32)> {
+    let keys = members.iter().map(|entry| entry.state().map(key_of_state));
+    keys.zip(0..).filter_map(|(key, number)| Some((key?, number)))
+}
+
+fn place((email, external_id): Key<'_>) -> Place {
+    (email.as_ptr().addr(), external_id.map(|id| id.as_ptr().addr()))
 }
 
 fn key_of_state(MemberState { email, external_id, .. }: &MemberState) -> Key<'_> {

@@ -1,15 +1,15 @@
 //! Members of groups: numbers of people, or ids.
 
-use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
-use foldhash::{HashMap as FastMap, HashSet as FastSet};
+use foldhash::HashSet as FastSet;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::entry::ExternalId;
 use crate::organization::ledger::{Journal, Ledger};
+use crate::texts::ByText;
 
 /// People who have a number, in its order: those of the list, then those whom the journal brings in.
 fn numbered(ledger: &Ledger) -> impl Iterator<Item = &ExternalId> {
@@ -85,23 +85,16 @@ impl Known {
     }
 }
 
-/// Numbers of people. Most ids of members are the very texts that the people have: those are found by where they are, and not read.
-pub(super) struct Numbers<'a> {
-    numbered: Vec<&'a ExternalId>,
-    by_place: FastMap<*const u8, usize>,
-    by_text: OnceCell<FastMap<&'a ExternalId, usize>>,
-}
+/// Numbers of people. Most ids of members are the very texts that the people have.
+pub(super) struct Numbers<'a>(ByText<'a, usize>);
 
 impl<'a> Numbers<'a> {
     pub(super) fn of(ledger: &'a Ledger) -> Self {
-        let numbered: Vec<&ExternalId> = numbered(ledger).collect();
-        let by_place = numbered.iter().map(|id| id.as_str().as_ptr()).zip(0..).collect();
-        Self { numbered, by_place, by_text: OnceCell::new() }
+        Self(numbered(ledger).map(ExternalId::as_str).zip(0..).collect())
     }
 
     fn number(&self, id: &ExternalId) -> Option<usize> {
-        let by_text = || self.by_text.get_or_init(|| self.numbered.iter().copied().zip(0..).collect());
-        self.by_place.get(&id.as_str().as_ptr()).or_else(|| by_text().get(id)).copied()
+        self.0.get(id.as_str())
     }
 }
 
