@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use foldhash::HashMap as FastMap;
 
-/// Values by text. A text that is shared with an entry is found by where it is, and not read; the others are read. Of two entries with one
-/// text the later counts.
+/// Values by text. A text that is shared with an entry is found by where it is, and not read; the others are read. Of two entries that share
+/// a text the later counts; two that have equal texts apart are told apart by whoever shares one of them.
 pub(crate) struct ByText<'a, V> {
     entries: Vec<(&'a str, V)>,
     by_place: FastMap<Place, V>,
@@ -49,6 +49,10 @@ mod tests {
         assert_eq!(found.get(&Arc::clone(&shared)), Some(1));
         assert_eq!(found.get(&String::from("shared")), Some(1));
         assert_eq!(found.get(&String::from("twice")), Some(3));
+        let again = shared.to_string();
+        let entries = [(&*shared, 1), (&*again, 2), (&*shared, 3)];
+        let found: ByText<'_, i32> = entries.into_iter().collect();
+        assert_eq!([&*shared, &*again, "shared"].map(|text| found.get(text)), [Some(3), Some(2), Some(3)]);
         assert_eq!(found.get(&shared[..5]), None);
         assert_eq!(found.get("nobody"), None);
     }

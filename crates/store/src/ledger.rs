@@ -321,6 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn a_staged_ledger_counts_once_it_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, after) = (kept(5, 3), KeptLedger { revision: 5, ..kept(9, 9) });
+        store(folder.path(), "o", &before).unwrap();
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        let number = files();
+        drop(stage(folder.path(), "o", &after).unwrap());
+        assert_eq!(files(), number);
+        let staged = stage(folder.path(), "o", &after).unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(before));
+        staged.publish().unwrap();
+        assert_eq!(load(folder.path(), "o").unwrap(), Some(after));
+        assert_eq!(files(), number);
+    }
+
+    #[test]
     fn members_of_groups_are_numbers_of_people_or_ids() {
         let text = |members: &str| {
             format!(

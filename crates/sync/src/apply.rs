@@ -116,6 +116,7 @@ pub(crate) async fn carry_out(
     mut decided: Decided<'_>,
 ) -> Result<SyncOutcome> {
     decided.reading.forget_entries();
+    // Told when the history knows what was decided; the digest takes what it looks at.
     let checked = decided.check();
     let digesting = decided.digesting();
     let steps = decided.laid_out(history);
@@ -127,7 +128,7 @@ pub(crate) async fn carry_out(
     let Decided { decision, ledgers, .. } = &mut decided;
     let now = decision.known.now;
     // Nobody asks the question of before again.
-    let begun = Begun::of(history, ledgers, now, (steps, take_ledger(decision)));
+    let begun = Begun::of(history, ledgers, now, steps, take_ledger(decision));
     let steps = Arc::clone(&begun.steps);
     let (finish, stage) = (finishing(&decided.decision), decided.ledgers.staging());
     let finished = move |ledger| stage(finish(ledger));

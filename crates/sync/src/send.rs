@@ -74,7 +74,8 @@ impl Begun {
         history: &RunHistory<'_>,
         ledgers: &mut LedgerFiles<'_>,
         now: Moment,
-        (steps, ledger): (Arc<[Step]>, Ledger),
+        steps: Arc<[Step]>,
+        ledger: Ledger,
     ) -> Self {
         if steps.is_empty() {
             return Self { steps, ledger, stored: Ok(()) };
@@ -128,6 +129,8 @@ impl Sending<'_, '_> {
             };
             if let Err(failed) = sent {
                 progress.end();
+                // What it has on the disk makes room for the ledger of now.
+                drop(after);
                 history.failed(&step.call, failed.ended);
                 let ledger = Arc::unwrap_or_clone(ledger).acknowledged(before);
                 let mut ledger = if failed.ended == ImportEnd::Nothing { ledger.rejected() } else { ledger };
@@ -140,7 +143,7 @@ impl Sending<'_, '_> {
             let acknowledged = before + 1;
             history.acknowledged(acknowledged);
             if matches!(step.call, Call::Import(_)) || stored.elapsed() >= STORE_EVERY {
-                progress.came_to(acknowledged);
+                progress.note(acknowledged);
                 stored = Instant::now();
             }
         }
@@ -170,43 +173,42 @@ fn body(step: &Step) -> Option<ImportBody> {
 struct Progress<'a> {
     ledgers: &'a LedgerFiles<'a>,
     history: &'a RunHistory<'a>,
-    come: Arc<Mutex<Come>>,
+    acknowledged: Arc<Mutex<Acknowledged>>,
     writer: Option<thread::JoinHandle<()>>,
 }
 
 /// Numbers of requests that were acknowledged.
 #[derive(Default)]
-struct Come {
-    /// The last.
-    acknowledged: usize,
+struct Acknowledged {
+    last: usize,
     /// The last that was written, or could not be.
     tried: usize,
     writer: Writer,
 }
 
-/// What the writer does.
+/// State of the writer.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Writer {
-    /// Nothing: the last number is on the disk.
+    /// The last number is on the disk.
     #[default]
     Idle,
-    /// It writes the last number when it has written the one before.
+    /// It writes a number, and after it the last one if that is another.
     Writing,
-    /// Nothing: it could not write.
+    /// It could not write.
     Failed,
 }
 
 impl<'a> Progress<'a> {
     fn of(ledgers: &'a LedgerFiles<'a>, history: &'a RunHistory<'a>) -> Self {
-        Self { ledgers, history, come: Arc::default(), writer: None }
+        Self { ledgers, history, acknowledged: Arc::default(), writer: None }
     }
 
-    /// Has it written that so many requests were acknowledged.
-    fn came_to(&mut self, acknowledged: usize) {
+    /// Has the number of acknowledged requests written.
+    fn note(&mut self, acknowledged: usize) {
         let before = {
-            let mut come = locked(&self.come);
-            come.acknowledged = acknowledged;
-            std::mem::replace(&mut come.writer, Writer::Writing)
+            let mut noted = locked(&self.acknowledged);
+            noted.last = acknowledged;
+            std::mem::replace(&mut noted.writer, Writer::Writing)
         };
         match before {
             Writer::Writing => {}
@@ -216,8 +218,8 @@ impl<'a> Progress<'a> {
     }
 
     fn begin(&mut self) {
-        let (come, write) = (Arc::clone(&self.come), self.ledgers.acknowledging());
-        match thread::Builder::new().spawn(move || write_numbers(&come, write)) {
+        let (numbers, write) = (Arc::clone(&self.acknowledged), self.ledgers.acknowledging());
+        match thread::Builder::new().spawn(move || write_numbers(&numbers, write)) {
             Ok(writer) => self.writer = Some(writer),
             Err(_) => self.write(),
         }
@@ -227,7 +229,7 @@ impl<'a> Progress<'a> {
     /// compares, or sends more again.
     fn end(mut self) {
         self.wait();
-        if locked(&self.come).writer != Writer::Idle {
+        if locked(&self.acknowledged).writer != Writer::Idle {
             self.write();
         }
     }
@@ -240,13 +242,13 @@ impl<'a> Progress<'a> {
 
     /// Writes the last number here and now.
     fn write(&self) {
-        let acknowledged = locked(&self.come).acknowledged;
+        let last = locked(&self.acknowledged).last;
         let write = self.ledgers.acknowledging();
-        if let Err(error) = self.history.with_room(|| write(acknowledged)) {
+        if let Err(error) = self.history.with_room(|| write(last)) {
             tracing::warn!("how far the run has come could not be recorded: {error}");
         }
-        let mut come = locked(&self.come);
-        (come.tried, come.writer) = (acknowledged, Writer::Idle);
+        let mut numbers = locked(&self.acknowledged);
+        (numbers.tried, numbers.writer) = (last, Writer::Idle);
     }
 }
 
@@ -257,24 +259,24 @@ impl Drop for Progress<'_> {
 }
 
 /// Writes the last number, until there is no other.
-fn write_numbers(come: &Mutex<Come>, write: impl Fn(usize) -> Result<()>) {
+fn write_numbers(numbers: &Mutex<Acknowledged>, write: impl Fn(usize) -> Result<()>) {
     loop {
         let number = {
-            let mut come = locked(come);
-            if come.tried == come.acknowledged {
-                come.writer = Writer::Idle;
+            let mut numbers = locked(numbers);
+            if numbers.tried == numbers.last {
+                numbers.writer = Writer::Idle;
                 return;
             }
-            come.tried = come.acknowledged;
-            come.acknowledged
+            numbers.tried = numbers.last;
+            numbers.last
         };
         if write(number).is_err() {
-            locked(come).writer = Writer::Failed;
+            locked(numbers).writer = Writer::Failed;
             return;
         }
     }
 }
 
-fn locked(come: &Mutex<Come>) -> MutexGuard<'_, Come> {
-    come.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(numbers: &Mutex<Acknowledged>) -> MutexGuard<'_, Acknowledged> {
+    numbers.lock().unwrap_or_else(PoisonError::into_inner)
 }

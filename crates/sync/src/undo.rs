@@ -262,7 +262,7 @@ impl Undoing<'_> {
         }
         let Self { known, undo, ledgers, .. } = &mut self;
         let steps = requests(&known.question(), &undo.changes).into();
-        let begun = Begun::of(history, ledgers, known.now, (steps, known.ledger.clone()));
+        let begun = Begun::of(history, ledgers, known.now, steps, known.ledger.clone());
         let steps = Arc::clone(&begun.steps);
         let done = if steps.is_empty() { Vec::new() } else { self.undo.changes.told() };
         let sending = Sending {

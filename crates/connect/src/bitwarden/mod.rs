@@ -250,8 +250,7 @@ fn issued(response: &Response) -> Option<Token> {
     Some(Token::issued(token.to_owned(), lasts))
 }
 
-/// An import as it is sent: JSON. Cloning shares it.
-#[derive(Clone)]
+/// An import as it is sent: JSON.
 pub struct ImportBody(Bytes);
 
 impl ImportBody {
@@ -260,8 +259,11 @@ impl ImportBody {
     /// # Errors
     /// It cannot be written as JSON.
     pub fn of(import: &ImportRequest) -> Result<Self> {
-        let body =
-            written(import).map_err(|error| Error::new(ErrorKind::Data, "Writing an import", error))?;
+        let body = written(import).map_err(|error| {
+            let (users, groups) = (import.members.len(), import.groups.len());
+            let attempted = format!("Writing an import of {users} users and {groups} groups");
+            Error::new(ErrorKind::Data, attempted, error)
+        })?;
         Ok(Self(body.into()))
     }
 }

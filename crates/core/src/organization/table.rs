@@ -24,11 +24,11 @@ enum Order {
     Other(OnceLock<Vec<u32>>),
 }
 
-/// Keys after which a new one comes in order.
+/// Place of a new key in order.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum After {
-    All,
-    Some,
+enum Place {
+    Last,
+    Between,
 }
 
 impl Order {
@@ -86,13 +86,13 @@ impl<K: Ord + Hash, V> Table<K, V> {
     where
         K: Clone,
     {
-        let after = self.after(key);
+        let place = self.place_in_order(key);
         match self.entries.entry(key.clone()) {
             Entry::Occupied(there) => there.index(),
             Entry::Vacant(gap) => {
                 let at = gap.index();
                 gap.insert(make());
-                self.has_grown(after);
+                self.has_grown(place);
                 at
             }
         }
@@ -112,23 +112,23 @@ impl<K: Ord + Hash, V> Table<K, V> {
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {
-        let after = self.after(&key);
+        let place = self.place_in_order(&key);
         if self.entries.insert(key, value).is_none() {
-            self.has_grown(after);
+            self.has_grown(place);
         }
     }
 
-    fn after(&self, key: &K) -> After {
+    fn place_in_order(&self, key: &K) -> Place {
         let last = self.entries.last().filter(|_| matches!(self.order, Order::AsTheyCame));
         match last {
-            Some((last, _)) if last >= key => After::Some,
-            _ => After::All,
+            Some((last, _)) if last >= key => Place::Between,
+            _ => Place::Last,
         }
     }
 
     /// A key was added.
-    fn has_grown(&mut self, after: After) {
-        if after == After::Some || matches!(self.order, Order::Other(_)) {
+    fn has_grown(&mut self, place: Place) {
+        if place == Place::Between || matches!(self.order, Order::Other(_)) {
             self.order = Order::unknown();
         }
     }

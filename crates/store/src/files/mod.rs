@@ -182,7 +182,7 @@ pub(crate) fn write_atomically_by(path: &Path, write: &mut WriteContent<'_>) -> 
     Staged::by(path, write)?.publish()
 }
 
-/// New content of a file, on the disk beside it. Until it is published, the file is as it was before; dropped, it is gone.
+/// New content of a file, on the disk beside it. Until it is published, the file is as it was before. Dropping it deletes it.
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: NamedTempFile,
@@ -199,7 +199,7 @@ impl Staged {
         let target = real_path(path);
         let protect = |file: &File| ownership::like_the_one_before(file, &target);
         let written = written_beside(folder_of(&target), write, protect);
-        let file = written.map_err(|error| unwritten(path, &error))?;
+        let file = written.map_err(|error| cannot_write(path, &error))?;
         Ok(Self { file, path: path.to_owned(), target })
     }
 
@@ -213,7 +213,7 @@ impl Staged {
             }
             Err(PersistError { error, .. }) => Err(error),
         };
-        published.map_err(|error| unwritten(&path, &error))
+        published.map_err(|error| cannot_write(&path, &error))
     }
 }
 
@@ -221,7 +221,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-fn unwritten(path: &Path, error: &std::io::Error) -> Error {
+fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
     cannot("Writing", path, error).or_hint(match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "The disk is full: make room. The file is as it was."

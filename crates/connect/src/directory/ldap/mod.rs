@@ -369,6 +369,7 @@ impl Directory for Ldap {
         people.extend(others);
         let (outside, said) = this.read_outside_groups(&groups, &people, progress).await?;
         notes.extend(said);
+        this.names.forget();
         let inside = groups.len();
         groups.extend(outside);
         convert::join_primary_groups(&mut groups, &people);

@@ -23,4 +23,9 @@ impl Names {
         };
         ReferenceId::from(name)
     }
+
+    /// Forgets all: entries keep those that they have.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = foldhash::HashSet::default();
+    }
 }

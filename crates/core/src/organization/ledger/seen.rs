@@ -274,7 +274,7 @@ struct KnownAs<'a> {
 /// Ids by which the directory has somebody who was seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sighting {
-    /// That by which the organization knows the person is among them.
+    /// They include the id that the organization uses.
     ByOwnId,
     ByOthers,
 }
