@@ -1,7 +1,9 @@
 //! The file of a run: a line for its head, then one for each entry, members before groups. People in groups are numbers: those of the lines
 //! of members, the first being 0, then those of people whom no such line is about, who are in a line before those of groups. In form 2 that
-//! line has everybody in groups, and numbers are its own; form 1 has people in groups written out. A run that did everything it was about to do adds a line with its head as it ended: the entries stay as they were written before
-//! the first request.
+//! line has everybody in groups, and numbers are its own; form 1 has people in groups written out.
+//!
+//! A run that did everything it was about to do adds a line with its head as it ended: the entries stay as they were written before the
+//! first request.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::path::Path;
