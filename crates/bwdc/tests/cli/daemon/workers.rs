@@ -90,17 +90,23 @@ fn at_its_command(daemon: &Daemon) -> [u32; 2] {
     })
 }
 
+/// Has each instance replace everybody, with other changes of its `data.json`.
+fn overwriting(company: &Company, change: impl Fn(&str, &mut Value)) {
+    for name in &company.names {
+        let file = company.folder(name).join("data.json");
+        let mut data = read(&file);
+        data["sync"]["overwriteExisting"] = json!(true);
+        change(name, &mut data);
+        fs::write(&file, data.to_string()).unwrap();
+    }
+}
+
 /// As `bwdc sync` refuses them.
 #[test]
 fn two_that_would_remove_each_others_people_are_refused() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
-    for name in &company.names {
-        let file = company.folder(name).join("data.json");
-        let mut data = read(&file);
-        data["sync"]["overwriteExisting"] = json!(true);
-        fs::write(&file, data.to_string()).unwrap();
-    }
+    overwriting(&company, |_, _| {});
     let daemon = company.start(&[]);
     let status = company.wait_for("runs of both", |status| company.all_ran(status));
     for name in &company.names {
@@ -120,16 +126,12 @@ fn two_that_would_remove_each_others_people_are_refused() {
 fn a_wrong_guess_of_the_organization_is_noticed() {
     let organization = Organization::start(Options::default());
     let company = Company::of(2, &organization);
-    for name in &company.names {
-        let file = company.folder(name).join("data.json");
-        let mut data = read(&file);
-        data["sync"]["overwriteExisting"] = json!(true);
+    overwriting(&company, |name, data| {
         let own = organization.sandbox.client_id();
         let other = "organization.99999999-2222-3333-4444-555555555555".to_owned();
         let login = if name == "i1" { other } else { own };
         data["organizationId"] = json!(login.trim_start_matches("organization."));
-        fs::write(&file, data.to_string()).unwrap();
-    }
+    });
     let daemon = company.start(&[]);
     let status = company.wait_for("runs of both", |status| company.all_ran(status));
     let last = &company.state(&status, "i1")["last"];
