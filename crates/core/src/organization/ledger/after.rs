@@ -208,14 +208,11 @@ impl Ledger {
     ) {
         let is_new = matches!(action, Action::Invite | Action::Stage);
         let record = self.people.get_or_insert_with(id, || Record::new(email.clone()));
-        if record.email != *email {
+        if is_new && record.email != *email {
             // A used id is another human's: nothing of the one before is the newcomer's.
-            *record = if is_new {
-                Record::new(email.clone())
-            } else {
-                Record { email: email.clone(), ..record.clone() }
-            };
+            *record = Record::new(email.clone());
         }
+        record.email = email.clone();
         record.standing = Standing::In;
         record.doubt = None;
         if action == Action::Invite {
