@@ -26,9 +26,10 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_AT_ONCE: u32 = 20;
 const MOST_AT_ONCE: u32 = 40;
 
-/// Resource units that an application may use in a tenant of so many people ("Throttling limits", identity and access service), and
-/// the time they are for.
+/// Time for which an application has [`units`].
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// Resource units that an application may use in a tenant of so many people ("Throttling limits", identity and access service).
 fn units(people: usize) -> u32 {
     match people {
         0..50 => 3_500,

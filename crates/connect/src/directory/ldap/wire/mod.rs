@@ -316,8 +316,8 @@ impl Wire {
     }
 }
 
-/// Reads what is there at once. Where nothing is, in the middle of a long answer, it waits a moment, so that more arrives; `found` is the number
-/// of entries so far.
+/// Reads what is there at once. Where nothing is, in the middle of a long answer, it waits a moment, so that more arrives; `found` is the
+/// number of entries so far.
 async fn gathered(read: impl Future<Output = io::Result<usize>>, found: usize) -> io::Result<usize> {
     let mut read = pin!(read);
     if found >= LONG_ANSWER && !cfg!(windows) {
